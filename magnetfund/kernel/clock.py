@@ -49,7 +49,8 @@ class VirtualClock:
         self.move_to(self._now + step)
 
 
-_clock: ContextVar[Clock] = ContextVar("magnetfund_clock", default=SystemClock())
+_SYSTEM_CLOCK = SystemClock()
+_clock: ContextVar[Clock] = ContextVar("magnetfund_clock", default=_SYSTEM_CLOCK)
 
 
 def utc_now() -> datetime:
