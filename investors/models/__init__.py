@@ -1,0 +1,27 @@
+"""Rows of the investors app: the fund and its classes, holders and lots, orders, NAV, ledger."""
+
+from investors.models.dealing import DealingDay, DealingOrder
+from investors.models.fund import ClassPolicyVersion, Fund, ShareClass
+from investors.models.holders import Holding, Investor, InvestorSnapshot, UnitEntry, UnitLot
+from investors.models.ledger import Account, Entry, EntryBalance, Posting
+from investors.models.nav import ClassNav, LotNav, NavStrike
+
+__all__ = [
+    "Account",
+    "ClassNav",
+    "ClassPolicyVersion",
+    "DealingDay",
+    "DealingOrder",
+    "Entry",
+    "EntryBalance",
+    "Fund",
+    "Holding",
+    "Investor",
+    "InvestorSnapshot",
+    "LotNav",
+    "NavStrike",
+    "Posting",
+    "ShareClass",
+    "UnitEntry",
+    "UnitLot",
+]

@@ -1,0 +1,251 @@
+"""People, roles, audit chain, idempotency keys, and the records of background jobs.
+
+``AuditEvent`` is append-only and hash-chained by a trigger; ``RoleGrant`` rows end, they are never
+deleted.  A ``User`` is an account; ``person`` names the human behind it, so that two accounts of
+one human can never be maker and checker.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Lower
+
+from magnetfund.core.roles import STAFF_ROLES, Capability, Role, capabilities_of
+from magnetfund.kernel.clock import utc_now
+
+
+class UserManager(BaseUserManager["User"]):
+    use_in_migrations = True
+
+    def create_user(
+        self, email: str, password: str | None = None, *, name: str = "", **extra: Any
+    ) -> User:
+        if not email:
+            raise ValueError("an account needs an e-mail address")
+        user = self.model(email=self.normalize_email(email).lower(), name=name, **extra)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **extra: Any) -> User:
+        extra.setdefault("is_staff", True)
+        extra.setdefault("is_superuser", True)
+        return self.create_user(email, password, **extra)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """An account.  ``is_staff`` opens the admin's door; what is behind it asks capabilities."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    email = models.EmailField(max_length=254, unique=True)
+    name = models.CharField(max_length=200, blank=True)
+    person = models.UUIDField(default=uuid.uuid4, help_text="The human behind the account.")
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(default=False)
+    is_simulated = models.BooleanField(
+        default=False, help_text="A scenario actor; every line it signs is labelled SIMULATED."
+    )
+    time_zone = models.CharField(max_length=64, default="UTC")
+    theme = models.CharField(
+        max_length=5,
+        choices=[("auto", "auto"), ("light", "light"), ("dark", "dark")],
+        default="auto",
+    )
+    date_joined = models.DateTimeField(default=utc_now)
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+    objects = UserManager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(Lower("email"), name="core_user_email_lower_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+    def get_full_name(self) -> str:
+        return self.name or self.email
+
+    def get_short_name(self) -> str:
+        return self.name.split(" ")[0] if self.name else self.email
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """Roles in force now; read once per instance."""
+        if not hasattr(self, "_roles"):
+            granted = self.role_grants.filter(revoked_at=None).values_list("role", flat=True)
+            self._roles = frozenset(Role(role) for role in granted)
+        return self._roles
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        return capabilities_of(self.roles) if self.is_active else frozenset()
+
+    def can(self, capability: Capability) -> bool:
+        return capability in self.capabilities
+
+    @property
+    def is_desk(self) -> bool:
+        """Works for the house: sees the staff desk."""
+        return self.is_active and bool(self.roles & STAFF_ROLES)
+
+
+class RoleGrant(models.Model):
+    """One role held by one account from ``granted_at`` until ``revoked_at``."""
+
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="role_grants")
+    role = models.CharField(max_length=20, choices=[(r.value, r.value) for r in Role])
+    granted_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+    granted_at = models.DateTimeField(default=utc_now)
+    revoked_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "role"],
+                condition=Q(revoked_at=None),
+                name="core_rolegrant_one_in_force",
+            ),
+            models.CheckConstraint(
+                condition=Q(granted_by=None) | ~Q(granted_by=F("user")),
+                name="core_rolegrant_not_by_oneself",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.role}"
+
+
+class AuditEvent(models.Model):
+    """One line of the audit trail; PostgreSQL sets ``seq``, ``recorded_at`` and the hashes."""
+
+    chain = models.CharField(max_length=40, default="main")
+    seq = models.BigIntegerField(editable=False)
+    occurred_at = models.DateTimeField(default=utc_now)
+    recorded_at = models.DateTimeField(editable=False)
+    actor = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+    actor_label = models.CharField(max_length=120)
+    action = models.CharField(max_length=80)
+    subject_type = models.CharField(max_length=60, blank=True)
+    subject_id = models.CharField(max_length=80, blank=True)
+    body = models.JSONField(default=dict)
+    trace_id = models.CharField(max_length=64, blank=True)
+    prev_hash = models.BinaryField(editable=False)
+    row_hash = models.BinaryField(editable=False)
+
+    class Meta:
+        ordering = ["chain", "seq"]
+        constraints = [
+            models.UniqueConstraint(fields=["chain", "seq"], name="core_auditevent_chain_seq"),
+        ]
+        indexes = [
+            models.Index(fields=["subject_type", "subject_id"], name="core_audit_subject"),
+            models.Index(fields=["action", "-occurred_at"], name="core_audit_action"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.chain}:{self.seq} {self.action}"
+
+
+class IdempotencyKey(models.Model):
+    """The stored answer of one money request; replayed byte for byte for seven days."""
+
+    principal = models.CharField(max_length=80)
+    key = models.CharField(max_length=200)
+    fingerprint = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField()
+    content_type = models.CharField(max_length=80, default="application/json")
+    body = models.BinaryField()
+    created_at = models.DateTimeField(default=utc_now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["principal", "key"], name="core_idempotency_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.principal}:{self.key}"
+
+
+class JobRun(models.Model):
+    """One slot of one scheduled job; the unique row decides who runs it."""
+
+    class State(models.TextChoices):
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+        SKIPPED = "skipped"
+
+    job = models.CharField(max_length=60)
+    scheduled_for = models.DateTimeField()
+    state = models.CharField(max_length=8, choices=State.choices, default=State.RUNNING)
+    started_at = models.DateTimeField(default=utc_now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    detail = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "scheduled_for"], name="core_jobrun_slot_once"),
+        ]
+        indexes = [models.Index(fields=["job", "-scheduled_for"], name="core_jobrun_latest")]
+
+    def __str__(self) -> str:
+        return f"{self.job} {self.scheduled_for:%Y-%m-%d %H:%M:%S}"
+
+
+class Lease(models.Model):
+    """Who owns a named duty (the trader of a book); ``token`` fences off a former holder."""
+
+    name = models.CharField(max_length=80, primary_key=True)
+    holder = models.CharField(max_length=120, blank=True)
+    token = models.BigIntegerField(default=0)
+    expires_at = models.DateTimeField(default=utc_now)
+
+    def __str__(self) -> str:
+        return f"{self.name} -> {self.holder or 'nobody'}"
+
+
+class Heartbeat(models.Model):
+    """Last sign of life of one process."""
+
+    part = models.CharField(max_length=20)
+    instance = models.CharField(max_length=80)
+    build_id = models.CharField(max_length=40, blank=True)
+    seen_at = models.DateTimeField(default=utc_now)
+    detail = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["part", "instance"], name="core_heartbeat_one"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.part} {self.instance}"
+
+
+class SystemConfig(models.Model):
+    """A small runtime value that code reads (not a secret, not a limit)."""
+
+    key = models.CharField(max_length=80, primary_key=True)
+    value = models.JSONField()
+    updated_at = models.DateTimeField(default=utc_now)
+    updated_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,116 @@
+"""Roles and capabilities: the one table that says who may do what.
+
+A person holds roles through :class:`magnetfund.core.models.RoleGrant`; services ask for a
+capability, never for a role.  Maker is never checker, by person and not by role: see
+:func:`magnetfund.core.services.access.require_other_person`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    INVESTOR = "investor"
+    OPERATOR = "operator"
+    RISK_OFFICER = "risk_officer"
+    ACCOUNTANT = "accountant"
+    CONTROLLER = "controller"
+    COMPLIANCE = "compliance"
+    DIRECTOR = "director"
+    COORDINATOR = "coordinator"
+    SERVICE = "service"
+    AUDITOR = "auditor"
+    ADMINISTRATOR = "administrator"
+
+
+class Capability(StrEnum):
+    PORTAL_VIEW = "portal.view"
+    DESK_VIEW = "desk.view"
+    ORDER_SUBMIT = "order.submit"
+    MARKET_IMPORT = "market.import"
+    TRADING_STOP = "trading.stop"
+    LIMITS_PROPOSE = "limits.propose"
+    LIMITS_APPROVE = "limits.approve"
+    FUSE_RESET = "fuse.reset"
+    FUSE_DISARM = "fuse.disarm"
+    NAV_PREPARE = "nav.prepare"
+    NAV_APPROVE = "nav.approve"
+    RECON_WORK = "recon.work"
+    DEALING_PROCESS = "dealing.process"
+    RESTATE_APPROVE = "restate.approve"
+    PERIOD_CLOSE = "period.close"
+    KYC_REVIEW = "kyc.review"
+    KYC_APPROVE = "kyc.approve"
+    ERASE = "erase"
+    OVERRIDE_SIGN = "override.sign"
+    DRAWDOWN_SECOND_RESET = "fuse.second_drawdown_reset"
+    API_EXECUTE = "api.execute"
+    API_READ = "api.read"
+    ADMIN_VIEW = "admin.view"
+    ROLES_MANAGE = "roles.manage"
+    SETTINGS_MANAGE = "settings.manage"
+
+
+_STAFF_BASE = frozenset({Capability.DESK_VIEW, Capability.TRADING_STOP, Capability.API_READ})
+
+CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
+    Role.INVESTOR: frozenset({Capability.PORTAL_VIEW}),
+    Role.OPERATOR: _STAFF_BASE | {Capability.ORDER_SUBMIT, Capability.MARKET_IMPORT},
+    Role.RISK_OFFICER: _STAFF_BASE
+    | {
+        Capability.LIMITS_PROPOSE,
+        Capability.LIMITS_APPROVE,
+        Capability.FUSE_RESET,
+        Capability.FUSE_DISARM,
+    },
+    Role.ACCOUNTANT: _STAFF_BASE
+    | {
+        Capability.NAV_PREPARE,
+        Capability.RECON_WORK,
+        Capability.DEALING_PROCESS,
+        Capability.ADMIN_VIEW,
+    },
+    Role.CONTROLLER: _STAFF_BASE
+    | {
+        Capability.NAV_APPROVE,
+        Capability.RESTATE_APPROVE,
+        Capability.PERIOD_CLOSE,
+        Capability.ADMIN_VIEW,
+    },
+    Role.COMPLIANCE: _STAFF_BASE
+    | {
+        Capability.KYC_REVIEW,
+        Capability.KYC_APPROVE,
+        Capability.ERASE,
+        Capability.ADMIN_VIEW,
+    },
+    Role.DIRECTOR: _STAFF_BASE | {Capability.OVERRIDE_SIGN, Capability.DRAWDOWN_SECOND_RESET},
+    Role.COORDINATOR: frozenset(
+        {Capability.API_READ, Capability.API_EXECUTE, Capability.TRADING_STOP}
+    ),
+    Role.SERVICE: frozenset({Capability.API_READ, Capability.TRADING_STOP}),
+    Role.AUDITOR: frozenset({Capability.DESK_VIEW, Capability.API_READ, Capability.ADMIN_VIEW}),
+    Role.ADMINISTRATOR: _STAFF_BASE
+    | {Capability.ADMIN_VIEW, Capability.ROLES_MANAGE, Capability.SETTINGS_MANAGE},
+}
+
+#: Roles whose holders are people of the house (desk and, where granted, admin).
+STAFF_ROLES = frozenset(
+    {
+        Role.OPERATOR,
+        Role.RISK_OFFICER,
+        Role.ACCOUNTANT,
+        Role.CONTROLLER,
+        Role.COMPLIANCE,
+        Role.DIRECTOR,
+        Role.AUDITOR,
+        Role.ADMINISTRATOR,
+    }
+)
+
+
+def capabilities_of(roles: Iterable[Role | str]) -> frozenset[Capability]:
+    """Union of what the roles may do."""
+    return frozenset().union(*(CAPABILITIES[Role(role)] for role in roles))

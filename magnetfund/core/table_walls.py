@@ -1,0 +1,43 @@
+"""Declared grant class of every table of the core app, and the triggers that guard them."""
+
+from __future__ import annotations
+
+from magnetfund.core.walls import (
+    Trigger,
+    append_only,
+    append_only_triggers,
+    framework,
+    mutable,
+)
+
+APPEND_ONLY_TABLES = ("core_auditevent",)
+
+GRANTS = [
+    *append_only(*APPEND_ONLY_TABLES),
+    mutable(
+        "core_user",
+        "password",
+        "last_login",
+        "email",
+        "name",
+        "is_active",
+        "time_zone",
+        "theme",
+    ),
+    mutable("core_rolegrant", "revoked_by_id", "revoked_at"),
+    mutable("core_jobrun", "state", "finished_at", "detail", deletes=True),
+    mutable("core_lease", "holder", "token", "expires_at"),
+    mutable("core_heartbeat", "build_id", "seen_at", "detail", deletes=True),
+    mutable("core_systemconfig", "value", "updated_at", "updated_by_id"),
+    # An expired key may be removed; a stored answer is never rewritten.
+    mutable("core_idempotencykey", "created_at", deletes=True),
+    *framework("core_user_groups", "core_user_user_permissions"),
+]
+
+TRIGGERS = [
+    *append_only_triggers(APPEND_ONLY_TABLES),
+    Trigger(table="core_auditevent", name="audit_chain"),
+]
+
+#: Tables of Django and of the libraries; their rows are working state, not books.
+FRAMEWORK_PREFIXES = ("auth_", "django_", "account_", "mfa_", "usersessions_", "socialaccount_")

@@ -1,0 +1,95 @@
+"""Rows that the tests of the database's walls need, written as the run-time roles would."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from magnetfund.core.models import RoleGrant, User
+from magnetfund.core.roles import Role
+from risk.models import FuseEvent, FuseReset, FuseTransition, PreTradeCheck
+from trading.models import EngineTransition, Instrument, Order, Reconciliation
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def make_user(name: str, *roles: Role, **extra: Any) -> User:
+    user = User.objects.create_user(f"{name}@example.com", name=name.title(), **extra)
+    for role in roles:
+        RoleGrant.objects.create(user=user, role=role)
+    return user
+
+
+def make_instrument(symbol: str = "BTC/USDT:USDT") -> Instrument:
+    return Instrument.objects.create(
+        symbol=symbol,
+        kind="linear_perpetual",
+        base="BTC",
+        quote="USDT",
+        settle="USDT",
+        tick=Decimal("0.1"),
+        lot=Decimal("0.001"),
+        minimum_notional=Decimal(5),
+        taker_fee=Decimal("0.0005"),
+        gap_floor=Decimal("0.25"),
+    )
+
+
+def make_engine_ready(book: str = "main") -> EngineTransition:
+    run = Reconciliation.objects.create(book=book, is_clean=True)
+    return EngineTransition.objects.create(
+        book=book, state="READY", reconciliation=run, actor_label="test"
+    )
+
+
+def arm_fuse(proposer: User, approver: User, book: str = "main", at: datetime = NOON) -> None:
+    """Arm the fund as two risk officers do it."""
+    reset = FuseReset.objects.create(
+        book=book, reason="start of trading", reconciliation="first", proposed_by=proposer
+    )
+    reset.approved_by, reset.approved_at = approver, at
+    reset.save(update_fields=["approved_by", "approved_at"])
+    FuseTransition.objects.create(book=book, state="ARMED", reset=reset, occurred_at=at)
+
+
+def trip_fuse(book: str = "main", trigger: str = "manual", at: datetime = NOON) -> FuseEvent:
+    event = FuseEvent.objects.create(
+        book=book, kind="tripped", trigger=trigger, actor_label="test", occurred_at=at
+    )
+    FuseTransition.objects.create(book=book, state="TRIPPED", event=event, occurred_at=at)
+    return event
+
+
+def order_values(instrument: Instrument, **changes: Any) -> dict[str, Any]:
+    """Column values of an entry with an accepted pre-trade check behind it."""
+    order_id = changes.pop("id", uuid.uuid4())
+    quantity = changes.pop("quantity", Decimal(1))
+    check = PreTradeCheck.objects.create(
+        order_id=order_id,
+        instrument=instrument.symbol,
+        side=changes.get("side", "buy"),
+        quantity=quantity,
+        notional=Decimal(100),
+        accepted=True,
+        limits_version=1,
+    )
+    return {
+        "id": order_id,
+        "client_order_id": uuid.uuid4().hex,
+        "instrument": instrument,
+        "strategy": "trend",
+        "purpose": "entry",
+        "side": "buy",
+        "type": "market",
+        "quantity": quantity,
+        "reference_price": Decimal(100),
+        "pretrade_check": check.id,
+        "actor_label": "test",
+        **changes,
+    }
+
+
+def make_order(instrument: Instrument, **changes: Any) -> Order:
+    return Order.objects.create(**order_values(instrument, **changes))

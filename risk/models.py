@@ -1,0 +1,310 @@
+"""Rows of the risk app: limits, fuse states and events, resets, pre-trade checks, reservations.
+
+The state of the fuse is the newest ``FuseTransition`` of a scope.  Transitions, events, limits and
+checks are append-only; PostgreSQL refuses an ``ARMED`` row for the fund without an approved
+``FuseReset``, and the order gate of the trading app reads these very rows.
+``book`` names the trading book; scope ``fund`` is the whole book, any other scope an instrument.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from magnetfund.core.fields import ExactField, not_negative
+from magnetfund.kernel.clock import utc_now
+
+FUND_SCOPE = "fund"
+
+
+class LimitSet(models.Model):
+    """One version of the limits: proposed by one person, approved by another, never edited.
+
+    The figures are those of ``risk.domain.limits.LimitSet``; ceilings stand in code.
+    """
+
+    book = models.CharField(max_length=20, default="main")
+    version = models.PositiveIntegerField()
+    figures = models.JSONField()
+    content_hash = models.CharField(max_length=64)
+    reason = models.CharField(max_length=500)
+    effective_from = models.DateTimeField()
+    proposed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    recorded_at = models.DateTimeField(default=utc_now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["book", "version"], name="risk_limitset_version"),
+            models.CheckConstraint(
+                condition=~Q(proposed_by=F("approved_by")), name="risk_limitset_four_eyes"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.book} limits v{self.version}"
+
+
+class LimitProposal(models.Model):
+    """A limit set that waits for its second person."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    book = models.CharField(max_length=20, default="main")
+    figures = models.JSONField()
+    content_hash = models.CharField(max_length=64)
+    reason = models.CharField(max_length=500)
+    effective_from = models.DateTimeField()
+    proposed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    proposed_at = models.DateTimeField(default=utc_now)
+    limit_set = models.OneToOneField(
+        LimitSet, on_delete=models.PROTECT, null=True, blank=True, related_name="proposal"
+    )
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"proposal {self.id}"
+
+
+class FuseState(models.TextChoices):
+    ARMED = "ARMED"
+    REDUCING = "REDUCING"
+    TRIPPED = "TRIPPED"
+    DISARMED = "DISARMED"
+
+
+class FuseEvent(models.Model):
+    """What the fuse measured and did, kept for ever (FUSE-4)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    book = models.CharField(max_length=20, default="main")
+    scope = models.CharField(max_length=60, default=FUND_SCOPE)
+    kind = models.CharField(max_length=30)
+    trigger = models.CharField(max_length=40, blank=True)
+    strategy = models.CharField(max_length=40, blank=True)
+    severity = models.FloatField(null=True, blank=True)
+    measured = models.JSONField(default=dict)
+    limits_version = models.PositiveIntegerField(null=True, blank=True)
+    action = models.CharField(max_length=200, blank=True)
+    positions_closed = models.PositiveIntegerField(null=True, blank=True)
+    latency_ms = models.FloatField(null=True, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+    )
+    actor_label = models.CharField(max_length=120)
+    occurred_at = models.DateTimeField(default=utc_now)
+    recorded_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["occurred_at", "recorded_at"]
+        indexes = [models.Index(fields=["book", "-occurred_at"], name="risk_fuseevent_latest")]
+
+    def __str__(self) -> str:
+        return f"{self.occurred_at:%Y-%m-%d %H:%M} {self.scope} {self.kind} {self.trigger}"
+
+
+class FuseReset(models.Model):
+    """A request to re-arm the fund: two people, a reason, a clean reconciliation."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    book = models.CharField(max_length=20, default="main")
+    event = models.ForeignKey(
+        FuseEvent, on_delete=models.PROTECT, related_name="resets", null=True, blank=True
+    )
+    trigger = models.CharField(max_length=40, blank=True)
+    reason = models.CharField(max_length=500)
+    reconciliation = models.CharField(
+        max_length=80, help_text="The clean reconciliation run that it rests on."
+    )
+    proposed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    proposed_at = models.DateTimeField(default=utc_now)
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+    )
+    approved_at = models.DateTimeField(null=True, blank=True)
+    director = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+    )
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(approved_by=None) | ~Q(approved_by=F("proposed_by")),
+                name="risk_fusereset_four_eyes",
+            ),
+            models.CheckConstraint(
+                condition=Q(approved_by=None, approved_at=None)
+                | Q(approved_by__isnull=False, approved_at__isnull=False),
+                name="risk_fusereset_approved_whole",
+            ),
+            models.CheckConstraint(condition=~Q(reason=""), name="risk_fusereset_has_reason"),
+        ]
+
+    def __str__(self) -> str:
+        return f"reset {self.id}"
+
+
+class FuseTransition(models.Model):
+    """Append-only states; the newest row of (book, scope) is the state in force.
+
+    A fund-scope ``ARMED`` row needs an approved, unused :class:`FuseReset` (a trigger checks).
+    """
+
+    book = models.CharField(max_length=20, default="main")
+    scope = models.CharField(max_length=60, default=FUND_SCOPE)
+    state = models.CharField(max_length=8, choices=FuseState.choices)
+    event = models.ForeignKey(
+        FuseEvent, on_delete=models.PROTECT, related_name="transitions", null=True, blank=True
+    )
+    reset = models.OneToOneField(
+        FuseReset, on_delete=models.PROTECT, related_name="transition", null=True, blank=True
+    )
+    occurred_at = models.DateTimeField(default=utc_now)
+    recorded_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["book", "scope", "-id"], name="risk_fusetransition_now")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=[s.value for s in FuseState]),
+                name="risk_fusetransition_known_state",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.book}/{self.scope} {self.state}"
+
+
+class FuseMemory(models.Model):
+    """The working memory of the fuse's state machine for one book (peaks, timers, locks).
+
+    A convenience of the evaluator: the gate never reads it.
+    """
+
+    book = models.CharField(max_length=20, primary_key=True)
+    snapshot = models.JSONField()
+    gauges = models.JSONField(default=list)
+    updated_at = models.DateTimeField(default=utc_now)
+
+    def __str__(self) -> str:
+        return f"fuse memory of {self.book}"
+
+
+class StrategyLock(models.Model):
+    """A strategy that may not enter until a time (three losses in a row)."""
+
+    book = models.CharField(max_length=20, default="main")
+    strategy = models.CharField(max_length=40)
+    locked_at = models.DateTimeField(default=utc_now)
+    until = models.DateTimeField()
+    event = models.ForeignKey(FuseEvent, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["book", "strategy", "-until"], name="risk_strategylock_now")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.strategy} until {self.until:%Y-%m-%d %H:%M}"
+
+
+class PreTradeCheck(models.Model):
+    """The verdict on one order intent.  An exposure-adding order must name an accepted one."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    book = models.CharField(max_length=20, default="main")
+    order_id = models.UUIDField(unique=True)
+    instrument = models.CharField(max_length=60)
+    strategy = models.CharField(max_length=40, blank=True)
+    side = models.CharField(max_length=4)
+    quantity = ExactField()
+    notional = ExactField()
+    accepted = models.BooleanField()
+    denials = models.JSONField(default=list)
+    checks = models.JSONField(default=list)
+    limits_version = models.PositiveIntegerField()
+    occurred_at = models.DateTimeField(default=utc_now)
+    recorded_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = not_negative("risk_pretradecheck", "quantity", "notional")
+        indexes = [models.Index(fields=["book", "-occurred_at"], name="risk_pretrade_latest")]
+
+    def __str__(self) -> str:
+        return f"{self.instrument} {self.side} {'accepted' if self.accepted else 'denied'}"
+
+
+class Reservation(models.Model):
+    """Margin set aside for an accepted order until it is filled, refused or expired."""
+
+    class State(models.TextChoices):
+        HELD = "held"
+        RELEASED = "released"
+
+    check_row = models.OneToOneField(
+        PreTradeCheck, on_delete=models.PROTECT, related_name="reservation"
+    )
+    order_id = models.UUIDField(unique=True)
+    book = models.CharField(max_length=20, default="main")
+    instrument = models.CharField(max_length=60)
+    margin = ExactField()
+    notional = ExactField()
+    state = models.CharField(max_length=8, choices=State.choices, default=State.HELD)
+    held_at = models.DateTimeField(default=utc_now)
+    released_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = not_negative("risk_reservation", "margin", "notional")
+        indexes = [
+            models.Index(
+                fields=["book", "instrument"],
+                condition=Q(state="held"),
+                name="risk_reservation_held",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instrument} {self.margin} {self.state}"
+
+
+class RiskMeasure(models.Model):
+    """A computed risk figure set (VaR, liquidation odds, stress) with its inputs and seed."""
+
+    book = models.CharField(max_length=20, default="main")
+    kind = models.CharField(max_length=40)
+    values = models.JSONField()
+    inputs_hash = models.CharField(max_length=64, blank=True)
+    seed = models.BigIntegerField(null=True, blank=True)
+    occurred_at = models.DateTimeField(default=utc_now)
+    recorded_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["book", "kind", "-occurred_at"], name="risk_measure_now")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} at {self.occurred_at:%Y-%m-%d %H:%M}"

@@ -1,0 +1,28 @@
+"""Declared grant class of every table of the risk app, and the triggers that guard them."""
+
+from __future__ import annotations
+
+from magnetfund.core.walls import Trigger, append_only, append_only_triggers, mutable
+
+APPEND_ONLY_TABLES = (
+    "risk_limitset",
+    "risk_fuseevent",
+    "risk_fusetransition",
+    "risk_strategylock",
+    "risk_pretradecheck",
+    "risk_riskmeasure",
+)
+
+GRANTS = [
+    *append_only(*APPEND_ONLY_TABLES),
+    mutable("risk_limitproposal", "limit_set_id", "withdrawn_at"),
+    mutable("risk_fusereset", "approved_by_id", "approved_at", "director_id", "withdrawn_at"),
+    mutable("risk_fusememory", "snapshot", "gauges", "updated_at"),
+    mutable("risk_reservation", "state", "released_at"),
+]
+
+TRIGGERS = [
+    *append_only_triggers(APPEND_ONLY_TABLES),
+    Trigger(table="risk_fusetransition", name="fuse_transition_guard"),
+    Trigger(table="risk_fusereset", name="fuse_reset_guard"),
+]

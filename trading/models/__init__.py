@@ -1,0 +1,52 @@
+"""Rows of the trading app, by stage of the flow."""
+
+from trading.models.execution import (
+    Fill,
+    FundingPayment,
+    Order,
+    OrderEvent,
+    PaperVenueState,
+    Position,
+    Trade,
+)
+from trading.models.market import (
+    Candle,
+    CandleGap,
+    FundingRate,
+    Instrument,
+    MarketRefusal,
+)
+from trading.models.operation import (
+    EngineState,
+    EngineTransition,
+    Reconciliation,
+    ReplayRun,
+    TradingSession,
+)
+from trading.models.signals import Magnet, Proposal, Signal, Strategy
+from trading.models.valuation import Valuation
+
+__all__ = [
+    "Candle",
+    "CandleGap",
+    "EngineState",
+    "EngineTransition",
+    "Fill",
+    "FundingPayment",
+    "FundingRate",
+    "Instrument",
+    "Magnet",
+    "MarketRefusal",
+    "Order",
+    "OrderEvent",
+    "PaperVenueState",
+    "Position",
+    "Proposal",
+    "Reconciliation",
+    "ReplayRun",
+    "Signal",
+    "Strategy",
+    "Trade",
+    "TradingSession",
+    "Valuation",
+]

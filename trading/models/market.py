@@ -1,0 +1,153 @@
+"""Market data as stored: instruments, closed candles, gaps, refusals, funding rates.
+
+Candles hold float64 because signals read them by the hundred thousand; a price becomes exact when
+it enters the ledger (shortest decimal text of the float, on the instrument's tick).  Intervals are
+half-open in UTC.  A revised candle is a further version of the same interval, never an overwrite.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+
+from magnetfund.core.fields import ExactField, not_negative, positive
+from magnetfund.kernel.clock import utc_now
+
+
+class Instrument(models.Model):
+    class Kind(models.TextChoices):
+        SPOT = "spot"
+        LINEAR_PERPETUAL = "linear_perpetual"
+        CFD = "cfd"
+        EQUITY = "equity"
+        OPTION = "option"
+
+    symbol = models.CharField(max_length=60, unique=True)
+    venue = models.CharField(max_length=30, default="paper")
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    base = models.CharField(max_length=20)
+    quote = models.CharField(max_length=20)
+    settle = models.CharField(max_length=20)
+    tick = ExactField()
+    lot = ExactField()
+    minimum_notional = ExactField(default=0)
+    maker_fee = ExactField(default=0)
+    taker_fee = ExactField(default=0)
+    maintenance_tiers = models.JSONField(default=list)
+    gap_floor = ExactField(default=0)
+    source_label = models.CharField(
+        max_length=40, blank=True, help_text='Shown with its prices: "spot proxy", "SIMULATED".'
+    )
+    is_restricted = models.BooleanField(default=False)
+    is_active = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["symbol"]
+        constraints = [
+            *positive("trading_instrument", "tick", "lot"),
+            *not_negative("trading_instrument", "minimum_notional", "taker_fee", "gap_floor"),
+        ]
+
+    def __str__(self) -> str:
+        return self.symbol
+
+
+class Candle(models.Model):
+    """One closed bar of ``[open_time, open_time + timeframe)``."""
+
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="candles")
+    timeframe = models.CharField(max_length=4)
+    open_time = models.DateTimeField()
+    version = models.PositiveSmallIntegerField(default=1)
+    open = models.FloatField()
+    high = models.FloatField()
+    low = models.FloatField()
+    close = models.FloatField()
+    volume = models.FloatField()
+    known_at = models.DateTimeField()
+    available_at = models.DateTimeField()
+    source = models.CharField(max_length=40)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["instrument", "timeframe", "open_time", "version"],
+                name="trading_candle_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(low__gt=0)
+                & Q(low__lte=F("open"))
+                & Q(low__lte=F("close"))
+                & Q(high__gte=F("open"))
+                & Q(high__gte=F("close"))
+                & Q(high__lt=1e11)
+                & Q(volume__gte=0)
+                & Q(volume__lt=1e18),
+                name="trading_candle_sane",
+            ),
+            models.CheckConstraint(
+                condition=Q(known_at__gt=F("open_time")), name="trading_candle_closed"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instrument_id} {self.timeframe} {self.open_time:%Y-%m-%d %H:%M}"
+
+
+class CandleGap(models.Model):
+    """A hole ``[start, end)`` in the candles, with its reason, until it is refilled."""
+
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="gaps")
+    timeframe = models.CharField(max_length=4)
+    start = models.DateTimeField()
+    end = models.DateTimeField()
+    reason = models.CharField(max_length=40)
+    found_at = models.DateTimeField(default=utc_now)
+    refilled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["instrument", "timeframe", "start"], name="trading_candlegap_once"
+            ),
+            models.CheckConstraint(condition=Q(end__gt=F("start")), name="trading_candlegap_order"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instrument_id} {self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M}"
+
+
+class MarketRefusal(models.Model):
+    """Garbage refused at the door: what came, from where, and why it was not taken."""
+
+    instrument = models.ForeignKey(
+        Instrument, on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+    source = models.CharField(max_length=200)
+    reason = models.CharField(max_length=40)
+    line = models.PositiveIntegerField(null=True, blank=True)
+    raw = models.JSONField(default=dict)
+    recorded_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.reason}"
+
+
+class FundingRate(models.Model):
+    """Funding rate of a perpetual at its stamp; a positive rate is paid by longs to shorts."""
+
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="funding")
+    at = models.DateTimeField()
+    rate = models.FloatField()
+    source = models.CharField(max_length=40)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["instrument", "at"], name="trading_fundingrate_once"),
+            models.CheckConstraint(
+                condition=Q(rate__gt=-1) & Q(rate__lt=1), name="trading_fundingrate_sane"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instrument_id} {self.at:%Y-%m-%d %H:%M} {self.rate}"

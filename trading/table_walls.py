@@ -1,0 +1,70 @@
+"""Declared grant class of every table of the trading app, and the triggers that guard them."""
+
+from __future__ import annotations
+
+from magnetfund.core.walls import (
+    Trigger,
+    append_only,
+    append_only_triggers,
+    gateway,
+    gateway_append,
+    mutable,
+)
+
+APPEND_ONLY_TABLES = (
+    "trading_candle",
+    "trading_marketrefusal",
+    "trading_fundingrate",
+    "trading_signal",
+    "trading_proposal",
+    "trading_orderevent",
+    "trading_fill",
+    "trading_fundingpayment",
+    "trading_trade",
+    "trading_reconciliation",
+    "trading_enginetransition",
+    "trading_valuation",
+)
+
+#: What the venue reported: the gateway alone writes it.
+GATEWAY_APPEND_TABLES = ("trading_fill", "trading_fundingpayment", "trading_trade")
+
+#: Columns of an order that the trader moves; everything else is fixed by the intent.
+ORDER_COLUMNS = (
+    "state",
+    "venue_order_id",
+    "filled_quantity",
+    "average_price",
+    "denial_codes",
+    "closed_at",
+)
+
+GRANTS = [
+    *append_only(*(t for t in APPEND_ONLY_TABLES if t not in GATEWAY_APPEND_TABLES)),
+    gateway("trading_order", *ORDER_COLUMNS, app_inserts=True),
+    gateway("trading_position"),
+    gateway("trading_papervenuestate"),
+    *gateway_append(*GATEWAY_APPEND_TABLES),
+    mutable(
+        "trading_instrument",
+        "minimum_notional",
+        "maker_fee",
+        "taker_fee",
+        "maintenance_tiers",
+        "gap_floor",
+        "source_label",
+        "is_restricted",
+        "is_active",
+    ),
+    mutable("trading_candlegap", "refilled_at", "reason", "end"),
+    mutable("trading_magnet", "dead_at", "detail"),
+    mutable("trading_strategy", "is_active"),
+    mutable("trading_tradingsession", "ended_at", "summary"),
+    mutable("trading_replayrun", "result", "finished_at"),
+]
+
+TRIGGERS = [
+    *append_only_triggers(APPEND_ONLY_TABLES),
+    Trigger(table="trading_order", name="fuse_gate"),
+    Trigger(table="trading_enginetransition", name="engine_order"),
+]
