@@ -1,0 +1,51 @@
+"""Who does a step: a person with an account, or a named part of the system.
+
+Every service that writes takes an explicit :class:`Actor`; there is no ambient user.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from magnetfund.core.models import User
+from magnetfund.core.roles import Capability
+from magnetfund.kernel.errors import NotAllowed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """``user`` is None for a part of the system (trader, beat, replay)."""
+
+    label: str
+    user: User | None = None
+
+    @classmethod
+    def of(cls, user: User) -> Actor:
+        suffix = " (SIMULATED)" if user.is_simulated else ""
+        return cls(label=f"{user}{suffix}", user=user)
+
+    @classmethod
+    def system(cls, part: str) -> Actor:
+        return cls(label=part)
+
+    @property
+    def person(self) -> UUID | None:
+        return self.user.person if self.user else None
+
+    def require(self, capability: Capability) -> None:
+        """Raise :class:`NotAllowed` unless the actor is an active person with the capability."""
+        if self.user is None or not self.user.is_active or not self.user.can(capability):
+            raise NotAllowed(
+                f"this step needs the capability {capability.value}",
+                details={"capability": capability.value},
+            )
+
+    def require_other_than(self, maker: User, step: str) -> None:
+        """Raise :class:`NotAllowed` when maker and checker are the same human being."""
+        if self.user is None:
+            raise NotAllowed(f"{step} needs a person", code="needs_person")
+        if self.user.pk == maker.pk or self.user.person == maker.person:
+            raise NotAllowed(
+                f"{step} needs a second person: {maker} prepared it", code="same_person"
+            )

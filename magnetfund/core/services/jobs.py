@@ -1,0 +1,60 @@
+"""Scheduled jobs that are safe to run zero, one or many times.
+
+A job owns a slot (job, scheduled_for) by inserting its row; whoever loses the insert does nothing.
+Slots are multiples of the period since 1970 in UTC, so clocks with daylight saving do not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from django.db import transaction
+
+from magnetfund.core.models import Heartbeat, JobRun
+from magnetfund.kernel.clock import utc_now
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+KEEP = timedelta(days=14)
+
+
+def slot_of(instant: datetime, period: timedelta) -> datetime:
+    """Start of the slot that holds ``instant``."""
+    return instant - (instant - _EPOCH) % period
+
+
+def run_slot(*, job: str, period: timedelta, work: Callable[[datetime], str]) -> JobRun | None:
+    """Run ``work(slot)`` if this slot is free; None when somebody has it.
+
+    ``work`` returns one line that says what was done.  An exception marks the row failed and is
+    raised again, so that the worker reports it.
+    """
+    slot = slot_of(utc_now(), period)
+    with transaction.atomic():
+        row, is_mine = JobRun.objects.get_or_create(job=job, scheduled_for=slot)
+    if not is_mine:
+        return None
+    try:
+        row.detail = work(slot)[:500]
+        row.state = JobRun.State.DONE
+    except Exception as error:
+        row.detail = f"{type(error).__name__}: {error}"[:500]
+        row.state = JobRun.State.FAILED
+        raise
+    finally:
+        row.finished_at = utc_now()
+        row.save(update_fields=["state", "finished_at", "detail"])
+    return row
+
+
+def purge_old_runs() -> int:
+    return JobRun.objects.filter(scheduled_for__lt=utc_now() - KEEP).delete()[0]
+
+
+def beat_heart(*, part: str, instance: str, build_id: str = "", **detail: object) -> None:
+    """Note that a process is alive."""
+    Heartbeat.objects.update_or_create(
+        part=part,
+        instance=instance,
+        defaults={"build_id": build_id, "seen_at": utc_now(), "detail": detail},
+    )
