@@ -55,7 +55,10 @@ class Instrument(models.Model):
 class Candle(models.Model):
     """One closed bar of ``[open_time, open_time + timeframe)``."""
 
-    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="candles")
+    # The unique constraint leads with the instrument; an index of its own only costs ingest.
+    instrument = models.ForeignKey(
+        Instrument, on_delete=models.PROTECT, related_name="candles", db_index=False
+    )
     timeframe = models.CharField(max_length=4)
     open_time = models.DateTimeField()
     version = models.PositiveSmallIntegerField(default=1)

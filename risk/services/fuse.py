@@ -1,0 +1,376 @@
+"""The only writers of the fuse: trip, reduce, clear, lock, disarm, propose and approve a reset.
+
+Anyone of the staff may stop; nobody alone may arm.  A trip is one insert and is visible at its
+commit; the barrier that follows returns once every order that began earlier is over, so what is
+read after it is the whole truth.  PostgreSQL refuses what these functions refuse, once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+
+from magnetfund.core.actors import Actor
+from magnetfund.core.roles import Capability
+from magnetfund.core.services.audit import record_audit
+from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
+from magnetfund.kernel.identifiers import canonical
+from risk.models import (
+    FUND_SCOPE,
+    FuseEvent,
+    FuseReset,
+    FuseState,
+    FuseTransition,
+    StrategyLock,
+)
+
+ORDER_LOCK = 7001
+SECOND_RESET_WINDOW = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FuseFacts:
+    """What is written down of one event (FUSE-4)."""
+
+    trigger: str
+    reason: str = ""
+    severity: float | None = None
+    measured: Mapping[str, Any] | None = None
+    limits_version: int | None = None
+    action: str = ""
+    positions_closed: int | None = None
+    latency_ms: float | None = None
+
+
+def state_of(book: str, scope: str = FUND_SCOPE) -> str:
+    """The state in force; a fund without any row is DISARMED, an instrument without one ARMED."""
+    newest = (
+        FuseTransition.objects.filter(book=book, scope=scope)
+        .order_by("-id")
+        .values_list("state", flat=True)
+        .first()
+    )
+    if newest is None:
+        return FuseState.DISARMED if scope == FUND_SCOPE else FuseState.ARMED
+    return newest
+
+
+def _write(
+    *,
+    book: str,
+    scope: str,
+    state: str | None,
+    kind: str,
+    facts: FuseFacts,
+    actor: Actor,
+    at: datetime,
+    strategy: str = "",
+    reset: FuseReset | None = None,
+) -> FuseEvent:
+    event = FuseEvent.objects.create(
+        book=book,
+        scope=scope,
+        kind=kind,
+        trigger=facts.trigger,
+        strategy=strategy,
+        severity=facts.severity,
+        measured=canonical(dict(facts.measured or {})),
+        limits_version=facts.limits_version,
+        action=facts.action,
+        positions_closed=facts.positions_closed,
+        latency_ms=facts.latency_ms,
+        reason=facts.reason,
+        actor=actor.user,
+        actor_label=actor.label,
+        occurred_at=at,
+    )
+    if state is not None:
+        FuseTransition.objects.create(
+            book=book, scope=scope, state=state, event=event, reset=reset, occurred_at=at
+        )
+    return event
+
+
+def trip_fuse(
+    *, book: str, facts: FuseFacts, actor: Actor, at: datetime | None = None
+) -> FuseEvent:
+    """Trip the fund: no new exposure from this commit on.  Tripping twice adds a second event.
+
+    Parts of the system may trip on their own; a person needs the right to stop trading.
+    """
+    if actor.user is not None:
+        actor.require(Capability.TRADING_STOP)
+    at = at or utc_now()
+    with transaction.atomic():
+        event = _write(
+            book=book,
+            scope=FUND_SCOPE,
+            state=FuseState.TRIPPED,
+            kind="tripped",
+            facts=facts,
+            actor=actor,
+            at=at,
+        )
+        record_audit(
+            actor=actor,
+            action="fuse.tripped",
+            subject=("fuse_event", event.id),
+            body={"book": book, "trigger": facts.trigger, "reason": facts.reason},
+            at=at,
+        )
+    return event
+
+
+def wait_for_orders(book: str) -> None:
+    """The barrier after a trip: returns when every order transaction that began before is over."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [ORDER_LOCK, book])
+
+
+def reduce_instrument(
+    *, book: str, instrument: str, facts: FuseFacts, actor: Actor, at: datetime | None = None
+) -> FuseEvent:
+    """Put one instrument into REDUCING, or note that its episode deepened."""
+    at = at or utc_now()
+    with transaction.atomic():
+        deepened = state_of(book, instrument) == FuseState.REDUCING
+        return _write(
+            book=book,
+            scope=instrument,
+            state=FuseState.REDUCING,
+            kind="deepened" if deepened else "reducing",
+            facts=facts,
+            actor=actor,
+            at=at,
+        )
+
+
+def clear_instrument(
+    *, book: str, instrument: str, facts: FuseFacts, actor: Actor, at: datetime | None = None
+) -> FuseEvent:
+    """End an episode after its cooldown; raises :class:`Conflict` when none is open."""
+    at = at or utc_now()
+    with transaction.atomic():
+        if state_of(book, instrument) != FuseState.REDUCING:
+            raise Conflict(f"{instrument} is not reducing", code="not_reducing")
+        return _write(
+            book=book,
+            scope=instrument,
+            state=FuseState.ARMED,
+            kind="cleared",
+            facts=facts,
+            actor=actor,
+            at=at,
+        )
+
+
+def lock_strategy(
+    *,
+    book: str,
+    strategy: str,
+    until: datetime,
+    facts: FuseFacts,
+    actor: Actor,
+    at: datetime | None = None,
+) -> StrategyLock:
+    """Keep one strategy from entering until a time; its open positions keep their protection."""
+    at = at or utc_now()
+    with transaction.atomic():
+        event = _write(
+            book=book,
+            scope=FUND_SCOPE,
+            state=None,
+            kind="locked",
+            facts=facts,
+            actor=actor,
+            at=at,
+            strategy=strategy,
+        )
+        return StrategyLock.objects.create(
+            book=book, strategy=strategy, locked_at=at, until=until, event=event
+        )
+
+
+def disarm_fuse(*, book: str, reason: str, actor: Actor, at: datetime | None = None) -> FuseEvent:
+    """Stop all trading for as long as it takes; one risk officer may do it at any time."""
+    actor.require(Capability.FUSE_DISARM)
+    _require_reason(reason)
+    at = at or utc_now()
+    with transaction.atomic():
+        event = _write(
+            book=book,
+            scope=FUND_SCOPE,
+            state=FuseState.DISARMED,
+            kind="disarmed",
+            facts=FuseFacts(trigger="manual", reason=reason),
+            actor=actor,
+            at=at,
+        )
+        record_audit(
+            actor=actor,
+            action="fuse.disarmed",
+            subject=("fuse_event", event.id),
+            at=at,
+            body={"book": book, "reason": reason},
+        )
+    return event
+
+
+def propose_reset(
+    *, book: str, reason: str, reconciliation: str, actor: Actor, at: datetime | None = None
+) -> FuseReset:
+    """Ask for re-arming, naming the clean reconciliation that it rests on.
+
+    Raises :class:`Conflict` when the fund is armed already or another request is open.
+    """
+    actor.require(Capability.FUSE_RESET)
+    _require_reason(reason)
+    at = at or utc_now()
+    with transaction.atomic():
+        if state_of(book) == FuseState.ARMED:
+            raise Conflict("the fuse is armed", code="already_armed")
+        if FuseReset.objects.filter(book=book, withdrawn_at=None, transition=None).exists():
+            raise Conflict("a request to re-arm is open", code="reset_open")
+        cause = _cause_of_trip(book)
+        reset = FuseReset.objects.create(
+            book=book,
+            event=cause,
+            trigger=cause.trigger if cause else "",
+            reason=reason,
+            reconciliation=reconciliation,
+            proposed_by=_person(actor),
+            proposed_at=at,
+        )
+        record_audit(
+            actor=actor,
+            action="fuse.reset_proposed",
+            subject=("fuse_reset", reset.id),
+            body={"book": book, "reason": reason, "trigger": reset.trigger},
+            at=at,
+        )
+    return reset
+
+
+def approve_reset(
+    *,
+    reset: FuseReset,
+    actor: Actor,
+    director: Actor | None = None,
+    at: datetime | None = None,
+) -> FuseEvent:
+    """Second signature: the fund is ARMED when this returns.
+
+    Raises :class:`NotAllowed` for the proposer himself or without the capability, and
+    :class:`Conflict` when the request is gone, when a daily loss was not followed by a new UTC day
+    (``same_day``), or when a second drawdown reset within 30 days lacks a director.
+    """
+    actor.require(Capability.FUSE_RESET)
+    at = at or utc_now()
+    with transaction.atomic():
+        row = FuseReset.objects.select_for_update().get(pk=reset.pk)
+        if row.withdrawn_at or row.approved_at:
+            raise Conflict("this request is closed", code="reset_closed")
+        actor.require_other_than(row.proposed_by, "re-arming")
+        cause = _cause_of_trip(row.book)
+        if (
+            cause is not None
+            and cause.trigger == "daily_loss"
+            and at.date() <= cause.occurred_at.date()
+        ):
+            raise Conflict(
+                "after a daily loss the fuse can be armed from the next UTC day on",
+                code="same_day",
+            )
+        if cause is not None and cause.trigger == "drawdown" and _recent_drawdown_reset(row, at):
+            if director is None:
+                raise NotAllowed(
+                    "a second drawdown reset within 30 days needs a fund director",
+                    code="needs_director",
+                )
+            director.require(Capability.DRAWDOWN_SECOND_RESET)
+            row.director = director.user
+        row.approved_by, row.approved_at = _person(actor), at
+        row.save(update_fields=["approved_by", "approved_at", "director"])
+        event = _write(
+            book=row.book,
+            scope=FUND_SCOPE,
+            state=FuseState.ARMED,
+            kind="armed",
+            facts=FuseFacts(trigger=row.trigger or "start", reason=row.reason),
+            actor=actor,
+            at=at,
+            reset=row,
+        )
+        record_audit(
+            actor=actor,
+            action="fuse.armed",
+            subject=("fuse_reset", row.id),
+            body={"book": row.book, "proposed_by": str(row.proposed_by)},
+            at=at,
+        )
+    return event
+
+
+def withdraw_reset(*, reset: FuseReset, actor: Actor) -> None:
+    """Take an open request back."""
+    actor.require(Capability.FUSE_RESET)
+    with transaction.atomic():
+        row = FuseReset.objects.select_for_update().get(pk=reset.pk)
+        if row.withdrawn_at or row.approved_at:
+            raise Conflict("this request is closed", code="reset_closed")
+        row.withdrawn_at = utc_now()
+        row.save(update_fields=["withdrawn_at"])
+        record_audit(actor=actor, action="fuse.reset_withdrawn", subject=("fuse_reset", row.id))
+
+
+def _cause_of_trip(book: str) -> FuseEvent | None:
+    """The event of the first trip since the fund was last armed; it decides what a reset takes.
+
+    A daily loss among the later ones counts before everything else.
+    """
+    armed = (
+        FuseTransition.objects.filter(book=book, scope=FUND_SCOPE, state=FuseState.ARMED)
+        .order_by("-id")
+        .values_list("id", flat=True)
+        .first()
+    )
+    trips = [
+        row.event
+        for row in FuseTransition.objects.filter(
+            book=book, scope=FUND_SCOPE, state=FuseState.TRIPPED, id__gt=armed or 0
+        )
+        .select_related("event")
+        .order_by("-id")
+        if row.event is not None
+    ]
+    daily = [event for event in trips if event.trigger == "daily_loss"]
+    drawdown = [event for event in trips if event.trigger == "drawdown"]
+    return (daily or drawdown or trips or [None])[0]
+
+
+def _recent_drawdown_reset(reset: FuseReset, at: datetime) -> bool:
+    return (
+        FuseReset.objects.filter(
+            book=reset.book,
+            trigger="drawdown",
+            approved_at__gt=at - SECOND_RESET_WINDOW,
+        )
+        .exclude(pk=reset.pk)
+        .exists()
+    )
+
+
+def _require_reason(reason: str) -> None:
+    if not reason.strip():
+        raise InvalidInput("a reason is needed", code="reason_missing")
+
+
+def _person(actor: Actor) -> Any:
+    if actor.user is None:
+        raise NotAllowed("this step needs a person", code="needs_person")
+    return actor.user

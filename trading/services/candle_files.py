@@ -1,0 +1,89 @@
+"""Reading candle files from disk: CSV, ZIP of CSV, JSON, feather, Parquet.
+
+Every failure is one clear line (:class:`InvalidInput`), and nothing has been written by then.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+from magnetfund.kernel.errors import InvalidInput
+from trading.domain.candle_files import (
+    RawCandles,
+    parse_csv_candles,
+    parse_json_candles,
+    table_to_raw,
+)
+
+#: Uncompressed size above which a file is refused (a decompression bomb, or the wrong file).
+BYTES_MAX = 2_000_000_000
+
+
+def read_candle_file(path: Path) -> RawCandles:
+    """Raw candles of one file; the format follows from its name.
+
+    Raises :class:`InvalidInput` with code ``no_such_file``, ``unknown_format``, ``broken_file``,
+    ``wrong_columns`` or ``empty_file``.
+    """
+    if not path.is_file():
+        raise InvalidInput(f"there is no file {path.name}", code="no_such_file")
+    if path.stat().st_size > BYTES_MAX:
+        raise InvalidInput(f"{path.name} is larger than 2 GB", code="broken_file")
+    name = path.name.lower()
+    try:
+        if name.endswith(".zip"):
+            return parse_csv_candles(_zipped_text(path))
+        if name.endswith((".csv", ".txt")):
+            return parse_csv_candles(path.read_text(encoding="utf-8-sig"))
+        if name.endswith(".json"):
+            return parse_json_candles(json.loads(path.read_text(encoding="utf-8")))
+        if name.endswith((".parquet", ".pq", ".feather")):
+            return _columnar(path)
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{path.name} is not text in UTF-8", code="broken_file") from None
+    except json.JSONDecodeError as error:
+        raise InvalidInput(
+            f"{path.name} is no JSON: {error.msg} in line {error.lineno}", code="broken_file"
+        ) from None
+    raise InvalidInput(
+        f"{path.name}: candles come as .csv, .zip, .json, .feather or .parquet",
+        code="unknown_format",
+    )
+
+
+def _zipped_text(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [m for m in archive.infolist() if m.filename.lower().endswith(".csv")]
+            if len(members) != 1:
+                raise InvalidInput(
+                    f"{path.name} must hold exactly one CSV file, it holds {len(members)}",
+                    code="broken_file",
+                )
+            if members[0].file_size > BYTES_MAX:
+                raise InvalidInput(f"{path.name} unpacks to more than 2 GB", code="broken_file")
+            return archive.read(members[0]).decode("utf-8-sig")
+    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        raise InvalidInput(
+            f"{path.name} is damaged or cut off: {error}", code="broken_file"
+        ) from None
+
+
+def _columnar(path: Path) -> RawCandles:
+    import pyarrow as pa  # loaded only when such a file is read
+    from pyarrow import feather, parquet
+
+    try:
+        table = (
+            feather.read_table(path)
+            if path.name.lower().endswith(".feather")
+            else parquet.read_table(path)
+        )
+    except (pa.ArrowInvalid, OSError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise InvalidInput(f"{path.name} cannot be read: {reason}", code="broken_file") from None
+    return table_to_raw(
+        {name: table.column(name).to_numpy(zero_copy_only=False) for name in table.column_names}
+    )
