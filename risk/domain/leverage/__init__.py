@@ -1,0 +1,35 @@
+"""Leverage: the founding formula, its tiers, and every cap with the one that binds."""
+
+from risk.domain.leverage.core import (
+    capped_core,
+    leverage_core,
+    liquidation_cap_core,
+    tier_core,
+    volatility_cap_core,
+)
+from risk.domain.leverage.types import (
+    CapName,
+    CapStatus,
+    EvidencePolicy,
+    EvidenceState,
+    LeverageCap,
+    LeverageCase,
+    LeverageDecision,
+    LeverageReason,
+)
+
+__all__ = [
+    "CapName",
+    "CapStatus",
+    "EvidencePolicy",
+    "EvidenceState",
+    "LeverageCap",
+    "LeverageCase",
+    "LeverageDecision",
+    "LeverageReason",
+    "capped_core",
+    "leverage_core",
+    "liquidation_cap_core",
+    "tier_core",
+    "volatility_cap_core",
+]

@@ -1,0 +1,37 @@
+"""The pre-trade check: every control on every order, denials as coded values."""
+
+from risk.domain.pretrade.types import (
+    BookOrder,
+    BookPosition,
+    BookSnapshot,
+    Check,
+    CheckStatus,
+    Control,
+    EngineState,
+    InstrumentRules,
+    Mode,
+    OrderRequest,
+    OrderType,
+    PreTradeVerdict,
+    RecentOrder,
+    ReferencePrice,
+    Side,
+)
+
+__all__ = [
+    "BookOrder",
+    "BookPosition",
+    "BookSnapshot",
+    "Check",
+    "CheckStatus",
+    "Control",
+    "EngineState",
+    "InstrumentRules",
+    "Mode",
+    "OrderRequest",
+    "OrderType",
+    "PreTradeVerdict",
+    "RecentOrder",
+    "ReferencePrice",
+    "Side",
+]
