@@ -6,6 +6,8 @@ limit set may be tighter than the ceiling, never looser.  The ceiling lives in c
 neither a database row nor a role can lift it.
 """
 
+# ruff: noqa: RUF009 - _figure only wraps dataclasses.field, it makes no shared mutable default
+
 from __future__ import annotations
 
 from collections.abc import Mapping

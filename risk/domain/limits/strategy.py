@@ -40,7 +40,7 @@ OPTION_STRATEGY_LIMITS = StrategyLimits(
     daily_loss_share=Decimal("0.03"),
     losses_in_a_row_count=3,
 )
-"""The option strategies: 2 % risk (the fund's 1 % is stricter and rules), 5 % position, -3 % day."""
+"""The option strategies: 2 % risk (the fund's 1 % rules), 5 % position, -3 % a day, 3 losses."""
 
 
 def stricter(fund: Decimal, strategy: Decimal | None) -> Decimal:

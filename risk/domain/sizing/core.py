@@ -70,7 +70,7 @@ def lots_within_core(money: float, rate_per_lot: float) -> int:
     ratio = money / rate_per_lot
     if ratio >= LOTS_MAX:
         return LOTS_MAX
-    lots = int(math.floor(ratio))
+    lots = math.floor(ratio)
     if lots > 0 and lots * rate_per_lot > money:
         lots -= 1
     return lots
