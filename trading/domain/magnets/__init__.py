@@ -1,5 +1,77 @@
 """Magnets: prices where orders plausibly cluster, the zones they form, and what pulls a bar.
 
-One module a family of levels; ``zones`` joins them, ``history`` walks bars in a batch,
-``stream`` one at a time, with identical results.  Nothing here touches a file or a clock.
+One module a family of levels, ``zones`` joins them, ``walk`` takes bars in order, ``history`` runs
+it over a whole history, ``stream`` one bar at a time, with identical results.  Nothing here touches
+a file or a clock.  Importing this package does not import numba; computing does.
 """
+
+from __future__ import annotations
+
+from trading.domain.magnets.external import ExternalLevel
+from trading.domain.magnets.history import (
+    HourlyCandles,
+    MagnetHistory,
+    compute_level_history,
+    compute_magnet_history,
+    compute_magnet_signals,
+    find_magnets,
+)
+from trading.domain.magnets.lookahead import (
+    CandleColumns,
+    LookaheadDifference,
+    find_lookahead_differences,
+    truncate_candles,
+)
+from trading.domain.magnets.parameters import DEFAULT_PARAMETERS, MagnetParameters
+from trading.domain.magnets.stream import MagnetStream
+from trading.domain.magnets.types import (
+    LONG,
+    SHORT,
+    EventKind,
+    Family,
+    Level,
+    LevelEvent,
+    LevelHistory,
+    LevelKind,
+    MagnetMap,
+    MagnetReading,
+    MagnetSignals,
+    ReadingReason,
+    SideRule,
+    StrengthParts,
+    Zone,
+    ZoneMember,
+)
+
+__all__ = [
+    "DEFAULT_PARAMETERS",
+    "LONG",
+    "SHORT",
+    "CandleColumns",
+    "EventKind",
+    "ExternalLevel",
+    "Family",
+    "HourlyCandles",
+    "Level",
+    "LevelEvent",
+    "LevelHistory",
+    "LevelKind",
+    "LookaheadDifference",
+    "MagnetHistory",
+    "MagnetMap",
+    "MagnetParameters",
+    "MagnetReading",
+    "MagnetSignals",
+    "MagnetStream",
+    "ReadingReason",
+    "SideRule",
+    "StrengthParts",
+    "Zone",
+    "ZoneMember",
+    "compute_level_history",
+    "compute_magnet_history",
+    "compute_magnet_signals",
+    "find_lookahead_differences",
+    "find_magnets",
+    "truncate_candles",
+]

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 CodeArray = NDArray[np.int8]
+BarColumns = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
+"""Open, high, low, close, volume of the same bars, each of shape (n,)."""
 
 LONG = 0
 """Column of the direction whose target lies above the price."""

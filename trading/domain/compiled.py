@@ -1,0 +1,50 @@
+"""One decorator for compiled functions, with a cache that cannot go stale.
+
+numba's own disk cache looks only at the file of the decorated function: when a compiled function
+calls one of another module and only that module changes, the old machine code is loaded silently.
+Here the cache folder is named by a fingerprint of every source file that uses this decorator, so a
+change in any of them compiles anew.  Importing a module that uses it imports numba; keep such
+imports inside functions where a process may not need them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_MARK = b"compiled import compiled"
+
+
+@cache
+def _cache_folder() -> str:
+    here = Path(__file__).resolve().parent
+    digest = hashlib.sha256()
+    for root in (here, here.parent.parent / "risk" / "domain"):
+        for path in sorted(root.rglob("*.py")):
+            content = path.read_bytes()
+            if _MARK in content or path.samefile(__file__):
+                digest.update(str(path.relative_to(root)).encode())
+                digest.update(content)
+    return str(here / "__pycache__" / f"compiled-{digest.hexdigest()[:16]}")
+
+
+def compiled(function: Function) -> Function:
+    """Compile ``function`` on first call (numba nopython mode), keep the machine code on disk.
+
+    Where the package folder cannot be written, numba falls back to the user's cache folder.
+    """
+    import numba
+    from numba.core import config as settings
+
+    config = cast(Any, settings)  # its attributes are made at import
+    previous = config.CACHE_DIR
+    config.CACHE_DIR = _cache_folder()
+    try:
+        return cast(Function, numba.njit(cache=True)(function))
+    finally:
+        config.CACHE_DIR = previous

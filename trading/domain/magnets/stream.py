@@ -1,0 +1,135 @@
+"""Magnets one bar at a time: the same walk as the batch, its memory kept between bars.
+
+One more bar costs the bar alone; nothing earlier is computed again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from magnetfund.kernel.errors import InvalidInput
+from trading.domain.magnets.external import ExternalLevel, pack_external
+from trading.domain.magnets.history import (
+    HourlyCandles,
+    build_levels,
+    build_signals,
+    check_columns,
+)
+from trading.domain.magnets.parameters import DEFAULT_PARAMETERS, HOUR_MS, MagnetParameters
+from trading.domain.magnets.reading import build_map
+from trading.domain.magnets.state import (
+    N_EXTERNAL,
+    ROW_WIDTH,
+    build_constants,
+    build_state,
+    grow_state,
+)
+from trading.domain.magnets.types import (
+    BarColumns,
+    FloatArray,
+    IntArray,
+    LevelHistory,
+    MagnetMap,
+    MagnetSignals,
+)
+
+
+class MagnetStream:
+    """The growing memory of one instrument's hourly bars.
+
+    ``update`` takes the next closed bar and returns its map; ``extend`` takes many at once and
+    returns their columns.  Results equal :func:`find_magnets` and :func:`compute_magnet_signals` on
+    the same bars, bit for bit.  Not safe for use by two threads at once.
+    """
+
+    def __init__(self, *, parameters: MagnetParameters = DEFAULT_PARAMETERS) -> None:
+        self._parameters = parameters
+        self._constants = build_constants(parameters)
+        self._state = build_state()
+        self._rows = np.empty((0, ROW_WIDTH))
+        self._last_open = -1
+
+    @property
+    def last_known_at(self) -> int | None:
+        """Close of the newest bar taken in, in ms; None before the first."""
+        return None if self._last_open < 0 else self._last_open + HOUR_MS
+
+    def add_levels(self, levels: Sequence[ExternalLevel]) -> None:
+        """Announce levels of other sources; each joins at the first bar closing at its known_at.
+
+        Raises :class:`InvalidInput` for a level known before the newest bar's close: it would
+        rewrite what was already said.
+        """
+        newest = self.last_known_at
+        if newest is not None and any(level.known_at <= newest for level in levels):
+            raise InvalidInput("a level was known before the newest bar", code="level_too_late")
+        admitted = int(self._state.counts[N_EXTERNAL])
+        waiting = self._state.external[admitted:]
+        rows = np.concatenate([waiting, pack_external(levels, self._parameters)])
+        rows = rows[np.lexsort((rows["price"], rows["known_at"]))]
+        self._state.counts[N_EXTERNAL] = 0
+        self._state = self._state._replace(external=rows)
+
+    def update(
+        self,
+        *,
+        open_time: int,
+        open: float,
+        high: float,
+        low: float,
+        close: float,
+        volume: float,
+    ) -> MagnetMap:
+        """Take the next closed hourly bar and return the map at its close.
+
+        ``open_time`` in ms UTC, a whole hour after the previous one (holes may lie between), prices
+        in quote currency, ``volume`` in base units.  Raises :class:`InvalidInput` for a malformed
+        bar; the memory is then unchanged.
+        """
+        prices = (open, high, low, close, volume)
+        if open_time % HOUR_MS or open_time <= self._last_open:
+            raise InvalidInput("bars must be hourly and in time order", code="candle_times")
+        ordered = 0.0 < low <= min(open, close) <= max(open, close) <= high and volume >= 0.0
+        if not (all(math.isfinite(x) for x in prices) and ordered):
+            raise InvalidInput("a candle breaks low <= open, close <= high", code="candle_prices")
+        rows = self._walk(np.array([open_time], dtype=np.int64), _one_bar(prices))
+        return build_map(self._state, rows[-1], open_time + HOUR_MS, self._parameters)
+
+    def extend(self, *, candles: HourlyCandles) -> MagnetSignals:
+        """Take closed hourly candles, all later than the newest, and return their columns."""
+        times, columns = check_columns(candles)
+        if times.size and times[0] <= self._last_open:
+            raise InvalidInput("candles overlap what was taken in", code="candle_times")
+        rows = self._walk(times, columns)
+        return build_signals(rows, times + HOUR_MS, self._parameters)
+
+    def levels(self) -> LevelHistory:
+        """Every level known so far with its events; the averages only of the latest call's bars."""
+        newest = self.last_known_at
+        ends = np.zeros(0, dtype=np.int64)
+        if newest is not None:
+            ends = np.full(self._rows.shape[0], newest, dtype=np.int64)
+        return build_levels(self._state, self._rows, ends)
+
+    def _walk(self, times: IntArray, columns: BarColumns) -> FloatArray:
+        from trading.domain.magnets.walk import walk_bars
+
+        rows = np.empty((times.size, ROW_WIDTH))
+        done = 0
+        while True:
+            done = walk_bars(self._state, self._constants, times, columns, done, rows)
+            if done >= times.size:
+                break
+            self._state = grow_state(self._state)
+        if times.size:
+            self._last_open = int(times[-1])
+            self._rows = rows
+        return rows
+
+
+def _one_bar(prices: tuple[float, float, float, float, float]) -> BarColumns:
+    open_, high, low, close, volume = (np.array([x], dtype=np.float64) for x in prices)
+    return open_, high, low, close, volume
