@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_MARK = b"compiled import compiled"
+_MARK = b"domain.compiled import"
 
 
 @cache
@@ -38,6 +38,15 @@ def compiled(function: Function) -> Function:
 
     Where the package folder cannot be written, numba falls back to the user's cache folder.
     """
+    return _compile(function, callable_from_python=True)
+
+
+def compiled_part(function: Function) -> Function:
+    """Like :func:`compiled`, for a function that only compiled code calls: quicker to compile."""
+    return _compile(function, callable_from_python=False)
+
+
+def _compile(function: Function, *, callable_from_python: bool) -> Function:
     import numba
     from numba.core import config as settings
 
@@ -45,6 +54,12 @@ def compiled(function: Function) -> Function:
     previous = config.CACHE_DIR
     config.CACHE_DIR = _cache_folder()
     try:
-        return cast(Function, numba.njit(cache=True)(function))
+        make = numba.njit(
+            cache=callable_from_python,
+            no_cpython_wrapper=not callable_from_python,
+            no_cfunc_wrapper=True,
+            error_model="numpy",
+        )
+        return cast(Function, make(function))
     finally:
         config.CACHE_DIR = previous

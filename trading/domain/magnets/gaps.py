@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trading.domain.compiled import compiled
+from trading.domain.compiled import compiled_part
 from trading.domain.magnets.levels import ABOVE, BELOW, GAP, GAP_BULLISH, add_level
 from trading.domain.magnets.state import KINDS, RING_MASK, Constants, State
 from trading.domain.magnets.structural import rank_volume
@@ -19,7 +19,7 @@ from trading.domain.magnets.types import LevelKind
 GAP_BEARISH = KINDS.index(LevelKind.GAP_BEARISH)
 
 
-@compiled
+@compiled_part
 def find_gap(
     state: State, c: Constants, timeframe: int, atr: float, bar_ms: int, close_time: int
 ) -> None:

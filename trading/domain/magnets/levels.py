@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from trading.domain.compiled import compiled
+from trading.domain.compiled import compiled_part
 from trading.domain.magnets.state import (
     EVENTS,
     FAMILIES,
@@ -46,7 +46,7 @@ POC = KINDS.index(LevelKind.POC)
 GAP_BULLISH = KINDS.index(LevelKind.GAP_BULLISH)
 
 
-@compiled
+@compiled_part
 def add_event(state: State, level: int, kind: int, price: float, known_at: int) -> None:
     """Append one event of a level."""
     n = state.counts[N_EVENTS]
@@ -58,7 +58,7 @@ def add_event(state: State, level: int, kind: int, price: float, known_at: int) 
     state.counts[N_EVENTS] = n + 1
 
 
-@compiled
+@compiled_part
 def add_level(
     state: State,
     kind: int,
@@ -104,7 +104,7 @@ def add_level(
     return int(n)
 
 
-@compiled
+@compiled_part
 def end_level(state: State, level: int, kind: int, known_at: int) -> None:
     """Close a level's life and say why."""
     row = state.levels[level]
@@ -112,7 +112,7 @@ def end_level(state: State, level: int, kind: int, known_at: int) -> None:
     add_event(state, level, kind, row["price"], known_at)
 
 
-@compiled
+@compiled_part
 def fade(elapsed: float, half_life: float) -> float:
     """``2^(-elapsed / half_life)``; a half-life of 0 means that nothing fades."""
     if half_life <= 0.0 or elapsed <= 0.0:
@@ -120,7 +120,7 @@ def fade(elapsed: float, half_life: float) -> float:
     return math.pow(2.0, -elapsed / half_life)
 
 
-@compiled
+@compiled_part
 def count_touch(
     state: State, c: Constants, level: int, bar: Any, atr: float, close_time: int
 ) -> None:
@@ -140,7 +140,7 @@ def count_touch(
         row["armed"] = 1
 
 
-@compiled
+@compiled_part
 def follow_gap(state: State, level: int, bar: Any, close_time: int) -> None:
     """After its near edge traded, a gap is followed until its far edge is reached."""
     row = state.levels[level]
@@ -151,7 +151,7 @@ def follow_gap(state: State, level: int, bar: Any, close_time: int) -> None:
         row["watch"] = 2
 
 
-@compiled
+@compiled_part
 def follow_levels(state: State, c: Constants, bar: Any, atr: float, close_time: int) -> None:
     """Take every known level through one hourly bar: touches, trades, ends of life."""
     kept = 0
@@ -185,7 +185,7 @@ def follow_levels(state: State, c: Constants, bar: Any, atr: float, close_time: 
     state.counts[N_ACTIVE] = kept
 
 
-@compiled
+@compiled_part
 def judge_close(state: State, c: Constants, timeframe: int, bar: Any, close_time: int) -> None:
     """Test a closed bar of ``timeframe`` against the swings, pools and gaps of that timeframe.
 
@@ -226,7 +226,7 @@ def judge_close(state: State, c: Constants, timeframe: int, bar: Any, close_time
                 row["watch"] = 0
 
 
-@compiled
+@compiled_part
 def admit_external(state: State, close_time: int) -> None:
     """Add the levels of outside sources (walls) that became known by this close."""
     n = state.counts[N_EXTERNAL]

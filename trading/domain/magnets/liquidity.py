@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trading.domain.compiled import compiled
+from trading.domain.compiled import compiled_part
 from trading.domain.magnets.levels import ABOVE, LIQUIDITY, STRUCTURAL, add_level
 from trading.domain.magnets.state import KINDS, N_ACTIVE, Constants, State
 from trading.domain.magnets.types import LevelKind
@@ -20,7 +20,7 @@ POOL_DEPTH = 0.25
 """How far a pool reaches beyond its level, in ATR of its timeframe."""
 
 
-@compiled
+@compiled_part
 def pair_extremes(
     state: State, c: Constants, swing: int, atr: float, bar_ms: int, close_time: int
 ) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from trading.domain.compiled import compiled
+from trading.domain.compiled import compiled_part
 from trading.domain.magnets.state import (
     FAMILIES,
     KINDS,
@@ -25,7 +25,7 @@ ROUND_MINOR = KINDS.index(LevelKind.ROUND_MINOR)
 ROUND_MAJOR = KINDS.index(LevelKind.ROUND_MAJOR)
 
 
-@compiled
+@compiled_part
 def nice(value: float) -> float:
     """The number 1, 2 or 5 times a power of ten nearest to ``value`` (> 0) by ratio."""
     power = 10.0 ** math.floor(math.log10(value))
@@ -39,7 +39,7 @@ def nice(value: float) -> float:
     return 10.0 * power
 
 
-@compiled
+@compiled_part
 def add_round_lines(state: State, c: Constants, price: float, reach: float) -> None:
     """Write the grid lines within ``reach`` of ``price`` as members, strength included."""
     minor = nice(c.round_minor_share * price)

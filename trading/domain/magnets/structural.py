@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from trading.domain.compiled import compiled
+from trading.domain.compiled import compiled_part
 from trading.domain.magnets.levels import ABOVE, BELOW, STRUCTURAL, add_level
 from trading.domain.magnets.state import KINDS, RING_MASK, Constants, State
 from trading.domain.magnets.types import LevelKind
@@ -19,7 +19,7 @@ SWING_HIGH = KINDS.index(LevelKind.SWING_HIGH)
 SWING_LOW = KINDS.index(LevelKind.SWING_LOW)
 
 
-@compiled
+@compiled_part
 def rank_volume(state: State, ring: int, index: int, length: int) -> float:
     """Share of the ``length`` bars before ``index`` with volume <= that bar's; 0 without any."""
     bars = state.rings[ring]
@@ -34,7 +34,7 @@ def rank_volume(state: State, ring: int, index: int, length: int) -> float:
     return float(count / (index - first))
 
 
-@compiled
+@compiled_part
 def is_swing(state: State, ring: int, index: int, order: int, sign: float) -> bool:
     """Whether bar ``index`` is a swing high (sign +1) or low (sign -1) of ``order``."""
     bars = state.rings[ring]
@@ -50,7 +50,7 @@ def is_swing(state: State, ring: int, index: int, order: int, sign: float) -> bo
     return True
 
 
-@compiled
+@compiled_part
 def confirm_swings(
     state: State, c: Constants, timeframe: int, close_time: int, found: NDArray[np.int64]
 ) -> int:

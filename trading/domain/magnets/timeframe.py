@@ -7,7 +7,7 @@ calibration did not hold them, so they carry no weight in a zone.
 
 from __future__ import annotations
 
-from trading.domain.compiled import compiled
+from trading.domain.compiled import compiled_part
 from trading.domain.magnets.levels import EITHER, REPLACED, add_level, end_level
 from trading.domain.magnets.state import DAY, FAMILIES, KINDS, N_ACTIVE, Constants, State
 from trading.domain.magnets.types import Family, LevelKind
@@ -20,7 +20,7 @@ PRIOR_CLOSE = KINDS.index(LevelKind.PRIOR_CLOSE)
 PERIOD_OPEN = KINDS.index(LevelKind.PERIOD_OPEN)
 
 
-@compiled
+@compiled_part
 def replace_session_levels(state: State, session: int, close_time: int) -> None:
     """End the levels that stood for the previous session of this length."""
     for position in range(state.counts[N_ACTIVE]):
@@ -32,7 +32,7 @@ def replace_session_levels(state: State, session: int, close_time: int) -> None:
             end_level(state, level, REPLACED, close_time)
 
 
-@compiled
+@compiled_part
 def rank_session(state: State, c: Constants, session: int, volume: float) -> float:
     """Share of the previous sessions with volume <= this one's; then remember this one."""
     count = state.session_counts[session]
@@ -46,7 +46,7 @@ def rank_session(state: State, c: Constants, session: int, volume: float) -> flo
     return below / size if size > 0 else 0.0
 
 
-@compiled
+@compiled_part
 def add_session_extremes(
     state: State, c: Constants, session: int, rank: float, created: int, close_time: int
 ) -> None:
@@ -77,7 +77,7 @@ def add_session_extremes(
         )
 
 
-@compiled
+@compiled_part
 def add_period_open(state: State, period: int, price: float, start: int, close_time: int) -> None:
     """Replace the open of a period (day, week, month, year) by the newly begun one's."""
     for position in range(state.counts[N_ACTIVE]):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trading.domain.compiled import compiled
+from trading.domain.compiled import compiled_part
 from trading.domain.magnets.levels import EITHER, POC, REPLACED, add_level, end_level
 from trading.domain.magnets.profile import (
     NODES_MAX,
@@ -33,7 +33,7 @@ ROWS_MAX = 20_000
 """A session whose range holds more rows than this has no usable profile (A is almost 0)."""
 
 
-@compiled
+@compiled_part
 def add_session_profile(
     state: State, c: Constants, session: int, atr: float, rank: float, created: int, close_time: int
 ) -> None:
@@ -78,7 +78,7 @@ def add_session_profile(
         add_volume_level(state, c, session, LVN, price, 0.0, created, close_time)
 
 
-@compiled
+@compiled_part
 def add_volume_level(
     state: State,
     c: Constants,
@@ -110,7 +110,7 @@ def add_volume_level(
     )
 
 
-@compiled
+@compiled_part
 def update_vwap(state: State, c: Constants, session: int, bar_start: int, close_time: int) -> None:
     """Take the newest hourly bar into the developing average of a session."""
     forming = state.forming[session + DAY]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trading.domain.compiled import compiled
+from trading.domain.compiled import compiled, compiled_part
 from trading.domain.magnets.calendar import period_end, period_start
 from trading.domain.magnets.gaps import find_gap
 from trading.domain.magnets.levels import admit_external, follow_levels, judge_close
@@ -50,7 +50,7 @@ from trading.domain.magnets.zones import read_bar
 BAR_MS = (HOUR_MS, 4 * HOUR_MS, DAY_MS)
 
 
-@compiled
+@compiled_part
 def update_range(
     state: State, timeframe: int, length: int, high: float, low: float, close: float
 ) -> float:
@@ -72,7 +72,7 @@ def update_range(
     return float(memory["value"])
 
 
-@compiled
+@compiled_part
 def measure_volatility(state: State, c: Constants) -> float:
     """R: root of the weighted mean square of 24 hourly log returns over the sd of 720 (ddof 1)."""
     count = state.counts[N_BARS] - 1  # the first bar has no return
@@ -95,7 +95,7 @@ def measure_volatility(state: State, c: Constants) -> float:
     return math.sqrt(recent / total) / math.sqrt(square / (c.volatility_long_bars - 1))
 
 
-@compiled
+@compiled_part
 def push_bar(
     state: State, ring: int, close_time: int, high: float, low: float, close: float, volume: float
 ) -> None:
@@ -109,7 +109,7 @@ def push_bar(
     state.ring_counts[ring] += 1
 
 
-@compiled
+@compiled_part
 def find_bar_levels(
     state: State, c: Constants, timeframe: int, atr: float, close_time: int
 ) -> None:
@@ -122,7 +122,7 @@ def find_bar_levels(
     find_gap(state, c, timeframe, atr, BAR_MS[timeframe], close_time)
 
 
-@compiled
+@compiled_part
 def close_period(state: State, c: Constants, period: int, atr: float, close_time: int) -> None:
     """A four-hour bar, day, week or month is over: its candle, its profile, its extremes."""
     forming = state.forming[period]
@@ -152,7 +152,7 @@ def close_period(state: State, c: Constants, period: int, atr: float, close_time
     forming["start"] = -1
 
 
-@compiled
+@compiled_part
 def open_period(state: State, period: int, start: int, whole: int, price: float) -> None:
     """Begin a period at its first traded hour."""
     forming = state.forming[period]
@@ -168,7 +168,7 @@ def open_period(state: State, period: int, start: int, whole: int, price: float)
     forming["vwap_m2"] = 0.0
 
 
-@compiled
+@compiled_part
 def walk_bar(
     state: State,
     c: Constants,

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from trading.domain.compiled import compiled
+from trading.domain.compiled import compiled_part
 from trading.domain.magnets.levels import fade
 from trading.domain.magnets.round_numbers import ROUND, add_round_lines
 from trading.domain.magnets.state import (
@@ -65,7 +65,7 @@ WIDTH = len(SIDE_COLUMNS)
 ) = range(WIDTH)
 
 
-@compiled
+@compiled_part
 def gather_members(state: State, c: Constants, price: float, atr: float, close_time: int) -> None:
     """Write every living level within reach, with its strength, into ``state.members``."""
     state.counts[N_MEMBERS] = 0
@@ -106,7 +106,7 @@ def gather_members(state: State, c: Constants, price: float, atr: float, close_t
         add_round_lines(state, c, price, reach)
 
 
-@compiled
+@compiled_part
 def sort_members(state: State, price: float) -> None:
     """Order members by strength, then nearness to the price, then lower price."""
     members = state.members
@@ -129,7 +129,7 @@ def sort_members(state: State, price: float) -> None:
         order[j] = i
 
 
-@compiled
+@compiled_part
 def form_zones(state: State, c: Constants, price: float, atr: float) -> int:
     """Join members to zones, strongest seed first; returns how many are kept (S >= 15, <= 6 A)."""
     n = state.counts[N_MEMBERS]
@@ -177,7 +177,7 @@ def form_zones(state: State, c: Constants, price: float, atr: float) -> int:
     return kept
 
 
-@compiled
+@compiled_part
 def read_direction(state: State, c: Constants, price: float, sign: float, row: Any) -> None:
     """Fill one direction's columns; ``sign`` +1 looks for targets above, -1 below.
 
@@ -250,7 +250,7 @@ def read_direction(state: State, c: Constants, price: float, sign: float, row: A
     row[REASON] = UNMAPPED_SIDE if opposite_zones < c.opposite_zones_min else OK
 
 
-@compiled
+@compiled_part
 def clear_direction(row: Any) -> None:
     """A direction before anything is known: prices NaN, strengths and pulls 0."""
     row[:] = np.nan
@@ -266,7 +266,7 @@ def clear_direction(row: Any) -> None:
     row[PROTECTIVE_ZONE] = -1.0
 
 
-@compiled
+@compiled_part
 def read_bar(
     state: State, c: Constants, price: float, atr: float, close_time: int, row: Any
 ) -> None:
