@@ -54,7 +54,7 @@ def _compile(function: Function, *, callable_from_python: bool) -> Function:
     previous = config.CACHE_DIR
     config.CACHE_DIR = _cache_folder()
     try:
-        make = numba.njit(
+        make = cast(Any, numba).njit(  # its stubs do not know every option
             cache=callable_from_python,
             no_cpython_wrapper=not callable_from_python,
             no_cfunc_wrapper=True,

@@ -1,0 +1,51 @@
+"""Evidence: does price reach magnets before their mirror points in this market?
+
+``run`` tests, ``states`` says what follows for leverage, ``calibration`` maps strength to chance.
+Everything is pure: candles and a seed in, frozen results out, also when the answer is "no".
+"""
+
+from __future__ import annotations
+
+from trading.domain.evidence.bootstrap import adjust_holm, estimate_mean, two_sided_p
+from trading.domain.evidence.calibration import StrengthCalibration, fit_strength_calibration
+from trading.domain.evidence.run import DEFAULT_EVIDENCE, run_evidence_test
+from trading.domain.evidence.states import (
+    DEFAULT_POLICY,
+    EvidenceJudgement,
+    EvidencePolicy,
+    EvidenceState,
+    find_evidence_cap,
+    find_evidence_state,
+    judge_evidence,
+)
+from trading.domain.evidence.types import (
+    Candidate,
+    Control,
+    Estimate,
+    EvidenceParameters,
+    EvidenceRow,
+    EvidenceRun,
+)
+
+__all__ = [
+    "DEFAULT_EVIDENCE",
+    "DEFAULT_POLICY",
+    "Candidate",
+    "Control",
+    "Estimate",
+    "EvidenceJudgement",
+    "EvidenceParameters",
+    "EvidencePolicy",
+    "EvidenceRow",
+    "EvidenceRun",
+    "EvidenceState",
+    "StrengthCalibration",
+    "adjust_holm",
+    "estimate_mean",
+    "find_evidence_cap",
+    "find_evidence_state",
+    "fit_strength_calibration",
+    "judge_evidence",
+    "run_evidence_test",
+    "two_sided_p",
+]
