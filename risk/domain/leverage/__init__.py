@@ -1,5 +1,6 @@
 """Leverage: the founding formula, its tiers, and every cap with the one that binds."""
 
+from risk.domain.leverage.choose import choose_leverage, resolve_evidence_policy
 from risk.domain.leverage.core import (
     capped_core,
     leverage_core,
@@ -28,8 +29,10 @@ __all__ = [
     "LeverageDecision",
     "LeverageReason",
     "capped_core",
+    "choose_leverage",
     "leverage_core",
     "liquidation_cap_core",
+    "resolve_evidence_policy",
     "tier_core",
     "volatility_cap_core",
 ]

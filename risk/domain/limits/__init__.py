@@ -1,11 +1,22 @@
 """Limits: one immutable, versioned set of figures under hard ceilings, and a strategy's own."""
 
 from risk.domain.limits.figures import (
+    DEFAULT_LIMITS,
     FIGURES,
     HARD_CEILINGS,
     FigureRule,
     LimitSet,
     Tighter,
+)
+from risk.domain.limits.sets import (
+    FigureChange,
+    FigureProblem,
+    LimitDiff,
+    check_limits,
+    diff_limits,
+    figures_of,
+    limits_of,
+    select_limits,
 )
 from risk.domain.limits.strategy import (
     NO_STRATEGY_LIMITS,
@@ -15,13 +26,22 @@ from risk.domain.limits.strategy import (
 )
 
 __all__ = [
+    "DEFAULT_LIMITS",
     "FIGURES",
     "HARD_CEILINGS",
     "NO_STRATEGY_LIMITS",
     "OPTION_STRATEGY_LIMITS",
+    "FigureChange",
+    "FigureProblem",
     "FigureRule",
+    "LimitDiff",
     "LimitSet",
     "StrategyLimits",
     "Tighter",
+    "check_limits",
+    "diff_limits",
+    "figures_of",
+    "limits_of",
+    "select_limits",
     "stricter",
 ]

@@ -264,3 +264,6 @@ FIGURES: Mapping[str, FigureRule] = {
 
 HARD_CEILINGS: Mapping[str, Decimal] = {name: rule.ceiling for name, rule in FIGURES.items()}
 """The loosest value of each figure that code accepts."""
+
+DEFAULT_LIMITS = LimitSet()
+"""Version 0: the figures in code."""

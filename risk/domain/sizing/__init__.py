@@ -1,5 +1,11 @@
 """Sizing: the largest whole number of lots that every law allows, and which law that was."""
 
+from risk.domain.sizing.choose import find_liquidation_price, find_rooms, size_position
+from risk.domain.sizing.comparisons import (
+    SizeComparison,
+    compare_sizing,
+    find_kelly_share,
+)
 from risk.domain.sizing.core import (
     gap_loss_rate_core,
     is_stop_before_liquidation_core,
@@ -18,14 +24,20 @@ from risk.domain.sizing.types import (
 
 __all__ = [
     "SizeCap",
+    "SizeComparison",
     "SizeRoom",
     "SizingCase",
     "SizingDecision",
     "SizingReason",
+    "compare_sizing",
+    "find_kelly_share",
+    "find_liquidation_price",
+    "find_rooms",
     "gap_loss_rate_core",
     "is_stop_before_liquidation_core",
     "liquidation_price_core",
     "lots_core",
     "lots_within_core",
+    "size_position",
     "stop_loss_rate_core",
 ]

@@ -53,11 +53,11 @@ def gap_loss_rate_core(
 ) -> float:
     """Loss per unit when price jumps by ``gap`` against the position, with both fees.
 
-    EP min(1/L, g) for an isolated wallet, EP g for a shared one; fees on the entry and on the
-    price after the gap.
+    EP min(1/L, g) for an isolated wallet, EP g for a shared one.  The closing fee of a long is
+    taken on the entry price (more than it will be), so that a larger gap never costs less.
     """
     rate = min(1.0 / leverage, gap) if is_isolated else gap
-    after = max(0.0, 1.0 - gap) if side > 0 else 1.0 + gap
+    after = 1.0 if side > 0 else 1.0 + gap
     return entry * rate + entry * fee_in + entry * after * fee_out
 
 

@@ -40,6 +40,7 @@ class SizingReason(StrEnum):
     STOP_WRONG_SIDE = "stop_wrong_side"
     BAD_TARGET = "bad_target"
     BAD_LEVERAGE = "bad_leverage"
+    BAD_SIZE_FACTOR = "bad_size_factor"
     BAD_COST = "bad_cost"
     BAD_BOOK = "bad_book"
     BAD_LOT = "bad_lot"
