@@ -78,24 +78,6 @@ class Denial(IntEnum):
         return self.name.lower()
 
 
-class Binding(IntEnum):
-    """Which law set the size of an order."""
-
-    NONE = 0
-    RISK = 1
-    TIER_MARGIN = 2
-    POSITION_MARGIN = 3
-    GROUP_MARGIN = 4
-    TOTAL_MARGIN = 5
-    GAP_POSITION = 6
-    GAP_BOOK = 7
-
-    @property
-    def code(self) -> str:
-        """The stable word for records."""
-        return self.name.lower()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """The open position of a slot.
@@ -103,8 +85,8 @@ class Position:
     ``entry_ticks`` is the fill, ``decision_ticks`` the close on which it was decided.  Leverage is
     fixed at entry; ``margin`` is the equity that the open lots commit.  ``target_ticks`` and
     ``liquidation_ticks`` are 0 where there is none.  ``zone_price`` and ``zone_strength`` record
-    the target zone at entry.  Fees, funding and the realised profit of lots already cut stay with
-    the position until its round trip ends.
+    the target zone at entry.  Fees, funding and the realised ticks times lots of what was already
+    cut stay with the position until its round trip ends.
     """
 
     side: int
@@ -128,9 +110,9 @@ class Position:
     conflict_bars: int
     flip_bars: int
     episode_lots: int
+    cuts: int
     ambiguous: bool
     equity_at_entry: float
-    risk_share: float
     binding: int
 
 
@@ -255,8 +237,10 @@ class Trade:
     """A closed round trip.
 
     ``ticks_lots`` is the gross result in ticks times lots (integer, price moves only), ``net`` the
-    result after fees and funding.  ``r_multiple`` is net over the loss that the stop meant at the
-    decision, without costs.  ``reason`` is that of the last lots.
+    result after fees and funding; a liquidation costs at most the margin.  ``cuts`` counts the
+    fuse's partial closings.  ``r_multiple`` is net over the loss that the stop meant at the
+    decision (``decision_ticks`` to ``stop_ticks``), without costs.  ``reason`` is that of the last
+    lots.
     """
 
     slot: int
@@ -266,6 +250,7 @@ class Trade:
     exit_time: int
     entry_ticks: int
     exit_ticks: int
+    decision_ticks: int
     stop_ticks: int
     target_ticks: int
     reason: int
@@ -280,7 +265,6 @@ class Trade:
     ambiguous: bool
     cuts: int
     equity_at_entry: float
-    risk_share: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import IntEnum
+from statistics import NormalDist
 
 from magnetfund.kernel.errors import InvalidInput
+from risk.domain.limits import LimitSet
 from trading.domain.strategies.signals import DAY_MS, StrategyTraits
 
 NEVER_MS = 2**62
@@ -101,19 +103,49 @@ class SlotRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitRules:
-    """The limits of a run; shares are of equity, margin is equity committed.
+    """The limits of a run as float64; shares are of equity, margin is equity committed.
 
-    Zero ``volatility_target`` leaves that leverage cap unevaluated.
+    ``leverage_cap`` is the smallest of the constant caps (fund, evidence where it acts, venue,
+    client class).  ``volatility_target`` 0 leaves that cap unevaluated, and so does
+    ``liquidation_quantile`` 0 for the chance of liquidation: it is the normal quantile of
+    1 - eps/2 for the chance eps over ``liquidation_years``.
     """
 
-    margin_share_tier: tuple[float, float, float, float] = (0.15, 0.10, 0.05, 0.0)
+    margin_share_tier_1: float = 0.15
+    margin_share_tier_2: float = 0.10
+    margin_share_tier_3: float = 0.05
     margin_share_position: float = 0.20
+    margin_share_group: float = 0.20
     margin_share_total: float = 0.50
+    loss_at_stop_share: float = 0.01
     gap_share_position: float = 0.10
     gap_share_book: float = 0.15
-    leverage_max: float = 3.0
     leverage_cap: float = 3.0
     volatility_target: float = 0.0
+    liquidation_quantile: float = 0.0
+    liquidation_years: float = 7.0 / 365.0
+
+    @classmethod
+    def of_limit_set(cls, limits: LimitSet, *, leverage_cap: float | None = None) -> LimitRules:
+        """The figures of an approved limit set; ``leverage_cap`` can only lower its leverage."""
+        cap = float(limits.leverage_max)
+        return cls(
+            margin_share_tier_1=float(limits.margin_share_tier_1),
+            margin_share_tier_2=float(limits.margin_share_tier_2),
+            margin_share_tier_3=float(limits.margin_share_tier_3),
+            margin_share_position=float(limits.margin_share_position),
+            margin_share_group=float(limits.margin_share_group),
+            margin_share_total=float(limits.margin_share_total),
+            loss_at_stop_share=float(limits.loss_at_stop_share),
+            gap_share_position=float(limits.gap_share_position),
+            gap_share_book=float(limits.gap_share_book),
+            leverage_cap=cap if leverage_cap is None else min(cap, leverage_cap),
+            volatility_target=float(limits.volatility_target or 0),
+            liquidation_quantile=NormalDist().inv_cdf(
+                1.0 - float(limits.liquidation_probability_max) / 2.0
+            ),
+            liquidation_years=float(limits.liquidation_horizon_days) / 365.0,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +164,7 @@ class FuseRules:
     volatility_ratio_max: float = 2.0
     conflict_max: float = 0.8
     cut_share_min: float = 0.30
-    cut_share_range: float = 0.40
+    cut_share_max: float = 0.70
     rearm_after_clear_ms: int = 300_000
     reset_policy: ResetPolicy = ResetPolicy.COOLDOWN_7D
 

@@ -9,6 +9,15 @@ allocates, raises or knows a clock.
 from __future__ import annotations
 
 import math
+from typing import Any
+
+from risk.domain.sizing.core import liquidation_price_core
+
+ORDINARY_STRENGTH = 40.0
+"""A zone of at most this strength neither pulls nor opposes."""
+PULL_SPAN = 60.0
+PULL_DECAY = 3.0
+CONFLICT_MAX = 9.99
 
 
 def slipped_ticks(price_ticks: int, side: int, rate: float) -> int:
@@ -40,24 +49,9 @@ def is_reached(price_ticks: int, target_ticks: int, side: int) -> bool:
 def find_liquidation_ticks(
     entry_ticks: int, side: int, leverage: float, maintenance_rate: float
 ) -> int:
-    """Liquidation price of an isolated position in one margin tier, 0 where there is none.
-
-    Long EP (1 - 1/L) / (1 - mmr), short EP (1 + 1/L) / (1 + mmr), rounded toward the entry.
-    Source: the venue's isolated formula with wallet = entry notional / L.
-    """
-    if leverage <= 0.0:
-        return 0
-    if side > 0:
-        price = entry_ticks * (1.0 - 1.0 / leverage) / (1.0 - maintenance_rate)
-        return math.ceil(price) if price > 0.0 else 0
-    return math.floor(entry_ticks * (1.0 + 1.0 / leverage) / (1.0 + maintenance_rate))
-
-
-def find_loss_threshold(
-    day_start_equity: float, peak_equity: float, daily_loss_share: float, drawdown_share: float
-) -> float:
-    """The equity at which the loss fuse trips: the higher of day level and drawdown level."""
-    return max(day_start_equity * (1.0 - daily_loss_share), peak_equity * (1.0 - drawdown_share))
+    """Isolated liquidation price in whole ticks, rounded toward the entry; 0 is none."""
+    price = liquidation_price_core(float(entry_ticks), side, leverage, maintenance_rate)
+    return math.ceil(price) if side > 0 else math.floor(price)
 
 
 def is_drawdown_trip(equity: float, peak_equity: float, drawdown_share: float) -> bool:
@@ -82,8 +76,79 @@ def find_trip_ticks(open_ticks: int, adverse_ticks: int, trip_share: float, side
     return math.floor(price) if side > 0 else math.ceil(price)
 
 
-def find_severity(value: float, threshold: float) -> float:
-    """Severity of a market trigger: (value - threshold) / threshold, limited to 0..1."""
-    if not threshold > 0.0:
+def find_book_trip_share(
+    equity_open: float, threshold: float, losses: Any, exits: Any, count: int
+) -> float:
+    """How far along the bar a book met its loss threshold: 0 at the open, 1 at the extremes.
+
+    Position k loses ``losses[k]`` (>= 0) from the open to its adverse extreme, evenly, and stops
+    losing at ``exits[k]`` of the way where its own stop takes it out (1 where none does).  All
+    positions move at once.  Returns 2.0 when the threshold is not met.
+    """
+    if equity_open <= threshold:
         return 0.0
-    return min(1.0, max(0.0, (value - threshold) / threshold))
+    walked, equity = 0.0, equity_open
+    while walked < 1.0:
+        slope, corner = 0.0, 1.0
+        for k in range(count):
+            if exits[k] > walked:
+                slope += losses[k]
+                corner = min(corner, exits[k])
+        if slope <= 0.0:
+            return 2.0
+        met = walked + (equity - threshold) / slope
+        if met <= corner:
+            return met
+        equity -= slope * (corner - walked)
+        walked = corner
+    return 2.0
+
+
+def find_exit_share(open_ticks: int, exit_ticks: int, adverse_ticks: int) -> float:
+    """At which share of the way from the open to the adverse extreme a price is met."""
+    if adverse_ticks == open_ticks:
+        return 0.0
+    return (open_ticks - exit_ticks) / (open_ticks - adverse_ticks)
+
+
+def find_cut_lots(
+    lots: int, lots_at_start: int, cut_share: float, equity: float, notional_total: float
+) -> int:
+    """Lots to sell off when an episode begins or deepens.
+
+    What may remain is (1 - cut) of the lots at the episode's start, and no more than brings the
+    book's notional down to its equity (1.0x); rounded down, so the cut is never smaller.
+    """
+    remaining = math.floor(lots_at_start * (1.0 - cut_share))
+    if notional_total > equity and notional_total > 0.0:
+        remaining = min(remaining, math.floor(lots * max(0.0, equity) / notional_total))
+    return max(0, lots - remaining)
+
+
+def find_rearm_time(
+    time_ms: int, drawdown: bool, reset_policy: int, day_ms: int, never_ms: int
+) -> int:
+    """When a scenario re-arms a trip: never (0), the next 00:00 UTC (1), or after seven days for a
+    drawdown and the next 00:00 UTC for a daily loss (2)."""
+    if reset_policy == 0:
+        return never_ms
+    if drawdown and reset_policy == 2:
+        return time_ms + 7 * day_ms
+    return (time_ms // day_ms + 1) * day_ms
+
+
+def find_open_conflict(
+    price: float, atr: float, zone_price: float, zone_strength: float, opposite_pull: float
+) -> float:
+    """Conflict C of an open position: the opposite pull now over its recorded target's pull now.
+
+    pull = max(0, S - 40) / 60 * exp(-d / 3) with d the zone's distance today in ATR; C is at most
+    9.99.  NaN (not above any limit) where an input has no source.
+    """
+    if not (atr > 0.0 and zone_strength > ORDINARY_STRENGTH and opposite_pull >= 0.0):
+        return math.nan
+    distance = abs(zone_price - price) / atr
+    pull = (zone_strength - ORDINARY_STRENGTH) / PULL_SPAN * math.exp(-distance / PULL_DECAY)
+    if not pull > 0.0:
+        return math.nan
+    return min(opposite_pull / pull, CONFLICT_MAX)

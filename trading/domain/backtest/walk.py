@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from risk.domain.fuse.thresholds import find_loss_threshold
 from trading.domain.backtest.scalars import (
     find_liquidation_ticks,
-    find_loss_threshold,
     find_trip_share,
     find_trip_ticks,
     is_drawdown_trip,

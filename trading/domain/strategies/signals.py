@@ -66,8 +66,9 @@ class StrategyTraits:
 
     ``hold_ms_max`` 0 means no time exit.  The four trigger flags say which market triggers of the
     fuse are tested for positions of this strategy; ``conflict_bars`` is how many closed bars in a
-    row the conflict must stand above its limit.  ``liquidation_share_max`` is the largest share of
-    the way to liquidation at which the stop may lie.
+    row the conflict must stand above its limit.  ``entry_checks_triggers`` refuses an entry while
+    one of its own triggers holds.  ``liquidation_share_max`` is the largest share of the way to
+    liquidation at which the stop may lie.
     """
 
     strategy_id: str
@@ -79,6 +80,7 @@ class StrategyTraits:
     trigger_opposite: bool = False
     trigger_trend_flip: bool = False
     conflict_bars: int = 2
+    entry_checks_triggers: bool = True
     liquidation_share_max: float = 0.5
 
     def __post_init__(self) -> None:
@@ -103,6 +105,7 @@ class Signal:
     strength: float
     conflict: float
     volatility_ratio: float
+    sigma: float
     atr: float
     target_zone_price: float
     trend: int
@@ -119,7 +122,8 @@ class Signals:
     ``direction``: enter at the next open.  ``exit_long`` and ``exit_short``: leave such a position
     at the next open.  ``stop`` and ``target`` belong to ``direction``; a target may be NaN (none).
     ``distance`` (D, in ATR), ``strength`` (S, 0..100) and ``conflict`` (C) feed leverage and tier,
-    ``volatility_ratio`` (R) tier, leverage and fuse.  The rest serves the fuse of an open position:
+    ``volatility_ratio`` (R) tier, leverage and fuse, ``sigma`` (annualised volatility, a fraction)
+    the caps of leverage.  The rest serves the fuse of an open position:
     ``atr``, the target zone's price, ``trend`` = sign(EMA21 - EMA55) on the signal timeframe, and
     per side of an open position the best opposite pull and the strongest zone within 3 ATR.
     NaN in a leverage or fuse column means that there is no source.
@@ -136,6 +140,7 @@ class Signals:
     strength: FloatColumn
     conflict: FloatColumn
     volatility_ratio: FloatColumn
+    sigma: FloatColumn
     atr: FloatColumn
     target_zone_price: FloatColumn
     trend: CodeColumn
@@ -190,6 +195,7 @@ _COLUMNS: tuple[tuple[str, type[np.generic], object], ...] = (
     ("strength", np.float64, _NAN),
     ("conflict", np.float64, _NAN),
     ("volatility_ratio", np.float64, _NAN),
+    ("sigma", np.float64, _NAN),
     ("atr", np.float64, _NAN),
     ("target_zone_price", np.float64, _NAN),
     ("trend", np.int8, 0),

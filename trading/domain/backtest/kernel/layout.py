@@ -1,0 +1,213 @@
+"""Column numbers of the kernel's arrays.  Integers and floats are kept apart.
+
+``P`` is the state of a slot, ``R`` its rules, ``M`` an instrument, ``F`` the fund, ``E`` the
+episode of an instrument, ``B`` a bar, ``S`` a signal, ``T`` a finished trade, ``V`` a fuse event,
+``L`` a limit, ``Z`` the fuse's rules.  ``...I`` are integer columns, ``...F`` float columns.
+"""
+
+from __future__ import annotations
+
+# Slot state, integers: the position, the order to leave, the order to enter.
+PI_SIDE = 0
+PI_LOTS = 1
+PI_LOTS_OPENED = 2
+PI_ENTRY = 3
+PI_DECISION = 4
+PI_ENTRY_TIME = 5
+PI_STOP = 6
+PI_TARGET = 7
+PI_LIQUIDATION = 8
+PI_TIER = 9
+PI_CONFLICT_BARS = 10
+PI_FLIP_BARS = 11
+PI_EPISODE_LOTS = 12
+PI_CUTS = 13
+PI_AMBIGUOUS = 14
+PI_BINDING = 15
+PI_TICKS_LOTS = 16
+PI_EXIT_LOTS = 17
+PI_EXIT_REASON = 18
+PI_ENTER_SIDE = 19
+PI_ENTER_LOTS = 20
+PI_ENTER_STOP = 21
+PI_ENTER_TARGET = 22
+PI_ENTER_DECISION = 23
+PI_ENTER_TIER = 24
+PI_ENTER_BINDING = 25
+# How the present bar takes the position out: price and reason (0 stays, -1 has no bar).
+PI_OUT_PRICE = 26
+PI_OUT_REASON = 27
+PI_WIDTH = 28
+
+# Slot state, floats.
+PF_LEVERAGE = 0
+PF_MARGIN = 1
+PF_ZONE_PRICE = 2
+PF_ZONE_STRENGTH = 3
+PF_FEES = 4
+PF_FUNDING = 5
+PF_REALISED = 6
+PF_EQUITY = 7
+PF_ENTER_LEVERAGE = 8
+PF_ENTER_ZONE_PRICE = 9
+PF_ENTER_ZONE_STRENGTH = 10
+PF_ENTER_EQUITY = 11
+PF_WIDTH = 12
+
+# Slot rules.
+RI_STRATEGY = 0
+RI_INSTRUMENT = 1
+RI_BY_MAGNET = 2
+RI_HOLD_MS = 3
+RI_VOLATILITY = 4
+RI_CONFLICT = 5
+RI_OPPOSITE = 6
+RI_TREND_FLIP = 7
+RI_CONFLICT_BARS = 8
+RI_ENTRY_CHECKS = 9
+RI_WIDTH = 10
+RF_RISK_SHARE = 0
+RF_LIQUIDATION_SHARE = 1
+RF_WIDTH = 2
+
+# Instruments.
+MI_GROUP = 0
+MI_MARK = 1
+MI_WIDTH = 2
+MF_TICK_SIZE = 0
+MF_LOT_SIZE = 1
+MF_NOTIONAL_MIN = 2
+MF_FEE = 3
+MF_SLIPPAGE = 4
+MF_FUSE_SLIPPAGE = 5
+MF_MAINTENANCE = 6
+MF_GAP_FLOOR = 7
+MF_TICK_VALUE = 8
+MF_WIDTH = 9
+
+# The fund.
+FI_DAY_START_MS = 0
+FI_TRIPPED_BY = 1
+FI_REARM_AT = 2
+FI_TRADES = 3
+FI_EVENTS = 4
+FI_ORDERS = 5
+FI_WIDTH = 6
+FF_CASH = 0
+FF_EQUITY = 1
+FF_DAY_START = 2
+FF_PEAK = 3
+FF_PEAK_UNRESET = 4
+FF_WIDTH = 5
+
+# Strategies: lock and loss streak.
+SI_LOCK_UNTIL = 0
+SI_LOSSES = 1
+SI_WIDTH = 2
+
+# Episodes.
+EI_ACTIVE = 0
+EI_CLEARED_AT = 1
+EI_WIDTH = 2
+
+# Bars.
+BI_PRESENT = 0
+BI_OPEN = 1
+BI_HIGH = 2
+BI_LOW = 3
+BI_CLOSE = 4
+BI_WIDTH = 5
+BF_FUNDING = 0
+BF_GAP_LONG = 1
+BF_GAP_SHORT = 2
+BF_WIDTH = 3
+
+# Signals.
+GI_DIRECTION = 0
+GI_EXIT_LONG = 1
+GI_EXIT_SHORT = 2
+GI_TREND = 3
+GI_WIDTH = 4
+GF_STOP = 0
+GF_TARGET = 1
+GF_DISTANCE = 2
+GF_STRENGTH = 3
+GF_CONFLICT = 4
+GF_RATIO = 5
+GF_SIGMA = 6
+GF_ATR = 7
+GF_ZONE_PRICE = 8
+GF_OPPOSITE_LONG = 9
+GF_OPPOSITE_SHORT = 10
+GF_HEAVY_LONG = 11
+GF_HEAVY_SHORT = 12
+GF_WIDTH = 13
+
+# Finished trades.
+TI_SLOT = 0
+TI_SIDE = 1
+TI_LOTS = 2
+TI_ENTRY_TIME = 3
+TI_EXIT_TIME = 4
+TI_ENTRY = 5
+TI_EXIT = 6
+TI_STOP = 7
+TI_TARGET = 8
+TI_REASON = 9
+TI_TICKS_LOTS = 10
+TI_TIER = 11
+TI_BINDING = 12
+TI_AMBIGUOUS = 13
+TI_CUTS = 14
+TI_DECISION = 15
+TI_WIDTH = 16
+TF_FEES = 0
+TF_FUNDING = 1
+TF_NET = 2
+TF_R = 3
+TF_LEVERAGE = 4
+TF_EQUITY = 5
+TF_WIDTH = 6
+
+# Fuse events.
+VI_TIME = 0
+VI_TRIGGER = 1
+VI_INSTRUMENT = 2
+VI_STRATEGY = 3
+VI_POSITIONS = 4
+VI_WIDTH = 5
+VF_VALUE = 0
+VF_THRESHOLD = 1
+VF_SEVERITY = 2
+VF_CUT = 3
+VF_WIDTH = 4
+
+# Limits (in the order of LimitRules) and the fuse's rules.
+LF_TIER_1 = 0
+LF_TIER_2 = 1
+LF_TIER_3 = 2
+LF_POSITION = 3
+LF_GROUP = 4
+LF_TOTAL = 5
+LF_LOSS_AT_STOP = 6
+LF_GAP_POSITION = 7
+LF_GAP_BOOK = 8
+LF_LEVERAGE_CAP = 9
+LF_VOLATILITY_TARGET = 10
+LF_QUANTILE = 11
+LF_YEARS = 12
+LF_WIDTH = 13
+ZF_DAILY = 0
+ZF_DRAWDOWN = 1
+ZF_RATIO = 2
+ZF_CONFLICT = 3
+ZF_CUT_MIN = 4
+ZF_CUT_MAX = 5
+ZF_WIDTH = 6
+ZI_ACTING = 0
+ZI_MARKET = 1
+ZI_LOSSES = 2
+ZI_REARM_MS = 3
+ZI_POLICY = 4
+ZI_BAR_MS = 5
+ZI_WIDTH = 6

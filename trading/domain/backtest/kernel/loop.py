@@ -1,0 +1,77 @@
+"""The loop over all bars of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trading.domain.backtest.kernel.layout import FF_EQUITY, ZI_BAR_MS
+from trading.domain.backtest.kernel.orders import order_slots
+from trading.domain.backtest.kernel.steps import close_bar, open_slots, trade_slots, turn_day
+
+
+def run_bars(
+    times: Any,
+    bars_i: Any,
+    bars_f: Any,
+    signals_i: Any,
+    signals_f: Any,
+    pi: Any,
+    pf: Any,
+    ri: Any,
+    rf: Any,
+    mi: Any,
+    mf: Any,
+    fi: Any,
+    ff: Any,
+    si: Any,
+    ei: Any,
+    ef: Any,
+    zi: Any,
+    zf: Any,
+    lf: Any,
+    ti: Any,
+    tf: Any,
+    vi: Any,
+    vf: Any,
+    denials: Any,
+    losses: Any,
+    shares: Any,
+    equity: Any,
+) -> None:
+    """Work every bar in its order; all results are written into the arrays given."""
+    size = times.shape[0]
+    for t in range(size):
+        time = times[t]
+        bi, bf = bars_i[t], bars_f[t]
+        turn_day(time, fi, ff, vi, vf)
+        open_slots(time, bi, bf, pi, pf, ri, mf, fi, ff, si, zi, ti, tf, vi, vf)
+        trade_slots(
+            time, bi, pi, pf, ri, mi, mf, fi, ff, si, zi, zf, ti, tf, vi, vf, losses, shares
+        )
+        close_bar(time, bi, pi, pf, ri, mi, mf, fi, ff, si, zi, zf, ti, tf, vi, vf)
+        equity[t] = ff[FF_EQUITY]
+        order_slots(
+            time + zi[ZI_BAR_MS],
+            t == size - 1,
+            bi,
+            bf,
+            signals_i[t],
+            signals_f[t],
+            pi,
+            pf,
+            ri,
+            rf,
+            mi,
+            mf,
+            fi,
+            ff,
+            si,
+            ei,
+            ef,
+            zi,
+            zf,
+            lf,
+            vi,
+            vf,
+            denials,
+        )

@@ -1,0 +1,317 @@
+"""What a run gave: raw from an engine, then measured.
+
+Equity is in quote currency at each close of the market's grid.  Drawdowns are fractions <= 0 and
+include the opening cash.  Rates of return are compounded; a year has 365 days (a 24/7 market).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from magnetfund.kernel.clock import from_milliseconds
+from magnetfund.kernel.identifiers import content_hash
+from trading.domain.backtest.book import CloseReason, Denial, FuseEvent, Trade, Trigger
+from trading.domain.backtest.market import MarketBars
+from trading.domain.backtest.rules import EngineRules
+from trading.domain.strategies.signals import DAY_MS
+
+FloatColumn = NDArray[np.float64]
+IntColumn = NDArray[np.int64]
+
+FILL_RULE_VERSION = "bars.1"
+"""Changes whenever a fill, a fuse step or a rounding of the engine changes."""
+AMBIGUOUS_SHARE_MAX = 0.05
+"""Above this share of ambiguous trades, without finer data, a result is not certified."""
+_YEAR_MS = 365 * DAY_MS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenPosition:
+    """What is still held after the last bar, at its mark; it is reported, not closed."""
+
+    slot: int
+    side: int
+    lots: int
+    entry_ticks: int
+    entry_time: int
+    mark_ticks: int
+    open_profit: float
+    leverage: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawRun:
+    """What an engine writes down.  ``refusals`` counts entry signals by :class:`Denial`."""
+
+    equity: FloatColumn
+    trades: tuple[Trade, ...]
+    fuse_events: tuple[FuseEvent, ...]
+    refusals: Mapping[int, int]
+    orders: int
+    open_positions: tuple[OpenPosition, ...]
+    cash: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """Figures of a whole run.
+
+    ``cagr`` and ``sharpe`` are annual (daily closes at 00:00 UTC, ddof 1, sqrt(365), no risk-free
+    rate); NaN where undefined.  ``exposure`` is the share of bars with a position.
+    ``profit_factor`` is infinite without a loss.
+    """
+
+    years: float
+    total_return: float
+    cagr: float
+    volatility: float
+    sharpe: float
+    sortino: float
+    drawdown_max: float
+    trades: int
+    trades_a_year: float
+    win_rate: float
+    profit_factor: float
+    average_net: float
+    average_r: float
+    average_r_error: float
+    average_r_gross: float
+    fees: float
+    funding: float
+    exposure: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SleeveShare:
+    """What one slot earned: its closed trades, its costs, and what is still open."""
+
+    slot: int
+    strategy_id: str
+    symbol: str
+    trades: int
+    wins: int
+    net: float
+    fees: float
+    funding: float
+    open_profit: float
+    average_r: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What must be known beside the figures (by code word where there are kinds)."""
+
+    bars: int
+    orders: int
+    ambiguous_trades: int
+    gaps: int
+    liquidations: int
+    refusals: Mapping[str, int]
+    exits: Mapping[str, int]
+    fuse: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestResult:
+    """A finished run with everything needed to read, compare and repeat it.
+
+    ``monthly`` maps "YYYY-MM" to the month's return.  ``is_certified`` is False when too many
+    trades are ambiguous.  ``seeds`` names every source of randomness (empty: there is none).
+    """
+
+    time_ms: IntColumn
+    equity: FloatColumn
+    drawdown: FloatColumn
+    trades: tuple[Trade, ...]
+    fuse_events: tuple[FuseEvent, ...]
+    open_positions: tuple[OpenPosition, ...]
+    monthly: Mapping[str, float]
+    metrics: Metrics
+    counts: Counts
+    sleeves: tuple[SleeveShare, ...]
+    is_certified: bool
+    data_hash: str
+    parameters: Mapping[str, object]
+    parameters_hash: str
+    fill_rule_version: str
+    seeds: Mapping[str, int]
+
+
+def build_result(
+    *,
+    rules: EngineRules,
+    market: MarketBars,
+    raw: RawRun,
+    parameters: Mapping[str, object] | None = None,
+    seeds: Mapping[str, int] | None = None,
+) -> BacktestResult:
+    """Measure a raw run.  ``parameters`` are those of the strategies, stored with the rules."""
+    drawdown = find_drawdown(raw.equity, start=rules.cash_opening)
+    stored: dict[str, object] = {"rules": describe_rules(rules), **(parameters or {})}
+    ambiguous = sum(trade.ambiguous for trade in raw.trades)
+    return BacktestResult(
+        time_ms=market.time_ms,
+        equity=raw.equity,
+        drawdown=drawdown,
+        trades=raw.trades,
+        fuse_events=raw.fuse_events,
+        open_positions=raw.open_positions,
+        monthly=find_monthly_returns(market.time_ms, raw.equity, rules),
+        metrics=measure_run(rules=rules, market=market, raw=raw),
+        counts=_count(rules, market, raw),
+        sleeves=_attribute(rules, raw),
+        is_certified=ambiguous <= AMBIGUOUS_SHARE_MAX * max(1, len(raw.trades)),
+        data_hash=market.data_hash(),
+        parameters=stored,
+        parameters_hash=content_hash(stored),
+        fill_rule_version=FILL_RULE_VERSION,
+        seeds=dict(seeds or {}),
+    )
+
+
+def find_drawdown(equity: FloatColumn, *, start: float) -> FloatColumn:
+    """Fall from the running peak at each mark, the start counted among the peaks."""
+    peak = np.maximum.accumulate(np.maximum(equity, start))
+    return np.asarray(equity / peak - 1.0)
+
+
+def find_daily_equity(time_ms: IntColumn, equity: FloatColumn, bar_ms: int) -> FloatColumn:
+    """Equity at the last close of each UTC day (a close at 00:00 ends the day before)."""
+    day = (time_ms + bar_ms - 1) // DAY_MS
+    last = np.flatnonzero(np.append(np.diff(day) != 0, True))
+    return equity[last]
+
+
+def find_monthly_returns(
+    time_ms: IntColumn, equity: FloatColumn, rules: EngineRules
+) -> dict[str, float]:
+    """Return of each calendar month (UTC) by "YYYY-MM", compounding to the whole."""
+    months = [from_milliseconds(int(t) + rules.bar_ms - 1).strftime("%Y-%m") for t in time_ms]
+    found: dict[str, float] = {}
+    before, base = rules.cash_opening, rules.cash_opening
+    for index, month in enumerate(months):
+        if month not in found:
+            base = before
+        before = float(equity[index])
+        found[month] = before / base - 1.0 if base > 0 else math.nan
+    return found
+
+
+def measure_run(*, rules: EngineRules, market: MarketBars, raw: RawRun) -> Metrics:
+    """All figures of a run."""
+    start, end = rules.cash_opening, float(raw.equity[-1])
+    years = (int(market.time_ms[-1]) + rules.bar_ms - int(market.time_ms[0])) / _YEAR_MS
+    daily = find_daily_equity(market.time_ms, raw.equity, rules.bar_ms)
+    returns = np.diff(np.concatenate(([start], daily))) / np.concatenate(([start], daily[:-1]))
+    spread = float(returns.std(ddof=1)) if returns.size > 1 else math.nan
+    down = math.sqrt(float(np.mean(np.minimum(returns, 0.0) ** 2))) if returns.size else math.nan
+    root = math.sqrt(365.0)
+    net = np.array([trade.net for trade in raw.trades])
+    r = np.array([trade.r_multiple for trade in raw.trades])
+    gross_r = np.array([_gross_r(rules, trade) for trade in raw.trades])
+    gains, losses = float(net[net > 0].sum()), -float(net[net < 0].sum())
+    count = len(raw.trades)
+    return Metrics(
+        years=years,
+        total_return=end / start - 1.0,
+        cagr=(end / start) ** (1.0 / years) - 1.0 if end > 0 else -1.0,
+        volatility=spread * root,
+        sharpe=float(returns.mean()) / spread * root if spread > 0 else math.nan,
+        sortino=float(returns.mean()) / down * root if down > 0 else math.nan,
+        drawdown_max=float(find_drawdown(raw.equity, start=start).min()),
+        trades=count,
+        trades_a_year=count / years,
+        win_rate=float((net > 0).mean()) if count else math.nan,
+        profit_factor=gains / losses if losses > 0 else (math.inf if gains > 0 else math.nan),
+        average_net=float(net.mean()) if count else math.nan,
+        average_r=float(r.mean()) if count else math.nan,
+        average_r_error=float(r.std(ddof=1) / math.sqrt(count)) if count > 1 else math.nan,
+        average_r_gross=float(gross_r.mean()) if count else math.nan,
+        fees=sum(trade.fees for trade in raw.trades),
+        funding=sum(trade.funding for trade in raw.trades),
+        exposure=_exposure(rules, market, raw),
+    )
+
+
+def _gross_r(rules: EngineRules, trade: Trade) -> float:
+    """R of the price moves alone: the slippage of entry and last exit taken out again."""
+    instrument = rules.instruments[rules.slots[trade.slot].instrument]
+    at_exit = instrument.slippage_rate
+    if trade.reason in (CloseReason.TARGET, CloseReason.LIQUIDATION):
+        at_exit = 0.0
+    elif trade.reason in (CloseReason.FUSE, CloseReason.FUSE_CUT):
+        at_exit = instrument.fuse_slippage_rate
+    slipped = trade.entry_ticks * instrument.slippage_rate + trade.exit_ticks * at_exit
+    at_risk = abs(trade.decision_ticks - trade.stop_ticks) * trade.lots
+    return (trade.ticks_lots + slipped * trade.lots) / at_risk if at_risk else 0.0
+
+
+def _exposure(rules: EngineRules, market: MarketBars, raw: RawRun) -> float:
+    """Share of bars in which anything was held."""
+    held = np.zeros(len(market) + 1, dtype=np.int64)
+    spans = [(trade.entry_time, trade.exit_time) for trade in raw.trades]
+    spans += [(position.entry_time, int(market.time_ms[-1])) for position in raw.open_positions]
+    for entry, leave in spans:
+        held[np.searchsorted(market.time_ms, entry)] += 1
+        held[np.searchsorted(market.time_ms, leave) + 1] -= 1
+    return float((np.cumsum(held)[:-1] > 0).mean())
+
+
+def _count(rules: EngineRules, market: MarketBars, raw: RawRun) -> Counts:
+    exits: dict[str, int] = {}
+    for trade in raw.trades:
+        code = CloseReason(trade.reason).code
+        exits[code] = exits.get(code, 0) + 1
+    fuse: dict[str, int] = {}
+    for event in raw.fuse_events:
+        code = Trigger(event.trigger).code
+        fuse[code] = fuse.get(code, 0) + 1
+    gaps = sum(int((np.diff(bars.time_ms) > rules.bar_ms).sum()) for bars in market.instruments)
+    return Counts(
+        bars=len(market),
+        orders=raw.orders,
+        ambiguous_trades=sum(trade.ambiguous for trade in raw.trades),
+        gaps=gaps,
+        liquidations=exits.get(CloseReason.LIQUIDATION.code, 0),
+        refusals={Denial(number).code: count for number, count in raw.refusals.items()},
+        exits=exits,
+        fuse=fuse,
+    )
+
+
+def _attribute(rules: EngineRules, raw: RawRun) -> tuple[SleeveShare, ...]:
+    shares = []
+    for index, slot in enumerate(rules.slots):
+        trades = [trade for trade in raw.trades if trade.slot == index]
+        held = [position for position in raw.open_positions if position.slot == index]
+        shares.append(
+            SleeveShare(
+                slot=index,
+                strategy_id=slot.traits.strategy_id,
+                symbol=rules.instruments[slot.instrument].symbol,
+                trades=len(trades),
+                wins=sum(trade.net > 0 for trade in trades),
+                net=sum(trade.net for trade in trades),
+                fees=sum(trade.fees for trade in trades),
+                funding=sum(trade.funding for trade in trades),
+                open_profit=sum(position.open_profit for position in held),
+                average_r=_mean([trade.r_multiple for trade in trades]),
+            )
+        )
+    return tuple(shares)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
+
+
+def describe_rules(rules: EngineRules) -> dict[str, object]:
+    """The rules of a run as plain data, for its record."""
+    from dataclasses import asdict
+
+    return asdict(rules)
