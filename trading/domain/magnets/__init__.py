@@ -8,6 +8,7 @@ a file or a clock.  Importing this package does not import numba; computing does
 from __future__ import annotations
 
 from trading.domain.magnets.external import ExternalLevel
+from trading.domain.magnets.gamma import build_gamma_levels
 from trading.domain.magnets.history import (
     HourlyCandles,
     MagnetHistory,
@@ -16,11 +17,23 @@ from trading.domain.magnets.history import (
     compute_magnet_signals,
     find_magnets,
 )
+from trading.domain.magnets.liquidation_clusters import (
+    LiquidationCluster,
+    find_liquidation_clusters,
+)
 from trading.domain.magnets.lookahead import (
     CandleColumns,
     LookaheadDifference,
     find_lookahead_differences,
     truncate_candles,
+)
+from trading.domain.magnets.order_flow import (
+    BookSnapshot,
+    BookWall,
+    BookWalls,
+    WallParameters,
+    build_wall_levels,
+    find_book_walls,
 )
 from trading.domain.magnets.parameters import DEFAULT_PARAMETERS, MagnetParameters
 from trading.domain.magnets.stream import MagnetStream
@@ -47,6 +60,9 @@ __all__ = [
     "DEFAULT_PARAMETERS",
     "LONG",
     "SHORT",
+    "BookSnapshot",
+    "BookWall",
+    "BookWalls",
     "CandleColumns",
     "EventKind",
     "ExternalLevel",
@@ -56,6 +72,7 @@ __all__ = [
     "LevelEvent",
     "LevelHistory",
     "LevelKind",
+    "LiquidationCluster",
     "LookaheadDifference",
     "MagnetHistory",
     "MagnetMap",
@@ -66,11 +83,16 @@ __all__ = [
     "ReadingReason",
     "SideRule",
     "StrengthParts",
+    "WallParameters",
     "Zone",
     "ZoneMember",
+    "build_gamma_levels",
+    "build_wall_levels",
     "compute_level_history",
     "compute_magnet_history",
     "compute_magnet_signals",
+    "find_book_walls",
+    "find_liquidation_clusters",
     "find_lookahead_differences",
     "find_magnets",
     "truncate_candles",
