@@ -1,7 +1,8 @@
 """What every level goes through: it is added, touched, ended, and followed for late events.
 
 A touch counts when a bar comes within 0.1 A of the level after a close at least 1 A away from it.
-Touches fade with the level's half-life; the row keeps their decayed sum.
+Touches fade with the level's half-life; the row keeps their decayed sum.  A developing average moves
+with the price that would touch it, so it has no touches.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ STRUCTURAL = FAMILIES.index(Family.STRUCTURAL)
 LIQUIDITY = FAMILIES.index(Family.LIQUIDITY)
 GAP = FAMILIES.index(Family.GAP)
 POC = KINDS.index(LevelKind.POC)
+VWAP = KINDS.index(LevelKind.VWAP)
 GAP_BULLISH = KINDS.index(LevelKind.GAP_BULLISH)
 
 
@@ -160,7 +162,7 @@ def follow_levels(state: State, c: Constants, bar: Any, atr: float, close_time: 
         row = state.levels[level]
         over = 0 <= row["expires_at"] <= close_time
         if row["dead_at"] < 0:
-            if not np.isnan(atr):
+            if not np.isnan(atr) and row["kind"] != VWAP:
                 count_touch(state, c, level, bar, atr, close_time)
             traded = False
             if row["kind"] == POC:

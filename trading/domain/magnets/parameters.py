@@ -43,6 +43,7 @@ class MagnetParameters:
     value_area_share: float = 0.70
     volume_rank_days: float = 30.0
     session_rank_count: tuple[int, int, int] = (30, 12, 12)
+    session_missing_max: float = 0.05  # share of a session's hours
 
     round_minor_share: float = 0.01
     round_major_share: float = 0.05

@@ -74,7 +74,7 @@ BAR = np.dtype(
 FORMING = np.dtype(
     [
         ("start", np.int64),  # open time of the period, -1 = none open
-        ("whole", np.int64),  # 1 when the history covers it from its opening
+        ("covered", np.int64),  # 0 when the history began inside the period
         ("bars", np.int64),
         ("open", np.float64),
         ("high", np.float64),
@@ -190,6 +190,7 @@ class Constants(NamedTuple):
     value_area_share: float
     rank_bars: tuple[int, int, int]
     session_rank_count: tuple[int, int, int]
+    session_missing_max: float
     round_minor_share: float
     round_major_share: float
     weight_main: float

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from trading.domain.compiled import compiled_part
-from trading.domain.magnets.levels import EITHER, POC, REPLACED, add_level, end_level
+from trading.domain.magnets.levels import EITHER, POC, REPLACED, VWAP, add_level, end_level
 from trading.domain.magnets.profile import (
     NODES_MAX,
     count_rows,
@@ -26,7 +26,6 @@ from trading.domain.magnets.types import Family, LevelKind
 VOLUME = FAMILIES.index(Family.VOLUME)
 VAH = KINDS.index(LevelKind.VAH)
 VAL = KINDS.index(LevelKind.VAL)
-VWAP = KINDS.index(LevelKind.VWAP)
 HVN = KINDS.index(LevelKind.HVN)
 LVN = KINDS.index(LevelKind.LVN)
 ROWS_MAX = 20_000

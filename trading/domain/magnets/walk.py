@@ -4,8 +4,10 @@ Order within a bar: periods that ended before it opened (hours without trading),
 range, touches and trades of living levels, new hourly levels, then the periods that end at its
 close, then zones.  What a bar makes known carries the bar's close as ``known_at``.
 
-A period counts once the history covers it from its opening; hours in which nothing traded (a
-venue's outage) are not missing.  The first period of a history, entered midway, makes no levels.
+A four-hour or daily bar needs all of its hours, as every candle of a higher timeframe does.  A
+session's profile and extremes bear up to 5 % of its hours missing (one hour of a day, 36 of a
+month), so that a short outage does not blind a month; with more missing it makes no levels, and
+those of the session before it are over all the same.  A developing average needs its anchor's bar.
 """
 
 from __future__ import annotations
@@ -127,7 +129,9 @@ def close_period(state: State, c: Constants, period: int, atr: float, close_time
     """A four-hour bar, day, week or month is over: its candle, its profile, its extremes."""
     forming = state.forming[period]
     end = min(close_time, period_end(period, forming["start"]))
-    if forming["whole"] == 1 and period <= DAY:
+    hours = (period_end(period, forming["start"]) - forming["start"]) // HOUR_MS
+    missing = hours - forming["bars"]
+    if missing == 0 and period <= DAY:
         timeframe = period + 1
         own = update_range(
             state, timeframe, c.atr_length, forming["high"], forming["low"], forming["close"]
@@ -145,7 +149,7 @@ def close_period(state: State, c: Constants, period: int, atr: float, close_time
     if period >= DAY and period < YEAR:
         session = period - DAY
         replace_session_levels(state, session, close_time)
-        if forming["whole"] == 1:
+        if missing <= c.session_missing_max * hours:
             rank = rank_session(state, c, session, forming["volume"])
             add_session_profile(state, c, session, atr, rank, end, close_time)
             add_session_extremes(state, c, session, rank, end, close_time)
@@ -153,11 +157,11 @@ def close_period(state: State, c: Constants, period: int, atr: float, close_time
 
 
 @compiled_part
-def open_period(state: State, period: int, start: int, whole: int, price: float) -> None:
+def open_period(state: State, period: int, start: int, covered: int, price: float) -> None:
     """Begin a period at its first traded hour."""
     forming = state.forming[period]
     forming["start"] = start
-    forming["whole"] = whole
+    forming["covered"] = covered
     forming["bars"] = 0
     forming["open"] = price
     forming["high"] = -np.inf
@@ -203,16 +207,16 @@ def walk_bar(
         forming = state.forming[period]
         start = period_start(period, open_time)
         if forming["start"] < 0:
-            whole = 0 if first_bar and start != open_time else 1
-            open_period(state, period, start, whole, open_)
-            if period >= DAY and whole == 1:
+            covered = 0 if first_bar and start != open_time else 1
+            open_period(state, period, start, covered, open_)
+            if period >= DAY and covered == 1:
                 add_period_open(state, period, open_, start, close_time)
         forming["bars"] += 1
         forming["high"] = max(forming["high"], high)
         forming["low"] = min(forming["low"], low)
         forming["close"] = close
         forming["volume"] += volume
-        if period >= DAY and period < YEAR:
+        if period >= DAY and period < YEAR and forming["covered"] == 1:
             update_vwap(state, c, period - DAY, open_time, close_time)
         if close_time == period_end(period, start):
             close_period(state, c, period, atr, close_time)
