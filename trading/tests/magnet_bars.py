@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trading.domain.magnets import CandleColumns
+from trading.domain.market import Candles
 
 HOUR_MS = 3_600_000
 MONDAY_MS = int(np.datetime64("2024-01-01", "ms").astype(np.int64))  # a Monday and a month start
@@ -18,7 +18,9 @@ def make_bars(rows, *, start_ms=MONDAY_MS, volume=None):
     """Candles from (open, high, low, close) rows, one an hour from ``start_ms``."""
     table = np.array(rows, dtype=float)
     count = table.shape[0]
-    return CandleColumns(
+    return Candles(
+        instrument="BTC/USDT:USDT",
+        timeframe_ms=HOUR_MS,
         open_time=start_ms + HOUR_MS * np.arange(count, dtype=np.int64),
         open=table[:, 0].copy(),
         high=table[:, 1].copy(),
@@ -36,7 +38,9 @@ def make_random_bars(*, count, seed, start_ms=MONDAY_MS, price=30_000.0, step=0.
     top, bottom = np.maximum(open_, close), np.minimum(open_, close)
     high = top * (1 + np.abs(generator.normal(0.0, step / 2, count)))
     low = bottom * (1 - np.abs(generator.normal(0.0, step / 2, count)))
-    return CandleColumns(
+    return Candles(
+        instrument="BTC/USDT:USDT",
+        timeframe_ms=HOUR_MS,
         open_time=start_ms + HOUR_MS * np.arange(count, dtype=np.int64),
         open=open_,
         high=high,
@@ -49,11 +53,13 @@ def make_random_bars(*, count, seed, start_ms=MONDAY_MS, price=30_000.0, step=0.
 def without_bars(candles, hidden):
     """The candles without the positions in ``hidden`` (hours in which nothing traded)."""
     keep = np.setdiff1d(np.arange(candles.close.size), np.asarray(hidden))
-    return CandleColumns(
+    return Candles(
+        instrument="BTC/USDT:USDT",
+        timeframe_ms=HOUR_MS,
         **{
             name: getattr(candles, name)[keep]
             for name in ("open_time", "open", "high", "low", "close", "volume")
-        }
+        },
     )
 
 
@@ -63,7 +69,9 @@ def read_candles(path: Path, *, start=None, end=None):
     times = table.column("date").cast(pa.timestamp("ms")).cast(pa.int64()).to_numpy()
     first = 0 if start is None else int(np.searchsorted(times, _ms(start)))
     last = times.size if end is None else int(np.searchsorted(times, _ms(end)))
-    return CandleColumns(
+    return Candles(
+        instrument="BTC/USDT:USDT",
+        timeframe_ms=HOUR_MS,
         open_time=times[first:last].copy(),
         **{
             name: table.column(name).to_numpy()[first:last].copy()

@@ -17,7 +17,6 @@ from trading.domain.magnets import (
     compute_magnet_signals,
     find_lookahead_differences,
     find_magnets,
-    truncate_candles,
 )
 from trading.tests.magnet_bars import HOUR_MS, make_random_bars, read_candles, without_bars
 
@@ -124,19 +123,10 @@ def test_the_detector_refuses_a_bar_that_does_not_exist(bars):
 def test_one_bar_at_a_time_equals_the_batch_bit_for_bit(bars):
     batch = compute_magnet_signals(candles=bars)
     stream = MagnetStream()
-    first = stream.extend(candles=truncate_candles(candles=bars, count=900))
-    assert_same_signals(
-        first, compute_magnet_signals(candles=truncate_candles(candles=bars, count=900))
-    )
+    first = stream.extend(candles=bars.between(0, 900))
+    assert_same_signals(first, compute_magnet_signals(candles=bars.between(0, 900)))
     for i in range(900, 1100):
-        found = stream.update(
-            open_time=int(bars.open_time[i]),
-            open=float(bars.open[i]),
-            high=float(bars.high[i]),
-            low=float(bars.low[i]),
-            close=float(bars.close[i]),
-            volume=float(bars.volume[i]),
-        )
+        found = stream.update(candle=bars.at(i))
         for column, reading in enumerate((found.long, found.short)):
             assert reading.target_pull == batch.target_pull[i, column]
             assert reading.strength == batch.target_strength[i, column]
@@ -145,7 +135,7 @@ def test_one_bar_at_a_time_equals_the_batch_bit_for_bit(bars):
             price = reading.target.price if reading.target else float("nan")
             np.testing.assert_equal(price, batch.target_price[i, column])
         assert len(found.zones) == batch.zone_count[i]
-    assert found == find_magnets(candles=truncate_candles(candles=bars, count=1100))
+    assert found == find_magnets(candles=bars.between(0, 1100))
 
 
 def test_walls_join_when_known_and_leave_when_their_source_drops_them(bars):
@@ -174,7 +164,7 @@ def test_walls_join_when_known_and_leave_when_their_source_drops_them(bars):
 
 
 def test_a_stream_takes_walls_as_the_batch_does_and_refuses_late_ones(bars):
-    half = truncate_candles(candles=bars, count=700)
+    half = bars.between(0, 700)
     walls = [
         ExternalLevel(
             kind=kind,
@@ -188,8 +178,7 @@ def test_a_stream_takes_walls_as_the_batch_does_and_refuses_late_ones(bars):
     stream = MagnetStream()
     stream.extend(candles=half)
     stream.add_levels(walls)
-    rest = type(half)(**{name: getattr(bars, name)[700:] for name in half.__dataclass_fields__})
-    later = stream.extend(candles=rest)
+    later = stream.extend(candles=bars.between(700, len(bars)))
     np.testing.assert_array_equal(later.target_price, batch.target_price[700:])
     np.testing.assert_array_equal(later.zone_count, batch.zone_count[700:])
     with pytest.raises(InvalidInput):

@@ -24,12 +24,12 @@ from trading.domain.evidence.types import (
 )
 from trading.domain.magnets.external import ExternalLevel
 from trading.domain.magnets.history import (
-    HourlyCandles,
     check_columns,
     compute_magnet_history,
 )
 from trading.domain.magnets.parameters import DEFAULT_PARAMETERS, MagnetParameters
 from trading.domain.magnets.types import FloatArray, IntArray
+from trading.domain.market.candles import Candles
 
 DEFAULT_EVIDENCE = EvidenceParameters()
 
@@ -54,7 +54,7 @@ class _Setting:
 
 def run_evidence_test(
     *,
-    candles: HourlyCandles,
+    candles: Candles,
     market: str,
     seed: int,
     first_at: int | None = None,
@@ -124,7 +124,7 @@ def run_evidence_test(
 
 
 def _prepare(
-    candles: HourlyCandles,
+    candles: Candles,
     atr: FloatArray,
     known_at: IntArray,
     decisions: IntArray,

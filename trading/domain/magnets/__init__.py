@@ -10,7 +10,6 @@ from __future__ import annotations
 from trading.domain.magnets.external import ExternalLevel
 from trading.domain.magnets.gamma import build_gamma_levels
 from trading.domain.magnets.history import (
-    HourlyCandles,
     MagnetHistory,
     compute_level_history,
     compute_magnet_history,
@@ -22,10 +21,8 @@ from trading.domain.magnets.liquidation_clusters import (
     find_liquidation_clusters,
 )
 from trading.domain.magnets.lookahead import (
-    CandleColumns,
     LookaheadDifference,
     find_lookahead_differences,
-    truncate_candles,
 )
 from trading.domain.magnets.order_flow import (
     BookSnapshot,
@@ -63,11 +60,9 @@ __all__ = [
     "BookSnapshot",
     "BookWall",
     "BookWalls",
-    "CandleColumns",
     "EventKind",
     "ExternalLevel",
     "Family",
-    "HourlyCandles",
     "Level",
     "LevelEvent",
     "LevelHistory",
@@ -95,5 +90,4 @@ __all__ = [
     "find_liquidation_clusters",
     "find_lookahead_differences",
     "find_magnets",
-    "truncate_candles",
 ]

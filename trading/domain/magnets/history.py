@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,23 +40,7 @@ from trading.domain.magnets.types import (
     MagnetMap,
     MagnetSignals,
 )
-
-
-class HourlyCandles(Protocol):
-    """Closed hourly candles in columns, oldest first: open times in ms, prices, base volume."""
-
-    @property
-    def open_time(self) -> NDArray[np.int64]: ...
-    @property
-    def open(self) -> NDArray[np.float64]: ...
-    @property
-    def high(self) -> NDArray[np.float64]: ...
-    @property
-    def low(self) -> NDArray[np.float64]: ...
-    @property
-    def close(self) -> NDArray[np.float64]: ...
-    @property
-    def volume(self) -> NDArray[np.float64]: ...
+from trading.domain.market.candles import Candles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +52,15 @@ class MagnetHistory:
     last: MagnetMap | None
 
 
-def check_columns(candles: HourlyCandles) -> tuple[IntArray, BarColumns]:
+def check_columns(candles: Candles) -> tuple[IntArray, BarColumns]:
     """The candles as contiguous columns.
 
-    Raises :class:`InvalidInput` unless open times are whole hours in strictly increasing order,
-    prices finite, positive and low <= open, close <= high, volumes finite and >= 0.
+    Raises :class:`InvalidInput` unless they are hourly, open times whole hours in strictly
+    increasing order, prices finite, positive and low <= open, close <= high, volumes finite and
+    >= 0.
     """
+    if candles.timeframe_ms != HOUR_MS:
+        raise InvalidInput("magnets are found on hourly candles", code="candle_timeframe")
     times = np.ascontiguousarray(candles.open_time, dtype=np.int64)
     open_, high, low, close, volume = columns = (
         np.ascontiguousarray(candles.open, dtype=np.float64),
@@ -82,8 +69,6 @@ def check_columns(candles: HourlyCandles) -> tuple[IntArray, BarColumns]:
         np.ascontiguousarray(candles.close, dtype=np.float64),
         np.ascontiguousarray(candles.volume, dtype=np.float64),
     )
-    if any(column.shape != times.shape or column.ndim != 1 for column in columns):
-        raise InvalidInput("candles need equal one-dimensional columns", code="candle_shape")
     if (times % HOUR_MS).any() or (np.diff(times) <= 0).any():
         raise InvalidInput("magnets need hourly candles in time order", code="candle_times")
     good = (
@@ -105,7 +90,7 @@ def check_columns(candles: HourlyCandles) -> tuple[IntArray, BarColumns]:
 
 def walk_history(
     *,
-    candles: HourlyCandles,
+    candles: Candles,
     parameters: MagnetParameters = DEFAULT_PARAMETERS,
     external: Sequence[ExternalLevel] = (),
 ) -> tuple[State, NDArray[np.float64], IntArray]:
@@ -172,7 +157,7 @@ def build_levels(state: State, rows: NDArray[np.float64], known_at: IntArray) ->
 
 def compute_magnet_history(
     *,
-    candles: HourlyCandles,
+    candles: Candles,
     parameters: MagnetParameters = DEFAULT_PARAMETERS,
     external: Sequence[ExternalLevel] = (),
 ) -> MagnetHistory:
@@ -194,7 +179,7 @@ def compute_magnet_history(
 
 def compute_magnet_signals(
     *,
-    candles: HourlyCandles,
+    candles: Candles,
     parameters: MagnetParameters = DEFAULT_PARAMETERS,
     external: Sequence[ExternalLevel] = (),
 ) -> MagnetSignals:
@@ -205,7 +190,7 @@ def compute_magnet_signals(
 
 def compute_level_history(
     *,
-    candles: HourlyCandles,
+    candles: Candles,
     parameters: MagnetParameters = DEFAULT_PARAMETERS,
     external: Sequence[ExternalLevel] = (),
 ) -> LevelHistory:
@@ -216,7 +201,7 @@ def compute_level_history(
 
 def find_magnets(
     *,
-    candles: HourlyCandles,
+    candles: Candles,
     parameters: MagnetParameters = DEFAULT_PARAMETERS,
     external: Sequence[ExternalLevel] = (),
 ) -> MagnetMap:

@@ -1,8 +1,8 @@
 """What every level goes through: it is added, touched, ended, and followed for late events.
 
 A touch counts when a bar comes within 0.1 A of the level after a close at least 1 A away from it.
-Touches fade with the level's half-life; the row keeps their decayed sum.  A developing average moves
-with the price that would touch it, so it has no touches.
+Touches fade with the level's half-life; the row keeps their decayed sum.  A developing average
+moves with the price that would touch it, so it has no touches.
 """
 
 from __future__ import annotations

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from magnetfund.kernel.errors import InvalidInput
-from trading.domain.magnets.history import HourlyCandles, check_columns
+from trading.domain.magnets.history import check_columns
 from trading.domain.magnets.parameters import HOUR_MS
 from trading.domain.magnets.types import FloatArray, LevelKind
+from trading.domain.market.candles import Candles
 
 LEVERAGES = (10.0, 25.0, 50.0, 100.0)
 
@@ -35,7 +36,7 @@ class LiquidationCluster:
 
 def find_liquidation_clusters(
     *,
-    candles: HourlyCandles,
+    candles: Candles,
     row_height: float,
     lookback_bars: int = 720,
     maintenance_rate: float = 0.004,

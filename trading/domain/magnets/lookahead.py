@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.magnets.history import (
-    HourlyCandles,
     MagnetHistory,
-    check_columns,
     compute_magnet_history,
 )
-from trading.domain.magnets.types import FloatArray, IntArray, LevelHistory, MagnetSignals
+from trading.domain.magnets.types import LevelHistory, MagnetSignals
+from trading.domain.market.candles import Candles
 
 _LEVEL_COLUMNS = (
     "timeframe",
@@ -33,18 +32,6 @@ _LEVEL_COLUMNS = (
     "dead_at",
 )
 _EVENT_COLUMNS = ("event_kind", "event_price", "event_known_at")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandleColumns:
-    """Hourly candles in columns, the plainest form of :class:`HourlyCandles`."""
-
-    open_time: IntArray
-    open: FloatArray
-    high: FloatArray
-    low: FloatArray
-    close: FloatArray
-    volume: FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,24 +49,11 @@ class LookaheadDifference:
     full: str
 
 
-def truncate_candles(*, candles: HourlyCandles, count: int) -> CandleColumns:
-    """The first ``count`` candles."""
-    times, (open_, high, low, close, volume) = check_columns(candles)
-    return CandleColumns(
-        open_time=times[:count],
-        open=open_[:count],
-        high=high[:count],
-        low=low[:count],
-        close=close[:count],
-        volume=volume[:count],
-    )
-
-
 def find_lookahead_differences(
     *,
-    candles: HourlyCandles,
+    candles: Candles,
     indices: Iterable[int],
-    compute: Callable[[CandleColumns], MagnetHistory] | None = None,
+    compute: Callable[[Candles], MagnetHistory] | None = None,
 ) -> tuple[LookaheadDifference, ...]:
     """Every difference between truncated and full data at the bars ``indices`` (0-based).
 
@@ -87,13 +61,13 @@ def find_lookahead_differences(
     result is what the law demands.  Raises :class:`InvalidInput` for an index outside the candles.
     """
     run = compute or (lambda columns: compute_magnet_history(candles=columns))
-    count = check_columns(candles)[0].size
-    full = run(truncate_candles(candles=candles, count=count))
+    count = len(candles)
+    full = run(candles)
     found: list[LookaheadDifference] = []
     for index in indices:
         if not 0 <= index < count:
             raise InvalidInput("no such bar", code="bar_index", details={"index": index})
-        part = run(truncate_candles(candles=candles, count=index + 1))
+        part = run(candles.between(0, index + 1))
         found += _compare_levels(index, part.levels, full.levels)
         found += _compare_signals(index, part.signals, full.signals)
     return tuple(found)

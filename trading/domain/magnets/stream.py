@@ -13,7 +13,6 @@ import numpy as np
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.magnets.external import ExternalLevel, pack_external
 from trading.domain.magnets.history import (
-    HourlyCandles,
     build_levels,
     build_signals,
     check_columns,
@@ -35,6 +34,7 @@ from trading.domain.magnets.types import (
     MagnetMap,
     MagnetSignals,
 )
+from trading.domain.market.candles import Candle, Candles
 
 
 class MagnetStream:
@@ -73,32 +73,24 @@ class MagnetStream:
         self._state.counts[N_EXTERNAL] = 0
         self._state = self._state._replace(external=rows)
 
-    def update(
-        self,
-        *,
-        open_time: int,
-        open: float,
-        high: float,
-        low: float,
-        close: float,
-        volume: float,
-    ) -> MagnetMap:
-        """Take the next closed hourly bar and return the map at its close.
+    def update(self, *, candle: Candle) -> MagnetMap:
+        """Take the next closed hourly candle and return the map at its close.
 
-        ``open_time`` in ms UTC, a whole hour after the previous one (holes may lie between), prices
-        in quote currency, ``volume`` in base units.  Raises :class:`InvalidInput` for a malformed
-        bar; the memory is then unchanged.
+        Holes may lie between it and the previous one.  Raises :class:`InvalidInput` for a malformed
+        candle or one out of order; the memory is then unchanged.
         """
-        prices = (open, high, low, close, volume)
-        if open_time % HOUR_MS or open_time <= self._last_open:
-            raise InvalidInput("bars must be hourly and in time order", code="candle_times")
-        ordered = 0.0 < low <= min(open, close) <= max(open, close) <= high and volume >= 0.0
+        prices = (candle.open, candle.high, candle.low, candle.close, candle.volume)
+        if candle.open_time % HOUR_MS or candle.open_time <= self._last_open:
+            raise InvalidInput("candles must be hourly and in time order", code="candle_times")
+        low, high = min(candle.open, candle.close), max(candle.open, candle.close)
+        ordered = 0.0 < candle.low <= low <= high <= candle.high and candle.volume >= 0.0
         if not (all(math.isfinite(x) for x in prices) and ordered):
             raise InvalidInput("a candle breaks low <= open, close <= high", code="candle_prices")
-        rows = self._walk(np.array([open_time], dtype=np.int64), _one_bar(prices))
-        return build_map(self._state, rows[-1], open_time + HOUR_MS, self._parameters)
+        rows = self._walk(np.array([candle.open_time], dtype=np.int64), _one_bar(prices))
+        known_at = candle.open_time + HOUR_MS
+        return build_map(self._state, rows[-1], known_at, self._parameters)
 
-    def extend(self, *, candles: HourlyCandles) -> MagnetSignals:
+    def extend(self, *, candles: Candles) -> MagnetSignals:
         """Take closed hourly candles, all later than the newest, and return their columns."""
         times, columns = check_columns(candles)
         if times.size and times[0] <= self._last_open:
