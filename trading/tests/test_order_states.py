@@ -1,0 +1,278 @@
+"""The life of an order: what may happen, what may not, and what the venue proves in the end."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from magnetfund.kernel.errors import Conflict, InvalidInput
+from risk.domain.pretrade import OrderType, Side
+from trading.domain.orders import (
+    FINAL_STATES,
+    CancelRefused,
+    CancelRequested,
+    NotFound,
+    Order,
+    OrderAcknowledged,
+    OrderClaimed,
+    OrderDenied,
+    OrderEvent,
+    OrderFilled,
+    OrderRejected,
+    OrderState,
+    OrderTooOld,
+    OutcomeUnseen,
+    VenueReported,
+    VenueStatus,
+    build_order,
+    transition,
+)
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+S = OrderState
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def intent(quantity: str = "10") -> Order:
+    return build_order(
+        id=UUID(int=7),
+        venue="paper",
+        symbol="BTC/USDT:USDT",
+        side=Side.BUY,
+        type=OrderType.MARKET,
+        quantity=Decimal(quantity),
+        created_at=START,
+    )
+
+
+def play(order: Order, *events: OrderEvent) -> Order:
+    for event in events:
+        order = transition(order=order, event=event)
+    return order
+
+
+def fill(quantity: str, trade: str = "t1", price: str = "100", seconds: float = 2) -> OrderFilled:
+    return OrderFilled(
+        at=at(seconds), trade_id=trade, quantity=Decimal(quantity), price=Decimal(price)
+    )
+
+
+CLAIMED = OrderClaimed(at=at(0))
+ACKED = OrderAcknowledged(at=at(1), venue_order_id="v1")
+UNSEEN = OutcomeUnseen(at=at(1), reason="timeout")
+CANCEL = CancelRequested(at=at(3))
+
+
+def said(status: VenueStatus, filled: str = "0", seconds: float = 5) -> VenueReported:
+    return VenueReported(at=at(seconds), status=status, filled_quantity=Decimal(filled))
+
+
+def test_the_same_intent_always_carries_the_same_client_order_id() -> None:
+    assert intent().client_order_id == intent().client_order_id
+    assert len(intent().client_order_id) == 32
+
+
+def test_the_plain_life_ends_filled_at_the_mean_price() -> None:
+    order = play(intent(), CLAIMED, ACKED, fill("4"), fill("6", "t2", "110"))
+    assert order.state is S.FILLED
+    assert order.average_price == Decimal(106)
+    assert (order.venue_order_id, order.open_quantity) == ("v1", 0)
+
+
+def test_a_partial_fill_leaves_the_rest_open() -> None:
+    order = play(intent(), CLAIMED, ACKED, fill("4"))
+    assert (order.state, order.open_quantity) == (S.PARTIALLY_FILLED, 6)
+
+
+def test_a_timeout_is_unknown_and_a_query_settles_it() -> None:
+    lost = play(intent(), CLAIMED, UNSEEN)
+    assert lost.state is S.UNKNOWN
+    assert play(lost, said(VenueStatus.OPEN)).state is S.ACKED
+    assert play(lost, said(VenueStatus.REJECTED)).state is S.REJECTED
+    assert play(lost, fill("10")).state is S.FILLED
+
+
+def test_an_unknown_order_is_never_claimed_again() -> None:
+    with pytest.raises(Conflict):
+        play(intent(), CLAIMED, UNSEEN, CLAIMED)
+
+
+def test_absence_needs_late_spaced_and_repeated_proof() -> None:
+    lost = play(intent(), CLAIMED, UNSEEN)
+    early = play(lost, *(NotFound(at=at(s)) for s in (1, 2, 3, 4.9)))
+    assert early.misses == ()
+    crowded = play(lost, *(NotFound(at=at(s)) for s in (5, 5.5, 6.9, 7, 8)))
+    assert (crowded.state, len(crowded.misses)) == (S.UNKNOWN, 2)
+    assert play(crowded, NotFound(at=at(9))).state is S.ABSENT
+
+
+def test_news_of_life_resets_the_proof_of_absence() -> None:
+    lost = play(intent(), CLAIMED, UNSEEN, NotFound(at=at(5)), NotFound(at=at(7)))
+    assert play(lost, fill("1")).misses == ()
+
+
+def test_a_live_order_that_one_query_misses_lives_on() -> None:
+    assert play(intent(), CLAIMED, ACKED, NotFound(at=at(60))).state is S.ACKED
+
+
+def test_a_cancel_sent_is_not_cancelled_and_fills_still_come() -> None:
+    waiting = play(intent(), CLAIMED, ACKED, CANCEL)
+    assert waiting.state is S.CANCEL_PENDING
+    assert play(waiting, fill("4")).state is S.CANCEL_PENDING
+    assert play(waiting, fill("10")).state is S.FILLED
+    done = play(waiting, said(VenueStatus.CANCELLED))
+    assert (done.state, done.open_quantity) == (S.CANCELLED, 0)
+
+
+def test_a_cancel_is_final_only_when_the_fills_it_counts_have_arrived() -> None:
+    counted = play(intent(), CLAIMED, ACKED, CANCEL, said(VenueStatus.CANCELLED, "4"))
+    assert counted.state is S.CANCEL_PENDING
+    ended = play(counted, fill("4"))
+    assert (ended.state, ended.filled_quantity) == (S.CANCELLED, 4)
+    assert not ended.is_contradicted
+
+
+def test_a_report_of_filled_does_not_invent_fills() -> None:
+    told = play(intent(), CLAIMED, ACKED, said(VenueStatus.FILLED, "10"))
+    assert (told.state, told.filled_quantity) == (S.ACKED, 0)
+    assert play(told, fill("10")).state is S.FILLED
+
+
+def test_a_fill_after_the_cancel_is_booked_and_marked_a_contradiction() -> None:
+    late = play(intent(), CLAIMED, ACKED, CANCEL, said(VenueStatus.CANCELLED), fill("4"))
+    assert (late.filled_quantity, late.is_contradicted) == (4, True)
+
+
+def test_a_fill_of_a_rejected_or_absent_order_brings_it_back() -> None:
+    rejected = play(intent(), CLAIMED, OrderRejected(at=at(1), reason="-2010"))
+    assert rejected.state is S.REJECTED
+    back = play(rejected, fill("4"))
+    assert (back.state, back.is_contradicted) == (S.PARTIALLY_FILLED, True)
+
+
+def test_a_refused_cancel_lets_the_order_live_on() -> None:
+    order = play(intent(), CLAIMED, ACKED, fill("1"), CANCEL, CancelRefused(at=at(4)))
+    assert order.state is S.PARTIALLY_FILLED
+
+
+def test_a_cancel_wanted_in_doubt_is_remembered() -> None:
+    order = play(intent(), CLAIMED, CANCEL, ACKED)
+    assert order.state is S.CANCEL_PENDING
+    assert play(intent(), CLAIMED, CANCEL, UNSEEN, said(VenueStatus.OPEN)).state is S.CANCEL_PENDING
+
+
+def test_before_sending_a_cancel_is_final_at_once() -> None:
+    assert play(intent(), CANCEL).state is S.CANCELLED
+
+
+def test_a_repeated_fill_changes_nothing_and_a_changed_one_is_a_conflict() -> None:
+    once = play(intent(), CLAIMED, ACKED, fill("4"))
+    assert play(once, fill("4")) == once
+    with pytest.raises(Conflict) as caught:
+        play(once, fill("5"))
+    assert caught.value.code == "fill_conflict"
+
+
+def test_more_than_was_ordered_is_never_booked() -> None:
+    with pytest.raises(Conflict) as caught:
+        play(intent(), CLAIMED, ACKED, fill("10.1"))
+    assert caught.value.code == "overfilled"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [ACKED, UNSEEN, fill("1"), NotFound(at=at(9)), said(VenueStatus.OPEN)],
+)
+def test_what_was_never_sent_has_no_news_from_the_venue(event: OrderEvent) -> None:
+    with pytest.raises(Conflict) as caught:
+        play(intent(), event)
+    assert caught.value.code == "never_sent"
+
+
+@pytest.mark.parametrize(
+    "event", [CLAIMED, CANCEL, OrderDenied(at=at(9), reason="x"), OrderTooOld(at=at(9))]
+)
+@pytest.mark.parametrize("end", [OrderDenied(at=at(1), reason="LIMIT"), OrderTooOld(at=at(1))])
+def test_a_final_state_takes_no_further_step_of_ours(end: OrderEvent, event: OrderEvent) -> None:
+    closed = play(intent(), end)
+    assert closed.state in FINAL_STATES
+    with pytest.raises(Conflict):
+        play(closed, event)
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit", "trigger"),
+    [
+        ("market", "1", None),
+        ("limit", None, None),
+        ("stop", "1", None),
+        ("stop", "1", "2"),
+        ("limit", "-1", None),
+    ],
+)
+def test_prices_must_fit_the_order_type(kind: str, limit: str | None, trigger: str | None) -> None:
+    with pytest.raises(InvalidInput):
+        build_order(
+            id=UUID(int=7),
+            venue="paper",
+            symbol="X",
+            side=Side.SELL,
+            type=OrderType(kind),
+            quantity=Decimal(1),
+            created_at=START,
+            limit_price=Decimal(limit) if limit else None,
+            trigger_price=Decimal(trigger) if trigger else None,
+        )
+
+
+def venue_story(rng: random.Random) -> tuple[list[OrderEvent], Decimal, VenueStatus | None]:
+    """What a venue truly did to an order of 10, as the news it would send, in its true order."""
+    news: list[OrderEvent] = [ACKED]
+    filled = Decimal(0)
+    clock = 2.0
+    for trade in range(rng.randint(0, 4)):
+        part = min(Decimal(rng.randint(1, 5)), 10 - filled)
+        if part > 0:
+            filled += part
+            clock += 1
+            news.append(fill(str(part), f"t{trade}", str(100 + trade), clock))
+    end: VenueStatus | None = None
+    if filled == 10:
+        end = VenueStatus.FILLED
+    elif rng.random() < 0.7:
+        end = rng.choice([VenueStatus.CANCELLED, VenueStatus.EXPIRED])
+    if end is not None:
+        news.append(said(end, str(filled), clock + 1))
+    return news, filled, end
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=300, deadline=None)
+def test_shuffled_and_repeated_news_end_at_what_the_venue_did(seed: int) -> None:
+    rng = random.Random(seed)
+    news, filled, end = venue_story(rng)
+    heard = news + rng.choices(news, k=rng.randint(0, 4))
+    rng.shuffle(heard)
+    order = play(intent(), CLAIMED)
+    if rng.random() < 0.5:
+        order = play(order, UNSEEN)
+    if rng.random() < 0.3:
+        order = play(order, CANCEL)
+    for event in heard:
+        order = transition(order=order, event=event)
+        assert 0 <= order.filled_quantity <= order.quantity
+    assert order.filled_quantity == filled
+    assert not order.is_contradicted
+    if end is None:
+        assert order.state in (S.ACKED, S.PARTIALLY_FILLED, S.CANCEL_PENDING)
+    else:
+        assert order.state.value == end.value.upper()
