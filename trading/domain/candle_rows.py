@@ -66,9 +66,9 @@ def encode_candle_rows(
         fields += [(f"{name}_length", ">i4"), (name, kind)]
     rows = np.zeros(n, dtype=np.dtype(fields))
     rows["count"] = len(COPY_COLUMNS)
-    for name, _ in fields:
-        if name.endswith("_length"):
-            rows[name] = rows.dtype.fields[name.removesuffix("_length")][0].itemsize
+    for name, kind in fields:
+        if name != "count" and not name.endswith("_length"):
+            rows[f"{name}_length"] = np.dtype(kind).itemsize
     known = open_time + timeframe_ms
     rows["instrument"], rows["timeframe"], rows["version"] = instrument_id, frame, version
     rows["open_time"] = (open_time - _MS_2000) * 1000
