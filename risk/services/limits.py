@@ -1,0 +1,116 @@
+"""Limits in force, and how they change: proposed by one person, approved by another."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+
+from magnetfund.core.actors import Actor
+from magnetfund.core.roles import Capability
+from magnetfund.core.services.audit import record_audit
+from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
+from magnetfund.kernel.identifiers import content_hash
+from risk import models
+from risk.domain.limits import FIGURES, LimitSet
+
+
+def limits_in_force(book: str, *, at: datetime | None = None) -> LimitSet:
+    """The newest approved version that is effective at ``at``, else the set in code."""
+    at = at or utc_now()
+    row = (
+        models.LimitSet.objects.filter(book=book, effective_from__lte=at)
+        .order_by("-version")
+        .first()
+    )
+    if row is None:
+        return LimitSet()
+    return _build(row.figures, version=row.version, effective_from=row.effective_from)
+
+
+def propose_limits(
+    *,
+    book: str,
+    figures: dict[str, str | None],
+    reason: str,
+    effective_from: datetime,
+    actor: Actor,
+) -> models.LimitProposal:
+    """Propose a whole set.  A figure above its ceiling raises :class:`InvalidInput` now."""
+    actor.require(Capability.LIMITS_PROPOSE)
+    if not reason.strip():
+        raise InvalidInput("a reason is needed", code="reason_missing")
+    if actor.user is None:
+        raise NotAllowed("this step needs a person", code="needs_person")
+    checked = _build(figures, version=1, effective_from=effective_from)
+    plain = _figures_of(checked)
+    with transaction.atomic():
+        proposal = models.LimitProposal.objects.create(
+            book=book,
+            figures=plain,
+            content_hash=content_hash([book, plain, effective_from]),
+            reason=reason,
+            effective_from=effective_from,
+            proposed_by=actor.user,
+        )
+        record_audit(
+            actor=actor,
+            action="limits.proposed",
+            subject=("limit_proposal", proposal.id),
+            body={"book": book, "reason": reason, "hash": proposal.content_hash},
+        )
+    return proposal
+
+
+def approve_limits(*, proposal: models.LimitProposal, seen_hash: str, actor: Actor) -> LimitSet:
+    """Second signature: the proposal becomes the next version.
+
+    ``seen_hash`` is the hash of what the approver was shown; another content raises
+    :class:`Conflict`.
+    """
+    actor.require(Capability.LIMITS_APPROVE)
+    with transaction.atomic():
+        row = models.LimitProposal.objects.select_for_update().get(pk=proposal.pk)
+        if row.limit_set_id is not None or row.withdrawn_at is not None:
+            raise Conflict("this proposal is closed", code="proposal_closed")
+        actor.require_other_than(row.proposed_by, "a change of limits")
+        if seen_hash != row.content_hash:
+            raise Conflict("the proposal is not the one that was shown", code="changed")
+        last = models.LimitSet.objects.filter(book=row.book).aggregate(v=Max("version"))["v"] or 0
+        row.limit_set = models.LimitSet.objects.create(
+            book=row.book,
+            version=last + 1,
+            figures=row.figures,
+            content_hash=row.content_hash,
+            reason=row.reason,
+            effective_from=row.effective_from,
+            proposed_by=row.proposed_by,
+            approved_by=actor.user,
+        )
+        row.save(update_fields=["limit_set"])
+        record_audit(
+            actor=actor,
+            action="limits.approved",
+            subject=("limit_set", row.limit_set.pk),
+            body={"book": row.book, "version": last + 1, "hash": row.content_hash},
+        )
+    return _build(row.figures, version=last + 1, effective_from=row.effective_from)
+
+
+def _build(figures: dict[str, Any], *, version: int, effective_from: datetime) -> LimitSet:
+    unknown = sorted(set(figures) - set(FIGURES))
+    if unknown:
+        raise InvalidInput(f"unknown limits {unknown}", code="unknown_limit")
+    values = {name: None if v is None else Decimal(str(v)) for name, v in figures.items()}
+    return LimitSet(version=version, effective_from=effective_from, **values)  # type: ignore[arg-type]  # names are checked above
+
+
+def _figures_of(limits: LimitSet) -> dict[str, str | None]:
+    return {
+        name: None if getattr(limits, name) is None else f"{getattr(limits, name):f}"
+        for name in FIGURES
+    }

@@ -1,0 +1,68 @@
+"""The pre-trade check as a step of a transaction: verdict kept, margin set aside."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from risk.domain.limits import LimitSet
+from risk.domain.pretrade import BookSnapshot, OrderRequest, PreTradeVerdict, check_order
+from risk.models import PreTradeCheck, Reservation
+
+
+def check_and_reserve(
+    *,
+    order_id: UUID,
+    book: str,
+    order: OrderRequest,
+    snapshot: BookSnapshot,
+    limits: LimitSet,
+    now: datetime,
+) -> tuple[PreTradeVerdict, PreTradeCheck]:
+    """Check one order inside the caller's transaction and keep the verdict for ever.
+
+    An accepted order that adds exposure holds a reservation until :func:`release_reservation`.
+    """
+    verdict = check_order(order=order, book=snapshot, limits=limits, now=now)
+    row = PreTradeCheck.objects.create(
+        book=book,
+        order_id=order_id,
+        instrument=order.instrument,
+        strategy=order.strategy,
+        side=order.side.value,
+        quantity=order.quantity,
+        notional=verdict.notional,
+        accepted=verdict.accepted,
+        denials=[_plain(check) for check in verdict.denials],
+        checks=[_plain(check) for check in verdict.checks],
+        limits_version=verdict.limits_version,
+        occurred_at=now,
+    )
+    if verdict.accepted and not verdict.reduces:
+        Reservation.objects.create(
+            check_row=row,
+            order_id=order_id,
+            book=book,
+            instrument=order.instrument,
+            margin=verdict.margin,
+            notional=verdict.notional,
+            held_at=now,
+        )
+    return verdict, row
+
+
+def release_reservation(order_id: UUID, *, at: datetime) -> None:
+    """Give the margin of a filled, refused or expired order back; harmless when none is held."""
+    Reservation.objects.filter(order_id=order_id, state=Reservation.State.HELD).update(
+        state=Reservation.State.RELEASED, released_at=at
+    )
+
+
+def _plain(check: object) -> dict[str, str | None]:
+    def text(name: str) -> str | None:
+        value = getattr(check, name)
+        return None if value is None else str(value)
+
+    return {
+        name: text(name) for name in ("control", "status", "value", "limit", "allowed", "words")
+    }

@@ -1,0 +1,105 @@
+"""The engine's own state: RECONCILING at start, READY after a clean reconciliation, STOPPED."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from magnetfund.core.actors import Actor
+from magnetfund.core.roles import Capability
+from magnetfund.core.services.audit import record_audit
+from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.errors import Conflict
+from magnetfund.kernel.identifiers import canonical
+from trading.models import EngineState, EngineTransition, Reconciliation
+
+
+def engine_state_of(book: str) -> str:
+    """The state in force; a book without any row is STOPPED."""
+    newest = (
+        EngineTransition.objects.filter(book=book)
+        .order_by("-id")
+        .values_list("state", flat=True)
+        .first()
+    )
+    return newest or EngineState.STOPPED
+
+
+def _move(
+    book: str,
+    state: str,
+    *,
+    actor: Actor,
+    reason: str,
+    at: datetime | None,
+    reconciliation: Reconciliation | None = None,
+) -> EngineTransition:
+    at = at or utc_now()
+    with transaction.atomic():
+        row = EngineTransition.objects.create(
+            book=book,
+            state=state,
+            reason=reason[:300],
+            actor_label=actor.label,
+            reconciliation=reconciliation,
+            occurred_at=at,
+        )
+        record_audit(
+            actor=actor,
+            action=f"engine.{state.lower()}",
+            subject=("book", book),
+            body={"reason": reason},
+            at=at,
+        )
+    return row
+
+
+def begin_reconciling(
+    *, book: str, actor: Actor, reason: str, at: datetime | None = None
+) -> EngineTransition:
+    """Boot, reconnect or doubt: query and cancel only, nothing new."""
+    return _move(book, EngineState.RECONCILING, actor=actor, reason=reason, at=at)
+
+
+def record_reconciliation(
+    *,
+    book: str,
+    differences: list[dict[str, Any]],
+    compared: dict[str, Any],
+    at: datetime | None = None,
+) -> Reconciliation:
+    """Keep what was compared and what differed; no difference means clean."""
+    return Reconciliation.objects.create(
+        book=book,
+        is_clean=not differences,
+        differences=canonical(differences),
+        compared=canonical(compared),
+        occurred_at=at or utc_now(),
+    )
+
+
+def make_ready(
+    *, book: str, reconciliation: Reconciliation, actor: Actor, at: datetime | None = None
+) -> EngineTransition:
+    """Trade from now on.  Raises :class:`Conflict` unless the reconciliation was clean."""
+    if not reconciliation.is_clean:
+        raise Conflict("the books differ from the venue", code="not_reconciled")
+    return _move(
+        book,
+        EngineState.READY,
+        actor=actor,
+        reason="books and venue agree",
+        at=at,
+        reconciliation=reconciliation,
+    )
+
+
+def stop_engine(
+    *, book: str, actor: Actor, reason: str, at: datetime | None = None
+) -> EngineTransition:
+    """Stop adding exposure.  A person needs the right to stop; parts of the system have it."""
+    if actor.user is not None:
+        actor.require(Capability.TRADING_STOP)
+    return _move(book, EngineState.STOPPED, actor=actor, reason=reason, at=at)
