@@ -193,6 +193,9 @@ class Position(models.Model):
     equity_at_entry = ExactField(null=True, blank=True)
     risk_fraction = models.FloatField(null=True, blank=True)
     entry_proposal = models.UUIDField(null=True, blank=True)
+    entry_fill = models.BigIntegerField(
+        null=True, blank=True, help_text="First fill of the open round trip."
+    )
     opened_at = models.DateTimeField(null=True, blank=True)
     updated_at = models.DateTimeField(default=utc_now)
 

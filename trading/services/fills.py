@@ -1,0 +1,259 @@
+"""Booking what the venue reported: a fill once, its order's progress, its position, its round trip.
+
+Under the position's row lock and in one transaction; a fill that is known already changes nothing.
+Only the gateway role may write these rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Max
+
+from magnetfund.kernel.identifiers import derived_uuid
+from risk.services.pretrade import release_reservation
+from trading.models import Fill, FundingPayment, Instrument, Order, OrderEvent, Position, Trade
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillReport:
+    """An execution as the venue tells it.  ``quantity`` is positive; ``fee`` paid is positive."""
+
+    venue_trade_id: str
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    occurred_at: datetime
+    reason: str = ""
+    liquidity: str = "taker"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryFacts:
+    """What an entry's position remembers of the decision behind it."""
+
+    leverage: float
+    tier: int | None
+    stop_price: Decimal | None
+    target_price: Decimal | None
+    liquidation_price: Decimal | None
+    target_strength: float | None
+    equity: Decimal
+    risk_fraction: float | None
+    proposal: UUID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeFacts:
+    """What a closed round trip keeps beyond its own numbers."""
+
+    account_balance: Decimal
+    why_opened: str
+    why_closed: str
+    is_ambiguous: bool = False
+    trading_mode: str = "paper"
+
+
+def lock_position(book: str, instrument: Instrument, strategy: str) -> Position:
+    """The sleeve's position row, locked; made when it is the first time."""
+    Position.objects.get_or_create(book=book, instrument=instrument, strategy=strategy)
+    return Position.objects.select_for_update().get(
+        book=book, instrument=instrument, strategy=strategy
+    )
+
+
+def record_fill(
+    order: Order,
+    report: FillReport,
+    *,
+    entry: EntryFacts | None = None,
+    trade: TradeFacts | None = None,
+) -> tuple[Fill, Trade | None]:
+    """Book one fill of one order.
+
+    ``entry`` is needed by a fill that opens a position, ``trade`` by one that closes it.  Returns
+    the fill and the closed round trip, if this fill ended one.  A repeated report returns the
+    stored fill and changes nothing.
+    """
+    with transaction.atomic():
+        position = lock_position(order.book, order.instrument, order.strategy)
+        known = Fill.objects.filter(venue=order.venue, venue_trade_id=report.venue_trade_id).first()
+        if known is not None:
+            return known, None
+        signed = report.quantity if order.side == "buy" else -report.quantity
+        realised = _apply(position, signed, report)
+        fill = Fill.objects.create(
+            order=order,
+            venue=order.venue,
+            venue_trade_id=report.venue_trade_id,
+            book=order.book,
+            instrument=order.instrument,
+            strategy=order.strategy,
+            side=order.side,
+            quantity=report.quantity,
+            price=report.price,
+            fee=report.fee,
+            realised=realised,
+            slippage=(report.price - order.reference_price) * signed,
+            liquidity=report.liquidity,
+            reason=report.reason,
+            occurred_at=report.occurred_at,
+        )
+        if position.entry_fill is None:
+            position.entry_fill = fill.pk
+        _advance_order(order, report)
+        closed = None
+        if entry is not None and position.quantity != 0:
+            _remember_entry(position, entry, report)
+        if position.quantity == 0:
+            closed = _close_round_trip(position, order, report, trade)
+        position.updated_at = report.occurred_at
+        position.save()
+    return fill, closed
+
+
+def record_funding(
+    *,
+    book: str,
+    instrument: Instrument,
+    strategy: str,
+    stamp: datetime,
+    rate: float,
+    notional: Decimal,
+    amount: Decimal,
+) -> None:
+    """Book one funding payment of one sleeve; a repeated stamp changes nothing."""
+    with transaction.atomic():
+        position = lock_position(book, instrument, strategy)
+        _, is_new = FundingPayment.objects.get_or_create(
+            book=book,
+            instrument=instrument,
+            strategy=strategy,
+            stamp=stamp,
+            defaults={"rate": rate, "notional": notional, "amount": amount},
+        )
+        if is_new:
+            position.funding += amount
+            position.save(update_fields=["funding"])
+
+
+def _apply(position: Position, signed: Decimal, report: FillReport) -> Decimal:
+    """Average-cost arithmetic on the locked row; returns the profit that the fill realised."""
+    held = position.quantity
+    realised = ZERO
+    position.fees += report.fee
+    if held == 0 or (held > 0) == (signed > 0):
+        size = abs(held) + abs(signed)
+        position.average_price = (
+            abs(held) * position.average_price + abs(signed) * report.price
+        ) / size
+        if held == 0:
+            position.opened_at = report.occurred_at
+        position.entry_quantity = max(position.entry_quantity, size)
+        position.entry_notional += abs(signed) * report.price
+    else:
+        closing = min(abs(signed), abs(held))
+        direction = 1 if held > 0 else -1
+        realised = (report.price - position.average_price) * closing * direction
+        position.realised += realised
+    position.quantity = held + signed
+    return realised
+
+
+def _advance_order(order: Order, report: FillReport) -> None:
+    row = Order.objects.select_for_update().get(pk=order.pk)
+    before = row.state
+    spent = (row.average_price or ZERO) * row.filled_quantity + report.price * report.quantity
+    row.filled_quantity += report.quantity
+    row.average_price = spent / row.filled_quantity
+    done = row.filled_quantity == row.quantity
+    row.state = "FILLED" if done else "PARTIALLY_FILLED"
+    row.closed_at = report.occurred_at if done else None
+    row.save(update_fields=["filled_quantity", "average_price", "state", "closed_at"])
+    last = row.events.aggregate(last=Max("seq"))["last"] or 0
+    OrderEvent.objects.create(
+        order=row,
+        seq=last + 1,
+        kind="fill",
+        from_state=before,
+        to_state=row.state,
+        detail={"quantity": f"{report.quantity:f}", "price": f"{report.price:f}"},
+        occurred_at=report.occurred_at,
+    )
+    if done:
+        release_reservation(row.id, at=report.occurred_at)
+
+
+def _remember_entry(position: Position, entry: EntryFacts, report: FillReport) -> None:
+    position.leverage = entry.leverage
+    position.tier = entry.tier
+    position.stop_price = entry.stop_price
+    position.target_price = entry.target_price
+    position.liquidation_price = entry.liquidation_price
+    position.target_strength = entry.target_strength
+    position.equity_at_entry = entry.equity
+    position.risk_fraction = entry.risk_fraction
+    position.entry_proposal = entry.proposal
+    position.opened_at = report.occurred_at
+
+
+def _close_round_trip(
+    position: Position, order: Order, report: FillReport, facts: TradeFacts | None
+) -> Trade:
+    """The trade row of a position that just became flat, and the clean slate after it."""
+    direction = "long" if order.side == "sell" else "short"
+    opened = position.opened_at or report.occurred_at
+    fills = Fill.objects.filter(
+        book=order.book,
+        instrument=order.instrument,
+        strategy=order.strategy,
+        id__gte=position.entry_fill or 0,
+    )
+    entry_side = "buy" if direction == "long" else "sell"
+    out = [f for f in fills if f.side != entry_side]
+    leaving = sum((f.quantity for f in out), ZERO)
+    exit_price = sum((f.quantity * f.price for f in out), ZERO) / leaving
+    net = position.realised - position.fees + position.funding
+    trade = Trade.objects.create(
+        id=derived_uuid("trade", order.book, order.instrument.symbol, report.venue_trade_id),
+        book=order.book,
+        instrument=order.instrument,
+        strategy=order.strategy,
+        trading_mode=facts.trading_mode if facts else order.mode,
+        direction=direction,
+        quantity=position.entry_quantity,
+        entry_price=position.average_price,
+        exit_price=exit_price,
+        stop_price=position.stop_price,
+        target_price=position.target_price,
+        gross_pnl=position.realised,
+        commission=position.fees,
+        funding=position.funding,
+        slippage=sum((f.slippage for f in fills), ZERO),
+        net_pnl=net,
+        account_balance=facts.account_balance if facts else ZERO,
+        risk_percent=(position.risk_fraction or 0.0) * 100.0,
+        leverage=position.leverage,
+        tier=position.tier,
+        closure_reason=report.reason or "manual",
+        why_opened=facts.why_opened if facts else "",
+        why_closed=facts.why_closed if facts else "",
+        is_ambiguous=facts.is_ambiguous if facts else False,
+        opened_at=opened,
+        closed_at=report.occurred_at,
+    )
+    for name in ("average_price", "realised", "fees", "funding"):
+        setattr(position, name, ZERO)
+    position.entry_quantity = position.entry_notional = ZERO
+    for name in ("stop_price", "target_price", "liquidation_price", "equity_at_entry"):
+        setattr(position, name, None)
+    position.tier = position.target_strength = position.risk_fraction = None
+    position.entry_proposal = position.entry_fill = position.opened_at = None
+    position.leverage = 1.0
+    return trade

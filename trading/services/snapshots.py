@@ -1,0 +1,145 @@
+"""The book as the pre-trade check sees it, read in the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from risk.domain.fuse import FuseState
+from risk.domain.limits import LimitSet
+from risk.domain.pretrade import (
+    BookOrder,
+    BookPosition,
+    BookSnapshot,
+    EngineState,
+    InstrumentRules,
+    Mode,
+    OrderType,
+    RecentOrder,
+    ReferencePrice,
+    Side,
+)
+from risk.models import FUND_SCOPE, StrategyLock
+from risk.services.fuse import state_of
+from trading.models import Instrument, Order, Position
+from trading.services.engine import engine_state_of
+
+#: Instruments whose prices move together count as one for the group limit.
+CRYPTO_GROUP = "crypto"
+
+
+def build_snapshot(
+    *,
+    book: str,
+    instrument: Instrument,
+    strategy: str,
+    equity: Decimal,
+    marks: Mapping[str, Decimal],
+    reference: Decimal,
+    at: datetime,
+    limits: LimitSet,
+    mode: Mode = Mode.PAPER,
+    observed_at: datetime | None = None,
+) -> BookSnapshot:
+    """Everything that :func:`risk.domain.pretrade.check_order` wants to know of the book."""
+    fund = state_of(book, FUND_SCOPE)
+    local = state_of(book, instrument.symbol)
+    met = fund if fund != "ARMED" else local
+    lock = (
+        StrategyLock.objects.filter(book=book, strategy=strategy, until__gt=at)
+        .order_by("-until")
+        .values_list("until", flat=True)
+        .first()
+    )
+    return BookSnapshot(
+        equity=equity,
+        mode=mode,
+        fuse_state=FuseState(met),
+        engine_state=EngineState(engine_state_of(book)),
+        instrument=_rules(instrument),
+        reference=ReferencePrice(price=reference, observed_at=observed_at or at),
+        positions=_positions(book, marks),
+        orders=_orders(book),
+        recent=_recent(book, at),
+        strategy_locked_until=lock,
+    )
+
+
+def _rules(instrument: Instrument) -> InstrumentRules:
+    return InstrumentRules(
+        instrument=instrument.symbol,
+        tick_size=instrument.tick,
+        lot_size=instrument.lot,
+        notional_min=instrument.minimum_notional,
+        fee_rate=instrument.taker_fee,
+        gap_rate=instrument.gap_floor,
+        correlation_group=CRYPTO_GROUP,
+        is_allowed=instrument.is_active,
+        is_restricted=instrument.is_restricted,
+    )
+
+
+def _positions(book: str, marks: Mapping[str, Decimal]) -> tuple[BookPosition, ...]:
+    rows = Position.objects.filter(book=book).exclude(quantity=0).select_related("instrument")
+    found = []
+    for row in rows:
+        mark = marks.get(row.instrument.symbol, row.average_price)
+        notional = abs(row.quantity) * mark
+        margin = notional / Decimal(str(row.leverage))
+        found.append(
+            BookPosition(
+                instrument=row.instrument.symbol,
+                strategy=row.strategy,
+                quantity=row.quantity,
+                mark=mark,
+                margin=margin,
+                gap_loss=min(margin, notional * row.instrument.gap_floor),
+                correlation_group=CRYPTO_GROUP,
+            )
+        )
+    return tuple(found)
+
+
+def _orders(book: str) -> tuple[BookOrder, ...]:
+    rows = Order.objects.filter(book=book, closed_at=None).select_related("instrument")
+    found = []
+    for row in rows:
+        left = row.quantity - row.filled_quantity
+        notional = left * row.reference_price
+        margin = Decimal(0) if row.reduces else notional / Decimal(str(row.leverage))
+        found.append(
+            BookOrder(
+                order_id=str(row.id),
+                instrument=row.instrument.symbol,
+                strategy=row.strategy,
+                side=Side(row.side),
+                type=OrderType(row.type),
+                quantity_open=left,
+                price=row.limit_price or row.trigger_price or row.reference_price,
+                submitted_at=row.occurred_at,
+                margin=margin,
+                gap_loss=min(margin, notional * row.instrument.gap_floor),
+                reduces=row.reduces,
+                is_protective=row.purpose in ("stop", "target"),
+                correlation_group=CRYPTO_GROUP,
+            )
+        )
+    return tuple(found)
+
+
+def _recent(book: str, at: datetime) -> tuple[RecentOrder, ...]:
+    rows = Order.objects.filter(
+        book=book, occurred_at__gt=at - timedelta(minutes=1), occurred_at__lte=at
+    ).exclude(state="DENIED")
+    return tuple(
+        RecentOrder(
+            instrument=row.instrument.symbol,
+            strategy=row.strategy,
+            side=Side(row.side),
+            quantity=row.quantity,
+            price=row.limit_price,
+            submitted_at=row.occurred_at,
+        )
+        for row in rows.select_related("instrument")
+    )
