@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+"""One door to everything: run, test, check, bench, screenshots, drill, lock.
+
+Needs Python 3.11 or newer and nothing else.  Makes ``.venv`` beside this file, installs the locked
+dependencies into it (hashes checked), and hands over to the platform's own commands.  The Makefile
+only calls this file, so ``python3 bootstrap.py run`` works where make is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Sequence
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent
+ENVIRONMENT = PROJECT / ".venv"
+UV = "uv==0.11.9"
+VERBS = {
+    "run": "start the platform with its demo fund (PORT, MAGNET_HOME)",
+    "test": "install what tests need and run the whole suite",
+    "check": "format, lint, types, import rules, migrations, deployment settings, templates",
+    "bench": "measure the speeds that the platform promises and print them as a table",
+    "drill": "long properties, races and mutants",
+    "screenshots": "open every page in Chromium and keep what it shows",
+    "lock": "resolve the dependencies again and write the lock files",
+}
+CHECKED = [
+    "magnetfund/kernel",
+    "risk/domain",
+    "trading/domain",
+    "investors/domain",
+]
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def interpreter() -> str:
+    return str(ENVIRONMENT / "bin" / "python")
+
+
+def require_python() -> None:
+    if sys.version_info < (3, 11):  # noqa: UP036 - an older Python must be told so
+        found = ".".join(map(str, sys.version_info[:3]))
+        sys.exit(f"magnetfund: Python 3.11 or newer is needed, this is {found}")
+
+
+def install(lock: str) -> None:
+    """Bring .venv to exactly what ``lock`` names; nothing is done when it already is."""
+    path = PROJECT / lock
+    digest = hashlib.sha256(path.read_bytes() + sys.version.encode()).hexdigest()
+    mark = ENVIRONMENT / f"installed-{lock}"
+    wider = ENVIRONMENT / "installed-requirements-dev.txt"
+    if mark.exists() and mark.read_text() == digest:
+        return
+    if lock == "requirements.txt" and wider.exists() and wider.read_text() == _dev_digest():
+        return  # the development lock holds everything of the run-time lock
+    began = time.monotonic()
+    if not Path(interpreter()).exists():
+        try:
+            venv.EnvBuilder(with_pip=True, clear=True).create(ENVIRONMENT)
+        except (subprocess.CalledProcessError, OSError) as error:
+            shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+            sys.exit(f"magnetfund: a virtual environment cannot be made here: {error}")
+    pip = [interpreter(), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    uv = str(ENVIRONMENT / "bin" / "uv")
+    if not Path(uv).exists():
+        subprocess.run([*pip, UV], check=False)
+    done = False
+    if Path(uv).exists():
+        command = [uv, "pip", "install", "--quiet", "--system-certs", "--require-hashes"]
+        result = subprocess.run([*command, "--python", interpreter(), "-r", str(path)], check=False)
+        done = result.returncode == 0
+    if not done:
+        say("uv could not install; trying pip")
+        result = subprocess.run([*pip, "--require-hashes", "-r", str(path)], check=False)
+        if result.returncode != 0:
+            sys.exit("magnetfund: the dependencies could not be installed; see the lines above")
+    mark.write_text(digest)
+    say(f"Dependencies ready ({time.monotonic() - began:.1f} s to download and install).")
+
+
+def _dev_digest() -> str:
+    content = (PROJECT / "requirements-dev.txt").read_bytes()
+    return hashlib.sha256(content + sys.version.encode()).hexdigest()
+
+
+def hand_over(*arguments: str, **environment: str) -> None:
+    """Become the given Python command, so that signals reach it directly."""
+    os.chdir(PROJECT)
+    os.environ.update(environment)
+    sys.stdout.flush()
+    os.execv(interpreter(), [interpreter(), *arguments])
+
+
+def check() -> int:
+    """Every static check; all of them run, so one call shows all that is wrong."""
+    tools = ENVIRONMENT / "bin"
+    production = {
+        "MAGNET_ENV": "production",
+        "SECRET_KEY": hashlib.sha512(b"only for this check").hexdigest(),
+        "DATABASE_URL": "postgresql://fa_app@127.0.0.1:1/none",
+        "ALLOWED_HOSTS": "fund.example.com",
+        "PUBLIC_URL": "https://fund.example.com",
+    }
+    templates = [str(p) for p in sorted((PROJECT / "templates").rglob("*.html"))]
+    steps: list[tuple[str, list[str], dict[str, str]]] = [
+        ("format", [str(tools / "ruff"), "format", "--check", "--quiet", "."], {}),
+        ("lint", [str(tools / "ruff"), "check", "--quiet", "."], {}),
+        ("types", [str(tools / "mypy"), "--no-error-summary", *CHECKED], {}),
+        ("imports", [str(tools / "lint-imports"), "--no-cache"], {}),
+        (
+            "migrations",
+            [interpreter(), "-W", "ignore", "manage.py", "makemigrations", "--check", "--dry-run"],
+            {**production, "MAGNET_ENV": "test"},
+        ),
+        (
+            "deployment",
+            [interpreter(), "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+            production,
+        ),
+    ]
+    if templates:
+        steps.append(
+            (
+                "templates",
+                [str(tools / "djade"), "--check", "--target-version", "5.2", *templates],
+                {},
+            )
+        )
+    failed = []
+    for name, command, extra in steps:
+        result = subprocess.run(
+            command,
+            cwd=PROJECT,
+            env={**os.environ, **extra},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        say(f"{name:<12} {'ok' if result.returncode == 0 else 'FAILED'}")
+        if result.returncode != 0:
+            failed.append(name)
+            say((result.stdout + result.stderr).strip()[-6000:])
+    if failed:
+        say(f"make check: {', '.join(failed)} failed")
+    return 1 if failed else 0
+
+
+def lock() -> None:
+    """Resolve pyproject.toml for every supported machine and write the lock files with hashes."""
+    uv = [str(ENVIRONMENT / "bin" / "uv"), "pip", "compile", "--system-certs", "--universal"]
+    common = [
+        "--quiet",
+        "--generate-hashes",
+        "--no-emit-index-url",
+        "--python-version",
+        "3.11",
+        "--custom-compile-command",
+        "make lock",
+    ]
+    for name, extra in (
+        ("requirements.txt", []),
+        ("requirements-dev.txt", ["--extra", "dev"]),
+    ):
+        subprocess.run(
+            [*uv, *common, *extra, "pyproject.toml", "-o", name], cwd=PROJECT, check=True
+        )
+        say(f"{name} written")
+
+
+def main(arguments: Sequence[str]) -> int:
+    require_python()
+    if not arguments or arguments[0] not in VERBS:
+        for verb, text in VERBS.items():
+            say(f"  {verb:<12} {text}")
+        return 0 if not arguments or arguments[0] in ("help", "--help", "-h") else 2
+    verb, rest = arguments[0], list(arguments[1:])
+    install("requirements.txt" if verb == "run" else "requirements-dev.txt")
+    match verb:
+        case "run":
+            hand_over("-m", "magnetfund.operations.supervisor", *rest)
+        case "test":
+            hand_over("-m", "pytest", "-m", "not drill", *rest)
+        case "drill":
+            hand_over("-m", "pytest", "-m", "drill", *rest)
+        case "bench":
+            hand_over("-m", "bench", *rest)
+        case "screenshots":
+            hand_over("-m", "magnetfund.operations.screenshots", *rest)
+        case "check":
+            return check()
+        case "lock":
+            lock()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,110 @@
+"""Typed reading of the environment: a missing or odd value stops the start with one clear line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from magnetfund.kernel.errors import InvalidInput
+
+
+class BadSetting(InvalidInput):
+    """A variable of the environment is missing or makes no sense; its value is never repeated."""
+
+    default_code = "bad_setting"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Reads variables of one mapping (the process environment unless told otherwise)."""
+
+    values: Mapping[str, str]
+
+    @classmethod
+    def of_process(cls) -> Environment:
+        return cls(os.environ)
+
+    def text(self, name: str, default: str | None = None) -> str:
+        value = self.values.get(name, "")
+        if value.strip():
+            return value.strip()
+        if default is None:
+            raise BadSetting(f"{name} is not set; see .env.example")
+        return default
+
+    def flag(self, name: str, default: bool) -> bool:
+        value = self.text(name, "true" if default else "false").lower()
+        if value in ("1", "true", "yes", "on"):
+            return True
+        if value in ("0", "false", "no", "off"):
+            return False
+        raise BadSetting(f"{name} must be true or false")
+
+    def integer(self, name: str, default: int, *, low: int, high: int) -> int:
+        text = self.text(name, str(default))
+        try:
+            number = int(text)
+        except ValueError:
+            raise BadSetting(f"{name} must be a whole number") from None
+        if not low <= number <= high:
+            raise BadSetting(f"{name} must lie between {low} and {high}")
+        return number
+
+    def decimal(self, name: str, default: str) -> Decimal:
+        try:
+            number = Decimal(self.text(name, default))
+        except InvalidOperation:
+            raise BadSetting(f"{name} must be a number") from None
+        if not number.is_finite() or number <= 0:
+            raise BadSetting(f"{name} must be a positive number")
+        return number
+
+    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
+        value = self.text(name, default)
+        if value not in choices:
+            raise BadSetting(f"{name} must be one of {', '.join(choices)}")
+        return value
+
+    def items(self, name: str, default: str = "") -> list[str]:
+        return [item.strip() for item in self.text(name, default).split(",") if item.strip()]
+
+    def folder(self, name: str, default: Path) -> Path:
+        return Path(self.text(name, str(default))).expanduser().resolve()
+
+    def url(self, name: str, default: str, schemes: tuple[str, ...]) -> str:
+        value = self.text(name, default)
+        if value and urlsplit(value).scheme not in schemes:
+            raise BadSetting(f"{name} must begin with {' or '.join(s + '://' for s in schemes)}")
+        return value
+
+
+def parse_database_url(name: str, url: str) -> dict[str, object]:
+    """Django's settings of a PostgreSQL URL; a socket folder may be given as ``?host=/path``.
+
+    Raises :class:`BadSetting` naming the variable, without its value.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise BadSetting(f"{name} is no valid URL") from None
+    if parts.scheme not in ("postgres", "postgresql"):
+        raise BadSetting(f"{name} must begin with postgresql://")
+    database = parts.path.lstrip("/")
+    if not database:
+        raise BadSetting(f"{name} names no database")
+    options = dict(parse_qsl(parts.query))
+    host = options.pop("host", "") or parts.hostname or ""
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(database),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": host,
+        "PORT": str(options.pop("port", None) or port or ""),
+        "OPTIONS": options,
+    }

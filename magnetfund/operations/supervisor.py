@@ -1,0 +1,313 @@
+"""``make run``: servers, migrations, demo, web, worker, beat and trader, one process to stop.
+
+Everything ends with this process: Ctrl-C or SIGTERM stops the children in reverse order and leaves
+nothing behind.  A child that dies is started again with a growing pause; one that dies five times
+in two minutes ends everything with a line that says which and why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from magnetfund.operations.servers.home import Home, LaunchError
+from magnetfund.operations.servers.postgres import Postgres
+from magnetfund.operations.servers.process import Child
+from magnetfund.operations.servers.valkey import Valkey
+
+PROJECT = Path(__file__).resolve().parents[2]
+RESTARTS_MAX = 5
+RESTART_WINDOW = 120.0
+READY_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A process of the platform; it runs where the file that makes it possible is there."""
+
+    name: str
+    command: tuple[str, ...]
+    needs: str
+    role: str = "app"
+
+
+def platform_parts(port: int) -> tuple[Part, ...]:
+    python = sys.executable
+    return (
+        Part(
+            name="web",
+            command=(
+                python, "-m", "uvicorn", "magnetfund.asgi:application", "--host", "127.0.0.1",
+                "--port", str(port), "--log-level", "warning", "--no-access-log",
+                "--timeout-graceful-shutdown", "3",
+            ),
+            needs="magnetfund/asgi.py",
+        ),
+        Part(
+            name="worker",
+            command=(
+                python, "-m", "celery", "-A", "magnetfund", "worker", "--concurrency", "1",
+                "--loglevel", "warning", "--without-mingle", "--without-gossip",
+            ),
+            needs="magnetfund/celery.py",
+        ),
+        Part(
+            name="beat",
+            command=(python, "-m", "celery", "-A", "magnetfund", "beat", "--loglevel", "warning"),
+            needs="magnetfund/celery.py",
+        ),
+        Part(
+            name="trader",
+            command=(python, "manage.py", "run_trader"),
+            needs="trading/management/commands/run_trader.py",
+            role="gateway",
+        ),
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Watched:
+    """A child with the times at which it had to be started again."""
+
+    child: Child
+    restarts: list[float] = field(default_factory=list)
+    due_at: float = 0.0
+
+
+class Supervisor:
+    def __init__(self, *, home: Home, port: int, demo: bool) -> None:
+        self.home = home
+        self.port = port
+        self.demo = demo
+        self.stopping = False
+        self.watched: list[Watched] = []
+        self.postgres: Postgres | None = None
+        self.valkey: Valkey | None = None
+
+    # ---- start -----------------------------------------------------------------------------
+
+    def run(self) -> int:
+        began = time.monotonic()
+        signal.signal(signal.SIGINT, self._ask_to_stop)
+        signal.signal(signal.SIGTERM, self._ask_to_stop)
+        lock = self.home.lock()
+        try:
+            self._require_free_port()
+            environment = self._start_servers()
+            self._prepare(environment)
+            if not self.stopping:
+                self._start_parts(environment)
+                self._wait_until_ready()
+                self._announce(time.monotonic() - began)
+                self._watch()
+        except LaunchError as error:
+            if not self.stopping:
+                print(f"magnetfund: {error}", file=sys.stderr)
+                return 1
+        finally:
+            self._stop_all()
+            lock.close()
+        print("Stopped.")
+        return 0
+
+    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
+        self.stopping = True
+
+    def _require_free_port(self) -> None:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", self.port))
+            except OSError:
+                raise LaunchError(
+                    f"port {self.port} is in use; choose another with PORT=8001 make run"
+                ) from None
+
+    def _start_servers(self) -> dict[str, str]:
+        environment = dict(os.environ)
+        if not environment.get("DATABASE_URL"):
+            self.postgres = Postgres(self.home)
+            self.postgres.start()
+            assert self.postgres.child is not None
+            self.watched.append(Watched(self.postgres.child))
+            environment.update(self.postgres.environment())
+        if not environment.get("REDIS_URL"):
+            self.valkey = Valkey(self.home)
+            self.valkey.start()
+            assert self.valkey.child is not None
+            self.watched.append(Watched(self.valkey.child))
+            environment.update(self.valkey.environment())
+        environment.setdefault("SECRET_KEY", self.home.secrets()["secret_key"])
+        environment.setdefault("MAGNET_ENV", "demo" if self.demo else "production")
+        environment.setdefault("PUBLIC_URL", f"http://localhost:{self.port}")
+        environment.setdefault("DJANGO_SETTINGS_MODULE", "magnetfund.settings")
+        environment["MAGNET_HOME"] = str(self.home.root)
+        environment["PYTHONUNBUFFERED"] = "1"
+        return environment
+
+    def _prepare(self, environment: dict[str, str]) -> None:
+        make_token_keys(self.home.root / "keys")
+        self._command(environment, "owner", "migrate", "--database=owner", "--verbosity=0")
+        if (
+            self.demo
+            and (PROJECT / "magnetfund/operations/management/commands/load_demo.py").exists()
+        ):
+            self._command(environment, "gateway", "load_demo")
+
+    def _command(self, environment: dict[str, str], role: str, *arguments: str) -> None:
+        """Run one manage.py command to its end; its output is ours."""
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", *arguments],
+            env={**environment, "MAGNET_DB_ROLE": role},
+            cwd=PROJECT,
+            start_new_session=True,
+        )
+        while process.poll() is None:
+            if self.stopping:
+                process.terminate()
+                process.wait()
+                raise LaunchError("stopped")
+            time.sleep(0.05)
+        if process.returncode != 0:
+            raise LaunchError(f"{arguments[0]} failed; see the lines above")
+
+    def _start_parts(self, environment: dict[str, str]) -> None:
+        for part in platform_parts(self.port):
+            if not (PROJECT / part.needs).exists():
+                continue
+            child = Child(
+                part.name,
+                part.command,
+                log=self.home.logs / f"{part.name}.log",
+                environment={**environment, "MAGNET_DB_ROLE": part.role},
+                folder=PROJECT,
+            )
+            child.start()
+            self.watched.append(Watched(child))
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        url = f"http://127.0.0.1:{self.port}/health"
+        while time.monotonic() < deadline and not self.stopping:
+            self._look_after()
+            try:
+                with urllib.request.urlopen(url, timeout=5):
+                    return
+            except urllib.error.HTTPError as answer:
+                if answer.code < 500:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.1)
+        if not self.stopping:
+            raise LaunchError(f"the web did not answer; see {self.home.logs / 'web.log'}")
+
+    def _announce(self, seconds: float) -> None:
+        base = f"http://localhost:{self.port}"
+        print(f"\nMagnet Fund is running ({seconds:.1f} s to start).")
+        print(f"  Fund page       {base}/")
+        print(f"  Sign in         {base}/account/login/")
+        print(f"  Staff desk      {base}/desk/")
+        print(f"  Administration  {base}/admin/")
+        print(f"  API             {base}/docs")
+        logins = self.home.root / "demo-logins.txt"
+        if logins.exists():
+            print(logins.read_text().rstrip())
+        print(f"Logs are in {self.home.logs}. Ctrl-C stops everything.", flush=True)
+
+    # ---- watch -----------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        while not self.stopping:
+            self._look_after()
+            time.sleep(0.25)
+
+    def _look_after(self) -> None:
+        now = time.monotonic()
+        for item in self.watched:
+            if item.child.is_alive:
+                continue
+            if not item.due_at:
+                item.restarts = [t for t in item.restarts if now - t < RESTART_WINDOW]
+                if len(item.restarts) >= RESTARTS_MAX:
+                    raise LaunchError(
+                        f"{item.child.name} ended {RESTARTS_MAX} times in two minutes, so "
+                        f"everything was stopped. Its last lines:\n{item.child.last_lines()}"
+                    )
+                item.due_at = now + min(10.0, 0.5 * 2 ** len(item.restarts))
+                print(
+                    f"magnetfund: {item.child.name} ended (code {item.child.exit_code}); "
+                    "starting it again",
+                    file=sys.stderr,
+                    flush=True,
+                )
+            elif now >= item.due_at:
+                item.due_at = 0.0
+                item.restarts.append(now)
+                item.child.start()
+
+    def _stop_all(self) -> None:
+        servers = {id(s.child) for s in (self.postgres, self.valkey) if s is not None}
+        parts = [w.child for w in self.watched if id(w.child) not in servers]
+        for child in parts:
+            child.ask_to_stop()
+        for child in parts:
+            child.wait_until_stopped()
+        for server in (self.valkey, self.postgres):
+            if server is not None:
+                server.stop()
+
+
+def make_token_keys(folder: Path) -> None:
+    """RSA keys of the API's own tokens, made once; the private one is readable by us alone."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    private = folder / "jwt-private.pem"
+    if private.exists():
+        return
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = rsa.generate_private_key(public_exponent=65537, key_size=3072)
+    public_bytes = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    private_bytes = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    (folder / "jwt-public.pem").write_bytes(public_bytes)
+    draft = folder / f"jwt-private.{secrets.token_hex(4)}"
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as handle:
+        handle.write(private_bytes)
+    draft.rename(private)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="magnetfund", description="Run the whole platform.")
+    parser.add_argument("--no-demo", action="store_true", help="start without the demo fund")
+    options = parser.parse_args(arguments)
+    try:
+        port = int(os.environ.get("PORT", "8000"))
+        home = Home(Path(os.environ.get("MAGNET_HOME", PROJECT / "var")))
+    except (ValueError, LaunchError) as error:
+        print(f"magnetfund: {error}", file=sys.stderr)
+        return 1
+    return Supervisor(home=home, port=port, demo=not options.no_demo).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""What the apps declare of their tables against what PostgreSQL has in force."""
+
+from __future__ import annotations
+
+from django.db import connection
+
+from investors import table_walls as investors_walls
+from magnetfund.core import table_walls as core_walls
+from magnetfund.core.walls import GrantClass, TableGrant, Trigger
+from risk import table_walls as risk_walls
+from trading import table_walls as trading_walls
+
+_APPS = (core_walls, risk_walls, trading_walls, investors_walls)
+
+
+def declared_grants() -> list[TableGrant]:
+    return [row for app in _APPS for row in app.GRANTS]
+
+
+def declared_triggers() -> list[Trigger]:
+    return [row for app in _APPS for row in app.TRIGGERS]
+
+
+def missing_triggers() -> list[str]:
+    """Declared triggers that are absent or not ENABLE ALWAYS, as ``table.trigger``."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.relname, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
+            "WHERE NOT t.tgisinternal AND t.tgenabled = 'A'"
+        )
+        found = set(cursor.fetchall())
+    return sorted(
+        f"{row.table}.{row.name}"
+        for row in declared_triggers()
+        if (row.table, row.name) not in found
+    )
+
+
+def privilege_differences() -> list[str]:
+    """Tables whose privileges for the run-time roles are not those of their grant class."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.relname, r.rolname, has_table_privilege(r.rolname, c.oid, 'INSERT'), "
+            "has_any_column_privilege(r.rolname, c.oid, 'UPDATE'), "
+            "has_table_privilege(r.rolname, c.oid, 'DELETE'), "
+            "has_table_privilege(r.rolname, c.oid, 'TRUNCATE') "
+            "FROM pg_class c CROSS JOIN pg_roles r WHERE c.relkind = 'r' "
+            "AND c.relnamespace = 'public'::regnamespace AND r.rolname IN ('fa_app', 'fa_gateway')"
+        )
+        found = {(table, role): rights for table, role, *rights in cursor.fetchall()}
+    differences = []
+    for row in declared_grants():
+        for role in ("fa_app", "fa_gateway"):
+            wanted = _wanted(row, role)
+            if found.get((row.table, role)) != wanted:
+                differences.append(f"{row.table} for {role}")
+    return differences
+
+
+def _wanted(row: TableGrant, role: str) -> list[bool]:
+    is_gateway = role == "fa_gateway"
+    match row.grant_class:
+        case GrantClass.APPEND_ONLY:
+            return [True, False, row.deletes, False]
+        case GrantClass.MUTABLE | GrantClass.FRAMEWORK:
+            return [True, True, row.deletes, False]
+        case GrantClass.GATEWAY:
+            return [is_gateway or row.app_inserts, is_gateway, row.deletes, False]
+        case GrantClass.GATEWAY_APPEND:
+            return [is_gateway, False, row.deletes, False]
+        case GrantClass.READ_ONLY:
+            return [False, False, False, False]

@@ -1,0 +1,512 @@
+"""The walls of the database hold for the roles that run the platform, whatever they try."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import DatabaseError, connection, connections, transaction
+
+from investors.models import (
+    Account,
+    Entry,
+    Fund,
+    Holding,
+    Investor,
+    NavStrike,
+    Posting,
+    ShareClass,
+    UnitEntry,
+    UnitLot,
+)
+from magnetfund.core.models import AuditEvent
+from magnetfund.core.roles import Role
+from magnetfund.tests.walls_support import (
+    NOON,
+    arm_fuse,
+    make_engine_ready,
+    make_instrument,
+    make_order,
+    make_user,
+    order_values,
+    trip_fuse,
+)
+from risk.models import FuseTransition
+from trading.models import Instrument, Order, Position
+
+pytestmark = pytest.mark.usefixtures("as_gateway")
+
+
+def refuse(step: Callable[[], Any], words: str) -> None:
+    """The step must fail in PostgreSQL with these words, and leave the transaction usable."""
+    with pytest.raises(DatabaseError) as caught, transaction.atomic():
+        step()
+    assert words in str(caught.value)
+
+
+def execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.fixture
+def officers() -> tuple[Any, Any]:
+    return make_user("ann", Role.RISK_OFFICER), make_user("ben", Role.RISK_OFFICER)
+
+
+@pytest.fixture
+def instrument() -> Instrument:
+    return make_instrument()
+
+
+@pytest.fixture
+def armed(officers: tuple[Any, Any], instrument: Instrument) -> Instrument:
+    arm_fuse(*officers)
+    make_engine_ready()
+    return instrument
+
+
+def test_the_roles_own_nothing_and_are_who_they_should_be():
+    for alias, role in (("default", "fa_gateway"), ("owner", "fa_owner")):
+        with connections[alias].cursor() as cursor:
+            cursor.execute(
+                "SELECT current_user, rolsuper, rolbypassrls FROM pg_roles "
+                "WHERE rolname = current_user"
+            )
+            assert cursor.fetchone() == (role, False, False)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND "
+            "tableowner <> 'fa_owner'"
+        )
+        assert cursor.fetchone() == (0,)
+
+
+def test_every_table_states_its_grant_class():
+    from magnetfund.core.table_walls import FRAMEWORK_PREFIXES
+    from magnetfund.operations.walls import declared_grants
+
+    stated = {row.table for row in declared_grants()}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        found = {name for (name,) in cursor.fetchall()}
+    unstated = {name for name in found - stated if not name.startswith(FRAMEWORK_PREFIXES)}
+    assert unstated == set()
+    assert stated <= found
+
+
+def test_every_declared_trigger_is_enabled_always():
+    from magnetfund.operations.walls import missing_triggers
+
+    assert missing_triggers() == []
+
+
+def test_privileges_are_exactly_the_declared_ones():
+    from magnetfund.operations.walls import privilege_differences
+
+    assert privilege_differences() == []
+
+
+def test_every_model_has_a_table_of_this_database():
+    tables = set(connection.introspection.table_names())
+    assert {model._meta.db_table for model in apps.get_models()} <= tables
+
+
+class TestFuseGate:
+    def test_no_fuse_row_means_no_exposure(self, instrument: Instrument):
+        refuse(lambda: make_order(instrument), "the fuse is missing")
+
+    def test_an_armed_fuse_without_a_ready_engine_is_not_enough(self, officers, instrument):
+        arm_fuse(*officers)
+        refuse(lambda: make_order(instrument), "the engine is missing")
+
+    def test_armed_and_ready_and_checked_passes(self, armed: Instrument):
+        assert make_order(armed).state == "INTENT"
+
+    def test_an_entry_without_an_accepted_check_is_refused(self, armed: Instrument):
+        values = {**order_values(armed), "pretrade_check": uuid.uuid4()}
+        refuse(lambda: Order.objects.create(**values), "no accepted pre-trade check")
+
+    def test_a_check_of_a_smaller_order_is_refused(self, armed: Instrument):
+        values = {**order_values(armed), "quantity": Decimal(2)}
+        refuse(lambda: Order.objects.create(**values), "no accepted pre-trade check")
+
+    @pytest.mark.parametrize("way", ["create", "bulk_create", "raw", "copy"])
+    def test_nothing_adds_exposure_while_tripped(self, armed: Instrument, way: str):
+        trip_fuse()
+        order = Order(**order_values(armed))
+        columns = [f.column for f in Order._meta.concrete_fields]
+        row = [
+            f.get_db_prep_save(f.pre_save(order, add=True), connection)
+            for f in Order._meta.concrete_fields
+        ]
+
+        def copy() -> None:
+            with (
+                connection.cursor() as cursor,
+                cursor.cursor.copy(
+                    f"COPY trading_order ({', '.join(columns)}) FROM STDIN"
+                ) as stream,
+            ):
+                stream.write_row(
+                    ["[]" if isinstance(v, list) or type(v).__name__ == "Jsonb" else v for v in row]
+                )
+
+        def raw() -> None:
+            marks = ", ".join(["%s"] * len(columns))
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    f"INSERT INTO trading_order ({', '.join(columns)}) VALUES ({marks})", row
+                )
+
+        steps = {
+            "create": lambda: order.save(force_insert=True),
+            "bulk_create": lambda: Order.objects.bulk_create([order]),
+            "raw": raw,
+            "copy": copy,
+        }
+        refuse(steps[way], "the fuse is TRIPPED")
+        assert Order.objects.count() == 0
+
+    def test_an_intent_made_before_the_trip_cannot_be_sent_after_it(self, armed: Instrument):
+        order = make_order(armed)
+        trip_fuse()
+        refuse(
+            lambda: Order.objects.filter(pk=order.pk).update(state="SENDING"), "the fuse is TRIPPED"
+        )
+
+    def test_an_old_snapshot_is_refused(self, armed: Instrument):
+        values = order_values(armed)
+        with pytest.raises(DatabaseError, match="read committed"), transaction.atomic():
+            execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            Order.objects.create(**values)
+
+    @pytest.mark.parametrize(
+        "setting",
+        [
+            "SET session_replication_role = replica",
+            "SET search_path = pg_temp",
+            "SET transform_null_equals = on",
+            "SET row_security = off",
+            "SET default_transaction_isolation = 'repeatable read'",
+        ],
+    )
+    def test_no_session_setting_opens_the_gate(self, armed: Instrument, setting: str):
+        trip_fuse()
+        values = order_values(armed)
+        columns = [f.column for f in Order._meta.concrete_fields]
+        order = Order(**values)
+        row = [
+            f.get_db_prep_save(f.pre_save(order, add=True), connection)
+            for f in Order._meta.concrete_fields
+        ]
+        marks = ", ".join(["%s"] * len(columns))
+        insert = f"INSERT INTO public.trading_order ({', '.join(columns)}) VALUES ({marks})"
+
+        def attack() -> None:
+            execute(
+                "CREATE TEMP TABLE risk_fusetransition AS SELECT * FROM "
+                "public.risk_fusetransition WHERE state = 'ARMED'"
+            )
+            execute(setting)
+            with connection.cursor() as cursor:
+                cursor.execute(insert, row)
+
+        with pytest.raises(DatabaseError), transaction.atomic():
+            attack()
+        execute("RESET ALL")
+        assert Order.objects.count() == 0
+
+    def test_a_reducing_instrument_takes_no_entry_but_its_neighbour_does(self, armed: Instrument):
+        other = make_instrument("ETH/USDT:USDT")
+        FuseTransition.objects.create(scope=armed.symbol, state="REDUCING")
+        refuse(lambda: make_order(armed), "is REDUCING")
+        assert make_order(other).state == "INTENT"
+
+    def test_closing_passes_while_tripped_and_never_flips(self, armed: Instrument):
+        Position.objects.create(
+            instrument=armed, strategy="trend", quantity=Decimal(1), average_price=Decimal(100)
+        )
+        trip_fuse()
+        close = make_order(armed, side="sell", purpose="fuse")
+        close.refresh_from_db()
+        assert close.reduces
+        refuse(lambda: make_order(armed, side="sell", purpose="fuse"), "must reduce")
+        stop = make_order(armed, side="sell", purpose="stop")
+        stop.refresh_from_db()
+        assert stop.reduces
+
+    def test_the_callers_word_that_an_order_reduces_counts_for_nothing(self, armed: Instrument):
+        trip_fuse()
+        refuse(lambda: make_order(armed, side="sell", reduces=True), "the fuse is TRIPPED")
+
+    def test_a_denied_order_is_kept_as_a_record(self, instrument: Instrument):
+        assert make_order(instrument, state="DENIED").state == "DENIED"
+        refuse(lambda: make_order(instrument, state="ACKED"), "starts as INTENT")
+
+
+class TestArming:
+    def test_one_person_cannot_arm(self, officers):
+        refuse(lambda: arm_fuse(officers[0], officers[0]), "same person")
+
+    def test_two_accounts_of_one_person_cannot_arm(self, officers):
+        twin = make_user("ann.second", Role.RISK_OFFICER, person=officers[0].person)
+        refuse(lambda: arm_fuse(officers[0], twin), "same person")
+
+    def test_another_role_cannot_arm(self, officers):
+        refuse(lambda: arm_fuse(officers[0], make_user("cat", Role.OPERATOR)), "risk officers")
+
+    def test_no_reset_no_arming(self):
+        refuse(lambda: FuseTransition.objects.create(state="ARMED"), "two people")
+
+    def test_a_daily_loss_waits_for_the_next_utc_day(self, officers):
+        trip_fuse(trigger="daily_loss")
+        refuse(lambda: arm_fuse(*officers, at=NOON + timedelta(hours=11)), "next UTC day")
+        arm_fuse(*officers, at=NOON + timedelta(hours=12))
+
+    def test_a_reset_serves_once(self, officers):
+        arm_fuse(*officers)
+        used = FuseTransition.objects.get(state="ARMED").reset
+        trip_fuse()
+        refuse(lambda: FuseTransition.objects.create(state="ARMED", reset=used), "duplicate key")
+
+
+class TestLedger:
+    @pytest.fixture(autouse=True)
+    def _accounts(self) -> None:
+        self.fund = Fund.objects.create(code="MF", name="Fund", inception=NOON)
+        Account.objects.create(code="1010", name="Bank", kind="asset")
+        Account.objects.create(code="2010", name="Subscriptions in advance", kind="liability")
+
+    def enter(self, ref: str, *legs: tuple[str, str, int]) -> Entry:
+        entry = Entry.objects.create(
+            fund=self.fund,
+            kind="test",
+            source_ref=ref,
+            effective_at=NOON,
+            content_hash="0" * 64,
+            created_by_label="test",
+        )
+        Posting.objects.bulk_create(
+            [
+                Posting(entry=entry, account_id=account, currency=currency, amount=amount)
+                for account, currency, amount in legs
+            ]
+        )
+        return entry
+
+    def test_a_balanced_entry_commits_and_is_chained_to_the_last(self):
+        with transaction.atomic():
+            first = self.enter("a", ("1010", "USD", 5), ("2010", "USD", -5))
+        with transaction.atomic():
+            second = self.enter("b", ("1010", "USD", 5), ("2010", "USD", -5))
+        first.refresh_from_db()
+        second.refresh_from_db()
+        assert (first.seq, second.seq) == (1, 2)
+        assert bytes(second.prev_hash) == bytes(first.row_hash)
+
+    def test_a_sum_across_currencies_is_no_balance(self):
+        refuse(lambda: self.enter("a", ("1010", "USD", 5), ("2010", "EUR", -5)), "does not balance")
+
+    def test_an_entry_without_postings_is_refused(self):
+        refuse(lambda: self.enter("a"), "no postings")
+
+    def test_a_committed_entry_is_closed(self):
+        with transaction.atomic():
+            entry = self.enter("a", ("1010", "USD", 5), ("2010", "USD", -5))
+        refuse(
+            lambda: Posting.objects.bulk_create(
+                [
+                    Posting(entry=entry, account_id="1010", currency="USD", amount=1),
+                    Posting(entry=entry, account_id="2010", currency="USD", amount=-1),
+                ]
+            ),
+            "is closed",
+        )
+
+    def test_an_early_check_does_not_spend_the_check(self):
+        def attack() -> None:
+            entry = self.enter("a", ("1010", "USD", 5), ("2010", "USD", -5))
+            execute("SET CONSTRAINTS ALL IMMEDIATE")
+            Posting.objects.create(entry=entry, account_id="1010", currency="USD", amount=1)
+
+        refuse(attack, "does not balance")
+
+    @pytest.mark.parametrize("value", ["NaN", "Infinity", "0"])
+    def test_no_amount_that_is_no_number(self, value: str):
+        with transaction.atomic():
+            entry = self.enter("a", ("1010", "USD", 5), ("2010", "USD", -5))
+        with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO investors_posting (entry_id, account_id, currency, amount, "
+                "share_class, instrument, strategy) VALUES (%s, '1010', 'USD', %s, '', '', '')",
+                [entry.pk, value],
+            )
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "core_auditevent",
+        "risk_fuseevent",
+        "risk_fusetransition",
+        "risk_pretradecheck",
+        "trading_fill",
+        "trading_orderevent",
+        "investors_entry",
+        "investors_posting",
+        "investors_unitentry",
+        "investors_lotnav",
+    ],
+)
+@pytest.mark.parametrize(
+    "attack",
+    [
+        'UPDATE "{table}" SET id = id',
+        'DELETE FROM "{table}"',
+        'TRUNCATE "{table}" CASCADE',
+        'ALTER TABLE "{table}" DISABLE TRIGGER ALL',
+        'DROP TABLE "{table}" CASCADE',
+    ],
+)
+def test_append_only_tables_refuse_every_change(table: str, attack: str):
+    with pytest.raises(DatabaseError), transaction.atomic():
+        execute(attack.format(table=table))
+
+
+def test_the_owner_too_is_refused_by_the_triggers_until_he_drops_them():
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO core_auditevent (chain, occurred_at, actor_label, action, "
+            "subject_type, subject_id, body, trace_id) "
+            "VALUES ('main', now(), 'x', 'x', '', '', '{}', '')"
+        )
+        with pytest.raises(DatabaseError, match="append-only"):
+            cursor.execute("DELETE FROM core_auditevent")
+
+
+def test_audit_lines_are_numbered_and_chained_and_tampering_shows():
+    for k in range(3):
+        AuditEvent.objects.create(actor_label="test", action=f"step {k}", body={"k": k})
+    rows = list(AuditEvent.objects.order_by("seq"))
+    assert [row.seq for row in rows] == [1, 2, 3]
+    check = (
+        "SELECT count(*) FROM (SELECT a.*, core_audit_digest(a) d, "
+        "lag(row_hash, 1, '\\x'::bytea) OVER (PARTITION BY chain ORDER BY seq) p "
+        "FROM core_auditevent a) q WHERE row_hash <> d OR prev_hash <> p"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(check)
+        assert cursor.fetchone() == (0,)
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("ALTER TABLE core_auditevent DISABLE TRIGGER append_only_row")
+        cursor.execute("UPDATE core_auditevent SET action = 'forged' WHERE seq = 2")
+        cursor.execute("ALTER TABLE core_auditevent ENABLE ALWAYS TRIGGER append_only_row")
+    with connection.cursor() as cursor:
+        cursor.execute(check)
+        assert cursor.fetchone() == (1,)
+
+
+class TestUnits:
+    @pytest.fixture(autouse=True)
+    def _lot(self) -> None:
+        fund = Fund.objects.create(code="MF", name="Fund", inception=NOON)
+        share_class = ShareClass.objects.create(fund=fund, code="A", name="A", launch_price=100)
+        investor = Investor.objects.create(number="1", legal_name="Ines", email="i@example.com")
+        self.holding = Holding.objects.create(investor=investor, share_class=share_class)
+        self.lot = UnitLot.objects.create(
+            number=1,
+            holding=self.holding,
+            share_class=share_class,
+            dealing_day=NOON.date(),
+            entry_price=100,
+            units=0,
+            high_water_mark=100,
+            hurdle_start=NOON.date(),
+            cost=0,
+            opened_at=NOON,
+        )
+
+    def move(self, units: str, mark: int = 100) -> None:
+        UnitEntry.objects.create(
+            lot=self.lot,
+            kind="issue",
+            units=Decimal(units),
+            price=100,
+            high_water_mark=mark,
+            hurdle_start=NOON.date(),
+            effective_at=NOON,
+        )
+
+    def test_units_follow_their_entries(self):
+        self.move("5")
+        self.move("-2.5", mark=101)
+        self.lot.refresh_from_db()
+        self.holding.refresh_from_db()
+        assert (self.lot.units, self.holding.units) == (Decimal("2.5"), Decimal("2.5"))
+        assert self.lot.high_water_mark == 101
+
+    def test_more_units_than_there_are_cannot_leave(self):
+        self.move("5")
+        refuse(lambda: self.move("-5.000001"), "violates check constraint")
+
+    def test_units_cannot_be_written_past_their_entries(self):
+        refuse(lambda: UnitLot.objects.filter(pk=self.lot.pk).update(units=9), "permission denied")
+        refuse(
+            lambda: Holding.objects.filter(pk=self.holding.pk).update(units=9), "permission denied"
+        )
+
+
+class TestNavStrike:
+    def strike(self, preparer: Any, **changes: Any) -> NavStrike:
+        fund, _ = Fund.objects.get_or_create(
+            code="MF", defaults={"name": "Fund", "inception": NOON}
+        )
+        return NavStrike.objects.create(
+            **{
+                "fund": fund,
+                "valuation_at": NOON,
+                "known_at": NOON,
+                "gross_assets": 1,
+                "nav": 1,
+                "inputs": {},
+                "input_hash": "a",
+                "result_hash": "b",
+                "prepared_by": preparer,
+                **changes,
+            }
+        )
+
+    def approve(self, strike: NavStrike, approver: Any, seen: str = "b") -> None:
+        NavStrike.objects.filter(pk=strike.pk).update(
+            state="approved", approved_by=approver, approved_at=NOON, approved_hash=seen
+        )
+
+    def test_preparer_and_approver_are_two_people_with_the_right_role(self):
+        anna = make_user("anna", Role.ACCOUNTANT, Role.CONTROLLER)
+        carl = make_user("carl", Role.CONTROLLER)
+        strike = self.strike(anna)
+        refuse(lambda: self.approve(strike, anna), "same person")
+        refuse(lambda: self.approve(strike, make_user("olive", Role.OPERATOR)), "controller")
+        refuse(lambda: self.approve(strike, carl, seen="other"), "approved_what_was_seen")
+        self.approve(strike, carl)
+        strike.refresh_from_db()
+        assert strike.state == "approved"
+        refuse(
+            lambda: NavStrike.objects.filter(pk=strike.pk).update(state="prepared"), "is refused"
+        )
+        refuse(lambda: NavStrike.objects.filter(pk=strike.pk).update(nav=2), "permission denied")
+
+    def test_a_strike_cannot_be_born_approved(self):
+        anna, carl = make_user("anna", Role.ACCOUNTANT), make_user("carl", Role.CONTROLLER)
+        refuse(
+            lambda: self.strike(
+                anna, state="approved", approved_by=carl, approved_at=NOON, approved_hash="b"
+            ),
+            "prepared first",
+        )

@@ -1,0 +1,9 @@
+"""Every URL of the platform, app by app."""
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("account/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+]
