@@ -20,7 +20,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent
 ENVIRONMENT = PROJECT / ".venv"
-UV = "uv==0.11.9"
+UV = "uv==0.13.8"
 VERBS = {
     "run": "start the platform with its demo fund (PORT, MAGNET_HOME)",
     "test": "install what tests need and run the whole suite",

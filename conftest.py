@@ -45,15 +45,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(_folder(), ignore_errors=True)
 
 
-@pytest.fixture(autouse=True)
-def _loopback_only(socket_enabled: None) -> Iterator[None]:
-    import pytest_socket
-
-    pytest_socket.socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
-    yield
-    pytest_socket.remove_host_restrictions()
-
-
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[object]:
     """The suite's own PostgreSQL, gone when the suite ends."""

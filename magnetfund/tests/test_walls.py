@@ -148,6 +148,7 @@ class TestFuseGate:
 
         def copy() -> None:
             with (
+                connection.wrap_database_errors,
                 connection.cursor() as cursor,
                 cursor.cursor.copy(
                     f"COPY trading_order ({', '.join(columns)}) FROM STDIN"
@@ -278,7 +279,7 @@ class TestArming:
 
 class TestLedger:
     @pytest.fixture(autouse=True)
-    def _accounts(self) -> None:
+    def _accounts(self, as_gateway: None) -> None:
         self.fund = Fund.objects.create(code="MF", name="Fund", inception=NOON)
         Account.objects.create(code="1010", name="Bank", kind="asset")
         Account.objects.create(code="2010", name="Subscriptions in advance", kind="liability")
@@ -414,7 +415,7 @@ def test_audit_lines_are_numbered_and_chained_and_tampering_shows():
 
 class TestUnits:
     @pytest.fixture(autouse=True)
-    def _lot(self) -> None:
+    def _lot(self, as_gateway: None) -> None:
         fund = Fund.objects.create(code="MF", name="Fund", inception=NOON)
         share_class = ShareClass.objects.create(fund=fund, code="A", name="A", launch_price=100)
         investor = Investor.objects.create(number="1", legal_name="Ines", email="i@example.com")
