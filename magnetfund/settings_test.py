@@ -16,7 +16,7 @@ os.environ.update(
 for _name in ("DATABASE_OWNER_URL", "DATABASE_GATEWAY_URL", "MAGNET_DB_ROLE", "REDIS_URL"):
     os.environ.pop(_name, None)
 
-from magnetfund.settings import *  # noqa: F403 - the environment must be set first
+from magnetfund.settings import *  # noqa: E402, F403 - the environment must be set first
 
 # Argon2 is slow on purpose; the suite signs in hundreds of times.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
