@@ -24,6 +24,7 @@ APPEND_ONLY_TABLES = (
     "trading_reconciliation",
     "trading_enginetransition",
     "trading_valuation",
+    "trading_bookflow",
 )
 
 #: What the venue reported: the gateway alone writes it.

@@ -17,6 +17,7 @@ from trading.models.market import (
     MarketRefusal,
 )
 from trading.models.operation import (
+    BookFlow,
     EngineState,
     EngineTransition,
     Reconciliation,
@@ -27,6 +28,7 @@ from trading.models.signals import Magnet, Proposal, Signal, Strategy
 from trading.models.valuation import Valuation
 
 __all__ = [
+    "BookFlow",
     "Candle",
     "CandleGap",
     "EngineState",

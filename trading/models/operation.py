@@ -7,6 +7,7 @@ import uuid
 from django.db import models
 from django.db.models import Q
 
+from magnetfund.core.fields import ExactField, in_range
 from magnetfund.kernel.clock import utc_now
 
 
@@ -91,3 +92,28 @@ class ReplayRun(models.Model):
 
     def __str__(self) -> str:
         return f"replay {self.id}"
+
+
+class BookFlow(models.Model):
+    """Money that came into a book (> 0) or left it (< 0) and is no result: dealing, fees, costs.
+
+    Written by whoever books the flow in the ledger; the trader applies each once, in order.
+    """
+
+    book = models.CharField(max_length=20, default="main")
+    amount = ExactField()
+    source_ref = models.CharField(max_length=120, unique=True)
+    text = models.CharField(max_length=200)
+    occurred_at = models.DateTimeField(default=utc_now)
+    recorded_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            *in_range("trading_bookflow", "amount"),
+            models.CheckConstraint(condition=~Q(amount=0), name="trading_bookflow_not_zero"),
+        ]
+        indexes = [models.Index(fields=["book", "id"], name="trading_bookflow_next")]
+
+    def __str__(self) -> str:
+        return f"{self.book} {self.amount} {self.text}"

@@ -90,6 +90,13 @@ class MagnetStream:
         known_at = candle.open_time + HOUR_MS
         return build_map(self._state, rows[-1], known_at, self._parameters)
 
+    def newest_map(self) -> MagnetMap | None:
+        """The map at the newest bar's close; None before the first bar."""
+        newest = self.last_known_at
+        if newest is None or not self._rows.shape[0]:
+            return None
+        return build_map(self._state, self._rows[-1], newest, self._parameters)
+
     def extend(self, *, candles: Candles) -> MagnetSignals:
         """Take closed hourly candles, all later than the newest, and return their columns."""
         times, columns = check_columns(candles)

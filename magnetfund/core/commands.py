@@ -1,0 +1,82 @@
+"""What every manage.py command shares: clear one-line failures, JSON on demand, a progress bar."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, OperationalError
+
+from magnetfund.kernel.errors import FundError
+
+
+class FundCommand(BaseCommand):
+    """Subclasses write ``work``; an expected failure becomes one line and exit status 1."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print the result as one JSON line")
+        self.add_own_arguments(parser)
+
+    def add_own_arguments(self, parser: CommandParser) -> None:
+        """Arguments beyond ``--json``."""
+
+    def work(self, **options: Any) -> dict[str, Any]:
+        """Do the work; the returned mapping is the ``--json`` result."""
+        raise NotImplementedError
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        self.wants_json = bool(options["json"])
+        try:
+            result = self.work(**options)
+        except FundError as error:
+            raise CommandError(f"{error.message} ({error.code})") from None
+        except OperationalError as error:
+            raise CommandError(f"the database is not reachable: {_first_line(error)}") from None
+        except DatabaseError as error:
+            raise CommandError(
+                f"the database refused, nothing was changed: {_first_line(error)}"
+            ) from None
+        except KeyboardInterrupt:
+            raise CommandError("interrupted; what was not committed is undone") from None
+        if self.wants_json:
+            self.stdout.write(json.dumps(result, ensure_ascii=False, default=str))
+
+    def say(self, text: str) -> None:
+        """A line for people; silent where JSON was asked for."""
+        if not self.wants_json:
+            self.stdout.write(text)
+
+
+class Progress:
+    """One line that moves on a terminal, and a line every ten percent elsewhere (on stderr)."""
+
+    def __init__(self, *, label: str, total: int) -> None:
+        self._label = label
+        self._total = max(total, 1)
+        self._done = 0
+        self._began = time.monotonic()
+        self._shown = -1
+        self._is_terminal = sys.stderr.isatty()
+
+    def advance(self, count: int = 1) -> None:
+        """Note that ``count`` more steps are done."""
+        self._done += count
+        share = min(100, self._done * 100 // self._total)
+        step = 1 if self._is_terminal else 10
+        if share // step == self._shown // step and self._shown >= 0:
+            return
+        self._shown = share
+        elapsed = time.monotonic() - self._began
+        left = elapsed * (self._total - self._done) / max(self._done, 1)
+        bar = "█" * (share // 4) + "░" * (25 - share // 4)
+        text = f"{self._label} {bar} {share:3d} % {elapsed:5.0f} s, {left:.0f} s left"
+        end = "\r" if self._is_terminal and share < 100 else "\n"
+        sys.stderr.write(text + end)
+        sys.stderr.flush()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or ["no reason given"])[0][:200]

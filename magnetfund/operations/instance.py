@@ -1,0 +1,107 @@
+"""The servers for one manage.py command: those of the running instance, or our own for its time.
+
+With ``DATABASE_URL`` in the environment nothing is started.  Without it the command joins the
+instance that runs on ``MAGNET_HOME``; where none runs, the embedded servers are started, the schema
+is brought up to date, and both are stopped when the command ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from magnetfund.operations.servers.home import Home, LaunchError
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+#: Commands that move positions run as the gateway; the schema belongs to its owner.
+GATEWAY_COMMANDS = frozenset({"run_trader", "replay", "load_demo"})
+OWNER_COMMANDS = frozenset({"migrate"})
+#: Commands that touch no database.
+FREE_COMMANDS = frozenset({"help", "makemigrations", "collectstatic", "spectacular", "check"})
+PLACEHOLDER = "postgresql://fa_app@127.0.0.1:1/none"
+
+
+def role_of(command: str) -> str:
+    """The database role of a manage.py command."""
+    if command in GATEWAY_COMMANDS:
+        return "gateway"
+    return "owner" if command in OWNER_COMMANDS else "app"
+
+
+def run_with_servers(arguments: Sequence[str]) -> int | None:
+    """Run a manage.py command line in a child that has the servers; its exit code.
+
+    Returns None where the caller should simply go on in this process: the environment names a
+    database already, or the command needs none.
+    """
+    command = next((word for word in arguments if not word.startswith("-")), "help")
+    environment = os.environ
+    if environment.get("DATABASE_URL"):
+        environment.setdefault("MAGNET_DB_ROLE", role_of(command))
+        return None
+    environment.setdefault("MAGNET_ENV", "demo")
+    home = Home(Path(environment.get("MAGNET_HOME", PROJECT / "var")))
+    environment["MAGNET_HOME"] = str(home.root)
+    environment.setdefault("SECRET_KEY", home.secrets()["secret_key"])
+    environment.setdefault("MAGNET_DB_ROLE", role_of(command))
+    if command in FREE_COMMANDS:
+        environment["DATABASE_URL"] = PLACEHOLDER
+        return None
+    return _run_beside(home, arguments)
+
+
+def _run_beside(home: Home, arguments: Sequence[str]) -> int:
+    from magnetfund.operations.servers.postgres import Postgres
+    from magnetfund.operations.servers.valkey import Valkey
+
+    postgres, valkey = Postgres(home), Valkey(home)
+    lock = _take_lock(home)
+    environment = {**os.environ, **postgres.environment(), **valkey.environment()}
+    if lock is None:
+        return _run(arguments, environment)
+    try:
+        postgres.start()
+        valkey.start()
+        migrate = {**environment, "MAGNET_DB_ROLE": "owner"}
+        code = _run(["migrate", "--database=owner", "--verbosity=0"], migrate)
+        return code or _run(arguments, environment)
+    finally:
+        valkey.stop()
+        postgres.stop()
+        lock.close()
+
+
+def _take_lock(home: Home):  # type: ignore[no-untyped-def]  # an open file or None
+    handle = (home.root / "instance.lock").open("w")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        return None
+    return handle
+
+
+def _run(arguments: Sequence[str], environment: dict[str, str]) -> int:
+    """Run a command to its end; Ctrl-C and SIGTERM reach it, and we outlive it to clean up."""
+    process = subprocess.Popen([sys.executable, "manage.py", *arguments], env=environment)
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        if process.poll() is None:
+            process.send_signal(number)
+
+    before = {s: signal.signal(s, forward) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        return process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+__all__ = ["LaunchError", "role_of", "run_with_servers"]

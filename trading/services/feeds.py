@@ -1,0 +1,102 @@
+"""Closed hourly candles of one instrument in, the signals of every sleeve and the venue's bar out.
+
+A feed is warmed up once from stored candles and then takes one candle at a time; it never
+recomputes history.  The same feed serves a replay, the demo's past and the live trader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from magnetfund.kernel.errors import InvalidInput
+from trading.domain.backtest.book import Bar
+from trading.domain.magnets.stream import MagnetStream
+from trading.domain.magnets.types import MagnetMap
+from trading.domain.market import HOUR_MS, Candle, Candles
+from trading.domain.strategies.base import SignalStream, Strategy
+from trading.domain.strategies.magnet import MagnetSignalStream
+from trading.domain.strategies.signals import Signal
+from trading.models import Instrument
+
+
+class InstrumentFeed:
+    """The memories of all strategies on one instrument, and the worst adverse hours so far."""
+
+    def __init__(self, *, instrument: Instrument, strategies: Mapping[str, Strategy]) -> None:
+        self.instrument = instrument
+        self._tick = float(instrument.tick)
+        self._streams: dict[str, SignalStream] = {
+            code: strategy.stream() for code, strategy in strategies.items()
+        }
+        self._close = 0
+        self._worst_fall = 0.0
+        self._worst_rise = 0.0
+        self.newest_open_ms = -1
+
+    def warm(self, candles: Candles) -> None:
+        """Take all candles of the past, oldest first."""
+        for index in range(len(candles)):
+            self.update(candles.at(index))
+
+    def update(self, candle: Candle) -> dict[str, Signal]:
+        """Take the next closed hour; returns each strategy's signal.
+
+        Raises :class:`InvalidInput` for a candle that is not later than the newest one.
+        """
+        if candle.open_time <= self.newest_open_ms:
+            raise InvalidInput("candles come in the order of their times", code="candle_times")
+        self.newest_open_ms = candle.open_time
+        self._note_extremes(candle)
+        return {code: stream.update(candle) for code, stream in self._streams.items()}
+
+    def bar(self, candle: Candle, *, funding_rate: float = 0.0) -> Bar:
+        """The candle as the venue trades it: whole ticks, funding due at its open."""
+        return Bar(
+            open=self.ticks(candle.open),
+            high=self.ticks(candle.high),
+            low=self.ticks(candle.low),
+            close=self.ticks(candle.close),
+            funding_rate=funding_rate,
+            gap_rate_long=self._worst_fall,
+            gap_rate_short=self._worst_rise,
+        )
+
+    def tick_bar(self, price: float, *, funding_rate: float = 0.0) -> Bar:
+        """One live price as a bar without extent."""
+        ticks = self.ticks(price)
+        return Bar(
+            open=ticks,
+            high=ticks,
+            low=ticks,
+            close=ticks,
+            funding_rate=funding_rate,
+            gap_rate_long=self._worst_fall,
+            gap_rate_short=self._worst_rise,
+        )
+
+    def ticks(self, price: float) -> int:
+        """A positive price in whole ticks, to the nearest, at least one."""
+        return max(1, round(price / self._tick))
+
+    def magnet_map(self) -> MagnetMap | None:
+        """The map of magnets at the newest close; None where no sleeve reads magnets."""
+        magnets = self.magnets()
+        return magnets.newest_map() if magnets is not None else None
+
+    def magnets(self) -> MagnetStream | None:
+        """The memory of levels, where a sleeve reads magnets."""
+        for stream in self._streams.values():
+            if isinstance(stream, MagnetSignalStream):
+                return stream.magnets
+        return None
+
+    def _note_extremes(self, candle: Candle) -> None:
+        before = self._close or self.ticks(candle.open)
+        self._worst_fall = max(self._worst_fall, 1.0 - self.ticks(candle.low) / before)
+        self._worst_rise = max(self._worst_rise, self.ticks(candle.high) / before - 1.0)
+        self._close = self.ticks(candle.close)
+
+
+def hour_of(time_ms: int) -> int:
+    """Open time of the hour that holds ``time_ms``."""
+    return time_ms // HOUR_MS * HOUR_MS
