@@ -35,11 +35,11 @@ from risk.services.fuse import (
 )
 from risk.services.pretrade import check_and_reserve, release_reservation
 from trading.domain.backtest import book as pure
-from trading.domain.backtest.engine import process_bar
+from trading.domain.backtest.engine import adjust_for_flow, process_bar
 from trading.domain.backtest.rules import EngineRules
 from trading.domain.backtest.storage import drop_pending, dump_book, load_book
 from trading.domain.strategies.signals import Signal
-from trading.models import Instrument, Order, PaperVenueState, Proposal
+from trading.models import BookFlow, Instrument, PaperVenueState
 from trading.services.fills import (
     EntryFacts,
     FillReport,
@@ -47,47 +47,25 @@ from trading.services.fills import (
     record_fill,
     record_funding,
 )
-from trading.services.orders import (
-    FINAL_STATES,
-    GateRefused,
-    NewOrder,
-    claim_for_sending,
-    commit_intent,
-    record_move,
+from trading.services.orders import GateRefused, NewOrder, commit_intent
+from trading.services.paper_orders import EXIT_PURPOSE, OrderDesk, price_of, quantity_of
+from trading.services.paper_words import (
+    WHY_CLOSED,
+    explain_entry,
+    explain_position,
+    finite_or_none,
+    keep_proposal,
+    keep_refusal,
 )
+from trading.services.sleeves import Sleeve
 from trading.services.snapshots import build_snapshot
+from trading.services.valuation import BookValue
 
 CENT18 = Decimal("1e-18")
+#: Value of one of the book's own units before its first bar.
+FIRST_UNIT_VALUE = 100.0
 FUND_TRIGGERS = (pure.Trigger.DAILY_LOSS, pure.Trigger.DRAWDOWN)
-EXIT_PURPOSE = {
-    pure.CloseReason.SIGNAL: "exit",
-    pure.CloseReason.TIME: "exit",
-    pure.CloseReason.FUSE: "fuse",
-    pure.CloseReason.FUSE_CUT: "cut",
-    pure.CloseReason.MANUAL: "manual",
-    pure.CloseReason.LIQUIDATION: "exit",
-}
-WHY_CLOSED = {
-    pure.CloseReason.TARGET: "The target was reached.",
-    pure.CloseReason.STOP: "The protective stop was reached.",
-    pure.CloseReason.SIGNAL: "The strategy's direction ended.",
-    pure.CloseReason.TIME: "The longest holding time was over.",
-    pure.CloseReason.FUSE: "The survival fuse closed every position.",
-    pure.CloseReason.FUSE_CUT: "The survival fuse cut the position to nothing.",
-    pure.CloseReason.LIQUIDATION: "The venue liquidated the position.",
-    pure.CloseReason.MANUAL: "A person closed it.",
-}
-
 Resetter = Callable[[str, datetime], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sleeve:
-    """One slot of the book: a strategy on an instrument."""
-
-    strategy: str
-    instrument: Instrument
-    risk_fraction: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,22 +97,27 @@ class PaperBook:
         actor: Actor,
         limits: LimitSet,
         reset: Resetter | None = None,
+        stored: StoredVenue | None = None,
     ) -> None:
         self.code = code
         self.rules = rules
         self.instruments = tuple(instruments)
         self.sleeves = tuple(sleeves)
-        self.book = book
+        self.book = book if stored is None else stored.book
+        self.shares = 0.0 if stored is None else stored.shares
+        self.flow_id = 0 if stored is None else stored.flow_id
         self.actor = actor
         self.limits = limits
         self.counts = StepCounts()
         self._reset = reset
-        self._entries: dict[int, Order] = {}
-        self._exits: dict[int, Order] = {}
-        self._protection: dict[int, dict[str, Order]] = {}
-        self._intents: dict[int, pure.OrderIntent] = {}
-        self._sequence = 0
-        self._load_open_orders()
+        self.orders = OrderDesk(code=code, sleeves=self.sleeves, actor=actor)
+        self.orders.sequence = 0 if stored is None else stored.sequence
+        if not self.shares:
+            self.shares = self.book.equity / FIRST_UNIT_VALUE
+        self._intents: dict[int, pure.OrderIntent] = {
+            intent.slot: intent for intent in self.book.pending if not intent.reduces
+        }
+        self.orders.find_again()
 
     # ---- one step ------------------------------------------------------------------------------
 
@@ -170,9 +153,65 @@ class PaperBook:
         with transaction.atomic():
             row, _ = PaperVenueState.objects.select_for_update().get_or_create(book=self.code)
             row.revision += 1
-            row.state = {"book": dump_book(self.book), "sequence": self._sequence}
+            row.state = {
+                "book": dump_book(self.book),
+                "sequence": self.orders.sequence,
+                "flow_id": self.flow_id,
+                "shares": self.shares,
+            }
             row.updated_at = from_milliseconds(self.book.time_ms)
             row.save()
+
+    def apply_flows(self) -> int:
+        """Let money in and out that was booked since the last call; returns how many flows."""
+        flows = list(BookFlow.objects.filter(book=self.code, id__gt=self.flow_id))
+        for flow in flows:
+            self.shares *= 1.0 + float(flow.amount) / self.book.equity
+            self.book = adjust_for_flow(book=self.book, amount=float(flow.amount))
+            self.flow_id = flow.pk
+        return len(flows)
+
+    def value(self, at: datetime) -> BookValue:
+        """What the book is worth at its newest marks."""
+        book = self.book
+        detail: list[dict[str, Any]] = []
+        unrealised = gross = net = margin = 0.0
+        for slot, position in enumerate(book.positions):
+            if position is None:
+                continue
+            rules = self.rules.slots[slot]
+            instrument = self.rules.instruments[rules.instrument]
+            mark = book.marks[rules.instrument]
+            notional = mark * position.lots * instrument.tick_value
+            profit = (mark - position.entry_ticks) * position.lots * instrument.tick_value
+            unrealised += profit * position.side
+            gross += notional
+            net += notional * position.side
+            margin += position.margin
+            detail.append(
+                {
+                    "instrument": instrument.symbol,
+                    "strategy": self.sleeves[slot].strategy,
+                    "side": "long" if position.side > 0 else "short",
+                    "mark": round(mark * instrument.tick_size, 10),
+                    "notional": round(notional, 2),
+                    "unrealised": round(profit * position.side, 2),
+                }
+            )
+        return BookValue(
+            at=at,
+            equity=_money(book.equity),
+            cash=_money(book.cash),
+            unrealised=_money(unrealised),
+            gross_exposure=_money(gross),
+            net_exposure=_money(net),
+            margin_used=_money(margin),
+            unit_value=_unit(book.equity / self.shares),
+            peak_unit_value=_unit(book.fuse.peak_equity / self.shares),
+            day_start_unit_value=_unit(book.fuse.day_start_equity / self.shares),
+            open_positions=len(detail),
+            detail=detail,
+        )
 
     # ---- events --------------------------------------------------------------------------------
 
@@ -194,9 +233,9 @@ class PaperBook:
     def _write_intent(self, intent: pure.OrderIntent) -> None:
         sleeve = self.sleeves[intent.slot]
         at = from_milliseconds(intent.decided_at)
-        price = self._price(sleeve.instrument, intent.decision_ticks)
+        price = price_of(sleeve.instrument, intent.decision_ticks)
         if intent.reduces:
-            order = self._send(
+            order = self.orders.send(
                 sleeve,
                 purpose=EXIT_PURPOSE[pure.CloseReason(intent.close_reason)],
                 side=intent.side,
@@ -206,20 +245,28 @@ class PaperBook:
                 at=at,
                 reason=pure.CloseReason(intent.close_reason).code,
             )
-            self._exits[intent.slot] = order
+            self.orders.exits[intent.slot] = order
             return
-        stop = self._price(sleeve.instrument, intent.stop_ticks)
-        target = (
-            self._price(sleeve.instrument, intent.target_ticks) if intent.target_ticks else None
-        )
-        quantity = self._quantity(sleeve.instrument, intent.lots)
+        stop = price_of(sleeve.instrument, intent.stop_ticks)
+        target = price_of(sleeve.instrument, intent.target_ticks) if intent.target_ticks else None
+        quantity = quantity_of(sleeve.instrument, intent.lots)
         side = "buy" if intent.side > 0 else "sell"
         order_id = derived_uuid(
             "order", self.code, sleeve.strategy, sleeve.instrument.symbol, str(intent.decided_at)
         )
-        why = self._why(sleeve, intent, price, stop, target)
+        why = explain_entry(sleeve=sleeve, intent=intent, price=price, stop=stop, target=target)
         with transaction.atomic():
-            proposal = self._propose(sleeve, intent, at, price, stop, target, quantity, why)
+            proposal = keep_proposal(
+                code=self.code,
+                sleeve=sleeve,
+                intent=intent,
+                at=at,
+                price=price,
+                stop=stop,
+                target=target,
+                quantity=quantity,
+                why=why,
+            )
             verdict, check = check_and_reserve(
                 order_id=order_id,
                 book=self.code,
@@ -274,23 +321,23 @@ class PaperBook:
                 )
                 order = commit_intent(denied, actor=self.actor, at=at)
         self.counts.orders += 1
-        if order.state == "DENIED" or self._acknowledge(order, at) is None:
+        if order.state == "DENIED" or self.orders.acknowledge(order, at) is None:
             self.counts.denied += 1
             self._forget_pending(intent)
             return
-        self._entries[intent.slot] = order
+        self.orders.entries[intent.slot] = order
         self._intents[intent.slot] = intent
 
     def _write_fill(self, fill: pure.Fill) -> None:
         sleeve = self.sleeves[fill.slot]
         at = from_milliseconds(fill.time_ms)
-        price = self._price(sleeve.instrument, fill.price_ticks)
-        quantity = self._quantity(sleeve.instrument, fill.lots)
+        price = price_of(sleeve.instrument, fill.price_ticks)
+        quantity = quantity_of(sleeve.instrument, fill.lots)
         fee = quantize(price * quantity * sleeve.instrument.taker_fee, CENT18)
-        self._sequence += 1
+        number = self.orders.next_number()
         reason = pure.CloseReason(fill.close_reason) if fill.close_reason else None
         report = FillReport(
-            venue_trade_id=f"{self.code}-{fill.time_ms}-{self._sequence}",
+            venue_trade_id=f"{self.code}-{fill.time_ms}-{number}",
             quantity=quantity,
             price=price,
             fee=fee,
@@ -301,25 +348,25 @@ class PaperBook:
         if reason is None:
             self._book_entry(fill, sleeve, report)
             return
-        order = self._exit_order(fill, sleeve, reason, at)
+        order = self.orders.exit_order(fill, sleeve, reason, at)
         held = self.book.positions[fill.slot]
         _, trade = record_fill(
             order,
             report,
             trade=TradeFacts(
                 account_balance=quantize(decimal_from_float(self.book.equity), Decimal("0.01")),
-                why_opened=self._why_opened(fill.slot, sleeve),
+                why_opened=explain_position(code=self.code, sleeve=sleeve),
                 why_closed=WHY_CLOSED[reason],
             ),
         )
         if trade is not None:
-            self._drop_protection(fill.slot, at)
+            self.orders.drop_protection(fill.slot, at)
             self._intents.pop(fill.slot, None)
         elif held is not None:
-            self._resize_protection(fill.slot, sleeve, held, at)
+            self.orders.resize_protection(fill.slot, sleeve, held, at)
 
     def _book_entry(self, fill: pure.Fill, sleeve: Sleeve, report: FillReport) -> None:
-        order = self._entries.pop(fill.slot)
+        order = self.orders.entries.pop(fill.slot)
         intent = self._intents[fill.slot]
         liquidation = _liquidation_of(self.book, fill.slot)
         record_fill(
@@ -330,16 +377,14 @@ class PaperBook:
                 tier=intent.tier or None,
                 stop_price=order.stop_price,
                 target_price=order.target_price,
-                liquidation_price=self._price(sleeve.instrument, liquidation)
-                if liquidation
-                else None,
-                target_strength=_finite(intent.zone_strength),
+                liquidation_price=price_of(sleeve.instrument, liquidation) if liquidation else None,
+                target_strength=finite_or_none(intent.zone_strength),
                 equity=quantize(decimal_from_float(intent.equity), Decimal("0.01")),
                 risk_fraction=sleeve.risk_fraction,
                 proposal=order.proposal_id,
             ),
         )
-        self._protect(fill.slot, sleeve, order, fill.lots, report.occurred_at)
+        self.orders.protect(fill.slot, sleeve, order, fill.lots, report.occurred_at)
 
     def _write_funding(self, funding: pure.Funding) -> None:
         sleeve = self.sleeves[funding.slot]
@@ -362,8 +407,8 @@ class PaperBook:
             trigger=trigger.code,
             severity=event.severity,
             measured={
-                "value": _finite(event.value),
-                "threshold": _finite(event.threshold),
+                "value": finite_or_none(event.value),
+                "threshold": finite_or_none(event.threshold),
                 "cut_share": event.cut_share,
             },
             limits_version=self.limits.version,
@@ -392,163 +437,14 @@ class PaperBook:
             writer(book=self.code, instrument=symbol, facts=facts, actor=self.actor, at=at)
 
     def _write_refusal(self, refusal: pure.Refusal) -> None:
-        sleeve = self.sleeves[refusal.slot]
         self.counts.refusals += 1
-        Proposal.objects.get_or_create(
-            book=self.code,
-            strategy=sleeve.strategy,
-            instrument=sleeve.instrument,
-            decided_at=from_milliseconds(refusal.time_ms),
-            defaults={
-                "id": derived_uuid(
-                    "proposal",
-                    self.code,
-                    sleeve.strategy,
-                    sleeve.instrument.symbol,
-                    str(refusal.time_ms),
-                ),
-                "direction": "long" if refusal.direction > 0 else "short",
-                "is_trade": False,
-                "reason": pure.Denial(refusal.denial).code,
-            },
+        keep_refusal(
+            code=self.code,
+            sleeve=self.sleeves[refusal.slot],
+            refusal=refusal,
+            decided_ms=refusal.time_ms,
+            at=from_milliseconds(refusal.time_ms),
         )
-
-    # ---- orders --------------------------------------------------------------------------------
-
-    def _send(
-        self,
-        sleeve: Sleeve,
-        *,
-        purpose: str,
-        side: int,
-        kind: str,
-        lots: int,
-        reference: Decimal,
-        at: datetime,
-        reason: str = "",
-        trigger: Decimal | None = None,
-    ) -> Order:
-        """A reducing order: intent, claim, acknowledgement, each in its own commit."""
-        self._sequence += 1
-        order_id = derived_uuid(
-            "order",
-            self.code,
-            sleeve.strategy,
-            sleeve.instrument.symbol,
-            purpose,
-            at.isoformat(),
-            str(self._sequence),
-        )
-        order = commit_intent(
-            NewOrder(
-                id=order_id,
-                book=self.code,
-                instrument=sleeve.instrument,
-                strategy=sleeve.strategy,
-                purpose=purpose,
-                side="buy" if side > 0 else "sell",
-                type=kind,
-                quantity=self._quantity(sleeve.instrument, lots),
-                reference_price=reference,
-                trigger_price=trigger,
-                reason=reason,
-            ),
-            actor=self.actor,
-            at=at,
-        )
-        self.counts.orders += 1
-        sent = self._acknowledge(order, at)
-        if sent is None:
-            raise InvariantBroken(f"a reducing order was refused: {order.id}")
-        return sent
-
-    def _acknowledge(self, order: Order, at: datetime) -> Order | None:
-        """Second and third commit; the paper venue acknowledges at once."""
-        sending = claim_for_sending(order, at=at)
-        if sending is None:
-            release_reservation(order.id, at=at)
-            return None
-        return record_move(
-            sending, "ACKED", kind="acknowledged", at=at, venue_order_id=f"p-{sending.id.hex[:24]}"
-        )
-
-    def _exit_order(
-        self, fill: pure.Fill, sleeve: Sleeve, reason: pure.CloseReason, at: datetime
-    ) -> Order:
-        """The order that this fill executes; a forced exit gets its order now."""
-        if reason in (pure.CloseReason.STOP, pure.CloseReason.TARGET):
-            resting = self._protection[fill.slot].pop(reason.code)
-            if resting.quantity == self._quantity(sleeve.instrument, fill.lots):
-                return resting
-            record_move(resting, "CANCELLED", kind="resized", at=at)
-            return self._send(
-                sleeve,
-                purpose=resting.purpose,
-                side=fill.side,
-                kind=resting.type,
-                lots=fill.lots,
-                reference=resting.reference_price,
-                at=at,
-                trigger=resting.trigger_price,
-            )
-        waiting = self._exits.pop(fill.slot, None)
-        if waiting is not None:
-            return waiting
-        return self._send(
-            sleeve,
-            purpose=EXIT_PURPOSE.get(reason, "exit"),
-            side=fill.side,
-            kind="market",
-            lots=fill.lots,
-            reference=self._price(sleeve.instrument, fill.price_ticks),
-            at=at,
-            reason=reason.code,
-        )
-
-    def _protect(self, slot: int, sleeve: Sleeve, entry: Order, lots: int, at: datetime) -> None:
-        """Rest the stop, and the target where there is one, at the venue."""
-        away = -1 if entry.side == "buy" else 1
-        resting: dict[str, Order] = {}
-        for name, kind, price in (
-            ("stop", "stop", entry.stop_price),
-            ("target", "take_profit", entry.target_price),
-        ):
-            if price is not None:
-                resting[name] = self._send(
-                    sleeve,
-                    purpose=name,
-                    side=away,
-                    kind=kind,
-                    lots=lots,
-                    reference=entry.reference_price,
-                    at=at,
-                    trigger=price,
-                )
-        self._protection[slot] = resting
-
-    def _drop_protection(self, slot: int, at: datetime) -> None:
-        for order in self._protection.pop(slot, {}).values():
-            record_move(order, "CANCELLED", kind="position_closed", at=at)
-        waiting = self._exits.pop(slot, None)
-        if waiting is not None:
-            record_move(waiting, "CANCELLED", kind="position_closed", at=at)
-
-    def _resize_protection(
-        self, slot: int, sleeve: Sleeve, held: pure.Position, at: datetime
-    ) -> None:
-        """After a cut, rest protection for what is left: the smaller one first, then cancel."""
-        for name, order in list(self._protection.get(slot, {}).items()):
-            self._protection[slot][name] = self._send(
-                sleeve,
-                purpose=name,
-                side=-held.side,
-                kind=order.type,
-                lots=held.lots,
-                reference=order.reference_price,
-                at=at,
-                trigger=order.trigger_price,
-            )
-            record_move(order, "CANCELLED", kind="resized", at=at)
 
     def _forget_pending(self, intent: pure.OrderIntent) -> None:
         for index, pending in enumerate(self.book.pending):
@@ -556,107 +452,15 @@ class PaperBook:
                 self.book = drop_pending(book=self.book, index=index)
                 return
 
-    def _load_open_orders(self) -> None:
-        """Find the orders that rest at the venue again after a restart."""
-        by_key = {
-            (sleeve.strategy, sleeve.instrument.pk): slot
-            for slot, sleeve in enumerate(self.sleeves)
-        }
-        rows = Order.objects.filter(book=self.code).exclude(state__in=FINAL_STATES)
-        for order in rows.select_related("instrument").order_by("occurred_at"):
-            slot = by_key.get((order.strategy, order.instrument_id))
-            if slot is None or order.state not in ("ACKED", "PARTIALLY_FILLED"):
-                continue
-            if order.purpose == "entry":
-                self._entries[slot] = order
-            elif order.purpose in ("stop", "target"):
-                self._protection.setdefault(slot, {})[order.purpose] = order
-            else:
-                self._exits[slot] = order
-        for intent in self.book.pending:
-            if not intent.reduces:
-                self._intents[intent.slot] = intent
-
     # ---- words and numbers ---------------------------------------------------------------------
 
     def marks(self) -> dict[str, Decimal]:
         """Last price of each instrument that has one."""
         return {
-            instrument.symbol: self._price(instrument, ticks)
+            instrument.symbol: price_of(instrument, ticks)
             for instrument, ticks in zip(self.instruments, self.book.marks, strict=True)
             if ticks > 0
         }
-
-    def _propose(
-        self,
-        sleeve: Sleeve,
-        intent: pure.OrderIntent,
-        at: datetime,
-        price: Decimal,
-        stop: Decimal,
-        target: Decimal | None,
-        quantity: Decimal,
-        why: str,
-    ) -> Proposal:
-        return Proposal.objects.create(
-            id=derived_uuid(
-                "proposal",
-                self.code,
-                sleeve.strategy,
-                sleeve.instrument.symbol,
-                str(intent.decided_at),
-            ),
-            book=self.code,
-            strategy=sleeve.strategy,
-            instrument=sleeve.instrument,
-            decided_at=at,
-            direction="long" if intent.side > 0 else "short",
-            is_trade=True,
-            entry_price=price,
-            stop_price=stop,
-            target_price=target,
-            quantity=quantity,
-            leverage=intent.leverage,
-            tier=intent.tier or None,
-            sizing_decision={
-                "binding": pure.Binding(intent.binding).code,
-                "equity": intent.equity,
-                "risk_fraction": sleeve.risk_fraction,
-            },
-            why=why,
-        )
-
-    def _why(
-        self,
-        sleeve: Sleeve,
-        intent: pure.OrderIntent,
-        price: Decimal,
-        stop: Decimal,
-        target: Decimal | None,
-    ) -> str:
-        direction = "Long" if intent.side > 0 else "Short"
-        binding = pure.Binding(intent.binding).code.replace("_", " ")
-        aim = f", target {target:f}" if target is not None else ""
-        zone = ""
-        if _finite(intent.zone_strength):
-            zone = f" toward a zone of strength {intent.zone_strength:.0f}"
-        return (
-            f"{direction} {sleeve.instrument.base}{zone} by the {sleeve.strategy} sleeve at "
-            f"{price:f}, stop {stop:f}{aim}; {intent.leverage:.2f}x, size set by {binding}."
-        )
-
-    def _why_opened(self, slot: int, sleeve: Sleeve) -> str:
-        from trading.models import Position
-
-        row = Position.objects.filter(
-            book=self.code, instrument=sleeve.instrument, strategy=sleeve.strategy
-        ).first()
-        if row is None or row.entry_proposal is None:
-            return ""
-        return (
-            Proposal.objects.filter(pk=row.entry_proposal).values_list("why", flat=True).first()
-            or ""
-        )
 
     def _strategy_code(self, index: int) -> str:
         for slot, rules in enumerate(self.rules.slots):
@@ -664,21 +468,40 @@ class PaperBook:
                 return self.sleeves[slot].strategy
         raise InvariantBroken(f"no strategy has the number {index}")
 
-    @staticmethod
-    def _price(instrument: Instrument, ticks: int) -> Decimal:
-        return ticks * instrument.tick
 
-    @staticmethod
-    def _quantity(instrument: Instrument, lots: int) -> Decimal:
-        return lots * instrument.lot
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredVenue:
+    """The venue's memory as it was saved.
+
+    ``sequence`` counts orders and fills, ``flow_id`` is the last flow applied, ``shares`` the units
+    in which the book's own value is measured (dealing units are those of the share classes).
+    """
+
+    book: pure.Book
+    sequence: int
+    flow_id: int
+    shares: float
 
 
-def load_paper_state(code: str) -> tuple[pure.Book, int] | None:
-    """The venue's stored memory and its trade counter; None for a book that never traded."""
+def load_venue(code: str) -> StoredVenue | None:
+    """The stored memory of a book's venue; None for a book that never traded."""
     row = PaperVenueState.objects.filter(book=code).first()
     if row is None:
         return None
-    return load_book(row.state["book"]), int(row.state["sequence"])
+    return StoredVenue(
+        book=load_book(row.state["book"]),
+        sequence=int(row.state["sequence"]),
+        flow_id=int(row.state["flow_id"]),
+        shares=float(row.state["shares"]),
+    )
+
+
+def _money(value: float) -> Decimal:
+    return quantize(decimal_from_float(value), Decimal("0.01"))
+
+
+def _unit(value: float) -> Decimal:
+    return quantize(decimal_from_float(value), Decimal("1e-8"))
 
 
 def _trips_first(events: Sequence[pure.Event]) -> list[pure.Event]:
@@ -701,10 +524,6 @@ def _trips_first(events: Sequence[pure.Event]) -> list[pure.Event]:
 def _liquidation_of(book: pure.Book, slot: int) -> int:
     position = book.positions[slot]
     return position.liquidation_ticks if position is not None else 0
-
-
-def _finite(value: float) -> float | None:
-    return value if value == value and abs(value) != float("inf") else None
 
 
 def _fields(new: NewOrder) -> dict[str, Any]:

@@ -1,22 +1,37 @@
-"""The book as plain JSON and back, and the two moves that come from outside a bar.
+"""The book as plain JSON and back, and the moves that come from outside a bar.
 
 A run may stop after any bar and go on from what is stored: ``load_book(dump_book(book)) == book``.
-Floats travel as their shortest text, so nothing is lost.
+Floats travel as their shortest text, so nothing is lost; money from outside is the engine's
+``adjust_for_flow``.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, replace
 from typing import Any
 
-from magnetfund.kernel.errors import InvalidInput
 from trading.domain.backtest.book import Book, Episode, FuseBook, OrderIntent, Position
 from trading.domain.backtest.rules import NEVER_MS
 
 
 def dump_book(book: Book) -> dict[str, Any]:
-    """A JSON-serialisable mapping of the whole book."""
-    return asdict(book)
+    """A JSON-serialisable mapping of the whole book; NaN, which JSON lacks, is told as null."""
+    return {name: _without_nan(value) for name, value in asdict(book).items()}
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if isinstance(value, dict):
+        return {name: _without_nan(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return value
+
+
+def _with_nan(value: dict[str, Any]) -> dict[str, Any]:
+    return {name: math.nan if item is None else item for name, item in value.items()}
 
 
 def load_book(value: dict[str, Any]) -> Book:
@@ -29,32 +44,11 @@ def load_book(value: dict[str, Any]) -> Book:
     return Book(
         fuse=FuseBook(**fuse),
         marks=tuple(value["marks"]),
-        positions=tuple(None if p is None else Position(**p) for p in value["positions"]),
-        pending=tuple(OrderIntent(**intent) for intent in value["pending"]),
-        **rest,
-    )
-
-
-def apply_cash_flow(*, book: Book, amount: float) -> Book:
-    """Money in (> 0) or out (< 0) that is no result: subscription, redemption, fee paid.
-
-    Day start and peaks move in proportion, so the fuse measures unit value and a flow can neither
-    trip nor heal it.  Raises :class:`InvalidInput` when the flow would leave nothing.
-    """
-    after = book.equity + amount
-    if not after > 0.0:
-        raise InvalidInput("the flow would leave no equity", code="flow_too_large")
-    share = after / book.equity
-    return replace(
-        book,
-        cash=book.cash + amount,
-        equity=after,
-        fuse=replace(
-            book.fuse,
-            day_start_equity=book.fuse.day_start_equity * share,
-            peak_equity=book.fuse.peak_equity * share,
-            peak_equity_unreset=book.fuse.peak_equity_unreset * share,
+        positions=tuple(
+            None if p is None else Position(**_with_nan(p)) for p in value["positions"]
         ),
+        pending=tuple(OrderIntent(**_with_nan(intent)) for intent in value["pending"]),
+        **rest,
     )
 
 

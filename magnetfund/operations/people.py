@@ -1,0 +1,102 @@
+"""Accounts of the demo and of scenarios: made once, with the roles that a scenario names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from magnetfund.core.actors import Actor
+from magnetfund.core.models import RoleGrant, User
+from magnetfund.core.roles import STAFF_ROLES, Role
+from risk.services.fuse import approve_reset, propose_reset, state_of
+from trading.services.engine import make_ready, record_reconciliation
+
+#: A second drawdown reset within 30 days needs a director; scenarios have one.
+ROLES_OF_SCENARIO = {
+    "maker": (Role.RISK_OFFICER, Role.ACCOUNTANT),
+    "checker": (Role.RISK_OFFICER, Role.CONTROLLER),
+    "director": (Role.DIRECTOR,),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioPeople:
+    """Who signs what a scenario needs signed; every line of theirs says SIMULATED."""
+
+    maker: Actor
+    checker: Actor
+    director: Actor
+
+
+def ensure_user(
+    *,
+    email: str,
+    name: str,
+    roles: Sequence[Role],
+    password: str | None = None,
+    is_simulated: bool = False,
+    joined_at: datetime | None = None,
+) -> User:
+    """The account of an address, made with its roles when it is new."""
+    user = User.objects.filter(email=email).first()
+    if user is None:
+        extra: dict[str, Any] = {"is_staff": bool(set(roles) & STAFF_ROLES)}
+        if joined_at is not None:
+            extra["date_joined"] = joined_at
+        user = User.objects.create_user(
+            email, password, name=name, is_simulated=is_simulated, **extra
+        )
+    for role in roles:
+        RoleGrant.objects.get_or_create(user=user, role=role.value, revoked_at=None)
+    return user
+
+
+def ensure_scenario_people() -> ScenarioPeople:
+    """The three simulated signers; they cannot sign in, for they have no password."""
+    actors: Mapping[str, Actor] = {
+        name: Actor.of(
+            ensure_user(
+                email=f"scenario.{name}@example.com",
+                name=f"Scenario {name}",
+                roles=roles,
+                is_simulated=True,
+            )
+        )
+        for name, roles in ROLES_OF_SCENARIO.items()
+    }
+    return ScenarioPeople(**actors)
+
+
+def arm_by_scenario(*, book: str, people: ScenarioPeople, at: datetime, reason: str) -> None:
+    """Reconcile, make the engine ready, and arm the fuse with two signatures."""
+    reconciliation = record_reconciliation(
+        book=book, differences=[], compared={"positions": 0, "orders": 0}, at=at
+    )
+    make_ready(
+        book=book,
+        reconciliation=reconciliation,
+        actor=Actor.system("scenario (SIMULATED)"),
+        at=at,
+    )
+    rearm_by_scenario(book=book, people=people, at=at, reason=reason)
+
+
+def rearm_by_scenario(*, book: str, people: ScenarioPeople, at: datetime, reason: str) -> None:
+    """Arm a fuse that is not armed, with two signatures and a director where one is needed."""
+    if state_of(book) == "ARMED":
+        return
+    reset = propose_reset(
+        book=book,
+        reason=reason,
+        reconciliation=f"scenario {at:%Y-%m-%d}",
+        actor=people.maker,
+        at=at,
+    )
+    approve_reset(
+        reset=reset,
+        actor=people.checker,
+        director=people.director,
+        at=at + timedelta(microseconds=1),
+    )

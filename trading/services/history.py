@@ -1,0 +1,256 @@
+"""The whole trading flow through past hours in virtual time: replays and the demo fund's past.
+
+The same :class:`PaperBook`, feeds and services as live; only the clock is virtual and the prices
+are stored candles.  Everything that a day brings beside trading (dealing, NAV, people) comes from a
+:class:`DayKeeper`, which is called at each UTC midnight before the new day's first bar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import numpy as np
+from django.db import connection, transaction
+
+from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock
+from magnetfund.kernel.errors import InvalidInput
+from trading.domain.backtest import book as pure
+from trading.domain.market import DAY_MS, HOUR_MS, Candles
+from trading.domain.strategies.signals import Signal
+from trading.models import Instrument
+from trading.services.book_setup import BookSetup
+from trading.services.feeds import InstrumentFeed
+from trading.services.paper_book import PaperBook
+from trading.services.readings import ReadingLog
+from trading.services.valuation import BookValue, take_valuations
+
+FUNDING_STAMP_MS = 8 * HOUR_MS
+FUNDING_RATE = 0.0001
+"""0.01 % per 8 hours, where no dated rate is stored."""
+
+
+class DayKeeper(Protocol):
+    """What happens at a UTC midnight beside trading."""
+
+    def open_day(self, history: TradingHistory, day: datetime) -> None:
+        """Called at 00:00 of ``day`` before its first bar, the clock standing there."""
+        ...
+
+
+class NoKeeper:
+    """Trading alone."""
+
+    def open_day(self, history: TradingHistory, day: datetime) -> None:
+        """Nothing happens beside trading."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayLoss:
+    """A UTC day that closed at or below the daily-loss limit, and why it could.
+
+    ``change`` and ``limit`` are fractions of the day's opening unit value.  ``gap`` is the part of
+    the loss beyond the limit that a price jump between two fills explains, in the same measure.
+    """
+
+    day: datetime
+    change: float
+    limit: float
+    causes: tuple[str, ...]
+    fills: tuple[str, ...]
+    slippage: float
+
+
+@dataclass(slots=True, kw_only=True)
+class _Day:
+    start: datetime
+    opening: float
+    causes: list[str] = field(default_factory=list)
+    fills: list[str] = field(default_factory=list)
+    slippage: float = 0.0
+
+
+class TradingHistory:
+    """One run through ``[start, end)``; call :meth:`run` once."""
+
+    def __init__(
+        self,
+        *,
+        paper: PaperBook,
+        setup: BookSetup,
+        candles: Mapping[str, Candles],
+        start_ms: int,
+        end_ms: int,
+        keeper: DayKeeper | None = None,
+        funding: Mapping[str, Mapping[int, float]] | None = None,
+        valuation_hours: int = 24,
+        on_bar: Callable[[], None] | None = None,
+    ) -> None:
+        if start_ms % DAY_MS or end_ms % HOUR_MS or end_ms <= start_ms:
+            raise InvalidInput("a run begins at a midnight and ends on an hour", code="bad_span")
+        self.paper = paper
+        self.setup = setup
+        self.start_ms = start_ms
+        self.end_ms = end_ms
+        self.clock = VirtualClock(from_milliseconds(start_ms))
+        self.losses: list[DayLoss] = []
+        self.values: list[BookValue] = []
+        self._keeper = keeper or NoKeeper()
+        self._funding = funding or {}
+        self._valuation_ms = valuation_hours * HOUR_MS
+        self._on_bar = on_bar
+        self._unsaved: list[BookValue] = []
+        self.feeds = [
+            InstrumentFeed(instrument=item, strategies=setup.strategies)
+            for item in setup.instruments
+        ]
+        self.readings = [ReadingLog(feed=feed) for feed in self.feeds]
+        self._past = [candles[item.symbol].known_by(start_ms) for item in setup.instruments]
+        self._ahead = [
+            _within(candles[item.symbol], start_ms, end_ms) for item in setup.instruments
+        ]
+        if not any(len(item) for item in self._ahead):
+            raise InvalidInput(
+                "there are no stored candles in this span; import them first", code="no_candles"
+            )
+
+    @property
+    def bars(self) -> int:
+        """Hours in which any instrument has a bar."""
+        return int(np.unique(np.concatenate([c.open_time for c in self._ahead])).size)
+
+    def run(self) -> None:
+        """Trade every hour; what is written is committed day by day."""
+        for feed, past in zip(self.feeds, self._past, strict=True):
+            feed.warm(past)
+        rows = [dict(zip(c.open_time.tolist(), range(len(c)), strict=True)) for c in self._ahead]
+        grid = np.unique(np.concatenate([c.open_time for c in self._ahead])).tolist()
+        day: _Day | None = None
+        with use_clock(self.clock), fast_commits():
+            for time_ms in grid:
+                midnight = time_ms // DAY_MS * DAY_MS
+                if day is None or midnight > _ms(day.start):
+                    self._close_day(day)
+                    day = self._open_day(midnight)
+                self._hour(time_ms, rows, day, last=time_ms == grid[-1])
+                if self._on_bar is not None:
+                    self._on_bar()
+            self._close_day(day)
+
+    # ---- days ----------------------------------------------------------------------------------
+
+    def _open_day(self, midnight: int) -> _Day:
+        start = from_milliseconds(midnight)
+        self.clock.move_to(max(start, self.clock.now()))
+        self._keeper.open_day(self, start)
+        self.paper.apply_flows()
+        return _Day(start=start, opening=self.paper.book.equity / self.paper.shares)
+
+    def _close_day(self, day: _Day | None) -> None:
+        self.save()
+        if day is None:
+            return
+        limit = self.setup.rules.fuse.daily_loss_share
+        change = self.paper.book.equity / self.paper.shares / day.opening - 1.0
+        if change <= -limit:
+            self.losses.append(
+                DayLoss(
+                    day=day.start,
+                    change=change,
+                    limit=limit,
+                    causes=tuple(dict.fromkeys(day.causes)),
+                    fills=tuple(day.fills),
+                    slippage=day.slippage,
+                )
+            )
+
+    def save(self) -> None:
+        """Store what was kept back for speed: snapshots, readings, the venue's memory."""
+        with transaction.atomic():
+            take_valuations(book=self.paper.code, values=self._unsaved, source="history")
+            self._unsaved = []
+            for log in self.readings:
+                log.save()
+            self.paper.save()
+
+    # ---- hours ---------------------------------------------------------------------------------
+
+    def _hour(self, time_ms: int, rows: Sequence[dict[int, int]], day: _Day, *, last: bool) -> None:
+        close_ms = time_ms + HOUR_MS
+        self.clock.move_to(from_milliseconds(close_ms))
+        bars: list[pure.Bar | None] = []
+        by_instrument: list[Mapping[str, Signal]] = []
+        for index, feed in enumerate(self.feeds):
+            row = rows[index].get(time_ms)
+            if row is None:
+                bars.append(None)
+                by_instrument.append({})
+                continue
+            candle = self._ahead[index].at(row)
+            signals = feed.update(candle)
+            self.readings[index].note(close_ms, candle.close, signals)
+            by_instrument.append(signals)
+            rate = self._funding_rate(feed.instrument, time_ms)
+            bars.append(feed.bar(candle, funding_rate=rate))
+        slots = self.setup.rules.slots
+        signals_by_slot = [
+            by_instrument[slot.instrument].get(sleeve.strategy)
+            for slot, sleeve in zip(slots, self.setup.sleeves, strict=True)
+        ]
+        events = self.paper.step(time_ms=time_ms, bars=bars, signals=signals_by_slot, last=last)
+        self._account(day, events)
+        if close_ms % self._valuation_ms == 0 or last:
+            value = self.paper.value(from_milliseconds(close_ms))
+            self.values.append(value)
+            self._unsaved.append(value)
+
+    def _funding_rate(self, instrument: Instrument, time_ms: int) -> float:
+        if time_ms % FUNDING_STAMP_MS:
+            return 0.0
+        return self._funding.get(instrument.symbol, {}).get(time_ms, FUNDING_RATE)
+
+    def _account(self, day: _Day, events: Sequence[pure.Event]) -> None:
+        """Remember what a losing day was made of."""
+        for event in events:
+            if isinstance(event, pure.FuseEvent):
+                day.causes.append(f"fuse {pure.Trigger(event.trigger).code}")
+            elif isinstance(event, pure.Fill) and event.close_reason:
+                reason = pure.CloseReason(event.close_reason).code
+                slot = self.setup.rules.slots[event.slot]
+                instrument = self.setup.rules.instruments[slot.instrument]
+                day.causes.append(f"{reason}{' at a gap' if event.gapped else ''}")
+                day.fills.append(
+                    f"{instrument.symbol} {reason} at "
+                    f"{event.price_ticks * instrument.tick_size:,.2f}"
+                )
+                rate = (
+                    instrument.fuse_slippage_rate
+                    if event.close_reason in (pure.CloseReason.FUSE, pure.CloseReason.FUSE_CUT)
+                    else instrument.slippage_rate
+                )
+                notional = event.price_ticks * event.lots * instrument.tick_value
+                day.slippage += notional * rate / self.paper.book.equity
+
+
+class fast_commits:  # noqa: N801 - reads as a statement
+    """History can be made again from its candles, so its commits need not wait for the disk."""
+
+    def __enter__(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET synchronous_commit = off")
+
+    def __exit__(self, *_error: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET synchronous_commit")
+
+
+def _within(candles: Candles, start_ms: int, end_ms: int) -> Candles:
+    first = int(np.searchsorted(candles.open_time, start_ms))
+    stop = int(np.searchsorted(candles.open_time, end_ms))
+    return candles.between(first, stop)
+
+
+def _ms(instant: datetime) -> int:
+    return int((instant - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1))

@@ -1,0 +1,123 @@
+"""Proposals of the paper book and the sentences that explain a trade to a person."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from magnetfund.kernel.identifiers import derived_uuid
+from risk.domain.sizing import SizeCap
+from trading.domain.backtest import book as pure
+from trading.models import Position, Proposal
+from trading.services.sleeves import Sleeve
+
+WHY_CLOSED = {
+    pure.CloseReason.TARGET: "The target was reached.",
+    pure.CloseReason.STOP: "The protective stop was reached.",
+    pure.CloseReason.SIGNAL: "The strategy's direction ended.",
+    pure.CloseReason.TIME: "The longest holding time was over.",
+    pure.CloseReason.FUSE: "The survival fuse closed every position.",
+    pure.CloseReason.FUSE_CUT: "The survival fuse cut the position to nothing.",
+    pure.CloseReason.LIQUIDATION: "The venue liquidated the position.",
+    pure.CloseReason.MANUAL: "A person closed it.",
+}
+
+
+def finite_or_none(value: float) -> float | None:
+    """JSON has no NaN: what is no number is told as none."""
+    return value if math.isfinite(value) else None
+
+
+def keep_proposal(
+    *,
+    code: str,
+    sleeve: Sleeve,
+    intent: pure.OrderIntent,
+    at: datetime,
+    price: Decimal,
+    stop: Decimal,
+    target: Decimal | None,
+    quantity: Decimal,
+    why: str,
+) -> Proposal:
+    """Store the trade that a sleeve wants, with the inputs of its size."""
+    return Proposal.objects.create(
+        id=proposal_id(code, sleeve, intent.decided_at),
+        book=code,
+        strategy=sleeve.strategy,
+        instrument=sleeve.instrument,
+        decided_at=at,
+        direction="long" if intent.side > 0 else "short",
+        is_trade=True,
+        entry_price=price,
+        stop_price=stop,
+        target_price=target,
+        quantity=quantity,
+        leverage=intent.leverage,
+        tier=intent.tier or None,
+        sizing_decision={
+            "binding": SizeCap(intent.binding).code,
+            "equity": intent.equity,
+            "risk_fraction": sleeve.risk_fraction,
+        },
+        why=why,
+    )
+
+
+def keep_refusal(
+    *, code: str, sleeve: Sleeve, refusal: pure.Refusal, decided_ms: int, at: datetime
+) -> None:
+    """Store why a signal led to no trade."""
+    Proposal.objects.get_or_create(
+        book=code,
+        strategy=sleeve.strategy,
+        instrument=sleeve.instrument,
+        decided_at=at,
+        defaults={
+            "id": proposal_id(code, sleeve, decided_ms),
+            "direction": "long" if refusal.direction > 0 else "short",
+            "is_trade": False,
+            "reason": pure.Denial(refusal.denial).code,
+        },
+    )
+
+
+def proposal_id(code: str, sleeve: Sleeve, decided_ms: int) -> UUID:
+    """The same decision has the same id for ever."""
+    return derived_uuid(
+        "proposal", code, sleeve.strategy, sleeve.instrument.symbol, str(decided_ms)
+    )
+
+
+def explain_entry(
+    *,
+    sleeve: Sleeve,
+    intent: pure.OrderIntent,
+    price: Decimal,
+    stop: Decimal,
+    target: Decimal | None,
+) -> str:
+    """Why a trade was opened, in one sentence with its numbers."""
+    direction = "Long" if intent.side > 0 else "Short"
+    law = SizeCap(intent.binding).code.replace("_", " ")
+    aim = f", target {target:,f}" if target is not None else ""
+    zone = ""
+    if finite_or_none(intent.zone_strength):
+        zone = f" toward a zone of strength {intent.zone_strength:.0f}"
+    return (
+        f"{direction} {sleeve.instrument.base}{zone} by the {sleeve.strategy} sleeve at "
+        f"{price:,f}, stop {stop:,f}{aim}; {intent.leverage:.2f}x, size set by {law}."
+    )
+
+
+def explain_position(*, code: str, sleeve: Sleeve) -> str:
+    """Why the open position of a sleeve was opened; empty where nothing is known."""
+    row = Position.objects.filter(
+        book=code, instrument=sleeve.instrument, strategy=sleeve.strategy
+    ).first()
+    if row is None or row.entry_proposal is None:
+        return ""
+    found = Proposal.objects.filter(pk=row.entry_proposal).values_list("why", flat=True).first()
+    return found or ""
