@@ -162,6 +162,10 @@ class PaperBook:
             row.updated_at = from_milliseconds(self.book.time_ms)
             row.save()
 
+    def remember(self, intent: pure.OrderIntent) -> None:
+        """Keep the decision behind an entry until its fill."""
+        self._intents[intent.slot] = intent
+
     def apply_flows(self) -> int:
         """Let money in and out that was booked since the last call; returns how many flows."""
         flows = list(BookFlow.objects.filter(book=self.code, id__gt=self.flow_id))
@@ -326,7 +330,7 @@ class PaperBook:
             self._forget_pending(intent)
             return
         self.orders.entries[intent.slot] = order
-        self._intents[intent.slot] = intent
+        self.remember(intent)
 
     def _write_fill(self, fill: pure.Fill) -> None:
         sleeve = self.sleeves[fill.slot]

@@ -47,6 +47,7 @@ class Trigger(IntEnum):
     TREND_FLIP = 7
     RESET = 8
     CLEARED = 9
+    MANUAL = 10  # a person or another part of the platform stopped the book
 
     @property
     def code(self) -> str:

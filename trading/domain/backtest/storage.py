@@ -11,7 +11,15 @@ import math
 from dataclasses import asdict, replace
 from typing import Any
 
-from trading.domain.backtest.book import Book, Episode, FuseBook, OrderIntent, Position
+from trading.domain.backtest.book import (
+    Book,
+    CloseReason,
+    Episode,
+    FuseBook,
+    OrderIntent,
+    Position,
+    Trigger,
+)
 from trading.domain.backtest.rules import NEVER_MS
 
 
@@ -55,6 +63,40 @@ def load_book(value: dict[str, Any]) -> Book:
 def drop_pending(*, book: Book, index: int) -> Book:
     """The book without one order that was refused after the decision."""
     return replace(book, pending=book.pending[:index] + book.pending[index + 1 :])
+
+
+def trip_book(*, book: Book) -> Book:
+    """The book after somebody outside stopped it: no waiting entry, everything leaves next."""
+    leaving = {intent.slot for intent in book.pending if intent.reduces}
+    exits = tuple(intent for intent in book.pending if intent.reduces) + tuple(
+        _exit_intent(book, slot, position)
+        for slot, position in enumerate(book.positions)
+        if position is not None and slot not in leaving
+    )
+    fuse = replace(
+        book.fuse, tripped_by=int(Trigger.MANUAL), tripped_at=book.time_ms, rearm_at=NEVER_MS
+    )
+    return replace(book, pending=exits, fuse=fuse)
+
+
+def _exit_intent(book: Book, slot: int, position: Position) -> OrderIntent:
+    return OrderIntent(
+        slot=slot,
+        decided_at=book.time_ms,
+        side=-position.side,
+        lots=position.lots,
+        reduces=True,
+        close_reason=int(CloseReason.FUSE),
+        stop_ticks=0,
+        target_ticks=0,
+        decision_ticks=position.entry_ticks,
+        leverage=position.leverage,
+        tier=position.tier,
+        zone_price=math.nan,
+        zone_strength=math.nan,
+        equity=book.equity,
+        binding=0,
+    )
 
 
 def rearm_book(*, book: Book, rebase_peak: bool) -> Book:

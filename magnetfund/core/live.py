@@ -1,0 +1,38 @@
+"""Small live messages over Redis: what changed, for whoever watches.  Never money, never needed.
+
+A publisher must never wait for a watcher: an unreachable server is noted once and forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from functools import lru_cache
+from typing import Any
+
+import redis
+from django.conf import settings
+
+CHANNEL = "magnetfund:live"
+_log = logging.getLogger("magnetfund.live")
+_is_quiet = False
+
+
+@lru_cache(maxsize=1)
+def live_client() -> redis.Redis:
+    """One client a process, with short patience."""
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0)
+
+
+def publish(kind: str, **body: Any) -> bool:
+    """Tell the watchers; returns whether the server took it."""
+    global _is_quiet
+    try:
+        live_client().publish(CHANNEL, json.dumps({"kind": kind, **body}, default=str))
+    except redis.RedisError as error:
+        if not _is_quiet:
+            _log.warning("live messages are not delivered: %s", type(error).__name__)
+            _is_quiet = True
+        return False
+    _is_quiet = False
+    return True

@@ -1,0 +1,52 @@
+"""Trade one book until told to stop (Ctrl-C or SIGTERM)."""
+
+from __future__ import annotations
+
+import signal
+import time
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandParser
+
+from magnetfund.core.commands import FundCommand
+from magnetfund.kernel.errors import InvalidInput
+from trading.services.market_source import SimulatedSource, load_simulation
+from trading.services.trader import Trader
+
+
+class Command(FundCommand):
+    help = __doc__
+
+    def add_own_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--book", default=settings.MAGNET_BOOK)
+        parser.add_argument("--seconds", type=float, help="stop by itself after so many seconds")
+
+    def work(self, **options: Any) -> dict[str, Any]:
+        config = load_simulation()
+        if config is None:
+            raise InvalidInput(
+                "no market source is configured; load the demo fund first", code="no_source"
+            )
+        stopping = False
+
+        def ask(number: int, frame: FrameType | None) -> None:
+            nonlocal stopping
+            stopping = True
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, ask)
+        deadline = time.monotonic() + options["seconds"] if options["seconds"] else None
+        trader = Trader(book=options["book"], source=SimulatedSource(config))
+        trader.start()
+        self.say(f"Trading book {options['book']} as {trader.holder}.")
+        try:
+            trader.run(
+                should_stop=lambda: (
+                    stopping or (deadline is not None and time.monotonic() > deadline)
+                )
+            )
+        finally:
+            trader.stop()
+        return {"book": options["book"], "beats": trader.paper.counts.bars}

@@ -1,0 +1,146 @@
+"""Where live prices come from: the simulated market, a pure function of the seed and of time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from magnetfund.core.models import SystemConfig
+from magnetfund.kernel.errors import InvalidInput
+from trading.domain.market import HOUR_MS, MINUTE_MS, Candles
+from trading.domain.simulated_market import SimulatedInstrument, SimulatedMarket, simulate_market
+
+CONFIG_KEY = "simulated_market"
+#: Hours simulated beyond the present, so that the path is drawn once a day.
+AHEAD_HOURS = 36
+
+
+class MarketSource(Protocol):
+    """Prices at an instant, and the closed hours up to it."""
+
+    label: str
+
+    def price(self, symbol: str, now_ms: int) -> float:
+        """Last price at ``now_ms``."""
+        ...
+
+    def candles(self, symbol: str, start_ms: int, end_ms: int) -> Candles:
+        """Closed hours with ``start_ms <= open time`` and end at most ``end_ms``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulationConfig:
+    """What fixes the simulated market for ever."""
+
+    seed: int
+    start_ms: int
+    correlation: float
+    instruments: tuple[SimulatedInstrument, ...]
+
+
+def save_simulation(config: SimulationConfig) -> None:
+    """Keep the definition; raises :class:`InvalidInput` when another one is kept already."""
+    plain = _plain(config)
+    row, is_new = SystemConfig.objects.get_or_create(key=CONFIG_KEY, defaults={"value": plain})
+    if not is_new and row.value != plain:
+        raise InvalidInput("another simulated market is in use", code="simulation_differs")
+
+
+def load_simulation() -> SimulationConfig | None:
+    """The definition in use; None where prices come from elsewhere."""
+    row = SystemConfig.objects.filter(key=CONFIG_KEY).first()
+    if row is None:
+        return None
+    value = row.value
+    return SimulationConfig(
+        seed=value["seed"],
+        start_ms=value["start_ms"],
+        correlation=value["correlation"],
+        instruments=tuple(SimulatedInstrument(**item) for item in value["instruments"]),
+    )
+
+
+def _plain(config: SimulationConfig) -> dict[str, Any]:
+    return {
+        "seed": config.seed,
+        "start_ms": config.start_ms,
+        "correlation": config.correlation,
+        "instruments": [
+            {
+                "symbol": item.symbol,
+                "start_price": item.start_price,
+                "tick": item.tick,
+                "volatility_hour": item.volatility_hour,
+                "volume_hour": item.volume_hour,
+            }
+            for item in config.instruments
+        ],
+    }
+
+
+class SimulatedSource:
+    """The simulated market, drawn as far as it was asked for."""
+
+    label = "SIMULATED"
+
+    def __init__(self, config: SimulationConfig) -> None:
+        self._config = config
+        self._market: SimulatedMarket | None = None
+
+    def price(self, symbol: str, now_ms: int) -> float:
+        """The price at ``now_ms``: on the straight line between two minutes' ends, on the tick."""
+        market = self._drawn_to(now_ms)
+        row = self._row(market, symbol)
+        minutes = market.minutes[row]
+        position = (now_ms - self._config.start_ms) / MINUTE_MS
+        after = min(int(position), minutes.size - 1)
+        before = max(after - 1, 0)
+        share = position - int(position)
+        value = float(minutes[before] + (minutes[after] - minutes[before]) * share)
+        tick = self._config.instruments[row].tick
+        return round(round(value / tick) * tick, 10)
+
+    def candles(self, symbol: str, start_ms: int, end_ms: int) -> Candles:
+        market = self._drawn_to(end_ms)
+        row = self._row(market, symbol)
+        times = market.open_time
+        chosen = (times >= start_ms) & (times + HOUR_MS <= end_ms)
+        columns = market.candles[row][:, chosen]
+        return Candles(
+            instrument=symbol,
+            timeframe_ms=HOUR_MS,
+            open_time=times[chosen],
+            open=np.ascontiguousarray(columns[0]),
+            high=np.ascontiguousarray(columns[1]),
+            low=np.ascontiguousarray(columns[2]),
+            close=np.ascontiguousarray(columns[3]),
+            volume=np.ascontiguousarray(columns[4]),
+        )
+
+    @property
+    def symbols(self) -> Sequence[str]:
+        return [item.symbol for item in self._config.instruments]
+
+    def _row(self, market: SimulatedMarket, symbol: str) -> int:
+        try:
+            return market.symbols.index(symbol)
+        except ValueError:
+            raise InvalidInput(f"{symbol} is not simulated", code="unknown_instrument") from None
+
+    def _drawn_to(self, now_ms: int) -> SimulatedMarket:
+        needed = (now_ms - self._config.start_ms) // HOUR_MS + 1
+        if needed < 1:
+            raise InvalidInput("the simulated market begins later", code="before_start")
+        if self._market is None or self._market.open_time.size < needed:
+            self._market = simulate_market(
+                seed=self._config.seed,
+                instruments=self._config.instruments,
+                start_ms=self._config.start_ms,
+                hours=int(needed) + AHEAD_HOURS,
+                correlation=self._config.correlation,
+            )
+        return self._market
