@@ -90,12 +90,14 @@ INSTALLED_APPS = [
     "risk",
     "trading",
     "investors",
+    "magnetfund.api",
     "magnetfund.public",
     "magnetfund.desk",
     "magnetfund.operations",
 ]
 
 MIDDLEWARE = [
+    "magnetfund.api.vitals.VitalsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -244,7 +246,18 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_THROTTLE_RATES": {"anon": "100/min", "user": "1000/min", "stop": "10/min"},
+    "DEFAULT_THROTTLE_CLASSES": [
+        "rest_framework.throttling.AnonRateThrottle",
+        "rest_framework.throttling.UserRateThrottle",
+    ],
+    "DEFAULT_THROTTLE_RATES": {
+        "anon": "100/min",
+        "user": "1000/min",
+        "stop": "10/min",
+        "sign_in": "20/min",
+    },
+    "EXCEPTION_HANDLER": "magnetfund.api.errors.handle_exception",
+    "NUM_PROXIES": 1 if IS_PRODUCTION else 0,
     "COERCE_DECIMAL_TO_STRING": True,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }

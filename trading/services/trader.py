@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+import psycopg
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
 
@@ -40,6 +41,7 @@ from trading.services.candle_store import load_candles, store_candles
 from trading.services.engine import begin_reconciling, make_ready, stop_engine
 from trading.services.feeds import InstrumentFeed
 from trading.services.history import FUNDING_RATE, FUNDING_STAMP_MS
+from trading.services.manual import BELL
 from trading.services.market_source import MarketSource
 from trading.services.orders import settle_leftovers
 from trading.services.paper_book import PaperBook, load_venue
@@ -66,6 +68,8 @@ class Trader:
         self.holder = f"{socket.gethostname()}:{os.getpid()}"
         self.lease: HeldLease | None = None
         self.is_stopping = False
+        self._is_listening = False
+        self._heard_on: object = None
         self._snapshot_ms = self._reconciled_ms = self._funded_ms = 0
 
     # ---- start and stop ------------------------------------------------------------------------
@@ -170,7 +174,22 @@ class Trader:
                 _log.error("the database is away, waiting: %s", str(error).splitlines()[0])
                 connection.close()
                 time.sleep(2.0)
-            time.sleep(max(0.05, BEAT_SECONDS - (time.monotonic() - began)))
+            self._rest(max(0.05, BEAT_SECONDS - (time.monotonic() - began)))
+
+    def _rest(self, seconds: float) -> None:
+        """Sleep until the next beat is due or somebody rings the bell."""
+        try:
+            connection.ensure_connection()
+            raw = connection.connection
+            if not self._is_listening or raw is not self._heard_on:
+                raw.execute(f"LISTEN {BELL}")
+                self._heard_on, self._is_listening = raw, True
+            for _ in raw.notifies(timeout=seconds, stop_after=1):
+                return
+        except (OperationalError, psycopg.Error):
+            connection.close()
+            self._is_listening = False
+            time.sleep(1.0)
 
     def beat(self) -> None:
         """One beat; raises :class:`Conflict` when another trader took the book over."""
@@ -181,6 +200,9 @@ class Trader:
         changed = follow(self.paper, at=now)
         signals = self._close_hours(now_ms)
         events = self._price_step(now_ms, signals=signals)
+        if self.paper.book.pending:
+            # What was decided or ordered just now fills at the next price, which is this one.
+            events += self._price_step(now_ms + 1, signals=None)
         if changed or signals is not None or events:
             self.paper.save()
         if now_ms - self._snapshot_ms >= SNAPSHOT_MS or events:
@@ -195,6 +217,7 @@ class Trader:
             build_id=settings.BUILD_ID,
             holder=self.holder,
             price_at=isoformat_z(now),
+            prices={symbol: f"{price:f}" for symbol, price in self.paper.marks().items()},
         )
 
     def _close_hours(self, now_ms: int) -> list[dict[str, object]] | None:

@@ -83,6 +83,35 @@ def run_once(
         return answer
 
 
+def find_outcome(*, principal: str, key: str) -> StoredAnswer | None:
+    """The outcome that :func:`store_outcome` kept for a request, None while there is none."""
+    row = IdempotencyKey.objects.filter(principal=principal, key=_outcome_key(key)).first()
+    if row is None:
+        return None
+    return StoredAnswer(
+        status=row.status, body=bytes(row.body), content_type=row.content_type, is_replay=True
+    )
+
+
+def store_outcome(*, principal: str, key: str, answer: StoredAnswer) -> StoredAnswer:
+    """Keep what came of a request after its effect had committed; the first outcome stays."""
+    row, is_new = IdempotencyKey.objects.get_or_create(
+        principal=principal,
+        key=_outcome_key(key),
+        defaults={
+            "fingerprint": "",
+            "status": answer.status,
+            "body": answer.body,
+            "content_type": answer.content_type,
+        },
+    )
+    return StoredAnswer(status=row.status, body=bytes(row.body), is_replay=not is_new)
+
+
+def _outcome_key(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest() + ":outcome"
+
+
 def purge_expired_keys() -> int:
     """Remove keys that are past answering; returns how many."""
     return IdempotencyKey.objects.filter(created_at__lt=utc_now() - PURGE_AFTER).delete()[0]
