@@ -1,5 +1,6 @@
 """The pre-trade check: every control on every order, denials as coded values."""
 
+from risk.domain.pretrade.check import check_order
 from risk.domain.pretrade.types import (
     BookOrder,
     BookPosition,
@@ -34,4 +35,5 @@ __all__ = [
     "RecentOrder",
     "ReferencePrice",
     "Side",
+    "check_order",
 ]
