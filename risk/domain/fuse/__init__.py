@@ -1,5 +1,22 @@
 """The survival fuse as a pure state machine: memory and measurements in, memory and events out."""
 
+from risk.domain.fuse.equity import find_trip_level
+from risk.domain.fuse.machine import evaluate_fuse
+from risk.domain.fuse.resets import (
+    ApprovalOutcome,
+    ProposalOutcome,
+    ResetApproval,
+    ResetDenial,
+    ResetDenialCode,
+    ResetFacts,
+    ResetProposal,
+    StateOutcome,
+    approve_reset,
+    arm,
+    disarm,
+    is_director_needed,
+    propose_reset,
+)
 from risk.domain.fuse.thresholds import (
     find_cut_share,
     find_day_threshold,
@@ -40,6 +57,7 @@ __all__ = [
     "FUND_SCOPE",
     "FUND_TRIGGERS",
     "MARKET_TRIGGERS",
+    "ApprovalOutcome",
     "ClosedTrade",
     "EventKind",
     "FuseAction",
@@ -54,11 +72,22 @@ __all__ = [
     "LatchedTrigger",
     "PositionMemory",
     "PositionReading",
+    "ProposalOutcome",
     "Reconciliation",
     "ReducingEpisode",
+    "ResetApproval",
+    "ResetDenial",
+    "ResetDenialCode",
+    "ResetFacts",
+    "ResetProposal",
+    "StateOutcome",
     "StrategyMemory",
     "StrategyReading",
     "Trigger",
+    "approve_reset",
+    "arm",
+    "disarm",
+    "evaluate_fuse",
     "find_cut_share",
     "find_day_threshold",
     "find_drawdown_threshold",
@@ -67,5 +96,8 @@ __all__ = [
     "find_loss_threshold",
     "find_severity",
     "find_shortfall_severity",
+    "find_trip_level",
     "find_trip_price",
+    "is_director_needed",
+    "propose_reset",
 ]
