@@ -24,6 +24,7 @@ from trading.models import Instrument
 from trading.services.book_setup import BookSetup
 from trading.services.feeds import InstrumentFeed
 from trading.services.paper_book import PaperBook
+from trading.services.paper_follow import follow
 from trading.services.readings import ReadingLog
 from trading.services.valuation import BookValue, take_valuations
 
@@ -145,7 +146,7 @@ class TradingHistory:
         start = from_milliseconds(midnight)
         self.clock.move_to(max(start, self.clock.now()))
         self._keeper.open_day(self, start)
-        self.paper.apply_flows()
+        follow(self.paper, at=self.clock.now())
         return _Day(start=start, opening=self.paper.book.equity / self.paper.shares)
 
     def _close_day(self, day: _Day | None) -> None:

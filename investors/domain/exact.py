@@ -1,0 +1,162 @@
+"""Exact arithmetic shared by fund accounting: one number type at the door, one precision inside.
+
+Public functions of ``investors.domain`` take a :data:`Number` (``Decimal``, ``int`` or text; a
+binary float raises ``TypeError``), compute at :data:`magnetfund.kernel.money.PRECISION` digits and
+round only where a policy names the boundary.  Nothing here reads a clock or a database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from functools import wraps
+from itertools import pairwise
+from typing import ParamSpec, TypeVar
+
+from magnetfund.kernel.clock import require_utc
+from magnetfund.kernel.errors import InvalidInput
+from magnetfund.kernel.money import CONTEXT, decimal_of
+
+#: What an outside caller may write for an amount, a price, a rate or a number of units.
+Number = Decimal | int | str
+#: What an outside caller may write for a day: a date, an aware instant, ISO text, or a day count.
+When = date | datetime | str | int
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+
+
+def exactly(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Run ``function`` at the platform's working precision, whatever the caller's context is."""
+
+    @wraps(function)
+    def at_full_precision(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with localcontext(CONTEXT):
+            return function(*args, **kwargs)
+
+    return at_full_precision
+
+
+def coerce_decimals(instance: object, *names: str) -> None:
+    """Turn the named fields of a frozen dataclass into ``Decimal`` (for ``__post_init__``)."""
+    for name in names:
+        value = getattr(instance, name)
+        if value is not None and type(value) is not Decimal:
+            object.__setattr__(instance, name, decimal_of(value))
+        elif value is not None:
+            decimal_of(value)
+
+
+def not_negative(value: Number, *, name: str) -> Decimal:
+    """Parse a number that may not be below zero; raises ``InvalidInput`` (``negative``)."""
+    number = decimal_of(value)
+    if number < 0:
+        raise InvalidInput(f"{name} must not be negative", code="negative")
+    return number
+
+
+def positive(value: Number, *, name: str) -> Decimal:
+    """Parse a number that must be above zero; raises ``InvalidInput`` (``not_positive``)."""
+    number = decimal_of(value)
+    if number <= 0:
+        raise InvalidInput(f"{name} must be positive", code="not_positive")
+    return number
+
+
+def fraction_below_one(value: Number, *, name: str) -> Decimal:
+    """Parse a rate in [0, 1); raises ``InvalidInput`` (``rate_out_of_range``)."""
+    number = decimal_of(value)
+    if not 0 <= number < 1:
+        raise InvalidInput(f"{name} must lie in [0, 1)", code="rate_out_of_range")
+    return number
+
+
+def share_of_one(value: Number, *, name: str) -> Decimal:
+    """Parse a share in [0, 1]; raises ``InvalidInput`` (``rate_out_of_range``)."""
+    number = decimal_of(value)
+    if not 0 <= number <= 1:
+        raise InvalidInput(f"{name} must lie in [0, 1]", code="rate_out_of_range")
+    return number
+
+
+def day_number(when: When) -> int:
+    """The whole day of ``when`` as an integer; differences of two are calendar days.
+
+    An aware instant counts on its UTC day; ISO text is parsed; an ``int`` is taken as a day count
+    as it stands (so a textbook's "day 0, day 90" needs no invented calendar).
+    """
+    if isinstance(when, bool):
+        raise TypeError("a day is needed, not a boolean")
+    if isinstance(when, int):
+        return when
+    if isinstance(when, str):
+        try:
+            when = datetime.fromisoformat(when) if len(when) > 10 else date.fromisoformat(when)
+        except ValueError:
+            raise InvalidInput(f"not a date: {when!r}", code="not_a_date") from None
+    if isinstance(when, datetime):
+        return require_utc(when).date().toordinal()
+    if isinstance(when, date):
+        return when.toordinal()
+    raise TypeError(f"a day is needed, not {type(when).__name__}")
+
+
+def date_of(when: When) -> date:
+    """The calendar date of ``when``; a bare day count has none and raises ``InvalidInput``."""
+    if isinstance(when, int):
+        raise InvalidInput("a calendar date is needed, not a day count", code="not_a_date")
+    return date.fromordinal(day_number(when))
+
+
+def fraction_of(value: Decimal) -> Fraction:
+    """The exact rational number of a Decimal."""
+    return Fraction(value)
+
+
+def decimal_of_fraction(value: Fraction) -> Decimal:
+    """A rational number as a Decimal at full working precision."""
+    with localcontext(CONTEXT):
+        return Decimal(value.numerator) / Decimal(value.denominator)
+
+
+def round_to_total(
+    parts: Iterable[Fraction | Decimal], *, quantum: Decimal, total: Decimal | None = None
+) -> tuple[Decimal, ...]:
+    """Round signed ``parts`` to ``quantum`` so that they add to ``total`` exactly.
+
+    Each part is floored, then the missing quanta go to the largest remainders, ties to the lowest
+    index (method of largest remainder, for signed parts).  ``total`` is by default the exact sum
+    rounded half even; it must be a multiple of ``quantum`` and lie within one quantum a part of
+    the exact sum, otherwise ``InvalidInput`` (``total_out_of_reach``).
+    """
+    step = Fraction(quantum)
+    exact = [Fraction(part) / step for part in parts]
+    floors = [quanta.__floor__() for quanta in exact]
+    goal = Fraction(total) / step if total is not None else Fraction(round(sum(exact, Fraction(0))))
+    if goal.denominator != 1:
+        raise InvalidInput("the total is finer than the quantum", code="too_fine")
+    missing = int(goal) - sum(floors)
+    if not 0 <= missing <= len(floors):
+        raise InvalidInput("the parts do not add to the total", code="total_out_of_reach")
+    order = sorted(range(len(exact)), key=lambda i: (floors[i] - exact[i], i))
+    for index in order[:missing]:
+        floors[index] += 1
+    with localcontext(CONTEXT):
+        return tuple(Decimal(count) * quantum for count in floors)
+
+
+def total_of(values: Iterable[Decimal]) -> Decimal:
+    """Exact sum at full working precision."""
+    with localcontext(CONTEXT):
+        return sum(values, ZERO)
+
+
+def require_increasing(days: Sequence[int], *, name: str) -> None:
+    """Raise ``InvalidInput`` (``not_sorted``) unless the days strictly increase."""
+    if any(later <= earlier for earlier, later in pairwise(days)):
+        raise InvalidInput(f"{name} must be in strictly increasing order", code="not_sorted")

@@ -1,0 +1,50 @@
+"""The NAV strike of a unitised fund: fee terms, prices by class and lot, dealing at the price.
+
+Pure and exact.  ``compute`` strikes, ``recompute`` strikes again by another route, ``dealing``
+turns orders into units at the approved price.  Order of the steps and rounding: ``compute``.
+"""
+
+from investors.domain.strike.compute import compute_strike
+from investors.domain.strike.dealing import (
+    Crystallisation,
+    LotCut,
+    RedemptionOrder,
+    RedemptionResult,
+    SubscriptionOrder,
+    SubscriptionResult,
+    crystallise_lots,
+    deal_redemptions,
+    deal_subscription,
+)
+from investors.domain.strike.recompute import recompute_strike
+from investors.domain.strike.terms import ClassTerms, Hurdle
+from investors.domain.strike.types import (
+    ClassInput,
+    ClassStrike,
+    LotInput,
+    LotStrike,
+    Strike,
+    StrikeInputs,
+)
+
+__all__ = [
+    "ClassInput",
+    "ClassStrike",
+    "ClassTerms",
+    "Crystallisation",
+    "Hurdle",
+    "LotCut",
+    "LotInput",
+    "LotStrike",
+    "RedemptionOrder",
+    "RedemptionResult",
+    "Strike",
+    "StrikeInputs",
+    "SubscriptionOrder",
+    "SubscriptionResult",
+    "compute_strike",
+    "crystallise_lots",
+    "deal_redemptions",
+    "deal_subscription",
+    "recompute_strike",
+]

@@ -1,0 +1,210 @@
+"""Dealing at an approved price: crystallisation, redemptions, then subscriptions.
+
+Everybody deals at g.  A redeemed unit pays n = g - pf and its pf becomes payable to the manager; a
+crystallised lot gives up whole fee units and its mark moves to g.  Units round down, payouts round
+down, and what rounding leaves goes to the fund's residue, never to the manager.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from investors.domain.exact import exactly
+from investors.domain.strike.terms import ClassTerms
+from investors.domain.strike.types import LotInput, LotStrike
+from magnetfund.kernel.errors import InvalidInput
+from magnetfund.kernel.money import Rounding, quantize
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crystallisation:
+    """Fee units that leave one lot.  ``payable`` is the manager's cash, ``dust`` what rounding
+    left of the accrued fee (positive: accrued more than is paid)."""
+
+    lot: str
+    units: Decimal
+    payable: Decimal
+    dust: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LotCut:
+    """Units redeemed from one lot, the money they pay and the fee that they leave payable.
+
+    ``cost`` is the part of the lot's cost that leaves with them.
+    """
+
+    lot: str
+    units: Decimal
+    gross: Decimal
+    fee: Decimal
+    cost: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedemptionOrder:
+    order: str
+    holder: str
+    units: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedemptionResult:
+    """What one redemption got.  ``deferred`` waits for the next dealing day and its price.
+
+    ``payout`` is rounded down to cash, ``residue`` what that left, ``exit_fee`` stays in the fund.
+    """
+
+    order: str
+    units: Decimal
+    deferred: Decimal
+    gross: Decimal
+    exit_fee: Decimal
+    payout: Decimal
+    residue: Decimal
+    performance_fee: Decimal
+    cuts: tuple[LotCut, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionOrder:
+    order: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionResult:
+    """Units of one subscription.  ``consideration`` is units times price at cash scale; the rest
+    of the amount after the entry fee is ``residue``."""
+
+    order: str
+    units: Decimal
+    price: Decimal
+    entry_fee: Decimal
+    consideration: Decimal
+    residue: Decimal
+
+
+@exactly
+def crystallise_lots(
+    *, terms: ClassTerms, price: Decimal, lots: Sequence[LotStrike]
+) -> tuple[Crystallisation, ...]:
+    """c = ROUND_DOWN(u pf / g) fee units of each lot with a fee; payable = ROUND_DOWN(c g)."""
+    found = []
+    for lot in lots:
+        if lot.fee_per_unit <= 0:
+            continue
+        owed = lot.units * lot.fee_per_unit
+        units = quantize(owed / price, terms.unit_quantum, Rounding.DOWN)
+        if units <= 0:
+            continue
+        payable = quantize(units * price, terms.cash_quantum, Rounding.DOWN)
+        found.append(
+            Crystallisation(lot=lot.lot, units=units, payable=payable, dust=owed - payable)
+        )
+    return tuple(found)
+
+
+@exactly
+def deal_redemptions(
+    *,
+    terms: ClassTerms,
+    price: Decimal,
+    fees: Mapping[str, Decimal],
+    lots: Sequence[LotInput],
+    orders: Sequence[RedemptionOrder],
+    gate_value: Decimal,
+) -> tuple[RedemptionResult, ...]:
+    """Redeem lots first in, first out, at g less each lot's fee, under the gate.
+
+    ``fees`` is pf by lot; ``gate_value`` the most that may leave today at g.  Requests above it are
+    filled in proportion, rounded down, and the rest is deferred.  Raises :class:`InvalidInput`
+    (``not_enough_units``) when a holder asks for more than he has.
+    """
+    wanted = sum((order.units for order in orders), ZERO) * price
+    share = min(Decimal(1), gate_value / wanted) if wanted > 0 else Decimal(1)
+    left = {lot.lot: lot.units for lot in lots}
+    results = []
+    for order in orders:
+        own = sorted(
+            (lot for lot in lots if lot.holder == order.holder),
+            key=lambda lot: (lot.dealing_day, lot.number),
+        )
+        if order.units > sum((left[lot.lot] for lot in own), ZERO):
+            raise InvalidInput("more units than are held", code="not_enough_units")
+        units = order.units
+        if share < 1:
+            units = quantize(order.units * share, terms.unit_quantum, Rounding.DOWN)
+        results.append(_redeem(terms, price, fees, own, left, order, units))
+    return tuple(results)
+
+
+def _redeem(
+    terms: ClassTerms,
+    price: Decimal,
+    fees: Mapping[str, Decimal],
+    own: Sequence[LotInput],
+    left: dict[str, Decimal],
+    order: RedemptionOrder,
+    units: Decimal,
+) -> RedemptionResult:
+    cuts, wanted = [], units
+    for lot in own:
+        taken = min(wanted, left[lot.lot])
+        if taken <= 0:
+            continue
+        wanted -= taken
+        left[lot.lot] -= taken
+        fee = fees.get(lot.lot, ZERO)
+        cuts.append(
+            LotCut(
+                lot=lot.lot,
+                units=taken,
+                gross=taken * (price - fee),
+                fee=quantize(taken * fee, terms.cash_quantum),
+                cost=quantize(lot.cost * taken / lot.units, terms.cash_quantum),
+            )
+        )
+    gross = sum((cut.gross for cut in cuts), ZERO)
+    exit_fee = quantize(gross * terms.exit_fee_rate, terms.cash_quantum)
+    payout = quantize(gross - exit_fee, terms.cash_quantum, Rounding.DOWN)
+    return RedemptionResult(
+        order=order.order,
+        units=units,
+        deferred=order.units - units,
+        gross=gross,
+        exit_fee=exit_fee,
+        payout=payout,
+        residue=gross - exit_fee - payout,
+        performance_fee=sum((cut.fee for cut in cuts), ZERO),
+        cuts=tuple(cuts),
+    )
+
+
+@exactly
+def deal_subscription(
+    *, terms: ClassTerms, price: Decimal, order: SubscriptionOrder
+) -> SubscriptionResult:
+    """Units = ROUND_DOWN(net amount / g); the entry fee is inside the amount.
+
+    Raises :class:`InvalidInput` (``amount_too_small``) where not even one unit step is bought.
+    """
+    fee = quantize(order.amount * terms.entry_fee_rate, terms.cash_quantum)
+    net = order.amount - fee
+    units = quantize(net / price, terms.unit_quantum, Rounding.DOWN)
+    if units <= 0:
+        raise InvalidInput("the amount buys no unit", code="amount_too_small")
+    consideration = quantize(units * price, terms.cash_quantum)
+    consideration = min(consideration, net)
+    return SubscriptionResult(
+        order=order.order,
+        units=units,
+        price=price,
+        entry_fee=fee,
+        consideration=consideration,
+        residue=net - consideration,
+    )

@@ -1,0 +1,120 @@
+"""What a strike is computed from and what it says.  Exact Decimals throughout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from investors.domain.strike.terms import ClassTerms
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LotInput:
+    """Units of one lot before this strike's dealing, with its own mark and hurdle clock.
+
+    ``number`` is the order of issue and breaks ties; ``cost`` the money that its units took in.
+    """
+
+    lot: str
+    number: int
+    units: Decimal
+    mark: Decimal
+    clock: date
+    dealing_day: date
+    cost: Decimal = ZERO
+    holder: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassInput:
+    """One class: its terms, lots, and where the previous dealing left it.
+
+    ``gav_before`` is price times units after the previous dealing, ``nav_before`` the same less the
+    standing performance accrual: the weight of the class in what the fund earned since.
+    ``fee_cumulative`` is the unrounded management fee since inception, so that rounding cannot
+    drift.
+    """
+
+    code: str
+    terms: ClassTerms
+    launch_price: Decimal
+    lots: tuple[LotInput, ...]
+    gav_before: Decimal = ZERO
+    nav_before: Decimal = ZERO
+    price_before: Decimal | None = None
+    fee_cumulative: Decimal = ZERO
+    accrual_before: Decimal = ZERO
+
+    @property
+    def units(self) -> Decimal:
+        """Units in issue before this strike's dealing."""
+        return sum((lot.units for lot in self.lots), ZERO)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrikeInputs:
+    """A whole fund at one valuation instant.
+
+    ``net_assets`` is GAV0: all assets less all liabilities, without this period's management fee
+    and without the uncrystallised performance-fee accrual.  Days count from ``previous_day``
+    (exclusive) to ``day`` (inclusive).
+    """
+
+    day: date
+    previous_day: date | None
+    net_assets: Decimal
+    classes: tuple[ClassInput, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LotStrike:
+    """One lot: fee accrued per unit (unrounded) and net value per unit, n = g - pf."""
+
+    lot: str
+    number: int
+    units: Decimal
+    mark: Decimal
+    fee_per_unit: Decimal
+    net_per_unit: Decimal
+
+    @property
+    def net_value(self) -> Decimal:
+        """u n, unrounded."""
+        return self.units * self.net_per_unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassStrike:
+    """One class: ``price`` is g, at which everybody deals; ``nav`` is after all fees.
+
+    ``residue`` is gav - price x units: what the rounding of the price leaves to the next strike.
+    """
+
+    code: str
+    units: Decimal
+    gav0: Decimal
+    management_fee: Decimal
+    fee_cumulative: Decimal
+    gav: Decimal
+    price: Decimal
+    price_unrounded: Decimal
+    performance_fee: Decimal
+    accrual_change: Decimal
+    nav: Decimal
+    nav_per_unit: Decimal
+    residue: Decimal
+    lots: tuple[LotStrike, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strike:
+    """The fund: classes, and the waterfall from gross to net assets as (name, amount) lines."""
+
+    day: date
+    net_assets: Decimal
+    nav: Decimal
+    classes: tuple[ClassStrike, ...]
+    waterfall: tuple[tuple[str, Decimal], ...]

@@ -1,0 +1,220 @@
+"""Posting to the ledger, and reading balances back.  Debits are positive, credits negative.
+
+An entry is written whole or not at all, balances per currency when its transaction commits, and
+names its source once: posting the same source again changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from investors.models import Account, Entry, Fund, Posting
+from magnetfund.core.actors import Actor
+from magnetfund.kernel.errors import InvariantBroken
+from magnetfund.kernel.identifiers import content_hash, derived_uuid
+
+CHART: tuple[tuple[str, str, str], ...] = (
+    ("1010", "Bank, operating", "asset"),
+    ("1020", "Bank, collection (client money)", "asset"),
+    ("1030", "Venue cash and margin", "asset"),
+    ("1120", "Derivatives at market", "asset"),
+    ("2010", "Subscriptions in advance", "liability"),
+    ("2020", "Redemptions payable", "liability"),
+    ("2100", "Management fee payable", "liability"),
+    ("2110", "Performance fee accrued (can reverse)", "liability"),
+    ("2120", "Performance fee payable (final)", "liability"),
+    ("2150", "Entry and exit fees payable to third parties", "liability"),
+    ("3010", "Unit capital", "equity"),
+    ("3100", "Accumulated result, allocated to lots", "equity"),
+    ("3900", "Rounding residue", "equity"),
+    ("4010", "Realised result", "income"),
+    ("4020", "Unrealised result", "income"),
+    ("4030", "Funding income", "income"),
+    ("4060", "Dealing fees kept by the fund", "income"),
+    ("5010", "Management fee", "expense"),
+    ("5020", "Performance fee", "expense"),
+    ("5090", "Trading fees", "expense"),
+    ("5100", "Funding and borrow cost", "expense"),
+    ("8010", "Units of lots", "units"),
+    ("8020", "Units in issue (contra)", "units"),
+)
+ASSETS = ("asset",)
+LIABILITIES = ("liability",)
+#: Left out of net assets before fees: every strike computes this accrual anew.
+PERFORMANCE_ACCRUAL = "2110"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One posting: debit positive, credit negative."""
+
+    account: str
+    amount: Decimal
+    currency: str = "USD"
+    share_class: str = ""
+    lot: UUID | None = None
+    instrument: str = ""
+    strategy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEntry:
+    """One event as it will stand in the ledger."""
+
+    kind: str
+    source_ref: str
+    effective_at: datetime
+    legs: Sequence[Leg]
+    text: str = ""
+    approved_by: Actor | None = field(default=None)
+
+
+def ensure_chart() -> None:
+    """Make the accounts that are missing."""
+    Account.objects.bulk_create(
+        [Account(code=code, name=name, kind=kind) for code, name, kind in CHART],
+        ignore_conflicts=True,
+    )
+
+
+def move(debit: str, credit: str, amount: Decimal, **tags: object) -> list[Leg]:
+    """Two legs of one amount; a negative amount turns both round, zero makes none."""
+    if amount == 0:
+        return []
+    return [
+        Leg(account=debit, amount=amount, **tags),  # type: ignore[arg-type]  # tags of a Leg
+        Leg(account=credit, amount=-amount, **tags),  # type: ignore[arg-type]
+    ]
+
+
+def unit_legs(*, fund: Fund, share_class: str, lot: UUID, units: Decimal) -> list[Leg]:
+    """Units into a lot (> 0) or out of it; units of a class are a currency of their own."""
+    currency = f"U:{fund.code}:{share_class}"
+    return move("8010", "8020", units, currency=currency, share_class=share_class, lot=lot)
+
+
+def post_entry(fund: Fund, new: NewEntry, *, actor: Actor) -> Entry | None:
+    """Post one event; None when it has no legs or stands in the ledger already."""
+    return next(iter(post_entries(fund, [new], actor=actor)), None)
+
+
+def post_entries(fund: Fund, news: Iterable[NewEntry], *, actor: Actor) -> list[Entry]:
+    """Post many events in their order, in one transaction; known sources are left out.
+
+    Raises :class:`InvariantBroken` for an entry that does not balance.
+    """
+    wanted = [new for new in news if new.legs]
+    if not wanted:
+        return []
+    with transaction.atomic():
+        known = set(
+            Entry.objects.filter(source_ref__in=[new.source_ref for new in wanted]).values_list(
+                "source_ref", flat=True
+            )
+        )
+        fresh = [new for new in wanted if new.source_ref not in known]
+        for new in fresh:
+            _require_balance(new)
+        entries = Entry.objects.bulk_create(
+            [_entry_row(fund, new, actor) for new in fresh], batch_size=500
+        )
+        Posting.objects.bulk_create(
+            [
+                Posting(
+                    entry=entry,
+                    account_id=leg.account,
+                    currency=leg.currency,
+                    amount=leg.amount,
+                    share_class=leg.share_class,
+                    lot=leg.lot,
+                    instrument=leg.instrument,
+                    strategy=leg.strategy,
+                )
+                for entry, new in zip(entries, fresh, strict=True)
+                for leg in new.legs
+            ],
+            batch_size=2000,
+        )
+    return entries
+
+
+def _entry_row(fund: Fund, new: NewEntry, actor: Actor) -> Entry:
+    plain = [
+        [leg.account, leg.currency, f"{leg.amount:f}", leg.share_class, str(leg.lot or "")]
+        for leg in new.legs
+    ]
+    approver = new.approved_by
+    return Entry(
+        id=derived_uuid("entry", new.source_ref),
+        fund=fund,
+        kind=new.kind,
+        source_ref=new.source_ref,
+        text=new.text[:300],
+        effective_at=new.effective_at,
+        recorded_at=new.effective_at,
+        content_hash=content_hash([new.kind, new.source_ref, new.effective_at, plain]),
+        created_by=actor.user,
+        created_by_label=actor.label,
+        approved_by=approver.user if approver is not None else None,
+    )
+
+
+def _require_balance(new: NewEntry) -> None:
+    sums: dict[str, Decimal] = {}
+    for leg in new.legs:
+        sums[leg.currency] = sums.get(leg.currency, Decimal(0)) + leg.amount
+    wrong = {currency: total for currency, total in sums.items() if total}
+    if wrong:
+        raise InvariantBroken(f"entry {new.source_ref} does not balance: {wrong}")
+
+
+def read_balances(fund: Fund, *, before: datetime | None = None) -> dict[tuple[str, str], Decimal]:
+    """Balance of each (account, currency) over entries effective strictly before an instant."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT p.account_id, p.currency, sum(p.amount)
+               FROM investors_posting p JOIN investors_entry e ON e.id = p.entry_id
+               WHERE e.fund_id = %s AND (%s::timestamptz IS NULL OR e.effective_at < %s)
+               GROUP BY 1, 2 ORDER BY 1, 2""",
+            [fund.pk, before, before],
+        )
+        return {(account, currency): total for account, currency, total in cursor.fetchall()}
+
+
+def net_assets(fund: Fund, *, before: datetime) -> Decimal:
+    """Assets less liabilities in the fund's currency, without the performance-fee accrual.
+
+    Counts entries effective strictly before the instant: what happens at a valuation instant
+    belongs to the period that begins there.
+    """
+    kinds = {code: kind for code, _, kind in CHART}
+    return sum(
+        (
+            amount
+            for (account, currency), amount in read_balances(fund, before=before).items()
+            if currency == fund.currency
+            and kinds[account] in (*ASSETS, *LIABILITIES)
+            and account != PERFORMANCE_ACCRUAL
+        ),
+        Decimal(0),
+    )
+
+
+def class_balance(fund: Fund, account: str, share_class: str, *, until: datetime) -> Decimal:
+    """Balance of one account for one class over entries effective up to an instant, inclusive."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT coalesce(sum(p.amount), 0)
+               FROM investors_posting p JOIN investors_entry e ON e.id = p.entry_id
+               WHERE e.fund_id = %s AND p.account_id = %s AND p.share_class = %s
+                 AND p.currency = %s AND e.effective_at <= %s""",
+            [fund.pk, account, share_class, fund.currency, until],
+        )
+        total: Decimal = cursor.fetchone()[0]
+    return total

@@ -1,0 +1,439 @@
+"""The NAV strike as a procedure: prepared by one person, approved by another, then dealt.
+
+Preparing books what trading did up to the valuation instant, marks what is open, freezes the
+inputs and computes with both engines.  Approving needs a controller who is another human being and
+who names the hash that was shown.  Dealing happens in the approval's transaction, at that price.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection, transaction
+
+from investors.domain.strike import (
+    ClassInput,
+    LotInput,
+    Strike,
+    StrikeInputs,
+    compute_strike,
+    recompute_strike,
+)
+from investors.models import (
+    ClassNav,
+    DealingDay,
+    Fund,
+    LotNav,
+    NavStrike,
+    ShareClass,
+    UnitLot,
+)
+from investors.services.ledger import (
+    PERFORMANCE_ACCRUAL,
+    class_balance,
+    net_assets,
+    read_balances,
+)
+from investors.services.nav_dealing import deal_strike
+from investors.services.policies import terms_in_force
+from investors.services.trading_books import (
+    OpenPosition,
+    positions_at,
+    post_mark,
+    post_trading,
+)
+from magnetfund.core.actors import Actor
+from magnetfund.core.roles import Capability
+from magnetfund.core.services.audit import record_audit
+from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
+from magnetfund.kernel.identifiers import canonical, content_hash
+from magnetfund.kernel.money import quantize
+
+ZERO = Decimal(0)
+STRIKE_LOCK = 7006
+CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckLine:
+    """One blocking test of a strike, in words with its numbers."""
+
+    name: str
+    passed: bool
+    words: str
+
+    def plain(self) -> dict[str, Any]:
+        return {"name": self.name, "passed": self.passed, "words": self.words}
+
+
+def prepare_strike(
+    *,
+    fund: Fund,
+    valuation_at: datetime,
+    actor: Actor,
+    dealing_day: DealingDay | None = None,
+    at: datetime | None = None,
+) -> NavStrike:
+    """Compute a strike and leave it for a second person.
+
+    Raises :class:`Conflict` while another strike of this instant waits or is in force, or one
+    before it is not finished, and :class:`InvalidInput` where the fund cannot be priced.
+    """
+    actor.require(Capability.NAV_PREPARE)
+    if actor.user is None:
+        raise NotAllowed("a strike is prepared by a person", code="needs_person")
+    at = at or utc_now()
+    with transaction.atomic():
+        _lock(fund)
+        version = _next_version(fund, valuation_at)
+        post_trading(fund, before=valuation_at, actor=Actor.system("nav"))
+        positions = positions_at(fund, at=valuation_at)
+        post_mark(
+            fund,
+            positions=positions,
+            at=valuation_at,
+            version=version,
+            actor=Actor.system("nav"),
+        )
+        inputs = gather_inputs(fund, valuation_at)
+        strike = compute_strike(inputs)
+        second = recompute_strike(inputs)
+        checks = check_strike(fund, valuation_at, inputs, strike, second)
+        plain = _plain_inputs(inputs, positions, fund, valuation_at)
+        row = NavStrike.objects.create(
+            fund=fund,
+            valuation_at=valuation_at,
+            known_at=at,
+            version=version,
+            dealing_day=dealing_day,
+            gross_assets=quantize(strike.net_assets, CENT),
+            nav=quantize(strike.nav, CENT),
+            inputs=plain,
+            input_hash=content_hash(plain),
+            result_hash=content_hash(_plain_strike(strike)),
+            waterfall=canonical([[name, f"{amount:.2f}"] for name, amount in strike.waterfall]),
+            checklist=[line.plain() for line in checks],
+            second_engine=canonical(second),
+            prepared_by=actor.user,
+            prepared_at=at,
+        )
+        _store_results(row, strike, inputs)
+        record_audit(
+            actor=actor,
+            action="nav.prepared",
+            subject=("nav_strike", row.pk),
+            body={"valuation_at": valuation_at, "nav": str(row.nav), "hash": row.result_hash},
+            at=at,
+        )
+    return row
+
+
+def approve_strike(
+    *, strike: NavStrike, seen_hash: str, actor: Actor, at: datetime | None = None
+) -> NavStrike:
+    """Second signature and dealing, all or nothing.
+
+    Raises :class:`NotAllowed` for the preparer or without the right, :class:`Conflict` when the
+    result is not the one that was shown, a check fails, or the strike is not waiting any more.
+    """
+    actor.require(Capability.NAV_APPROVE)
+    at = at or utc_now()
+    with transaction.atomic():
+        _lock(strike.fund)
+        row = NavStrike.objects.select_for_update().get(pk=strike.pk)
+        if row.state != NavStrike.State.PREPARED:
+            raise Conflict("this strike does not wait for approval", code="not_prepared")
+        actor.require_other_than(row.prepared_by, "a NAV approval")
+        if seen_hash != row.result_hash:
+            raise Conflict("the strike is not the one that was shown", code="changed")
+        failed = [line["name"] for line in row.checklist if not line["passed"]]
+        if failed:
+            raise Conflict(f"checks fail: {', '.join(failed)}", code="checks_failed")
+        row.state = NavStrike.State.APPROVED
+        row.approved_by, row.approved_at, row.approved_hash = actor.user, at, seen_hash
+        row.save(update_fields=["state", "approved_by", "approved_at", "approved_hash"])
+        record_audit(
+            actor=actor,
+            action="nav.approved",
+            subject=("nav_strike", row.pk),
+            body={"nav": str(row.nav), "hash": row.result_hash},
+            at=at,
+        )
+        deal_strike(row, actor=actor, at=at)
+        row.state, row.dealt_at = NavStrike.State.DEALT, at
+        row.save(update_fields=["state", "dealt_at"])
+        record_audit(actor=actor, action="nav.dealt", subject=("nav_strike", row.pk), at=at)
+    return row
+
+
+def reject_strike(
+    *, strike: NavStrike, reason: str, actor: Actor, at: datetime | None = None
+) -> NavStrike:
+    """Send a prepared strike back with a reason; a further version may be prepared."""
+    actor.require(Capability.NAV_APPROVE)
+    if not reason.strip():
+        raise InvalidInput("a reason is needed", code="reason_missing")
+    with transaction.atomic():
+        row = NavStrike.objects.select_for_update().get(pk=strike.pk)
+        if row.state != NavStrike.State.PREPARED:
+            raise Conflict("this strike does not wait for approval", code="not_prepared")
+        row.state, row.rejected_reason = NavStrike.State.REJECTED, reason.strip()[:300]
+        row.save(update_fields=["state", "rejected_reason"])
+        record_audit(
+            actor=actor,
+            action="nav.rejected",
+            subject=("nav_strike", row.pk),
+            body={"reason": reason},
+            at=at or utc_now(),
+        )
+    return row
+
+
+def gather_inputs(fund: Fund, valuation_at: datetime) -> StrikeInputs:
+    """The inputs of a strike as the books stand: net assets, classes after the last dealing, lots.
+
+    The mark of open positions must have been posted.
+    """
+    previous = last_dealt(fund, before=valuation_at)
+    return StrikeInputs(
+        day=valuation_at.date(),
+        previous_day=previous.valuation_at.date() if previous is not None else None,
+        net_assets=net_assets(fund, before=valuation_at),
+        classes=tuple(
+            _class_input(item, previous, valuation_at) for item in fund.classes.order_by("code")
+        ),
+    )
+
+
+def last_dealt(fund: Fund, *, before: datetime) -> NavStrike | None:
+    """The newest dealt strike before an instant."""
+    return (
+        NavStrike.objects.filter(fund=fund, valuation_at__lt=before, state=NavStrike.State.DEALT)
+        .order_by("-valuation_at", "-version")
+        .first()
+    )
+
+
+def _class_input(
+    item: ShareClass, previous: NavStrike | None, valuation_at: datetime
+) -> ClassInput:
+    after: dict[str, Any] = {}
+    price: Decimal | None = None
+    if previous is not None:
+        row = ClassNav.objects.get(strike=previous, share_class=item)
+        after, price = class_after(row), row.price
+    lots = UnitLot.objects.filter(share_class=item, units__gt=0).select_related("holding")
+    return ClassInput(
+        code=item.code,
+        terms=terms_in_force(item, at=valuation_at),
+        launch_price=item.launch_price,
+        price_before=price,
+        gav_before=after.get("gav", ZERO),
+        nav_before=after.get("nav", ZERO),
+        fee_cumulative=after.get("fee_cumulative", ZERO),
+        accrual_before=after.get("accrual", ZERO),
+        lots=tuple(
+            LotInput(
+                lot=str(lot.pk),
+                number=lot.number,
+                units=lot.units,
+                mark=lot.high_water_mark,
+                clock=lot.hurdle_start,
+                dealing_day=lot.dealing_day,
+                cost=lot.cost,
+                holder=str(lot.holding.investor_id),
+            )
+            for lot in lots.order_by("number")
+        ),
+    )
+
+
+def class_after(row: ClassNav) -> dict[str, Decimal]:
+    """Where a dealt strike left a class: gav and nav after dealing, fee and accrual standing.
+
+    Units come from the unit entries, the accrual from the ledger, so nothing is stored twice.
+    """
+    at, fund = row.strike.valuation_at, row.strike.fund
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT coalesce(sum(u.units), 0) FROM investors_unitentry u
+               JOIN investors_unitlot l ON l.id = u.lot_id
+               WHERE l.share_class_id = %s AND u.effective_at <= %s""",
+            [row.share_class_id, at],
+        )
+        units: Decimal = cursor.fetchone()[0]
+    accrual = -class_balance(fund, PERFORMANCE_ACCRUAL, row.share_class.code, until=at)
+    gav = units * row.price
+    return {
+        "gav": gav,
+        "nav": gav - accrual,
+        "fee_cumulative": Decimal(row.detail["fee_cumulative"]),
+        "accrual": accrual,
+    }
+
+
+def check_strike(
+    fund: Fund,
+    valuation_at: datetime,
+    inputs: StrikeInputs,
+    strike: Strike,
+    second: dict[str, dict[str, Decimal]],
+) -> list[CheckLine]:
+    """Every blocking equality of a strike."""
+    checks = []
+    for item in strike.classes:
+        other = second[item.code]
+        same = (
+            other["price"] == item.price
+            and other["management_fee"] == item.management_fee
+            and other["performance_fee"] == item.performance_fee
+            and abs(other["nav"] - item.nav) < CENT / 2
+        )
+        checks.append(
+            CheckLine(
+                name=f"second engine, class {item.code}",
+                passed=same,
+                words=f"price {item.price} and {other['price']}, "
+                f"NAV {item.nav:,.2f} and {other['nav']:,.2f}",
+            )
+        )
+    parts = sum((item.gav for item in strike.classes), ZERO)
+    fees = sum((item.management_fee for item in strike.classes), ZERO)
+    has_units = any(item.units > 0 for item in strike.classes)
+    checks.append(
+        CheckLine(
+            name="classes add to the fund",
+            passed=not has_units or parts == strike.net_assets - fees,
+            words=f"{parts:,.2f} of {strike.net_assets - fees:,.2f}",
+        )
+    )
+    checks.append(_check_units(fund, inputs))
+    return checks
+
+
+def _check_units(fund: Fund, inputs: StrikeInputs) -> CheckLine:
+    """Units in the register against the units in the ledger."""
+    balances = read_balances(fund)
+    wrong = [
+        f"class {item.code}: register {item.units}, ledger {ledger}"
+        for item in inputs.classes
+        if (ledger := balances.get(("8010", f"U:{fund.code}:{item.code}"), ZERO)) != item.units
+    ]
+    return CheckLine(
+        name="register equals ledger",
+        passed=not wrong,
+        words="; ".join(wrong) or "units of every class agree",
+    )
+
+
+def _store_results(row: NavStrike, strike: Strike, inputs: StrikeInputs) -> None:
+    classes = {item.code: item for item in row.fund.classes.all()}
+    for item, given in zip(strike.classes, inputs.classes, strict=True):
+        ClassNav.objects.create(
+            strike=row,
+            share_class=classes[item.code],
+            units=item.units,
+            gav=item.gav,
+            price=item.price,
+            price_unrounded=quantize(item.price_unrounded, Decimal("1e-18")),
+            nav=quantize(item.nav, CENT),
+            management_fee=item.management_fee,
+            performance_fee_accrued=item.performance_fee,
+            nav_per_unit=item.nav_per_unit,
+            detail={
+                "fee_cumulative": f"{quantize(item.fee_cumulative, Decimal('1e-18')):f}",
+                "accrual_change": f"{item.accrual_change:f}",
+                "residue": f"{item.residue:f}",
+                "gav_before": f"{given.gav_before:f}",
+                "nav_before": f"{given.nav_before:f}",
+            },
+        )
+        LotNav.objects.bulk_create(
+            [
+                LotNav(
+                    strike=row,
+                    lot_id=lot.lot,
+                    units=lot.units,
+                    high_water_mark=lot.mark,
+                    performance_fee_per_unit=quantize(lot.fee_per_unit, Decimal("1e-12")),
+                    net_value_per_unit=quantize(lot.net_per_unit, Decimal("1e-12")),
+                    net_value=quantize(lot.net_value, CENT),
+                )
+                for lot in item.lots
+            ],
+            batch_size=1000,
+        )
+
+
+def _plain_inputs(
+    inputs: StrikeInputs, positions: list[OpenPosition], fund: Fund, valuation_at: datetime
+) -> dict[str, Any]:
+    """Everything the result depends on, as it is hashed."""
+    plain: dict[str, Any] = canonical(
+        {
+            "fund": fund.code,
+            "valuation_at": valuation_at,
+            "previous_day": inputs.previous_day,
+            "net_assets": inputs.net_assets,
+            "positions": [
+                {
+                    "instrument": item.instrument,
+                    "strategy": item.strategy,
+                    "quantity": item.quantity.normalize(),
+                    "price": item.price.normalize(),
+                    "unrealised": item.unrealised.normalize(),
+                }
+                for item in positions
+            ],
+            "classes": [
+                {
+                    "code": item.code,
+                    "gav_before": item.gav_before,
+                    "nav_before": item.nav_before,
+                    "fee_cumulative": item.fee_cumulative,
+                    "lots": [
+                        [lot.number, lot.units.normalize(), lot.mark.normalize(), lot.clock]
+                        for lot in item.lots
+                    ],
+                }
+                for item in inputs.classes
+            ],
+        }
+    )
+    return plain
+
+
+def _plain_strike(strike: Strike) -> dict[str, Any]:
+    plain: dict[str, Any] = canonical(
+        {
+            "day": strike.day,
+            "net_assets": strike.net_assets,
+            "nav": strike.nav,
+            "classes": [
+                [item.code, item.price, item.units, item.management_fee, item.performance_fee]
+                for item in strike.classes
+            ],
+        }
+    )
+    return plain
+
+
+def _lock(fund: Fund) -> None:
+    """One strike procedure of a fund at a time."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [STRIKE_LOCK, fund.pk])
+
+
+def _next_version(fund: Fund, valuation_at: datetime) -> int:
+    rows = list(NavStrike.objects.filter(fund=fund, valuation_at=valuation_at))
+    if any(row.state in ("prepared", "approved", "dealt") for row in rows):
+        raise Conflict("a strike of this instant is there already", code="strike_exists")
+    if NavStrike.objects.filter(
+        fund=fund, valuation_at__lt=valuation_at, state=NavStrike.State.PREPARED
+    ).exists():
+        raise Conflict("an earlier strike waits for approval", code="earlier_open")
+    return max((row.version for row in rows), default=0) + 1

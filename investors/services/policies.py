@@ -1,0 +1,82 @@
+"""Terms of a share class: versioned, approved by two people, read as the domain's dataclass."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+
+from investors.domain.strike import ClassTerms, Hurdle
+from investors.models import ClassPolicyVersion, ShareClass
+from magnetfund.core.actors import Actor
+from magnetfund.core.roles import Capability
+from magnetfund.core.services.audit import record_audit
+from magnetfund.kernel.errors import InvalidInput
+from magnetfund.kernel.identifiers import content_hash
+
+
+def terms_in_force(share_class: ShareClass, *, at: datetime) -> ClassTerms:
+    """The newest version effective at ``at``; raises :class:`InvalidInput` without any."""
+    row = (
+        ClassPolicyVersion.objects.filter(share_class=share_class, effective_from__lte=at)
+        .order_by("-version")
+        .first()
+    )
+    if row is None:
+        raise InvalidInput(f"{share_class} has no terms yet", code="no_terms")
+    return build_terms(row.terms)
+
+
+def build_terms(plain: dict[str, Any]) -> ClassTerms:
+    """Terms from their stored form; unknown names raise :class:`InvalidInput`."""
+    values = dict(plain)
+    try:
+        hurdle = Hurdle(values.pop("hurdle", "none"))
+        month = int(values.pop("fiscal_month", 1))
+        return ClassTerms(
+            hurdle=hurdle,
+            fiscal_month=month,
+            **{name: Decimal(str(value)) for name, value in values.items()},
+        )
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"these terms cannot be read: {error}", code="bad_terms") from None
+
+
+def set_terms(
+    *,
+    share_class: ShareClass,
+    terms: dict[str, Any],
+    effective_from: datetime,
+    proposer: Actor,
+    approver: Actor,
+) -> ClassPolicyVersion:
+    """Put a further version in force, proposed by an accountant and approved by a controller."""
+    proposer.require(Capability.NAV_PREPARE)
+    approver.require(Capability.NAV_APPROVE)
+    if proposer.user is None or approver.user is None:
+        raise InvalidInput("terms are set by two people", code="needs_person")
+    approver.require_other_than(proposer.user, "a change of terms")
+    build_terms(terms)
+    with transaction.atomic():
+        last = share_class.policies.aggregate(v=Max("version"))["v"] or 0
+        row = ClassPolicyVersion.objects.create(
+            share_class=share_class,
+            version=last + 1,
+            terms=terms,
+            content_hash=content_hash([share_class.code, last + 1, terms]),
+            effective_from=effective_from,
+            proposed_by=proposer.user,
+            approved_by=approver.user,
+            recorded_at=effective_from,
+        )
+        record_audit(
+            actor=approver,
+            action="class.terms",
+            subject=("share_class", share_class.pk),
+            body={"version": row.version, "hash": row.content_hash},
+            at=effective_from,
+        )
+    return row

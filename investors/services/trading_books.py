@@ -1,0 +1,171 @@
+"""What trading did, into the ledger: fills, fees, funding, and the mark of open positions.
+
+USDT is carried at par to the fund's USD.  Linear perpetuals: only the realised result, fees and
+funding touch venue cash; what is open stands at market in 1120.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.db.models import Exists, OuterRef, Value
+from django.db.models.fields import CharField
+from django.db.models.functions import Cast, Concat
+
+from investors.models import Entry, Fund
+from investors.services.ledger import NewEntry, move, post_entries, post_entry, read_balances
+from magnetfund.core.actors import Actor
+from magnetfund.kernel.clock import isoformat_z
+from magnetfund.kernel.errors import Unavailable
+from magnetfund.kernel.money import quantize
+from trading.models import Candle, Fill, FundingPayment, Instrument
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenPosition:
+    """One sleeve's position at an instant, rebuilt from its fills; ``unrealised`` at ``price``."""
+
+    instrument: str
+    strategy: str
+    quantity: Decimal
+    average_price: Decimal
+    price: Decimal
+    unrealised: Decimal
+
+
+def post_trading(fund: Fund, *, before: datetime, actor: Actor) -> int:
+    """Post every fill and funding payment before an instant that is not in the ledger yet."""
+    news = [_fill_entry(row) for row in _unposted(Fill, "fill", fund, before)]
+    news += [_funding_entry(row) for row in _unposted(FundingPayment, "funding", fund, before)]
+    news.sort(key=lambda new: (new.effective_at, new.source_ref))
+    return len(post_entries(fund, news, actor=actor))
+
+
+def _unposted(model: type, prefix: str, fund: Fund, before: datetime):  # type: ignore[no-untyped-def]
+    moment = "occurred_at" if model is Fill else "stamp"
+    reference = Concat(Value(f"{prefix}:"), Cast(OuterRef("pk"), CharField()))
+    posted = Entry.objects.filter(source_ref=reference)
+    return (
+        model.objects.filter(**{"book": fund.book, f"{moment}__lt": before})  # type: ignore[attr-defined]
+        .filter(~Exists(posted))
+        .select_related("instrument")
+        .order_by(moment, "pk")
+    )
+
+
+def _fill_entry(row: Fill) -> NewEntry:
+    tags = {"instrument": row.instrument.symbol, "strategy": row.strategy}
+    return NewEntry(
+        kind="trade_fill",
+        source_ref=f"fill:{row.pk}",
+        effective_at=row.occurred_at,
+        text=f"{row.side} {row.quantity.normalize():f} {row.instrument.base} at "
+        f"{row.price.normalize():f}",
+        legs=[
+            *move("1030", "4010", row.realised, **tags),
+            *move("5090", "1030", row.fee, **tags),
+        ],
+    )
+
+
+def _funding_entry(row: FundingPayment) -> NewEntry:
+    tags = {"instrument": row.instrument.symbol, "strategy": row.strategy}
+    legs = (
+        move("1030", "4030", row.amount, **tags)
+        if row.amount > 0
+        else move("5100", "1030", -row.amount, **tags)
+    )
+    return NewEntry(
+        kind="funding",
+        source_ref=f"funding:{row.pk}",
+        effective_at=row.stamp,
+        text=f"funding of {row.instrument.base} at {row.rate:.6%}",
+        legs=legs,
+    )
+
+
+def positions_at(fund: Fund, *, at: datetime) -> list[OpenPosition]:
+    """Open positions at ``at`` from the fills before it, marked at the last close known then.
+
+    Raises :class:`Unavailable` where a held instrument has no closed candle.
+    """
+    held: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}
+    instruments: dict[str, Instrument] = {}
+    fills = Fill.objects.filter(book=fund.book, occurred_at__lt=at).select_related("instrument")
+    for fill in fills.order_by("occurred_at", "id").iterator(chunk_size=2000):
+        symbol = fill.instrument.symbol
+        instruments[symbol] = fill.instrument
+        key = (symbol, fill.strategy)
+        held[key] = fold_fill(
+            *held.get(key, (ZERO, ZERO)),
+            signed=fill.quantity if fill.side == "buy" else -fill.quantity,
+            price=fill.price,
+        )
+    found = []
+    for (symbol, strategy), (quantity, average) in sorted(held.items()):
+        if quantity == 0:
+            continue
+        price = mark_price(instruments[symbol], at=at)
+        found.append(
+            OpenPosition(
+                instrument=symbol,
+                strategy=strategy,
+                quantity=quantity,
+                average_price=average,
+                price=price,
+                unrealised=quantize((price - average) * quantity, Decimal("1e-8")),
+            )
+        )
+    return found
+
+
+def fold_fill(
+    quantity: Decimal, average: Decimal, *, signed: Decimal, price: Decimal
+) -> tuple[Decimal, Decimal]:
+    """(quantity, average price) after one more fill; average cost, a closing fill keeps it."""
+    after = quantity + signed
+    if quantity == 0 or (quantity > 0) == (signed > 0):
+        size = abs(quantity) + abs(signed)
+        return after, (abs(quantity) * average + abs(signed) * price) / size
+    return after, average if after != 0 else ZERO
+
+
+def mark_price(instrument: Instrument, *, at: datetime) -> Decimal:
+    """The last closed hour's close known at ``at``, on the tick."""
+    row = (
+        Candle.objects.filter(instrument=instrument, timeframe="1h", known_at__lte=at)
+        .order_by("-open_time", "-version")
+        .values_list("close", flat=True)
+        .first()
+    )
+    if row is None:
+        raise Unavailable(f"{instrument.symbol} has no price at {at:%Y-%m-%d %H:%M}")
+    ticks = (Decimal(repr(row)) / instrument.tick).to_integral_value()
+    return ticks * instrument.tick
+
+
+def post_mark(
+    fund: Fund, *, positions: list[OpenPosition], at: datetime, version: int, actor: Actor
+) -> Decimal:
+    """Bring 1120 to the unrealised result at ``at``; returns that result.
+
+    The entry is effective a microsecond earlier: it closes the period that ends at ``at``.
+    """
+    wanted = sum((position.unrealised for position in positions), ZERO)
+    standing = read_balances(fund, before=at).get(("1120", fund.currency), ZERO)
+    post_entry(
+        fund,
+        NewEntry(
+            kind="mark_to_market",
+            source_ref=f"mark:{fund.code}:{isoformat_z(at)}:{version}",
+            effective_at=at - timedelta(microseconds=1),
+            text="open positions at market",
+            legs=move("1120", "4020", wanted - standing),
+        ),
+        actor=actor,
+    )
+    return wanted

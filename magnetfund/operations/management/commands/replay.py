@@ -1,0 +1,97 @@
+"""Trade a fund through imported history in virtual time and print what it measured."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from magnetfund.core.commands import FundCommand, Progress
+from magnetfund.kernel.errors import InvalidInput
+from magnetfund.operations.replay import ReplayPlan, run_replay
+from trading.domain.backtest.rules import ResetPolicy
+from trading.services.instruments import get_instrument
+
+
+class Command(FundCommand):
+    help = __doc__
+
+    def add_own_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--instrument", action="append", required=True, help="repeat for several"
+        )
+        parser.add_argument("--from", dest="start", required=True, help="YYYY-MM-DD, a month's 1st")
+        parser.add_argument("--to", dest="end", required=True, help="YYYY-MM-DD, exclusive")
+        parser.add_argument("--sleeves", default="trend,magnet")
+        parser.add_argument("--risk", default="0.0035", help="share of equity a trade, up to 0.01")
+        parser.add_argument(
+            "--reset-policy",
+            default=ResetPolicy.COOLDOWN_7D.code,
+            help="none, next-day or cooldown:7d",
+        )
+        parser.add_argument("--book", help="name of the run's own book")
+
+    def work(self, **options: Any) -> dict[str, Any]:
+        plan = ReplayPlan(
+            book=options["book"] or f"r{datetime.now(UTC):%y%m%d%H%M%S}",
+            instruments=tuple(get_instrument(name) for name in options["instrument"]),
+            start=_day(options["start"]),
+            end=_day(options["end"]),
+            sleeves=tuple(options["sleeves"].split(",")),
+            risk=_share(options["risk"]),
+            reset_policy=ResetPolicy.parse(options["reset_policy"]),
+        )
+        bar: list[Progress] = []
+
+        def start(bars: int) -> None:
+            bar.append(Progress(label="replay", total=bars))
+
+        result = run_replay(plan, on_start=start, on_bar=lambda: bar[0].advance())
+        self._tell(result)
+        return result
+
+    def _tell(self, result: dict[str, Any]) -> None:
+        self.say(
+            f"{result['bars']:,} bars, {result['trades']:,} trades, {result['orders']:,} orders "
+            f"({result['denied']} denied), {result['navs_struck']} NAVs for "
+            f"{result['investors']} investors."
+        )
+        for code, sleeve in result["sleeves_measured"].items():
+            self.say(
+                f"  {code}: {sleeve['trades']} trades, {sleeve['won']} won, net {sleeve['net']} "
+                f"(fees {sleeve['fees']}, funding {sleeve['funding']})"
+            )
+        self.say(
+            f"Final equity {result['final_equity']}, return {result['return']:+.2%}, largest "
+            f"daily drawdown {result['drawdown_max_daily']:.2%}."
+        )
+        events = ", ".join(f"{n} {k}" for k, n in sorted(result["fuse_events"].items()))
+        self.say(f"Fuse: {events or 'no event'}; {result['resets']} resets.")
+        for loss in result["losing_days"]:
+            self.say(
+                f"  {loss['day']} closed {loss['change']:+.2%} (limit {loss['limit']:.2%}; stated "
+                f"slippage {loss['slippage']:.2%}): {', '.join(loss['causes'])}"
+            )
+        self.say(f"Books: {result['ledger']}.")
+        for line in result["differences"]:
+            self.say(f"  {line}")
+        self.say(f"State hash {result['state_hash']}, {result['wall_seconds']} s.")
+
+
+def _day(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise InvalidInput(f"{text} is no date; write YYYY-MM-DD", code="bad_date") from None
+
+
+def _share(text: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise InvalidInput("risk must be a number", code="bad_risk") from None
+    if not 0 < value <= Decimal("0.01"):
+        raise InvalidInput("risk a trade must lie in (0, 0.01]", code="bad_risk")
+    return value

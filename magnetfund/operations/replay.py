@@ -1,0 +1,255 @@
+"""A replay: the whole fund through imported history, in virtual time, with what it measured."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+
+from investors.models import ClassNav, Fund
+from investors.services.verification import verify_fund
+from magnetfund.core.actors import Actor
+from magnetfund.kernel.clock import isoformat_z, to_milliseconds, utc_now
+from magnetfund.kernel.errors import Conflict, InvalidInput
+from magnetfund.kernel.identifiers import canonical, canonical_json
+from magnetfund.operations.people import (
+    arm_by_scenario,
+    ensure_scenario_people,
+    rearm_by_scenario,
+)
+from magnetfund.operations.scenario import FundKeeper, build_fund, load_scenario
+from risk.models import FuseEvent
+from risk.services.limits import limits_in_force
+from trading.domain.backtest.engine import open_book
+from trading.domain.backtest.rules import ResetPolicy
+from trading.domain.market import HOUR_MS
+from trading.models import (
+    BookFlow,
+    Fill,
+    FundingPayment,
+    Instrument,
+    ReplayRun,
+    Strategy,
+    Trade,
+    Valuation,
+)
+from trading.services.book_setup import build_setup
+from trading.services.candle_store import load_candles
+from trading.services.history import TradingHistory
+from trading.services.paper_book import PaperBook, StoredVenue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayPlan:
+    """What is replayed.  ``start`` is the first day of a month, ``risk`` the share a trade."""
+
+    book: str
+    instruments: tuple[Instrument, ...]
+    start: datetime
+    end: datetime
+    sleeves: tuple[str, ...] = ("trend", "magnet")
+    risk: Decimal = Decimal("0.0035")
+    reset_policy: ResetPolicy = ResetPolicy.COOLDOWN_7D
+
+
+def run_replay(
+    plan: ReplayPlan, *, on_start: Callable[[int], None], on_bar: Callable[[], None]
+) -> dict[str, Any]:
+    """Run the plan on a book of its own and measure it.
+
+    Raises :class:`Conflict` where the book was used before and :class:`InvalidInput` for a span
+    that cannot be traded.
+    """
+    if plan.start.day != 1 or plan.start.hour:
+        raise InvalidInput("a replay begins on the first day of a month", code="bad_span")
+    if Fund.objects.filter(book=plan.book).exists():
+        raise Conflict(
+            f"the book {plan.book} was used before; name another with --book", code="book_used"
+        )
+    began = time.monotonic()
+    run = ReplayRun.objects.create(
+        book=plan.book, parameters=canonical(_plain(plan)), started_at=utc_now()
+    )
+    people = ensure_scenario_people()
+    scenario = load_scenario()
+    months = (plan.end.year - plan.start.year) * 12 + plan.end.month - plan.start.month + 2
+    fund = build_fund(scenario, book=plan.book, inception=plan.start, months=months, people=people)
+    keeper = FundKeeper(scenario=scenario, fund=fund, people=people, numbers=f"{plan.book}"[:12])
+    cash = keeper.begin()
+    history = build_history(
+        plan, cash=float(cash), keeper=keeper, people_reset=lambda book, at: rearm_by_scenario(
+            book=book, people=people, at=at, reason=f"policy {plan.reset_policy.code}"
+        ), on_bar=on_bar,
+    )  # fmt: skip
+    arm_by_scenario(book=plan.book, people=people, at=plan.start, reason="start of the replay")
+    on_start(history.bars)
+    history.run()
+    result = _measure(plan, fund, history, keeper)
+    result["wall_seconds"] = round(time.monotonic() - began, 1)
+    run.result, run.finished_at = canonical(result), utc_now()
+    run.save(update_fields=["result", "finished_at"])
+    return result
+
+
+def build_history(
+    plan: ReplayPlan,
+    *,
+    cash: float,
+    keeper: FundKeeper,
+    people_reset: Callable[[str, datetime], None],
+    on_bar: Callable[[], None] | None,
+    valuation_hours: int = 24,
+) -> TradingHistory:
+    """The trading of a plan, ready to run on a book that starts with ``cash``."""
+    limits = limits_in_force(plan.book, at=plan.start)
+    setup = build_setup(
+        instruments=plan.instruments,
+        sleeves=[Strategy(code=code, version=1, risk_fraction=plan.risk) for code in plan.sleeves],
+        limits=limits,
+        cash=cash,
+        reset_policy=plan.reset_policy,
+    )
+    start_ms, end_ms = to_milliseconds(plan.start), to_milliseconds(plan.end)
+    newest = BookFlow.objects.filter(book=plan.book).order_by("-id").first()
+    book = open_book(rules=setup.rules, time_ms=start_ms)
+    paper = PaperBook(
+        code=plan.book,
+        rules=setup.rules,
+        instruments=setup.instruments,
+        sleeves=setup.sleeves,
+        book=book,
+        stored=StoredVenue(
+            book=book, sequence=0, flow_id=newest.pk if newest else 0, shares=cash / 100.0
+        ),
+        actor=Actor.system("replay (SIMULATED)"),
+        limits=limits,
+        reset=people_reset,
+    )
+    return TradingHistory(
+        paper=paper,
+        setup=setup,
+        candles={item.symbol: load_candles(item, "1h") for item in plan.instruments},
+        start_ms=start_ms,
+        end_ms=end_ms // HOUR_MS * HOUR_MS,
+        keeper=keeper,
+        valuation_hours=valuation_hours,
+        on_bar=on_bar,
+    )
+
+
+def _plain(plan: ReplayPlan) -> dict[str, Any]:
+    return {
+        "instruments": [item.symbol for item in plan.instruments],
+        "from": isoformat_z(plan.start),
+        "to": isoformat_z(plan.end),
+        "sleeves": list(plan.sleeves),
+        "risk": plan.risk,
+        "reset_policy": plan.reset_policy.code,
+    }
+
+
+def _measure(
+    plan: ReplayPlan, fund: Fund, history: TradingHistory, keeper: FundKeeper
+) -> dict[str, Any]:
+    trades = list(Trade.objects.filter(book=plan.book).order_by("closed_at", "id"))
+    by_sleeve = {
+        code: _sleeve([trade for trade in trades if trade.strategy == code])
+        for code in plan.sleeves
+    }
+    problems = verify_fund(fund)
+    newest = history.values[-1]
+    peak, worst = 0.0, 0.0
+    for value in history.values:
+        unit = float(value.unit_value)
+        peak = max(peak, unit)
+        worst = min(worst, unit / peak - 1.0)
+    return {
+        "book": plan.book,
+        **_plain(plan),
+        "bars": history.paper.counts.bars,
+        "orders": history.paper.counts.orders,
+        "denied": history.paper.counts.denied,
+        "fills": history.paper.counts.fills,
+        "trades": len(trades),
+        "sleeves_measured": by_sleeve,
+        "fuse_events": history.paper.counts.by_trigger,
+        "resets": history.paper.counts.resets,
+        "navs_struck": keeper.strikes,
+        "investors": len(keeper._investors),
+        "final_equity": f"{newest.equity:.2f}",
+        "unit_value": f"{newest.unit_value:.6f}",
+        "return": float(newest.unit_value / 100 - 1),
+        "drawdown_max_daily": worst,
+        "losing_days": [
+            {
+                "day": f"{loss.day:%Y-%m-%d}",
+                "change": loss.change,
+                "limit": -loss.limit,
+                "beyond": -loss.limit - loss.change,
+                "slippage": loss.slippage,
+                "causes": list(loss.causes),
+                "fills": list(loss.fills),
+            }
+            for loss in history.losses
+        ],
+        "ledger": "clean" if not problems else "differs",
+        "differences": problems,
+        "state_hash": state_hash(plan.book, fund),
+    }
+
+
+def _sleeve(trades: Sequence[Trade]) -> dict[str, Any]:
+    won = [trade for trade in trades if trade.net_pnl > 0]
+    return {
+        "trades": len(trades),
+        "won": len(won),
+        "net": f"{sum((trade.net_pnl for trade in trades), Decimal(0)):.2f}",
+        "fees": f"{sum((trade.commission for trade in trades), Decimal(0)):.2f}",
+        "funding": f"{sum((trade.funding for trade in trades), Decimal(0)):.2f}",
+    }
+
+
+def state_hash(book: str, fund: Fund) -> str:
+    """sha256 over everything that a replay decided, without ids, names and recording times."""
+    digest = hashlib.sha256()
+    rows: list[Any] = [
+        Fill.objects.filter(book=book).order_by("occurred_at", "id").values_list(
+            "instrument__symbol", "strategy", "side", "quantity", "price", "fee", "realised",
+            "reason", "occurred_at",
+        ),
+        FundingPayment.objects.filter(book=book).order_by(
+            "stamp", "instrument__symbol", "strategy"
+        ).values_list("instrument__symbol", "strategy", "stamp", "amount"),
+        FuseEvent.objects.filter(book=book).order_by("id").values_list(
+            "scope", "kind", "trigger", "strategy", "occurred_at"
+        ),
+        Valuation.objects.filter(book=book).order_by("at").values_list(
+            "at", "equity", "cash", "unit_value"
+        ),
+        ClassNav.objects.filter(strike__fund=fund).order_by(
+            "strike__valuation_at", "share_class__code"
+        ).values_list(
+            "strike__valuation_at", "share_class__code", "units", "price", "nav",
+            "management_fee", "performance_fee_accrued",
+        ),
+    ]  # fmt: skip
+    for query in rows:
+        for row in query.iterator(chunk_size=5000):
+            digest.update(canonical_json(list(row)).encode())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT p.account_id, p.currency, p.share_class, sum(p.amount)
+               FROM investors_posting p JOIN investors_entry e ON e.id = p.entry_id
+               WHERE e.fund_id = %s AND p.currency NOT LIKE 'U:%%'
+               GROUP BY 1, 2, 3 ORDER BY 1, 2, 3""",
+            [fund.pk],
+        )
+        for row in cursor.fetchall():
+            digest.update(canonical_json(list(row)).encode())
+    return digest.hexdigest()

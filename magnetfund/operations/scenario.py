@@ -1,0 +1,279 @@
+"""A fund's story around its trading: classes, invented investors, monthly dealing, signed NAVs.
+
+Read from one TOML file and told by :class:`FundKeeper` at the midnights of a history.  Nothing is
+typed in as a result: prices, units and values come out of the flow itself.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from investors.models import DealingDay, DealingOrder, Fund, Holding, Investor, ShareClass
+from investors.services.dealing import receive_money, submit_redemption, submit_subscription
+from investors.services.ledger import ensure_chart
+from investors.services.nav import approve_strike, prepare_strike
+from investors.services.policies import set_terms
+from magnetfund.core.actors import Actor
+from magnetfund.core.models import User
+from magnetfund.kernel.errors import InvalidInput
+from magnetfund.kernel.money import Rounding, quantize
+from magnetfund.operations.people import ScenarioPeople, rearm_by_scenario
+from risk.services.fuse import FuseFacts, trip_fuse
+from trading.models import BookFlow
+from trading.services.history import TradingHistory
+
+SCENARIO_FILE = Path(__file__).parent / "demo" / "fund.toml"
+UNIT = Decimal("0.000001")
+ORDER_LEAD = timedelta(days=10)
+MONEY_LEAD = timedelta(days=3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """The file as read."""
+
+    fund: Mapping[str, Any]
+    market: Mapping[str, Any]
+    sleeves: tuple[Mapping[str, Any], ...]
+    classes: tuple[Mapping[str, Any], ...]
+    dealing: Mapping[str, Any]
+    staff: tuple[Mapping[str, Any], ...]
+    events: tuple[Mapping[str, Any], ...]
+    investors: tuple[Mapping[str, Any], ...]
+
+
+def load_scenario(path: Path = SCENARIO_FILE) -> Scenario:
+    """Read a scenario file; raises :class:`InvalidInput` naming what is missing."""
+    with path.open("rb") as handle:
+        raw = tomllib.load(handle)
+    try:
+        return Scenario(
+            fund=raw["fund"],
+            market=raw["market"],
+            sleeves=tuple(raw["sleeves"]),
+            classes=tuple(raw["classes"]),
+            dealing=raw["dealing"],
+            staff=tuple(raw["staff"]),
+            events=tuple(raw.get("events", ())),
+            investors=tuple(raw["investors"]),
+        )
+    except KeyError as error:
+        raise InvalidInput(f"{path.name} lacks {error}", code="bad_scenario") from None
+
+
+def add_months(day: datetime, months: int) -> datetime:
+    """The first day of the month ``months`` after that of ``day``, at midnight."""
+    index = day.year * 12 + day.month - 1 + months
+    return day.replace(year=index // 12, month=index % 12 + 1, day=1, hour=0, minute=0, second=0)
+
+
+def build_fund(
+    scenario: Scenario,
+    *,
+    book: str,
+    inception: datetime,
+    months: int,
+    people: ScenarioPeople,
+    is_demo: bool = False,
+) -> Fund:
+    """The fund with its classes, terms and dealing calendar of ``months`` months."""
+    ensure_chart()
+    code = scenario.fund["code"] if is_demo else book
+    fund = Fund.objects.create(
+        code=code,
+        name=scenario.fund["name"] if is_demo else f"Replay {book}",
+        currency=scenario.fund["currency"],
+        book=book,
+        inception=inception,
+        is_simulated=True,
+    )
+    for item in scenario.classes:
+        row = ShareClass.objects.create(
+            fund=fund,
+            code=item["code"],
+            name=item["name"],
+            tier=item.get("tier", ""),
+            launch_price=Decimal(item["launch_price"]),
+            minimum_subscription=Decimal(item["minimum"]),
+        )
+        set_terms(
+            share_class=row,
+            terms={
+                "management_rate": item["management_fee"],
+                "performance_rate": item["performance_fee"],
+                "hurdle": item.get("hurdle", "none"),
+                "hurdle_rate": item.get("hurdle_rate", "0"),
+                "gate_share": str(scenario.dealing["gate"]),
+            },
+            effective_from=inception - timedelta(days=60),
+            proposer=people.maker,
+            approver=people.checker,
+        )
+    rules = scenario.dealing
+    for month in range(months + 1):
+        day = add_months(inception, month)
+        cutoff = day - timedelta(days=rules["cutoff_days"])
+        DealingDay.objects.create(
+            fund=fund,
+            day=day.date(),
+            cutoff_at=cutoff.replace(hour=rules["cutoff_hour"]),
+            funding_deadline_at=day - timedelta(days=2),
+            valuation_at=day,
+            settlement_day=day.date(),
+        )
+    return fund
+
+
+@dataclass(slots=True, kw_only=True)
+class FundKeeper:
+    """Tells the story of a fund at the midnights of its history."""
+
+    scenario: Scenario
+    fund: Fund
+    people: ScenarioPeople
+    numbers: str = "I"
+    with_events: bool = False
+    on_strike: Callable[[datetime], None] | None = None
+    strikes: int = 0
+    _accounts: dict[str, User | None] = field(default_factory=dict)
+    _investors: dict[str, Investor] = field(default_factory=dict)
+
+    def begin(self) -> Decimal:
+        """Everything before the first bar: first orders, their money, the first dealing.
+
+        Returns the money that the book starts with.
+        """
+        inception = self.fund.inception
+        self._orders_of(0, inception - ORDER_LEAD)
+        self._money_of(inception, inception - MONEY_LEAD)
+        self._strike(inception)
+        flows = BookFlow.objects.filter(book=self.fund.book)
+        return sum((flow.amount for flow in flows), Decimal(0))
+
+    def open_day(self, history: TradingHistory, day: datetime) -> None:
+        """What stands in the story for this midnight."""
+        if day <= self.fund.inception:
+            return
+        for month in range(1, 40):
+            dealing = add_months(self.fund.inception, month)
+            if day == dealing - ORDER_LEAD:
+                self._orders_of(month, day)
+            if day == dealing - MONEY_LEAD:
+                self._money_of(dealing, day)
+        if day.day == 1:
+            history.save()
+            self._strike(day)
+        if self.with_events:
+            self._events(day)
+
+    # ---- investors -------------------------------------------------------------------------------
+
+    def account_for(self, email: str, user: User | None) -> None:
+        """Give an investor of the story an account to sign in with."""
+        self._accounts[email] = user
+
+    def _investor(self, plain: Mapping[str, Any], at: datetime) -> Investor:
+        key = plain["email"]
+        if key not in self._investors:
+            self._investors[key] = Investor.objects.create(
+                number=f"{self.numbers}-{len(self._investors) + 1:03d}",
+                user=self._accounts.get(key),
+                kind=plain.get("kind", "person"),
+                legal_name=plain["name"],
+                email=key,
+                country=plain["country"],
+                kyc_state=Investor.Kyc.APPROVED,
+                kyc_approved_at=at - timedelta(days=2),
+                is_fictitious=True,
+                joined_at=at - timedelta(days=14),
+            )
+        return self._investors[key]
+
+    def _orders_of(self, month: int, at: datetime) -> None:
+        classes = {row.code: row for row in self.fund.classes.all()}
+        actor = Actor.system("scenario (SIMULATED)")
+        for plain in self.scenario.investors:
+            for order in plain["orders"]:
+                if order["month"] != month:
+                    continue
+                investor = self._investor(plain, at)
+                share_class = classes[order["class"]]
+                if "amount" in order:
+                    submit_subscription(
+                        investor=investor,
+                        share_class=share_class,
+                        amount=Decimal(order["amount"]),
+                        actor=actor,
+                        at=at,
+                    )
+                    continue
+                held = Holding.objects.get(investor=investor, share_class=share_class)
+                free = held.units - held.reserved_units
+                units = quantize(free * Decimal(order["redeem"]), UNIT, Rounding.DOWN)
+                submit_redemption(
+                    investor=investor, share_class=share_class, units=units, actor=actor, at=at
+                )
+
+    def _money_of(self, dealing: datetime, at: datetime) -> None:
+        waiting = DealingOrder.objects.filter(
+            dealing_day__fund=self.fund,
+            dealing_day__day=dealing.date(),
+            kind="subscription",
+            state="accepted",
+        )
+        for order in waiting:
+            receive_money(
+                order=order,
+                amount=order.amount or Decimal(0),
+                actor=Actor.system("scenario (SIMULATED)"),
+                at=at,
+            )
+
+    # ---- strikes and events ----------------------------------------------------------------------
+
+    def _strike(self, at: datetime) -> None:
+        day = DealingDay.objects.filter(fund=self.fund, day=at.date()).first()
+        if day is None:
+            return
+        strike = prepare_strike(
+            fund=self.fund,
+            valuation_at=at,
+            dealing_day=day,
+            actor=self.people.maker,
+            at=at + timedelta(microseconds=2),
+        )
+        approve_strike(
+            strike=strike,
+            seen_hash=strike.result_hash,
+            actor=self.people.checker,
+            at=at + timedelta(microseconds=3),
+        )
+        self.strikes += 1
+        if self.on_strike is not None:
+            self.on_strike(at)
+
+    def _events(self, day: datetime) -> None:
+        for event in self.scenario.events:
+            when = add_months(self.fund.inception, event["month"]).replace(day=event["day"])
+            if when != day:
+                continue
+            at = day + timedelta(microseconds=10)
+            if event["kind"] == "trip":
+                trip_fuse(
+                    book=self.fund.book,
+                    facts=FuseFacts(
+                        trigger="manual", reason=event["reason"], action="close everything"
+                    ),
+                    actor=self.people.maker,
+                    at=at,
+                )
+            else:
+                rearm_by_scenario(
+                    book=self.fund.book, people=self.people, at=at, reason=event["reason"]
+                )
