@@ -226,10 +226,11 @@ def _redeem(
     ]
     if not orders:
         return
+    # The holding's row is what every change of its units locks.
+    list(Holding.objects.select_for_update().filter(share_class=row.share_class).order_by("pk"))
     lots = [
         _lot_input(lot)
-        for lot in UnitLot.objects.select_for_update(of=("self",))
-        .select_related("holding")
+        for lot in UnitLot.objects.select_related("holding")
         .filter(share_class=row.share_class, units__gt=0)
         .order_by("number")
     ]

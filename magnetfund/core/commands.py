@@ -42,7 +42,11 @@ class FundCommand(BaseCommand):
         except KeyboardInterrupt:
             raise CommandError("interrupted; what was not committed is undone") from None
         if self.wants_json:
-            self.stdout.write(json.dumps(result, ensure_ascii=False, default=str))
+            self.print_json(result)
+
+    def print_json(self, result: dict[str, Any]) -> None:
+        """One line of JSON on standard output."""
+        self.stdout.write(json.dumps(result, ensure_ascii=False, default=str))
 
     def say(self, text: str) -> None:
         """A line for people; silent where JSON was asked for."""

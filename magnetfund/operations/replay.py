@@ -181,7 +181,7 @@ def _measure(
         "fuse_events": history.paper.counts.by_trigger,
         "resets": history.paper.counts.resets,
         "navs_struck": keeper.strikes,
-        "investors": len(keeper._investors),
+        "investors": keeper.investor_count,
         "final_equity": f"{newest.equity:.2f}",
         "unit_value": f"{newest.unit_value:.6f}",
         "return": float(newest.unit_value / 100 - 1),

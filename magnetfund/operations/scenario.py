@@ -144,6 +144,11 @@ class FundKeeper:
     _accounts: dict[str, User | None] = field(default_factory=dict)
     _investors: dict[str, Investor] = field(default_factory=dict)
 
+    @property
+    def investor_count(self) -> int:
+        """How many investors the story has brought so far."""
+        return len(self._investors)
+
     def begin(self) -> Decimal:
         """Everything before the first bar: first orders, their money, the first dealing.
 

@@ -1,0 +1,279 @@
+"""The demo fund: invented people, a simulated market, months of past made by the flow itself."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.db import transaction
+
+from investors.models import Fund
+from investors.services.verification import verify_fund
+from magnetfund.core.actors import Actor
+from magnetfund.core.models import User
+from magnetfund.core.roles import Role
+from magnetfund.kernel.clock import to_milliseconds, utc_now
+from magnetfund.kernel.errors import InvariantBroken
+from magnetfund.operations.people import (
+    ScenarioPeople,
+    arm_by_scenario,
+    ensure_scenario_people,
+    ensure_user,
+    rearm_by_scenario,
+)
+from magnetfund.operations.scenario import (
+    FundKeeper,
+    Scenario,
+    add_months,
+    build_fund,
+    load_scenario,
+)
+from risk.services.limits import limits_in_force
+from trading.domain.backtest.engine import open_book
+from trading.domain.backtest.rules import ResetPolicy
+from trading.domain.market import HOUR_MS
+from trading.domain.simulated_market import SimulatedInstrument
+from trading.models import BookFlow, Instrument, Strategy, Trade
+from trading.services.book_setup import active_sleeves, build_setup
+from trading.services.candle_store import load_candles, store_candles
+from trading.services.history import TradingHistory
+from trading.services.instruments import ensure_perpetual
+from trading.services.market_source import SimulatedSource, SimulationConfig, save_simulation
+from trading.services.paper_book import PaperBook, StoredVenue
+
+#: Investors of the story who can sign in, so that their side can be looked at.
+SHOWN_INVESTORS = ("ines@example.com", "harbor@example.com")
+LOGIN_FILE = "demo-logins.txt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoReport:
+    """What was made."""
+
+    months: int
+    bars: int
+    trades: int
+    navs: int
+    investors: int
+    equity: Decimal
+
+
+def is_loaded(scenario: Scenario) -> bool:
+    """Whether the demo fund is there."""
+    return Fund.objects.filter(code=scenario.fund["code"]).exists()
+
+
+def load_demo(*, on_start: Callable[[int], None], on_bar: Callable[[], None]) -> DemoReport | None:
+    """Make the demo fund with its past up to the last full hour; None when it is there already."""
+    scenario = load_scenario()
+    if is_loaded(scenario):
+        return None
+    now = utc_now()
+    months = int(scenario.fund["months_of_history"])
+    inception = add_months(now.replace(minute=0, second=0, microsecond=0), -months)
+    end = now.replace(minute=0, second=0, microsecond=0)
+    book = scenario.fund["book"]
+    with transaction.atomic():
+        people = ensure_scenario_people()
+        instruments, source = _make_market(scenario, inception)
+        _make_sleeves(scenario, inception)
+        accounts = _make_people(scenario, inception)
+        fund = build_fund(
+            scenario, book=book, inception=inception, months=months + 24, people=people,
+            is_demo=True,
+        )  # fmt: skip
+        keeper = FundKeeper(
+            scenario=scenario, fund=fund, people=people, numbers="MF", with_events=True
+        )
+        for email, user in accounts.items():
+            keeper.account_for(email, user)
+        cash = keeper.begin()
+        _store_past(scenario, instruments, source, inception, end)
+        arm_by_scenario(book=book, people=people, at=inception, reason="the fund opens")
+    history = _history(
+        instruments, keeper, people, cash=cash, start=inception, end=end, on_bar=on_bar
+    )
+    on_start(history.bars)
+    history.run()
+    rearm_by_scenario(book=book, people=people, at=end, reason="the demo begins armed")
+    problems = verify_fund(fund)
+    if problems:
+        raise InvariantBroken(f"the demo's books differ: {problems[0]}")
+
+    return DemoReport(
+        months=months,
+        bars=history.paper.counts.bars,
+        trades=Trade.objects.filter(book=book).count(),
+        navs=keeper.strikes,
+        investors=keeper.investor_count,
+        equity=history.values[-1].equity,
+    )
+
+
+def _make_market(
+    scenario: Scenario, inception: datetime
+) -> tuple[list[Instrument], SimulatedSource]:
+    plain = scenario.market
+    start = inception - timedelta(days=int(plain["warm_up_days"]))
+    config = SimulationConfig(
+        seed=int(scenario.fund["seed"]),
+        start_ms=to_milliseconds(start),
+        correlation=float(plain["correlation"]),
+        instruments=tuple(
+            SimulatedInstrument(
+                symbol=item["symbol"],
+                start_price=float(item["start_price"]),
+                tick=float(item["tick"]),
+                volatility_hour=float(item["volatility_hour"]),
+            )
+            for item in plain["instruments"]
+        ),
+    )
+    save_simulation(config)
+    rows = [
+        ensure_perpetual(
+            item["symbol"],
+            source_label=plain["label"],
+            tick=Decimal(item["tick"]),
+            lot=Decimal(item["lot"]),
+        )
+        for item in plain["instruments"]
+    ]
+    return rows, SimulatedSource(config)
+
+
+def _make_sleeves(scenario: Scenario, at: datetime) -> None:
+    for item in scenario.sleeves:
+        Strategy.objects.get_or_create(
+            code=item["code"],
+            version=1,
+            defaults={
+                "name": item["name"],
+                "risk_fraction": Decimal(item["risk_fraction"]),
+                "expectation": " ".join(item["expectation"].split()),
+                "created_at": at,
+            },
+        )
+
+
+def _make_people(scenario: Scenario, at: datetime) -> dict[str, User]:
+    """Staff and the investors who can sign in; their passwords go to one private file."""
+    lines = ["Demo accounts (invented people, passwords of this installation only):"]
+    for item in scenario.staff:
+        if item.get("simulated"):
+            continue
+        password = secrets.token_urlsafe(9)
+        user = ensure_user(
+            email=item["email"],
+            name=item["name"],
+            roles=[Role(role) for role in item["roles"]],
+            password=password,
+            joined_at=at,
+        )
+        _confirm(user)
+        lines.append(f"  {item['email']:<28} {password}   {', '.join(item['roles'])}")
+    accounts = {}
+    for item in scenario.investors:
+        if item["email"] in SHOWN_INVESTORS:
+            password = secrets.token_urlsafe(9)
+            user = ensure_user(
+                email=item["email"], name=item["name"], roles=[Role.INVESTOR],
+                password=password, joined_at=at,
+            )  # fmt: skip
+            _confirm(user)
+            accounts[item["email"]] = user
+            lines.append(f"  {item['email']:<28} {password}   investor")
+    _write_private(settings.MAGNET_HOME / LOGIN_FILE, "\n".join(lines) + "\n")
+    return accounts
+
+
+def _confirm(user: User) -> None:
+    EmailAddress.objects.get_or_create(
+        user=user, email=user.email, defaults={"verified": True, "primary": True}
+    )
+
+
+def _write_private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as handle:
+        handle.write(text)
+
+
+def _store_past(
+    scenario: Scenario,
+    instruments: list[Instrument],
+    source: SimulatedSource,
+    inception: datetime,
+    end: datetime,
+) -> None:
+    start = inception - timedelta(days=int(scenario.market["warm_up_days"]))
+    for row in instruments:
+        candles = source.candles(row.symbol, to_milliseconds(start), to_milliseconds(end))
+        store_candles(
+            candles,
+            instrument=row,
+            timeframe="1h",
+            source=source.label,
+            available_ms=int(candles.open_time[0]) + HOUR_MS,
+        )
+
+
+def _history(
+    instruments: list[Instrument],
+    keeper: FundKeeper,
+    people: ScenarioPeople,
+    *,
+    cash: Decimal,
+    start: datetime,
+    end: datetime,
+    on_bar: Callable[[], None],
+) -> TradingHistory:
+    book = keeper.fund.book
+    limits = limits_in_force(book, at=start)
+    ordered = sorted(instruments, key=lambda row: row.symbol)
+    setup = build_setup(
+        instruments=ordered,
+        sleeves=active_sleeves(),
+        limits=limits,
+        cash=float(cash),
+        reset_policy=ResetPolicy.COOLDOWN_7D,
+    )
+    opening = open_book(rules=setup.rules, time_ms=to_milliseconds(start))
+    newest = BookFlow.objects.filter(book=book).order_by("-id").first()
+
+    def reset(name: str, at: datetime) -> None:
+        rearm_by_scenario(book=name, people=people, at=at, reason="seven quiet days later")
+
+    paper = PaperBook(
+        code=book,
+        rules=setup.rules,
+        instruments=setup.instruments,
+        sleeves=setup.sleeves,
+        book=opening,
+        stored=StoredVenue(
+            book=opening, sequence=0, flow_id=newest.pk if newest else 0,
+            shares=float(cash) / 100.0,
+        ),
+        actor=Actor.system("trader (SIMULATED past)"),
+        limits=limits,
+        reset=reset,
+    )  # fmt: skip
+    candles: dict[str, Any] = {row.symbol: load_candles(row, "1h") for row in ordered}
+    return TradingHistory(
+        paper=paper,
+        setup=setup,
+        candles=candles,
+        start_ms=to_milliseconds(start),
+        end_ms=to_milliseconds(end),
+        keeper=keeper,
+        valuation_hours=1,
+        on_bar=on_bar,
+    )

@@ -1,0 +1,42 @@
+"""Make the demo fund with months of simulated past; harmless when it is there already."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+
+from magnetfund.core.commands import FundCommand, Progress
+from magnetfund.kernel.errors import NotAllowed
+from magnetfund.operations.demo.load import LOGIN_FILE, load_demo
+
+
+class Command(FundCommand):
+    help = __doc__
+
+    def work(self, **options: Any) -> dict[str, Any]:
+        if settings.IS_PRODUCTION:
+            raise NotAllowed("a production installation takes no demo fund", code="production")
+        bar: list[Progress] = []
+
+        def start(bars: int) -> None:
+            bar.append(Progress(label="demo fund's past", total=bars))
+
+        report = load_demo(on_start=start, on_bar=lambda: bar[0].advance())
+        if report is None:
+            self.say("The demo fund is there already.")
+            return {"made": False}
+        self.say(
+            f"Demo fund: {report.months} months, {report.trades} trades, {report.navs} NAVs, "
+            f"{report.investors} investors, equity {report.equity:,.2f} USD (SIMULATED)."
+        )
+        self.say(f"Accounts are in {settings.MAGNET_HOME / LOGIN_FILE}.")
+        return {
+            "made": True,
+            "months": report.months,
+            "bars": report.bars,
+            "trades": report.trades,
+            "navs": report.navs,
+            "investors": report.investors,
+            "equity": f"{report.equity:.2f}",
+        }
