@@ -1,0 +1,32 @@
+"""Fees of a share class: terms, management fee, performance fee per lot, fee units.  Pure."""
+
+from investors.domain.fees.management import (
+    compute_annual_fee,
+    compute_management_fee,
+    compute_posting,
+    year_fraction,
+)
+from investors.domain.fees.performance import (
+    FeeUnits,
+    compute_hurdle_return,
+    compute_performance_fee,
+    crystallise_units,
+    is_crystallisation_day,
+)
+from investors.domain.fees.terms import DayCount, FeeTerms, Hurdle, Tier
+
+__all__ = [
+    "DayCount",
+    "FeeTerms",
+    "FeeUnits",
+    "Hurdle",
+    "Tier",
+    "compute_annual_fee",
+    "compute_hurdle_return",
+    "compute_management_fee",
+    "compute_performance_fee",
+    "compute_posting",
+    "crystallise_units",
+    "is_crystallisation_day",
+    "year_fraction",
+]

@@ -1,0 +1,110 @@
+"""Performance fee per lot over its high-water mark, and its collection by cancelling units.
+
+Signs: a fee is positive and owed to the manager.  ``0 <= pf`` and ``pf = 0`` up to the mark.
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from investors.domain.exact import ZERO, exactly, not_negative, positive
+from investors.domain.fees.terms import FeeTerms, Hurdle
+from magnetfund.kernel.errors import InvalidInput
+from magnetfund.kernel.money import Rounding, quantize
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeeUnits:
+    """What crystallising one lot takes: fee units, the manager's cash, what is left, the new mark.
+
+    ``dust`` is the accrued fee that rounding leaves in the fund's residue; never negative.
+    """
+
+    cancelled: Decimal
+    payable: Decimal
+    units: Decimal
+    mark: Decimal
+    dust: Decimal
+
+
+@exactly
+def compute_hurdle_return(*, terms: FeeTerms, days: int) -> Decimal:
+    """H since the hurdle clock started: r d/365 simple, or (1+r)^(d/365) - 1."""
+    if days < 0:
+        raise InvalidInput("the hurdle clock starts before today", code="period_reversed")
+    if terms.hurdle is Hurdle.NONE:
+        return ZERO
+    years = Decimal(days) / 365
+    if terms.hurdle_compounds:
+        return Decimal((1 + terms.hurdle_rate) ** years - 1)
+    return terms.hurdle_rate * years
+
+
+@exactly
+def compute_performance_fee(
+    *, terms: FeeTerms, price: Decimal, mark: Decimal, hurdle_return: Decimal = ZERO
+) -> Decimal:
+    """Fee accrued per unit at the gross price ``g`` for a lot with mark ``h``; unrounded.
+
+    none p max(0, g-h); hard p max(0, g-h(1+H)); soft tests g (gross) or g-p(g-h) (net) against
+    h(1+H); with catch-up max(0, min(p(g-h), g-h(1+H))), which has no jump.
+    """
+    gross, high = positive(price, name="price"), positive(mark, name="mark")
+    rate = terms.performance_rate
+    if gross <= high:
+        return ZERO
+    full = rate * (gross - high)
+    threshold = high * (1 + not_negative(hurdle_return, name="hurdle_return"))
+    match terms.hurdle:
+        case Hurdle.NONE:
+            return full
+        case Hurdle.HARD:
+            return rate * max(ZERO, gross - threshold)
+        case Hurdle.SOFT_GROSS:
+            return full if gross >= threshold else ZERO
+        case Hurdle.SOFT_NET:
+            return full if gross - full >= threshold else ZERO
+        case Hurdle.SOFT_CATCH_UP:
+            return max(ZERO, min(full, gross - threshold))
+
+
+@exactly
+def crystallise_units(
+    *,
+    units: Decimal,
+    price: Decimal,
+    fee_per_unit: Decimal,
+    mark: Decimal,
+    unit_quantum: Decimal,
+    cash_quantum: Decimal,
+) -> FeeUnits:
+    """Cancel c = floor(u pf / g) units; payable floor(c g); the mark becomes g if a fee was taken.
+
+    The mark is g, not g - pf: the fee left through the unit count, so each remaining unit is worth
+    g net.  A lot without a fee keeps its units and its mark.
+    """
+    held = not_negative(units, name="units")
+    gross, fee = positive(price, name="price"), not_negative(fee_per_unit, name="fee_per_unit")
+    if fee >= gross:
+        raise InvalidInput("a fee stays below the price", code="fee_above_price")
+    if fee == 0 or held == 0:
+        return FeeUnits(cancelled=ZERO, payable=ZERO, units=held, mark=mark, dust=ZERO)
+    owed = held * fee
+    cancelled = quantize(owed / gross, unit_quantum, Rounding.DOWN)
+    payable = quantize(cancelled * gross, cash_quantum, Rounding.DOWN)
+    return FeeUnits(
+        cancelled=cancelled,
+        payable=payable,
+        units=held - cancelled,
+        mark=gross,
+        dust=owed - payable,
+    )
+
+
+def is_crystallisation_day(*, terms: FeeTerms, day: date) -> bool:
+    """Whether ``day`` is the last day of a month in which the class's fee becomes final."""
+    last = monthrange(day.year, day.month)[1]
+    return day.month in terms.crystallisation_months and day.day == last

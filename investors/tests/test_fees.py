@@ -1,0 +1,158 @@
+"""Fee terms: day counts, tiers, floors, hurdles and fee units against published numbers."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from investors.domain.fees import (
+    DayCount,
+    FeeTerms,
+    Hurdle,
+    Tier,
+    compute_annual_fee,
+    compute_hurdle_return,
+    compute_management_fee,
+    compute_performance_fee,
+    compute_posting,
+    crystallise_units,
+    is_crystallisation_day,
+    year_fraction,
+)
+from magnetfund.kernel.errors import InvalidInput
+
+D = Decimal
+CENT, MICRO = D("0.01"), D("0.000001")
+
+
+@pytest.mark.parametrize(
+    ("basis", "days", "year"),
+    [(DayCount.ACT_365F, 59, 365), (DayCount.ACT_360, 59, 360), (DayCount.THIRTY_360, 60, 360)],
+)
+def test_each_day_count_measures_the_end_of_the_year_to_february(
+    basis: DayCount, days: int, year: int
+) -> None:
+    found = year_fraction(start=date(2025, 1, 31), end=date(2025, 3, 31), day_count=basis)
+    assert abs(found - D(days) / year) < D("1e-25")
+
+
+def test_thirty_360_keeps_an_end_on_the_31st_after_an_early_start() -> None:
+    found = year_fraction(
+        start=date(2024, 12, 15), end=date(2025, 1, 31), day_count=DayCount.THIRTY_360
+    )
+    assert abs(found * 360 - 46) < D("1e-25")
+
+
+def test_tiers_are_marginal_and_the_floor_holds() -> None:
+    tiers = (Tier(above=D(0), rate=D("0.02")), Tier(above=D(1000), rate=D("0.01")))
+    terms = FeeTerms(tiers=tiers, management_floor=D(5))
+    assert compute_annual_fee(terms=terms, base=D(3000)) == 40
+    assert compute_annual_fee(terms=terms, base=D(500)) == 10
+    assert compute_annual_fee(terms=terms, base=D(-1)) == 5
+
+
+def test_a_year_at_two_percent_costs_two_percent() -> None:
+    terms = FeeTerms(tiers=(Tier(above=D(0), rate=D("0.02")),))
+    fee = compute_management_fee(
+        terms=terms, base=D(1000), start=date(2025, 1, 1), end=date(2026, 1, 1)
+    )
+    assert fee == 20
+
+
+@given(st.lists(st.decimals(0, 100, places=7), max_size=40))
+def test_rounded_postings_add_to_the_rounded_total(accruals: list[Decimal]) -> None:
+    cumulative = posted = D(0)
+    for accrued in accruals:
+        amount, cumulative = compute_posting(
+            cumulative_before=cumulative, accrued=accrued, quantum=CENT
+        )
+        posted += amount
+    assert posted == sum(accruals, D(0)).quantize(CENT)
+
+
+@pytest.mark.parametrize(
+    ("hurdle", "nets"),
+    [
+        (Hurdle.HARD, ("104", "108.8", "109.6", "111.2")),
+        (Hurdle.SOFT_GROSS, ("104", "107.2", "108", "109.6")),
+        (Hurdle.SOFT_NET, ("104", "109", "108", "109.6")),
+        (Hurdle.SOFT_CATCH_UP, ("104", "108", "108", "109.6")),
+    ],
+)
+def test_net_values_by_hurdle_kind_at_104_109_110_112(
+    hurdle: Hurdle, nets: tuple[str, ...]
+) -> None:
+    terms = FeeTerms(performance_rate=D("0.2"), hurdle=hurdle, hurdle_rate=D("0.08"))
+    due = compute_hurdle_return(terms=terms, days=365)
+    for gross, net in zip(("104", "109", "110", "112"), nets, strict=True):
+        fee = compute_performance_fee(terms=terms, price=D(gross), mark=D(100), hurdle_return=due)
+        assert D(gross) - fee == D(net)
+
+
+def test_k_and_l_gates_2020_slide_37_profit_10_hurdle_5_costs_1_hard_and_2_soft() -> None:
+    for hurdle, fee in ((Hurdle.HARD, 1), (Hurdle.SOFT_GROSS, 2), (Hurdle.SOFT_CATCH_UP, 2)):
+        terms = FeeTerms(performance_rate=D("0.2"), hurdle=hurdle)
+        assert (
+            compute_performance_fee(terms=terms, price=D(110), mark=D(100), hurdle_return=D("0.05"))
+            == fee
+        )
+
+
+def test_analyst_forum_153601_management_and_performance_fee_together_are_3_57() -> None:
+    terms = FeeTerms(performance_rate=D("0.15"), hurdle=Hurdle.HARD)
+    gross = D(120) * (1 - D("0.01"))
+    fee = compute_performance_fee(terms=terms, price=gross, mark=D(100), hurdle_return=D("0.03"))
+    assert fee + D("1.20") == D("3.57")
+
+
+def test_three_years_by_cancellation_end_at_154_40() -> None:
+    """Open guide "Fees, Performance Fees & Equalization", section 2: 140 / 120 / 160."""
+    terms = FeeTerms(performance_rate=D("0.2"))
+    fine = D("1e-18")
+    units, mark, value = D(1), D(100), D(100)
+    for growth in (D("1.4"), D(120) / 132, D(160) / 120):
+        price = value / units * growth
+        fee = compute_performance_fee(terms=terms, price=price, mark=mark)
+        taken = crystallise_units(
+            units=units, price=price, fee_per_unit=fee, mark=mark,
+            unit_quantum=fine, cash_quantum=fine,
+        )  # fmt: skip
+        units, mark, value = taken.units, taken.mark, taken.units * price
+    assert value.quantize(MICRO) == D("154.400000")
+    assert price.quantize(D("0.0001")) == D("169.6970")
+
+
+def test_a_second_crystallisation_on_one_day_takes_nothing() -> None:
+    terms = FeeTerms(performance_rate=D("0.2"))
+    fee = compute_performance_fee(terms=terms, price=D(140), mark=D(100))
+    once = crystallise_units(
+        units=D(10), price=D(140), fee_per_unit=fee, mark=D(100),
+        unit_quantum=MICRO, cash_quantum=CENT,
+    )  # fmt: skip
+    assert (once.cancelled, once.payable, once.mark) == (D("0.571428"), D("79.99"), D(140))
+    assert once.units + once.cancelled == 10
+    assert once.payable + once.dust == 10 * fee
+    assert compute_performance_fee(terms=terms, price=D(140), mark=once.mark) == 0
+
+
+def test_the_fee_becomes_final_on_the_last_day_of_its_months() -> None:
+    terms = FeeTerms(crystallisation_months=(2, 12))
+    assert is_crystallisation_day(terms=terms, day=date(2024, 2, 29))
+    assert not is_crystallisation_day(terms=terms, day=date(2024, 2, 28))
+    assert not is_crystallisation_day(terms=terms, day=date(2024, 3, 31))
+
+
+def test_terms_that_cannot_be_right_are_refused() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        FeeTerms(tiers=(Tier(above=D(1), rate=D("0.1")),))
+    assert caught.value.code == "bad_tiers"
+    with pytest.raises(InvalidInput):
+        FeeTerms(performance_rate=D(1))
+    with pytest.raises(InvalidInput):
+        FeeTerms(crystallisation_months=(13,))
+    with pytest.raises(InvalidInput):
+        compute_performance_fee(terms=FeeTerms(), price=D(0), mark=D(1))
