@@ -1,0 +1,1 @@
+"""The house: kernel, core, API, portal, desk and operations of Magnet Fund."""

@@ -1,0 +1,26 @@
+"""What beat starts and how often.  Every job owns its slot, so a second beat changes nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+PERIODS: dict[str, timedelta] = {
+    "fuse_dead_man": timedelta(seconds=5),
+    "worker_heartbeat": timedelta(seconds=60),
+    "position_monitor": timedelta(seconds=60),
+    "job_health": timedelta(minutes=1),
+    "orchestrator_heartbeat": timedelta(seconds=60),
+    "investor_estimates": timedelta(hours=1),
+    "daily_verification": timedelta(days=1),
+    "housekeeping": timedelta(days=1),
+}
+
+BEAT_SCHEDULE = {
+    name: {
+        "task": f"magnetfund.{name}",
+        "schedule": period.total_seconds(),
+        # A message that nobody took before the next slot is of no use any more.
+        "options": {"expires": max(period.total_seconds() * 0.9, 4.0)},
+    }
+    for name, period in PERIODS.items()
+}

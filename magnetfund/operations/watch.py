@@ -1,0 +1,178 @@
+"""What the background looks after: a dead trader, bare positions, late jobs, yesterday's books."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from decimal import Decimal
+
+import requests
+from django.conf import settings
+from django.contrib.sessions.models import Session
+
+from investors.models import ClassNav, Fund, InvestorSnapshot, LotNav, UnitLot
+from investors.services.nav import last_dealt
+from investors.services.verification import verify_fund
+from magnetfund.core.actors import Actor
+from magnetfund.core.models import Heartbeat, JobRun
+from magnetfund.core.services.audit_check import find_audit_breaks
+from magnetfund.core.services.idempotency import purge_expired_keys
+from magnetfund.core.services.jobs import beat_heart, purge_old_runs, slot_of
+from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.money import quantize
+from risk.services.fuse import FuseFacts, state_of, trip_fuse
+from trading.models import EngineState, Order, Position, Valuation
+from trading.services.engine import engine_state_of, stop_engine
+from trading.services.trader import dead_man_after
+
+_log = logging.getLogger("magnetfund.watch")
+CENT = Decimal("0.01")
+
+
+def stop_without_trader() -> str:
+    """No beat of the trader for too long: nothing new may be ordered until it is back."""
+    book = settings.MAGNET_BOOK
+    if engine_state_of(book) != EngineState.READY:
+        return "the engine is not trading"
+    beat = Heartbeat.objects.filter(part="trader", instance=book).first()
+    if beat is not None and utc_now() - beat.seen_at <= dead_man_after():
+        return "the trader is alive"
+    stop_engine(
+        book=book, actor=Actor.system("dead man's switch"), reason="the trader does not answer"
+    )
+    _log.error("the trader does not answer; entries are stopped")
+    return "entries stopped: the trader does not answer"
+
+
+def find_unprotected() -> str:
+    """An open position without a resting stop trips the fuse: it may not stand alone."""
+    book = settings.MAGNET_BOOK
+    bare = []
+    for row in Position.objects.filter(book=book).exclude(quantity=0).select_related("instrument"):
+        has_stop = Order.objects.filter(
+            book=book,
+            instrument=row.instrument,
+            strategy=row.strategy,
+            purpose="stop",
+            closed_at=None,
+        ).exists()
+        old = row.opened_at is not None and utc_now() - row.opened_at > timedelta(minutes=1)
+        if not has_stop and old:
+            bare.append(f"{row.instrument.symbol} {row.strategy}")
+    if bare and state_of(book) == "ARMED":
+        trip_fuse(
+            book=book,
+            facts=FuseFacts(trigger="unprotected", reason=f"No resting stop: {', '.join(bare)}."),
+            actor=Actor.system("position monitor"),
+        )
+    return f"without a stop: {', '.join(bare)}" if bare else "every position has its stop"
+
+
+def find_late_jobs() -> str:
+    """Jobs whose last finished slot is more than three periods old."""
+    from magnetfund.operations.schedule import PERIODS
+
+    late = []
+    for name, period in PERIODS.items():
+        newest = (
+            JobRun.objects.filter(job=name, state=JobRun.State.DONE)
+            .order_by("-scheduled_for")
+            .values_list("scheduled_for", flat=True)
+            .first()
+        )
+        wanted = slot_of(utc_now(), period) - 3 * period
+        if newest is not None and newest < wanted:
+            late.append(name)
+    if late:
+        _log.warning("late jobs: %s", ", ".join(late))
+    return f"late: {', '.join(late)}" if late else "every job is on time"
+
+
+def tell_orchestrator() -> str:
+    """Heartbeat to the orchestrator where one is configured; never in the way of trading."""
+    if not settings.ORCHESTRATOR_URL:
+        return "no orchestrator is configured"
+    body = {"droplet_id": settings.DROPLET_ID, "at": utc_now().isoformat()}
+    try:
+        answer = requests.post(f"{settings.ORCHESTRATOR_URL}/heartbeat", json=body, timeout=5)
+        answer.raise_for_status()
+    except requests.RequestException as error:
+        return f"the orchestrator does not answer: {type(error).__name__}"
+    beat_heart(part="remote", instance="orchestrator")
+    return "told"
+
+
+def estimate_investors() -> str:
+    """Today's estimated value of every investor: the last strike moved by the book's unit value."""
+    made = 0
+    for fund in Fund.objects.all():
+        strike = last_dealt(fund, before=utc_now())
+        newest = Valuation.objects.filter(book=fund.book).order_by("-at").first()
+        if strike is None or newest is None or newest.at.date() <= strike.valuation_at.date():
+            continue
+        base = (
+            Valuation.objects.filter(book=fund.book, at__lte=strike.valuation_at)
+            .order_by("-at")
+            .values_list("unit_value", flat=True)
+            .first()
+        ) or Decimal(100)
+        growth = newest.unit_value / base
+        made += _estimate(fund, strike.pk, growth)
+    return f"{made} estimates"
+
+
+def _estimate(fund: Fund, strike_id: object, growth: Decimal) -> int:
+    prices = {row.share_class_id: row.price for row in ClassNav.objects.filter(strike_id=strike_id)}
+    fees = dict(
+        LotNav.objects.filter(strike_id=strike_id).values_list("lot_id", "performance_fee_per_unit")
+    )
+    units: dict[object, Decimal] = {}
+    values: dict[object, Decimal] = {}
+    for lot in UnitLot.objects.filter(share_class__fund=fund, units__gt=0).select_related(
+        "holding"
+    ):
+        who = lot.holding.investor_id
+        net = prices[lot.share_class_id] - fees.get(lot.pk, Decimal(0))
+        units[who] = units.get(who, Decimal(0)) + lot.units
+        values[who] = values.get(who, Decimal(0)) + lot.units * net * growth
+    total = sum(values.values(), Decimal(0))
+    today = utc_now().date()
+    for who, value in values.items():
+        last = (
+            InvestorSnapshot.objects.filter(investor_id=who, day__lt=today).order_by("-day").first()
+        )
+        InvestorSnapshot.objects.update_or_create(
+            investor_id=who,
+            day=today,
+            defaults={
+                "units": units[who],
+                "value": quantize(value, CENT),
+                "net_invested": last.net_invested if last is not None else Decimal(0),
+                "share_of_fund": float(value / total) if total > 0 else 0.0,
+                "is_estimate": True,
+            },
+        )
+    return len(values)
+
+
+def verify_all() -> str:
+    """Recompute yesterday's books; a difference trips the fuse of its book."""
+    problems = []
+    for fund in Fund.objects.filter(book=settings.MAGNET_BOOK):
+        found = verify_fund(fund)
+        problems += found
+        if found and state_of(fund.book) == "ARMED":
+            trip_fuse(
+                book=fund.book,
+                facts=FuseFacts(trigger="books_differ", reason=found[0][:300]),
+                actor=Actor.system("daily verification"),
+            )
+    problems += find_audit_breaks()
+    return f"{len(problems)} differences: {problems[0]}" if problems else "clean"
+
+
+def clean_up() -> str:
+    """Remove what is past use: job rows, idempotency keys, ended sessions."""
+    runs, keys = purge_old_runs(), purge_expired_keys()
+    sessions = Session.objects.filter(expire_date__lt=utc_now()).delete()[0]
+    return f"{runs} job rows, {keys} keys, {sessions} sessions removed"
