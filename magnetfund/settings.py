@@ -93,6 +93,7 @@ INSTALLED_APPS = [
     "magnetfund.api",
     "magnetfund.public",
     "magnetfund.desk",
+    "magnetfund.portal",
     "magnetfund.operations",
 ]
 

@@ -1,0 +1,90 @@
+"""The leverage equation of the newest reading with its real numbers, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+
+from magnetfund.desk.charts import direction_of, kind_words
+from risk.domain.leverage import LeverageCase, choose_leverage
+from risk.services.limits import limits_in_force
+from trading.models import Instrument, Proposal, Signal
+
+REASON_WORDS = {
+    "entry": "An entry is wanted.",
+    "warm_up": "Not enough closed bars yet.",
+    "no_direction": "The slow trend gives no direction.",
+    "no_target": "No zone pulls strongly enough within reach.",
+    "unmapped_side": "Too few zones are known on the other side.",
+    "tier": "The reading is tier 4: too weak, too contested, or too wild.",
+    "target_too_near": "The target is nearer than the costs allow.",
+    "trend_disagrees": "The fast trend disagrees with the slow one.",
+    "conflict": "Zones on the other side pull too hard.",
+    "opposite_stronger": "The strongest zone lies on the other side.",
+    "not_decision_bar": "This sleeve decides once a day, at 00:00 UTC.",
+    "nothing": "Nothing to do.",
+}
+
+
+def explain_signal(instrument: Instrument, signal: Signal | None) -> dict[str, Any]:
+    """Zones as a table, the decision of leverage, the sleeves' words, the newest proposals."""
+    proposals = list(
+        Proposal.objects.filter(instrument=instrument, book=settings.MAGNET_BOOK).order_by(
+            "-decided_at"
+        )[:6]
+    )
+    if signal is None:
+        return {"proposals": proposals}
+    found = (signal.reading or {}).get("map") or {}
+    side = direction_of(signal)
+    reading = found.get("long" if side >= 0 else "short") or {}
+    target = reading.get("target")
+    decision = None
+    if target is not None and signal.atr:
+        ratio = found.get("volatility_ratio")
+        decision = choose_leverage(
+            case=LeverageCase(
+                price=signal.close,
+                magnet_price=target["price"],
+                atr=signal.atr,
+                strength=target["strength"],
+                conflict=reading.get("conflict"),
+                volatility=max(0.0, ratio - 1.0) if ratio is not None else None,
+                volatility_ratio=ratio,
+                opposite_zones=reading.get("opposite_zones"),
+            ),
+            limits=limits_in_force(settings.MAGNET_BOOK),
+        )
+    sleeves = [
+        {
+            "code": code,
+            "direction": {1: "long", -1: "short"}.get(plain.get("direction"), "none"),
+            "words": REASON_WORDS.get(plain.get("reason", ""), plain.get("reason", "")),
+            "stop": plain.get("stop"),
+            "target": plain.get("target"),
+        }
+        for code, plain in sorted((signal.reading or {}).items())
+        if isinstance(plain, dict) and "reason" in plain
+    ]
+    zones = [
+        {**zone, "words": kind_words(zone["members"][0]["kind"]) if zone["members"] else "Zone",
+         "is_above": zone["price"] > signal.close}
+        for zone in found.get("zones", ())
+    ]  # fmt: skip
+    return {
+        "proposals": proposals,
+        "sleeves": sleeves,
+        "zones": sorted(zones, key=lambda zone: -zone["price"]),
+        "decision": decision,
+        "target": target,
+        "side_words": "long" if side > 0 else "short",
+        "caps": [
+            {
+                "cap": cap,
+                "share": min(1.0, (cap.value or 0.0) / 5.0),
+                "name": cap.name.value.replace("_", " ").capitalize(),
+            }
+            for cap in (decision.caps if decision is not None else ())
+        ],
+    }

@@ -1,0 +1,411 @@
+"""The staff desk: Today, Risk, Trading, Signals, Fund.  Reads by selectors, acts by services."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Sum
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from investors.models import ClassNav, DealingDay, Fund, LotNav, NavStrike
+from investors.services.ledger import read_balances
+from investors.services.nav import approve_strike, prepare_strike, reject_strike
+from magnetfund.core.actors import Actor
+from magnetfund.core.models import User
+from magnetfund.core.roles import Capability
+from magnetfund.desk import selectors as desk
+from magnetfund.desk.access import desk_view
+from magnetfund.desk.charts import candle_chart, intraday_chart
+from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.errors import FundError
+from magnetfund.public.pages import page_context, used_shares
+from risk.models import FuseReset
+from risk.services.fuse import approve_reset, propose_reset, withdraw_reset
+from risk.services.limits import limits_in_force
+from risk.services.stop import stop_trading
+from trading import selectors
+from trading.models import Instrument, Position, Reconciliation
+from trading.services.engine import engine_state_of
+from trading.services.manual import close_position, ring_bell
+
+MONTHS_SHOWN = 24
+
+
+def _frame(request: HttpRequest, place: str) -> dict[str, Any]:
+    book = settings.MAGNET_BOOK
+    user: Any = request.user
+    context = page_context(request, place)
+    work = desk.find_open_work(book)
+    return {
+        **context,
+        **used_shares(context["valuation"]),
+        "work": work,
+        "open_work": len(work),
+        "role_words": ", ".join(sorted(role.value.replace("_", " ") for role in user.roles)),
+        "engine_state": engine_state_of(book),
+        "capabilities": {item.value.replace(".", "_") for item in user.capabilities},
+    }
+
+
+def _actor(request: HttpRequest) -> Actor:
+    user = request.user
+    assert isinstance(user, User)
+    return Actor.of(user)
+
+
+@require_safe
+@desk_view()
+def today(request: HttpRequest) -> HttpResponse:
+    """What waits on whom, the fund in four figures, jobs."""
+    book = settings.MAGNET_BOOK
+    frame = _frame(request, "today")
+    strike = NavStrike.objects.filter(fund__book=book).order_by("-valuation_at", "-version").first()
+    positions = desk.show_positions(
+        selectors.open_positions(book), desk.live_marks(book), Decimal(0)
+    )
+    since = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    return render(
+        request,
+        "desk/today.html",
+        {
+            **frame,
+            "strike": strike,
+            "strike_classes": list(strike.classes.select_related("share_class"))
+            if strike is not None
+            else [],
+            "dealing": desk.next_dealing(book),
+            "jobs": desk.find_jobs(),
+            "parts": desk.parts_alive(),
+            "positions": positions,
+            "at_stop": sum((p.at_stop or Decimal(0) for p in positions), Decimal(0)),
+            "trades": selectors.recent_trades(book, limit=8, since=since),
+            "events": [e for e in desk.fuse_history(book, 8) if e.occurred_at >= since],
+            "limits": limits_in_force(book),
+        },
+    )
+
+
+@require_safe
+@desk_view()
+def risk(request: HttpRequest) -> HttpResponse:
+    """The fuse by consequence, equity against its stops, positions, resets, the emergency stop."""
+    book = settings.MAGNET_BOOK
+    frame = _frame(request, "risk")
+    positions = desk.show_positions(
+        selectors.open_positions(book), desk.live_marks(book), Decimal(0)
+    )
+    signals = [(item, desk.newest_reading(item)) for item in selectors.active_instruments()]
+    reconciliation = Reconciliation.objects.filter(book=book).order_by("-occurred_at").first()
+    valuation = frame["valuation"]
+    return render(
+        request,
+        "desk/risk.html",
+        {
+            **frame,
+            "limits": limits_in_force(book),
+            "positions": positions,
+            "at_stop": sum((p.at_stop or Decimal(0) for p in positions), Decimal(0)),
+            "unrealised": sum((p.unrealised or Decimal(0) for p in positions), Decimal(0)),
+            "readings": _market_gauges(signals),
+            "reconciliation": reconciliation,
+            "history": desk.fuse_history(book),
+            "resets": FuseReset.objects.filter(book=book)
+            .select_related("proposed_by", "approved_by")
+            .order_by("-proposed_at")[:5],
+            "open_reset": FuseReset.objects.filter(
+                book=book, withdrawn_at=None, approved_at=None
+            ).first(),
+            "intraday": intraday_chart(book, valuation),
+            "age_seconds": (utc_now() - valuation.at).total_seconds() if valuation else None,
+        },
+    )
+
+
+def _market_gauges(signals: list[tuple[Instrument, Any]]) -> list[dict[str, Any]]:
+    """Volatility ratio and conflict of each instrument against the fuse's thresholds."""
+    gauges = []
+    for instrument, signal in signals:
+        reading = (signal.reading or {}).get("magnet", {}) if signal is not None else {}
+        ratio, conflict = reading.get("volatility_ratio"), reading.get("conflict")
+        if ratio is not None:
+            gauges.append(
+                {
+                    "name": "Volatility ratio",
+                    "note": f"{instrument.base}, 24 h over 30 days",
+                    "now": ratio,
+                    "threshold": 2.0,
+                    "share": ratio / 2.0,
+                }
+            )
+        if conflict is not None:
+            gauges.append(
+                {
+                    "name": "Conflict of magnets",
+                    "note": f"{instrument.base}, in the trend's direction",
+                    "now": conflict,
+                    "threshold": 0.8,
+                    "share": conflict / 0.8,
+                }
+            )
+    return gauges
+
+
+@require_POST
+@desk_view(Capability.TRADING_STOP)
+def emergency_stop(request: HttpRequest) -> HttpResponse:
+    """Trip and close everything; needs a reason and the tick."""
+    if request.POST.get("understood") != "on":
+        messages.error(request, "Tick that you understand what happens, then stop.")
+        return redirect("desk_risk")
+    try:
+        stop_trading(
+            book=settings.MAGNET_BOOK,
+            reason=request.POST.get("reason", ""),
+            actor=_actor(request),
+        )
+        ring_bell()
+    except FundError as error:
+        messages.error(request, f"Not stopped: {error.message}.")
+    else:
+        messages.success(request, "Stopped. The trader is closing every position now.")
+    return redirect("desk_risk")
+
+
+@require_POST
+@desk_view(Capability.FUSE_RESET)
+def request_reset(request: HttpRequest) -> HttpResponse:
+    """Ask for the fuse to be armed again; another risk officer approves."""
+    book = settings.MAGNET_BOOK
+    newest = (
+        Reconciliation.objects.filter(book=book, is_clean=True).order_by("-occurred_at").first()
+    )
+    try:
+        if newest is None:
+            messages.error(request, "Not asked: there is no clean reconciliation yet.")
+            return redirect("desk_risk")
+        propose_reset(
+            book=book,
+            reason=request.POST.get("reason", ""),
+            reconciliation=str(newest.pk),
+            actor=_actor(request),
+        )
+    except FundError as error:
+        messages.error(request, f"Not asked: {error.message}.")
+    else:
+        messages.success(request, "Asked. A second risk officer must approve.")
+    return redirect("desk_risk")
+
+
+@require_POST
+@desk_view(Capability.FUSE_RESET)
+def decide_reset(request: HttpRequest, pk: int) -> HttpResponse:
+    """Approve or withdraw an open request."""
+    reset = get_object_or_404(FuseReset, pk=pk, book=settings.MAGNET_BOOK)
+    try:
+        if request.POST.get("decision") == "approve":
+            approve_reset(reset=reset, actor=_actor(request))
+            ring_bell()
+            messages.success(request, "The fuse is armed.")
+        else:
+            withdraw_reset(reset=reset, actor=_actor(request))
+            messages.success(request, "The request is withdrawn.")
+    except FundError as error:
+        messages.error(request, f"Not done: {error.message}.")
+    return redirect("desk_risk")
+
+
+@require_safe
+@desk_view()
+def trading(request: HttpRequest) -> HttpResponse:
+    """Positions, orders and their life, fills, closed trades."""
+    book = settings.MAGNET_BOOK
+    frame = _frame(request, "trading")
+    positions = desk.show_positions(
+        selectors.open_positions(book), desk.live_marks(book), Decimal(0)
+    )
+    page = Paginator(selectors.recent_trades(book, limit=500), 20).get_page(request.GET.get("page"))
+    return render(
+        request,
+        "desk/trading.html",
+        {
+            **frame,
+            "positions": positions,
+            "notional": sum((p.notional for p in positions), Decimal(0)),
+            "unrealised": sum((p.unrealised or Decimal(0) for p in positions), Decimal(0)),
+            "at_stop": sum((p.at_stop or Decimal(0) for p in positions), Decimal(0)),
+            "orders": desk.order_lives(selectors.recent_orders(book, limit=20)),
+            "fills": selectors.recent_fills(book, limit=15),
+            "trades": page,
+        },
+    )
+
+
+@require_POST
+@desk_view(Capability.ORDER_SUBMIT)
+def close_one(request: HttpRequest, pk: int) -> HttpResponse:
+    """Close one position at the market after the confirm page was read."""
+    position = get_object_or_404(
+        Position.objects.select_related("instrument"), pk=pk, book=settings.MAGNET_BOOK
+    )
+    if request.POST.get("confirmed") != "yes":
+        return render(
+            request,
+            "desk/close.html",
+            {
+                **_frame(request, "trading"),
+                "item": desk.show_positions([position], desk.live_marks(position.book), Decimal(0))[
+                    0
+                ],
+            },
+        )
+    try:
+        close_position(position=position, actor=_actor(request))
+    except FundError as error:
+        messages.error(request, f"Not closed: {error.message}.")
+    else:
+        messages.success(request, "The closing order is with the trader.")
+    return redirect("desk_trading")
+
+
+@require_safe
+@desk_view()
+def signals(request: HttpRequest) -> HttpResponse:
+    """Candles with magnets, the leverage equation, and what came of it."""
+    frame = _frame(request, "signals")
+    instruments = selectors.active_instruments()
+    chosen = next(
+        (item for item in instruments if str(item.pk) == request.GET.get("instrument")),
+        instruments[0] if instruments else None,
+    )
+    context: dict[str, Any] = {"instruments": instruments, "instrument": chosen}
+    if chosen is not None:
+        context.update(_signal_context(chosen))
+    return render(request, "desk/signals.html", {**frame, **context})
+
+
+def _signal_context(instrument: Instrument) -> dict[str, Any]:
+    from magnetfund.desk.signal_page import explain_signal
+
+    signal = desk.newest_reading(instrument)
+    return {
+        "signal": signal,
+        "candles": candle_chart(instrument, signal),
+        **explain_signal(instrument, signal),
+    }
+
+
+@require_safe
+@desk_view()
+def nav(request: HttpRequest) -> HttpResponse:
+    """The strike: waterfall, balance, signatures, checklist, second engine, lots, versions."""
+    book = settings.MAGNET_BOOK
+    frame = _frame(request, "nav")
+    fund = Fund.objects.filter(book=book).first()
+    strikes = list(
+        NavStrike.objects.filter(fund=fund)
+        .select_related("prepared_by", "approved_by", "dealing_day")
+        .order_by("-valuation_at", "-version")[:MONTHS_SHOWN]
+    )
+    chosen = next((s for s in strikes if str(s.pk) == request.GET.get("strike")), None) or (
+        strikes[0] if strikes else None
+    )
+    context: dict[str, Any] = {"fund": fund, "strikes": strikes, "strike": chosen}
+    if chosen is not None and fund is not None:
+        context.update(_strike_context(chosen, fund))
+    if fund is not None:
+        context["due_day"] = _due_day(fund)
+    return render(request, "desk/nav.html", {**frame, **context})
+
+
+def _due_day(fund: Fund) -> DealingDay | None:
+    """The oldest dealing day that has come and has no strike in force or waiting."""
+    done = NavStrike.objects.filter(
+        fund=fund, state__in=["prepared", "approved", "dealt"]
+    ).values_list("valuation_at", flat=True)
+    return (
+        DealingDay.objects.filter(fund=fund, valuation_at__lte=utc_now())
+        .exclude(valuation_at__in=list(done))
+        .order_by("day")
+        .first()
+    )
+
+
+def _strike_context(strike: NavStrike, fund: Fund) -> dict[str, Any]:
+    classes = list(ClassNav.objects.filter(strike=strike).select_related("share_class"))
+    second = strike.second_engine or {}
+    lots = LotNav.objects.filter(strike=strike).select_related("lot__holding__investor", "lot")
+    steps = [(name, Decimal(amount)) for name, amount in strike.waterfall]
+    largest = max((abs(amount) for _, amount in steps), default=Decimal(1)) or Decimal(1)
+    return {
+        "classes": classes,
+        "steps": [
+            {"name": name, "amount": amount, "share": abs(amount) / largest}
+            for name, amount in steps
+        ],
+        "second": [{"row": row, "other": second.get(row.share_class.code, {})} for row in classes],
+        "lots": list(lots.order_by("lot__number")[:60]),
+        "lot_count": lots.count(),
+        "lot_units": lots.aggregate(total=Sum("units"))["total"],
+        "balance": _balance(strike, fund),
+        "passed": sum(1 for line in strike.checklist if line["passed"]),
+    }
+
+
+def _balance(strike: NavStrike, fund: Fund) -> list[tuple[str, str, Decimal]]:
+    """Assets and liabilities just before the strike's dealing."""
+    from investors.services.ledger import CHART
+
+    balances = read_balances(fund, before=strike.valuation_at)
+    return [
+        (code, name, balances[(code, fund.currency)])
+        for code, name, kind in CHART
+        if kind in ("asset", "liability") and balances.get((code, fund.currency))
+    ]
+
+
+@require_POST
+@desk_view(Capability.NAV_PREPARE)
+def prepare_nav(request: HttpRequest) -> HttpResponse:
+    """Prepare the strike of the dealing day that is due."""
+    fund = get_object_or_404(Fund, book=settings.MAGNET_BOOK)
+    day = _due_day(fund)
+    if day is None:
+        messages.error(request, "No dealing day is due.")
+        return redirect("desk_nav")
+    try:
+        prepare_strike(
+            fund=fund, valuation_at=day.valuation_at, dealing_day=day, actor=_actor(request)
+        )
+    except FundError as error:
+        messages.error(request, f"Not prepared: {error.message}.")
+    else:
+        messages.success(request, "Prepared. Another person must approve it.")
+    return redirect("desk_nav")
+
+
+@require_POST
+@desk_view(Capability.NAV_APPROVE)
+def decide_nav(request: HttpRequest, pk: str) -> HttpResponse:
+    """Approve the strike that was shown, or return it with a reason."""
+    strike = get_object_or_404(NavStrike, pk=pk, fund__book=settings.MAGNET_BOOK)
+    try:
+        if request.POST.get("decision") == "approve":
+            approve_strike(
+                strike=strike, seen_hash=request.POST.get("hash", ""), actor=_actor(request)
+            )
+            messages.success(request, "Approved and dealt.")
+        else:
+            reject_strike(
+                strike=strike, reason=request.POST.get("reason", ""), actor=_actor(request)
+            )
+            messages.success(request, "Returned to the preparer.")
+    except FundError as error:
+        messages.error(request, f"Not done: {error.message}.")
+    return redirect("desk_nav")
