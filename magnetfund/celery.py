@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from celery import Celery
+from celery.signals import worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "magnetfund.settings")
 
@@ -15,3 +16,10 @@ app.autodiscover_tasks(["magnetfund.operations"])
 from magnetfund.operations.schedule import BEAT_SCHEDULE  # noqa: E402 - after the app exists
 
 app.conf.beat_schedule = BEAT_SCHEDULE
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]  # Celery is untyped
+def run_what_was_missed(**_sent: object) -> None:
+    """A start is the moment to catch up; slots that somebody had already change nothing."""
+    for entry in BEAT_SCHEDULE.values():
+        app.send_task(entry["task"])

@@ -95,6 +95,7 @@ INSTALLED_APPS = [
     "magnetfund.desk",
     "magnetfund.portal",
     "magnetfund.operations",
+    "magnetfund.administration",
 ]
 
 MIDDLEWARE = [

@@ -192,7 +192,7 @@ class FuseStatusView(APIView):
         loss = 0.0
         if newest is not None:
             loss = float(newest.unit_value / newest.day_start_unit_value - 1)
-        events = FuseEvent.objects.filter(book=book).order_by("-id")[:10]
+        events = FuseEvent.objects.filter(book=book).order_by("-occurred_at", "-recorded_at")[:10]
         warnings = [e for e in events if e.kind in ("tripped", "reducing", "deepened", "locked")]
         return Response(
             {

@@ -161,7 +161,9 @@ def live_marks(book: str) -> dict[str, Decimal]:
 
 def fuse_history(book: str, limit: int = 30) -> list[FuseEvent]:
     """The newest events of the fuse."""
-    return list(FuseEvent.objects.filter(book=book).order_by("-id")[:limit])
+    return list(
+        FuseEvent.objects.filter(book=book).order_by("-occurred_at", "-recorded_at")[:limit]
+    )
 
 
 def newest_reading(instrument: Instrument) -> Signal | None:

@@ -226,7 +226,9 @@ def state_hash(book: str, fund: Fund) -> str:
         FundingPayment.objects.filter(book=book).order_by(
             "stamp", "instrument__symbol", "strategy"
         ).values_list("instrument__symbol", "strategy", "stamp", "amount"),
-        FuseEvent.objects.filter(book=book).order_by("id").values_list(
+        FuseEvent.objects.filter(book=book).order_by(
+            "occurred_at", "scope", "kind", "trigger", "strategy"
+        ).values_list(
             "scope", "kind", "trigger", "strategy", "occurred_at"
         ),
         Valuation.objects.filter(book=book).order_by("at").values_list(

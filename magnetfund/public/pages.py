@@ -87,7 +87,7 @@ def record_charts(book: str) -> dict[str, Any]:
         "equity_chart": {
             "t": times,
             "digits": 2,
-            "axisDigits": 0,
+            "axisDigits": 1,
             "axis": 52,
             "sync": "pub",
             "x": False,

@@ -37,7 +37,7 @@ def landing(request: HttpRequest) -> HttpResponse:
             "fund": Fund.objects.filter(book=book).first(),
             "trades": selectors.recent_trades(book, limit=5),
             "positions": selectors.open_positions(book),
-            "cuts": FuseEvent.objects.filter(book=book, kind__in=["reducing", "deepened"]).count(),
+            "cuts": FuseEvent.objects.filter(book=book, kind="reducing").count(),
             "trips": FuseEvent.objects.filter(book=book, kind="tripped").count(),
             "classes": classes,
         },

@@ -29,6 +29,8 @@ from trading.services.readings import ReadingLog
 from trading.services.valuation import BookValue, take_valuations
 
 FUNDING_STAMP_MS = 8 * HOUR_MS
+#: Bars before the end whose whole magnet map is stored, for the pages that draw it.
+MAPS_KEPT_MS = 48 * HOUR_MS
 FUNDING_RATE = 0.0001
 """0.01 % per 8 hours, where no dated rate is stored."""
 
@@ -191,7 +193,9 @@ class TradingHistory:
                 continue
             candle = self._ahead[index].at(row)
             signals = feed.update(candle)
-            self.readings[index].note(close_ms, candle.close, signals)
+            self.readings[index].note(
+                close_ms, candle.close, signals, full=close_ms > self.end_ms - MAPS_KEPT_MS
+            )
             by_instrument.append(signals)
             rate = self._funding_rate(feed.instrument, time_ms)
             bars.append(feed.bar(candle, funding_rate=rate))

@@ -18,6 +18,8 @@ from magnetfund.kernel.clock import isoformat_z, utc_now
 
 register = template.Library()
 MINUS, SPACE, MISSING = "\u2212", "\u00a0", "-"
+#: What reads as zero has no colour either: half of 0.01 % as a fraction.
+TINY = Decimal("0.00005")
 
 
 def _number(value: Any) -> Decimal | None:
@@ -106,7 +108,7 @@ def multiple(value: Any, places: int = 2) -> str:
 def tone(value: Any) -> str:
     """The class that goes with a sign; the sign itself is always written as well."""
     number = _number(value)
-    if number is None or number == 0:
+    if number is None or abs(number) < TINY:
         return ""
     return "mf-gain" if number > 0 else "mf-loss"
 

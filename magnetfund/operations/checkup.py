@@ -1,0 +1,192 @@
+"""What ``manage.py doctor`` looks at: one line a part, with what to do where something is wrong."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from investors.models import Fund
+from investors.services.verification import find_broken_chain, find_unbalanced
+from magnetfund.core.live import live_client
+from magnetfund.core.models import Heartbeat, JobRun
+from magnetfund.core.services.audit_check import find_audit_breaks
+from magnetfund.kernel.clock import utc_now
+from magnetfund.operations.walls import missing_triggers, privilege_differences
+
+DISK_FREE_MIN = 1_000_000_000
+CLOCK_SKEW_MAX = 2.0
+ROLES = ("fa_owner", "fa_app", "fa_gateway", "fa_auditor")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """``state`` is ok, warn or fail; a failure makes the command exit with 1."""
+
+    part: str
+    state: str
+    words: str
+
+
+def examine() -> list[Finding]:
+    """Every finding; once the database is unreachable nothing that needs it is asked."""
+    first = check_database()
+    findings = [first]
+    if first.state == "ok":
+        findings += [check() for check in DATABASE_CHECKS]
+    return [*findings, *(check() for check in OTHER_CHECKS)]
+
+
+def check_database() -> Finding:
+    began = time.perf_counter()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW server_version")
+            version = cursor.fetchone()[0]
+    except DatabaseError as error:
+        return Finding(
+            part="database", state="fail", words=f"not reachable: {str(error).splitlines()[0]}"
+        )
+    took = (time.perf_counter() - began) * 1000
+    major = int(version.split(".")[0])
+    if major < 15:
+        return Finding(part="database", state="fail", words=f"PostgreSQL {version}; 15 is needed")
+    return Finding(part="database", state="ok", words=f"PostgreSQL {version}, {took:.1f} ms")
+
+
+def check_roles() -> Finding:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT rolname, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = ANY(%s)",
+            [list(ROLES)],
+        )
+        found = dict(cursor.fetchall())
+        cursor.execute(
+            "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tableowner IN "
+            "('fa_app', 'fa_gateway', 'fa_auditor')"
+        )
+        (owned,) = cursor.fetchone()
+    missing = [role for role in ROLES if role not in found]
+    strong = [role for role, is_strong in found.items() if is_strong]
+    if missing or strong or owned:
+        words = "; ".join(
+            part
+            for part in (
+                f"missing {', '.join(missing)}" if missing else "",
+                f"too strong: {', '.join(strong)}" if strong else "",
+                f"{owned} tables belong to run-time roles" if owned else "",
+            )
+            if part
+        )
+        return Finding(part="roles", state="fail", words=words)
+    return Finding(part="roles", state="ok", words="owner, application, gateway, auditor apart")
+
+
+def check_walls() -> Finding:
+    triggers, grants = missing_triggers(), privilege_differences()
+    if triggers or grants:
+        return Finding(
+            part="walls",
+            state="fail",
+            words=f"{len(triggers)} triggers and {len(grants)} grants differ: "
+            f"{', '.join([*triggers, *grants][:3])}; run migrate as the owner",
+        )
+    return Finding(part="walls", state="ok", words="every trigger and grant is in force")
+
+
+def check_migrations() -> Finding:
+    executor = MigrationExecutor(connection)
+    waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if waiting:
+        return Finding(
+            part="migrations", state="fail", words=f"{len(waiting)} not applied; run migrate"
+        )
+    return Finding(part="migrations", state="ok", words="current")
+
+
+def check_ledger() -> Finding:
+    problems: list[str] = []
+    funds = list(Fund.objects.all())
+    for fund in funds:
+        problems += find_unbalanced(fund) + find_broken_chain(fund)
+    if problems:
+        return Finding(part="ledger", state="fail", words=problems[0])
+    return Finding(part="ledger", state="ok", words=f"{len(funds)} funds balance, chains whole")
+
+
+def check_audit() -> Finding:
+    breaks = find_audit_breaks(limit=1)
+    if breaks:
+        return Finding(part="audit", state="fail", words=breaks[0])
+    return Finding(part="audit", state="ok", words="chain whole")
+
+
+def _part_alive(part: str, limit: timedelta) -> Finding:
+    beat = Heartbeat.objects.filter(part=part).order_by("-seen_at").first()
+    if beat is None:
+        return Finding(part=part, state="warn", words="has never told that it is alive")
+    age = utc_now() - beat.seen_at
+    if age > limit:
+        return Finding(part=part, state="warn", words=f"last seen {int(age.total_seconds())} s ago")
+    return Finding(part=part, state="ok", words=f"seen {int(age.total_seconds())} s ago")
+
+
+def check_worker() -> Finding:
+    return _part_alive("worker", timedelta(minutes=3))
+
+
+def check_trader() -> Finding:
+    return _part_alive("trader", timedelta(seconds=15))
+
+
+def check_beat() -> Finding:
+    newest = JobRun.objects.order_by("-scheduled_for").first()
+    if newest is None:
+        return Finding(part="beat", state="warn", words="no job has run yet")
+    age = int((utc_now() - newest.scheduled_for).total_seconds())
+    return Finding(
+        part="beat", state="ok" if age < 120 else "warn", words=f"last job slot {age} s ago"
+    )
+
+
+def check_broker() -> Finding:
+    try:
+        live_client().ping()
+    except redis.RedisError as error:
+        return Finding(part="broker", state="warn", words=f"not reachable: {type(error).__name__}")
+    return Finding(part="broker", state="ok", words="answers")
+
+
+def check_disk() -> Finding:
+    free = shutil.disk_usage(settings.MAGNET_HOME if settings.MAGNET_HOME.exists() else "/").free
+    words = f"{free / 1e9:.1f} GB free"
+    return Finding(part="disk", state="ok" if free > DISK_FREE_MIN else "fail", words=words)
+
+
+def check_clock() -> Finding:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
+        skew = abs(float(cursor.fetchone()[0]) - time.time())
+    state = "ok" if skew < CLOCK_SKEW_MAX else "fail"
+    return Finding(part="clock", state=state, words=f"{skew * 1000:.0f} ms from the database's")
+
+
+DATABASE_CHECKS: tuple[Callable[[], Finding], ...] = (
+    check_migrations,
+    check_roles,
+    check_walls,
+    check_ledger,
+    check_audit,
+    check_trader,
+    check_worker,
+    check_beat,
+    check_clock,
+)
+OTHER_CHECKS: tuple[Callable[[], Finding], ...] = (check_broker, check_disk)
