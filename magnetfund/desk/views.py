@@ -374,9 +374,9 @@ def _balance(strike: NavStrike, fund: Fund) -> list[tuple[str, str, Decimal]]:
 @desk_view(Capability.NAV_PREPARE)
 def prepare_nav(request: HttpRequest) -> HttpResponse:
     """Prepare the strike of the dealing day that is due."""
-    fund = get_object_or_404(Fund, book=settings.MAGNET_BOOK)
-    day = _due_day(fund)
-    if day is None:
+    fund = Fund.objects.filter(book=settings.MAGNET_BOOK).first()
+    day = _due_day(fund) if fund is not None else None
+    if fund is None or day is None:
         messages.error(request, "No dealing day is due.")
         return redirect("desk_nav")
     try:

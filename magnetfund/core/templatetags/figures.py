@@ -116,7 +116,7 @@ def tone(value: Any) -> str:
 @register.filter
 def when(value: datetime | None) -> SafeString | str:
     """20 Nov 2026, 14:05 UTC with how long ago on hover."""
-    if value is None:
+    if not value:
         return MISSING
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
@@ -129,25 +129,25 @@ def when(value: datetime | None) -> SafeString | str:
 @register.filter
 def day(value: Any) -> str:
     """20 Nov 2026"""
-    return MISSING if value is None else f"{value.day} {value:%b %Y}"
+    return MISSING if not value else f"{value.day} {value:%b %Y}"
 
 
 @register.filter
 def short_day(value: Any) -> str:
     """20 Nov"""
-    return MISSING if value is None else f"{value.day} {value:%b}"
+    return MISSING if not value else f"{value.day} {value:%b}"
 
 
 @register.filter
 def clock(value: datetime | None) -> str:
     """14:05:32"""
-    return MISSING if value is None else f"{value:%H:%M:%S}"
+    return MISSING if not value else f"{value:%H:%M:%S}"
 
 
 @register.filter
 def ago(value: datetime | None) -> str:
     """How long ago in words."""
-    if value is None:
+    if not value:
         return MISSING
     seconds = (utc_now() - value).total_seconds()
     if seconds < 0:

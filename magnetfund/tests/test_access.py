@@ -1,0 +1,210 @@
+"""Who gets what: every path of the platform, for nobody, an investor and each role of the house."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import get_resolver
+from rest_framework_simplejwt.tokens import RefreshToken
+
+from magnetfund.core.models import User
+from magnetfund.core.roles import Role
+from magnetfund.operations.people import ensure_user
+
+pytestmark = pytest.mark.django_db
+
+PUBLIC = {
+    "/", "/health", "/health/database", "/capabilities", "/docs", "/api/schema",
+    "/api/performance/current", "/api/performance/history", "/api/trades/recent",
+    "/account/login/",
+}  # fmt: skip
+DESK = {"/desk/", "/desk/risk/", "/desk/trading/", "/desk/signals/", "/desk/fund/"}
+INVESTOR = {"/overview/", "/activity/"}
+API_READ = {"/state", "/dependencies", "/api/fuse/status"}
+#: POST paths with the roles that pass the door (what is behind may still refuse the body).
+POSTS: dict[str, set[Role]] = {
+    "/desk/risk/stop/": {
+        Role.OPERATOR, Role.RISK_OFFICER, Role.ACCOUNTANT, Role.CONTROLLER, Role.COMPLIANCE,
+        Role.DIRECTOR, Role.ADMINISTRATOR, Role.COORDINATOR, Role.SERVICE,
+    },
+    "/desk/risk/reset/": {Role.RISK_OFFICER},
+    "/desk/fund/prepare/": {Role.ACCOUNTANT},
+}  # fmt: skip
+API_POSTS: dict[str, set[Role]] = {
+    "/api/leverage/calculate": {r for r in Role if r is not Role.INVESTOR},
+    "/api/sizing/calculate": {r for r in Role if r is not Role.INVESTOR},
+    "/api/trade/execute": {Role.OPERATOR, Role.COORDINATOR},
+    "/api/system/emergency-stop": {
+        r for r in Role if r not in (Role.INVESTOR, Role.AUDITOR)
+    },
+}  # fmt: skip
+STAFF = [
+    Role.OPERATOR, Role.RISK_OFFICER, Role.ACCOUNTANT, Role.CONTROLLER, Role.COMPLIANCE,
+    Role.DIRECTOR, Role.AUDITOR, Role.ADMINISTRATOR,
+]  # fmt: skip
+ADMIN = {Role.ACCOUNTANT, Role.CONTROLLER, Role.COMPLIANCE, Role.AUDITOR, Role.ADMINISTRATOR}
+
+
+def client_of(role: Role | None) -> Client:
+    client = Client()
+    if role is not None:
+        client.force_login(account(role))
+    return client
+
+
+def account(role: Role) -> User:
+    return ensure_user(email=f"{role.value}@example.com", name=role.value, roles=[role])
+
+
+def bearer(role: Role) -> dict[str, str]:
+    token = RefreshToken.for_user(account(role)).access_token
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture(autouse=True)
+def _keys(settings: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    from rest_framework_simplejwt.settings import api_settings
+
+    from magnetfund.operations.supervisor import make_token_keys
+
+    folder = tmp_path_factory.mktemp("keys")
+    make_token_keys(folder)
+    settings.SIMPLE_JWT = {
+        **settings.SIMPLE_JWT,
+        "SIGNING_KEY": (folder / "jwt-private.pem").read_text(),
+        "VERIFYING_KEY": (folder / "jwt-public.pem").read_text(),
+    }
+    api_settings.reload()
+
+
+@pytest.mark.parametrize("path", sorted(PUBLIC))
+def test_public_paths_are_open_to_everybody(path: str):
+    assert Client().get(path).status_code in (200, 503)
+
+
+@pytest.mark.parametrize("path", sorted(DESK | INVESTOR | {"/home/"}))
+def test_nobody_is_sent_to_the_sign_in(path: str):
+    answer = Client().get(path)
+    assert answer.status_code == 302
+    assert answer.url.startswith("/account/login/")
+
+
+@pytest.mark.parametrize("path", sorted(DESK))
+def test_an_investor_never_sees_the_desk(path: str):
+    assert client_of(Role.INVESTOR).get(path).status_code == 403
+
+
+@pytest.mark.parametrize("role", STAFF)
+def test_every_member_of_the_house_sees_every_desk_page(role: Role):
+    client = client_of(role)
+    assert {path: client.get(path).status_code for path in sorted(DESK)} == dict.fromkeys(
+        sorted(DESK), 200
+    )
+
+
+@pytest.mark.parametrize("path", sorted(INVESTOR))
+def test_staff_without_a_holding_find_no_investor_page(path: str):
+    assert client_of(Role.OPERATOR).get(path).status_code == 404
+
+
+@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize("path", sorted(POSTS))
+def test_desk_actions_open_to_their_roles_alone(role: Role, path: str):
+    status = client_of(role).post(path, {}).status_code
+    assert (status == 302) == (role in POSTS[path]), (role, path, status)
+    assert status in (302, 403)
+
+
+def test_desk_actions_take_no_get():
+    client = client_of(Role.RISK_OFFICER)
+    for path in POSTS:
+        assert client.get(path).status_code == 405
+
+
+@pytest.mark.parametrize("role", [None, *Role])
+def test_the_admin_opens_to_its_roles(role: Role | None):
+    status = client_of(role).get("/admin/trading/order/").status_code
+    expected = 200 if role in ADMIN else (302 if role is None or role not in STAFF else 403)
+    assert status == expected
+
+
+def test_no_admin_page_adds_or_deletes_anything():
+    client = client_of(Role.ADMINISTRATOR)
+    from django.contrib import admin
+
+    refused = {}
+    for model in admin.site._registry:
+        if model._meta.app_label not in ("core", "risk", "trading", "investors"):
+            continue
+        base = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+        refused[base] = (client.get(base).status_code, client.get(base + "add/").status_code)
+    assert set(refused.values()) == {(200, 403)}
+    assert len(refused) >= 35
+
+
+@pytest.mark.parametrize("path", sorted(API_READ | {"/api/positions/open"}))
+def test_api_reads_need_a_token_of_the_house(path: str):
+    assert Client().get(path).status_code == 401
+    assert Client().get(path, headers=bearer(Role.INVESTOR)).status_code == 403
+    assert Client().get(path, headers=bearer(Role.OPERATOR)).status_code == 200
+
+
+@pytest.mark.parametrize("path", sorted(API_POSTS))
+def test_api_actions_open_to_their_roles_alone(path: str):
+    def post(role: Role | None) -> int:
+        headers = bearer(role) if role is not None else {}
+        return (
+            Client()
+            .post(path, data="{}", content_type="application/json", headers=headers)
+            .status_code
+        )
+
+    assert post(None) == 401
+    for role in Role:
+        assert (post(role) == 422) == (role in API_POSTS[path]), (role, path)
+
+
+def test_every_path_is_in_this_matrix_or_takes_an_identifier():
+    known = PUBLIC | DESK | INVESTOR | API_READ | set(POSTS) | set(API_POSTS)
+    known |= {
+        "/home/", "/live", "/api/positions/open", "/api/auth/token", "/api/auth/refresh",
+        "/api/investor/login",
+    }  # fmt: skip
+    unknown = set()
+    for pattern in get_resolver().url_patterns:
+        for item in getattr(pattern, "url_patterns", [pattern]):
+            path = (
+                "/"
+                + str(pattern.pattern if hasattr(pattern, "url_patterns") else "")
+                + str(item.pattern)
+            )
+            if path.startswith(("/account/", "/admin/")) or "<" in path or "^" in path:
+                continue
+            if path not in known:
+                unknown.add(path)
+    assert unknown == set()
+
+
+def test_errors_have_one_shape():
+    answer = Client().get("/api/nothing-here")
+    assert answer.status_code == 404
+    assert set(json.loads(answer.content)["error"]) == {"code", "message", "details"}
+    refused = Client().get("/state")
+    assert json.loads(refused.content)["error"]["code"] == "not_authenticated"
+
+
+def test_a_token_signed_by_somebody_else_is_refused():
+    from jwt import encode
+
+    forged = encode({"user_id": str(account(Role.OPERATOR).pk)}, "x" * 40, algorithm="HS256")
+    answer = Client().get("/state", headers={"Authorization": f"Bearer {forged}"})
+    assert answer.status_code == 401
+
+
+def test_pages_carry_a_strict_policy():
+    policy = Client().get("/").headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy

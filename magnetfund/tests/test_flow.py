@@ -1,0 +1,157 @@
+"""The whole flow on simulated candles: orders to NAV, books that verify, races that cannot win."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection, connections
+
+from investors.models import Fund, Holding, NavStrike
+from investors.services.dealing import submit_redemption
+from investors.services.nav import approve_strike, prepare_strike
+from investors.services.verification import verify_fund
+from magnetfund.core.actors import Actor
+from magnetfund.core.roles import Role
+from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.errors import Conflict, NotAllowed
+from magnetfund.operations.people import ensure_user
+from magnetfund.tests.flow_support import START, make_candles, replay
+from trading.models import Order, Trade
+
+pytestmark = pytest.mark.usefixtures("as_gateway")
+
+
+def test_a_replay_trades_strikes_and_leaves_clean_books_twice_the_same():
+    instrument = make_candles()
+    first = replay("one", instrument)
+    second = replay("two", instrument)
+    assert first["trades"] >= 5
+    assert first["navs_struck"] == 2
+    assert first["ledger"] == "clean", first["differences"]
+    assert second["state_hash"] == first["state_hash"]
+    assert Trade.objects.filter(book="one").count() == first["trades"]
+    fund = Fund.objects.get(book="one")
+    assert {s.state for s in NavStrike.objects.filter(fund=fund)} == {"dealt"}
+    assert not Order.objects.filter(book="one", state__in=["INTENT", "SENDING", "UNKNOWN"]).exists()
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("UPDATE investors_posting SET amount = amount + 1 WHERE id = (SELECT min(id) FROM "
+         "investors_posting)", "left over"),
+        ("DELETE FROM investors_posting WHERE entry_id = (SELECT id FROM investors_entry "
+         "WHERE kind = 'units_issued' LIMIT 1)", "no postings"),
+        ("UPDATE investors_entry SET row_hash = 'x' WHERE seq = 2", "does not follow"),
+        ("UPDATE investors_unitlot SET units = units + 1 WHERE number = 1", "movements say"),
+        ("UPDATE investors_classnav SET price = price + 0.01", "recomputed"),
+        ("UPDATE trading_position SET quantity = quantity + 1", "fills say"),
+        ("UPDATE trading_bookflow SET amount = amount + 1", "flows and results say"),
+    ],
+)  # fmt: skip
+def test_each_tampering_with_the_books_is_named(fresh_database: Any, statement: str, words: str):
+    replay("main", make_candles(), days=33)
+    fund = Fund.objects.get(book="main")
+    assert verify_fund(fund) == []
+    # Only a superuser who switches the walls off can do this at all.
+    with psycopg.connect(fresh_database.dsn("postgres", "fresh"), autocommit=True) as attacker:
+        attacker.execute("SET session_replication_role = replica")
+        for (table,) in attacker.execute(
+            "SELECT DISTINCT c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
+            "WHERE NOT t.tgisinternal"
+        ).fetchall():
+            attacker.execute(f'ALTER TABLE "{table}" DISABLE TRIGGER USER')
+        attacker.execute(statement)
+    problems = verify_fund(fund)
+    assert any(words in line for line in problems), problems
+
+
+class TestFourEyes:
+    @pytest.fixture
+    def fund(self, as_gateway: None) -> Fund:
+        replay("main", make_candles(), days=33)
+        return Fund.objects.get(book="main")
+
+    def test_the_preparer_cannot_approve_even_with_both_roles(self, fund: Fund):
+        both = Actor.of(
+            ensure_user(
+                email="both@example.com", name="Both", roles=[Role.ACCOUNTANT, Role.CONTROLLER]
+            )
+        )
+        strike = prepare_strike(fund=fund, valuation_at=utc_now(), actor=both)
+        with pytest.raises(NotAllowed, match="second person"):
+            approve_strike(strike=strike, seen_hash=strike.result_hash, actor=both)
+        strike.refresh_from_db()
+        assert strike.state == "prepared"
+
+    def test_a_second_account_of_the_same_person_cannot_approve(self, fund: Fund):
+        one = ensure_user(email="a@example.com", name="A", roles=[Role.ACCOUNTANT])
+        two = ensure_user(email="b@example.com", name="B", roles=[Role.CONTROLLER])
+        type(two).objects.using("owner").filter(pk=two.pk).update(person=one.person)
+        two.refresh_from_db()
+        strike = prepare_strike(fund=fund, valuation_at=utc_now(), actor=Actor.of(one))
+        with pytest.raises(NotAllowed, match="second person"):
+            approve_strike(strike=strike, seen_hash=strike.result_hash, actor=Actor.of(two))
+
+    def test_what_was_not_shown_cannot_be_approved(self, fund: Fund):
+        maker = ensure_user(email="a@example.com", name="A", roles=[Role.ACCOUNTANT])
+        checker = ensure_user(email="b@example.com", name="B", roles=[Role.CONTROLLER])
+        strike = prepare_strike(fund=fund, valuation_at=utc_now(), actor=Actor.of(maker))
+        with pytest.raises(Conflict, match="shown"):
+            approve_strike(strike=strike, seen_hash="0" * 64, actor=Actor.of(checker))
+        approve_strike(strike=strike, seen_hash=strike.result_hash, actor=Actor.of(checker))
+        strike.refresh_from_db()
+        assert strike.state == "dealt"
+        assert verify_fund(fund) == []
+
+
+def _in_threads(count: int, work: Callable[[int], str]) -> list[str]:
+    """Run ``work`` at once in many threads, each on its own connection."""
+    gate = threading.Barrier(count)
+
+    def run(number: int) -> str:
+        try:
+            gate.wait()
+            return work(number)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
+
+
+def test_sixty_four_redemptions_never_take_more_than_is_held():
+    replay("main", make_candles(), days=33)
+    holding = Holding.objects.filter(units__gt=0).select_related("investor", "share_class")[0]
+    part = (holding.units / 10).quantize(Decimal("0.000001"))
+
+    def redeem(number: int) -> str:
+        try:
+            submit_redemption(
+                investor=holding.investor,
+                share_class=holding.share_class,
+                units=part,
+                actor=Actor.system("test"),
+                at=START,
+            )
+        except Conflict:
+            return "refused"
+        return "taken"
+
+    outcomes = _in_threads(64, redeem)
+    holding.refresh_from_db()
+    assert outcomes.count("taken") == int(holding.units / part)
+    assert holding.reserved_units == part * outcomes.count("taken")
+    assert holding.reserved_units <= holding.units
+
+
+def test_the_connection_is_the_gateways():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_user")
+        assert cursor.fetchone() == ("fa_gateway",)
