@@ -86,7 +86,8 @@ def _positions(book: str, marks: Mapping[str, Decimal]) -> tuple[BookPosition, .
     for row in rows:
         mark = marks.get(row.instrument.symbol, row.average_price)
         notional = abs(row.quantity) * mark
-        margin = notional / Decimal(str(row.leverage))
+        # Isolated margin is what was committed at entry; it does not move with the mark.
+        margin = abs(row.quantity) * row.average_price / Decimal(str(row.leverage))
         found.append(
             BookPosition(
                 instrument=row.instrument.symbol,
@@ -94,7 +95,7 @@ def _positions(book: str, marks: Mapping[str, Decimal]) -> tuple[BookPosition, .
                 quantity=row.quantity,
                 mark=mark,
                 margin=margin,
-                gap_loss=min(margin, notional * row.instrument.gap_floor),
+                gap_loss=notional * min(1 / Decimal(str(row.leverage)), row.instrument.gap_floor),
                 correlation_group=CRYPTO_GROUP,
             )
         )
