@@ -66,6 +66,18 @@ class TokenView(APIView):
         )
 
 
+class InvestorTokenView(TokenView):
+    """The same sign-in under the path that investor clients know."""
+
+    @extend_schema(
+        operation_id="investor_login",
+        request=SignInRequest,
+        responses={200: OpenApiTypes.OBJECT},
+    )
+    def post(self, request: Request) -> Response:
+        return super().post(request)
+
+
 class RefreshView(APIView):
     permission_classes = [AllowAny]
     authentication_classes: list[Any] = []

@@ -15,7 +15,7 @@ urlpatterns = [
     path("dependencies", udc.DependenciesView.as_view(), name="dependencies"),
     path("api/auth/token", tokens.TokenView.as_view(), name="api_token"),
     path("api/auth/refresh", tokens.RefreshView.as_view(), name="api_refresh"),
-    path("api/investor/login", tokens.TokenView.as_view(), name="api_investor_login"),
+    path("api/investor/login", tokens.InvestorTokenView.as_view(), name="api_investor_login"),
     path("api/leverage/calculate", calculators.LeverageView.as_view(), name="api_leverage"),
     path("api/sizing/calculate", calculators.SizingView.as_view(), name="api_sizing"),
     path(
