@@ -365,7 +365,9 @@ class PaperBook:
         )
         if trade is not None:
             self.orders.drop_protection(fill.slot, at)
-            self._intents.pop(fill.slot, None)
+            if fill.slot not in self.orders.entries:
+                # A re-entry at the same open keeps the decision that waits for it.
+                self._intents.pop(fill.slot, None)
         elif held is not None:
             self.orders.resize_protection(fill.slot, sleeve, held, at)
 
