@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -27,11 +28,11 @@ def over_segments(
     if n == 0:
         return np.empty(0)
     edges = [*restarts, n]
-    if edges[0] != 0 or any(a >= b for a, b in zip(edges, edges[1:], strict=False)):
+    if edges[0] != 0 or any(a >= b for a, b in pairwise(edges)):
         raise InvalidInput("restarts rise from 0", code="bad_restarts")
     return np.concatenate(
         [
             measure(**{name: column[a:b] for name, column in columns.items()})
-            for a, b in zip(edges, edges[1:], strict=False)
+            for a, b in pairwise(edges)
         ]
     )

@@ -100,8 +100,9 @@ def volatility_ratio(
     """R = short over long volatility, id ``volatility-ratio.<short>.<long>.<decay>``.
 
     Short: root of the mean of the last ``short`` squared log returns with weights ``decay**k``, k
-    counted back from the newest.  Long: sample deviation of the last ``long`` ones.  First value at
-    index ``long``; NaN where the long one is 0.  R feeds tiers and fuse, V = max(0, R - 1) leverage.
+    counted back from the newest.  Long: sample deviation of the last ``long``.  First value at
+    index ``long``; NaN where the long one is 0.  R feeds tiers and the fuse,
+    V = max(0, R - 1) the leverage.
     """
     _check_decay(decay)
     require_length(short)
