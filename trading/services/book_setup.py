@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from magnetfund.kernel.errors import InvalidInput
 from risk.domain.limits import LimitSet
 from trading.domain.backtest.rules import (
     EngineRules,
@@ -17,9 +15,8 @@ from trading.domain.backtest.rules import (
     SlotRules,
 )
 from trading.domain.strategies.base import Strategy as PureStrategy
-from trading.domain.strategies.magnet import MagnetStrategy
+from trading.domain.strategies.registry import build_strategy
 from trading.domain.strategies.signals import StrategyTraits
-from trading.domain.strategies.trend import TrendStrategy
 from trading.models import Instrument
 from trading.models import Strategy as StrategyRow
 from trading.services.sleeves import Sleeve
@@ -28,7 +25,6 @@ MANUAL = "manual"
 MANUAL_TRAITS = StrategyTraits(
     strategy_id=MANUAL, version="manual.1", trigger_volatility=False, entry_checks_triggers=False
 )
-BUILDERS: Mapping[str, type[Any]] = {"trend": TrendStrategy, "magnet": MagnetStrategy}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,19 +41,6 @@ class BookSetup:
         from dataclasses import replace
 
         return replace(self.rules, bar_ms=1)
-
-
-def build_strategy(code: str, parameters: Mapping[str, Any] | None = None) -> PureStrategy:
-    """The pure strategy of a sleeve; raises :class:`InvalidInput` for an unknown one."""
-    try:
-        builder = BUILDERS[code]
-    except KeyError:
-        raise InvalidInput(f"there is no strategy {code}", code="unknown_strategy") from None
-    try:
-        strategy: PureStrategy = builder(**dict(parameters or {}))
-    except TypeError as error:
-        raise InvalidInput(f"parameters of {code}: {error}", code="bad_parameter") from None
-    return strategy
 
 
 def build_setup(

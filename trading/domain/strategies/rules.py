@@ -1,0 +1,146 @@
+"""One stream for every strategy that is a rule on closed bars of one timeframe.
+
+A rule takes closed bars and wishes: enter a side, leave a side.  The stream adds what all share:
+longer bars from hourly candles, Wilder's ATR of those bars, a stop at a multiple of it, an
+optional target, and the volatility reading of the fuse.  A rule never knows what is held.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Protocol
+
+from magnetfund.kernel.errors import InvalidInput
+from trading.domain.market.candles import DAY_MS, HOUR_MS, Candle
+from trading.domain.strategies.base import NAN, make_signal
+from trading.domain.strategies.signals import Reason, Signal, StrategyTraits
+from trading.domain.strategies.streaming import LongerBars, VolatilityGauge, WilderRange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a rule wants at a close: ``enter`` is +1, -1 or 0; a side to leave is named."""
+
+    enter: int = 0
+    leave_long: bool = False
+    leave_short: bool = False
+    reason: Reason = Reason.NOTHING
+
+    @classmethod
+    def hold(cls, side: int, *, enter: bool = True) -> Wish:
+        """Be on ``side`` and on no other; with ``enter`` False only those who are may stay."""
+        return cls(
+            enter=side if enter else 0,
+            leave_long=side <= 0,
+            leave_short=side >= 0,
+            reason=Reason.NO_DIRECTION if side == 0 else Reason.NOTHING,
+        )
+
+
+class Rule(Protocol):
+    """The memory of one rule."""
+
+    def update(self, bar: Candle, atr: float) -> Wish | None:
+        """Take the next closed bar of the rule's timeframe; None while it warms up."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleStrategy(ABC):
+    """What rule strategies share: hours a bar, ATR length, stop, target and time in bars.
+
+    ``target_atr`` 0 means no target, ``hold_bars`` 0 no time exit.  Raises :class:`InvalidInput`
+    for hours that do not divide the day, or distances that are not positive.
+    """
+
+    version: str = "1"
+    bar_hours: int = 4
+    atr_length: int = 14
+    stop_atr: float = 2.0
+    target_atr: float = 0.0
+    hold_bars: int = 0
+
+    def __post_init__(self) -> None:
+        if self.bar_hours < 1 or DAY_MS % (self.bar_hours * HOUR_MS):
+            raise InvalidInput("a bar's hours must divide the day", code="bad_parameter")
+        if self.atr_length < 1 or self.hold_bars < 0:
+            raise InvalidInput("a length is not positive", code="bad_parameter")
+        if not (self.stop_atr > 0.0 and self.target_atr >= 0.0):
+            raise InvalidInput("distances must be positive", code="bad_parameter")
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name by which the registry knows the strategy."""
+
+    @property
+    def traits(self) -> StrategyTraits:
+        """1.0x, stop within 60 % of the way to liquidation, volatility the one market trigger."""
+        return StrategyTraits(
+            strategy_id=self.name,
+            version=f"{self.name}.{self.version}",
+            hold_ms_max=self.hold_bars * self.bar_hours * HOUR_MS,
+            liquidation_share_max=0.6,
+        )
+
+    @property
+    def timeframe_ms(self) -> int:
+        """Reads hourly candles."""
+        return HOUR_MS
+
+    @abstractmethod
+    def rule(self) -> Rule:
+        """A fresh memory of the rule alone."""
+
+    def stream(self) -> RuleStream:
+        """A fresh memory."""
+        return RuleStream(self)
+
+
+class RuleStream:
+    """The memory of a rule strategy on one instrument."""
+
+    def __init__(self, strategy: RuleStrategy) -> None:
+        self._strategy = strategy
+        self._rule = strategy.rule()
+        self._bars = LongerBars(child_ms=HOUR_MS, timeframe_ms=strategy.bar_hours * HOUR_MS)
+        self._range = WilderRange(strategy.atr_length)
+        self._volatility = VolatilityGauge()
+
+    def update(self, candle: Candle) -> Signal:
+        """The signal at the close of an hourly candle."""
+        self._volatility.update(candle.close)
+        bar = self._bars.update(candle)
+        if bar is None:
+            return self._say(candle, Wish(reason=Reason.NOT_DECISION_BAR))
+        atr = self._range.update(bar)
+        wish = self._rule.update(bar, atr)
+        if wish is None or not atr > 0.0:
+            return self._say(candle, Wish(reason=Reason.WARM_UP))
+        return self._say(candle, wish)
+
+    def _say(self, candle: Candle, wish: Wish) -> Signal:
+        strategy, side, atr = self._strategy, wish.enter, self._range.value
+        stop = target = NAN
+        if side:
+            stop = _positive(candle.close - side * strategy.stop_atr * atr)
+            if strategy.target_atr:
+                target = _positive(candle.close + side * strategy.target_atr * atr)
+        return make_signal(
+            known_at=candle.open_time + HOUR_MS,
+            reason=Reason.ENTRY if side else wish.reason,
+            direction=side,
+            exit_long=wish.leave_long,
+            exit_short=wish.leave_short,
+            stop=stop,
+            target=target,
+            atr=atr,
+            volatility_ratio=self._volatility.ratio,
+            sigma=self._volatility.sigma,
+        )
+
+
+def _positive(price: float) -> float:
+    """A price, or none where it would not be one."""
+    return price if price > 0.0 else NAN
