@@ -90,7 +90,7 @@ def candle_chart(instrument: Instrument, signal: Signal | None) -> dict[str, Any
         return None
     found = (signal.reading or {}).get("map") if signal is not None else None
     close = rows[-1].close
-    zones = sorted((found or {}).get("zones", ()), key=lambda zone: -zone["strength"])[:8]
+    zones = _spread(found, close)
     target = _target_price(signal, found)
     bands = [
         {
@@ -121,6 +121,17 @@ def candle_chart(instrument: Instrument, signal: Signal | None) -> dict[str, Any
         "bands": bands,
         "lines": [{"y": close, "label": f"Price {close:,.2f}", "colour": "ink", "dash": [2, 3]}],
     }
+
+
+def _spread(found: dict[str, Any] | None, close: float) -> list[dict[str, Any]]:
+    """The strongest zones that stand far enough apart to be labelled, at most seven."""
+    chosen: list[dict[str, Any]] = []
+    apart = ((found or {}).get("atr") or close * 0.01) * 0.9
+    for zone in sorted((found or {}).get("zones", ()), key=lambda item: -item["strength"]):
+        taken = [close, *(item["price"] for item in chosen)]
+        if all(abs(zone["price"] - other) >= apart for other in taken):
+            chosen.append(zone)
+    return chosen[:7]
 
 
 def _zone_words(zone: dict[str, Any]) -> str:

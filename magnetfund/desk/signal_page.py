@@ -11,6 +11,8 @@ from risk.domain.leverage import LeverageCase, choose_leverage
 from risk.services.limits import limits_in_force
 from trading.models import Instrument, Proposal, Signal
 
+#: Zones in the table; the strongest come first in the choice.
+ZONES_SHOWN = 9
 REASON_WORDS = {
     "entry": "An entry is wanted.",
     "warm_up": "Not enough closed bars yet.",
@@ -75,7 +77,11 @@ def explain_signal(instrument: Instrument, signal: Signal | None) -> dict[str, A
     return {
         "proposals": proposals,
         "sleeves": sleeves,
-        "zones": sorted(zones, key=lambda zone: -zone["price"]),
+        "zones": sorted(
+            sorted(zones, key=lambda zone: -zone["strength"])[:ZONES_SHOWN],
+            key=lambda zone: -zone["price"],
+        ),
+        "zone_count": len(zones),
         "decision": decision,
         "target": target,
         "side_words": "long" if side > 0 else "short",

@@ -1,0 +1,33 @@
+"""Accounts are made by the house; their forms carry the house's classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.forms import LoginForm
+from django import forms
+from django.http import HttpRequest
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is untyped
+    """Nobody signs up alone: an account follows an accepted application."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return False
+
+
+class StyledLoginForm(LoginForm):  # type: ignore[misc]  # allauth is untyped
+    """The sign-in form without placeholders that repeat its labels."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields.pop("remember", None)
+        self.fields["login"].label = "Email"
+        for name in ("login", "password"):
+            widget = self.fields[name].widget
+            widget.attrs.pop("placeholder", None)
+            widget.attrs["class"] = "form-control"
+        self.fields["password"].help_text = ""
+        if isinstance(self.fields["login"].widget, forms.TextInput):
+            self.fields["login"].widget.attrs["autocomplete"] = "username webauthn"
