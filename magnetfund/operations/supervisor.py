@@ -8,6 +8,7 @@ in two minutes ends everything with a line that says which and why.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import secrets
 import signal
@@ -31,6 +32,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 RESTARTS_MAX = 5
 RESTART_WINDOW = 120.0
 READY_SECONDS = 120.0
+#: How long a start waits for the trader once the web answers; a stopped fuse stays inactive.
+TRADER_SECONDS = 12.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,20 +201,20 @@ class Supervisor:
             self.watched.append(Watched(child))
 
     def _wait_until_ready(self) -> None:
+        """Wait for the web, and for some seconds more until the trader has reconciled."""
         deadline = time.monotonic() + READY_SECONDS
         url = f"http://127.0.0.1:{self.port}/health"
+        answered_at: float | None = None
         while time.monotonic() < deadline and not self.stopping:
             self._look_after()
-            try:
-                with urllib.request.urlopen(url, timeout=5):
-                    return
-            except urllib.error.HTTPError as answer:
-                if answer.code < 500:
-                    return
-            except OSError:
-                pass
+            status = _health_status(url)
+            answered_at = answered_at or (time.monotonic() if status else None)
+            if status == "active" or (
+                answered_at is not None and time.monotonic() - answered_at > TRADER_SECONDS
+            ):
+                return
             time.sleep(0.1)
-        if not self.stopping:
+        if not self.stopping and answered_at is None:
             raise LaunchError(f"the web did not answer; see {self.home.logs / 'web.log'}")
 
     def _announce(self, seconds: float) -> None:
@@ -268,6 +271,17 @@ class Supervisor:
         for server in (self.valkey, self.postgres):
             if server is not None:
                 server.stop()
+
+
+def _health_status(url: str) -> str:
+    """What /health says; "error" for a 5xx, nothing while the web is not there."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return str(json.load(answer).get("status", "inactive"))
+    except urllib.error.HTTPError:
+        return "error"
+    except (OSError, ValueError):
+        return ""
 
 
 def make_token_keys(folder: Path) -> None:

@@ -239,6 +239,7 @@ class PaperBook:
         at = from_milliseconds(intent.decided_at)
         price = price_of(sleeve.instrument, intent.decision_ticks)
         if intent.reduces:
+            self.orders.replace_exit(intent.slot, at)
             order = self.orders.send(
                 sleeve,
                 purpose=EXIT_PURPOSE[pure.CloseReason(intent.close_reason)],

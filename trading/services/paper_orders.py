@@ -131,7 +131,9 @@ class OrderDesk:
             )
         waiting = self.exits.pop(fill.slot, None)
         if waiting is not None:
-            return waiting
+            if waiting.quantity == quantity_of(sleeve.instrument, fill.lots):
+                return waiting
+            record_move(waiting, "CANCELLED", kind="replaced", at=at)
         return self.send(
             sleeve,
             purpose=EXIT_PURPOSE.get(reason, "exit"),
@@ -142,6 +144,12 @@ class OrderDesk:
             at=at,
             reason=reason.code,
         )
+
+    def replace_exit(self, slot: int, at: datetime) -> None:
+        """Cancel a closing order that a newer decision for the slot supersedes."""
+        waiting = self.exits.pop(slot, None)
+        if waiting is not None:
+            record_move(waiting, "CANCELLED", kind="replaced", at=at)
 
     def protect(self, slot: int, sleeve: Sleeve, entry: Order, lots: int, at: datetime) -> None:
         """Rest the stop, and the target where there is one, at the venue."""
