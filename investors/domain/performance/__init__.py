@@ -1,0 +1,59 @@
+"""Returns and their bridges: TWR, modified Dietz, XIRR, monthly table, gain to TWR to MWR."""
+
+from investors.domain.performance.bridges import (
+    VALUE_BRIDGE_ORDER,
+    BridgeLine,
+    ReturnBridge,
+    ValueBridge,
+    ValueBridgeLine,
+    build_return_bridge,
+    build_value_bridge,
+)
+from investors.domain.performance.figures import Flow, Method, ReturnFigure, Undefined, ValuedFlow
+from investors.domain.performance.money_weighted import compute_mwr, compute_xirr, compute_xnpv
+from investors.domain.performance.returns import (
+    AnnualisedReturn,
+    BenchmarkComparison,
+    FlowTiming,
+    YearRow,
+    annualise_return,
+    build_monthly_table,
+    chain_returns,
+    compare_with_benchmark,
+    compound_rate,
+    compute_modified_dietz,
+    compute_money_gain,
+    compute_twr,
+    needs_valuation_at_flow,
+)
+
+__all__ = [
+    "VALUE_BRIDGE_ORDER",
+    "AnnualisedReturn",
+    "BenchmarkComparison",
+    "BridgeLine",
+    "Flow",
+    "FlowTiming",
+    "Method",
+    "ReturnBridge",
+    "ReturnFigure",
+    "Undefined",
+    "ValueBridge",
+    "ValueBridgeLine",
+    "ValuedFlow",
+    "YearRow",
+    "annualise_return",
+    "build_monthly_table",
+    "build_return_bridge",
+    "build_value_bridge",
+    "chain_returns",
+    "compare_with_benchmark",
+    "compound_rate",
+    "compute_modified_dietz",
+    "compute_money_gain",
+    "compute_mwr",
+    "compute_twr",
+    "compute_xirr",
+    "compute_xnpv",
+    "needs_valuation_at_flow",
+]
