@@ -205,7 +205,8 @@ def build_value_bridge(
     ``components`` maps names of :data:`VALUE_BRIDGE_ORDER` (optionally ``name:sleeve``) to
     unrounded signed amounts.  They are rounded together; what then remains to ``closing``
     is the rounding line.  A remainder above ``rounding_max`` is an unexplained move, not
-    rounding, and raises ``InvalidInput`` (``bridge_unexplained``); an unknown name raises ``unknown_component``.
+    rounding, and raises ``InvalidInput`` (``bridge_unexplained``); an unknown name raises
+    ``unknown_component``.
     """
     rank = {name: position for position, name in enumerate(VALUE_BRIDGE_ORDER)}
     unknown = [label for label in components if label.partition(":")[0] not in rank]
