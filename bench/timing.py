@@ -1,4 +1,4 @@
-"""Timing shared by the benches: the best of several runs after one that compiles."""
+"""Timing and verdicts shared by the benches: the best of several runs after one that compiles."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ from collections.abc import Callable, Iterable
 
 Row = tuple[str, float, float, str]
 """A bench row: name, measured value, bar to reach (0 = none), unit."""
+
+LOWER_IS_BETTER = frozenset({"s", "ms", "us", "MB"})
+EXACT = frozenset({"trades", "USD", "fields"})
+EXACT_TOLERANCE = 0.005
+"""Figures of results, not of speed, must equal their bar to half a cent."""
+
+
+class Skip(Exception):
+    """A bench cannot run here; the text says why."""
 
 
 def best_seconds(work: Callable[[], object], *, rounds: int = 5) -> float:
@@ -20,7 +29,20 @@ def best_seconds(work: Callable[[], object], *, rounds: int = 5) -> float:
     return best
 
 
+def judge(row: Row) -> str:
+    """ "pass" or "FAIL" against the bar; "-" where a row has none."""
+    _, value, bar, unit = row
+    if unit in EXACT:
+        return "pass" if abs(value - bar) <= EXACT_TOLERANCE else "FAIL"
+    if bar == 0:
+        return "-"
+    good = value <= bar if unit in LOWER_IS_BETTER else value >= bar
+    return "pass" if good else "FAIL"
+
+
 def print_rows(rows: Iterable[Row]) -> None:
     """Print rows as a table."""
-    for name, value, bar, unit in rows:
-        print(f"{name:<72} {value:>16,.4g} {unit:<10} bar {bar:,.4g}")
+    for row in rows:
+        name, value, bar, unit = row
+        aim = f"{bar:,.6g}" if bar or unit in EXACT else ""
+        print(f"{name:<66} {value:>14,.6g} {unit:<8} {aim:>12} {judge(row):>5}")
