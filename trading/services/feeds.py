@@ -34,9 +34,18 @@ class InstrumentFeed:
         self.newest_open_ms = -1
 
     def warm(self, candles: Candles) -> None:
-        """Take all candles of the past, oldest first."""
+        """Take all candles of the past, oldest first, without asking for signals."""
+        if not len(candles):
+            return
+        for stream in self._streams.values():
+            if isinstance(stream, MagnetSignalStream):
+                stream.warm(candles)
+            else:
+                for index in range(len(candles)):
+                    stream.update(candles.at(index))
         for index in range(len(candles)):
-            self.update(candles.at(index))
+            self._note_extremes(candles.at(index))
+        self.newest_open_ms = int(candles.open_time[-1])
 
     def update(self, candle: Candle) -> dict[str, Signal]:
         """Take the next closed hour; returns each strategy's signal.

@@ -172,6 +172,12 @@ class MagnetSignalStream:
         """The memory of levels, for those who show them."""
         return self._magnets
 
+    def warm(self, candles: Candles) -> None:
+        """Take closed candles of the past at once; what is said later is the same."""
+        self._magnets.extend(candles=candles)
+        for index in range(len(candles)):
+            self._context.update(candles.at(index))
+
     def update(self, candle: Candle) -> Signal:
         """The signal at the close of an hourly candle."""
         reading = self._magnets.extend(candles=_one_candle(candle))
