@@ -1,0 +1,63 @@
+"""Fetch closed candles of an exchange into the store; repeated runs fetch only what is missing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from magnetfund.core.actors import Actor
+from magnetfund.core.commands import FundCommand, Progress
+from magnetfund.kernel.clock import to_milliseconds, utc_now
+from magnetfund.kernel.errors import InvalidInput
+from trading.domain.market import timeframe_ms
+from trading.services.candle_store import import_candles, load_candles
+from trading.services.exchange_candles import fetch_candles, open_exchange
+from trading.services.instruments import ensure_perpetual
+
+
+class Command(FundCommand):
+    help = __doc__
+
+    def add_own_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--exchange", default="binanceusdm")
+        parser.add_argument("--instrument", required=True, help="for example BTC/USDT:USDT")
+        parser.add_argument("--timeframe", default="1h")
+        parser.add_argument("--from", dest="start", required=True, help="YYYY-MM-DD")
+
+    def work(self, **options: Any) -> dict[str, Any]:
+        frame = options["timeframe"]
+        step = timeframe_ms(frame)
+        client = open_exchange(options["exchange"])
+        start, end = _start(options["start"]), to_milliseconds(utc_now())
+        instrument = ensure_perpetual(options["instrument"])
+        stored = load_candles(instrument, frame, start_ms=start)
+        if len(stored) and int(stored.open_time[0]) == start:
+            start = int(stored.open_time[-1]) + step
+        total = max(0, (end - start) // step)
+        progress = None if self.wants_json else Progress(label="candles", total=total)
+        raw = fetch_candles(
+            client,
+            symbol=options["instrument"],
+            timeframe=frame,
+            start_ms=start,
+            end_ms=end,
+            on_progress=progress.advance if progress else None,
+        )
+        report = import_candles(
+            raw,
+            instrument=instrument,
+            timeframe=frame,
+            source=options["exchange"],
+            actor=Actor.system("backfill_candles"),
+        )
+        self.say(f"{report.taken:,} new bars, {sum(report.refused.values()):,} refused.")
+        return {"instrument": instrument.symbol, "taken": report.taken, "refused": report.refused}
+
+
+def _start(text: str) -> int:
+    try:
+        return to_milliseconds(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC))
+    except ValueError:
+        raise InvalidInput(f"{text} is no date; write YYYY-MM-DD", code="bad_date") from None
