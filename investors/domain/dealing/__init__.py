@@ -1,0 +1,84 @@
+"""Dealing rules around the strike: calendar, liquidity terms, order wordings, moves of units.
+
+The engine that prices and cuts lots is :mod:`investors.domain.strike.dealing`.
+"""
+
+from investors.domain.dealing.calendar import (
+    DealingDate,
+    SubscriptionStep,
+    choose_dealing_date,
+    count_business_days,
+    decide_subscription,
+)
+from investors.domain.dealing.liquidity import (
+    FreeUnits,
+    GateFill,
+    GateRequest,
+    Holdback,
+    LockedLot,
+    LockUp,
+    Rank,
+    Refusal,
+    cap_by_holder,
+    carry_over,
+    check_redemption,
+    fill_gate,
+    find_free_units,
+    size_holdback,
+)
+from investors.domain.dealing.moves import (
+    LotMove,
+    PocketMerge,
+    Switch,
+    deal_switch,
+    merge_side_pocket,
+    split_side_pocket,
+    transfer_units,
+)
+from investors.domain.dealing.sizing import (
+    EntryFee,
+    FeeForm,
+    LotUnits,
+    gross_of_net,
+    order_first_in_first_out,
+    size_entry_fee,
+    size_gross_redemption,
+    swing_price,
+)
+
+__all__ = [
+    "DealingDate",
+    "EntryFee",
+    "FeeForm",
+    "FreeUnits",
+    "GateFill",
+    "GateRequest",
+    "Holdback",
+    "LockUp",
+    "LockedLot",
+    "LotMove",
+    "LotUnits",
+    "PocketMerge",
+    "Rank",
+    "Refusal",
+    "SubscriptionStep",
+    "Switch",
+    "cap_by_holder",
+    "carry_over",
+    "check_redemption",
+    "choose_dealing_date",
+    "count_business_days",
+    "deal_switch",
+    "decide_subscription",
+    "fill_gate",
+    "find_free_units",
+    "gross_of_net",
+    "merge_side_pocket",
+    "order_first_in_first_out",
+    "size_entry_fee",
+    "size_gross_redemption",
+    "size_holdback",
+    "split_side_pocket",
+    "swing_price",
+    "transfer_units",
+]

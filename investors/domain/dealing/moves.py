@@ -1,0 +1,182 @@
+"""Units that move without cash: transfers between holders, switches, side pockets.
+
+Every move keeps the sum of units, the sum of cost and each lot's mark and clock; what a split
+leaves over from rounding stays with the first part.  A lot names its parent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from investors.domain.dealing.sizing import order_first_in_first_out
+from investors.domain.exact import (
+    ZERO,
+    Number,
+    exactly,
+    fraction_below_one,
+    positive,
+    share_of_one,
+)
+from investors.domain.strike.dealing import (
+    RedemptionResult,
+    SubscriptionOrder,
+    SubscriptionResult,
+    deal_subscription,
+)
+from investors.domain.strike.terms import ClassTerms
+from investors.domain.strike.types import LotInput
+from magnetfund.kernel.errors import InvalidInput
+from magnetfund.kernel.money import Rounding, quantize
+
+UNIT_QUANTUM = Decimal("0.000001")
+CASH_QUANTUM = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LotMove:
+    """One lot after a move: what stays (``None`` when nothing does) and what went.
+
+    ``stays.units + goes.units`` and ``stays.cost + goes.cost`` are the lot's own.  ``goes`` keeps
+    the mark, the hurdle clock and the dealing day.
+    """
+
+    stays: LotInput | None
+    goes: LotInput
+    parent: str
+
+
+@exactly
+def transfer_units(
+    *,
+    lots: Sequence[LotInput],
+    from_holder: str,
+    to_holder: str,
+    units: Number,
+    first_number: int,
+    cash_quantum: Decimal = CASH_QUANTUM,
+) -> tuple[LotMove, ...]:
+    """Move units to another holder, first in first out, with mark, clock and entry day.
+
+    The new lots are numbered from ``first_number`` and named after their parents.  Crystallise
+    before when the beneficial owner changes (:func:`strike.dealing.crystallise_lots`).  Raises
+    ``InvalidInput``: ``same_holder``, ``not_enough_units``.
+    """
+    left = positive(units, name="units")
+    if from_holder == to_holder:
+        raise InvalidInput("the holder stays the same", code="same_holder")
+    own = order_first_in_first_out([lot for lot in lots if lot.holder == from_holder])
+    if left > sum((lot.units for lot in own), ZERO):
+        raise InvalidInput("more units than are held", code="not_enough_units")
+    moves: list[LotMove] = []
+    for lot in own:
+        taken = min(left, lot.units)
+        if taken == 0:
+            continue
+        left -= taken
+        stays, goes = _cut(lot, taken, cash_quantum)
+        number = first_number + len(moves)
+        goes = replace(goes, lot=f"{lot.lot}/{number}", number=number, holder=to_holder)
+        moves.append(LotMove(stays=stays, goes=goes, parent=lot.lot))
+    return tuple(moves)
+
+
+def _cut(lot: LotInput, units: Decimal, cash_quantum: Decimal) -> tuple[LotInput | None, LotInput]:
+    """Cut ``units`` off a lot; cost goes in proportion, all of it with the last unit."""
+    if units == lot.units:
+        return None, lot
+    cost = quantize(lot.cost * units / lot.units, cash_quantum, Rounding.DOWN)
+    stays = replace(lot, units=lot.units - units, cost=lot.cost - cost)
+    return stays, replace(lot, units=units, cost=cost)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """Redemption and subscription on one dealing day.  ``clearing`` passes between them."""
+
+    clearing: Decimal
+    subscription: SubscriptionResult
+
+
+@exactly
+def deal_switch(
+    *, redemption: RedemptionResult, into: ClassTerms, price: Decimal, exchange_rate: Number = 1
+) -> Switch:
+    """Put the payout of a redemption into another class at that class's price of the same day.
+
+    ``exchange_rate`` is units of the new class's currency for one of the old's.  The performance
+    fee crystallised with the redeemed units; entry and exit fees are those of the two classes.
+    """
+    clearing = quantize(
+        redemption.payout * positive(exchange_rate, name="exchange_rate"),
+        into.cash_quantum,
+        Rounding.DOWN,
+    )
+    order = SubscriptionOrder(order=redemption.order, amount=clearing)
+    return Switch(
+        clearing=clearing, subscription=deal_subscription(terms=into, price=price, order=order)
+    )
+
+
+@exactly
+def split_side_pocket(
+    *,
+    lots: Sequence[LotInput],
+    share: Number,
+    first_number: int,
+    unit_quantum: Decimal = UNIT_QUANTUM,
+    cash_quantum: Decimal = CASH_QUANTUM,
+) -> tuple[LotMove, ...]:
+    """Put ``share`` of every lot into a pocket: same holders, same marks, no later subscriber.
+
+    Pocket units round down, so the main part keeps the dust.  A lot too small to give one unit
+    step stays whole and is not listed.  ``share`` in [0, 1).
+    """
+    part = fraction_below_one(share, name="share")
+    moves: list[LotMove] = []
+    for lot in order_first_in_first_out(lots):
+        units = quantize(lot.units * part, unit_quantum, Rounding.DOWN)
+        if units == 0:
+            continue
+        stays, goes = _cut(lot, units, cash_quantum)
+        number = first_number + len(moves)
+        goes = replace(goes, lot=f"{lot.lot}/pocket", number=number)
+        moves.append(LotMove(stays=stays, goes=goes, parent=lot.lot))
+    return tuple(moves)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PocketMerge:
+    """Main units for one pocket lot.  ``residue`` is the value that rounding leaves the fund."""
+
+    pocket: LotInput
+    units: Decimal
+    value: Decimal
+    residue: Decimal
+
+
+@exactly
+def merge_side_pocket(
+    *,
+    pockets: Sequence[LotInput],
+    pocket_price: Number,
+    main_price: Number,
+    realised_share: Number = 1,
+    unit_quantum: Decimal = UNIT_QUANTUM,
+) -> tuple[PocketMerge, ...]:
+    """Merge pocket lots back: main units = u x pocket price / main price, rounded down.
+
+    ``realised_share`` of each lot's value is merged (the rest was paid in cash).
+    ``units * main_price + residue == value`` exactly, and the residue stays with the fund.
+    """
+    inner, outer = positive(pocket_price, name="pocket_price"), positive(main_price, name="main")
+    part = share_of_one(realised_share, name="realised_share")
+    merged = []
+    for pocket in pockets:
+        value = pocket.units * inner * part
+        units = quantize(value / outer, unit_quantum, Rounding.DOWN)
+        merged.append(
+            PocketMerge(pocket=pocket, units=units, value=value, residue=value - units * outer)
+        )
+    return tuple(merged)
