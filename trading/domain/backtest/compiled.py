@@ -3,7 +3,12 @@
 A pure function may call other pure functions of its module; numba wants those compiled as well.
 :func:`compile_pure` rebinds a function's globals to compiled versions of the functions that it
 names and compiles the copy, so there is one source and no second version to drift.  The name of
-the copy holds a hash of every source involved: the compiler's disk cache is then never stale.
+the copy holds a hash of every source involved and of the compiler's options: its disk cache is then
+never stale.
+
+The compiled functions make no arrays; they only write into those given.  Counting references to
+two dozen arrays at every call would cost eight times the work itself, so it is switched off: a
+function that allocates does not compile, rather than leak.
 """
 
 from __future__ import annotations
@@ -14,6 +19,8 @@ from collections.abc import Callable
 from functools import cache
 from types import FunctionType
 from typing import Any
+
+OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": False, "_nrt": False}
 
 
 @cache
@@ -30,7 +37,7 @@ def compile_pure(function: FunctionType) -> Callable[..., Any]:
     twin.__kwdefaults__ = function.__kwdefaults__
     twin.__module__ = function.__module__
     twin.__qualname__ = f"{function.__qualname__}_{source_hash(function)[:12]}"
-    compiled: Callable[..., Any] = njit(cache=True, nogil=True, fastmath=False)(twin)
+    compiled: Callable[..., Any] = njit(**OPTIONS)(twin)
     return compiled
 
 
@@ -44,7 +51,7 @@ def source_hash(function: FunctionType) -> str:
         if key not in seen:
             seen[key] = inspect.getsource(current) + _constants(current)
             waiting.extend(_called_functions(current).values())
-    text = "\n".join(f"{key}\n{seen[key]}" for key in sorted(seen))
+    text = "\n".join([repr(OPTIONS), *(f"{key}\n{seen[key]}" for key in sorted(seen))])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
