@@ -1,0 +1,44 @@
+"""The pure journal: chart of accounts, accounting events, balanced entries, trial balance."""
+
+from investors.domain.ledger.balances import (
+    BalanceFault,
+    TrialRow,
+    build_trial_balance,
+    check_books,
+    find_units,
+    value_net_assets,
+)
+from investors.domain.ledger.build import (
+    build_entry,
+    build_period_close,
+    find_event,
+    reverse_entry,
+)
+from investors.domain.ledger.chart import ACCOUNTS, CHART, LedgerAccount, find_account
+from investors.domain.ledger.events import EVENTS
+from investors.domain.ledger.types import Event, JournalEntry, Leg, Measure, Rule, Tags, sum_legs
+
+__all__ = [
+    "ACCOUNTS",
+    "CHART",
+    "EVENTS",
+    "BalanceFault",
+    "Event",
+    "JournalEntry",
+    "LedgerAccount",
+    "Leg",
+    "Measure",
+    "Rule",
+    "Tags",
+    "TrialRow",
+    "build_entry",
+    "build_period_close",
+    "build_trial_balance",
+    "check_books",
+    "find_account",
+    "find_event",
+    "find_units",
+    "reverse_entry",
+    "sum_legs",
+    "value_net_assets",
+]

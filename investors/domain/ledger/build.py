@@ -1,0 +1,190 @@
+"""Turning an accounting event and its amounts into a balanced entry; reversals; period close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from investors.domain.exact import ZERO, Number, exactly, round_to_total, total_of
+from investors.domain.ledger.chart import find_account
+from investors.domain.ledger.events import EVENTS
+from investors.domain.ledger.types import CHOSEN, Event, JournalEntry, Leg, Measure, Rule, Tags
+from magnetfund.kernel.errors import InvalidInput
+from magnetfund.kernel.money import decimal_of
+
+NO_TAGS = Tags()
+
+
+@exactly
+def build_entry(
+    *,
+    event: str,
+    source_ref: str,
+    effective_at: datetime,
+    amounts: Mapping[str, Number],
+    currency: str = "USD",
+    other_currency: str = "",
+    fund: str = "",
+    tags: Tags = NO_TAGS,
+    other: Tags = NO_TAGS,
+    account: str = "",
+    text: str = "",
+) -> JournalEntry:
+    """The balanced entry of one event.
+
+    ``amounts`` gives the event's parts by name in money or units; parts left out are zero.
+    ``tags`` name the lot or place that gives, ``other`` the one that receives; ``account`` is the
+    caller's choice where the event leaves one.  Raises :class:`InvalidInput`: ``unknown_event``,
+    ``unknown_part``, ``negative`` (a part that has one direction only), ``account_not_allowed``,
+    ``no_currency``, ``no_unit_tags``, ``empty_entry``.
+    """
+    rules = find_event(event)
+    unknown = sorted(set(amounts) - rules.parts)
+    if unknown:
+        raise InvalidInput(f"{event} has no part {unknown[0]!r}", code="unknown_part")
+    if (account or rules.choices) and account not in rules.choices:
+        raise InvalidInput(f"{event} may not use account {account!r}", code="account_not_allowed")
+    legs: list[Leg] = []
+    for rule in rules.rules:
+        amount = decimal_of(amounts.get(rule.part, ZERO))
+        if amount < 0 and not rule.either_sign:
+            raise InvalidInput(f"{rule.part} may not be negative", code="negative")
+        if amount != 0:
+            legs += _legs(rule, amount, (currency, other_currency, fund), (tags, other), account)
+    return JournalEntry(
+        kind=event,
+        source_ref=source_ref,
+        effective_at=effective_at,
+        legs=tuple(legs),
+        text=text or rules.meaning,
+    )
+
+
+def find_event(name: str) -> Event:
+    """The event of a name; raises ``InvalidInput`` (``unknown_event``)."""
+    try:
+        return EVENTS[name]
+    except KeyError:
+        raise InvalidInput(f"no accounting event {name!r}", code="unknown_event") from None
+
+
+def _legs(
+    rule: Rule,
+    amount: Decimal,
+    currencies: tuple[str, str, str],
+    places: tuple[Tags, Tags],
+    account: str,
+) -> list[Leg]:
+    sides = (
+        (rule.debit, amount, places[rule.debit_to_other]),
+        (rule.credit, -amount, places[rule.credit_to_other]),
+    )
+    return [
+        Leg(
+            account=account if code == CHOSEN else code,
+            amount=moved,
+            currency=_currency(rule.measure, currencies, place),
+            share_class=place.share_class,
+            lot=place.lot,
+            instrument=place.instrument,
+            strategy=place.strategy,
+        )
+        for code, moved, place in sides
+    ]
+
+
+def _currency(measure: Measure, currencies: tuple[str, str, str], place: Tags) -> str:
+    main, other, fund = currencies
+    if measure is Measure.UNITS:
+        if not fund or not place.share_class or place.lot is None:
+            raise InvalidInput("units name their fund, class and lot", code="no_unit_tags")
+        return f"U:{fund}:{place.share_class}"
+    found = other if measure is Measure.OTHER_MONEY else main
+    if not found:
+        raise InvalidInput("the entry names no currency", code="no_currency")
+    return found
+
+
+def reverse_entry(
+    entry: JournalEntry, *, source_ref: str, effective_at: datetime, text: str
+) -> JournalEntry:
+    """The full reversal of an entry.  Both stay in every balance; a correction is a new entry."""
+    return JournalEntry(
+        kind=entry.kind,
+        source_ref=source_ref,
+        effective_at=effective_at,
+        legs=tuple(replace(leg, amount=-leg.amount) for leg in entry.legs),
+        text=text,
+        reverses=entry.source_ref,
+    )
+
+
+@exactly
+def build_period_close(
+    *,
+    legs: Iterable[Leg],
+    weights: Mapping[UUID, Decimal],
+    classes: Mapping[UUID, str],
+    source_ref: str,
+    effective_at: datetime,
+    currency: str,
+    quantum: Decimal,
+) -> JournalEntry:
+    """Close income and expense to the accumulated result (3100) of the lots.
+
+    A result that carries a lot (the performance fee) closes to that lot.  The rest is shared by
+    ``weights`` (each lot's units times price), floored to ``quantum`` with the missing quanta by
+    largest remainder; what is finer than a quantum goes to the residue (3900).  Raises
+    :class:`InvalidInput` ``empty_entry`` when all results are zero, ``bad_weights`` when there is
+    a result and no weight to share it by.
+    """
+    own: dict[UUID, Decimal] = {}
+    sums: dict[tuple[str, UUID | None], Decimal] = {}
+    for leg in legs:
+        if leg.currency != currency or find_account(leg.account).kind not in ("income", "expense"):
+            continue
+        key = (leg.account, leg.lot)
+        sums[key] = sums.get(key, ZERO) + leg.amount
+    common = ZERO
+    closing: list[Leg] = []
+    for (code, lot), balance in sorted(sums.items(), key=lambda item: str(item[0])):
+        if balance == 0:
+            continue
+        closing.append(Leg(account=code, amount=-balance, currency=currency, lot=lot))
+        if lot is None:
+            common += balance
+        else:
+            own[lot] = own.get(lot, ZERO) + balance
+    for lot, share in _share(common, weights, quantum).items():
+        own[lot] = own.get(lot, ZERO) + share
+    closing += [
+        Leg(account="3100", amount=amount, currency=currency, share_class=classes[lot], lot=lot)
+        for lot, amount in sorted(own.items(), key=lambda item: str(item[0]))
+        if amount
+    ]
+    dust = -total_of(leg.amount for leg in closing)
+    if dust:
+        closing.append(Leg(account="3900", amount=dust, currency=currency))
+    return JournalEntry(
+        kind="period_closed",
+        source_ref=source_ref,
+        effective_at=effective_at,
+        legs=tuple(closing),
+        text="Income and expense closed to the accumulated result of the lots",
+    )
+
+
+def _share(
+    common: Decimal, weights: Mapping[UUID, Decimal], quantum: Decimal
+) -> dict[UUID, Decimal]:
+    if common == 0:
+        return {}
+    total = total_of(weights.values())
+    if total <= 0 or any(weight < 0 for weight in weights.values()):
+        raise InvalidInput("a result needs lots to share it", code="bad_weights")
+    lots = sorted(weights, key=str)
+    parts = [common * weights[lot] / total for lot in lots]
+    return dict(zip(lots, round_to_total(parts, quantum=quantum), strict=True))

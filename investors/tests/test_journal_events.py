@@ -1,0 +1,207 @@
+"""The pure journal: every event balances, and known histories give known books."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal as D
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from investors.domain.ledger import (
+    ACCOUNTS,
+    CHART,
+    EVENTS,
+    JournalEntry,
+    Leg,
+    Measure,
+    Tags,
+    build_entry,
+    build_period_close,
+    build_trial_balance,
+    check_books,
+    find_units,
+    reverse_entry,
+    sum_legs,
+    value_net_assets,
+)
+from investors.domain.ledger.types import CHOSEN
+from magnetfund.kernel.errors import InvalidInput, InvariantBroken
+
+NOW = datetime(2026, 1, 31, 16, tzinfo=UTC)
+ONE, TWO = UUID(int=1), UUID(int=2)
+A, B = Tags(share_class="A", lot=ONE), Tags(share_class="B", lot=TWO)
+cents = st.decimals(min_value="0.01", max_value="1000000000", places=2)
+
+
+def entry(event: str, number: int = 1, account: str = "", **amounts: str | D) -> JournalEntry:
+    return build_entry(
+        event=event,
+        source_ref=f"{event}:{number}",
+        effective_at=NOW,
+        amounts=amounts,
+        fund="MAGNET",
+        tags=A,
+        other=B if event == "switch_dealt" else Tags(share_class="A", lot=TWO),
+        other_currency="BTC",
+        account=account,
+    )
+
+
+def test_every_event_names_accounts_of_the_chart_and_every_account_is_used() -> None:
+    used = {"3100"}
+    for event in EVENTS.values():
+        for rule in event.rules:
+            for code in (rule.debit, rule.credit):
+                assert code in ACCOUNTS or (code == CHOSEN and event.choices)
+                used.add(code)
+        assert set(event.choices) <= set(ACCOUNTS)
+        used |= set(event.choices)
+    assert used - {CHOSEN} == {account.code for account in CHART}
+
+
+@given(event=st.sampled_from(sorted(EVENTS)), data=st.data())
+def test_every_entry_balances_in_each_currency_and_its_reversal_undoes_it(
+    event: str, data: st.DataObject
+) -> None:
+    rules = EVENTS[event]
+    amounts = {}
+    for rule in rules.rules:
+        sign = data.draw(st.sampled_from([1, -1])) if rule.either_sign else 1
+        amounts[rule.part] = data.draw(cents) * sign
+    account = data.draw(st.sampled_from(rules.choices)) if rules.choices else ""
+    made = entry(event, account=account, **amounts)
+    assert not any(sum_legs(made.legs).values())
+    money_legs = [leg for leg in made.legs if not leg.currency.startswith("U:")]
+    units = [rule for rule in rules.rules if rule.measure is Measure.UNITS]
+    assert len(made.legs) - len(money_legs) == 2 * len(units)
+    undone = reverse_entry(made, source_ref="undo", effective_at=NOW, text="wrong order")
+    assert undone.reverses == made.source_ref
+    rows = build_trial_balance([*made.legs, *undone.legs])
+    assert all(row.balance == 0 and row.debit > 0 for row in rows)
+
+
+def a_year() -> list[JournalEntry]:
+    return [
+        entry("subscription_received", amount="1000"),
+        entry("entry_fee", to_fund="10"),
+        entry("units_issued", consideration="989.99", residue="0.01", units="9.8999"),
+        entry("collection_swept", amount="1000"),
+        entry("venue_funded", amount="1000"),
+        entry("trade_fill", realised="100", fee="2"),
+        entry("mark_to_market", account="1120", change="-8"),
+        entry("management_fee", amount="15"),
+        entry("performance_fee_accrual", amount="5"),
+    ]
+
+
+def test_net_assets_are_the_equity_and_the_result() -> None:
+    legs = [leg for made in a_year() for leg in made.legs]
+    assert value_net_assets(legs, currency="USD") == D("1070")
+    assert value_net_assets(legs, currency="USD", with_accrual=False) == D("1075")
+    assert find_units(legs) == {ONE: D("9.8999")}
+    assert check_books(legs) == ()
+
+
+def test_money_in_suspense_blocks_the_books_until_it_is_identified() -> None:
+    legs = list(entry("unknown_receipt", amount="70").legs)
+    assert [(fault.code, fault.amount) for fault in check_books(legs)] == [("suspense_open", -70)]
+    legs += entry("receipt_identified", amount="70").legs
+    assert check_books(legs) == ()
+
+
+def test_a_lone_leg_shows_as_unbalanced() -> None:
+    assert check_books([Leg(account="1010", amount=D(3))])[0].code == "unbalanced"
+
+
+def test_crystallising_leaves_net_assets_with_accrual_and_the_lot_unchanged_but_for_dust() -> None:
+    legs = [leg for made in a_year() for leg in made.legs]
+    made = entry(
+        "performance_fee_crystallised", payable="4.99", dust="0.01", reclass="4.9", units="0.0462"
+    )
+    after = [*legs, *made.legs]
+    assert value_net_assets(after, currency="USD") == D("1070.01")
+    assert find_units(after)[ONE] == D("9.8537")
+
+
+def test_the_close_empties_income_and_expense_and_keeps_each_fee_with_its_lot() -> None:
+    legs = [
+        Leg(account="1030", amount=D("100.01")),
+        Leg(account="4010", amount=D("-100.01")),
+        Leg(account="5020", amount=D(20), lot=ONE),
+        Leg(account="2110", amount=D(-20), lot=ONE),
+    ]
+    closed = build_period_close(
+        legs=legs,
+        weights={ONE: D(1), TWO: D(1)},
+        classes={ONE: "A", TWO: "A"},
+        source_ref="close:2026",
+        effective_at=NOW,
+        currency="USD",
+        quantum=D("0.01"),
+    )
+    rows = {row.account: row.balance for row in build_trial_balance([*legs, *closed.legs])}
+    assert rows["4010"] == rows["5020"] == 0
+    result = {leg.lot: leg.amount for leg in closed.legs if leg.account == "3100"}
+    assert result == {ONE: D("-30.00"), TWO: D("-50.01")}
+
+
+@given(
+    results=st.lists(st.decimals("-1e6", "1e6", places=5), min_size=1, max_size=4),
+    weights=st.lists(st.decimals(0, "1e6", places=6), min_size=2, max_size=5),
+)
+def test_the_close_always_balances(results: list[D], weights: list[D]) -> None:
+    lots = {UUID(int=i): weight for i, weight in enumerate(weights)}
+    lots[UUID(int=99)] = D(1)
+    legs = [Leg(account="4020", amount=amount) for amount in results if amount]
+    if not any(sum_legs(legs).values()):
+        return
+    closed = build_period_close(
+        legs=legs,
+        weights=lots,
+        classes=dict.fromkeys(lots, "A"),
+        source_ref="close",
+        effective_at=NOW,
+        currency="USD",
+        quantum=D("0.01"),
+    )
+    dust = sum((leg.amount for leg in closed.legs if leg.account == "3900"), D(0))
+    assert abs(dust) <= D("0.005")
+
+
+def test_a_currency_bought_balances_in_both_currencies() -> None:
+    made = entry("currency_converted", bought="0.5", sold="25000", fee="10")
+    assert sum_legs(made.legs) == {"BTC": 0, "USD": 0}
+
+
+@pytest.mark.parametrize(
+    ("event", "account", "amounts", "code"),
+    [
+        ("no_such_event", "", {"amount": "1"}, "unknown_event"),
+        ("management_fee", "", {"amout": "1"}, "unknown_part"),
+        ("redemption_paid", "", {"amount": "-1"}, "negative"),
+        ("expense_accrued", "1010", {"amount": "1"}, "account_not_allowed"),
+        ("expense_accrued", "", {"amount": "1"}, "account_not_allowed"),
+        ("redemption_paid", "1010", {"amount": "1"}, "account_not_allowed"),
+        ("redemption_paid", "", {"amount": "0"}, "empty_entry"),
+    ],
+)
+def test_bad_events_are_refused(
+    event: str, account: str, amounts: dict[str, str], code: str
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        entry(event, account=account, **amounts)
+    assert refused.value.code == code
+
+
+def test_units_without_a_lot_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="fund, class and lot"):
+        build_entry(event="units_issued", source_ref="x", effective_at=NOW, amounts={"units": "1"})
+
+
+def test_an_entry_that_does_not_balance_cannot_be_made() -> None:
+    legs = (Leg(account="1010", amount=D(1)), Leg(account="2010", amount=D(-2)))
+    with pytest.raises(InvariantBroken):
+        JournalEntry(kind="x", source_ref="x", effective_at=NOW, legs=legs)
