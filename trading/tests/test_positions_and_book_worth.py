@@ -1,0 +1,160 @@
+"""Positions as a fold of fills, and the worth of a book: laws, worked numbers, refusals."""
+
+from __future__ import annotations
+
+import random
+from decimal import Decimal as D
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from magnetfund.kernel.errors import InvalidInput
+from trading.domain.positions import (
+    Position,
+    PositionFill,
+    PositionFunding,
+    apply_fill,
+    fold_position,
+)
+from trading.domain.valuation import Holding, compute_cash, value_book
+
+
+def make_fill(number: int, quantity: str, price: str, fee: str = "0") -> PositionFill:
+    return PositionFill(
+        id=f"f{number}", time_ms=1000 + number, quantity=D(quantity), price=D(price), fee=D(fee)
+    )
+
+
+FILLS = st.lists(
+    st.tuples(
+        st.integers(-500, 500).filter(bool),
+        st.integers(1, 10_000_000),
+        st.integers(0, 1000),
+    ),
+    min_size=1,
+    max_size=25,
+).map(
+    lambda rows: [
+        PositionFill(
+            id=f"f{k}",
+            time_ms=k // 3,
+            sequence=k,
+            quantity=D(lots).scaleb(-3),
+            price=D(ticks).scaleb(-1),
+            fee=D(fee).scaleb(-2),
+        )
+        for k, (lots, ticks, fee) in enumerate(rows)
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(fills=FILLS, seed=st.integers(0, 1000))
+def test_order_of_arrival_and_repeats_do_not_change_a_position(
+    fills: list[PositionFill], seed: int
+) -> None:
+    shuffled = fills + fills[::2]
+    random.Random(seed).shuffle(shuffled)
+    assert fold_position(fills=shuffled) == fold_position(fills=fills)
+
+
+@settings(max_examples=60, deadline=None)
+@given(fills=FILLS, ticks=st.integers(1, 10_000_000))
+def test_realised_and_unrealised_profit_are_the_profit_of_every_fill(
+    fills: list[PositionFill], ticks: int
+) -> None:
+    mark = D(ticks).scaleb(-1)
+    position = fold_position(fills=fills)
+    expected = sum((f.quantity * (mark - f.price) for f in fills), D(0))
+    assert abs(position.realised + position.unrealised(mark) - expected) < D("1e-30")
+    assert position.quantity == sum((f.quantity for f in fills), D(0))
+    assert position.fees == sum((f.fee for f in fills), D(0))
+    assert (position.quantity == 0) == (position.average_price == 0)
+
+
+def test_adding_averages_reducing_keeps_the_price_and_a_flip_takes_the_new_one() -> None:
+    added = fold_position(fills=[make_fill(1, "1", "100"), make_fill(2, "3", "120")])
+    assert (added.quantity, added.average_price) == (D(4), D(115))
+    reduced = apply_fill(position=added, fill=make_fill(3, "-1", "125"))
+    assert (reduced.realised, reduced.position.average_price) == (D(10), D(115))
+    flipped = apply_fill(position=reduced.position, fill=make_fill(4, "-5", "105"))
+    assert flipped.is_flip
+    assert (flipped.closed, flipped.opened, flipped.realised) == (D(3), D(2), D(-30))
+    assert (flipped.position.quantity, flipped.position.average_price) == (D(-2), D(105))
+    assert flipped.position.opened_ms == 1004
+    bought = apply_fill(position=flipped.position, fill=make_fill(5, "2", "100"))
+    assert bought.realised == D(10)
+    assert bought.position == Position(realised=D(-10))
+
+
+def test_one_id_with_two_contents_is_refused() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        fold_position(fills=[make_fill(1, "1", "100"), make_fill(1, "2", "100")])
+    assert caught.value.code == "conflicting_fact"
+
+
+def test_funding_counts_once_and_the_net_is_after_fees_and_funding() -> None:
+    paid = PositionFunding(id="p1", time_ms=1500, cash=D("-0.4"))
+    position = fold_position(
+        fills=[make_fill(1, "1", "100", "0.1"), make_fill(2, "-1", "110", "0.1")],
+        funding=[paid, paid],
+    )
+    assert position.net == D("9.4")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "code"),
+    [("0", "1", "bad_quantity"), ("1", "0", "bad_price"), ("NaN", "1", "not_finite")],
+)
+def test_a_fill_that_cannot_be_is_refused(quantity: str, price: str, code: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        make_fill(1, quantity, price)
+    assert caught.value.code == code
+
+
+def test_a_book_is_worth_its_cash_and_the_profit_of_what_it_holds() -> None:
+    long = fold_position(fills=[make_fill(1, "2", "100", "1")])
+    short = fold_position(fills=[make_fill(2, "-1", "50", "0.5")])
+    worth = value_book(
+        cash=compute_cash(deposits=D(1000), positions=[long, short]),
+        holdings=[
+            Holding(instrument="A", position=long, margin=D(100)),
+            Holding(instrument="B", position=short, margin=D(25)),
+            Holding(instrument="C", position=Position()),
+        ],
+        marks={"A": D(110), "B": D(60)},
+    )
+    assert (worth.cash, worth.unrealised, worth.equity) == (D("998.5"), D(10), D("1008.5"))
+    assert (worth.gross_exposure, worth.net_exposure) == (D(280), D(160))
+    assert (worth.margin_used, worth.free) == (D(125), D("883.5"))
+    assert [value.instrument for value in worth.holdings] == ["A", "B"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(fills=FILLS, ticks=st.integers(1, 10_000_000))
+def test_closing_at_the_mark_without_cost_leaves_equity_as_it_was(
+    fills: list[PositionFill], ticks: int
+) -> None:
+    mark, deposits = D(ticks).scaleb(-1), D(430_000)
+    before = fold_position(fills=fills)
+    worth = value_book(
+        cash=compute_cash(deposits=deposits, positions=[before]),
+        holdings=[Holding(instrument="A", position=before)],
+        marks={"A": mark},
+    )
+    after = before
+    if before.quantity:
+        closing = PositionFill(id="x", time_ms=99, quantity=-before.quantity, price=mark)
+        after = apply_fill(position=before, fill=closing).position
+    assert abs(compute_cash(deposits=deposits, positions=[after]) - worth.equity) < D("1e-30")
+
+
+@pytest.mark.parametrize(
+    ("marks", "code"), [({}, "no_mark"), ({"A": D(0)}, "bad_price"), ({"A": D("NaN")}, "bad_price")]
+)
+def test_a_held_position_without_a_good_mark_is_not_valued(marks: dict[str, D], code: str) -> None:
+    held = fold_position(fills=[make_fill(1, "1", "100")])
+    with pytest.raises(InvalidInput) as caught:
+        value_book(cash=D(1), holdings=[Holding(instrument="A", position=held)], marks=marks)
+    assert caught.value.code == code
