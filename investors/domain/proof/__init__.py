@@ -1,0 +1,23 @@
+"""Proof that each holder's units are counted in the published total, without showing others'."""
+
+from investors.domain.proof.tree import (
+    Holding,
+    Proof,
+    Root,
+    Sibling,
+    UnitTree,
+    build_proof,
+    build_tree,
+    verify_proof,
+)
+
+__all__ = [
+    "Holding",
+    "Proof",
+    "Root",
+    "Sibling",
+    "UnitTree",
+    "build_proof",
+    "build_tree",
+    "verify_proof",
+]
