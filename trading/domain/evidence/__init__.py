@@ -6,14 +6,14 @@ Everything is pure: candles and a seed in, frozen results out, also when the ans
 
 from __future__ import annotations
 
+from risk.domain.leverage import EvidenceState
 from trading.domain.evidence.bootstrap import adjust_holm, estimate_mean, two_sided_p
 from trading.domain.evidence.calibration import StrengthCalibration, fit_strength_calibration
 from trading.domain.evidence.run import DEFAULT_EVIDENCE, run_evidence_test
 from trading.domain.evidence.states import (
-    DEFAULT_POLICY,
+    DEFAULT_RULES,
     EvidenceJudgement,
-    EvidencePolicy,
-    EvidenceState,
+    EvidenceRules,
     find_evidence_cap,
     find_evidence_state,
     judge_evidence,
@@ -29,14 +29,14 @@ from trading.domain.evidence.types import (
 
 __all__ = [
     "DEFAULT_EVIDENCE",
-    "DEFAULT_POLICY",
+    "DEFAULT_RULES",
     "Candidate",
     "Control",
     "Estimate",
     "EvidenceJudgement",
     "EvidenceParameters",
-    "EvidencePolicy",
     "EvidenceRow",
+    "EvidenceRules",
     "EvidenceRun",
     "EvidenceState",
     "StrengthCalibration",

@@ -10,35 +10,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 
 from magnetfund.kernel.errors import InvalidInput
+from risk.domain.leverage import EvidenceState
+from risk.domain.leverage.choose import (
+    EVIDENCE_CAP_HIGH_TENSION,
+    EVIDENCE_CAP_SUPPORTED,
+    EVIDENCE_CAP_UNPROVEN,
+)
 from trading.domain.evidence.types import EvidenceRun
 
 DAY_MS = 86_400_000
 
 
-class EvidenceState(StrEnum):
-    """Whether a kind of level may raise leverage in a market."""
-
-    UNPROVEN = "unproven"
-    SUPPORTED = "supported"
-    EXPIRED = "expired"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvidencePolicy:
-    """Thresholds; leverage caps are multiples of margin."""
+class EvidenceRules:
+    """Thresholds of a judgement; one-sided bounds are those of the 95 % interval."""
 
     significance: float = 0.05
     races_min: int = 1000
     valid_days: int = 180
-    cap_unproven: float = 1.0
-    cap_supported: float = 2.5
-    cap_high_tension: float = 3.0
 
 
-DEFAULT_POLICY = EvidencePolicy()
+DEFAULT_RULES = EvidenceRules()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +56,7 @@ def judge_evidence(
     in_sample: EvidenceRun,
     out_of_sample: EvidenceRun | None,
     judged_at: int,
-    policy: EvidencePolicy = DEFAULT_POLICY,
+    rules: EvidenceRules = DEFAULT_RULES,
 ) -> EvidenceJudgement:
     """Judge a candidate by a run and a later one on the same market.
 
@@ -73,9 +67,9 @@ def judge_evidence(
     reasons = []
     if in_sample.void:
         reasons.append("control_not_clean")
-    if row.first.n < policy.races_min:
+    if row.first.n < rules.races_min:
         reasons.append("too_few_races")
-    if not (row.first.value > 0.5 and row.p_holm < policy.significance):
+    if not (row.first.value > 0.5 and row.p_holm < rules.significance):
         reasons.append("not_significant")
     later = math.nan
     if out_of_sample is None:
@@ -90,7 +84,7 @@ def judge_evidence(
         later = second.first.value
         if out_of_sample.void:
             reasons.append("out_of_sample_control_not_clean")
-        if second.first.n < policy.races_min:
+        if second.first.n < rules.races_min:
             reasons.append("out_of_sample_too_few_races")
         if not second.first.low > 0.5:
             reasons.append("out_of_sample_not_shown")
@@ -112,7 +106,7 @@ def find_evidence_state(
     judgement: EvidenceJudgement | None,
     at: int,
     rules_version: str,
-    policy: EvidencePolicy = DEFAULT_POLICY,
+    rules: EvidenceRules = DEFAULT_RULES,
 ) -> EvidenceState:
     """The state that holds at ``at`` (ms UTC) under the rules in force."""
     if judgement is None or judgement.state is not EvidenceState.SUPPORTED:
@@ -120,20 +114,17 @@ def find_evidence_state(
     age = at - judgement.judged_at
     if age < 0:
         return EvidenceState.UNPROVEN
-    if age >= policy.valid_days * DAY_MS or judgement.rules_version != rules_version:
+    if age >= rules.valid_days * DAY_MS or judgement.rules_version != rules_version:
         return EvidenceState.EXPIRED
     return EvidenceState.SUPPORTED
 
 
 def find_evidence_cap(
-    *,
-    state: EvidenceState,
-    high_tension: EvidenceState = EvidenceState.UNPROVEN,
-    policy: EvidencePolicy = DEFAULT_POLICY,
+    *, state: EvidenceState, high_tension: EvidenceState = EvidenceState.UNPROVEN
 ) -> float:
     """The leverage allowed; ``high_tension`` is the state of that subset's own test."""
     if state is not EvidenceState.SUPPORTED:
-        return policy.cap_unproven
+        return EVIDENCE_CAP_UNPROVEN
     if high_tension is EvidenceState.SUPPORTED:
-        return policy.cap_high_tension
-    return policy.cap_supported
+        return EVIDENCE_CAP_HIGH_TENSION
+    return EVIDENCE_CAP_SUPPORTED
