@@ -70,10 +70,11 @@ def _chain_head() -> str:
 
 
 class HealthView(APIView):
-    """Public, cheap, and true: 503 when the database does not answer."""
+    """Public, cheap, and true: 503 when the database does not answer; never throttled."""
 
     permission_classes = [AllowAny]
     authentication_classes: list[Any] = []
+    throttle_classes: list[Any] = []
 
     @extend_schema(operation_id="health", responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request) -> Response:

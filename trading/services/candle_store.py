@@ -18,7 +18,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import from_milliseconds, to_milliseconds, utc_now
 from trading.domain.candle_files import RawCandles
-from trading.domain.candle_rows import COPY_COLUMNS, encode_candle_rows
+from trading.domain.candle_rows import COPY_COLUMNS, decode_candle_rows, encode_candle_rows
 from trading.domain.market import (
     Candles,
     DayRule,
@@ -59,20 +59,20 @@ def load_candles(
     """Stored closed candles with ``start_ms <= open time < end_ms``, newest version of each."""
     low = from_milliseconds(start_ms) if start_ms is not None else None
     high = from_milliseconds(end_ms) if end_ms is not None else None
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT DISTINCT ON (open_time)
-                      (extract(epoch FROM open_time) * 1000)::bigint, open, high, low, close, volume
-               FROM trading_candle
-               WHERE instrument_id = %s AND timeframe = %s
-                 AND (%s::timestamptz IS NULL OR open_time >= %s)
-                 AND (%s::timestamptz IS NULL OR open_time < %s)
-               ORDER BY open_time, version DESC""",
-            [instrument.pk, timeframe, low, low, high, high],
-        )
-        rows = cursor.fetchall()
-    times = np.array([row[0] for row in rows], dtype=np.int64)
-    prices = np.array([row[1:] for row in rows], dtype=np.float64).reshape(-1, 5).T
+    statement = """COPY (
+        SELECT DISTINCT ON (open_time) open_time, open, high, low, close, volume
+        FROM trading_candle
+        WHERE instrument_id = %s AND timeframe = %s
+          AND (%s::timestamptz IS NULL OR open_time >= %s)
+          AND (%s::timestamptz IS NULL OR open_time < %s)
+        ORDER BY open_time, version DESC) TO STDOUT (FORMAT BINARY)"""
+    values = [instrument.pk, timeframe, low, low, high, high]
+    with (
+        connection.wrap_database_errors,
+        connection.cursor() as cursor,
+        cursor.copy(statement, values) as stream,
+    ):
+        times, prices = decode_candle_rows(b"".join(stream))
     open_, high_, low_, close, volume = (np.ascontiguousarray(column) for column in prices)
     return Candles(
         instrument=instrument.symbol,
