@@ -12,7 +12,9 @@ from collections.abc import AsyncIterator
 
 import redis.asyncio as redis
 from django.conf import settings
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.views.decorators.http import require_GET
 from redis.exceptions import RedisError
 
 from magnetfund.core.live import CHANNEL
@@ -20,6 +22,8 @@ from magnetfund.core.live import CHANNEL
 QUEUE_LENGTH = 20
 KEEP_ALIVE_SECONDS = 15.0
 RETRY_SECONDS = 3.0
+#: Open pages of one process; one more is told to do without, so that nobody can hold them all.
+LISTENERS_MAX = 500
 
 
 class Hub:
@@ -76,8 +80,24 @@ class Hub:
 hub = Hub()
 
 
-async def live(request: HttpRequest) -> StreamingHttpResponse:
+def as_event(text: str, *, book: str) -> bytes | None:
+    """The message as a server-sent event; nothing where it is of another book or unreadable."""
+    try:
+        message = json.loads(text)
+        kind = message["kind"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    if message.get("book") != book:
+        return None
+    message.pop("events", None)
+    return f"event: {kind}\ndata: {json.dumps(message)}\n\n".encode()
+
+
+@require_GET
+async def live(request: HttpRequest) -> HttpResponseBase:
     """Server-sent events of the shown book: public figures alone."""
+    if hub.listeners >= LISTENERS_MAX:
+        return HttpResponse(status=503, headers={"Retry-After": "60"})
 
     async def stream() -> AsyncIterator[bytes]:
         yield b"retry: 3000\n\n"
@@ -85,12 +105,9 @@ async def live(request: HttpRequest) -> StreamingHttpResponse:
             if not text:
                 yield b": still here\n\n"
                 continue
-            message = json.loads(text)
-            if message.get("book") != settings.MAGNET_BOOK:
-                continue
-            message.pop("events", None)
-            body = json.dumps(message)
-            yield f"event: {message['kind']}\ndata: {body}\n\n".encode()
+            event = as_event(text, book=settings.MAGNET_BOOK)
+            if event is not None:
+                yield event
 
     response = StreamingHttpResponse(stream(), content_type="text/event-stream")
     response["Cache-Control"] = "no-cache"

@@ -27,7 +27,11 @@ SCHEMES = ("light", "dark")
 TALLEST = 2200
 START_SECONDS = 300.0
 PAGES: dict[str | None, dict[str, str]] = {
-    None: {"landing": "/", "sign-in": "/account/login/"},
+    None: {
+        "landing": "/",
+        "sign-in": "/account/login/",
+        "forgotten": "/account/password/reset/",
+    },
     "risk@example.com": {
         "today": "/desk/",
         "risk": "/desk/risk/",
@@ -35,6 +39,7 @@ PAGES: dict[str | None, dict[str, str]] = {
         "signals": "/desk/signals/",
         "nav": "/desk/fund/",
         "security": "/account/2fa/",
+        "sessions": "/account/sessions/",
     },
     "ines@example.com": {"overview": "/overview/", "activity": "/activity/"},
 }

@@ -19,17 +19,30 @@
       if (e.textContent !== text) { e.textContent = text; }
     });
   }
-  var seen = 0;
-  var source = new EventSource(url);
-  source.addEventListener("tick", function (event) {
+  var STALE_SECONDS = 180, seen = 0, source = null;
+  function take(event) {
     var m = JSON.parse(event.data);
     seen = Date.now();
     put("equity", group(m.equity, 2));
     put("day-change", signedPercent(m.day_change));
     put("open-positions", String(m.open_positions));
     Object.keys(m.prices || {}).forEach(function (s) { put("price:" + s, group(m.prices[s], 2)); });
-  });
+  }
+  /* A page nobody looks at holds no connection: browsers allow few of them to one host. */
+  function follow() {
+    if (document.hidden) {
+      if (source) { source.close(); source = null; }
+    } else if (!source) {
+      source = new EventSource(url);
+      source.addEventListener("tick", take);
+    }
+  }
+  document.addEventListener("visibilitychange", follow);
+  follow();
   setInterval(function () {
-    if (seen) { put("age", Math.round((Date.now() - seen) / 1000) + "\u00a0s"); }
+    if (!seen) { return; }
+    var age = Math.round((Date.now() - seen) / 1000);
+    put("age", age + "\u00a0s");
+    document.querySelectorAll('[data-live="age"]').forEach(function (e) { e.classList.toggle("mf-warn", age > STALE_SECONDS); });
   }, 1000);
 }());
