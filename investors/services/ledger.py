@@ -14,53 +14,18 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from investors.domain.ledger import ACCOUNTS, Leg
 from investors.models import Account, Entry, Fund, Posting
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.errors import InvariantBroken
 from magnetfund.kernel.identifiers import content_hash, derived_uuid
 
-CHART: tuple[tuple[str, str, str], ...] = (
-    ("1010", "Bank, operating", "asset"),
-    ("1020", "Bank, collection (client money)", "asset"),
-    ("1030", "Venue cash and margin", "asset"),
-    ("1120", "Derivatives at market", "asset"),
-    ("2010", "Subscriptions in advance", "liability"),
-    ("2020", "Redemptions payable", "liability"),
-    ("2100", "Management fee payable", "liability"),
-    ("2110", "Performance fee accrued (can reverse)", "liability"),
-    ("2120", "Performance fee payable (final)", "liability"),
-    ("2150", "Entry and exit fees payable to third parties", "liability"),
-    ("3010", "Unit capital", "equity"),
-    ("3100", "Accumulated result, allocated to lots", "equity"),
-    ("3900", "Rounding residue", "equity"),
-    ("4010", "Realised result", "income"),
-    ("4020", "Unrealised result", "income"),
-    ("4030", "Funding income", "income"),
-    ("4060", "Dealing fees kept by the fund", "income"),
-    ("5010", "Management fee", "expense"),
-    ("5020", "Performance fee", "expense"),
-    ("5090", "Trading fees", "expense"),
-    ("5100", "Funding and borrow cost", "expense"),
-    ("8010", "Units of lots", "units"),
-    ("8020", "Units in issue (contra)", "units"),
-)
+#: (code, name, kind) of every account.
+CHART = tuple((account.code, account.name, account.kind) for account in ACCOUNTS.values())
 ASSETS = ("asset",)
 LIABILITIES = ("liability",)
 #: Left out of net assets before fees: every strike computes this accrual anew.
 PERFORMANCE_ACCRUAL = "2110"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leg:
-    """One posting: debit positive, credit negative."""
-
-    account: str
-    amount: Decimal
-    currency: str = "USD"
-    share_class: str = ""
-    lot: UUID | None = None
-    instrument: str = ""
-    strategy: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
