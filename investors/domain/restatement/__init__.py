@@ -1,0 +1,33 @@
+"""A wrong NAV put right: strikes re-run, errors weighed, holders and the fund made whole."""
+
+from investors.domain.restatement.compensation import (
+    Compensation,
+    CompensationTerms,
+    DealKind,
+    Settlement,
+    WrongDeal,
+    build_compensation_entries,
+    compute_compensations,
+    value_fund_loss,
+)
+from investors.domain.restatement.strikes import (
+    PriceError,
+    Restated,
+    check_price,
+    restate_strikes,
+)
+
+__all__ = [
+    "Compensation",
+    "CompensationTerms",
+    "DealKind",
+    "PriceError",
+    "Restated",
+    "Settlement",
+    "WrongDeal",
+    "build_compensation_entries",
+    "check_price",
+    "compute_compensations",
+    "restate_strikes",
+    "value_fund_loss",
+]
