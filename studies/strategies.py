@@ -26,6 +26,7 @@ from trading.domain.magnets.types import MagnetSignals
 from trading.domain.market.candles import Candles
 from trading.domain.strategies.base import compute_signals
 from trading.domain.strategies.magnet import MagnetForm, MagnetStrategy
+from trading.domain.strategies.registry import build_strategy, compute_columns
 from trading.domain.strategies.signals import Signals
 from trading.domain.strategies.trend import TrendStrategy
 
@@ -38,6 +39,18 @@ TREND_SAMPLES = (
     samples.ETH_UNSEEN,
 )
 MAGNET_SAMPLES = (samples.BTC_EARLY, samples.BTC_LATE, samples.ETH_WHOLE)
+COMPARISONS = (
+    ("trend", build_strategy("trend")),
+    ("moving-average 20/200", build_strategy("moving-average")),
+    ("moving-average 20/100", build_strategy("moving-average", {"slow": 100})),
+    ("donchian 20/10 days", build_strategy("donchian")),
+    ("momentum 28 days", build_strategy("momentum")),
+    ("always-long", build_strategy("always-long")),
+    ("macd 4 h", build_strategy("macd")),
+    ("rsi-reversion 4 h", build_strategy("rsi-reversion")),
+    ("bollinger-breakout 4 h", build_strategy("bollinger-breakout")),
+    ("momentum-scalping 1 h", build_strategy("momentum-scalping")),
+)
 FUSE_TRIGGERS = ("daily_loss", "drawdown", "loss_streak")
 
 
@@ -142,6 +155,23 @@ def print_magnet(
                 )
 
 
+def print_comparisons(candles: Mapping[str, Candles]) -> None:
+    """The neighbours of the core sleeve: same sizing, no fuse, funding paid; Sharpe by sample."""
+    print("\ncomparisons at 0.35 % risk, fuse off: Sharpe (CAGR %) by sample")
+    print(f"{'strategy':<24}" + "".join(f"{sample.name:>24}" for sample in TREND_SAMPLES))
+    for label, strategy in COMPARISONS:
+        signals = {
+            name: compute_columns(strategy=strategy, candles=bars) for name, bars in candles.items()
+        }
+        cells = []
+        for sample in TREND_SAMPLES:
+            m = run_sample(
+                sample=sample, candles=candles, signals=signals, traits=strategy.traits
+            ).metrics
+            cells.append(f"{m.sharpe:.2f} ({100 * m.cagr:.1f})")
+        print(f"{label:<24}" + "".join(f"{cell:>24}" for cell in cells))
+
+
 def count_trips(events: Sequence[FuseEvent]) -> dict[str, int]:
     """Fuse events by the code word of their trigger."""
     found = dict.fromkeys((trigger.code for trigger in Trigger), 0)
@@ -188,6 +218,7 @@ def main(arguments: list[str] | None = None) -> int:
         candles=candles, signals=trend, samples=TREND_SAMPLES[:4], seed=options.seed
     )
     print_reset_policies("trend", candles, {"trend": trend})
+    print_comparisons(candles)
     print_magnet(candles, forms)
     print_rotations(
         candles=candles,
