@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from trading.domain.backtest.kernel.intrabar import close_bar, trade_slots
 from trading.domain.backtest.kernel.layout import FF_EQUITY, ZI_BAR_MS
+from trading.domain.backtest.kernel.opening import open_slots, turn_day
 from trading.domain.backtest.kernel.orders import order_slots
-from trading.domain.backtest.kernel.steps import close_bar, open_slots, trade_slots, turn_day
 
 
 def run_bars(
