@@ -84,8 +84,10 @@ def run() -> list[Row]:
         )
 
     count = len(candles)
-    kernel = best_seconds(lambda: run_packed(rules=rules, market=packed, signals=signals))
-    whole = best_seconds(decide_all)
+    kernel = best_seconds(
+        lambda: run_packed(rules=rules, market=packed, signals=signals), rounds=15
+    )
+    whole = best_seconds(decide_all, rounds=15)
     return [
         (f"magnet decision in the kernel, {count} {source}", count / kernel, 1e6, "bars/s"),
         ("magnet decision, signals made from readings too", count / whole, 1e6, "bars/s"),
