@@ -9,12 +9,19 @@ from allauth.account.forms import LoginForm
 from django import forms
 from django.http import HttpRequest
 
+from magnetfund.core.models import User
+
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is untyped
     """Nobody signs up alone: an account follows an accepted application."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
+
+    def set_password(self, user: User, password: str) -> None:
+        """Write the one column that the web's database role may change."""
+        user.set_password(password)
+        user.save(update_fields=["password"])
 
 
 class StyledLoginForm(LoginForm):  # type: ignore[misc]  # allauth is untyped

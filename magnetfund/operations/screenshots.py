@@ -101,6 +101,7 @@ def take_all(base: str, logins: dict[str, str]) -> list[str]:
 
     FOLDER.mkdir(parents=True, exist_ok=True)
     problems: list[str] = []
+    signed_in: dict[str, Any] = {}
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=arguments)
@@ -111,10 +112,12 @@ def take_all(base: str, logins: dict[str, str]) -> list[str]:
                         viewport={"width": width, "height": 900},
                         color_scheme=scheme,
                         reduced_motion="reduce",
+                        storage_state=signed_in.get(email or ""),
                     )
                     page = context.new_page()
-                    if email is not None:
+                    if email is not None and email not in signed_in:
                         sign_in(page, base, email, logins[email])
+                        signed_in[email] = context.storage_state()
                     for name, path in pages.items():
                         problems += _take(page, base, name, path, size, scheme)
                     context.close()

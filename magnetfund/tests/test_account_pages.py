@@ -14,6 +14,7 @@ from allauth.mfa.totp.internal.auth import (
 )
 from django.contrib.auth.hashers import make_password
 from django.core.cache import cache
+from django.core.mail import EmailMessage
 from django.http import HttpResponse
 from django.template.loader import render_to_string
 from django.test import Client
@@ -177,3 +178,36 @@ def test_a_form_without_its_token_gets_the_page_made_for_it(person: User) -> Non
     answer = client.post(reverse("account_login"), {"login": "a", "password": "b"})
     assert answer.status_code == 403
     assert "The form was too old" in answer.content.decode()
+
+
+def test_a_changed_password_opens_and_the_old_one_no_longer_does(person: User) -> None:
+    client = Client()
+    sign_in_and_confirm(client)
+    other = "eleven quiet copper poles"
+    page = client.post(
+        reverse("account_change_password"),
+        {"oldpassword": PASSWORD, "password1": "short", "password2": "short"},
+    ).content.decode()
+    assert "at least 12 characters" in page
+    client.post(
+        reverse("account_change_password"),
+        {"oldpassword": PASSWORD, "password1": other, "password2": other},
+    )
+    cache.clear()
+    assert sign_in(Client(), other).status_code == 302
+    assert sign_in(Client()).status_code == 200
+
+
+def test_a_forgotten_password_is_set_anew_by_the_link_in_the_mail(
+    person: User, mailoutbox: list[EmailMessage]
+) -> None:
+    client = Client()
+    client.post(reverse("account_reset_password"), {"email": person.email})
+    found = re.search(r"http://testserver(\S+)", mailoutbox[0].body)
+    assert found is not None
+    form = client.get(found[1], follow=True)
+    assert not INLINE.search(form.content.decode())
+    other = "nine slow iron filings"
+    client.post(form.request["PATH_INFO"], {"password1": other, "password2": other})
+    cache.clear()
+    assert sign_in(Client(), other).status_code == 302
