@@ -26,7 +26,7 @@ from magnetfund.desk.charts import candle_chart, intraday_chart
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.public.pages import page_context, used_shares
-from risk.models import FuseReset
+from risk.models import FuseReset, FuseTransition
 from risk.services.fuse import approve_reset, propose_reset, withdraw_reset
 from risk.services.limits import limits_in_force
 from risk.services.stop import stop_trading
@@ -187,8 +187,9 @@ def request_reset(request: HttpRequest) -> HttpResponse:
         Reconciliation.objects.filter(book=book, is_clean=True).order_by("-occurred_at").first()
     )
     try:
-        if newest is None:
-            messages.error(request, "Not asked: there is no clean reconciliation yet.")
+        tripped = FuseTransition.objects.filter(book=book, state="TRIPPED").order_by("-id").first()
+        if newest is None or (tripped is not None and newest.occurred_at < tripped.occurred_at):
+            messages.error(request, "Not asked: no clean reconciliation since the trip yet.")
             return redirect("desk_risk")
         propose_reset(
             book=book,

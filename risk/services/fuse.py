@@ -236,11 +236,11 @@ def propose_reset(
             raise Conflict("the fuse is armed", code="already_armed")
         if FuseReset.objects.filter(book=book, withdrawn_at=None, transition=None).exists():
             raise Conflict("a request to re-arm is open", code="reset_open")
-        cause = _cause_of_trip(book)
+        trips = _trips_since_armed(book)
         reset = FuseReset.objects.create(
             book=book,
-            event=cause,
-            trigger=cause.trigger if cause else "",
+            event=trips[0] if trips else None,
+            trigger=_heaviest(trips),
             reason=reason,
             reconciliation=reconciliation,
             proposed_by=_person(actor),
@@ -276,23 +276,23 @@ def approve_reset(
         if row.withdrawn_at or row.approved_at:
             raise Conflict("this request is closed", code="reset_closed")
         actor.require_other_than(row.proposed_by, "re-arming")
-        cause = _cause_of_trip(row.book)
-        if (
-            cause is not None
-            and cause.trigger == "daily_loss"
-            and at.date() <= cause.occurred_at.date()
-        ):
+        trips = _trips_since_armed(row.book)
+        losses = [trip for trip in trips if trip.trigger == "daily_loss"]
+        if any(at.date() <= trip.occurred_at.date() for trip in losses):
             raise Conflict(
                 "after a daily loss the fuse can be armed from the next UTC day on",
                 code="same_day",
             )
-        if cause is not None and cause.trigger == "drawdown" and _recent_drawdown_reset(row, at):
+        fell = any(trip.trigger == "drawdown" for trip in trips)
+        if fell and _recent_drawdown_reset(row, at):
             if director is None:
                 raise NotAllowed(
                     "a second drawdown reset within 30 days needs a fund director",
                     code="needs_director",
                 )
             director.require(Capability.DRAWDOWN_SECOND_RESET)
+            director.require_other_than(row.proposed_by, "the director's signature")
+            director.require_other_than(_person(actor), "the director's signature")
             row.director = director.user
         row.approved_by, row.approved_at = _person(actor), at
         row.save(update_fields=["approved_by", "approved_at", "director"])
@@ -328,18 +328,15 @@ def withdraw_reset(*, reset: FuseReset, actor: Actor) -> None:
         record_audit(actor=actor, action="fuse.reset_withdrawn", subject=("fuse_reset", row.id))
 
 
-def _cause_of_trip(book: str) -> FuseEvent | None:
-    """The event of the first trip since the fund was last armed; it decides what a reset takes.
-
-    A daily loss among the later ones counts before everything else.
-    """
+def _trips_since_armed(book: str) -> list[FuseEvent]:
+    """Every trip since the fund was last armed, newest first; all of them bind a reset."""
     armed = (
         FuseTransition.objects.filter(book=book, scope=FUND_SCOPE, state=FuseState.ARMED)
         .order_by("-id")
         .values_list("id", flat=True)
         .first()
     )
-    trips = [
+    return [
         row.event
         for row in FuseTransition.objects.filter(
             book=book, scope=FUND_SCOPE, state=FuseState.TRIPPED, id__gt=armed or 0
@@ -348,9 +345,15 @@ def _cause_of_trip(book: str) -> FuseEvent | None:
         .order_by("-id")
         if row.event is not None
     ]
-    daily = [event for event in trips if event.trigger == "daily_loss"]
-    drawdown = [event for event in trips if event.trigger == "drawdown"]
-    return (daily or drawdown or trips or [None])[0]
+
+
+def _heaviest(trips: list[FuseEvent]) -> str:
+    """The trigger that a reset is filed under: drawdown before daily loss before the newest."""
+    triggers = [trip.trigger for trip in trips]
+    for name in ("drawdown", "daily_loss"):
+        if name in triggers:
+            return name
+    return triggers[0] if triggers else ""
 
 
 def _recent_drawdown_reset(reset: FuseReset, at: datetime) -> bool:
