@@ -1,0 +1,145 @@
+"""First passage: the published grid, the discrete shift, simulation, and the laws."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from magnetfund.kernel.errors import InvalidInput
+from risk.domain.liquidation import (
+    AccountRules,
+    IsolatedCase,
+    build_bootstrap_bars,
+    compute_first_passage,
+    compute_liquidation_chance,
+    simulate_account_years,
+    simulate_liquidation_chance,
+)
+from risk.domain.liquidation.first_passage import _normal_scaled
+
+WEEK = 7 / 365
+
+
+def case(leverage, *, side=1, years=WEEK, **others):
+    return IsolatedCase(
+        side=side,
+        leverage=leverage,
+        maintenance_rate=0.004,
+        volatility=0.8,
+        years=years,
+        **others,
+    )
+
+
+@pytest.mark.parametrize(
+    ("leverage", "chances"),
+    [
+        (2, (0.0, 0.0, 0.004, 0.529)),
+        (3, (0.0, 0.0004, 0.097, 0.734)),
+        (10, (0.016, 0.379, 0.692, 0.939)),
+        (50, (0.705, 0.891, 0.951, 0.991)),
+    ],
+)
+def test_the_grid_of_a_long_at_eighty_percent_volatility(leverage, chances):
+    for days, chance in zip((1, 7, 30, 365), chances, strict=True):
+        found = compute_liquidation_chance(case=case(leverage, years=days / 365))
+        assert found == pytest.approx(chance, abs=6e-4)
+
+
+def test_watching_by_the_hour_agrees_with_simulation_within_three_thousandths():
+    shifted = compute_liquidation_chance(case=case(10), step_years=1 / 8760)
+    assert shifted == pytest.approx(0.3553, abs=5e-4)
+    found = simulate_liquidation_chance(case=case(10), steps=168, paths=100_000, seed=4)
+    assert shifted == pytest.approx(found.probability, abs=0.003 + 2 * found.standard_error)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_paid_funding_raises_the_chance_as_simulated(side):
+    paying = case(10, side=side, funding_year=1.0)
+    dear = compute_liquidation_chance(case=paying, step_years=1 / 8760)
+    free = compute_liquidation_chance(case=case(10, side=side), step_years=1 / 8760)
+    found = simulate_liquidation_chance(case=paying, steps=168, paths=60_000, seed=9)
+    assert dear > free + 0.01
+    assert dear == pytest.approx(found.probability, abs=0.004 + 2 * found.standard_error)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    b=st.floats(-3, 3).filter(lambda x: abs(x) > 1e-3),
+    nu=st.floats(-40, 40),
+    years=st.floats(0.001, 5),
+)
+def test_a_chance_lies_in_zero_to_one_mirrors_and_grows_with_time(b, nu, years):
+    chance = compute_first_passage(barrier_log=b, nu=nu, volatility=0.5, years=years)
+    mirrored = compute_first_passage(barrier_log=-b, nu=-nu, volatility=0.5, years=years)
+    longer = compute_first_passage(barrier_log=b, nu=nu, volatility=0.5, years=2 * years)
+    assert 0.0 <= chance <= 1.0
+    assert mirrored == pytest.approx(chance, abs=1e-12)
+    assert longer >= chance - 1e-9
+
+
+def test_the_scaled_tail_is_scipys_erfcx():
+    from scipy.special import erfcx
+
+    for u in (-5.0, 0.0, 3.0, 24.9, 25.1, 300.0):
+        assert _normal_scaled(u) == pytest.approx(0.5 * erfcx(u / math.sqrt(2)), rel=2e-7)
+
+
+def test_bad_figures_are_refused():
+    for change in ({"years": 0.0}, {"years": math.nan}, {"drift": math.inf}):
+        with pytest.raises(InvalidInput):
+            case(3, **change)
+    with pytest.raises(InvalidInput):
+        compute_first_passage(barrier_log=0.0, nu=0.0, volatility=0.5, years=1.0)
+    with pytest.raises(InvalidInput):
+        AccountRules(leverage=3.0, margin_cap=0.0)
+
+
+@pytest.fixture(scope="module")
+def bars():
+    # Minutes inside each hour: without true extremes a stop would look better than it is.
+    generator = np.random.default_rng(8)
+    minutes = 0.0014 * np.cumsum(generator.standard_normal(6000 * 60)).reshape(6000, 60)
+    path = 100 * np.exp(minutes)
+    return build_bootstrap_bars(high=path.max(axis=1), low=path.min(axis=1), close=path[:, -1])
+
+
+def years(bars, leverage, **others):
+    rules = AccountRules(leverage=leverage, **others)
+    return simulate_account_years(bars=bars, rules=rules, paths=600, seed=2)
+
+
+def test_bootstrap_bars_have_no_drift(bars):
+    assert np.log(bars[:, 0]).mean() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_a_year_is_reproducible_and_a_cap_and_a_fuse_each_lower_the_loss(bars):
+    bare = years(bars, 5.0)
+    assert bare == years(bars, 5.0)
+    fused = years(bars, 5.0, with_fuse=True)
+    capped = years(bars, 5.0, with_fuse=True, margin_cap=0.15)
+    assert bare.liquidated > 0.02
+    assert fused.liquidated == 0.0
+    assert capped.equity_median > fused.equity_median > bare.equity_median
+    halted = years(bars, 5.0, with_fuse=True, margin_cap=0.15, cool_off_hours=0)
+    assert halted.halved == 0.0
+    assert halted.equity_median > 0.9
+
+
+def test_a_gap_through_the_liquidation_price_jumps_the_fuse_and_an_outage_silences_it(bars):
+    jumped = years(bars, 3.0, with_fuse=True, gap_chance=0.01, gap_size=0.4)
+    silent = years(bars, 10.0, with_fuse=True, outage_chance=0.02, outage_hours=48)
+    assert jumped.liquidated > 0.5
+    assert silent.liquidated > 0.1
+    assert years(bars, 10.0, with_fuse=True).liquidated == 0.0
+
+
+def test_calm_bars_cost_the_fees_and_the_funding_nets_out():
+    still = np.ones((50, 3))
+    found = years(still, 2.0, maintenance_rate=0.004, funding_rate=0.0, fee_rate=0.0005)
+    # 365 days at 2x: in and out once a day, the margin net of the opening fee.
+    assert found.equity_median == pytest.approx(((1 - 0.001) / (1 + 0.001)) ** 365, rel=1e-9)
