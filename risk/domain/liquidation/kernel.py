@@ -74,8 +74,8 @@ def _run_path(bars, rules, hours, state, out):  # type: ignore[no-untyped-def]  
                 notional = margin * leverage
                 cash -= fee * notional
                 price = 1.0
-                exit_at = -1
         if side == 0.0:
+            exit_at = -1  # a late exit finds nothing to close
             continue
         if hour % FUNDING_HOURS == 0:
             paid = side * notional * price * funding
@@ -127,6 +127,7 @@ def _run_path(bars, rules, hours, state, out):  # type: ignore[no-untyped-def]  
             filled = closed * (1.0 - side * slippage)
             cash += side * notional * (filled - 1.0) - fee * notional * filled
             side = 0.0
+            exit_at = -1
             lowest = min(lowest, cash)
             if cash <= peak * (1.0 - drawdown):
                 blocked_until = hour + int(cool_off) if cool_off > 0 else hours
