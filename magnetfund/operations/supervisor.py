@@ -320,7 +320,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, LaunchError) as error:
         print(f"magnetfund: {error}", file=sys.stderr)
         return 1
-    return Supervisor(home=home, port=port, demo=not options.no_demo).run()
+    try:
+        return Supervisor(home=home, port=port, demo=not options.no_demo).run()
+    except LaunchError as error:
+        print(f"magnetfund: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":
