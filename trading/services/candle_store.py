@@ -60,12 +60,12 @@ def load_candles(
     low = from_milliseconds(start_ms) if start_ms is not None else None
     high = from_milliseconds(end_ms) if end_ms is not None else None
     statement = """COPY (
-        SELECT DISTINCT ON (open_time) open_time, open, high, low, close, volume
+        SELECT open_time, open, high, low, close, volume
         FROM trading_candle
         WHERE instrument_id = %s AND timeframe = %s
           AND (%s::timestamptz IS NULL OR open_time >= %s)
           AND (%s::timestamptz IS NULL OR open_time < %s)
-        ORDER BY open_time, version DESC) TO STDOUT (FORMAT BINARY)"""
+        ORDER BY open_time, version) TO STDOUT (FORMAT BINARY)"""
     values = [instrument.pk, timeframe, low, low, high, high]
     with (
         connection.wrap_database_errors,
@@ -73,6 +73,10 @@ def load_candles(
         cursor.copy(statement, values) as stream,
     ):
         times, prices = decode_candle_rows(b"".join(stream))
+    if times.size:
+        # Versions of a bar come in their order (that of the index); the last one counts.
+        newest = np.append(times[1:] != times[:-1], True)
+        times, prices = times[newest], prices[:, newest]
     open_, high_, low_, close, volume = (np.ascontiguousarray(column) for column in prices)
     return Candles(
         instrument=instrument.symbol,
