@@ -8,8 +8,10 @@ from investors.domain.fees.management import (
 )
 from investors.domain.fees.performance import (
     FeeUnits,
+    compute_fee_over_mark,
     compute_hurdle_return,
     compute_performance_fee,
+    compute_simple_hurdle,
     crystallise_units,
     is_crystallisation_day,
 )
@@ -22,10 +24,12 @@ __all__ = [
     "Hurdle",
     "Tier",
     "compute_annual_fee",
+    "compute_fee_over_mark",
     "compute_hurdle_return",
     "compute_management_fee",
     "compute_performance_fee",
     "compute_posting",
+    "compute_simple_hurdle",
     "crystallise_units",
     "is_crystallisation_day",
     "year_fraction",

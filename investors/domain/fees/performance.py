@@ -37,28 +37,45 @@ def compute_hurdle_return(*, terms: FeeTerms, days: int) -> Decimal:
         raise InvalidInput("the hurdle clock starts before today", code="period_reversed")
     if terms.hurdle is Hurdle.NONE:
         return ZERO
-    years = Decimal(days) / 365
     if terms.hurdle_compounds:
-        return Decimal((1 + terms.hurdle_rate) ** years - 1)
-    return terms.hurdle_rate * years
+        return Decimal((1 + terms.hurdle_rate) ** (Decimal(days) / 365) - 1)
+    return compute_simple_hurdle(rate=terms.hurdle_rate, days=days)
 
 
 @exactly
+def compute_simple_hurdle(*, rate: Decimal, days: int) -> Decimal:
+    """H = r d/365: the hurdle return of ``days`` at an annual ``rate``, without compounding."""
+    return rate * days / 365
+
+
 def compute_performance_fee(
     *, terms: FeeTerms, price: Decimal, mark: Decimal, hurdle_return: Decimal = ZERO
 ) -> Decimal:
-    """Fee accrued per unit at the gross price ``g`` for a lot with mark ``h``; unrounded.
+    """Fee accrued per unit at the gross price ``g`` for a lot with mark ``h``; unrounded."""
+    return compute_fee_over_mark(
+        rate=terms.performance_rate,
+        hurdle=terms.hurdle,
+        price=price,
+        mark=mark,
+        hurdle_return=hurdle_return,
+    )
+
+
+@exactly
+def compute_fee_over_mark(
+    *, rate: Decimal, hurdle: Hurdle, price: Decimal, mark: Decimal, hurdle_return: Decimal = ZERO
+) -> Decimal:
+    """The one formula of the performance fee per unit; ``rate`` in [0, 1), result unrounded.
 
     none p max(0, g-h); hard p max(0, g-h(1+H)); soft tests g (gross) or g-p(g-h) (net) against
     h(1+H); with catch-up max(0, min(p(g-h), g-h(1+H))), which has no jump.
     """
     gross, high = positive(price, name="price"), positive(mark, name="mark")
-    rate = terms.performance_rate
     if gross <= high:
         return ZERO
     full = rate * (gross - high)
     threshold = high * (1 + not_negative(hurdle_return, name="hurdle_return"))
-    match terms.hurdle:
+    match hurdle:
         case Hurdle.NONE:
             return full
         case Hurdle.HARD:

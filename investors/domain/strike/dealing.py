@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from investors.domain.exact import exactly
+from investors.domain.fees import crystallise_units
 from investors.domain.strike.terms import ClassTerms
 from investors.domain.strike.types import LotInput, LotStrike
 from magnetfund.kernel.errors import InvalidInput
@@ -93,19 +94,25 @@ class SubscriptionResult:
 def crystallise_lots(
     *, terms: ClassTerms, price: Decimal, lots: Sequence[LotStrike]
 ) -> tuple[Crystallisation, ...]:
-    """c = ROUND_DOWN(u pf / g) fee units of each lot with a fee; payable = ROUND_DOWN(c g)."""
+    """Fee units of each lot whose fee buys at least one unit step; the formula is ``fees``'s."""
     found = []
     for lot in lots:
         if lot.fee_per_unit <= 0:
             continue
-        owed = lot.units * lot.fee_per_unit
-        units = quantize(owed / price, terms.unit_quantum, Rounding.DOWN)
-        if units <= 0:
-            continue
-        payable = quantize(units * price, terms.cash_quantum, Rounding.DOWN)
-        found.append(
-            Crystallisation(lot=lot.lot, units=units, payable=payable, dust=owed - payable)
+        taken = crystallise_units(
+            units=lot.units,
+            price=price,
+            fee_per_unit=lot.fee_per_unit,
+            mark=lot.mark,
+            unit_quantum=terms.unit_quantum,
+            cash_quantum=terms.cash_quantum,
         )
+        if taken.cancelled > 0:
+            found.append(
+                Crystallisation(
+                    lot=lot.lot, units=taken.cancelled, payable=taken.payable, dust=taken.dust
+                )
+            )
     return tuple(found)
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from fractions import Fraction
 
-from investors.domain.strike.terms import ClassTerms, Hurdle
+from investors.domain.fees import Hurdle
+from investors.domain.strike.terms import ClassTerms
 from investors.domain.strike.types import ClassInput, LotInput, StrikeInputs
 from magnetfund.kernel.money import CONTEXT
 
@@ -96,10 +97,14 @@ def _fee(terms: ClassTerms, price: Fraction, lot: LotInput, inputs: StrikeInputs
         return rate * gain
     days = max(0, (inputs.day - lot.clock).days)
     over = price - mark - mark * Fraction(terms.hurdle_rate) * Fraction(days, 365)
-    if over <= 0:
+    if over < 0:
         return Fraction(0)
     if terms.hurdle is Hurdle.HARD:
         return rate * over
+    if terms.hurdle is Hurdle.SOFT_GROSS:
+        return rate * gain
+    if terms.hurdle is Hurdle.SOFT_NET:
+        return rate * gain if rate * gain <= over else Fraction(0)
     return min(rate * gain, over)
 
 

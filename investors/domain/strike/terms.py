@@ -5,20 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from enum import StrEnum
 
-from investors.domain.exact import coerce_decimals, exactly
+from investors.domain.exact import ZERO, coerce_decimals, exactly, not_negative
+from investors.domain.fees import Hurdle, compute_fee_over_mark, compute_simple_hurdle
 from magnetfund.kernel.errors import InvalidInput
-
-ZERO = Decimal(0)
-
-
-class Hurdle(StrEnum):
-    """How the hurdle return bounds the performance fee."""
-
-    NONE = "none"
-    HARD = "hard"  # a fee on what exceeds the hurdle
-    SOFT_CATCH_UP = "soft_catch_up"  # a fee on everything once the hurdle is passed, continuous
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +48,7 @@ class ClassTerms:
         for name in ("management_rate", "performance_rate", "entry_fee_rate", "exit_fee_rate"):
             if not 0 <= getattr(self, name) < 1:
                 raise InvalidInput(f"{name} must lie in [0, 1)", code="rate_out_of_range")
+        not_negative(self.hurdle_rate, name="hurdle_rate")
         if not 0 < self.gate_share <= 1 or not 1 <= self.fiscal_month <= 12:
             raise InvalidInput("a gate is a share, a month 1 to 12", code="bad_terms")
 
@@ -68,15 +59,16 @@ def performance_fee_per_unit(
 ) -> Decimal:
     """``pf`` of a lot at the gross price ``g``: 0 up to its mark, never negative, unrounded.
 
-    hard: p max(0, g - h(1+H)); soft with catch-up: max(0, min(p(g-h), g - h(1+H))); H is simple,
-    r days / 365 from the lot's clock.
+    The formula is :func:`investors.domain.fees.compute_fee_over_mark`; the hurdle return is simple,
+    r days / 365 from the lot's clock, and 0 before the clock starts.
     """
-    if price <= mark:
-        return ZERO
-    threshold = mark
+    due = ZERO
     if terms.hurdle is not Hurdle.NONE:
-        days = max(0, (day - clock).days)
-        threshold = mark * (1 + terms.hurdle_rate * days / 365)
-    if terms.hurdle is Hurdle.SOFT_CATCH_UP:
-        return max(ZERO, min(terms.performance_rate * (price - mark), price - threshold))
-    return terms.performance_rate * max(ZERO, price - threshold)
+        due = compute_simple_hurdle(rate=terms.hurdle_rate, days=max(0, (day - clock).days))
+    return compute_fee_over_mark(
+        rate=terms.performance_rate,
+        hurdle=terms.hurdle,
+        price=price,
+        mark=mark,
+        hurdle_return=due,
+    )
