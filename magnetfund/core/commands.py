@@ -74,9 +74,11 @@ class Progress:
             return
         self._shown = share
         elapsed = time.monotonic() - self._began
-        left = elapsed * (self._total - self._done) / max(self._done, 1)
+        # Before a hundredth is done, the time that is left would be a guess of days.
+        left = elapsed * (self._total - self._done) / self._done if share else None
         bar = "█" * (share // 4) + "░" * (25 - share // 4)
-        text = f"{self._label} {bar} {share:3d} % {elapsed:5.0f} s, {left:.0f} s left"
+        text = f"{self._label} {bar} {share:3d} % {elapsed:5.0f} s"
+        text += "" if left is None else f", {left:.0f} s left"
         end = "\r" if self._is_terminal and share < 100 else "\n"
         sys.stderr.write(text + end)
         sys.stderr.flush()

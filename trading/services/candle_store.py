@@ -12,13 +12,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+import psycopg
 from django.db import connection, transaction
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import from_milliseconds, to_milliseconds, utc_now
 from trading.domain.candle_files import RawCandles
-from trading.domain.candle_rows import COPY_COLUMNS, decode_candle_rows, encode_candle_rows
+from trading.domain.candle_rows import (
+    COPY_COLUMNS,
+    decode_number_array,
+    decode_times_ms,
+    encode_candle_rows,
+)
 from trading.domain.market import (
     Candles,
     DayRule,
@@ -59,25 +65,33 @@ def load_candles(
     """Stored closed candles with ``start_ms <= open time < end_ms``, newest version of each."""
     low = from_milliseconds(start_ms) if start_ms is not None else None
     high = from_milliseconds(end_ms) if end_ms is not None else None
-    statement = """COPY (
-        SELECT open_time, open, high, low, close, volume
-        FROM trading_candle
-        WHERE instrument_id = %s AND timeframe = %s
-          AND (%s::timestamptz IS NULL OR open_time >= %s)
-          AND (%s::timestamptz IS NULL OR open_time < %s)
-        ORDER BY open_time, version) TO STDOUT (FORMAT BINARY)"""
+    statement = """
+        SELECT array_agg(open_time), array_agg(open), array_agg(high), array_agg(low),
+               array_agg(close), array_agg(volume)
+        FROM (SELECT open_time, open, high, low, close, volume
+              FROM trading_candle
+              WHERE instrument_id = %s AND timeframe = %s
+                AND (%s::timestamptz IS NULL OR open_time >= %s)
+                AND (%s::timestamptz IS NULL OR open_time < %s)
+              ORDER BY open_time, version) AS bar"""
     values = [instrument.pk, timeframe, low, low, high, high]
+    connection.ensure_connection()
     with (
         connection.wrap_database_errors,
-        connection.cursor() as cursor,
-        cursor.copy(statement, values) as stream,
+        psycopg.Cursor(connection.connection) as cursor,
     ):
-        times, prices = decode_candle_rows(b"".join(stream))
-    if times.size:
+        cursor.execute(statement, values, binary=True)
+        result = cursor.pgresult
+        columns = [result.get_value(0, k) for k in range(6)] if result is not None else [None]
+    if columns[0] is None:
+        times, prices = np.empty(0, dtype=np.int64), np.empty((5, 0))
+    else:
+        times = decode_times_ms(columns[0])
+        prices = np.stack([decode_number_array(c or b"", kind=">f8") for c in columns[1:]])
         # Versions of a bar come in their order (that of the index); the last one counts.
         newest = np.append(times[1:] != times[:-1], True)
         times, prices = times[newest], prices[:, newest]
-    open_, high_, low_, close, volume = (np.ascontiguousarray(column) for column in prices)
+    open_, high_, low_, close, volume = prices
     return Candles(
         instrument=instrument.symbol,
         timeframe_ms=timeframe_ms(timeframe),
