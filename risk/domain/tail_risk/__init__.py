@@ -1,0 +1,63 @@
+"""Value at risk and expected shortfall, and tests of whether their forecasts held."""
+
+from risk.domain.tail_risk.backtests import (
+    SHORTFALL_CRITICAL_5_PERCENT,
+    BaselVerdict,
+    BaselZone,
+    LikelihoodTest,
+    ShortfallTest,
+    TransitionCounts,
+    check_conditional_coverage,
+    check_coverage,
+    check_independence,
+    check_shortfall,
+    count_transitions,
+    find_basel_zone,
+    find_exceptions,
+)
+from risk.domain.tail_risk.measures import (
+    compute_cornish_fisher_risk,
+    compute_historical_risk,
+    compute_normal_risk,
+    cornish_fisher_is_monotone,
+    value_cornish_fisher_tail,
+    value_normal_tail,
+)
+from risk.domain.tail_risk.types import QuantileRule, TailMethod, TailRisk
+from risk.domain.tail_risk.volatility import (
+    DECAY,
+    SEED_PERIODS,
+    compute_ewma_risk,
+    compute_ewma_volatility,
+    compute_filtered_risk,
+)
+
+__all__ = [
+    "DECAY",
+    "SEED_PERIODS",
+    "SHORTFALL_CRITICAL_5_PERCENT",
+    "BaselVerdict",
+    "BaselZone",
+    "LikelihoodTest",
+    "QuantileRule",
+    "ShortfallTest",
+    "TailMethod",
+    "TailRisk",
+    "TransitionCounts",
+    "check_conditional_coverage",
+    "check_coverage",
+    "check_independence",
+    "check_shortfall",
+    "compute_cornish_fisher_risk",
+    "compute_ewma_risk",
+    "compute_ewma_volatility",
+    "compute_filtered_risk",
+    "compute_historical_risk",
+    "compute_normal_risk",
+    "cornish_fisher_is_monotone",
+    "count_transitions",
+    "find_basel_zone",
+    "find_exceptions",
+    "value_cornish_fisher_tail",
+    "value_normal_tail",
+]
