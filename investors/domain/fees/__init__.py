@@ -8,6 +8,8 @@ from investors.domain.fees.management import (
 )
 from investors.domain.fees.performance import (
     FeeUnits,
+    choose_clock,
+    compute_accrued_fee,
     compute_fee_over_mark,
     compute_hurdle_return,
     compute_performance_fee,
@@ -23,6 +25,8 @@ __all__ = [
     "FeeUnits",
     "Hurdle",
     "Tier",
+    "choose_clock",
+    "compute_accrued_fee",
     "compute_annual_fee",
     "compute_fee_over_mark",
     "compute_hurdle_return",

@@ -88,6 +88,22 @@ def compute_fee_over_mark(
             return max(ZERO, min(full, gross - threshold))
 
 
+def compute_accrued_fee(
+    *, terms: FeeTerms, price: Decimal, mark: Decimal, clock: date, day: date
+) -> Decimal:
+    """Fee accrued per unit on ``day`` over a mark whose hurdle runs from ``clock``; unrounded.
+
+    Raises ``InvalidInput`` (``period_reversed``) where the clock starts after ``day``.
+    """
+    due = compute_hurdle_return(terms=terms, days=(day - clock).days)
+    return compute_performance_fee(terms=terms, price=price, mark=mark, hurdle_return=due)
+
+
+def choose_clock(*, terms: FeeTerms, clock: date, day: date, fee_taken: bool) -> date:
+    """The hurdle clock after a crystallisation on ``day``: today, or as it was."""
+    return day if fee_taken or not terms.hurdle_is_cumulative else clock
+
+
 @exactly
 def crystallise_units(
     *,

@@ -50,6 +50,8 @@ class FeeTerms:
 
     ``tiers`` start at zero and rise strictly; ``management_floor`` is money a year, never less.
     ``crystallisation_months`` are the months (1 to 12) whose end makes the accrued fee final.
+    A cumulative hurdle's clock restarts only when a fee was taken, any other at each
+    crystallisation.
     """
 
     tiers: tuple[Tier, ...] = ()
@@ -59,6 +61,7 @@ class FeeTerms:
     hurdle: Hurdle = Hurdle.NONE
     hurdle_rate: Decimal = ZERO
     hurdle_compounds: bool = False
+    hurdle_is_cumulative: bool = True
     crystallisation_months: tuple[int, ...] = (12,)
 
     def __post_init__(self) -> None:
