@@ -1,0 +1,39 @@
+"""Stress: what known days, grids and shocks would do to a book of positions."""
+
+from risk.domain.stress.book import (
+    StressBook,
+    StressLiquidation,
+    StressPosition,
+    StressResult,
+    compute_equity,
+    compute_stress,
+    compute_stresses,
+)
+from risk.domain.stress.scenarios import (
+    ADVERSE_SIGMAS,
+    GRID_STEPS,
+    StressScenario,
+    build_event_scenarios,
+    build_grid_scenarios,
+    build_scenarios,
+    build_shock_scenarios,
+    find_move,
+)
+
+__all__ = [
+    "ADVERSE_SIGMAS",
+    "GRID_STEPS",
+    "StressBook",
+    "StressLiquidation",
+    "StressPosition",
+    "StressResult",
+    "StressScenario",
+    "build_event_scenarios",
+    "build_grid_scenarios",
+    "build_scenarios",
+    "build_shock_scenarios",
+    "compute_equity",
+    "compute_stress",
+    "compute_stresses",
+    "find_move",
+]
