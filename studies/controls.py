@@ -1,4 +1,4 @@
-"""Controls of the strategies: rotated zones, random sides, shuffled days, dearer costs.
+"""Controls of ``trend``: random sides, shuffled days, dearer costs.
 
 A control keeps what a strategy does and takes away what it claims to know.  Every control draws
 from a generator seeded by the study's printed seed.
@@ -11,68 +11,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from studies.published import ROTATED
-from studies.runs import Setting, prepare_ground, run_on, run_sample
-from studies.samples import Sample, cut_rows
-from trading.domain.magnets.types import MagnetSignals
+from studies.runs import Setting, run_sample
+from studies.samples import Sample
 from trading.domain.market.candles import HOUR_MS, Candles
 from trading.domain.strategies.base import compute_signals
-from trading.domain.strategies.magnet import MagnetForm, MagnetStrategy, rotate_readings
 from trading.domain.strategies.signals import Signals
 from trading.domain.strategies.trend import TrendStrategy
 
-ROTATION_MIN_HOURS = 30 * 24
-"""Zones from less than a month away are still too much like the real ones."""
 SHUFFLES = 12
 RANDOM_SIDES = 100
-
-
-def print_rotations(
-    *,
-    candles: Mapping[str, Candles],
-    readings: Mapping[str, MagnetSignals],
-    samples: Sequence[Sample],
-    rotations: int,
-    seed: int,
-) -> None:
-    """``magnet`` with the real zones against the zone readings of other times."""
-    print(f"\nmagnet against {rotations} rotations of its zones, 0.35 % risk (published: brackets)")
-    print(f"{'form sample':<26}{'real avg R':>11}{'rotated avg R':>20}{'as good %':>14}", end="")
-    print(f"{'real CAGR %':>12}{'rotated':>9}{'trades x':>9}")
-    setting = Setting(with_funding=False)
-    for form in MagnetForm:
-        strategy = MagnetStrategy(form=form)
-        for sample in samples:
-            name = sample.instruments[0]
-            ground = prepare_ground(
-                sample=sample, candles=candles, traits=strategy.traits, setting=setting
-            )
-            rows = ground.rows[name]
-            magnets = cut_rows(readings[name], rows)
-            context = cut_rows(strategy.context(candles=candles[name]), rows)
-            real = run_on(ground, [strategy.signals(magnets=magnets, context=context)]).metrics
-            found = []
-            for shift in draw_shifts(len(magnets), rotations, seed):
-                turned = rotate_readings(magnets=magnets, shift=shift)
-                found.append(
-                    run_on(ground, [strategy.signals(magnets=turned, context=context)]).metrics
-                )
-            rotated = np.array([m.average_r for m in found])
-            known = ROTATED[form.value, sample.name]
-            print(
-                f"{form.value} {sample.name:<24}{real.average_r:>11.3f}"
-                f"{rotated.mean():>11.3f} ({known[0]:.3f})"
-                f"{100 * float((rotated >= real.average_r).mean()):>7.0f} ({100 * known[1]:.0f})"
-                f"{100 * real.cagr:>13.2f}{100 * np.mean([m.cagr for m in found]):>9.2f}"
-                f"{np.mean([m.trades for m in found]) / real.trades:>9.2f}"
-            )
-
-
-def draw_shifts(size: int, count: int, seed: int) -> list[int]:
-    """Different shifts, each at least a month from no shift at all."""
-    rng = np.random.default_rng(seed)
-    room = np.arange(ROTATION_MIN_HOURS, size - ROTATION_MIN_HOURS)
-    return [int(shift) for shift in rng.choice(room, size=min(count, room.size), replace=False)]
 
 
 def print_trend_controls(

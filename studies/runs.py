@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from studies.samples import Sample, cut_rows, find_rows
 from trading.domain.backtest.kernel.run import PackedMarket, pack_market, pack_signals, run_packed
@@ -22,6 +23,8 @@ from trading.domain.market.candles import Candles
 from trading.domain.strategies.signals import Signals, StrategyTraits
 
 TICK_SIZE, LOT_SIZE = 0.01, 1e-6
+PLANNED_COSTS = 0.0014
+"""Taker and slippage of a round trip, as the published size law adds them to a stop's distance."""
 NO_FUSE = FuseRules(acting=False, market_acting=False)
 
 
@@ -134,3 +137,18 @@ def size_share(outcome: Outcome) -> float:
         for trade in outcome.raw.trades
     ]
     return float(np.mean(shares)) if shares else float("nan")
+
+
+def planned_multiples(outcome: Outcome) -> NDArray[np.float64]:
+    """What each trade made over what its stop was planned to cost, round trip included.
+
+    The engine's own R leaves the costs out of the divisor; the published R holds them.
+    """
+    return np.array(
+        [
+            trade.net
+            / (abs(trade.decision_ticks - trade.stop_ticks) + PLANNED_COSTS * trade.decision_ticks)
+            / (trade.lots * TICK_SIZE * LOT_SIZE)
+            for trade in outcome.raw.trades
+        ]
+    )

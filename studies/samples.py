@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bench.data import BTC_FILE, ETH_FILE, load_columns
-from trading.domain.market.candles import HOUR_MS, Candles
+from trading.domain.market.candles import DAY_MS, HOUR_MS, Candles
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = {"BTC": BTC_FILE, "ETH": ETH_FILE}
@@ -50,7 +50,7 @@ ETH_SHARED = Sample(
     name="ETH 2020-09..2024-04", instruments=("ETH",), start="2020-09-20", end="2024-04-22"
 )
 ETH_WHOLE = Sample(
-    name="ETH 2020-11..2025-09", instruments=("ETH",), start="2020-11-01", end="2025-09-20"
+    name="ETH 2020-11..2025-09", instruments=("ETH",), start="2020-11-16", end="2025-09-20"
 )
 ETH_UNSEEN = Sample(
     name="ETH 2024-05..2025-09", instruments=("ETH",), start="2024-05-01", end="2025-09-20"
@@ -86,6 +86,26 @@ def find_rows(candles: Candles, sample: Sample) -> slice:
     first, last = sample.bounds_ms()
     start, stop = np.searchsorted(candles.open_time, (first, last))
     return slice(int(start), int(stop))
+
+
+def fill_hours(candles: Candles) -> Candles:
+    """The same candles with every missing hour of their days written as a flat bar.
+
+    The product never does this: a missing hour is missing knowledge.  The published figures count
+    every hour of the calendar, so this is the variant that tells how much of a difference it makes.
+    """
+    first = candles.open_time[0] // DAY_MS * DAY_MS
+    times = np.arange(first, candles.open_time[-1] + HOUR_MS, HOUR_MS, dtype=np.int64)
+    before = np.searchsorted(candles.open_time, times, side="right") - 1
+    row = np.maximum(before, 0)
+    known = candles.open_time[row] == times
+    flat = np.where(before < 0, candles.open[0], candles.close[row])
+    prices = {
+        name: np.where(known, getattr(candles, name)[row], flat)
+        for name in ("open", "high", "low", "close")
+    }
+    volume = np.where(known, candles.volume[row], 0.0)
+    return replace(candles, open_time=times, volume=volume, **prices)
 
 
 def cut_rows(columns: Columns, rows: slice) -> Columns:

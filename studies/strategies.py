@@ -11,17 +11,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from studies import samples
-from studies.controls import print_rotations, print_trend_controls
+from studies.controls import print_trend_controls
 from studies.published import MAGNET, TREND
-from studies.runs import Setting, run_sample, size_share
-from studies.samples import find_folder, load_candles
+from studies.rotations import print_magnet_rotations, print_trend_rotations
+from studies.runs import Setting, planned_multiples, run_sample, size_share
+from studies.samples import fill_hours, find_folder, load_candles
 from trading.domain.backtest.book import FuseEvent, Trigger
 from trading.domain.backtest.rules import FuseRules, ResetPolicy
 from trading.domain.magnets.history import compute_magnet_signals
+from trading.domain.magnets.parameters import DEFAULT_PARAMETERS
 from trading.domain.magnets.types import MagnetSignals
 from trading.domain.market.candles import Candles
 from trading.domain.strategies.base import compute_signals
@@ -51,12 +54,13 @@ COMPARISONS = (
     ("bollinger-breakout 4 h", build_strategy("bollinger-breakout")),
     ("momentum-scalping 1 h", build_strategy("momentum-scalping")),
 )
+ROW_FACTORS = (0.5, 0.7, 0.85, 1.0, 1.15, 1.3, 1.5, 2.0)
 FUSE_TRIGGERS = ("daily_loss", "drawdown", "loss_streak")
 
 
-def print_trend(candles: Mapping[str, Candles], signals: Mapping[str, Signals]) -> None:
-    """The core sleeve by sample."""
-    print("\ntrend, 0.35 % risk, 1.0x, funding paid, fuse off (published in brackets)")
+def print_trend(candles: Mapping[str, Candles], signals: Mapping[str, Signals], hours: str) -> None:
+    """The core sleeve by sample; ``hours`` says what was done with missing ones."""
+    print(f"\ntrend, {hours}, 0.35 % risk, 1.0x, funding paid, fuse off (published in brackets)")
     print(f"{'sample':<24}{'CAGR %':>16}{'Sharpe':>16}{'max DD %':>16}{'trades/y':>14}", end="")
     print(f"{'in market %':>12}{'notional %':>11}{'worst R':>9}")
     for sample in TREND_SAMPLES:
@@ -116,14 +120,15 @@ def print_reset_policies(
 
 
 def print_magnet(
-    candles: Mapping[str, Candles], forms: Mapping[str, Mapping[str, Signals]]
+    candles: Mapping[str, Candles], forms: Mapping[str, Mapping[str, Signals]], hours: str
 ) -> None:
     """The founding idea, both forms, without fuse and funding."""
-    print("\nmagnet, fuse off, no funding (published at 0.35 % risk in brackets)")
+    print(f"\nmagnet, {hours}, fuse off, no funding (published at 0.35 % risk in brackets)")
+    print("planned R: over the stop's distance and the round trip, as published; stop R: without")
+    print(f"{'form sample':<26}{'risk %':>7}{'trades/y':>14}{'win %':>14}", end="")
     print(
-        f"{'form sample':<26}{'risk %':>7}{'trades/y':>14}{'win %':>14}{'avg R (se)':>26}", end=""
+        f"{'planned R (se)':>26}{'stop R':>8}{'no cost':>8}{'CAGR %':>14}{'max DD %':>14}", end=""
     )
-    print(f"{'no cost R':>10}{'CAGR %':>14}{'max DD %':>14}", end="")
     print(f"{'L>1 / L>2 %':>14}{'notional %':>11}")
     for form in MagnetForm:
         traits = MagnetStrategy(form=form).traits
@@ -142,7 +147,9 @@ def print_magnet(
                 leverage = np.array([trade.leverage for trade in outcome.raw.trades])
                 levered = [100 * float((leverage > edge).mean()) for edge in (1.0, 2.0)]
                 cells = [f"{m.trades_a_year:.0f}", f"{100 * m.win_rate:.1f}"]
-                cells += [f"{m.average_r:.3f} ({m.average_r_error:.3f})"]
+                planned = planned_multiples(outcome)
+                error = planned.std(ddof=1) / np.sqrt(planned.size)
+                cells += [f"{planned.mean():.3f} ({error:.3f})"]
                 cells += [f"{100 * m.cagr:.2f}", f"{100 * m.drawdown_max:.1f}"]
                 if known:
                     cells = [
@@ -150,9 +157,46 @@ def print_magnet(
                     ]
                 print(
                     f"{form.value} {sample.name:<24}{100 * risk:>7.2f}{cells[0]:>14}{cells[1]:>14}"
-                    f"{cells[2]:>26}{m.average_r_gross:>10.3f}{cells[3]:>14}{cells[4]:>14}"
+                    f"{cells[2]:>26}{m.average_r:>8.3f}{m.average_r_gross:>8.3f}"
+                    f"{cells[3]:>14}{cells[4]:>14}"
                     f"{levered[0]:>9.0f} /{levered[1]:>3.0f}{100 * size_share(outcome):>11.1f}"
                 )
+
+
+def print_row_heights(candles: Mapping[str, Candles]) -> None:
+    """What the grain of the volume profiles alone does to ``magnet``: planned R (CAGR %)."""
+    print(
+        "\nmagnet by the row height of its volume profiles, times the default: planned R (CAGR %)"
+    )
+    print(f"{'form sample':<26}" + "".join(f"{factor:>16g}" for factor in ROW_FACTORS))
+    cells: dict[tuple[str, str], list[str]] = {}
+    setting = Setting(with_funding=False)
+    contexts = {name: MagnetStrategy().context(candles=bars) for name, bars in candles.items()}
+    for factor in ROW_FACTORS:
+        day, week, month = (factor * height for height in DEFAULT_PARAMETERS.row_height)
+        parameters = replace(DEFAULT_PARAMETERS, row_height=(day, week, month))
+        readings = {
+            name: compute_magnet_signals(candles=bars, parameters=parameters)
+            for name, bars in candles.items()
+        }
+        for form in MagnetForm:
+            strategy = MagnetStrategy(form=form)
+            signals = {
+                name: strategy.signals(magnets=readings[name], context=contexts[name])
+                for name in candles
+            }
+            for sample in MAGNET_SAMPLES:
+                outcome = run_sample(
+                    sample=sample,
+                    candles=candles,
+                    signals=signals,
+                    traits=strategy.traits,
+                    setting=setting,
+                )
+                told = f"{planned_multiples(outcome).mean():.3f} ({100 * outcome.metrics.cagr:.1f})"
+                cells.setdefault((form.value, sample.name), []).append(told)
+    for (letter, name), row in cells.items():
+        print(f"{letter} {name:<24}" + "".join(f"{cell:>16}" for cell in row))
 
 
 def print_comparisons(candles: Mapping[str, Candles]) -> None:
@@ -212,15 +256,32 @@ def main(arguments: list[str] | None = None) -> int:
         for name, bars in candles.items()
     }
     readings, forms = make_magnet_signals(candles)
-    print(f"seed {options.seed}")
-    print_trend(candles, trend)
+    filled = {name: fill_hours(bars) for name, bars in candles.items()}
+    trend_filled = {
+        name: compute_signals(strategy=TrendStrategy(), candles=bars)
+        for name, bars in filled.items()
+    }
+    print(f"seed {options.seed}, {options.rotations} rotations")
+    for name, bars in candles.items():
+        print(f"{name}: {len(bars):,} hours, {len(filled[name]) - len(bars)} missing between them")
+    print_trend(candles, trend, "hours as they are")
+    print_trend(filled, trend_filled, "missing hours filled flat, as published")
     print_trend_controls(
         candles=candles, signals=trend, samples=TREND_SAMPLES[:4], seed=options.seed
     )
+    print_trend_rotations(
+        candles=candles,
+        signals=trend,
+        samples=TREND_SAMPLES[:4],
+        rotations=options.rotations,
+        seed=options.seed,
+    )
     print_reset_policies("trend", candles, {"trend": trend})
     print_comparisons(candles)
-    print_magnet(candles, forms)
-    print_rotations(
+    print_magnet(candles, forms, "hours as they are")
+    print_magnet(filled, make_magnet_signals(filled)[1], "missing hours filled flat, as published")
+    print_row_heights(candles)
+    print_magnet_rotations(
         candles=candles,
         readings=readings,
         samples=MAGNET_SAMPLES,
