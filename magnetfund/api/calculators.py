@@ -18,7 +18,7 @@ from magnetfund.core.roles import Capability
 from risk.domain.leverage import CapStatus, LeverageCase, choose_leverage
 from risk.domain.sizing import SizingCase, size_position
 from risk.services.limits import limits_in_force
-from trading.services.manual import find_instrument
+from trading.services.manual_plan import find_instrument
 
 
 class LeverageRequest(serializers.Serializer[Any]):

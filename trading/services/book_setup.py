@@ -71,7 +71,7 @@ def build_setup(
             )
             placed.append(Sleeve(strategy=row.code, instrument=instrument, risk_fraction=share))
     rules = EngineRules(
-        instruments=tuple(_instrument_rules(item) for item in instruments),
+        instruments=tuple(instrument_rules(item) for item in instruments),
         slots=tuple(slots),
         limits=LimitRules.of_limit_set(limits),
         fuse=FuseRules(
@@ -89,7 +89,8 @@ def build_setup(
     )
 
 
-def _instrument_rules(row: Instrument) -> InstrumentRules:
+def instrument_rules(row: Instrument) -> InstrumentRules:
+    """An instrument as the paper venue trades it: ticks, lots, fees, slippage, maintenance."""
     return InstrumentRules(
         symbol=row.symbol,
         tick_size=float(row.tick),

@@ -1,0 +1,291 @@
+"""An order by hand before it exists: what is asked, how large it may be, what the check says.
+
+Preview and submission build the same plan; nothing here writes.  Money and prices are Decimals in
+the quote currency, quantities in the base; ``codes`` is empty exactly when the order may be sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_DOWN, Decimal
+
+from magnetfund.core.models import Heartbeat
+from magnetfund.kernel.errors import InvalidInput, Unavailable
+from magnetfund.kernel.money import decimal_from_float
+from risk.domain.limits import LimitSet
+from risk.domain.pretrade import (
+    BookSnapshot,
+    OrderRequest,
+    OrderType,
+    PreTradeVerdict,
+    Side,
+    check_order,
+)
+from risk.domain.sizing import (
+    SizingCase,
+    SizingDecision,
+    find_liquidation_price,
+    size_position,
+)
+from risk.services.limits import limits_in_force
+from trading.models import Instrument, Order, Position, Strategy, Valuation
+from trading.services.book_setup import MANUAL, instrument_rules
+from trading.services.snapshots import build_snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManualOrder:
+    """An entry by hand.  ``direction`` is "long" or "short"; prices in quote currency.
+
+    ``entry_price`` is the price that the person saw.  At most one of ``quantity`` (base) and
+    ``notional`` (quote) says how much; without either it is the largest size that the limits allow.
+    """
+
+    book: str
+    symbol: str
+    direction: str
+    tier: int
+    entry_price: Decimal
+    stop_price: Decimal
+    target_price: Decimal | None = None
+    leverage: Decimal = Decimal(1)
+    quantity: Decimal | None = None
+    notional: Decimal | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivePrice:
+    """The trader's last price and when it saw it."""
+
+    price: Decimal
+    observed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderPlan:
+    """The order as it would be sent now.
+
+    ``quantity`` is whole lots; ``largest`` what the sizing laws allow.  ``codes`` holds every
+    reason against it: those of the ticket first (price, size), then the pre-trade check's.
+    """
+
+    request: ManualOrder
+    instrument: Instrument
+    side: Side
+    reference: LivePrice
+    stop: Decimal
+    target: Decimal | None
+    quantity: Decimal
+    largest: Decimal
+    snapshot: BookSnapshot
+    limits: LimitSet
+    sizing: SizingDecision
+    verdict: PreTradeVerdict
+    liquidation_price: Decimal | None
+    refusals: tuple[str, ...]
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.refusals, *self.verdict.codes)))
+
+    @property
+    def order_request(self) -> OrderRequest:
+        """What the pre-trade check is asked; never less than a lot, so that it can be judged."""
+        return _order_request(self.request, self.instrument, self.side, self.quantity, self.stop)
+
+
+def plan_manual_order(request: ManualOrder, *, at: datetime) -> OrderPlan:
+    """Size and check an entry by hand without a trace.
+
+    Raises :class:`InvalidInput` for what makes no sense and :class:`Unavailable` without prices or
+    equity; every other "no" is a code in the plan.
+    """
+    instrument = find_instrument(request.symbol)
+    side = _side(request)
+    reference = live_price(request.book, instrument)
+    equity = _equity(request.book)
+    limits = limits_in_force(request.book, at=at)
+    stop = _on_tick(request.stop_price, instrument)
+    target = _on_tick(request.target_price, instrument) if request.target_price else None
+    snapshot = build_snapshot(
+        book=request.book,
+        instrument=instrument,
+        strategy=MANUAL,
+        equity=equity,
+        marks={instrument.symbol: reference.price},
+        reference=reference.price,
+        observed_at=reference.observed_at,
+        at=at,
+        limits=limits,
+    )
+    case = _case(request, instrument, side, reference.price, stop, target, snapshot)
+    sizing = size_position(case=case, limits=limits)
+    largest = sizing.lots * instrument.lot
+    quantity = _asked_quantity(request, instrument, reference.price)
+    if quantity is None:
+        quantity = largest
+    liquidation = find_liquidation_price(case=case)
+    return OrderPlan(
+        request=request,
+        instrument=instrument,
+        side=side,
+        reference=reference,
+        stop=stop,
+        target=target,
+        quantity=quantity,
+        largest=largest,
+        snapshot=snapshot,
+        limits=limits,
+        sizing=sizing,
+        verdict=check_order(
+            order=_order_request(request, instrument, side, quantity, stop),
+            book=snapshot,
+            limits=limits,
+            now=at,
+        ),
+        liquidation_price=_on_tick(decimal_from_float(liquidation), instrument)
+        if liquidation
+        else None,
+        refusals=_refusals(request, instrument, reference.price, sizing, quantity, largest, limits),
+    )
+
+
+def find_instrument(symbol: str) -> Instrument:
+    """By ``BTC/USDT:USDT`` or the short form ``BTCUSDT``; raises :class:`InvalidInput`."""
+    short = symbol.replace("/", "").replace(":", "").upper()
+    for row in Instrument.objects.filter(is_active=True):
+        if symbol == row.symbol or short in (f"{row.base}{row.quote}", f"{row.base}{row.quote}2"):
+            return row
+    raise InvalidInput(f"{symbol} is not traded here", code="unknown_instrument")
+
+
+def live_price(book: str, instrument: Instrument) -> LivePrice:
+    """What the trader saw last; raises :class:`Unavailable` when no trader tells prices."""
+    beat = Heartbeat.objects.filter(part="trader", instance=book).first()
+    text = (beat.detail.get("prices") or {}).get(instrument.symbol) if beat else None
+    if beat is None or text is None:
+        raise Unavailable("no trader tells prices now", code="no_trader")
+    return LivePrice(price=Decimal(text), observed_at=beat.seen_at)
+
+
+def _side(request: ManualOrder) -> Side:
+    if request.direction not in ("long", "short"):
+        raise InvalidInput("the direction is long or short", code="bad_direction")
+    is_long = request.direction == "long"
+    if is_long != (request.stop_price < request.entry_price):
+        raise InvalidInput(
+            "the stop must lie on the losing side of the entry", code="stop_wrong_side"
+        )
+    if request.target_price is not None and is_long != (request.target_price > request.entry_price):
+        raise InvalidInput(
+            "the target must lie on the winning side of the entry", code="target_wrong_side"
+        )
+    return Side.BUY if is_long else Side.SELL
+
+
+def _equity(book: str) -> Decimal:
+    newest = Valuation.objects.filter(book=book).order_by("-at").first()
+    if newest is None:
+        raise Unavailable("the book has no valuation yet", code="no_valuation")
+    return newest.equity
+
+
+def _on_tick(price: Decimal, instrument: Instrument) -> Decimal:
+    ticks = (price / instrument.tick).to_integral_value()
+    return max(ticks, Decimal(1)) * instrument.tick
+
+
+def _asked_quantity(request: ManualOrder, instrument: Instrument, price: Decimal) -> Decimal | None:
+    """The quantity asked for in whole lots, rounded down; None when the limits are to choose."""
+    if request.quantity is not None and request.notional is not None:
+        raise InvalidInput("say how much in units or in money, not in both", code="two_sizes")
+    asked = request.quantity
+    if request.notional is not None:
+        asked = request.notional / price
+    if asked is None:
+        return None
+    if asked <= 0:
+        raise InvalidInput("the size must be more than nothing", code="bad_size")
+    return (asked / instrument.lot).to_integral_value(rounding=ROUND_DOWN) * instrument.lot
+
+
+def _case(
+    request: ManualOrder,
+    instrument: Instrument,
+    side: Side,
+    price: Decimal,
+    stop: Decimal,
+    target: Decimal | None,
+    snapshot: BookSnapshot,
+) -> SizingCase:
+    sleeve = Strategy.objects.filter(code=MANUAL, is_active=True).order_by("-version").first()
+    same = [p for p in snapshot.positions if p.instrument == instrument.symbol]
+    rules = instrument_rules(instrument)
+    return SizingCase(
+        equity=float(snapshot.equity),
+        entry_price=float(price),
+        stop_price=float(stop),
+        target_price=float(target) if target is not None else None,
+        side=side.sign,
+        leverage=float(request.leverage),
+        lot_units=float(instrument.lot),
+        tier=request.tier,
+        notional_min=float(instrument.minimum_notional),
+        fee_rate_in=rules.taker_fee_rate,
+        fee_rate_out=rules.taker_fee_rate,
+        gap_rate_floor=rules.gap_rate_floor,
+        maintenance_rate=rules.maintenance_rate,
+        risk_share=float(sleeve.risk_fraction) if sleeve else None,
+        margin_open_instrument=float(sum((p.margin for p in same), Decimal(0))),
+        margin_open_group=float(sum((p.margin for p in snapshot.positions), Decimal(0))),
+        margin_open_total=float(sum((p.margin for p in snapshot.positions), Decimal(0))),
+        gap_loss_open_instrument=float(sum((p.gap_loss for p in same), Decimal(0))),
+        gap_loss_open_book=float(sum((p.gap_loss for p in snapshot.positions), Decimal(0))),
+    )
+
+
+def _order_request(
+    request: ManualOrder, instrument: Instrument, side: Side, quantity: Decimal, stop: Decimal
+) -> OrderRequest:
+    return OrderRequest(
+        instrument=instrument.symbol,
+        strategy=MANUAL,
+        side=side,
+        type=OrderType.MARKET,
+        quantity=quantity or instrument.lot,
+        stop_price=stop,
+        leverage=request.leverage,
+        tier=request.tier,
+    )
+
+
+def _refusals(
+    request: ManualOrder,
+    instrument: Instrument,
+    reference: Decimal,
+    sizing: SizingDecision,
+    quantity: Decimal,
+    largest: Decimal,
+    limits: LimitSet,
+) -> tuple[str, ...]:
+    """What the pre-trade check does not ask: the price seen, the slot, the sizing laws."""
+    if abs(request.entry_price / reference - 1) > limits.price_collar_share:
+        return ("price_collar",)  # decided on another price: nothing else about it is worth saying
+    codes: list[str] = []
+    held = Position.objects.filter(book=request.book, instrument=instrument, strategy=MANUAL)
+    if held.exclude(quantity=0).exists():
+        codes.append("position_open")
+    waiting = Order.objects.filter(
+        book=request.book, instrument=instrument, strategy=MANUAL, purpose="entry", closed_at=None
+    )
+    if waiting.exists():
+        codes.append("order_waiting")
+    if not sizing.is_safe:
+        codes += [reason.value for reason in sizing.reasons] or ["no_room"]
+    elif quantity > largest:
+        codes.append(sizing.binding_cap.code)
+    if not quantity and sizing.is_safe:
+        codes.append("below_lot")
+    return tuple(dict.fromkeys(codes))
