@@ -12,7 +12,22 @@ from magnetfund.core.models import Heartbeat, JobRun
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.schedule import PERIODS
 from risk.models import FuseEvent, FuseReset
-from trading.models import Instrument, Order, Position, Signal
+from trading import selectors
+from trading.models import (
+    EngineState,
+    EngineTransition,
+    Instrument,
+    Order,
+    Position,
+    Signal,
+)
+
+ZERO = Decimal(0)
+#: Below this share of equity a position is a remainder.
+DUST_SHARE = Decimal("0.001")
+#: After a restart the web answers some seconds before the trader has reconciled.
+PROCESS_STARTED_AT = utc_now()
+START_GRACE = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,11 +140,45 @@ def parts_alive() -> list[Heartbeat]:
     return list(Heartbeat.objects.order_by("part", "instance"))
 
 
-def show_positions(
-    rows: list[Position], marks: dict[str, Decimal], equity: Decimal
-) -> list[ShownPosition]:
+def show_positions(rows: list[Position], marks: dict[str, Decimal]) -> list[ShownPosition]:
     """Positions with their figures at the marks."""
     return [_show(row, marks.get(row.instrument.symbol)) for row in rows]
+
+
+def positions_context(book: str, equity: Decimal | None) -> dict[str, Any]:
+    """Open positions with their sums; remainders that hardly count stand apart from the others.
+
+    A remainder is worth less than :data:`DUST_SHARE` of equity, as cuts of the fuse leave it.
+    """
+    shown = show_positions(selectors.open_positions(book), live_marks(book))
+    least = (equity or ZERO) * DUST_SHARE
+    dust = [item for item in shown if item.notional < least]
+    return {
+        "positions": [item for item in shown if item.notional >= least],
+        "dust": dust,
+        "dust_notional": sum((item.notional for item in dust), ZERO),
+        "open_count": len(shown),
+        "notional": sum((item.notional for item in shown), ZERO),
+        "unrealised": sum((item.unrealised or ZERO for item in shown), ZERO),
+        "at_stop": sum((item.at_stop or ZERO for item in shown), ZERO),
+    }
+
+
+def find_engine(book: str) -> dict[str, Any]:
+    """The engine's state in a word with what it means; a start is not called a stop."""
+    row = EngineTransition.objects.filter(book=book).order_by("-id").first()
+    state = row.state if row is not None else EngineState.STOPPED
+    by_itself = row is None or row.actor_label in ("trader", "dead man's switch")
+    if state == EngineState.READY:
+        word, shape, note = "Ready", "ok", "books and venue agree"
+    elif state == EngineState.RECONCILING:
+        word, shape, note = "Starting", "warn", "it compares the books with the venue"
+    elif by_itself and utc_now() - PROCESS_STARTED_AT < START_GRACE:
+        word, shape, note = "Starting", "warn", "the trader has not reported yet"
+    else:
+        word, shape = "Stopped", "fail"
+        note = row.reason if row is not None else "it never ran"
+    return {"word": word, "shape": shape, "note": note, "since": row and row.occurred_at}
 
 
 def _show(row: Position, mark: Decimal | None) -> ShownPosition:

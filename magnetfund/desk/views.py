@@ -17,47 +17,28 @@ from django.views.decorators.http import require_POST, require_safe
 from investors.models import ClassNav, DealingDay, Fund, LotNav, NavStrike
 from investors.services.ledger import read_balances
 from investors.services.nav import approve_strike, prepare_strike, reject_strike
-from magnetfund.core.actors import Actor
-from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.desk import selectors as desk
 from magnetfund.desk.access import desk_view
 from magnetfund.desk.charts import candle_chart, intraday_chart
+from magnetfund.desk.frame import actor_of, build_frame
+from magnetfund.desk.ticket import ticket_context
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
-from magnetfund.public.pages import page_context, used_shares
 from risk.models import FuseReset, FuseTransition
 from risk.services.fuse import approve_reset, propose_reset, withdraw_reset
 from risk.services.limits import limits_in_force
 from risk.services.stop import stop_trading
 from trading import selectors
-from trading.models import Instrument, Position, Reconciliation
-from trading.services.engine import engine_state_of
-from trading.services.manual import close_position, ring_bell
+from trading.models import Instrument, Reconciliation
+from trading.services.manual import ring_bell
 
 MONTHS_SHOWN = 24
 
 
-def _frame(request: HttpRequest, place: str) -> dict[str, Any]:
-    book = settings.MAGNET_BOOK
-    user: Any = request.user
-    context = page_context(request, place)
-    work = desk.find_open_work(book)
-    return {
-        **context,
-        **used_shares(context["valuation"]),
-        "work": work,
-        "open_work": len(work),
-        "role_words": ", ".join(sorted(role.value.replace("_", " ") for role in user.roles)),
-        "engine_state": engine_state_of(book),
-        "capabilities": {item.value.replace(".", "_") for item in user.capabilities},
-    }
-
-
-def _actor(request: HttpRequest) -> Actor:
-    user = request.user
-    assert isinstance(user, User)
-    return Actor.of(user)
+def _equity(frame: dict[str, Any]) -> Decimal | None:
+    valuation = frame["valuation"]
+    return valuation.equity if valuation is not None else None
 
 
 @require_safe
@@ -65,11 +46,8 @@ def _actor(request: HttpRequest) -> Actor:
 def today(request: HttpRequest) -> HttpResponse:
     """What waits on whom, the fund in four figures, jobs."""
     book = settings.MAGNET_BOOK
-    frame = _frame(request, "today")
+    frame = build_frame(request, "today")
     strike = NavStrike.objects.filter(fund__book=book).order_by("-valuation_at", "-version").first()
-    positions = desk.show_positions(
-        selectors.open_positions(book), desk.live_marks(book), Decimal(0)
-    )
     since = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
     return render(
         request,
@@ -83,8 +61,7 @@ def today(request: HttpRequest) -> HttpResponse:
             "dealing": desk.next_dealing(book),
             "jobs": desk.find_jobs(),
             "parts": desk.parts_alive(),
-            "positions": positions,
-            "at_stop": sum((p.at_stop or Decimal(0) for p in positions), Decimal(0)),
+            **desk.positions_context(book, _equity(frame)),
             "trades": selectors.recent_trades(book, limit=8, since=since),
             "events": [e for e in desk.fuse_history(book, 8) if e.occurred_at >= since],
             "limits": limits_in_force(book),
@@ -97,10 +74,7 @@ def today(request: HttpRequest) -> HttpResponse:
 def risk(request: HttpRequest) -> HttpResponse:
     """The fuse by consequence, equity against its stops, positions, resets, the emergency stop."""
     book = settings.MAGNET_BOOK
-    frame = _frame(request, "risk")
-    positions = desk.show_positions(
-        selectors.open_positions(book), desk.live_marks(book), Decimal(0)
-    )
+    frame = build_frame(request, "risk")
     signals = [(item, desk.newest_reading(item)) for item in selectors.active_instruments()]
     reconciliation = Reconciliation.objects.filter(book=book).order_by("-occurred_at").first()
     valuation = frame["valuation"]
@@ -110,9 +84,7 @@ def risk(request: HttpRequest) -> HttpResponse:
         {
             **frame,
             "limits": limits_in_force(book),
-            "positions": positions,
-            "at_stop": sum((p.at_stop or Decimal(0) for p in positions), Decimal(0)),
-            "unrealised": sum((p.unrealised or Decimal(0) for p in positions), Decimal(0)),
+            **desk.positions_context(book, _equity(frame)),
             "readings": _market_gauges(signals),
             "reconciliation": reconciliation,
             "history": desk.fuse_history(book),
@@ -168,7 +140,7 @@ def emergency_stop(request: HttpRequest) -> HttpResponse:
         stop_trading(
             book=settings.MAGNET_BOOK,
             reason=request.POST.get("reason", ""),
-            actor=_actor(request),
+            actor=actor_of(request),
         )
         ring_bell()
     except FundError as error:
@@ -195,7 +167,7 @@ def request_reset(request: HttpRequest) -> HttpResponse:
             book=book,
             reason=request.POST.get("reason", ""),
             reconciliation=str(newest.pk),
-            actor=_actor(request),
+            actor=actor_of(request),
         )
     except FundError as error:
         messages.error(request, f"Not asked: {error.message}.")
@@ -211,11 +183,11 @@ def decide_reset(request: HttpRequest, pk: int) -> HttpResponse:
     reset = get_object_or_404(FuseReset, pk=pk, book=settings.MAGNET_BOOK)
     try:
         if request.POST.get("decision") == "approve":
-            approve_reset(reset=reset, actor=_actor(request))
+            approve_reset(reset=reset, actor=actor_of(request))
             ring_bell()
             messages.success(request, "The fuse is armed.")
         else:
-            withdraw_reset(reset=reset, actor=_actor(request))
+            withdraw_reset(reset=reset, actor=actor_of(request))
             messages.success(request, "The request is withdrawn.")
     except FundError as error:
         messages.error(request, f"Not done: {error.message}.")
@@ -227,20 +199,15 @@ def decide_reset(request: HttpRequest, pk: int) -> HttpResponse:
 def trading(request: HttpRequest) -> HttpResponse:
     """Positions, orders and their life, fills, closed trades."""
     book = settings.MAGNET_BOOK
-    frame = _frame(request, "trading")
-    positions = desk.show_positions(
-        selectors.open_positions(book), desk.live_marks(book), Decimal(0)
-    )
+    frame = build_frame(request, "trading")
     page = Paginator(selectors.recent_trades(book, limit=500), 20).get_page(request.GET.get("page"))
     return render(
         request,
         "desk/trading.html",
         {
             **frame,
-            "positions": positions,
-            "notional": sum((p.notional for p in positions), Decimal(0)),
-            "unrealised": sum((p.unrealised or Decimal(0) for p in positions), Decimal(0)),
-            "at_stop": sum((p.at_stop or Decimal(0) for p in positions), Decimal(0)),
+            **desk.positions_context(book, _equity(frame)),
+            **(ticket_context() if "order_submit" in frame["capabilities"] else {}),
             "orders": desk.order_lives(selectors.recent_orders(book, limit=20)),
             "fills": selectors.recent_fills(book, limit=15),
             "trades": page,
@@ -248,38 +215,11 @@ def trading(request: HttpRequest) -> HttpResponse:
     )
 
 
-@require_POST
-@desk_view(Capability.ORDER_SUBMIT)
-def close_one(request: HttpRequest, pk: int) -> HttpResponse:
-    """Close one position at the market after the confirm page was read."""
-    position = get_object_or_404(
-        Position.objects.select_related("instrument"), pk=pk, book=settings.MAGNET_BOOK
-    )
-    if request.POST.get("confirmed") != "yes":
-        return render(
-            request,
-            "desk/close.html",
-            {
-                **_frame(request, "trading"),
-                "item": desk.show_positions([position], desk.live_marks(position.book), Decimal(0))[
-                    0
-                ],
-            },
-        )
-    try:
-        close_position(position=position, actor=_actor(request))
-    except FundError as error:
-        messages.error(request, f"Not closed: {error.message}.")
-    else:
-        messages.success(request, "The closing order is with the trader.")
-    return redirect("desk_trading")
-
-
 @require_safe
 @desk_view()
 def signals(request: HttpRequest) -> HttpResponse:
     """Candles with magnets, the leverage equation, and what came of it."""
-    frame = _frame(request, "signals")
+    frame = build_frame(request, "signals")
     instruments = selectors.active_instruments()
     chosen = next(
         (item for item in instruments if str(item.pk) == request.GET.get("instrument")),
@@ -307,7 +247,7 @@ def _signal_context(instrument: Instrument) -> dict[str, Any]:
 def nav(request: HttpRequest) -> HttpResponse:
     """The strike: waterfall, balance, signatures, checklist, second engine, lots, versions."""
     book = settings.MAGNET_BOOK
-    frame = _frame(request, "nav")
+    frame = build_frame(request, "nav")
     fund = Fund.objects.filter(book=book).first()
     strikes = list(
         NavStrike.objects.filter(fund=fund)
@@ -382,7 +322,7 @@ def prepare_nav(request: HttpRequest) -> HttpResponse:
         return redirect("desk_nav")
     try:
         prepare_strike(
-            fund=fund, valuation_at=day.valuation_at, dealing_day=day, actor=_actor(request)
+            fund=fund, valuation_at=day.valuation_at, dealing_day=day, actor=actor_of(request)
         )
     except FundError as error:
         messages.error(request, f"Not prepared: {error.message}.")
@@ -399,12 +339,12 @@ def decide_nav(request: HttpRequest, pk: str) -> HttpResponse:
     try:
         if request.POST.get("decision") == "approve":
             approve_strike(
-                strike=strike, seen_hash=request.POST.get("hash", ""), actor=_actor(request)
+                strike=strike, seen_hash=request.POST.get("hash", ""), actor=actor_of(request)
             )
             messages.success(request, "Approved and dealt.")
         else:
             reject_strike(
-                strike=strike, reason=request.POST.get("reason", ""), actor=_actor(request)
+                strike=strike, reason=request.POST.get("reason", ""), actor=actor_of(request)
             )
             messages.success(request, "Returned to the preparer.")
     except FundError as error:

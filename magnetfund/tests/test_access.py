@@ -22,6 +22,8 @@ PUBLIC = {
     "/account/login/",
 }  # fmt: skip
 DESK = {"/desk/", "/desk/risk/", "/desk/trading/", "/desk/signals/", "/desk/fund/"}
+#: Pages of the desk for some of the house only; test_desk_ticket.py has their matrix.
+TRADE = {"/desk/trading/ticket/"}
 INVESTOR = {"/overview/", "/activity/"}
 API_READ = {"/state", "/dependencies", "/api/fuse/status"}
 #: POST paths with the roles that pass the door (what is behind may still refuse the body).
@@ -31,6 +33,7 @@ POSTS: dict[str, set[Role]] = {
         Role.DIRECTOR, Role.ADMINISTRATOR, Role.COORDINATOR, Role.SERVICE,
     },
     "/desk/risk/reset/": {Role.RISK_OFFICER},
+    "/desk/trading/order/": {Role.OPERATOR},
     "/desk/fund/prepare/": {Role.ACCOUNTANT},
 }  # fmt: skip
 API_POSTS: dict[str, set[Role]] = {
@@ -85,14 +88,14 @@ def test_public_paths_are_open_to_everybody(path: str):
     assert Client().get(path).status_code in (200, 503)
 
 
-@pytest.mark.parametrize("path", sorted(DESK | INVESTOR | {"/home/"}))
+@pytest.mark.parametrize("path", sorted(DESK | TRADE | INVESTOR | {"/home/"}))
 def test_nobody_is_sent_to_the_sign_in(path: str):
     answer = Client().get(path)
     assert answer.status_code == 302
     assert answer.url.startswith("/account/login/")
 
 
-@pytest.mark.parametrize("path", sorted(DESK))
+@pytest.mark.parametrize("path", sorted(DESK | TRADE))
 def test_an_investor_never_sees_the_desk(path: str):
     assert client_of(Role.INVESTOR).get(path).status_code == 403
 
@@ -168,7 +171,7 @@ def test_api_actions_open_to_their_roles_alone(path: str):
 
 
 def test_every_path_is_in_this_matrix_or_takes_an_identifier():
-    known = PUBLIC | DESK | INVESTOR | API_READ | set(POSTS) | set(API_POSTS)
+    known = PUBLIC | DESK | TRADE | INVESTOR | API_READ | set(POSTS) | set(API_POSTS)
     known |= {
         "/home/", "/live", "/api/positions/open", "/api/auth/token", "/api/auth/refresh",
         "/api/investor/login",

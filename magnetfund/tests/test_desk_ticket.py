@@ -1,0 +1,237 @@
+"""The order ticket and the close page: who may, what a preview says, what is sent and how often."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+
+from magnetfund.core.models import AuditEvent, Heartbeat
+from magnetfund.core.roles import Role
+from magnetfund.kernel.clock import utc_now
+from magnetfund.operations.people import ensure_user
+from magnetfund.tests.walls_support import (
+    arm_fuse,
+    make_engine_ready,
+    make_instrument,
+    make_user,
+    trip_fuse,
+)
+from risk.models import PreTradeCheck
+from trading.models import Instrument, Order, Position, Valuation
+
+pytestmark = pytest.mark.usefixtures("fresh_database")
+TICKET = "/desk/trading/ticket/"
+ORDER = "/desk/trading/order/"
+#: 20,000 USD at 50,000: 0.4 BTC, within the 5 % margin of tier 3 on 430,000 (0.43 BTC at 1.0x).
+TYPED = {
+    "instrument": "BTC/USDT:USDT", "side": "long", "amount": "20,000", "unit": "money",
+    "leverage": "1.0", "stop": "49000", "target": "52000", "tier": "3",
+}  # fmt: skip
+
+
+@pytest.fixture
+def instrument(fresh_database: Any, monkeypatch: pytest.MonkeyPatch) -> Instrument:
+    """A fund that could trade, without a trader behind it."""
+    instrument = make_instrument()
+    arm_fuse(make_user("ann", Role.RISK_OFFICER), make_user("ben", Role.RISK_OFFICER))
+    make_engine_ready()
+    now = utc_now()
+    Valuation.objects.create(
+        book="main", at=now - timedelta(seconds=5), equity=430_000, cash=430_000, unit_value=100,
+        peak_unit_value=100, day_start_unit_value=100,
+    )  # fmt: skip
+    Heartbeat.objects.create(
+        part="trader", instance="main", seen_at=now,
+        detail={"prices": {instrument.symbol: "50000"}},
+    )  # fmt: skip
+    monkeypatch.setattr(
+        "magnetfund.desk.ticket.wait_for_outcome", lambda order_id: Order.objects.get(pk=order_id)
+    )
+    return instrument
+
+
+def client_of(role: Role) -> Client:
+    client = Client()
+    client.force_login(
+        ensure_user(email=f"{role.value}@example.com", name=role.value, roles=[role])
+    )
+    return client
+
+
+@pytest.fixture
+def client(instrument: Instrument) -> Client:
+    return client_of(Role.OPERATOR)
+
+
+def hold(instrument: Instrument, quantity: str = "0.4") -> Position:
+    """Positions belong to the trader's role."""
+    return Position.objects.using("gateway").create(
+        book="main", instrument=instrument, strategy="manual", quantity=Decimal(quantity),
+        average_price=50_000, leverage=1.0, stop_price=49_000, opened_at=utc_now(),
+    )  # fmt: skip
+
+
+def confirm(client: Client, page: HttpResponse, **changes: str) -> Any:
+    """Post the confirmation form of a preview as a browser would."""
+    form = page.content.decode().partition('id="confirm"')[2].partition("</form>")[0]
+    fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
+    fields.pop("csrfmiddlewaretoken", None)
+    given = {**fields, "why": "a drill", "understood": "on", **changes}
+    return client.post(ORDER, given, follow=True)
+
+
+def test_the_ticket_opens_to_operators_alone(instrument: Instrument):
+    position = hold(instrument)
+    close = f"/desk/trading/close/{position.pk}/"
+    for role in Role:
+        client = client_of(role)
+        seen = {
+            client.get(TICKET, TYPED).status_code,
+            client.post(ORDER, {}).status_code,
+            client.get(close).status_code,
+            client.post(close, {"key": ""}).status_code,
+        }
+        assert seen == ({200, 302} if role is Role.OPERATOR else {403}), role
+    assert Order.objects.count() == 0
+
+
+def test_nobody_is_sent_to_the_sign_in(instrument: Instrument):
+    assert Client().get(TICKET).url.startswith("/account/login/")
+    assert Client().post(ORDER, TYPED).url.startswith("/account/login/")
+
+
+def test_a_preview_says_everything_and_keeps_nothing(client: Client):
+    audited = AuditEvent.objects.count()
+    page = client.get(TICKET, TYPED).content.decode()
+    assert "Allowed" in page
+    assert "20,000.00" in page
+    assert "Largest quantity now" in page
+    assert "binds" in page
+    assert Order.objects.count() == PreTradeCheck.objects.count() == 0
+    assert AuditEvent.objects.count() == audited
+
+
+def test_a_leveraged_preview_names_the_liquidation_price(client: Client):
+    plan = client.get(TICKET, {**TYPED, "leverage": "2"}).context["plan"]
+    # All-in at 2.0x with 0.4 % maintenance: 50,000 x (1 - 1/2) / (1 - 0.004).
+    assert plan.liquidation_price == Decimal("25100.4")
+    assert client.get(TICKET, TYPED).context["plan"].liquidation_price is None
+
+
+def test_money_becomes_whole_lots_rounded_down(client: Client):
+    plan = client.get(TICKET, {**TYPED, "amount": "20049"}).context["plan"]
+    assert plan.quantity == Decimal("0.400")
+
+
+def test_a_confirmed_order_is_committed_once_however_often_it_is_sent(client: Client):
+    page = client.get(TICKET, TYPED)
+    first, second = confirm(client, page), confirm(client, page)
+    order = Order.objects.get()
+    assert (order.state, order.quantity, order.leverage) == ("INTENT", Decimal("0.400"), 1.0)
+    assert order.reason.startswith("a drill. Long by hand")
+    assert "is with the trader" in first.content.decode()
+    assert "nothing was sent twice" in second.content.decode()
+
+
+def test_the_same_key_with_another_size_is_refused(client: Client):
+    page = client.get(TICKET, TYPED)
+    confirm(client, page)
+    answer = confirm(client, page, amount="10000")
+    assert "Not sent" in answer.content.decode()
+    assert Order.objects.count() == 1
+
+
+def test_without_the_tick_nothing_is_sent(client: Client):
+    answer = confirm(client, client.get(TICKET, TYPED), understood="")
+    assert "tick that the order may go out" in answer.content.decode()
+    assert Order.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"amount": "25000"}, "more than this tier may commit"),
+        ({"leverage": "3.5"}, "Leverage lies between 1.0x and"),
+        ({"leverage": "3", "stop": "30000", "target": ""}, "too far on the way to liquidation"),
+        ({"amount": "1"}, "Less than one lot"),
+        ({"stop": "51000"}, "The stop must lie on the losing side"),
+        ({"target": "49500"}, "The target must lie on the winning side"),
+        ({"amount": "many"}, "Write a number"),
+        ({"stop": ""}, "Needed."),
+        ({"amount": "-5"}, "More than zero."),
+    ],
+)
+def test_a_refusal_is_in_words_and_offers_no_confirmation(
+    client: Client, changes: dict[str, str], words: str
+):
+    page = client.get(TICKET, {**TYPED, **changes}).content.decode()
+    assert words in page
+    assert 'id="confirm"' not in page
+
+
+def test_a_stopped_fund_refuses_in_the_preview_and_when_confirmed(client: Client):
+    page = client.get(TICKET, TYPED)
+    trip_fuse()
+    assert "fuse" in client.get(TICKET, TYPED).content.decode().partition("Denied")[2]
+    answer = confirm(client, page)
+    assert "Denied, nothing was sent" in answer.content.decode()
+    order = Order.objects.get()
+    assert order.state == "DENIED"
+    assert "fuse_state" in order.denial_codes
+
+
+def test_a_price_that_ran_away_is_not_bought(client: Client):
+    page = client.get(TICKET, TYPED)
+    Heartbeat.objects.filter(part="trader").update(
+        detail={"prices": {TYPED["instrument"]: "52000"}}
+    )
+    answer = confirm(client, page)
+    assert "The price moved too far" in answer.content.decode()
+    assert Order.objects.get().denial_codes == ["price_collar"]
+
+
+def test_a_second_position_by_hand_in_one_instrument_is_refused(
+    client: Client, instrument: Instrument
+):
+    hold(instrument)
+    assert "close it first" in client.get(TICKET, TYPED).content.decode()
+
+
+def test_without_a_trader_the_ticket_says_so(client: Client):
+    Heartbeat.objects.all().delete()
+    page = client.get(TICKET, TYPED).content.decode()
+    assert "No trader tells prices now." in page
+
+
+def test_closing_asks_first_and_then_closes_once(client: Client, instrument: Instrument):
+    position = hold(instrument)
+    path = f"/desk/trading/close/{position.pk}/"
+    page = client.get(path).content.decode()
+    assert Order.objects.count() == 0
+    found = re.search(r'name="key" value="([^"]+)"', page)
+    assert found is not None
+    client.post(path, {"key": found[1]})
+    again = client.post(path, {"key": found[1]}, follow=True)
+    order = Order.objects.get()
+    assert (order.side, order.quantity, order.purpose) == ("sell", Decimal("0.4"), "manual")
+    assert "nothing was sent twice" in again.content.decode()
+
+
+def test_closing_works_while_the_fund_is_stopped(client: Client, instrument: Instrument):
+    position = hold(instrument)
+    trip_fuse()
+    client.post(f"/desk/trading/close/{position.pk}/", {"key": str(uuid4())})
+    assert Order.objects.get().state == "INTENT"
+
+
+def test_a_closed_position_cannot_be_closed_again(client: Client, instrument: Instrument):
+    position = hold(instrument, "0")
+    answer = client.get(f"/desk/trading/close/{position.pk}/", follow=True)
+    assert "This position is closed." in answer.content.decode()
