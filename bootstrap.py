@@ -190,7 +190,11 @@ def main(arguments: Sequence[str]) -> int:
         case "test":
             hand_over("-m", "pytest", "-m", "not drill", *rest)
         case "drill":
-            hand_over("-m", "pytest", "-m", "drill", *rest)
+            tests = [interpreter(), "-m", "pytest", "-m", "drill", *rest]
+            failed = subprocess.run(tests, cwd=PROJECT, check=False).returncode
+            if rest or failed:  # arguments choose tests, which mutants know nothing of
+                return failed
+            hand_over("-m", "drills.mutation")
         case "bench":
             hand_over("-m", "bench", *rest)
         case "screenshots":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 
@@ -156,3 +157,109 @@ def test_terms_that_cannot_be_right_are_refused() -> None:
         FeeTerms(crystallisation_months=(13,))
     with pytest.raises(InvalidInput):
         compute_performance_fee(terms=FeeTerms(), price=D(0), mark=D(1))
+
+
+def fraction_of_360(start: date, end: date) -> Decimal:
+    days = year_fraction(start=start, end=end, day_count=DayCount.THIRTY_360) * 360
+    return days.quantize(CENT)
+
+
+def test_thirty_360_counts_from_the_30th_when_it_starts_on_the_31st() -> None:
+    assert fraction_of_360(date(2025, 1, 31), date(2025, 2, 15)) == 15
+    assert fraction_of_360(date(2025, 1, 30), date(2026, 3, 31)) == 360 + 60
+    assert fraction_of_360(date(2025, 1, 29), date(2025, 1, 31)) == 2
+
+
+@pytest.mark.parametrize("basis", list(DayCount))
+def test_a_period_of_no_days_is_no_year_and_none_runs_backwards(basis: DayCount) -> None:
+    day = date(2025, 5, 5)
+    assert year_fraction(start=day, end=day, day_count=basis) == 0
+    with pytest.raises(InvalidInput) as caught:
+        year_fraction(start=day, end=date(2025, 5, 4), day_count=basis)
+    assert caught.value.code == "period_reversed"
+
+
+def test_half_a_year_costs_half_and_three_tiers_add_up() -> None:
+    tiers = tuple(
+        Tier(above=D(above), rate=D(rate))
+        for above, rate in ((0, "0.02"), (1000, "0.01"), (5000, "0.005"))
+    )
+    terms = FeeTerms(tiers=tiers, day_count=DayCount.ACT_360)
+    assert compute_annual_fee(terms=terms, base=D(7000)) == 20 + 40 + 10
+    half = compute_management_fee(
+        terms=terms, base=D(7000), start=date(2025, 1, 1), end=date(2025, 6, 30)
+    )
+    assert half == 35
+
+
+def test_a_hurdle_grows_by_the_day_simple_or_compound_or_not_at_all() -> None:
+    simple = FeeTerms(hurdle=Hurdle.HARD, hurdle_rate=D("0.08"))
+    compound = FeeTerms(hurdle=Hurdle.HARD, hurdle_rate=D("0.08"), hurdle_compounds=True)
+    none = FeeTerms(hurdle_rate=D("0.08"))
+    assert compute_hurdle_return(terms=simple, days=730) == D("0.16")
+    assert compute_hurdle_return(terms=compound, days=730) == D("0.1664")
+    half = compute_hurdle_return(terms=compound, days=73)
+    assert abs((1 + half) ** 5 - D("1.08")) < D("1e-20")
+    assert compute_hurdle_return(terms=none, days=730) == 0
+    for terms in (simple, compound, none):
+        assert compute_hurdle_return(terms=terms, days=0) == 0
+        with pytest.raises(InvalidInput) as caught:
+            compute_hurdle_return(terms=terms, days=-1)
+        assert caught.value.code == "period_reversed"
+
+
+@pytest.mark.parametrize("hurdle", [Hurdle.SOFT_GROSS, Hurdle.SOFT_NET])
+def test_a_soft_hurdle_is_met_when_it_is_reached_exactly(hurdle: Hurdle) -> None:
+    terms = FeeTerms(performance_rate=D("0.2"), hurdle=hurdle)
+    at_it = D(110) if hurdle is Hurdle.SOFT_GROSS else D("112.5")  # 112.5 - 2.5 = 110
+    for price, fee in ((at_it, (at_it - 100) / 5), (at_it - CENT, D(0))):
+        found = compute_performance_fee(
+            terms=terms, price=price, mark=D(100), hurdle_return=D("0.1")
+        )
+        assert found == fee
+
+
+def test_a_fee_that_eats_the_whole_price_is_refused() -> None:
+    for fee in (D(100), D(101)):
+        with pytest.raises(InvalidInput) as caught:
+            crystallise_units(
+                units=D(1), price=D(100), fee_per_unit=fee, mark=D(90),
+                unit_quantum=MICRO, cash_quantum=CENT,
+            )  # fmt: skip
+        assert caught.value.code == "fee_above_price"
+
+
+def test_a_lot_without_a_fee_keeps_its_units_and_its_mark() -> None:
+    for units, fee in ((D(7), D(0)), (D(0), D(3))):
+        kept = crystallise_units(
+            units=units, price=D(100), fee_per_unit=fee, mark=D(120),
+            unit_quantum=MICRO, cash_quantum=CENT,
+        )  # fmt: skip
+        assert (kept.units, kept.mark, kept.cancelled, kept.payable) == (units, 120, 0, 0)
+
+
+def test_written_terms_become_decimals_and_keep_their_defaults() -> None:
+    tier = Tier(above="0", rate="0.02")  # type: ignore[arg-type]  # text at the door
+    terms = FeeTerms(tiers=(tier,), management_floor="5", hurdle_rate="0.08")  # type: ignore[arg-type]
+    assert [type(value) for value in (tier.above, tier.rate)] == [Decimal, Decimal]
+    assert type(terms.management_floor) is type(terms.hurdle_rate) is Decimal
+    assert terms.crystallisation_months == (12,)
+    assert not terms.hurdle_compounds
+    FeeTerms(crystallisation_months=tuple(range(1, 13)))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: Tier(above=D(-1), rate=D("0.1")),
+        lambda: Tier(above=D(0), rate=D(1)),
+        lambda: Tier(above=D(0), rate=D("-0.1")),
+        lambda: FeeTerms(management_floor=D(-1)),
+        lambda: FeeTerms(hurdle_rate=D("-0.1")),
+        lambda: FeeTerms(crystallisation_months=(0,)),
+        lambda: FeeTerms(tiers=(Tier(above=D(0), rate=D(0)), Tier(above=D(0), rate=D(0)))),
+    ],
+)
+def test_rates_and_bounds_out_of_range_are_refused(build: Callable[[], object]) -> None:
+    with pytest.raises(InvalidInput):
+        build()

@@ -1,0 +1,1 @@
+"""Long checks that `make drill` runs after the drill-marked tests."""
