@@ -11,8 +11,7 @@ def main() -> int:
     inside = project / ".venv" / "bin" / "python"
     if sys.prefix == sys.base_prefix and inside.exists():
         # Called with the machine's Python: go on in the platform's own environment.
-        os.execv(inside, [str(inside), __file__, *sys.argv[1:]])
-    os.chdir(project)
+        os.execv(inside, [str(inside), str(Path(__file__).resolve()), *sys.argv[1:]])
     from magnetfund.operations.instance import LaunchError, run_with_servers
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "magnetfund.settings")

@@ -90,7 +90,8 @@ def _take_lock(home: Home):  # type: ignore[no-untyped-def]  # an open file or N
 
 def _run(arguments: Sequence[str], environment: dict[str, str]) -> int:
     """Run a command to its end; Ctrl-C and SIGTERM reach it, and we outlive it to clean up."""
-    process = subprocess.Popen([sys.executable, "manage.py", *arguments], env=environment)
+    command = [sys.executable, str(PROJECT / "manage.py"), *arguments]
+    process = subprocess.Popen(command, env=environment)
 
     def forward(number: int, frame: FrameType | None) -> None:
         if process.poll() is None:

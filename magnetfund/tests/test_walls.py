@@ -9,7 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from celery import shared_task
 from django.apps import apps
+from django.core.management import call_command
 from django.db import DatabaseError, connection, connections, transaction
 
 from investors.models import (
@@ -52,6 +54,91 @@ def refuse(step: Callable[[], Any], words: str) -> None:
 def execute(statement: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement)
+
+
+def _row(order: Order) -> list[Any]:
+    return [
+        f.get_db_prep_save(f.pre_save(order, add=True), connection)
+        for f in Order._meta.concrete_fields
+    ]
+
+
+COLUMNS = ", ".join(f.column for f in Order._meta.concrete_fields)
+
+
+def _raw(order: Order) -> Callable[[], Any]:
+    row = _row(order)
+    marks = ", ".join(["%s"] * len(row))
+
+    def run() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"INSERT INTO public.trading_order ({COLUMNS}) VALUES ({marks})", row)
+
+    return run
+
+
+def _copy(order: Order) -> Callable[[], Any]:
+    row = ["[]" if isinstance(v, list) or type(v).__name__ == "Jsonb" else v for v in _row(order)]
+
+    def run() -> None:
+        with (
+            connection.wrap_database_errors,
+            connection.cursor() as cursor,
+            cursor.cursor.copy(f"COPY trading_order ({COLUMNS}) FROM STDIN") as stream,
+        ):
+            stream.write_row(row)
+
+    return run
+
+
+def _task(order: Order) -> Callable[[], Any]:
+    def submit() -> None:
+        order.save(force_insert=True)
+
+    return lambda: shared_task(name="walls.order")(submit).apply(throw=True)
+
+
+def _shell(order: Order) -> Callable[[], Any]:
+    values = {f.attname: getattr(order, f.attname) for f in Order._meta.concrete_fields}
+    code = (
+        "import datetime\nfrom uuid import UUID\nfrom decimal import Decimal\n"
+        "from trading.models import Order\n"
+        f"Order.objects.create(**{values!r})"
+    )
+    return lambda: call_command("shell", command=code, verbosity=0)
+
+
+#: Ways in which a row may be asked of the database; each gives the step that does it.
+WAYS: dict[str, Callable[[Order], Callable[[], Any]]] = {
+    "create": lambda order: lambda: order.save(force_insert=True),
+    "bulk_create": lambda order: lambda: Order.objects.bulk_create([order]),
+    "raw": _raw,
+    "copy": _copy,
+    "task": _task,
+    "shell": _shell,
+}
+
+
+def _other_values() -> list[tuple[str, str]]:
+    """Each setting that this role may change, with each value that it does not have now."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name, setting, vartype, enumvals, min_val, max_val FROM pg_settings "
+            "WHERE context = 'user' ORDER BY name"
+        )
+        settings = cursor.fetchall()
+    others = []
+    for name, setting, kind, choices, low, high in settings:
+        if kind == "bool":
+            values = ["off" if setting == "on" else "on"]
+        elif kind == "enum":
+            values = [choice for choice in choices if choice != setting]
+        elif kind in ("integer", "real"):
+            values = [bound for bound in (low, high) if bound != setting]
+        else:
+            values = ["pg_temp"] if name == "search_path" else []
+        others += [(name, value) for value in values]
+    return others
 
 
 @pytest.fixture
@@ -136,42 +223,24 @@ class TestFuseGate:
         values = {**order_values(armed), "quantity": Decimal(2)}
         refuse(lambda: Order.objects.create(**values), "no accepted pre-trade check")
 
-    @pytest.mark.parametrize("way", ["create", "bulk_create", "raw", "copy"])
+    @pytest.mark.parametrize("way", WAYS)
     def test_nothing_adds_exposure_while_tripped(self, armed: Instrument, way: str):
-        trip_fuse()
         order = Order(**order_values(armed))
-        columns = [f.column for f in Order._meta.concrete_fields]
-        row = [
-            f.get_db_prep_save(f.pre_save(order, add=True), connection)
-            for f in Order._meta.concrete_fields
-        ]
+        trip_fuse()
+        refuse(WAYS[way](order), "the fuse is TRIPPED")
+        assert Order.objects.count() == 0
 
-        def copy() -> None:
-            with (
-                connection.wrap_database_errors,
-                connection.cursor() as cursor,
-                cursor.cursor.copy(
-                    f"COPY trading_order ({', '.join(columns)}) FROM STDIN"
-                ) as stream,
-            ):
-                stream.write_row(
-                    ["[]" if isinstance(v, list) or type(v).__name__ == "Jsonb" else v for v in row]
-                )
+    @pytest.mark.parametrize("way", ["raw", "copy"])
+    @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+    def test_an_older_view_of_the_fuse_serves_no_way(self, armed: Instrument, way: str, level: str):
+        order = Order(**order_values(armed))
+        add = WAYS[way](order)
 
-        def raw() -> None:
-            marks = ", ".join(["%s"] * len(columns))
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    f"INSERT INTO trading_order ({', '.join(columns)}) VALUES ({marks})", row
-                )
+        def add_on_an_old_snapshot() -> None:
+            execute(f"SET TRANSACTION ISOLATION LEVEL {level}")
+            add()
 
-        steps = {
-            "create": lambda: order.save(force_insert=True),
-            "bulk_create": lambda: Order.objects.bulk_create([order]),
-            "raw": raw,
-            "copy": copy,
-        }
-        refuse(steps[way], "the fuse is TRIPPED")
+        refuse(add_on_an_old_snapshot, "read committed")
         assert Order.objects.count() == 0
 
     def test_an_intent_made_before_the_trip_cannot_be_sent_after_it(self, armed: Instrument):
@@ -224,6 +293,24 @@ class TestFuseGate:
         with pytest.raises(DatabaseError), transaction.atomic():
             attack()
         execute("RESET ALL")
+        assert Order.objects.count() == 0
+
+    def test_no_setting_that_the_role_can_change_opens_the_gate(self, armed: Instrument):
+        order = Order(**order_values(armed))
+        add = WAYS["raw"](order)
+        trip_fuse()
+
+        def set_and_add(name: str, value: str) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT set_config(%s, %s, true)", [name, value])
+            add()
+
+        stopped_by_the_fuse = 0
+        for name, value in _other_values():
+            with pytest.raises(DatabaseError) as refused, transaction.atomic():
+                set_and_add(name, value)
+            stopped_by_the_fuse += "the fuse is TRIPPED" in str(refused.value)
+        assert stopped_by_the_fuse > 150
         assert Order.objects.count() == 0
 
     def test_a_reducing_instrument_takes_no_entry_but_its_neighbour_does(self, armed: Instrument):
