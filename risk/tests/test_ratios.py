@@ -66,6 +66,21 @@ def test_the_ratio_family_agrees_with_empyrical() -> None:
         assert found == pytest.approx(float(oracle), rel=1e-9)
 
 
+def test_the_ratio_family_agrees_with_quantstats() -> None:
+    daily = pd.Series(RETURNS, index=pd.date_range("2024-01-01", periods=750))
+    stats = quantstats.stats
+    pairs = [
+        (compute_sharpe(returns=RETURNS, periods_a_year=252), stats.sharpe(daily)),
+        (compute_sortino(returns=RETURNS, periods_a_year=252), stats.sortino(daily)),
+        (compute_omega(returns=RETURNS), stats.omega(daily)),
+        (compute_drawdown_max(returns=RETURNS), stats.max_drawdown(daily)),
+        (compute_profit_factor(results=RETURNS), stats.profit_factor(daily)),
+        (compute_tail_ratio(returns=RETURNS), stats.tail_ratio(daily)),
+    ]
+    for found, oracle in pairs:
+        assert found == pytest.approx(float(oracle), rel=1e-9)
+
+
 def test_the_ulcer_index_agrees_with_quantstats_but_for_its_divisor() -> None:
     # quantstats divides by n - 1 and leaves the start out; the sum of squares is the same.
     daily = pd.Series(RETURNS, index=pd.date_range("2024-01-01", periods=750))

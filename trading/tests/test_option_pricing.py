@@ -123,6 +123,32 @@ def test_the_implied_volatility_of_a_price_is_the_one_that_made_it(
     assert found.volatility == pytest.approx(volatility, abs=1e-8)
 
 
+@settings(max_examples=50, deadline=None)
+@given(
+    terms=TERMS.filter(lambda terms: 0.8 <= terms["strike"] / terms["spot"] <= 1.25),
+    kind=st.sampled_from(OptionKind),
+)
+def test_implied_volatility_agrees_with_vollib(terms: dict[str, float], kind: OptionKind) -> None:
+    oracle = pytest.importorskip(
+        "vollib.black_scholes_merton.implied_volatility", reason="the oracle (dev extra)"
+    )
+    rest = {name: value for name, value in terms.items() if name != "volatility"}
+    price = round(price_option(kind=kind, **terms), 4)  # a quote, not our own number
+    assume(compute_greeks(kind=kind, **terms).vega > 0.1)
+    found = find_implied_volatility(kind=kind, price=price, **rest)
+    assume(found.failure is None)
+    theirs = oracle.implied_volatility(
+        price,
+        rest["spot"],
+        rest["strike"],
+        rest["years"],
+        rest["rate"],
+        rest["dividend_yield"],
+        kind.value[0],
+    )
+    assert found.volatility == pytest.approx(theirs, abs=1e-7)
+
+
 @pytest.mark.parametrize(
     ("kind", "price", "years", "failure"),
     [
