@@ -157,7 +157,7 @@ def _variants(place: _Place) -> list[tuple[str, ast.AST]]:
 
 def _statement(node: ast.AST) -> list[tuple[str, ast.AST]]:
     match node:
-        case ast.Return(value=ast.expr() as value) if not _is_none(value):
+        case ast.Return(value=ast.expr() as value) if not _is_falsy(value):
             return [("return None", ast.Return(ast.Constant(None)))]
         case ast.Raise():
             return [("remove raise", ast.Pass())]
@@ -215,8 +215,9 @@ def _is_negated(place: _Place) -> bool:
     return isinstance(place.parent, ast.UnaryOp) and isinstance(place.parent.op, ast.USub)
 
 
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
+def _is_falsy(node: ast.expr) -> bool:
+    """None already, or False, which no condition tells from None."""
+    return isinstance(node, ast.Constant) and (node.value is None or node.value is False)
 
 
 def _swap(old: type[ast.AST], new: type[ast.AST]) -> str:

@@ -2,7 +2,7 @@
 
     python -m drills.mutation                      a sample of every module (under ten minutes)
     python -m drills.mutation --module fees --all  every mutant of one module
-    python -m drills.mutation --all --report docs/mutation.md
+    python -m drills.mutation --sample 250 --report   and keep what it found in docs/mutation.md
 
 Exits 1 when a module scores below its floor.  Sampling is by a printed seed.
 """
@@ -14,23 +14,15 @@ import ast
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
-from drills.explained import EXPLAINED
 from drills.forks import PROJECT, Outcome, try_mutant, warm
-from drills.mutants import Mutant, build_mutant, find_mutants
+from drills.mutants import build_mutant, find_mutants
+from drills.report import FLOOR_SHARE, Result, build_table, describe, record
 
-FLOOR_SHARE = 0.85
 SAMPLE = 30
 SEED = 20_251_121
-FUSE, LEVERAGE, LIQUIDATION = (
-    "risk/domain/fuse/",
-    "risk/domain/leverage/",
-    "risk/domain/liquidation/",
-)
 _YEARS = "risk/tests/test_liquidation_first_passage.py::"
-PRETRADE, SIZING = "risk/domain/pretrade/", "risk/domain/sizing/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,19 +46,27 @@ MODULES = (
     Module(
         name="units",
         sources=("investors/domain/dealing/sizing.py", "investors/domain/strike/dealing.py"),
-        tests=("investors/tests/test_strike.py", "investors/tests/test_dealing_rules.py"),
+        tests=(
+            "investors/tests/test_unit_sizing.py",
+            "investors/tests/test_strike.py",
+            "investors/tests/test_dealing_rules.py",
+        ),
     ),
-    Module(name="sizing", sources=(SIZING,), tests=("risk/tests/test_sizing.py",)),
-    Module(name="leverage", sources=(LEVERAGE,), tests=("risk/tests/test_leverage.py",)),
+    Module(name="sizing", sources=("risk/domain/sizing/",), tests=("risk/tests/test_sizing.py",)),
+    Module(
+        name="leverage", sources=("risk/domain/leverage/",), tests=("risk/tests/test_leverage.py",)
+    ),
     Module(
         name="fuse",
-        sources=(FUSE,),
+        sources=("risk/domain/fuse/",),
         tests=("risk/tests/test_fuse.py", "risk/tests/test_fuse_resets.py"),
     ),
-    Module(name="pretrade", sources=(PRETRADE,), tests=("risk/tests/test_pretrade.py",)),
+    Module(
+        name="pretrade", sources=("risk/domain/pretrade/",), tests=("risk/tests/test_pretrade.py",)
+    ),
     Module(
         name="liquidation",
-        sources=(LIQUIDATION, "risk/domain/margin.py"),
+        sources=("risk/domain/liquidation/", "risk/domain/margin.py"),
         tests=(
             "risk/tests/test_margin.py",
             "risk/tests/test_liquidation_year.py",
@@ -81,25 +81,6 @@ MODULES = (
         ),
     ),
 )
-
-
-@dataclass(slots=True)
-class Result:
-    """Counts of one module and what survived."""
-
-    module: Module
-    mutants: int = 0
-    tried: int = 0
-    timed_out: int = 0
-    survivors: list[Mutant] = field(default_factory=list)
-
-    @property
-    def killed(self) -> int:
-        return self.tried - len(self.survivors)
-
-    @property
-    def score(self) -> float:
-        return self.killed / self.tried if self.tried else 0.0
 
 
 def find_sources(module: Module) -> tuple[str, ...]:
@@ -129,7 +110,7 @@ def check_module(
         order = random.Random(f"{seed}/{module.name}")
         picked = sorted(order.sample(range(len(mutants)), sample))
         chosen = [mutants[index] for index in picked]
-    result = Result(module, mutants=len(mutants))
+    result = Result(module=module.name, seed=seed, mutants=len(mutants))
     for mutant in chosen:
         tree = build_mutant(source=files[mutant.path], mutant=mutant)
         path = PROJECT / mutant.path
@@ -139,7 +120,7 @@ def check_module(
         if outcome is Outcome.SURVIVED:
             result.survivors.append(mutant)
         if is_verbose or outcome is Outcome.SURVIVED:
-            print(f"  {outcome:<9} {_line(mutant)}", flush=True)
+            print(f"  {outcome:<9} {describe(mutant)}", flush=True)
     return result
 
 
@@ -155,64 +136,13 @@ def _time_limit(tests: Sequence[str], files: dict[str, str]) -> float:
     return 10 + 5 * (time.monotonic() - began)
 
 
-def _line(mutant: Mutant) -> str:
-    return f"{mutant.path}:{mutant.line} {mutant.change} in `{mutant.source}`"
-
-
-def build_table(results: Sequence[Result]) -> list[str]:
-    """The scores as a table in Markdown."""
-    rows = [
-        "| module | mutants | tried | killed | of these timed out | survived | score |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-    ]
-    for result in results:
-        rows.append(
-            f"| {result.module.name} | {result.mutants} | {result.tried} | {result.killed} "
-            f"| {result.timed_out} | {len(result.survivors)} | {result.score:.1%} |"
-        )
-    return rows
-
-
-def build_report(results: Sequence[Result], *, seed: int) -> str:
-    """docs/mutation.md: the table, then each survivor with the reason why no test notices it."""
-    lines = [REPORT_HEAD.format(floor=f"{FLOOR_SHARE:.0%}", seed=seed), *build_table(results), ""]
-    for result in results:
-        lines += [f"## Survivors of {result.module.name}", ""]
-        if not result.survivors:
-            lines += ["None.", ""]
-            continue
-        for path in dict.fromkeys(mutant.path for mutant in result.survivors):
-            lines += [f"`{path}`", ""]
-            for mutant in result.survivors:
-                if mutant.path == path:
-                    why = EXPLAINED.get(mutant.key, "not explained: a test is missing")
-                    lines.append(
-                        f"- `{mutant.source}`: {mutant.change}. {why[0].upper()}{why[1:]}."
-                    )
-            lines.append("")
-    return "\n".join(lines)
-
-
-REPORT_HEAD = """# What the tests notice
-
-Each mutant is one small wrong change to a source file: a comparison, an arithmetic sign, a constant
-by one, a boolean, a condition, `min` for `max`, a return of nothing, a removed check. A mutant is
-killed when a test of its module fails (or does not end). Texts are not mutated. The floor is
-{floor} for each module; `make drill` tries a sample, and this page is written by
-`python -m drills.mutation --all --report docs/mutation.md` (seed {seed}).
-
-Property tests draw the same examples each time, without numba's compilation. A survivor is either
-equivalent (no input tells it from the source) or named as a gap.
-"""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m drills.mutation", description=__doc__)
     parser.add_argument("--module", choices=[m.name for m in MODULES], action="append")
     parser.add_argument("--sample", type=int, default=SAMPLE, help="mutants a module")
     parser.add_argument("--all", action="store_true", help="every mutant")
     parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--report", type=Path, help="write the report to this file")
+    parser.add_argument("--report", action="store_true", help="keep the results in the report")
     parser.add_argument("--verbose", action="store_true", help="print the killed too")
     options = parser.parse_args(arguments)
     warm()
@@ -233,9 +163,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"  {result.killed} of {result.tried} in {time.monotonic() - began:.0f} s", flush=True
         )
         results.append(result)
+        if options.report:
+            record(result, order=[m.name for m in MODULES])
     print("\n".join(build_table(results)))
-    if options.report:
-        options.report.write_text(build_report(results, seed=options.seed))
     return int(any(result.score < FLOOR_SHARE for result in results))
 
 

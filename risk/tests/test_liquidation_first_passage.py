@@ -143,3 +143,101 @@ def test_calm_bars_cost_the_fees_and_the_funding_nets_out():
     found = years(still, 2.0, maintenance_rate=0.004, funding_rate=0.0, fee_rate=0.0005)
     # 365 days at 2x: in and out once a day, the margin net of the opening fee.
     assert found.equity_median == pytest.approx(((1 - 0.001) / (1 + 0.001)) ** 365, rel=1e-9)
+
+
+def touch(**change):
+    plain = {"barrier_log": -0.2, "nu": 0.1, "volatility": 0.5, "years": 1.0, "step_years": 0.0}
+    return compute_first_passage(**{**plain, **change})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"barrier_log": math.inf},
+        {"barrier_log": 0.0},
+        {"nu": math.nan},
+        {"volatility": 0.0},
+        {"volatility": math.inf},
+        {"years": 0.0},
+        {"years": math.nan},
+        {"step_years": -0.001},
+    ],
+)
+def test_a_passage_without_figures_is_refused(change):
+    with pytest.raises(InvalidInput) as caught:
+        touch(**change)
+    assert caught.value.code == "bad_first_passage"
+
+
+@pytest.mark.parametrize("nu", [0.3, -0.3, 0.0, 4.0])
+@pytest.mark.parametrize("barrier", [-0.2, 0.25])
+def test_the_chance_is_harrisons_formula(barrier, nu):
+    from scipy.stats import norm
+
+    sigma, years = 0.5, 0.7
+    spread, up = sigma * math.sqrt(years), math.copysign(1.0, barrier)
+    direct = norm.cdf((up * nu * years - abs(barrier)) / spread)
+    mirrored = norm.cdf((-up * nu * years - abs(barrier)) / spread)
+    expected = direct + math.exp(2 * nu * barrier / sigma**2) * mirrored
+    found = touch(barrier_log=barrier, nu=nu, years=years)
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_watching_at_steps_moves_the_barrier_away():
+    # 0.5826 sigma sqrt(step): 0.02913 further at 0.5 and a hundredth of a year.
+    assert touch(step_years=0.01) == pytest.approx(touch(barrier_log=-0.22913), rel=1e-12)
+    assert touch(step_years=0.01) < touch()
+
+
+def test_a_flat_drift_is_the_plain_reflection():
+    assert touch(nu=0.0) == pytest.approx(math.erfc(0.2 / 0.5 / math.sqrt(2.0)), rel=1e-6)
+
+
+def test_an_unlevered_long_is_never_liquidated():
+    assert compute_liquidation_chance(case=case(1.0, years=5.0)) == 0.0
+    assert case(1.0).barrier() is None
+    assert case(4.0).barrier() == pytest.approx(0.75 / 0.996)
+    assert case(4.0, side=-1).barrier() == pytest.approx(1.25 / 1.004)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_case_is_the_passage_to_its_price_under_its_drift_and_funding(side):
+    found = compute_liquidation_chance(
+        case=case(5.0, side=side, years=0.5, drift=0.3, funding_year=0.2), step_years=0.001
+    )
+    barrier = 0.8 / 0.996 if side > 0 else 1.2 / 1.004
+    slope = 0.2 / (barrier * (1 - side * 0.004))
+    expected = touch(
+        barrier_log=math.log(barrier), nu=0.3 - 0.32 - side * slope, volatility=0.8, years=0.5,
+        step_years=0.001,
+    )  # fmt: skip
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_case_has_no_drift_and_no_funding_unless_it_says_so():
+    assert (case(3).drift, case(3).funding_year) == (0.0, 0.0)
+    for change in ({"volatility": 0.0}, {"years": -1.0}, {"funding_year": math.nan}):
+        plain = {"side": 1, "leverage": 3.0, "maintenance_rate": 0.0, "volatility": 1.0, "years": 1}
+        with pytest.raises(InvalidInput) as caught:
+            IsolatedCase(**{**plain, **change})
+        assert caught.value.code == "bad_first_passage"
+
+
+def test_a_simulated_chance_carries_its_error_and_repeats():
+    one = simulate_liquidation_chance(case=case(10, drift=2.0), steps=1, paths=4000, seed=6)
+    assert one == simulate_liquidation_chance(case=case(10, drift=2.0), steps=1, paths=4000, seed=6)
+    # One step is a plain normal: below 0.9 / 0.996 after a week at 80 % and a drift of 200 %.
+    spread, drift = 0.8 * math.sqrt(WEEK), (2.0 - 0.32) * WEEK
+    expected = 0.5 * math.erfc((drift - math.log(0.9 / 0.996)) / spread / math.sqrt(2.0))
+    assert one.probability == pytest.approx(expected, abs=4 * one.standard_error)
+    error = math.sqrt(one.probability * (1 - one.probability) / 4000)
+    assert one.standard_error == pytest.approx(error, rel=1e-12)
+    assert (one.paths, one.seed) == (4000, 6)
+
+
+@pytest.mark.parametrize(("steps", "paths"), [(0, 2), (1, 1)])
+def test_a_simulation_of_no_steps_or_one_path_is_refused(steps, paths):
+    with pytest.raises(InvalidInput) as caught:
+        simulate_liquidation_chance(case=case(10), steps=steps, paths=paths, seed=1)
+    assert caught.value.code == "bad_simulation"
+    simulate_liquidation_chance(case=case(10), steps=1, paths=2, seed=1)

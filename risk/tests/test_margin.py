@@ -254,3 +254,207 @@ def test_bad_numbers_are_refused_not_computed(bad: float) -> None:
         compute_all_in_liquidation_price(
             entry_price=bad, side=1, leverage=2.0, maintenance_rate=0.004
         )
+
+
+@pytest.mark.parametrize(
+    ("notional", "tier"), [(0.0, 0), (0.5, 0), (19_999.0, 0), (20_000.0, 1), (200_000.0, 2)]
+)
+def test_a_band_holds_its_floor_and_not_its_cap(notional: float, tier: int) -> None:
+    found = find_tier(tiers=TIERS, notional=notional)
+    assert found is TIERS[tier]
+    assert found.floor <= notional < found.cap
+
+
+@pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf])
+def test_a_notional_that_cannot_be_has_no_tier(bad: float) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        find_tier(tiers=TIERS, notional=bad)
+    assert caught.value.code == "bad_notional"
+
+
+def test_rates_may_stay_and_must_lie_between_zero_and_one() -> None:
+    same = build_tiers(caps=(1.0, 2.0), rates=(0.1, 0.1))
+    assert [tier.amount for tier in same] == [0.0, 0.0]
+    for caps, rates in (((1.0,), (1.0,)), ((0.0,), (0.1,)), ((1.0, 1.0), (0.1, 0.2))):
+        with pytest.raises(InvalidInput) as caught:
+            build_tiers(caps=caps, rates=rates)
+        assert caught.value.code == "bad_tiers"
+
+
+def test_a_close_fee_by_hand_on_both_sides() -> None:
+    def price(side: int, rate: float, fee: float) -> float | None:
+        return compute_all_in_liquidation_price(
+            entry_price=100.0, side=side, leverage=4.0, maintenance_rate=rate, close_fee_rate=fee
+        )
+
+    assert price(1, 0.01, 0.002) == pytest.approx(100 * (0.75 + 0.002) / (1 - 0.012))
+    assert price(-1, 0.01, 0.002) == pytest.approx(100 * (1.25 - 0.002) / (1 + 0.012))
+    assert price(1, 0.0, 0.0) == pytest.approx(75.0)
+    for rate, fee in ((1.0, 0.0), (-0.01, 0.0), (0.5, 0.5), (0.5, -0.1)):
+        with pytest.raises(InvalidInput) as caught:
+            price(1, rate, fee)
+        assert caught.value.code == "bad_rate"
+
+
+@pytest.mark.parametrize("side", [0, 2, -2])
+def test_no_side_but_long_and_short(side: int) -> None:
+    calls = [
+        lambda: MarginLeg(side=side, quantity=1.0, entry_price=1.0, tiers=TIERS),
+        lambda: compute_all_in_liquidation_price(
+            entry_price=1.0, side=side, leverage=2.0, maintenance_rate=0.01
+        ),
+        lambda: compute_funding_cash(side=side, mark_notional=1.0, rate=0.1),
+        lambda: find_cfd_close_out_price(
+            balance=1.0, side=side, quantity=1.0, entry_price=1.0, leverage=2.0
+        ),
+        lambda: compute_cfd_financing(side=side, notional=1.0, reference_rate=0.1, markup_rate=0.1),
+    ]
+    for call in calls:
+        with pytest.raises(InvalidInput) as caught:
+            call()
+        assert caught.value.code == "bad_side"
+
+
+def leg(side: int = 1, quantity: float = 1.0, entry: float = 100.0) -> MarginLeg:
+    return MarginLeg(side=side, quantity=quantity, entry_price=entry, tiers=flat_tier(rate=0.01))
+
+
+def test_legs_without_tiers_or_with_no_size_are_refused() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        MarginLeg(side=1, quantity=1.0, entry_price=1.0, tiers=())
+    assert caught.value.code == "no_tiers"
+    for change in ({"quantity": 0.0}, {"entry": 0.0}, {"entry": math.nan}):
+        with pytest.raises(InvalidInput):
+            leg(**change)
+
+
+def test_bounds_of_a_hedged_pair_by_hand() -> None:
+    # 3 long and 1 short at 100 with 40 of own money, 10 kept for other symbols, 5 won on them:
+    # 35 + 2 (p - 100) = 0.04 p. A net short of as much mirrors it above the mark.
+    tiers = {"other_maintenance": 10.0, "other_unrealised": 5.0, "mark_price": 100.0}
+    long = find_liquidation_bounds(legs=(leg(1, 3.0), leg(-1)), wallet_balance=40.0, **tiers)
+    short = find_liquidation_bounds(legs=(leg(-1, 3.0), leg(1)), wallet_balance=40.0, **tiers)
+    assert (long.lower, long.upper) == (pytest.approx(165 / 1.96), None)
+    assert (short.lower, short.upper) == (None, pytest.approx(235 / 2.04))
+    assert not long.liquidated
+    assert not short.liquidated
+
+
+def test_an_account_at_its_margin_exactly_is_liquidated_and_one_above_is_not() -> None:
+    def gone(wallet: float) -> bool:
+        return find_liquidation_bounds(
+            legs=(leg(),), wallet_balance=wallet, mark_price=100.0
+        ).liquidated
+
+    assert gone(1.0)
+    assert not gone(1.0 + 1e-9)
+    bound = find_liquidation_bounds(legs=(leg(),), wallet_balance=1.0, mark_price=100.0)
+    assert bound.lower == pytest.approx(100.0)
+
+
+def test_a_pair_of_equal_legs_is_liquidated_where_its_margin_eats_the_wallet() -> None:
+    # Only the margins move with the price: 2 x 0.01 p = 4.
+    found = find_liquidation_bounds(legs=(leg(1), leg(-1)), wallet_balance=4.0, mark_price=100.0)
+    assert (found.lower, found.upper) == (None, pytest.approx(200.0))
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"legs": ()}, "no_legs"),
+        ({"mark_price": 0.0}, "bad_mark_price"),
+        ({"wallet_balance": math.nan}, "bad_balance"),
+        ({"other_maintenance": math.inf}, "bad_balance"),
+        ({"other_unrealised": math.nan}, "bad_balance"),
+    ],
+)
+def test_an_account_without_figures_has_no_bounds(change: dict[str, object], code: str) -> None:
+    given = {"legs": (leg(),), "wallet_balance": 10.0, "mark_price": 100.0, **change}
+    with pytest.raises(InvalidInput) as caught:
+        find_liquidation_bounds(**given)  # type: ignore[arg-type]
+    assert caught.value.code == code
+
+
+def test_a_liquidation_price_needs_finite_balances_and_a_mark() -> None:
+    plain = {
+        "side": 1, "quantity": 1.0, "entry_price": 100.0, "wallet_balance": 10.0,
+        "tiers": flat_tier(rate=0.01),
+    }  # fmt: skip
+    assert find_liquidation_price(**plain, mark_price=90.0) == pytest.approx(90 / 0.99)
+    rich = find_liquidation_price(**{**plain, "wallet_balance": 100.0})
+    assert rich is None
+    with pytest.raises(InvalidInput) as caught:
+        find_liquidation_price(**plain, other_unrealised=math.nan)
+    assert caught.value.code == "bad_balance"
+    with pytest.raises(InvalidInput) as caught:
+        find_liquidation_price(**plain, mark_price=0.0)
+    assert caught.value.code == "bad_mark_price"
+
+
+def test_beyond_the_last_cap_its_rate_is_carried_on() -> None:
+    # A short of 1 at 990,000 with 100,000: the price lies above the last cap of 1,000,000.
+    found = find_liquidation_price(
+        side=-1, quantity=1.0, entry_price=990_000.0, wallet_balance=100_000.0, tiers=TIERS
+    )
+    assert found == pytest.approx((100_000 + 3720 + 990_000) / 1.03)
+
+
+def test_funding_needs_finite_figures() -> None:
+    assert compute_funding_cash(side=1, mark_notional=0.0, rate=0.1) == 0.0
+    for notional, rate in ((-1.0, 0.1), (math.inf, 0.1), (1.0, math.nan)):
+        with pytest.raises(InvalidInput) as caught:
+            compute_funding_cash(side=1, mark_notional=notional, rate=rate)
+        assert caught.value.code == "bad_funding"
+
+
+def test_a_cfd_account_by_hand_with_financing_and_its_own_levels() -> None:
+    found = evaluate_cfd_account(
+        balance=900.0, open_profit=200.0, used_margin=500.0, financing=100.0,
+        margin_call_level=2.0, close_out_level=2.0,
+    )  # fmt: skip
+    assert (found.equity, found.used_margin, found.margin_level) == (1000.0, 500.0, 2.0)
+    assert found.state is MarginState.CLOSE_OUT
+    idle = evaluate_cfd_account(balance=5.0, open_profit=0.0, used_margin=0.0, financing=1.0)
+    assert (idle.equity, idle.used_margin, idle.state) == (4.0, 0.0, MarginState.SOUND)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"balance": math.nan}, "bad_balance"),
+        ({"financing": math.inf}, "bad_balance"),
+        ({"used_margin": -0.5}, "bad_balance"),
+        ({"close_out_level": 0.0}, "bad_level"),
+        ({"close_out_level": 1.1}, "bad_level"),
+    ],
+)
+def test_cfd_figures_that_cannot_be_are_refused(change: dict[str, float], code: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        evaluate_cfd_account(**{"balance": 1.0, "open_profit": 0.0, "used_margin": 0.5, **change})
+    assert caught.value.code == code
+
+
+def test_a_cfd_close_out_price_by_hand() -> None:
+    plain = {"side": 1, "quantity": 10.0, "entry_price": 100.0, "leverage": 5.0}
+    # Initial margin 200: a long with 250 has 150 to lose over 10, and 210 at a level of 0.2.
+    assert find_cfd_close_out_price(balance=250.0, **plain) == pytest.approx(85.0)
+    assert find_cfd_close_out_price(balance=250.0, close_out_level=0.2, **plain) == pytest.approx(
+        79.0
+    )
+    assert find_cfd_close_out_price(balance=1_100.0, **plain) is None
+    with pytest.raises(InvalidInput):
+        find_cfd_close_out_price(balance=math.nan, **plain)
+    for name in ("quantity", "entry_price", "leverage"):
+        with pytest.raises(InvalidInput) as caught:
+            find_cfd_close_out_price(balance=250.0, **{**plain, name: 0.0})
+        assert caught.value.code == f"bad_{name}"
+
+
+def test_financing_of_nothing_costs_nothing_and_bad_figures_are_refused() -> None:
+    plain = {"side": 1, "notional": 36_500.0, "reference_rate": 0.05, "markup_rate": 0.025}
+    assert compute_cfd_financing(**{**plain, "notional": 0.0}) == 0.0
+    assert compute_cfd_financing(**plain, days=0.0) == 0.0
+    for change in ({"notional": -0.5}, {"days": -0.5}, {"markup_rate": math.nan}):
+        with pytest.raises(InvalidInput) as caught:
+            compute_cfd_financing(**{**plain, **change})
+        assert caught.value.code == "bad_financing"

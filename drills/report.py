@@ -1,0 +1,107 @@
+"""What the mutation check found: a record of each module's last run, and the page made from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+from drills.explained import EXPLAINED
+from drills.forks import PROJECT
+from drills.mutants import Mutant
+
+FLOOR_SHARE = 0.85
+RECORD = PROJECT / "drills" / "results.json"
+PAGE = PROJECT / "docs" / "mutation.md"
+HEAD = f"""# What the tests notice
+
+A mutant is one small wrong change to a source file: a comparison, an arithmetic sign, a constant
+by one, a boolean, a condition, `min` for `max`, a return of nothing, a check or a call removed. It
+is killed when a test of its module fails or does not end. Texts are not mutated, and property tests
+draw the same examples each time. The floor is {FLOOR_SHARE:.0%} of what was tried, for each module.
+
+`make drill` tries a sample and fails under the floor; `python -m drills.mutation --sample 250
+--report` makes this page. Each survivor stands below with the reason why no test notices it:
+either no input can tell it from the source, or the gap is named.
+"""
+
+
+@dataclass(slots=True)
+class Result:
+    """Counts of one module and what survived; ``tried`` of its ``mutants``, drawn by ``seed``."""
+
+    module: str
+    seed: int
+    mutants: int = 0
+    tried: int = 0
+    timed_out: int = 0
+    survivors: list[Mutant] = field(default_factory=list)
+
+    @property
+    def killed(self) -> int:
+        return self.tried - len(self.survivors)
+
+    @property
+    def score(self) -> float:
+        return self.killed / self.tried if self.tried else 0.0
+
+
+def describe(mutant: Mutant) -> str:
+    return f"{mutant.path}:{mutant.line} {mutant.change} in `{mutant.source}`"
+
+
+def explain(mutant: Mutant) -> str | None:
+    """Why ``mutant`` survives; None where a test is missing."""
+    return EXPLAINED.get(mutant.key)
+
+
+def build_table(results: Sequence[Result]) -> list[str]:
+    """The scores as a table in Markdown."""
+    rows = [
+        "| module | mutants | tried | killed | of these timed out | survived | score | seed |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for result in results:
+        rows.append(
+            f"| {result.module} | {result.mutants} | {result.tried} | {result.killed} "
+            f"| {result.timed_out} | {len(result.survivors)} | {result.score:.1%} | {result.seed} |"
+        )
+    return rows
+
+
+def build_page(results: Sequence[Result]) -> str:
+    """The table, then the survivors of each module by file."""
+    lines = [HEAD, *build_table(results), ""]
+    for result in results:
+        lines += [f"## Survivors of {result.module}", ""]
+        if not result.survivors:
+            lines += ["None.", ""]
+        for path in dict.fromkeys(mutant.path for mutant in result.survivors):
+            lines += [f"In `{path}`:", ""]
+            own = (mutant for mutant in result.survivors if mutant.path == path)
+            lines += [*map(_point, own), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _point(mutant: Mutant) -> str:
+    why = explain(mutant) or "not explained: a test is missing"
+    return f"- `{mutant.source}`, {mutant.change}: {why}."
+
+
+def read_record() -> list[Result]:
+    """The last recorded run of each module."""
+    if not RECORD.exists():
+        return []
+    found = []
+    for row in json.loads(RECORD.read_text()):
+        survivors = [Mutant(**item) for item in row.pop("survivors")]
+        found.append(Result(**row, survivors=survivors))
+    return found
+
+
+def record(result: Result, *, order: Sequence[str]) -> None:
+    """Put ``result`` in place of its module's last run, and write the page anew."""
+    kept = {item.module: item for item in read_record()} | {result.module: result}
+    results = [kept[name] for name in order if name in kept]
+    RECORD.write_text(json.dumps([asdict(item) for item in results], indent=1) + "\n")
+    PAGE.write_text(build_page(results))
