@@ -54,18 +54,31 @@ COMPARISONS = (
     ("bollinger-breakout 4 h", build_strategy("bollinger-breakout")),
     ("momentum-scalping 1 h", build_strategy("momentum-scalping")),
 )
+FILLED = "missing hours filled flat, as published"
 ROW_FACTORS = (0.5, 0.7, 0.85, 1.0, 1.15, 1.3, 1.5, 2.0)
 FUSE_TRIGGERS = ("daily_loss", "drawdown", "loss_streak")
 
 
-def print_trend(candles: Mapping[str, Candles], signals: Mapping[str, Signals], hours: str) -> None:
+def print_trend(
+    candles: Mapping[str, Candles],
+    signals: Mapping[str, Signals],
+    hours: str,
+    *,
+    with_funding: bool = True,
+) -> None:
     """The core sleeve by sample; ``hours`` says what was done with missing ones."""
-    print(f"\ntrend, {hours}, 0.35 % risk, 1.0x, funding paid, fuse off (published in brackets)")
+    funding = "funding paid" if with_funding else "no funding"
+    print(f"\ntrend, {hours}, 0.35 % risk, 1.0x, {funding}, fuse off (published in brackets)")
+    setting = Setting(with_funding=with_funding)
     print(f"{'sample':<24}{'CAGR %':>16}{'Sharpe':>16}{'max DD %':>16}{'trades/y':>14}", end="")
     print(f"{'in market %':>12}{'notional %':>11}{'worst R':>9}")
     for sample in TREND_SAMPLES:
         outcome = run_sample(
-            sample=sample, candles=candles, signals=signals, traits=TrendStrategy().traits
+            sample=sample,
+            candles=candles,
+            signals=signals,
+            traits=TrendStrategy().traits,
+            setting=setting,
         )
         m = outcome.metrics
         found = (100 * m.cagr, m.sharpe, 100 * m.drawdown_max, m.trades_a_year)
@@ -265,7 +278,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name, bars in candles.items():
         print(f"{name}: {len(bars):,} hours, {len(filled[name]) - len(bars)} missing between them")
     print_trend(candles, trend, "hours as they are")
-    print_trend(filled, trend_filled, "missing hours filled flat, as published")
+    print_trend(filled, trend_filled, FILLED)
+    print_trend(filled, trend_filled, FILLED, with_funding=False)
     print_trend_controls(
         candles=candles, signals=trend, samples=TREND_SAMPLES[:4], seed=options.seed
     )
@@ -279,7 +293,7 @@ def main(arguments: list[str] | None = None) -> int:
     print_reset_policies("trend", candles, {"trend": trend})
     print_comparisons(candles)
     print_magnet(candles, forms, "hours as they are")
-    print_magnet(filled, make_magnet_signals(filled)[1], "missing hours filled flat, as published")
+    print_magnet(filled, make_magnet_signals(filled)[1], FILLED)
     print_row_heights(candles)
     print_magnet_rotations(
         candles=candles,
