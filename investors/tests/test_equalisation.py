@@ -201,6 +201,13 @@ def test_a_depreciation_deposit_pays_the_fee_up_to_the_mark_in_cash() -> None:
     assert (kept.mark, kept.deposit, then.price) == (116, 0, 116)
 
 
+def test_what_a_deposit_holds_beyond_the_fee_returns_at_the_mark_of_the_class() -> None:
+    equalised = fund("100", lot("b", "90", units="10", deposit="25"))
+    for gross, left, returned in (("95", 15, 0), ("120", 0, 5)):
+        done = crystallise_class(terms=TERMS, equalised=equalised, gross=gross, day=END)
+        assert (done.equalised.lots[0].deposit, done.lots[0].deposit_returned) == (left, returned)
+
+
 def test_a_deposit_that_was_not_earned_comes_back() -> None:
     equalised = fund("100", lot("b", "90", units="10", deposit="20"))
     out = redeem_equalised(terms=TERMS, equalised=equalised, gross=85, day=END, lot="b", units=5)

@@ -38,7 +38,14 @@ from investors.domain.series import (
     roll_up,
     value_series,
 )
-from investors.domain.strike import ClassTerms
+from investors.domain.strike import (
+    ClassInput,
+    ClassTerms,
+    LotInput,
+    StrikeInputs,
+    compute_strike,
+    recompute_strike,
+)
 from investors.domain.strike.terms import performance_fee_per_unit
 from magnetfund.kernel.money import CONTEXT
 
@@ -382,3 +389,31 @@ def test_the_strike_charges_a_lot_what_the_fee_terms_say(
     terms = FeeTerms(performance_rate=D("0.2"), hurdle=hurdle, hurdle_rate=rate)
     stated = compute_accrued_fee(terms=terms, price=price, mark=mark, clock=START, day=day)
     assert struck == stated
+
+
+@pytest.mark.parametrize(
+    ("hurdle", "fees"),
+    [
+        (Hurdle.NONE, ("0.8", "1.6", "1.8", "2", "2.4")),
+        (Hurdle.HARD, ("0", "0", "0.2", "0.4", "0.8")),
+        (Hurdle.SOFT_GROSS, ("0", "1.6", "1.8", "2", "2.4")),
+        (Hurdle.SOFT_NET, ("0", "0", "0", "2", "2.4")),
+        (Hurdle.SOFT_CATCH_UP, ("0", "0", "1", "2", "2.4")),
+    ],
+)
+def test_both_engines_know_every_hurdle_below_on_and_above_its_threshold(
+    hurdle: Hurdle, fees: tuple[str, ...]
+) -> None:
+    """h = 100, H = 8 %, p = 20 % at g = 104 / 108 / 109 / 110 / 112, as in the table of forms."""
+    terms = ClassTerms(performance_rate=D("0.2"), hurdle=hurdle, hurdle_rate=D("0.08"))
+    held = LotInput(lot="l", number=1, units=D(1), mark=PAR, clock=START, dealing_day=START)
+    item = ClassInput(
+        code="A", terms=terms, launch_price=PAR, lots=(held,), gav_before=PAR, nav_before=PAR
+    )
+    for gross, fee in zip((104, 108, 109, 110, 112), fees, strict=True):
+        inputs = StrikeInputs(
+            day=START + timedelta(days=365), previous_day=START, net_assets=D(gross),
+            classes=(item,),
+        )  # fmt: skip
+        assert compute_strike(inputs).classes[0].performance_fee == D(fee)
+        assert recompute_strike(inputs)["A"]["performance_fee"] == D(fee)

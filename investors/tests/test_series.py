@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -123,6 +124,14 @@ def test_a_series_within_its_hurdle_is_not_rolled_up() -> None:
     none = crystallise_series(terms=terms, series=second, day=END).series
     assert (none.price, none.mark) == (105, 100)
     assert not can_roll_up(terms=terms, lead=paid, series=none)
+
+
+def test_under_a_hurdle_two_clocks_stay_two_series() -> None:
+    lead = opened("A", "1000")
+    later = replace(opened("B", "1000", number=1), clock=END)
+    hard = FeeTerms(performance_rate=D("0.2"), hurdle=Hurdle.HARD, hurdle_rate=D("0.08"))
+    assert can_roll_up(terms=TERMS, lead=lead, series=later)
+    assert not can_roll_up(terms=hard, lead=lead, series=later)
 
 
 def test_the_clock_of_a_cumulative_hurdle_waits_for_a_fee() -> None:

@@ -231,6 +231,9 @@ def test_a_side_pocket_comes_back_with_its_gain_over_the_mark() -> None:
         movements=build_side_pocket(moves=moves, held=by_id(lots), day=DAY), opening=lots
     )
     assert [(held.lot.units, held.is_pocket) for held in lots] == [(8, False), (2, True)]
+    with pytest.raises(InvalidInput) as caught:
+        choose_first_in_first_out(lots=lots, units=9, day=DAY)
+    assert caught.value.code == "not_enough_units"
     merges = merge_side_pocket(pockets=[lots[1].lot], pocket_price=150, main_price=120)
     movements = build_merge(
         merges=merges, held=by_id(lots), pocket_price=150, main_price=120, first_number=3,
