@@ -52,7 +52,11 @@ MODULES = (
             "investors/tests/test_dealing_rules.py",
         ),
     ),
-    Module(name="sizing", sources=("risk/domain/sizing/",), tests=("risk/tests/test_sizing.py",)),
+    Module(
+        name="sizing",
+        sources=("risk/domain/sizing/",),
+        tests=("risk/tests/test_sizing_edges.py", "risk/tests/test_sizing.py"),
+    ),
     Module(
         name="leverage", sources=("risk/domain/leverage/",), tests=("risk/tests/test_leverage.py",)
     ),
