@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from collections.abc import Callable
 
 import empyrical
 import numpy as np
@@ -19,6 +20,7 @@ from risk.domain.tail_risk import (
     BaselZone,
     QuantileRule,
     TailMethod,
+    TailRisk,
     TransitionCounts,
     check_conditional_coverage,
     check_coverage,
@@ -183,7 +185,7 @@ def test_exponential_weights_agree_with_arch_and_use_yesterday_alone() -> None:
 
 
 def test_the_start_of_the_weights_sees_no_later_return() -> None:
-    sigmas = compute_ewma_volatility(returns=RETURNS, seed_periods=20)
+    sigmas = compute_ewma_volatility(returns=RETURNS)
     assert np.isnan(sigmas[:20]).all()
     assert sigmas[20] == pytest.approx(math.sqrt(np.mean(RETURNS[:20] ** 2)))
     prefix = compute_ewma_volatility(returns=RETURNS[:300], seed_periods=20)
@@ -273,6 +275,36 @@ def test_history_refuses_what_it_cannot_measure(changed: dict[str, object], code
     assert refusal.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("measure", "needed"),
+    [
+        (compute_historical_risk, 5),
+        (compute_normal_risk, 2),
+        (compute_ewma_risk, 20),
+        (compute_filtered_risk, 25),
+    ],
+)
+def test_each_measure_says_how_much_history_it_needs(
+    measure: Callable[..., TailRisk], needed: int
+) -> None:
+    enough = measure(returns=RETURNS[:needed], tail_probability=0.2)
+    assert enough.tail_probability == 0.2
+    with pytest.raises(InvalidInput) as refusal:
+        measure(returns=RETURNS[: needed - 1], tail_probability=0.2)
+    assert refusal.value.code == "too_short"
+
+
+@pytest.mark.parametrize(("length", "code"), [(3, "too_short"), (4, "cornish_fisher_not_monotone")])
+def test_four_returns_have_moments_though_never_the_kurtosis_to_expand(
+    length: int, code: str
+) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        compute_cornish_fisher_risk(
+            returns=[0.01, -0.01, 0.012, 0.05][:length], tail_probability=0.2
+        )
+    assert refusal.value.code == code
+
+
 def test_a_flat_series_has_no_shape_to_expand_or_standardise() -> None:
     for measure in (compute_cornish_fisher_risk, compute_filtered_risk):
         with pytest.raises(InvalidInput) as refusal:
@@ -350,9 +382,19 @@ def test_conditional_coverage_adds_both_ratios_over_the_days_themselves() -> Non
     independence = check_independence(counts=counts)
     both = check_conditional_coverage(exceptions=marks, tail_probability=0.01)
     assert both.statistic == pytest.approx(coverage.statistic + independence.statistic)
-    for outcome in (coverage, independence, both):
-        law = stats.chi2(outcome.degrees_of_freedom)
+    for outcome, degrees in ((coverage, 1), (independence, 1), (both, 2)):
+        law = stats.chi2(degrees)
+        assert outcome.degrees_of_freedom == degrees
         assert outcome.p_value == pytest.approx(law.sf(outcome.statistic), rel=1e-9)
+
+
+def test_one_exception_that_follows_another_is_a_rate_of_one_and_not_less() -> None:
+    counts = TransitionCounts(
+        calm_calm=97, calm_exception=2, exception_calm=0, exception_exception=1
+    )
+    split = 97 * math.log(97 / 99) + 2 * math.log(2 / 99)
+    joint = 97 * math.log(0.97) + 3 * math.log(0.03)
+    assert check_independence(counts=counts).statistic == pytest.approx(2 * (split - joint))
 
 
 def test_no_exception_at_all_counts_as_evidence_without_a_logarithm_of_zero() -> None:
@@ -372,6 +414,9 @@ def test_a_perfect_rate_has_no_evidence_against_it() -> None:
     ("exceptions", "zone", "plus_factor", "cumulative"),
     [
         (0, BaselZone.GREEN, 0.0, 0.0811),
+        (1, BaselZone.GREEN, 0.0, 0.2858),
+        (2, BaselZone.GREEN, 0.0, 0.5432),
+        (3, BaselZone.GREEN, 0.0, 0.7581),
         (4, BaselZone.GREEN, 0.0, 0.8922),
         (5, BaselZone.YELLOW, 0.40, 0.9588),
         (6, BaselZone.YELLOW, 0.50, 0.9863),
@@ -407,8 +452,7 @@ def test_the_published_critical_value_of_the_shortfall_test_comes_out() -> None:
     """Acerbi and Szekely (2014): Z2 of -0.70 rejects at 5 % with 250 days at 2.5 %."""
     limits, shortfalls = _normal_forecasts(250, 0.025)
     ten = np.full(250, 0.001)
-    ten[:10] = -0.025  # its statistic is searched, not its shape
-    ten[:10] *= 1.70 * 250 * 0.025 * shortfalls[0] / 0.25
+    ten[:10] = -1.70 * 250 * 0.025 * shortfalls[0] / 10  # ten equal losses of that statistic
     outcome = check_shortfall(
         returns=ten,
         values_at_risk=limits,
@@ -419,6 +463,22 @@ def test_the_published_critical_value_of_the_shortfall_test_comes_out() -> None:
     assert outcome.statistic == pytest.approx(-0.70)
     assert outcome.exceptions == 10
     assert outcome.p_value == pytest.approx(0.05, abs=0.01)
+
+
+def test_the_published_p_value_of_a_longer_sample_comes_out() -> None:
+    """MathWorks, esbacktest.unconditionalNormal: Z2 of -0.38265 in 1,966 days at 2.5 %: 0.0054."""
+    limits, shortfalls = _normal_forecasts(1_966, 0.025)
+    returns = np.full(1_966, 0.001)
+    returns[:57] = -1.38265 * 1_966 * 0.025 * shortfalls[0] / 57
+    outcome = check_shortfall(
+        returns=returns,
+        values_at_risk=limits,
+        expected_shortfalls=shortfalls,
+        tail_probability=0.025,
+        simulations=10_000,
+    )
+    assert outcome.statistic == pytest.approx(-0.38265)
+    assert outcome.p_value == pytest.approx(0.0054, abs=0.0025)
 
 
 def test_the_shortfall_test_expects_zero_of_right_forecasts_and_rejects_halved_ones() -> None:
@@ -460,7 +520,7 @@ def test_an_exception_lies_strictly_beyond_its_forecast() -> None:
 
 def test_importing_the_measures_imports_no_heavy_library() -> None:
     program = (
-        "import sys, risk.domain.tail_risk;"
+        "import sys, risk.domain.tail_risk, risk.domain.stress, risk.domain.factors;"
         "print(sorted({'scipy', 'pandas', 'numba', 'django'} & set(sys.modules)))"
     )
     answer = subprocess.run(  # a fresh process: this one holds the oracles
