@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from magnetfund.core.templatetags.figures import price as price_text
+from magnetfund.core.templatetags.figures import signed_percent as percent_text
 from magnetfund.kernel.clock import utc_midnight, utc_now
 from risk.services.limits import limits_in_force
 from trading.models import Candle, Instrument, Signal, Valuation
@@ -30,7 +31,7 @@ def intraday_chart(book: str, valuation: Valuation | None) -> dict[str, Any] | N
         return None
     start = utc_midnight(utc_now())
     rows = list(
-        Valuation.objects.filter(book=book, at__gte=start - timedelta(hours=1))
+        Valuation.objects.filter(book=book, at__gte=start)
         .order_by("at")
         .values_list("at", "equity")
     )
@@ -58,17 +59,40 @@ def intraday_chart(book: str, valuation: Valuation | None) -> dict[str, Any] | N
         "series": [
             {
                 "name": "Equity", "y": values, "colour": "field", "width": 2, "label": "Equity",
+                "end": f"{values[-1]:,.2f}",
             }
         ],
         "levels": [
             _level(peak, "Peak", "ink-3", dash=[2, 4]),
-            _level(daily, f"Daily stop \u2212{limits.daily_loss_share:.2%}", "stopped", width=1.5),
             _level(
-                fall, f"Drawdown stop \u2212{limits.drawdown_share:.2%} from peak", "stopped",
+                daily, f"Daily stop {percent_text(-limits.daily_loss_share)}", "stopped",
+                width=1.5,
+            ),
+            _level(
+                fall, f"Drawdown stop {percent_text(-limits.drawdown_share)} from peak", "stopped",
                 dash=[5, 4], below=True,
             ),
         ],
     }  # fmt: skip
+
+
+def hourly_equity(book: str) -> list[Valuation]:
+    """The first valuation of each hour since 00:00 UTC and the newest, for the table."""
+    rows = Valuation.objects.filter(book=book, at__gte=utc_midnight(utc_now())).order_by("at")
+    firsts: dict[int, Valuation] = {}
+    last = None
+    for row in rows.only("at", "equity"):
+        firsts.setdefault(row.at.hour, row)
+        last = row
+    found = list(firsts.values())
+    return found if last is None or last in found else [*found, last]
+
+
+def newest_bars(instrument: Instrument) -> list[Candle]:
+    """The last 24 closed hours, newest first."""
+    return list(
+        Candle.objects.filter(instrument=instrument, timeframe="1h").order_by("-open_time")[:24]
+    )
 
 
 def _level(value: Decimal, words: str, colour: str, **extra: Any) -> dict[str, Any]:
@@ -101,7 +125,7 @@ def candle_chart(instrument: Instrument, signal: Signal | None) -> dict[str, Any
             "target": target is not None and abs(zone["price"] - target) < 1e-9,
             "colour": "field" if zone["price"] > close else "caution",
             "ink": "field" if zone["price"] > close else "caution-ink",
-            "label": f"{zone['price']:,.2f}  {_zone_words(zone)}",
+            "label": f"{price_text(zone['price'], instrument.tick)}  {_zone_words(zone)}",
             "note": f"strength {zone['strength']:.0f}, {zone['distance']:.2f} ATR away",
         }
         for zone in zones
@@ -116,10 +140,17 @@ def candle_chart(instrument: Instrument, signal: Signal | None) -> dict[str, Any
         "l": [row.low for row in rows],
         "c": [row.close for row in rows],
         "clock": True,
-        "digits": 2,
+        "digits": max(0, -int(instrument.tick.normalize().as_tuple().exponent)),
         "range": [low - pad, high + pad],
         "bands": bands,
-        "lines": [{"y": close, "label": f"Price {close:,.2f}", "colour": "ink", "dash": [2, 3]}],
+        "lines": [
+            {
+                "y": close,
+                "label": f"Price {price_text(close, instrument.tick)}",
+                "colour": "ink",
+                "dash": [2, 3],
+            }
+        ],
     }
 
 

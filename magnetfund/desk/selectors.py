@@ -9,7 +9,8 @@ from typing import Any
 
 from investors.models import DealingDay, DealingOrder, NavStrike
 from magnetfund.core.models import Heartbeat, JobRun
-from magnetfund.kernel.clock import utc_now
+from magnetfund.desk.order_words import say_codes
+from magnetfund.kernel.clock import utc_midnight, utc_now
 from magnetfund.operations.schedule import PERIODS
 from risk.models import FuseEvent, FuseReset
 from trading import selectors
@@ -112,6 +113,22 @@ def next_dealing(book: str) -> dict[str, Any] | None:
     money = sum((o.amount or Decimal(0) for o in orders if o.kind == "subscription"), Decimal(0))
     units = sum((o.units or Decimal(0) for o in orders if o.kind == "redemption"), Decimal(0))
     return {"day": day, "money": money, "units": units, "orders": len(orders)}
+
+
+def find_coming(dealing: DealingDay | None) -> list[tuple[datetime, str]]:
+    """What happens next by the clock, soonest first."""
+    now = utc_now()
+    count = Instrument.objects.filter(is_active=True).count()
+    hour = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    found = [
+        (hour, f"The hour closes, {count} instrument{'' if count == 1 else 's'} decided"),
+        (utc_midnight(now) + timedelta(days=1), "The loss of the day starts again at zero"),
+    ]
+    if dealing is not None:
+        if dealing.cutoff_at > now:
+            found.append((dealing.cutoff_at, "Orders and money for the dealing day must be in"))
+        found.append((dealing.valuation_at, "The NAV of the dealing day is struck"))
+    return sorted(found)
 
 
 def find_jobs() -> list[dict[str, Any]]:
@@ -222,5 +239,12 @@ def newest_reading(instrument: Instrument) -> Signal | None:
 
 
 def order_lives(orders: list[Order]) -> list[dict[str, Any]]:
-    """Each order with its states in one line."""
-    return [{"row": order, "events": list(order.events.all())} for order in orders]
+    """Each order with its states in one line, and why it was refused if it was."""
+    return [
+        {
+            "row": order,
+            "events": list(order.events.all()),
+            "denials": say_codes(order.denial_codes),
+        }
+        for order in orders
+    ]

@@ -29,7 +29,8 @@ from magnetfund.desk.frame import actor_of, build_frame
 from magnetfund.desk.order_words import say_codes
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
-from risk.domain.pretrade import CheckStatus
+from risk.domain.pretrade import Check, CheckStatus
+from risk.domain.pretrade.check import SIZE_CONTROLS
 from risk.services.limits import limits_in_force
 from trading import selectors
 from trading.models import Order, Position
@@ -76,7 +77,7 @@ class TicketForm(forms.Form):
     instrument = forms.ChoiceField()
     side = forms.ChoiceField(choices=[("long", "Buy, long"), ("short", "Sell, short")])
     amount = _figure()
-    unit = forms.ChoiceField(choices=[("money", "USD of notional"), ("units", "units")])
+    unit = forms.ChoiceField(choices=[("money", "USD"), ("units", "units")])
     leverage = _figure(initial="1.0")
     stop = _figure()
     target = _figure(required=False)
@@ -86,7 +87,7 @@ class TicketForm(forms.Form):
         super().__init__(*arguments, **named)
         field: Any = self.fields["instrument"]
         field.choices = [
-            (item.symbol, f"{item.base}, {item.symbol}") for item in selectors.active_instruments()
+            (item.symbol, f"{item.base}{item.quote}") for item in selectors.active_instruments()
         ]
         for name, bound in self.fields.items():
             kind = "form-select" if isinstance(bound, forms.ChoiceField) else "form-control mf-num"
@@ -163,8 +164,12 @@ def _show_plan(plan: OrderPlan) -> dict[str, Any]:
         else None
     )
     gross = sum((abs(p.quantity) * p.mark for p in plan.snapshot.positions), Decimal(0))
-    denials = [check for check in plan.verdict.checks if check.status is CheckStatus.DENIED]
-    spoken = {check.control.value for check in denials}
+    denials = [
+        {"check": check, "allowed": _allowed(plan, check)}
+        for check in plan.verdict.checks
+        if check.status is CheckStatus.DENIED
+    ]
+    spoken = {check.control.value for check in plan.verdict.denials}
     return {
         "plan": plan,
         "now_at": utc_now(),
@@ -190,6 +195,17 @@ def _show_plan(plan: OrderPlan) -> dict[str, Any]:
             if value is not None
         },
     }
+
+
+def _allowed(plan: OrderPlan, check: Check) -> str:
+    """What this rule alone would let pass: whole lots for a size, a price otherwise."""
+    if check.allowed is None:
+        return ""
+    if check.control not in SIZE_CONTROLS:
+        return price_text(check.allowed, plan.instrument.tick)
+    lot = plan.instrument.lot
+    most = (check.allowed / lot).to_integral_value(rounding=ROUND_DOWN) * lot
+    return f"{quantity_text(max(most, Decimal(0)))} {plan.instrument.base}"
 
 
 def _rooms(plan: OrderPlan, price: Decimal) -> list[dict[str, Any]]:

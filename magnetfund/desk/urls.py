@@ -1,6 +1,6 @@
 from django.urls import path
 
-from magnetfund.desk import ticket, views
+from magnetfund.desk import exports, ticket, views
 
 urlpatterns = [
     path("desk/", views.today, name="desk_today"),
@@ -9,6 +9,7 @@ urlpatterns = [
     path("desk/risk/reset/", views.request_reset, name="desk_reset"),
     path("desk/risk/reset/<int:pk>/", views.decide_reset, name="desk_reset_decide"),
     path("desk/trading/", views.trading, name="desk_trading"),
+    path("desk/trading/trades.csv", exports.trades, name="desk_trades_csv"),
     path("desk/trading/ticket/", ticket.preview, name="desk_ticket"),
     path("desk/trading/order/", ticket.place, name="desk_order"),
     path("desk/trading/close/<int:pk>/", ticket.close, name="desk_close"),

@@ -20,8 +20,9 @@ from investors.services.nav import approve_strike, prepare_strike, reject_strike
 from magnetfund.core.roles import Capability
 from magnetfund.desk import selectors as desk
 from magnetfund.desk.access import desk_view
-from magnetfund.desk.charts import candle_chart, intraday_chart
+from magnetfund.desk.charts import candle_chart, hourly_equity, intraday_chart, newest_bars
 from magnetfund.desk.frame import actor_of, build_frame
+from magnetfund.desk.gauges import find_consequences, find_market_gauges, find_nearest
 from magnetfund.desk.ticket import ticket_context
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
@@ -49,6 +50,13 @@ def today(request: HttpRequest) -> HttpResponse:
     frame = build_frame(request, "today")
     strike = NavStrike.objects.filter(fund__book=book).order_by("-valuation_at", "-version").first()
     since = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    limits = limits_in_force(book)
+    held = desk.positions_context(book, _equity(frame))
+    gauges = find_market_gauges(book, limits, [*held["positions"], *held["dust"]])
+    nearest, nearest_share = find_nearest(
+        frame.get("daily_used"), frame.get("drawdown_used"), gauges
+    )
+    dealing = desk.next_dealing(book)
     return render(
         request,
         "desk/today.html",
@@ -58,13 +66,16 @@ def today(request: HttpRequest) -> HttpResponse:
             "strike_classes": list(strike.classes.select_related("share_class"))
             if strike is not None
             else [],
-            "dealing": desk.next_dealing(book),
+            **held,
+            "dealing": dealing,
+            "nearest": nearest,
+            "nearest_share": nearest_share,
+            "coming": desk.find_coming(dealing["day"] if dealing else None),
             "jobs": desk.find_jobs(),
             "parts": desk.parts_alive(),
-            **desk.positions_context(book, _equity(frame)),
             "trades": selectors.recent_trades(book, limit=8, since=since),
             "events": [e for e in desk.fuse_history(book, 8) if e.occurred_at >= since],
-            "limits": limits_in_force(book),
+            "limits": limits,
         },
     )
 
@@ -75,19 +86,25 @@ def risk(request: HttpRequest) -> HttpResponse:
     """The fuse by consequence, equity against its stops, positions, resets, the emergency stop."""
     book = settings.MAGNET_BOOK
     frame = build_frame(request, "risk")
-    signals = [(item, desk.newest_reading(item)) for item in selectors.active_instruments()]
+    limits = limits_in_force(book)
+    held = desk.positions_context(book, _equity(frame))
+    everything = [*held["positions"], *held["dust"]]
+    readings = find_market_gauges(book, limits, everything)
     reconciliation = Reconciliation.objects.filter(book=book).order_by("-occurred_at").first()
     valuation = frame["valuation"]
+    age = (utc_now() - valuation.at).total_seconds() if valuation else None
     return render(
         request,
         "desk/risk.html",
         {
             **frame,
-            "limits": limits_in_force(book),
-            **desk.positions_context(book, _equity(frame)),
-            "readings": _market_gauges(signals),
+            **held,
+            "limits": limits,
+            "readings": readings,
+            "warnings": [gauge for gauge in readings if gauge.is_warning],
+            "consequences": find_consequences(everything, valuation, limits),
             "reconciliation": reconciliation,
-            "history": desk.fuse_history(book),
+            "history": desk.fuse_history(book, 15),
             "resets": FuseReset.objects.filter(book=book)
             .select_related("proposed_by", "approved_by")
             .order_by("-proposed_at")[:5],
@@ -95,38 +112,11 @@ def risk(request: HttpRequest) -> HttpResponse:
                 book=book, withdrawn_at=None, approved_at=None
             ).first(),
             "intraday": intraday_chart(book, valuation),
-            "age_seconds": (utc_now() - valuation.at).total_seconds() if valuation else None,
+            "hourly": hourly_equity(book),
+            "age_seconds": age,
+            "age_room": None if age is None else max(0.0, float(limits.equity_age_max_s) - age),
         },
     )
-
-
-def _market_gauges(signals: list[tuple[Instrument, Any]]) -> list[dict[str, Any]]:
-    """Volatility ratio and conflict of each instrument against the fuse's thresholds."""
-    gauges = []
-    for instrument, signal in signals:
-        reading = (signal.reading or {}).get("magnet", {}) if signal is not None else {}
-        ratio, conflict = reading.get("volatility_ratio"), reading.get("conflict")
-        if ratio is not None:
-            gauges.append(
-                {
-                    "name": "Volatility ratio",
-                    "note": f"{instrument.base}, 24 h over 30 days",
-                    "now": ratio,
-                    "threshold": 2.0,
-                    "share": ratio / 2.0,
-                }
-            )
-        if conflict is not None:
-            gauges.append(
-                {
-                    "name": "Conflict of magnets",
-                    "note": f"{instrument.base}, in the trend's direction",
-                    "now": conflict,
-                    "threshold": 0.8,
-                    "share": conflict / 0.8,
-                }
-            )
-    return gauges
 
 
 @require_POST
@@ -208,8 +198,8 @@ def trading(request: HttpRequest) -> HttpResponse:
             **frame,
             **desk.positions_context(book, _equity(frame)),
             **(ticket_context() if "order_submit" in frame["capabilities"] else {}),
-            "orders": desk.order_lives(selectors.recent_orders(book, limit=20)),
-            "fills": selectors.recent_fills(book, limit=15),
+            "orders": desk.order_lives(selectors.recent_orders(book, limit=18)),
+            "fills": selectors.recent_fills(book, limit=10),
             "trades": page,
         },
     )
@@ -238,6 +228,7 @@ def _signal_context(instrument: Instrument) -> dict[str, Any]:
     return {
         "signal": signal,
         "candles": candle_chart(instrument, signal),
+        "bars": newest_bars(instrument),
         **explain_signal(instrument, signal),
     }
 
@@ -283,6 +274,7 @@ def _strike_context(strike: NavStrike, fund: Fund) -> dict[str, Any]:
     second = strike.second_engine or {}
     lots = LotNav.objects.filter(strike=strike).select_related("lot__holding__investor", "lot")
     steps = [(name, Decimal(amount)) for name, amount in strike.waterfall]
+    balance = _balance(strike, fund)
     largest = max((abs(amount) for _, amount in steps), default=Decimal(1)) or Decimal(1)
     return {
         "classes": classes,
@@ -294,7 +286,8 @@ def _strike_context(strike: NavStrike, fund: Fund) -> dict[str, Any]:
         "lots": list(lots.order_by("lot__number")[:60]),
         "lot_count": lots.count(),
         "lot_units": lots.aggregate(total=Sum("units"))["total"],
-        "balance": _balance(strike, fund),
+        "balance": balance,
+        "balance_total": sum((amount for _, _, amount in balance), Decimal(0)),
         "passed": sum(1 for line in strike.checklist if line["passed"]),
     }
 

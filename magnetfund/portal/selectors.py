@@ -12,6 +12,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from investors.domain.performance import compute_mwr
 from investors.models import (
     ClassNav,
     DealingDay,
@@ -23,6 +24,7 @@ from investors.models import (
     UnitEntry,
     UnitLot,
 )
+from magnetfund.core.templatetags.figures import money, signed
 from magnetfund.kernel.clock import utc_now
 
 ZERO = Decimal(0)
@@ -75,9 +77,21 @@ def find_overview(investor: Investor) -> dict[str, Any]:
         "gain": gain,
         "put_in": newest.net_invested if newest is not None else ZERO,
         "twr": find_time_weighted(investor, struck),
+        "mwr": find_money_weighted(struck),
+        "took_out": any(
+            after.net_invested < before.net_invested for before, after in itertools.pairwise(struck)
+        ),
         "gain_chart": _gain_chart(snapshots),
         "value_chart": _value_chart(snapshots),
-        "months": struck[::-1][:24],
+        "months": [
+            {
+                "day": row.day,
+                "value": row.value,
+                "net_invested": row.net_invested,
+                "gain": row.value - row.net_invested,
+            }
+            for row in struck[::-1][:24]
+        ],
         "entries": find_activity(investor)[:7],
         "dealing": DealingDay.objects.filter(
             fund__classes__holdings__investor=investor, day__gt=utc_now().date()
@@ -142,6 +156,28 @@ def find_time_weighted(investor: Investor, struck: list[InvestorSnapshot]) -> De
     return growth - 1 if chained else None
 
 
+def find_money_weighted(struck: list[InvestorSnapshot]) -> Decimal | None:
+    """The constant rate of the investor's own flows over his whole time, not annualised."""
+    if len(struck) < 2:
+        return None
+    first, last = struck[0], struck[-1]
+    found = compute_mwr(
+        opening_value=first.net_invested,
+        closing_value=last.value,
+        flows=[
+            (after.day, after.net_invested - before.net_invested)
+            for before, after in itertools.pairwise(struck)
+            if after.net_invested != before.net_invested
+        ],
+        start=first.day,
+        end=last.day,
+    )
+    if found.value is None or found.value <= -1:
+        return found.value
+    years = Decimal((last.day - first.day).days) / 365
+    return (1 + found.value) ** years - 1
+
+
 def find_activity(investor: Investor) -> list[Happening]:
     """Orders and movements of units, newest first."""
     found = [
@@ -188,6 +224,7 @@ def _gain_chart(rows: list[InvestorSnapshot]) -> dict[str, Any] | None:
         "axisDigits": 0,
         "sign": True,
         "axis": 64,
+        "pad": 140,
         "sync": "own",
         "x": False,
         "series": [
@@ -196,7 +233,9 @@ def _gain_chart(rows: list[InvestorSnapshot]) -> dict[str, Any] | None:
                 "y": [float(row.value - row.net_invested) for row in rows],
                 "colour": "field",
                 "width": 2,
-                "label": "Gain",
+                "fill": True,
+                "label": "Gain, estimate" if rows[-1].is_estimate else "Gain",
+                "end": f"{signed(rows[-1].value - rows[-1].net_invested)} USD",
             }
         ],
         "levels": [{"y": 0, "label": "", "colour": "ink-3", "dash": [2, 4]}],
@@ -206,11 +245,13 @@ def _gain_chart(rows: list[InvestorSnapshot]) -> dict[str, Any] | None:
 def _value_chart(rows: list[InvestorSnapshot]) -> dict[str, Any] | None:
     if len(rows) < 2:
         return None
+    word = "Estimate" if rows[-1].is_estimate else "Value"
     return {
         "t": [_seconds(row.day) for row in rows],
         "digits": 2,
         "axisDigits": 0,
         "axis": 64,
+        "pad": 140,
         "sync": "own",
         "series": [
             {
@@ -219,7 +260,8 @@ def _value_chart(rows: list[InvestorSnapshot]) -> dict[str, Any] | None:
                 "colour": "benchmark",
                 "ink": "ink-3",
                 "width": 1.25,
-                "label": "Put in",
+                "step": True,
+                "label": f"Put in {money(rows[-1].net_invested)}",
                 "nudge": 14,
             },
             {
@@ -227,7 +269,8 @@ def _value_chart(rows: list[InvestorSnapshot]) -> dict[str, Any] | None:
                 "y": [float(row.value) for row in rows],
                 "colour": "field",
                 "width": 2,
-                "label": "Value",
+                "step": True,
+                "label": f"{word} {money(rows[-1].value)}",
                 "nudge": -8,
             },
         ],

@@ -35,6 +35,7 @@ def page_context(request: HttpRequest, place: str = "") -> dict[str, Any]:
         "simulated": Fund.objects.filter(book=book, is_simulated=True).exists(),
         "valuation": valuation,
         "day_change": day_change(valuation),
+        "day_money": day_money(valuation),
         "fuse_state": state_of(book),
         "is_stale": valuation is not None and now - valuation.at > STALE_AFTER,
         "live_url": reverse("live"),
@@ -46,6 +47,14 @@ def day_change(valuation: Valuation | None) -> float | None:
     if valuation is None:
         return None
     return float(valuation.unit_value / valuation.day_start_unit_value - 1)
+
+
+def day_money(valuation: Valuation | None) -> Decimal | None:
+    """Won or lost since 00:00 UTC on the units of now; money in and out is not a result."""
+    if valuation is None:
+        return None
+    units = valuation.equity / valuation.unit_value
+    return (valuation.unit_value - valuation.day_start_unit_value) * units
 
 
 def used_shares(valuation: Valuation | None) -> dict[str, Any]:
@@ -118,7 +127,7 @@ def record_charts(book: str) -> dict[str, Any]:
                     "colour": "loss",
                     "width": 1.25,
                     "fill": True,
-                    "label": f"Now {_signed(falls[-1] / 100)}",
+                    "label": f"Last {_signed(falls[-1] / 100)}",
                     "ink": "loss",
                 }
             ],
@@ -138,6 +147,7 @@ def record_charts(book: str) -> dict[str, Any]:
         ],
         "total_return": total,
         "worst_fall": min(falls) / 100,
+        "deepest": -min(falls) / 100,
         "days": len(days),
         "since": days[0][0],
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -26,6 +28,7 @@ def landing(request: HttpRequest) -> HttpResponse:
         {"row": row, "terms": terms_in_force(row, at=utc_now())}
         for row in ShareClass.objects.filter(fund__book=book).order_by("code")
     ]
+    trades = selectors.recent_trades(book, limit=5)
     return render(
         request,
         "public/landing.html",
@@ -35,7 +38,9 @@ def landing(request: HttpRequest) -> HttpResponse:
             **record_charts(book),
             "performance": performance,
             "fund": Fund.objects.filter(book=book).first(),
-            "trades": selectors.recent_trades(book, limit=5),
+            "trades": trades,
+            "trades_lost": sum(1 for trade in trades if trade.net_pnl < 0),
+            "trades_sum": sum((trade.net_pnl for trade in trades), Decimal(0)),
             "positions": selectors.open_positions(book),
             "cuts": FuseEvent.objects.filter(book=book, kind="reducing").count(),
             "trips": FuseEvent.objects.filter(book=book, kind="tripped").count(),

@@ -21,7 +21,10 @@ PUBLIC = {
     "/api/performance/current", "/api/performance/history", "/api/trades/recent",
     "/account/login/",
 }  # fmt: skip
-DESK = {"/desk/", "/desk/risk/", "/desk/trading/", "/desk/signals/", "/desk/fund/"}
+DESK = {
+    "/desk/", "/desk/risk/", "/desk/trading/", "/desk/trading/trades.csv", "/desk/signals/",
+    "/desk/fund/",
+}  # fmt: skip
 #: Pages of the desk for some of the house only; test_desk_ticket.py has their matrix.
 TRADE = {"/desk/trading/ticket/"}
 INVESTOR = {"/overview/", "/activity/"}

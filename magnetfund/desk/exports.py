@@ -1,0 +1,44 @@
+"""Tables of the desk as files."""
+
+from __future__ import annotations
+
+import csv
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from magnetfund.desk.access import desk_view
+from magnetfund.kernel.clock import isoformat_z
+from trading import selectors
+
+COLUMNS = (
+    "closed_at", "opened_at", "instrument", "direction", "strategy", "quantity", "entry_price",
+    "exit_price", "leverage", "net_pnl", "commission", "funding", "closed_by", "why",
+)  # fmt: skip
+
+
+@require_safe
+@desk_view()
+def trades(request: HttpRequest) -> HttpResponse:
+    """The closed trades, newest first, with exact figures; as many as the page can show."""
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="trades.csv"'
+    writer = csv.writer(response)
+    writer.writerow(COLUMNS)
+    for row in selectors.recent_trades(settings.MAGNET_BOOK, limit=selectors.LIST_MAX):
+        writer.writerow(
+            [
+                isoformat_z(row.closed_at), isoformat_z(row.opened_at), row.instrument.symbol,
+                row.direction, row.strategy, f"{row.quantity:f}", f"{row.entry_price:f}",
+                f"{row.exit_price:f}", f"{row.leverage:.2f}", f"{row.net_pnl:f}",
+                f"{row.commission:f}", f"{row.funding:f}", row.closure_reason,
+                _text(f"{row.why_opened} {row.why_closed}".strip()),
+            ]
+        )  # fmt: skip
+    return response
+
+
+def _text(words: str) -> str:
+    """Words that a spreadsheet does not take for a formula."""
+    return f"'{words}" if words[:1] in ("=", "+", "-", "@") else words

@@ -1,0 +1,193 @@
+"""The fuse's measures against their thresholds, and what would happen to the book.
+
+A share is the measure over its threshold; 1 is the threshold.  A measure that could only cut a
+position that is not there is idle: it is shown, and it warns of nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from magnetfund.desk.selectors import ShownPosition, newest_reading
+from risk.domain.limits import LimitSet
+from trading import selectors
+from trading.models import Instrument, Trade, Valuation
+
+#: Moves of every price at once that the table of consequences shows.
+MOVES = (Decimal("-0.10"), Decimal("0.10"))
+#: How many of the newest trades a row of losses is looked for in.
+TRADES_LOOKED_AT = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gauge:
+    """One measure.  ``now``, ``threshold`` and ``room`` are printed with ``places`` decimals."""
+
+    name: str
+    note: str
+    now: Decimal
+    threshold: Decimal
+    places: int = 2
+    is_idle: bool = False
+    warning: Decimal = Decimal("0.75")
+
+    @property
+    def share(self) -> Decimal:
+        return self.now / self.threshold if self.threshold else Decimal(0)
+
+    @property
+    def room(self) -> Decimal:
+        return max(Decimal(0), self.threshold - self.now)
+
+    @property
+    def is_over(self) -> bool:
+        return self.share >= 1
+
+    @property
+    def is_warning(self) -> bool:
+        return self.share >= self.warning and not self.is_idle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consequence:
+    """What a move would do: money, share of equity, and whether the fuse would close everything."""
+
+    words: str
+    result: Decimal
+    share: Decimal
+    trips: bool
+
+
+def find_market_gauges(book: str, limits: LimitSet, positions: list[ShownPosition]) -> list[Gauge]:
+    """What cuts positions: volatility and conflict of each instrument, losses in a row."""
+    held = {(item.row.instrument.symbol, item.row.strategy) for item in positions}
+    found = [
+        gauge
+        for instrument in selectors.active_instruments()
+        for gauge in _of_instrument(instrument, limits, held)
+    ]
+    losses, sleeve = find_losses_in_a_row(book)
+    found.append(
+        Gauge(
+            name="Losses in a row",
+            note=f"the {sleeve} sleeve; locks it" if losses else "closed trades of a sleeve",
+            now=Decimal(losses),
+            threshold=limits.losses_in_a_row_count,
+            places=0,
+            warning=limits.warning_share,
+        )
+    )
+    return found
+
+
+def _of_instrument(
+    instrument: Instrument, limits: LimitSet, held: set[tuple[str, str]]
+) -> list[Gauge]:
+    signal = newest_reading(instrument)
+    reading: dict[str, Any] = (signal.reading or {}).get("magnet", {}) if signal else {}
+    is_held = any(symbol == instrument.symbol for symbol, _ in held)
+    by_magnet = (instrument.symbol, "magnet") in held
+    found = []
+    for name, key, threshold, can_cut, note in (
+        ("Volatility ratio", "volatility_ratio", limits.volatility_ratio_max, is_held,
+         "24 h over 30 days"),
+        ("Conflict of magnets", "conflict", limits.conflict_max, by_magnet,
+         "in the trend\u2019s direction"),
+    ):  # fmt: skip
+        value = reading.get(key)
+        if value is None:
+            continue
+        found.append(
+            Gauge(
+                name=name,
+                note=f"{instrument.base}, {note}"
+                if can_cut
+                else f"{instrument.base}, no position to cut",
+                now=Decimal(str(value)),
+                threshold=threshold,
+                is_idle=not can_cut,
+                warning=limits.warning_share,
+            )
+        )
+    return found
+
+
+def find_losses_in_a_row(book: str) -> tuple[int, str]:
+    """The longest present row of losing trades of a sleeve, and the sleeve."""
+    rows: dict[str, int] = {}
+    ended: set[str] = set()
+    newest = (
+        Trade.objects.filter(book=book)
+        .order_by("-closed_at", "-recorded_at")
+        .values_list("strategy", "net_pnl")[:TRADES_LOOKED_AT]
+    )
+    for strategy, result in newest:
+        if strategy in ended:
+            continue
+        if result < 0:
+            rows[strategy] = rows.get(strategy, 0) + 1
+        else:
+            ended.add(strategy)
+    if not rows:
+        return 0, ""
+    sleeve = max(rows, key=lambda name: rows[name])
+    return rows[sleeve], sleeve
+
+
+def find_nearest(daily: Any, drawdown: Any, gauges: list[Gauge]) -> tuple[str, Decimal]:
+    """The measure that has used most of its threshold, idle ones left out."""
+    named = [("daily loss", Decimal(str(daily or 0))), ("drawdown", Decimal(str(drawdown or 0)))]
+    named += [
+        (f"{gauge.name.lower()}, {gauge.note}", gauge.share)
+        for gauge in gauges
+        if not gauge.is_idle
+    ]
+    return max(named, key=lambda item: item[1])
+
+
+def find_consequences(
+    positions: list[ShownPosition], valuation: Valuation | None, limits: LimitSet
+) -> list[Consequence]:
+    """What the open positions would win or lose from their marks; nothing without positions."""
+    if valuation is None or not positions:
+        return []
+    priced = [(item.row, item.mark or item.row.average_price) for item in positions]
+    stops = sum(
+        ((row.stop_price - mark) * row.quantity for row, mark in priced if row.stop_price),
+        Decimal(0),
+    )
+    worst = -sum(
+        (
+            abs(row.quantity) * mark * min(row.instrument.gap_floor, 1 / Decimal(str(row.leverage)))
+            for row, mark in priced
+        ),
+        Decimal(0),
+    )
+    rows = [("Every stop fills where it rests", stops)]
+    for move in MOVES:
+        words = f"Every price {abs(move):.0%} {'lower' if move < 0 else 'higher'}, no stop fills"
+        rows.append(
+            (
+                words.replace("%", "\u00a0%"),
+                sum((m * r.quantity * move for r, m in priced), Decimal(0)),
+            )
+        )
+    rows.append(("The worst hour that the limits reckon with, against every position", worst))
+    return [
+        Consequence(
+            words=words,
+            result=result,
+            share=result / valuation.equity,
+            trips=_would_trip(result / valuation.equity, valuation, limits),
+        )
+        for words, result in rows
+    ]
+
+
+def _would_trip(share: Decimal, valuation: Valuation, limits: LimitSet) -> bool:
+    after = valuation.unit_value * (1 + share)
+    return after <= valuation.day_start_unit_value * (
+        1 - limits.daily_loss_share
+    ) or after <= valuation.peak_unit_value * (1 - limits.drawdown_share)

@@ -1,0 +1,117 @@
+"""What the desk works out for its pages: gauges, consequences, remainders, the engine's word."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from magnetfund.desk import selectors as desk
+from magnetfund.desk.gauges import Gauge, find_consequences, find_nearest
+from magnetfund.kernel.clock import utc_now
+from magnetfund.tests.walls_support import make_engine_ready
+from risk.domain.limits import DEFAULT_LIMITS
+from trading.models import EngineTransition
+
+
+def position(quantity: str, mark: str = "50000", stop: str | None = "49000", leverage: float = 1.0):
+    row: Any = SimpleNamespace(
+        quantity=Decimal(quantity), average_price=Decimal(50_000), leverage=leverage,
+        stop_price=Decimal(stop) if stop else None, target_price=None, liquidation_price=None,
+        instrument=SimpleNamespace(symbol="BTC/USDT:USDT", gap_floor=Decimal("0.25")),
+    )  # fmt: skip
+    return desk._show(row, Decimal(mark))
+
+
+def valuation(unit: str = "100") -> Any:
+    return SimpleNamespace(
+        equity=Decimal(430_000), unit_value=Decimal(unit), day_start_unit_value=Decimal(100),
+        peak_unit_value=Decimal(100),
+    )  # fmt: skip
+
+
+def consequences(*positions: Any, unit: str = "100") -> dict[str, Any]:
+    found = find_consequences(list(positions), valuation(unit), DEFAULT_LIMITS)
+    return {item.words.replace("\u00a0", " "): item for item in found}
+
+
+def test_consequences_are_counted_from_the_marks():
+    found = consequences(position("0.4", mark="51000"))
+    assert found["Every stop fills where it rests"].result == Decimal(-800)
+    assert found["Every price 10 % lower, no stop fills"].result == Decimal(-2_040)
+    assert found["Every price 10 % higher, no stop fills"].result == Decimal(2_040)
+
+
+def test_a_long_and_a_short_meet_in_a_move_and_add_in_the_worst_hour():
+    found = consequences(position("1"), position("-1", stop="51000"))
+    assert found["Every price 10 % lower, no stop fills"].result == 0
+    worst = found["The worst hour that the limits reckon with, against every position"]
+    assert worst.result == Decimal(-25_000)
+
+
+def test_an_isolated_position_cannot_lose_more_than_its_margin():
+    found = consequences(position("1", leverage=10.0))
+    worst = found["The worst hour that the limits reckon with, against every position"]
+    assert worst.result == Decimal(-5_000)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "unit", "trips"),
+    [("2.15", "100", True), ("2.14", "100", False), ("0.1", "97.55", True), ("0.1", "99", False)],
+)
+def test_the_fuse_trips_where_the_day_or_the_peak_is_broken(quantity: str, unit: str, trips: bool):
+    # 2.15 BTC x 5,000 = 10,750 = 2.5 % of 430,000: exactly the daily limit.
+    found = consequences(position(quantity), unit=unit)
+    assert found["Every price 10 % lower, no stop fills"].trips is trips
+
+
+def test_nothing_open_has_no_consequence():
+    assert consequences() == {}
+
+
+def gauge(now: str, *, is_idle: bool = False) -> Gauge:
+    return Gauge(
+        name="Conflict", note="BTC", now=Decimal(now), threshold=Decimal("0.8"), is_idle=is_idle
+    )
+
+
+def test_a_measure_without_a_position_warns_of_nothing():
+    assert gauge("0.9").is_warning
+    assert not gauge("0.9", is_idle=True).is_warning
+    assert gauge("0.5").room == Decimal("0.3")
+    assert gauge("0.9").room == 0
+
+
+def test_the_nearest_trigger_leaves_idle_measures_out():
+    assert find_nearest(0.1, 0.4, [gauge("0.9", is_idle=True)]) == ("drawdown", Decimal("0.4"))
+    name, share = find_nearest(0.1, 0.4, [gauge("0.6")])
+    assert (name, share) == ("conflict, BTC", Decimal("0.75"))
+
+
+@pytest.mark.django_db
+class TestEngine:
+    def test_a_stop_of_the_process_reads_as_a_start_right_after_a_restart(
+        self, monkeypatch: pytest.MonkeyPatch
+    ):
+        EngineTransition.objects.create(book="main", state="STOPPED", actor_label="trader")
+        monkeypatch.setattr(desk, "PROCESS_STARTED_AT", utc_now())
+        assert desk.find_engine("main")["word"] == "Starting"
+        monkeypatch.setattr(desk, "PROCESS_STARTED_AT", utc_now() - timedelta(minutes=3))
+        assert desk.find_engine("main")["word"] == "Stopped"
+
+    def test_a_stop_by_a_person_is_a_stop_at_once(self, monkeypatch: pytest.MonkeyPatch):
+        EngineTransition.objects.create(
+            book="main", state="STOPPED", actor_label="Ann", reason="drill"
+        )
+        monkeypatch.setattr(desk, "PROCESS_STARTED_AT", utc_now())
+        found = desk.find_engine("main")
+        assert (found["word"], found["note"]) == ("Stopped", "drill")
+
+    def test_reconciling_is_starting_and_ready_is_ready(self):
+        EngineTransition.objects.create(book="main", state="RECONCILING", actor_label="trader")
+        assert desk.find_engine("main")["word"] == "Starting"
+        make_engine_ready()
+        assert desk.find_engine("main")["word"] == "Ready"
