@@ -66,7 +66,9 @@ MODULES = (
         tests=("risk/tests/test_fuse.py", "risk/tests/test_fuse_resets.py"),
     ),
     Module(
-        name="pretrade", sources=("risk/domain/pretrade/",), tests=("risk/tests/test_pretrade.py",)
+        name="pretrade",
+        sources=("risk/domain/pretrade/",),
+        tests=("risk/tests/test_pretrade_controls.py", "risk/tests/test_pretrade.py"),
     ),
     Module(
         name="liquidation",
