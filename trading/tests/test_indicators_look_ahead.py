@@ -10,7 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from trading.domain import indicators as ind
-from trading.domain.market import Candles, DayRule, session_starts
+from trading.domain.market import (
+    Candles,
+    DayRule,
+    find_gaps,
+    find_restarts,
+    session_starts,
+)
 from trading.tests.magnet_bars import make_random_bars, read_candles
 
 FILES = (
@@ -47,6 +53,16 @@ def _vwap(bars: Candles) -> Columns:
     return {"mean": found.mean, "deviation": found.deviation}
 
 
+def _segments(bars: Candles) -> Columns:
+    gaps = find_gaps(candles=bars, day_rule=DayRule.UTC_MIDNIGHT)
+    found = ind.over_segments(
+        measure=lambda close: ind.ema(values=close, length=21),
+        restarts=find_restarts(candles=bars, gaps=gaps),
+        close=bars.close,
+    )
+    return {"ema": found}
+
+
 INDICATORS: dict[str, Callable[[Candles], Columns]] = {
     "sma": lambda bars: {"sma": ind.sma(values=bars.close, length=200)},
     "ema": lambda bars: {"ema": ind.ema(values=bars.close, length=55)},
@@ -60,7 +76,20 @@ INDICATORS: dict[str, Callable[[Candles], Columns]] = {
     "realised": lambda bars: {"realised": ind.realised_volatility(close=bars.close)},
     "ewma": lambda bars: {"ewma": ind.ewma_volatility(close=bars.close)},
     "ratio": lambda bars: {"ratio": ind.volatility_ratio(close=bars.close)},
+    "segments": _segments,
 }
+
+
+WITHOUT_BARS = {"annual_factor", "warm_up_bars"}
+"""A factor and a count: they read no bars."""
+
+
+def test_every_batch_indicator_is_under_test() -> None:
+    used = set()
+    for compute in INDICATORS.values():
+        used |= set(compute.__code__.co_names)
+    batch = {name for name in ind.__all__ if name[0].islower()}
+    assert batch - used == WITHOUT_BARS
 
 
 def find_peeks(

@@ -83,6 +83,22 @@ def test_a_planted_peek_is_caught(cheat, column: str, bars: Candles) -> None:
 @pytest.mark.drill
 @pytest.mark.real_data
 @pytest.mark.parametrize("file", [BTC, ETH])
+def test_magnet_says_of_every_bar_of_a_whole_file_what_it_said_live(file, real_data) -> None:
+    # The columns of all bars at once against one candle at a time: truncation at each bar.
+    candles = read_candles(real_data / file)
+    strategy = build_strategy("magnet")
+    columns = compute_columns(strategy=strategy, candles=candles)
+    stream = compute_signals(strategy=strategy, candles=candles)
+    assert np.count_nonzero(columns.direction) > 1_000
+    for item in fields(Signals):
+        np.testing.assert_array_equal(
+            getattr(stream, item.name), getattr(columns, item.name), err_msg=item.name
+        )
+
+
+@pytest.mark.drill
+@pytest.mark.real_data
+@pytest.mark.parametrize("file", [BTC, ETH])
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_no_strategy_peeks_at_500_random_bars_of_real_data(name, file, real_data) -> None:
     candles = read_candles(real_data / file)

@@ -68,8 +68,8 @@ def find_liquidation_clusters(
     total = float(volume.sum())
     found: list[LiquidationCluster] = []
     for long, prices, alive in (
-        (True, longs, longs < later_low),
-        (False, shorts, shorts > later_high),
+        (True, longs, (longs < later_low) & (part > 0.0)),
+        (False, shorts, (shorts > later_high) & (part > 0.0)),
     ):
         found += _largest(prices[alive], part[alive], long, row_height, total, known_at, count_max)
     return tuple(found)
