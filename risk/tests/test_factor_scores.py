@@ -115,6 +115,22 @@ def test_a_sector_is_counted_by_the_names_that_have_the_factor() -> None:
     assert math.isnan(scores[12])
 
 
+def test_a_sector_of_five_stands_alone() -> None:
+    values = [*map(float, range(8)), 20.0, 21.0, 22.0, 23.0, 24.0]
+    scores, pooled = standardise_factor(
+        values=values, sectors=["tech"] * 8 + ["banks"] * 5, winsor=Winsor.MEDIAN_DEVIATIONS
+    )
+    assert not pooled.any()
+    assert scores[8:] == pytest.approx(stats.zscore([20.0, 21.0, 22.0, 23.0, 24.0], ddof=1))
+
+
+def test_a_name_alone_stands_in_the_middle() -> None:
+    (only,) = compute_factor_scores(
+        names=["a"], sectors=["one"], factors=[Factor(name="f", values=(7.0,))]
+    )
+    assert (only.score, only.pooled) == (50.0, ("f",))
+
+
 def test_a_missing_factor_reduces_the_weight_and_is_disclosed() -> None:
     half = (None, math.nan, *QUALITY[2:])
     factors = [
@@ -218,6 +234,10 @@ def test_a_better_value_never_scores_lower_within_a_sector() -> None:
         ({"factors": []}, "no_factors"),
         ({"names": ["a", "a"]}, "name_twice"),
         ({"sectors": ["one"]}, "bad_shape"),
+        (
+            {"names": [], "sectors": [], "factors": [Factor(name="f", values=())]},
+            "bad_shape",
+        ),
         ({"factors": [Factor(name="f", values=(1.0,))]}, "bad_shape"),
         ({"factors": [Factor(name="f", values=(1.0, 2.0))] * 2}, "name_twice"),
     ],

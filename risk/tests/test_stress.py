@@ -129,6 +129,35 @@ def test_the_worst_hour_of_ether_is_that_of_the_candles(real_data: Path) -> None
     )
 
 
+def test_the_events_are_those_of_the_published_days() -> None:
+    """In per cent: BTC, ETH and everything else, as each day is told."""
+    told = {
+        "btc-2020-03-12-low": (-44.4, -48.0, -44.4),
+        "btc-2020-03-12-close": (-39.5, -39.5, -39.5),
+        "btc-2020-03-12-48h-low": (-52.3, -52.3, -52.3),
+        "btc-2020-03-12-hour": (-24.5, -24.5, -24.5),
+        "btc-2021-05-19-low": (-30.0, -44.1, -30.0),
+        "btc-2021-05-19-close": (-14.4, -14.4, -14.4),
+        "btc-2021-05-19-hour": (-16.1, -28.0, -16.1),
+        "btc-2025-10-10-low": (-16.2, -16.2, -16.2),
+        "btc-2025-10-10-hour": (-10.7, -10.7, -10.7),
+        "eth-2020-03-12-low": (-44.4, -48.0, -48.0),
+        "eth-2021-05-19-low": (-30.0, -44.1, -44.1),
+        "eth-2021-05-19-hour": (-16.1, -28.0, -28.0),
+        "btc-2022-11-08": (-25.0, -25.0, -25.0),
+        "sp500-1987-10-19": (-20.47, -20.47, -20.47),
+        "sp500-2008-10-15": (-9.03, -9.03, -9.03),
+        "btc-best-hour": (27.7, 27.7, 27.7),
+        "btc-gap-down": (-2.3, -2.3, -2.3),
+        "btc-gap-up": (2.3, 2.3, 2.3),
+    }
+    shipped = {
+        name: tuple(100 * find_move(scenario=event, asset=asset) for asset in ("BTC", "ETH", "SOL"))
+        for name, event in EVENTS.items()
+    }
+    assert shipped == {name: pytest.approx(moves) for name, moves in told.items()}
+
+
 def test_events_pull_every_other_asset_along() -> None:
     crash = EVENTS["btc-2020-03-12-low"]
     assert [find_move(scenario=crash, asset=asset) for asset in ("BTC", "ETH", "SOL")] == [
@@ -149,6 +178,13 @@ def test_what_ships_has_names_of_its_own_and_a_grid_from_worst_to_best() -> None
         0.2,
         0.3,
     ]
+
+
+@pytest.mark.parametrize("steps", [(), (0.0,), (0.1, 1.0), (-0.1,)])
+def test_a_grid_refuses_steps_that_are_no_fall(steps: tuple[float, ...]) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        build_grid_scenarios(steps=steps)
+    assert refusal.value.code == "bad_move"
 
 
 # --- margin -----------------------------------------------------------------------------------
@@ -291,6 +327,15 @@ def test_ten_times_the_funding_is_paid_at_three_stamps_and_never_received() -> N
         )
         assert result.funding_paid == pytest.approx(paid)
         assert result.equity_after == pytest.approx(100 - paid - 200 * 0.0005)
+
+
+@pytest.mark.parametrize(("hours", "stamps"), [(8.0, 3), (4.0, 6), (1.0, 24), (48.0, 0), (0.5, 48)])
+def test_funding_falls_due_at_each_stamp_of_the_day(hours: float, stamps: int) -> None:
+    book = all_in(leverage=2, funding_rate=0.0001, funding_hours=hours)
+    result = compute_stress(
+        book=book, scenario=StressScenario(name="day", title="A day", hours=24.0)
+    )
+    assert result.funding_paid == pytest.approx(200 * 0.0001 * stamps)
 
 
 def test_five_times_the_spread_costs_the_exit() -> None:
