@@ -124,6 +124,22 @@ def fresh_database(
         _point_at(cluster, "suite")
 
 
+@pytest.fixture(scope="module")
+def module_database(
+    cluster: object, django_db_setup: None, django_db_blocker: object
+) -> Iterator[object]:
+    """A migrated database that the tests of one module share and commit to; yields the cluster."""
+    from django.db import connections
+
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        connections.close_all()
+        _copy_database(cluster, "module")
+        _point_at(cluster, "module")
+        yield cluster
+        connections.close_all()
+        _point_at(cluster, "suite")
+
+
 @pytest.fixture
 def as_gateway(request: pytest.FixtureRequest) -> Iterator[None]:
     """Run a ``fresh_database`` test as the trader's role on the default connection."""

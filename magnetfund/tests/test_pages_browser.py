@@ -1,0 +1,269 @@
+"""The pages in a real browser: narrow screens, the content policy, no scripts, the two hard steps.
+
+A replayed fund on a database of the module, served by uvicorn as in production, opened in Chromium.
+The tests that change the fund stand last.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from magnetfund.core.roles import Role
+from magnetfund.kernel.clock import utc_now
+from magnetfund.operations.servers.home import Home
+from magnetfund.operations.servers.valkey import Valkey
+from magnetfund.tests.flow_support import SYMBOL, make_candles, replay
+from magnetfund.tests.walls_support import make_engine_ready
+
+PROJECT = Path(__file__).resolve().parents[2]
+CHROMIUM = next((p for n in ("chromium", "chromium-browser") if (p := shutil.which(n))), None)
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is on this machine")
+
+PAGES: dict[str, tuple[str, ...]] = {
+    "": ("/", "/account/login/", "/account/password/reset/"),
+    "operator": (
+        "/desk/", "/desk/risk/", "/desk/trading/", "/desk/trading/ticket/", "/desk/signals/",
+        "/desk/fund/", "/account/2fa/", "/account/sessions/",
+    ),
+    "investor": ("/overview/", "/activity/"),
+}  # fmt: skip
+NARROW = {"width": 360, "height": 740}
+#: What a thumb must hit; links inside sentences are exempt, as in WCAG 2.5.8.
+TARGETS = ".btn, .form-control, .form-select, summary, .mf-menu a, .mf-tabs a"
+PRICE = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A running fund and the sessions of its people."""
+
+    base: str
+    sessions: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def site(module_database: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    sessions = _fill(module_database)
+    valkey = Valkey(Home(tmp_path_factory.mktemp("pages")))
+    valkey.start()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "magnetfund.settings",
+        "DATABASE_URL": module_database.dsn("fa_app", "module"),
+        "MAGNET_DB_ROLE": "app",
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
+        **valkey.environment(),
+    }
+    server = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "magnetfund.asgi:application", "--port", str(port),
+         "--log-level", "error", "--no-access-log", "--timeout-graceful-shutdown", "1"],
+        cwd=PROJECT, env=environment,
+    )  # fmt: skip
+    base = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(f"{base}/account/login/", server)
+        yield Site(base=base, sessions=sessions)
+    finally:
+        server.terminate()
+        server.wait(10)
+        valkey.stop()
+        shutil.rmtree(valkey.home.sockets, ignore_errors=True)
+        shutil.rmtree(valkey.home.cluster, ignore_errors=True)
+
+
+def _fill(cluster: Any) -> dict[str, str]:
+    """A month of a fund, then a trader that told a price just now; returns session keys."""
+    from django.db import connection
+    from django.test import Client
+
+    from investors.models import Investor, UnitLot
+    from magnetfund.core.models import Heartbeat
+    from magnetfund.env import parse_database_url
+    from magnetfund.operations.people import ensure_user
+    from trading.models import Valuation
+
+    connection.close()
+    plain = dict(connection.settings_dict)
+    connection.settings_dict.update(parse_database_url("t", cluster.dsn("fa_gateway", "module")))
+    replay("main", make_candles(days=36), days=33)
+    now = utc_now()
+    last = Valuation.objects.filter(book="main").order_by("-at").first()
+    assert last is not None
+    Valuation.objects.create(
+        book="main", at=now - timedelta(seconds=2), equity=last.equity, cash=last.cash,
+        unit_value=last.unit_value, peak_unit_value=last.peak_unit_value,
+        day_start_unit_value=last.unit_value,
+    )  # fmt: skip
+    Heartbeat.objects.create(
+        part="trader", instance="main", seen_at=now, detail={"prices": {SYMBOL: str(PRICE)}}
+    )
+    make_engine_ready()
+    lot = UnitLot.objects.select_related("holding__investor").order_by("number").first()
+    assert lot is not None
+    people = {
+        "operator": ensure_user(email="op@example.com", name="Op", roles=[Role.OPERATOR]),
+        "investor": ensure_user(email="ines@example.com", name="Ines", roles=[Role.INVESTOR]),
+    }
+    Investor.objects.filter(pk=lot.holding.investor_id).update(user=people["investor"])
+    connection.close()
+    connection.settings_dict.update(plain)
+    sessions = {}
+    for name, user in people.items():
+        client = Client()
+        client.force_login(user)
+        sessions[name] = client.cookies["session"].value
+    connection.close()
+    return sessions
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 40
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail("the pages are not served")
+
+
+@pytest.fixture(scope="module")
+def browser(site: Site) -> Iterator[Any]:
+    """After the site: playwright's loop would keep Django from its database."""
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with playwright_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield found
+        found.close()
+
+
+def open_page(browser: Any, site: Site, person: str, **options: Any) -> Any:
+    """A page of a fresh context that is signed in as ``person``; errors gather on ``page.told``."""
+    context = browser.new_context(reduced_motion="reduce", base_url=site.base, **options)
+    if person:
+        context.add_cookies([{"name": "session", "value": site.sessions[person], "url": site.base}])
+    page = context.new_page()
+    page.told = []
+    page.on(
+        "console", lambda m: page.told.append(m.text) if m.type in ("error", "warning") else None
+    )
+    page.on("pageerror", lambda error: page.told.append(str(error)))
+    page.set_default_timeout(8_000)
+    return page
+
+
+@pytest.mark.parametrize("person", list(PAGES))
+def test_narrow_pages_fit_and_are_free_of_errors(browser: Any, site: Site, person: str):
+    page = open_page(browser, site, person, viewport=NARROW, has_touch=True)
+    wrong = []
+    for path in PAGES[person]:
+        answer = page.goto(path)
+        page.wait_for_load_state("load")
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        small = page.locator(TARGETS).evaluate_all(
+            "all => all.map(e => [e.textContent.trim().slice(0, 24), e.getBoundingClientRect()])"
+            ".filter(([, r]) => r.width && r.height < 43.5).map(([t, r]) => t + ' ' + r.height)"
+        )
+        if answer.status != 200 or wide > NARROW["width"] or small:
+            wrong.append((path, answer.status, wide, small))
+    assert wrong == []
+    assert page.told == []
+
+
+@pytest.mark.parametrize("person", list(PAGES))
+def test_wide_dark_pages_draw_their_charts_without_errors(browser: Any, site: Site, person: str):
+    page = open_page(
+        browser, site, person, viewport={"width": 1360, "height": 900}, color_scheme="dark"
+    )
+    undrawn = []
+    for path in PAGES[person]:
+        page.goto(path)
+        for chart in page.locator("[data-chart]").all():
+            chart.locator("canvas").wait_for()
+            if chart.locator("canvas").bounding_box()["height"] < 60:
+                undrawn.append(path)
+    assert undrawn == []
+    assert page.told == []
+
+
+@pytest.mark.parametrize("person", list(PAGES))
+def test_pages_can_be_read_without_scripts(browser: Any, site: Site, person: str):
+    page = open_page(browser, site, person, viewport=NARROW, java_script_enabled=False)
+    for path in PAGES[person]:
+        page.goto(path)
+        assert page.locator("h1").count() == 1, path
+        assert len(page.locator("main").inner_text()) > 120, path
+        assert page.locator(".mf-plot:visible").count() == 0, path
+        menu = page.locator("details.mf-menu summary")
+        if menu.count():
+            menu.click()
+            assert page.locator("details.mf-menu a").first.is_visible(), path
+
+
+def test_the_keyboard_sees_where_it_is(browser: Any, site: Site):
+    page = open_page(browser, site, "", viewport={"width": 1360, "height": 900})
+    page.goto("/account/login/")
+    page.keyboard.press("Tab")
+    assert page.locator(".mf-skip").bounding_box()["x"] > 0
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        ring = page.evaluate(
+            "(s => s.outlineStyle !== 'none' || s.boxShadow !== 'none')"
+            "(getComputedStyle(document.activeElement))"
+        )
+        assert ring, page.evaluate("document.activeElement.outerHTML.slice(0, 80)")
+
+
+def test_an_order_is_previewed_confirmed_and_sent_without_scripts(browser: Any, site: Site):
+    page = open_page(browser, site, "operator", viewport=NARROW, java_script_enabled=False)
+    page.goto("/desk/trading/ticket/")
+    page.fill("#id_amount", "900,000")
+    page.fill("#id_stop", str(PRICE - 1_000))
+    page.click("text=See what it would be")
+    assert page.locator("#verdict").inner_text().startswith("Denied")
+    assert page.locator("#confirm").count() == 0
+    page.fill("#id_amount", "5,000")
+    page.click("text=Work it out again")
+    assert "Allowed" in page.locator("#verdict").inner_text()
+    page.fill("#ticket-why", "a drill")
+    page.check("#confirm [name=understood]")
+    page.click("#confirm .btn-primary")
+    assert page.url.endswith("/desk/trading/")
+    assert "BTC buy 0.1 is with the trader" in page.locator("[role=status]").inner_text()
+    assert page.locator("#orders tbody tr").first.inner_text().count("BTC buy 0.1") == 1
+
+
+def test_the_emergency_stop_asks_and_then_stops(browser: Any, site: Site):
+    page = open_page(browser, site, "operator", viewport=NARROW, has_touch=True)
+    page.goto("/desk/risk/")
+    page.click(".mf-thumb .btn-stop")
+    page.fill("#stop-reason", "a drill")
+    page.click("#stop .btn-stop")
+    assert page.locator("h1 + p").inner_text().startswith("Armed"), "sent without the tick"
+    page.check("#stop [name=understood]")
+    page.click("#stop .btn-stop")
+    page.wait_for_selector("[role=status]")
+    assert "Stopped." in page.locator("[role=status]").inner_text()
+    assert page.locator("h1 + p").inner_text().startswith("Tripped")
+    page.goto("/desk/trading/ticket/?instrument=BTC/USDT:USDT&side=long&amount=5000&unit=money"
+              f"&leverage=1&stop={PRICE - 1_000}&tier=3")  # fmt: skip
+    assert "fuse" in page.locator("#verdict").inner_text().lower()
+    assert page.told == []
