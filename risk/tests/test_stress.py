@@ -301,6 +301,41 @@ def test_isolated_positions_are_liquidated_exactly_beyond_their_liquidation_pric
     assert bool(result.liquidations) is beyond
 
 
+def test_the_margin_level_is_that_of_the_tier_at_the_stressed_price() -> None:
+    """By hand: 90,000 at 1.2 % less 160 needs 920; the wallet has 10,500 - 10,000 left."""
+    position = StressPosition(
+        name="one",
+        asset="BTC",
+        side=1,
+        quantity=1_000,
+        entry_price=100,
+        mark_price=100,
+        tiers=TIERS,
+        isolated_wallet=10_500,
+        close_fee_rate=0.0,
+    )
+    result = compute_stress(book=StressBook(positions=(position,)), scenario=fall(-0.1))
+    assert result.liquidations[0].margin_level == pytest.approx(500 / 920)
+    assert result.liquidations[0].result == pytest.approx(-10_000)
+    assert result.liquidation_cost == pytest.approx(500)
+
+
+def test_a_notional_exactly_at_the_last_cap_keeps_its_rate() -> None:
+    short = StressPosition(
+        name="short",
+        asset="BTC",
+        side=-1,
+        quantity=10_000,
+        entry_price=100,
+        mark_price=100,
+        tiers=TIERS,
+        isolated_wallet=900_000,
+        close_fee_rate=0.0,
+    )
+    result = compute_stress(book=StressBook(positions=(short,)), scenario=fall(0.0))
+    assert result.equity_after == 900_000
+
+
 def test_a_notional_above_the_last_tier_keeps_its_rate() -> None:
     short = StressPosition(
         name="short",
@@ -369,6 +404,20 @@ def test_adverse_deviations_move_both_sides_of_a_hedge_against_it() -> None:
         result = compute_stress(book=hedge, scenario=SHOCKS[name])
         move = 2.326 * 0.03 * multiple
         assert result.price_result == pytest.approx(100 * (math.exp(-move) - math.exp(move)))
+
+
+def test_half_a_deviation_moves_too_and_a_short_upwards() -> None:
+    half = StressScenario(name="half", title="Half a deviation", adverse_sigmas=0.5)
+    book = all_in(leverage=1, side=-1, daily_volatility=0.04)
+    assert compute_stress(book=book, scenario=half).price_result == pytest.approx(
+        100 * (1 - math.exp(0.02))
+    )
+
+
+def test_a_position_that_states_no_carry_pays_none() -> None:
+    result = compute_stress(book=all_in(leverage=2), scenario=SHOCKS["funding-x10"])
+    assert (result.funding_paid, result.spread_paid) == (0.0, 0.0)
+    assert result.closing_fees == pytest.approx(0.1)
 
 
 def test_a_scenario_in_deviations_needs_a_volatility() -> None:
@@ -517,6 +566,9 @@ def test_a_scenario_refuses_what_cannot_happen(changed: dict[str, object], code:
         ({"side": 0}, "bad_side"),
         ({"quantity": 0.0}, "bad_quantity"),
         ({"mark_price": math.nan}, "bad_mark_price"),
+        ({"mark_price": 0.0}, "bad_mark_price"),
+        ({"mark_price": math.inf}, "bad_mark_price"),
+        ({"funding_rate": math.nan}, "bad_funding"),
         ({"isolated_wallet": -1.0}, "bad_balance"),
         ({"daily_volatility": -0.1}, "bad_volatility"),
         ({"funding_hours": 0.0}, "bad_funding"),
@@ -537,5 +589,27 @@ def test_a_position_refuses_what_cannot_be_held(changed: dict[str, object], code
     with pytest.raises(InvalidInput) as refusal:
         StressPosition(**(sound | changed))
     assert refusal.value.code == code
-    with pytest.raises(InvalidInput):
-        StressBook(positions=(StressPosition(**sound), StressPosition(**sound)))
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"cross_wallet": math.nan}, "bad_balance"),
+        ({"cash_outside": math.inf}, "bad_balance"),
+        ({"loss_limit": math.nan}, "bad_balance"),
+        ({"positions": all_in(leverage=1).positions * 2}, "name_twice"),
+    ],
+)
+def test_a_book_refuses_what_cannot_be_owned(changed: dict[str, object], code: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        StressBook(**({"positions": ()} | changed))
+    assert refusal.value.code == code
+
+
+def test_a_penny_price_and_an_empty_book_are_fine() -> None:
+    penny = StressPosition(
+        name="p", asset="X", side=1, quantity=1, entry_price=0.5, mark_price=0.5, tiers=TIERS
+    )
+    assert compute_equity(book=StressBook(positions=(penny,), cross_wallet=3.0)) == 3.0
+    empty = compute_stress(book=StressBook(positions=(), cash_outside=7.0), scenario=fall(-0.5))
+    assert (empty.equity_after, empty.liquidations, empty.fuse_tripped) == (7.0, (), False)
