@@ -147,6 +147,18 @@ def test_redemption_takes_the_oldest_lot_first_and_withholds_its_fee():
     assert [cut.cost for cut in result.cuts] == [D("1000.00"), D("240.00")]
 
 
+def test_the_order_that_empties_a_lot_takes_the_cost_that_is_left():
+    results = deal_redemptions(
+        terms=ClassTerms(),
+        price=D(100),
+        fees={},
+        lots=[lot(1, "3", "100", cost="100")],
+        orders=[RedemptionOrder(order=str(n), holder="h", units=D(1)) for n in range(3)],
+        gate_value=D(10_000),
+    )
+    assert [cut.cost for r in results for cut in r.cuts] == [D("33.33"), D("33.33"), D("33.34")]
+
+
 def test_a_gate_defers_in_proportion():
     results = deal_redemptions(
         terms=ClassTerms(),

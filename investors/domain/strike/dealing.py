@@ -135,6 +135,7 @@ def deal_redemptions(
     wanted = sum((order.units for order in orders), ZERO) * price
     share = min(Decimal(1), gate_value / wanted) if wanted > 0 else Decimal(1)
     left = {lot.lot: lot.units for lot in lots}
+    cost_left = {lot.lot: lot.cost for lot in lots}
     results = []
     for order in orders:
         own = sorted(
@@ -146,7 +147,7 @@ def deal_redemptions(
         units = order.units
         if share < 1:
             units = quantize(order.units * share, terms.unit_quantum, Rounding.DOWN)
-        results.append(_redeem(terms, price, fees, own, left, order, units))
+        results.append(_redeem(terms, price, fees, own, left, cost_left, order, units))
     return tuple(results)
 
 
@@ -156,6 +157,7 @@ def _redeem(
     fees: Mapping[str, Decimal],
     own: Sequence[LotInput],
     left: dict[str, Decimal],
+    cost_left: dict[str, Decimal],
     order: RedemptionOrder,
     units: Decimal,
 ) -> RedemptionResult:
@@ -166,6 +168,11 @@ def _redeem(
             continue
         wanted -= taken
         left[lot.lot] -= taken
+        # The cut that empties a lot takes the cost that is left: no cent stays on nothing.
+        cost = cost_left[lot.lot]
+        if left[lot.lot]:
+            cost = quantize(lot.cost * taken / lot.units, terms.cash_quantum)
+        cost_left[lot.lot] -= cost
         fee = fees.get(lot.lot, ZERO)
         cuts.append(
             LotCut(
@@ -173,7 +180,7 @@ def _redeem(
                 units=taken,
                 gross=taken * (price - fee),
                 fee=quantize(taken * fee, terms.cash_quantum),
-                cost=quantize(lot.cost * taken / lot.units, terms.cash_quantum),
+                cost=cost,
             )
         )
     gross = sum((cut.gross for cut in cuts), ZERO)
