@@ -12,16 +12,25 @@ from pathlib import Path
 
 
 @contextmanager
-def platform() -> Iterator[None]:
-    """Django on a migrated database of its own, as the gateway's role; gone afterwards."""
+def platform(*, with_valkey: bool = False) -> Iterator[Path]:
+    """Django on a migrated database of its own, as the gateway's role; gone afterwards.
+
+    Gives the folder that stands for the home; ``with_valkey`` starts the message server too.
+    """
     folder = Path(tempfile.mkdtemp(prefix="magnetfund-bench-"))
     folder.chmod(0o755)
+    (folder / "static").mkdir()
     from magnetfund.operations.servers.home import Home
     from magnetfund.operations.servers.postgres import Postgres
+    from magnetfund.operations.servers.valkey import Valkey
     from magnetfund.operations.supervisor import make_token_keys
 
     server = Postgres(Home(folder))
     server.start()
+    valkey = Valkey(server.home) if with_valkey else None
+    if valkey is not None:
+        valkey.start()
+        os.environ.update(valkey.environment())
     make_token_keys(folder / "keys")
     os.environ.update(
         {
@@ -41,9 +50,11 @@ def platform() -> Iterator[None]:
 
         django.setup()
         call_command("migrate", database="owner", verbosity=0)
-        yield
+        yield folder
         connections.close_all()
     finally:
+        if valkey is not None:
+            valkey.stop()
         server.stop()
         shutil.rmtree(server.home.sockets, ignore_errors=True)
         if not str(server.home.cluster).startswith(str(folder)):

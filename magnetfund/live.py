@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 
 import redis.asyncio as redis
@@ -21,39 +22,44 @@ from magnetfund.core.live import CHANNEL
 
 QUEUE_LENGTH = 20
 KEEP_ALIVE_SECONDS = 15.0
+POLL_SECONDS = 5.0
 RETRY_SECONDS = 3.0
 #: Open pages of one process; one more is told to do without, so that nobody can hold them all.
-LISTENERS_MAX = 500
+LISTENERS_MAX = 2_000
+KEEP_ALIVE = b": still here\n\n"
 
 
 class Hub:
-    """Listeners of one process; the reader runs while there is any."""
+    """Listeners of one process; the reader runs while there is any.
+
+    A message is turned into an event once, however many listen, and the hub alone watches the
+    clock: a page costs a queue and nothing while it is quiet.
+    """
 
     def __init__(self) -> None:
-        self._listeners: set[asyncio.Queue[str]] = set()
+        self._listeners: set[asyncio.Queue[bytes]] = set()
         self._reader: asyncio.Task[None] | None = None
+        self._told_at = 0.0
 
     @property
     def listeners(self) -> int:
         """How many pages listen."""
         return len(self._listeners)
 
-    async def listen(self) -> AsyncIterator[str]:
-        """Messages as JSON text; an empty text where nothing came for a while."""
-        queue: asyncio.Queue[str] = asyncio.Queue(QUEUE_LENGTH)
+    async def listen(self) -> AsyncIterator[bytes]:
+        """Events as they are sent; a comment where nothing came for a while."""
+        queue: asyncio.Queue[bytes] = asyncio.Queue(QUEUE_LENGTH)
         self._listeners.add(queue)
         if self._reader is None or self._reader.done():
             self._reader = asyncio.create_task(self._read())
         try:
             while True:
-                try:
-                    yield await asyncio.wait_for(queue.get(), KEEP_ALIVE_SECONDS)
-                except TimeoutError:
-                    yield ""
+                yield await queue.get()
         finally:
             self._listeners.discard(queue)
 
     async def _read(self) -> None:
+        self._told_at = time.monotonic()
         while self._listeners:
             client = redis.Redis.from_url(settings.REDIS_URL)
             try:
@@ -61,26 +67,35 @@ class Hub:
                     await subscription.subscribe(CHANNEL)
                     while self._listeners:
                         message = await subscription.get_message(
-                            ignore_subscribe_messages=True, timeout=5.0
+                            ignore_subscribe_messages=True, timeout=POLL_SECONDS
                         )
                         if message is not None:
-                            self._tell(message["data"].decode())
+                            self._tell(as_event(message["data"], book=settings.MAGNET_BOOK))
+                        self._keep_alive()
             except (RedisError, OSError):
                 await asyncio.sleep(RETRY_SECONDS)
+                self._keep_alive()
             finally:
                 await client.aclose()
 
-    def _tell(self, text: str) -> None:
+    def _keep_alive(self) -> None:
+        if time.monotonic() - self._told_at >= KEEP_ALIVE_SECONDS:
+            self._tell(KEEP_ALIVE)
+
+    def _tell(self, event: bytes | None) -> None:
+        if event is None:
+            return
+        self._told_at = time.monotonic()
         for queue in self._listeners:
             if queue.full():
                 queue.get_nowait()
-            queue.put_nowait(text)
+            queue.put_nowait(event)
 
 
 hub = Hub()
 
 
-def as_event(text: str, *, book: str) -> bytes | None:
+def as_event(text: str | bytes, *, book: str) -> bytes | None:
     """The message as a server-sent event; nothing where it is of another book or unreadable."""
     try:
         message = json.loads(text)
@@ -101,13 +116,8 @@ async def live(request: HttpRequest) -> HttpResponseBase:
 
     async def stream() -> AsyncIterator[bytes]:
         yield b"retry: 3000\n\n"
-        async for text in hub.listen():
-            if not text:
-                yield b": still here\n\n"
-                continue
-            event = as_event(text, book=settings.MAGNET_BOOK)
-            if event is not None:
-                yield event
+        async for event in hub.listen():
+            yield event
 
     response = StreamingHttpResponse(stream(), content_type="text/event-stream")
     response["Cache-Control"] = "no-cache"

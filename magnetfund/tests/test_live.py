@@ -26,45 +26,54 @@ class Told(live.Hub):
 
 
 def test_each_page_hears_everything_and_leaves_without_a_trace() -> None:
-    async def scene() -> tuple[list[str], list[str], int, int]:
+    async def scene() -> tuple[list[bytes], list[bytes], int, int]:
         hub = Told()
         pages = [hub.listen(), hub.listen()]
         waiting = [asyncio.ensure_future(anext(page)) for page in pages]
         await asyncio.sleep(0)
         during = hub.listeners
-        hub._tell("one")
+        hub._tell(b"one")
         first = [await item for item in waiting]
-        hub._tell("two")
+        hub._tell(b"two")
         second = [await anext(page) for page in pages]
         for page in pages:
             await page.aclose()
         return first, second, during, hub.listeners
 
     first, second, during, after = asyncio.run(scene())
-    assert first == ["one", "one"]
-    assert second == ["two", "two"]
+    assert first == [b"one", b"one"]
+    assert second == [b"two", b"two"]
     assert (during, after) == (2, 0)
 
 
 def test_a_slow_page_loses_the_oldest_messages_and_keeps_the_newest() -> None:
-    async def scene() -> list[str]:
+    async def scene() -> list[bytes]:
         hub = Told()
         page = hub.listen()
         waiting = asyncio.ensure_future(anext(page))
         await asyncio.sleep(0)
-        hub._tell("seen")
+        hub._tell(b"seen")
         await waiting
         for number in range(live.QUEUE_LENGTH + 5):
-            hub._tell(str(number))
+            hub._tell(str(number).encode())
         return [await anext(page) for _ in range(live.QUEUE_LENGTH)]
 
     heard = asyncio.run(scene())
-    assert heard == [str(number) for number in range(5, live.QUEUE_LENGTH + 5)]
+    assert heard == [str(number).encode() for number in range(5, live.QUEUE_LENGTH + 5)]
 
 
 def test_a_quiet_channel_keeps_the_connection_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "KEEP_ALIVE_SECONDS", 0.01)
-    assert asyncio.run(anext(Told().listen())) == ""
+
+    async def scene() -> bytes:
+        hub = Told()
+        page = hub.listen()
+        waiting = asyncio.ensure_future(anext(page))
+        await asyncio.sleep(0.02)
+        hub._keep_alive()
+        return await waiting
+
+    assert asyncio.run(scene()) == live.KEEP_ALIVE
 
 
 def test_an_event_is_of_the_shown_book_alone_and_names_no_inner_event() -> None:

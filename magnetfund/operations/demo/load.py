@@ -71,9 +71,17 @@ def is_loaded(scenario: Scenario) -> bool:
     return Fund.objects.filter(code=scenario.fund["code"]).exists()
 
 
-def load_demo(*, on_start: Callable[[int], None], on_bar: Callable[[], None]) -> DemoReport | None:
-    """Make the demo fund with its past up to the last full hour; None when it is there already."""
-    scenario = load_scenario()
+def load_demo(
+    *,
+    on_start: Callable[[int], None],
+    on_bar: Callable[[], None],
+    scenario: Scenario | None = None,
+) -> DemoReport | None:
+    """Make the demo fund with its past up to the last full hour; None when it is there already.
+
+    ``scenario`` is the story to tell; the one of ``fund.toml`` if absent.
+    """
+    scenario = scenario or load_scenario()
     if is_loaded(scenario):
         return None
     now = utc_now()
