@@ -87,7 +87,8 @@ def _of_instrument(
 ) -> list[Gauge]:
     signal = newest_reading(instrument)
     reading: dict[str, Any] = (signal.reading or {}).get("magnet", {}) if signal else {}
-    is_held = any(symbol == instrument.symbol for symbol, _ in held)
+    # The fuse cuts what strategies hold; what a person opened is left to the person.
+    is_held = any(symbol == instrument.symbol and code != "manual" for symbol, code in held)
     by_magnet = (instrument.symbol, "magnet") in held
     found = []
     for name, key, threshold, can_cut, note in (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from trading.models import Order
+
 CODE_WORDS = {
     # the ticket
     "price_collar": "The price moved too far from the one you decided on; look again.",
@@ -67,3 +69,21 @@ CODE_WORDS = {
 def say_codes(codes: Iterable[str]) -> list[str]:
     """A sentence for each code; an unknown one is named as it stands."""
     return [CODE_WORDS.get(code, f"Refused: {code.replace('_', ' ')}.") for code in codes]
+
+
+#: States whose own word is the trade's jargon.
+STATE_WORDS = {"ACKED": "Acknowledged", "PARTIALLY_FILLED": "Partly filled"}
+
+
+def say_order(purpose: str, strategy: str) -> str:
+    """What an order is for and whose it is."""
+    if purpose == "manual":
+        return "closed by hand"
+    return f"{purpose}, {'by hand' if strategy == 'manual' else strategy}"
+
+
+def say_state(state: str, order: Order) -> str:
+    """A state in a word; protection that waits at the venue rests there."""
+    if state == "ACKED" and order.state == "ACKED" and order.purpose in ("stop", "target"):
+        return "Resting"
+    return STATE_WORDS.get(state, state.replace("_", " ").capitalize())

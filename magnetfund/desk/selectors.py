@@ -9,7 +9,7 @@ from typing import Any
 
 from investors.models import DealingDay, DealingOrder, NavStrike
 from magnetfund.core.models import Heartbeat, JobRun
-from magnetfund.desk.order_words import say_codes
+from magnetfund.desk.order_words import say_codes, say_order, say_state
 from magnetfund.kernel.clock import utc_midnight, utc_now
 from magnetfund.operations.schedule import PERIODS
 from risk.models import FuseEvent, FuseReset
@@ -243,7 +243,8 @@ def order_lives(orders: list[Order]) -> list[dict[str, Any]]:
     return [
         {
             "row": order,
-            "events": list(order.events.all()),
+            "what": say_order(order.purpose, order.strategy),
+            "events": [(event, say_state(event.to_state, order)) for event in order.events.all()],
             "denials": say_codes(order.denial_codes),
         }
         for order in orders

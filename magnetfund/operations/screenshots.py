@@ -1,7 +1,7 @@
 """``make screenshots``: open every page of a running demo in Chromium and keep what it shows.
 
 Uses the instance on ``PORT``; where none answers, starts one on ``MAGNET_HOME`` for its own time.
-Desktop and phone, light and dark; fails on a page that does not answer 200, scrolls sideways on a
+Desktop and phone, light and dark; fails on a page that does not answer, scrolls sideways on a
 phone, or logs an error in the browser.
 """
 
@@ -18,6 +18,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 PROJECT = Path(__file__).resolve().parents[2]
 FOLDER = PROJECT / "docs" / "images"
@@ -31,16 +32,17 @@ PAGES: dict[str | None, dict[str, str]] = {
         "landing": "/",
         "sign-in": "/account/login/",
         "forgotten": "/account/password/reset/",
+        "missing": "/nothing-here",
     },
     "risk@example.com": {
         "today": "/desk/",
         "risk": "/desk/risk/",
-        "trading": "/desk/trading/",
         "signals": "/desk/signals/",
         "nav": "/desk/fund/",
         "security": "/account/2fa/",
         "sessions": "/account/sessions/",
     },
+    "operator@example.com": {"trading": "/desk/trading/", "ticket": "/desk/trading/ticket/"},
     "ines@example.com": {"overview": "/overview/", "activity": "/activity/"},
 }
 
@@ -130,18 +132,20 @@ def _take(page: Any, base: str, name: str, path: str, size: str, scheme: str) ->
     listener = lambda message: errors.append(message.text) if message.type == "error" else None  # noqa: E731
     page.on("console", listener)
     answer = page.goto(base + path)
-    page.wait_for_timeout(600)
+    if name == "ticket":
+        page.goto(f"{base}{path}?{_example_ticket(page)}")
     wide = page.evaluate("document.documentElement.scrollWidth")
     tall = page.evaluate("document.documentElement.scrollHeight")
-    page.screenshot(
-        path=FOLDER / f"{name}-{size}-{scheme}.png",
-        full_page=True,
-        clip={"x": 0, "y": 0, "width": SIZES[size], "height": min(tall, TALLEST)},
-    )
+    # A window as tall as the page: what sticks to its edges is where the reader finds it.
+    page.set_viewport_size({"width": SIZES[size], "height": min(tall, TALLEST)})
+    page.wait_for_timeout(600)
+    page.screenshot(path=FOLDER / f"{name}-{size}-{scheme}.png")
+    page.set_viewport_size({"width": SIZES[size], "height": 900})
     page.remove_listener("console", listener)
     label = f"{name}, {size}, {scheme}"
-    problems = [f"{label}: {text}" for text in errors]
-    if answer.status != 200:
+    expected = 404 if name == "missing" else 200
+    problems = [f"{label}: {text}" for text in errors if answer.status == 200]
+    if answer.status != expected:
         problems.append(f"{label}: answered {answer.status}")
     if "/account/login" in page.url and name != "sign-in":
         problems.append(f"{label}: shows the sign-in")
@@ -149,6 +153,23 @@ def _take(page: Any, base: str, name: str, path: str, size: str, scheme: str) ->
         problems.append(f"{label}: {wide} pixels wide on a screen of {SIZES[size]}")
     print(f"{label}: {'ok' if not problems else '; '.join(problems)}", flush=True)
     return problems
+
+
+def _example_ticket(page: Any) -> str:
+    """A ticket that the present price allows: leverage 2, the stop 4 % away."""
+    price = float(page.locator("[data-live^='price:']").first.inner_text().replace(",", ""))
+    return urlencode(
+        {
+            "instrument": page.locator("#id_instrument option").first.get_attribute("value"),
+            "side": "long",
+            "amount": "20,000",
+            "unit": "money",
+            "leverage": "2.0",
+            "stop": f"{price * 0.96:.0f}",
+            "target": f"{price * 1.08:.0f}",
+            "tier": "3",
+        }
+    )
 
 
 def main() -> int:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.test import Client
 
+from magnetfund.core.roles import Role
 from magnetfund.desk import selectors as desk
+from magnetfund.desk.exports import _text
 from magnetfund.desk.gauges import Gauge, find_consequences, find_nearest
 from magnetfund.kernel.clock import utc_now
+from magnetfund.operations.people import ensure_user
 from magnetfund.tests.walls_support import make_engine_ready
 from risk.domain.limits import DEFAULT_LIMITS
-from trading.models import EngineTransition
+from trading.models import EngineTransition, Valuation
 
 
 def position(quantity: str, mark: str = "50000", stop: str | None = "49000", leverage: float = 1.0):
@@ -115,3 +120,33 @@ class TestEngine:
         assert desk.find_engine("main")["word"] == "Starting"
         make_engine_ready()
         assert desk.find_engine("main")["word"] == "Ready"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "path", ["/", *(f"/desk/{p}" for p in ("", "risk/", "trading/", "signals/", "fund/"))]
+)
+def test_an_empty_fund_is_told_in_words(path: str):
+    client = Client()
+    client.force_login(ensure_user(email="op@example.com", name="Op", roles=[Role.OPERATOR]))
+    page = client.get(path).content.decode().partition("<main")[2]
+    words = re.sub(r"<[^>]+>", " ", page)
+    assert not re.search(r"\b(None|nan|Decimal|TypeError)\b", words), words[:600]
+    assert "mf-empty" in page
+
+
+@pytest.mark.django_db
+def test_old_figures_are_called_old():
+    Valuation.objects.create(
+        book="main", at=utc_now() - timedelta(minutes=11), equity=430_000, cash=430_000,
+        unit_value=100, peak_unit_value=100, day_start_unit_value=100,
+    )  # fmt: skip
+    client = Client()
+    client.force_login(ensure_user(email="op@example.com", name="Op", roles=[Role.OPERATOR]))
+    assert "The figures are old." in client.get("/desk/").content.decode()
+    assert "The figures of trading are old." in client.get("/").content.decode()
+
+
+def test_words_in_a_file_are_no_formula():
+    assert _text("=1+1") == "'=1+1"
+    assert _text("The target was reached.") == "The target was reached."
