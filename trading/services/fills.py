@@ -14,8 +14,10 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Max
 
+from magnetfund.kernel.clock import to_milliseconds
 from magnetfund.kernel.identifiers import derived_uuid
 from risk.services.pretrade import release_reservation
+from trading.domain import positions as pure
 from trading.models import Fill, FundingPayment, Instrument, Order, OrderEvent, Position, Trade
 
 ZERO = Decimal(0)
@@ -144,26 +146,37 @@ def record_funding(
 
 
 def _apply(position: Position, signed: Decimal, report: FillReport) -> Decimal:
-    """Average-cost arithmetic on the locked row; returns the profit that the fill realised."""
-    held = position.quantity
-    realised = ZERO
-    position.fees += report.fee
-    if held == 0 or (held > 0) == (signed > 0):
-        size = abs(held) + abs(signed)
-        position.average_price = (
-            abs(held) * position.average_price + abs(signed) * report.price
-        ) / size
-        if held == 0:
+    """Fold the fill into the locked row; returns the profit that it realised."""
+    effect = pure.apply_fill(
+        position=pure.Position(
+            quantity=position.quantity,
+            average_price=position.average_price,
+            realised=position.realised,
+            fees=position.fees,
+        ),
+        fill=pure.PositionFill(
+            id=report.venue_trade_id,
+            time_ms=to_milliseconds(report.occurred_at),
+            quantity=signed,
+            price=report.price,
+            fee=report.fee,
+        ),
+    )
+    after = effect.position
+    if effect.opened:
+        if position.quantity == 0:
             position.opened_at = report.occurred_at
-        position.entry_quantity = max(position.entry_quantity, size)
-        position.entry_notional += abs(signed) * report.price
-    else:
-        closing = min(abs(signed), abs(held))
-        direction = 1 if held > 0 else -1
-        realised = (report.price - position.average_price) * closing * direction
-        position.realised += realised
-    position.quantity = held + signed
-    return realised
+        position.entry_quantity = max(position.entry_quantity, abs(after.quantity))
+        position.entry_notional += effect.opened * report.price
+    if after.quantity:
+        # A flat row keeps its last average until the round trip is written from it.
+        position.average_price = after.average_price
+    position.quantity, position.realised, position.fees = (
+        after.quantity,
+        after.realised,
+        after.fees,
+    )
+    return effect.realised
 
 
 def _advance_order(order: Order, report: FillReport) -> None:
