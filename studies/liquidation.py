@@ -1,7 +1,8 @@
 """How often accounts without an edge are liquidated or ruined in a bootstrapped year.
 
 Run as ``python -m studies.liquidation [--data FOLDER] [--paths 20000] [--seed 1]``; BTC hours from
-2017-10 to 2021-06, published figures in brackets: liquidated, ruined, ever under half, median.
+2017-10 to 2021-06, published figures in brackets: liquidated, ruined, ever under half, median.  A
+second table leaves out one stretch of days at a time: how much of a figure hangs on it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from risk.domain.liquidation import AccountRules, build_bootstrap_bars, simulate_account_years
 from studies.magnet_evidence import BTC
@@ -51,6 +55,43 @@ ROWS: tuple[tuple[str, AccountRules, tuple[float, float, float, float]], ...] = 
     ),
 )
 
+LEFT_OUT = (
+    ("2017-12-06", "2017-12-09"),
+    ("2017-12-21", "2017-12-24"),
+    ("2018-01-15", "2018-01-18"),
+    ("2018-02-05", "2018-02-07"),
+    ("2019-10-25", "2019-10-27"),
+    ("2020-03-12", "2020-03-14"),
+    ("2020-03-13", "2020-03-14"),
+    ("2021-05-19", "2021-05-20"),
+)
+"""The wildest days of the sample, from the first to before the last."""
+
+
+def print_left_out(
+    bars: NDArray[np.float64], times: NDArray[np.int64], paths: int, seed: int
+) -> None:
+    """The share liquidated without a fuse when a few days are not in the history."""
+    leverages = (2.0, 2.5, 3.0, 5.0, 10.0)
+    print("\nliquidated, no fuse, by the days left out of the history")
+    print(f"{'left out':<28}" + "".join(f"{f'{leverage:g}x':>9}" for leverage in leverages))
+    for first, last in (None, None), *LEFT_OUT:
+        kept, label = np.ones(times.size, dtype=np.bool_), "nothing"
+        if first and last:
+            label = f"{first} to {last}"
+            start, end = (np.datetime64(day, "ms").astype(np.int64) for day in (first, last))
+            kept = (times < start) | (times >= end)
+        shares = [
+            simulate_account_years(
+                bars=np.ascontiguousarray(bars[kept]),
+                rules=AccountRules(leverage=leverage),
+                paths=paths,
+                seed=seed,
+            ).liquidated
+            for leverage in leverages
+        ]
+        print(f"{label:<28}" + "".join(f"{share:>9.4f}" for share in shares))
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; 1 where the data is absent."""
@@ -82,6 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"({known[1]:.3f}){found.halved:>7.3f} ({known[2]:.3f}){found.equity_median:>6.2f} "
             f"({known[3]:.2f}){found.trips_mean:>8.1f}"
         )
+    print_left_out(bars, candles.open_time[rows][1:], options.paths, options.seed)
     return 0
 
 
