@@ -72,7 +72,7 @@ def find_market_gauges(book: str, limits: LimitSet, positions: list[ShownPositio
     found.append(
         Gauge(
             name="Losses in a row",
-            note=f"the {sleeve} sleeve; locks it" if losses else "closed trades of a sleeve",
+            note=_whose(sleeve) if losses else "closed trades of a sleeve",
             now=Decimal(losses),
             threshold=limits.losses_in_a_row_count,
             places=0,
@@ -113,6 +113,10 @@ def _of_instrument(
             )
         )
     return found
+
+
+def _whose(sleeve: str) -> str:
+    return f"{'orders by hand' if sleeve == 'manual' else f'the {sleeve} sleeve'}, locked by it"
 
 
 def find_losses_in_a_row(book: str) -> tuple[int, str]:

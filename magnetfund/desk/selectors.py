@@ -20,6 +20,7 @@ from trading.models import (
     Instrument,
     Order,
     Position,
+    Reconciliation,
     Signal,
 )
 
@@ -230,6 +231,16 @@ def fuse_history(book: str, limit: int = 30) -> list[FuseEvent]:
     return list(
         FuseEvent.objects.filter(book=book).order_by("-occurred_at", "-recorded_at")[:limit]
     )
+
+
+def find_trip(book: str) -> dict[str, Any]:
+    """The trip in force with what is done and what is left to do before the fuse can be armed."""
+    event = FuseEvent.objects.filter(book=book, kind="tripped").order_by("-occurred_at").first()
+    left = Position.objects.filter(book=book).exclude(quantity=0).count()
+    clean = Reconciliation.objects.filter(book=book, is_clean=True)
+    if event is not None:
+        clean = clean.filter(occurred_at__gte=event.occurred_at)
+    return {"event": event, "left": left, "is_reconciled": clean.exists()}
 
 
 def newest_reading(instrument: Instrument) -> Signal | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
@@ -103,6 +104,7 @@ def risk(request: HttpRequest) -> HttpResponse:
             "readings": readings,
             "warnings": [gauge for gauge in readings if gauge.is_warning],
             "consequences": find_consequences(everything, valuation, limits),
+            "tripped": desk.find_trip(book) if frame["fuse_state"] == "TRIPPED" else None,
             "reconciliation": reconciliation,
             "history": desk.fuse_history(book, 15),
             "resets": FuseReset.objects.filter(book=book)
@@ -168,7 +170,7 @@ def request_reset(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @desk_view(Capability.FUSE_RESET)
-def decide_reset(request: HttpRequest, pk: int) -> HttpResponse:
+def decide_reset(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Approve or withdraw an open request."""
     reset = get_object_or_404(FuseReset, pk=pk, book=settings.MAGNET_BOOK)
     try:

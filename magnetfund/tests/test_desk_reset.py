@@ -1,0 +1,97 @@
+"""Arming the fuse again on the Risk page: two risk officers, a reason, a clean reconciliation."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from magnetfund.core.actors import Actor
+from magnetfund.core.models import User
+from magnetfund.core.roles import Role
+from magnetfund.kernel.clock import utc_now
+from magnetfund.tests.walls_support import arm_fuse, make_user
+from risk.models import FuseReset
+from risk.services.fuse import state_of
+from risk.services.stop import stop_trading
+from trading.models import Reconciliation
+
+pytestmark = pytest.mark.usefixtures("fresh_database")
+RISK = "/desk/risk/"
+
+
+@pytest.fixture
+def officers(fresh_database: Any) -> tuple[User, User]:
+    """Two risk officers of a fund that one of them has stopped."""
+    ann, ben = make_user("ann", Role.RISK_OFFICER), make_user("ben", Role.RISK_OFFICER)
+    arm_fuse(ann, ben)
+    stop_trading(book="main", reason="a drill", actor=Actor.of(ann))
+    return ann, ben
+
+
+def client_of(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def reconcile() -> None:
+    Reconciliation.objects.create(
+        book="main", is_clean=True, occurred_at=utc_now() + timedelta(seconds=1)
+    )
+
+
+def ask(user: User) -> str:
+    answer = client_of(user).post(f"{RISK}reset/", {"reason": "the drill is over"}, follow=True)
+    return answer.content.decode()
+
+
+def decide(user: User, decision: str = "approve") -> str:
+    """Press the button of the page that the officer sees."""
+    client = client_of(user)
+    page = client.get(RISK).content.decode()
+    found = re.search(r'action="(/desk/risk/reset/[^"]+/)"', page)
+    assert found is not None
+    return client.post(found[1], {"decision": decision}, follow=True).content.decode()
+
+
+def test_a_stopped_fund_says_what_is_safe_and_what_is_left_to_do(officers: tuple[User, User]):
+    page = client_of(officers[0]).get(RISK).content.decode()
+    assert "The fuse tripped at" in page
+    assert "a drill" in page
+    assert "Every position is closed" in page
+    assert "Stop everything now" not in page
+
+
+def test_two_officers_arm_the_fuse_through_the_page(officers: tuple[User, User]):
+    ann, ben = officers
+    reconcile()
+    assert "Asked. A second risk officer must approve." in ask(ann)
+    assert "The fuse is armed." in decide(ben)
+    assert state_of("main") == "ARMED"
+
+
+def test_without_a_clean_reconciliation_since_the_trip_nothing_is_asked(
+    officers: tuple[User, User],
+):
+    assert "no clean reconciliation since the trip" in ask(officers[0])
+    assert FuseReset.objects.filter(approved_at=None).count() == 0
+
+
+def test_the_officer_who_asked_has_no_button_and_no_way_to_approve(officers: tuple[User, User]):
+    ann, _ = officers
+    reconcile()
+    assert "Approve and arm" not in ask(ann)
+    assert "Not done" in decide(ann)
+    assert state_of("main") == "TRIPPED"
+
+
+def test_a_request_can_be_withdrawn(officers: tuple[User, User]):
+    ann, ben = officers
+    reconcile()
+    ask(ann)
+    assert "The request is withdrawn." in decide(ben, "withdraw")
+    assert state_of("main") == "TRIPPED"
