@@ -13,12 +13,42 @@ from typing import Any
 from magnetfund.desk.selectors import ShownPosition, newest_reading
 from risk.domain.limits import LimitSet
 from trading import selectors
-from trading.models import Instrument, Trade, Valuation
+from trading.models import Instrument, Signal, Trade, Valuation
 
 #: Moves of every price at once that the table of consequences shows.
 MOVES = (Decimal("-0.10"), Decimal("0.10"))
 #: How many of the newest trades a row of losses is looked for in.
 TRADES_LOOKED_AT = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spark:
+    """The last 24 hours as a path in a box of 64 by 20, with the place of its newest point."""
+
+    path: str
+    x: float
+    y: float
+
+
+def draw_spark(values: list[float]) -> Spark | None:
+    """A line through the values, oldest first; nothing for fewer than two."""
+    if len(values) < 2:
+        return None
+    low, high = min(values), max(values)
+    spread = high - low or 1.0
+    points = [
+        (round(2 + 58 * k / (len(values) - 1), 1), round(17 - 14 * (v - low) / spread, 1))
+        for k, v in enumerate(values)
+    ]
+    return Spark(
+        path="M" + "L".join(f"{x} {y}" for x, y in points), x=points[-1][0], y=points[-1][1]
+    )
+
+
+def draw_equity(book: str) -> Spark | None:
+    """The unit value of the last 24 hours."""
+    series = selectors.performance_series(book, period="1d", interval="1h")
+    return draw_spark([float(point.unit_value) for point in series])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +61,7 @@ class Gauge:
     threshold: Decimal
     places: int = 2
     is_idle: bool = False
+    spark: Spark | None = None
     warning: Decimal = Decimal("0.75")
 
     @property
@@ -109,10 +140,18 @@ def _of_instrument(
                 now=Decimal(str(value)),
                 threshold=threshold,
                 is_idle=not can_cut,
+                spark=draw_spark(_past(instrument, key)),
                 warning=limits.warning_share,
             )
         )
     return found
+
+
+def _past(instrument: Instrument, key: str) -> list[float]:
+    """A measure of the magnet sleeve at the close of the last 24 hours, oldest first."""
+    rows = Signal.objects.filter(instrument=instrument, timeframe="1h").order_by("-known_at")
+    values = rows.values_list(f"reading__magnet__{key}", flat=True)[:24]
+    return [float(value) for value in values if value is not None][::-1]
 
 
 def _whose(sleeve: str) -> str:

@@ -23,7 +23,12 @@ from magnetfund.desk import selectors as desk
 from magnetfund.desk.access import desk_view
 from magnetfund.desk.charts import candle_chart, hourly_equity, intraday_chart, newest_bars
 from magnetfund.desk.frame import actor_of, build_frame
-from magnetfund.desk.gauges import find_consequences, find_market_gauges, find_nearest
+from magnetfund.desk.gauges import (
+    draw_equity,
+    find_consequences,
+    find_market_gauges,
+    find_nearest,
+)
 from magnetfund.desk.ticket import ticket_context
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
@@ -102,6 +107,7 @@ def risk(request: HttpRequest) -> HttpResponse:
             **held,
             "limits": limits,
             "readings": readings,
+            "equity_spark": draw_equity(book),
             "warnings": [gauge for gauge in readings if gauge.is_warning],
             "consequences": find_consequences(everything, valuation, limits),
             "tripped": desk.find_trip(book) if frame["fuse_state"] == "TRIPPED" else None,

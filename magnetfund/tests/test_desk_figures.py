@@ -14,7 +14,7 @@ from django.test import Client
 from magnetfund.core.roles import Role
 from magnetfund.desk import selectors as desk
 from magnetfund.desk.exports import _text
-from magnetfund.desk.gauges import Gauge, find_consequences, find_nearest
+from magnetfund.desk.gauges import Gauge, draw_spark, find_consequences, find_nearest
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.walls_support import make_engine_ready
@@ -150,3 +150,14 @@ def test_old_figures_are_called_old():
 def test_words_in_a_file_are_no_formula():
     assert _text("=1+1") == "'=1+1"
     assert _text("The target was reached.") == "The target was reached."
+
+
+def test_a_spark_ends_at_its_newest_value_and_needs_two():
+    found = draw_spark([1.0, 3.0, 2.0])
+    assert found is not None
+    assert found.path == "M2.0 17.0L31.0 3.0L60.0 10.0"
+    assert (found.x, found.y) == (60.0, 10.0)
+    assert draw_spark([1.0]) is None
+    flat = draw_spark([5.0, 5.0])
+    assert flat is not None
+    assert flat.y == 17.0
