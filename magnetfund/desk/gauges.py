@@ -1,4 +1,4 @@
-"""The fuse's measures against their thresholds, and what would happen to the book.
+"""The fuse's measures against their thresholds, and their last 24 hours.
 
 A share is the measure over its threshold; 1 is the threshold.  A measure that could only cut a
 position that is not there is idle: it is shown, and it warns of nothing.
@@ -13,10 +13,8 @@ from typing import Any
 from magnetfund.desk.selectors import ShownPosition, newest_reading
 from risk.domain.limits import LimitSet
 from trading import selectors
-from trading.models import Instrument, Signal, Trade, Valuation
+from trading.models import Instrument, Signal, Trade
 
-#: Moves of every price at once that the table of consequences shows.
-MOVES = (Decimal("-0.10"), Decimal("0.10"))
 #: How many of the newest trades a row of losses is looked for in.
 TRADES_LOOKED_AT = 200
 
@@ -79,16 +77,6 @@ class Gauge:
     @property
     def is_warning(self) -> bool:
         return self.share >= self.warning and not self.is_idle
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Consequence:
-    """What a move would do: money, share of equity, and whether the fuse would close everything."""
-
-    words: str
-    result: Decimal
-    share: Decimal
-    trips: bool
 
 
 def find_market_gauges(book: str, limits: LimitSet, positions: list[ShownPosition]) -> list[Gauge]:
@@ -189,49 +177,3 @@ def find_nearest(daily: Any, drawdown: Any, gauges: list[Gauge]) -> tuple[str, D
         if not gauge.is_idle
     ]
     return max(named, key=lambda item: item[1])
-
-
-def find_consequences(
-    positions: list[ShownPosition], valuation: Valuation | None, limits: LimitSet
-) -> list[Consequence]:
-    """What the open positions would win or lose from their marks; nothing without positions."""
-    if valuation is None or not positions:
-        return []
-    priced = [(item.row, item.mark or item.row.average_price) for item in positions]
-    stops = sum(
-        ((row.stop_price - mark) * row.quantity for row, mark in priced if row.stop_price),
-        Decimal(0),
-    )
-    worst = -sum(
-        (
-            abs(row.quantity) * mark * min(row.instrument.gap_floor, 1 / Decimal(str(row.leverage)))
-            for row, mark in priced
-        ),
-        Decimal(0),
-    )
-    rows = [("Every stop fills where it rests", stops)]
-    for move in MOVES:
-        words = f"Every price {abs(move):.0%} {'lower' if move < 0 else 'higher'}, no stop fills"
-        rows.append(
-            (
-                words.replace("%", "\u00a0%"),
-                sum((m * r.quantity * move for r, m in priced), Decimal(0)),
-            )
-        )
-    rows.append(("The worst hour that the limits reckon with, against every position", worst))
-    return [
-        Consequence(
-            words=words,
-            result=result,
-            share=result / valuation.equity,
-            trips=_would_trip(result / valuation.equity, valuation, limits),
-        )
-        for words, result in rows
-    ]
-
-
-def _would_trip(share: Decimal, valuation: Valuation, limits: LimitSet) -> bool:
-    after = valuation.unit_value * (1 + share)
-    return after <= valuation.day_start_unit_value * (
-        1 - limits.daily_loss_share
-    ) or after <= valuation.peak_unit_value * (1 - limits.drawdown_share)

@@ -25,10 +25,10 @@ from magnetfund.desk.charts import candle_chart, hourly_equity, intraday_chart, 
 from magnetfund.desk.frame import actor_of, build_frame
 from magnetfund.desk.gauges import (
     draw_equity,
-    find_consequences,
     find_market_gauges,
     find_nearest,
 )
+from magnetfund.desk.stresses import find_assets, find_consequences
 from magnetfund.desk.ticket import ticket_context
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
@@ -109,6 +109,7 @@ def risk(request: HttpRequest) -> HttpResponse:
             "readings": readings,
             "equity_spark": draw_equity(book),
             "warnings": [gauge for gauge in readings if gauge.is_warning],
+            "assets": find_assets(everything),
             "consequences": find_consequences(everything, valuation, limits),
             "tripped": desk.find_trip(book) if frame["fuse_state"] == "TRIPPED" else None,
             "reconciliation": reconciliation,

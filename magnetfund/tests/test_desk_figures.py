@@ -14,21 +14,27 @@ from django.test import Client
 from magnetfund.core.roles import Role
 from magnetfund.desk import selectors as desk
 from magnetfund.desk.exports import _text
-from magnetfund.desk.gauges import Gauge, draw_spark, find_consequences, find_nearest
+from magnetfund.desk.gauges import Gauge, draw_spark, find_nearest
+from magnetfund.desk.stresses import build_stress_book, find_consequences
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.walls_support import make_engine_ready
 from risk.domain.limits import DEFAULT_LIMITS
-from trading.models import EngineTransition, Valuation
+from risk.domain.stress import compute_equity
+from trading.models import EngineTransition, Instrument, Position, Valuation
 
 
 def position(quantity: str, mark: str = "50000", stop: str | None = "49000", leverage: float = 1.0):
-    row: Any = SimpleNamespace(
-        quantity=Decimal(quantity), average_price=Decimal(50_000), leverage=leverage,
-        stop_price=Decimal(stop) if stop else None, target_price=None, liquidation_price=None,
-        instrument=SimpleNamespace(symbol="BTC/USDT:USDT", gap_floor=Decimal("0.25")),
+    instrument = Instrument(
+        symbol="BTC/USDT:USDT", base="BTC", tick=Decimal("0.1"), lot=Decimal("0.001"),
+        minimum_notional=5, taker_fee=Decimal("0.0005"), gap_floor=Decimal("0.25"),
     )  # fmt: skip
-    return desk._show(row, Decimal(mark))
+    row = Position(
+        instrument=instrument, strategy=f"s{quantity}", quantity=Decimal(quantity),
+        average_price=Decimal(50_000), leverage=leverage,
+        stop_price=Decimal(stop) if stop else None,
+    )  # fmt: skip
+    return desk.show_positions([row], {instrument.symbol: Decimal(mark)})[0]
 
 
 def valuation(unit: str = "100") -> Any:
@@ -40,37 +46,44 @@ def valuation(unit: str = "100") -> Any:
 
 def consequences(*positions: Any, unit: str = "100") -> dict[str, Any]:
     found = find_consequences(list(positions), valuation(unit), DEFAULT_LIMITS)
-    return {item.words.replace("\u00a0", " "): item for item in found}
+    return {item.words: item for item in found}
 
 
-def test_consequences_are_counted_from_the_marks():
+def test_stops_are_counted_from_the_marks():
     found = consequences(position("0.4", mark="51000"))
-    assert found["Every stop fills where it rests"].result == Decimal(-800)
-    assert found["Every price 10 % lower, no stop fills"].result == Decimal(-2_040)
-    assert found["Every price 10 % higher, no stop fills"].result == Decimal(2_040)
+    assert found["Every stop fills where it rests"].result == -800
 
 
-def test_a_long_and_a_short_meet_in_a_move_and_add_in_the_worst_hour():
-    found = consequences(position("1"), position("-1", stop="51000"))
-    assert found["Every price 10 % lower, no stop fills"].result == 0
-    worst = found["The worst hour that the limits reckon with, against every position"]
-    assert worst.result == Decimal(-25_000)
+def test_a_known_day_moves_the_position_and_closing_costs_are_in():
+    item = consequences(position("1"))["12 March 2020, low"]
+    # 1 BTC at 50,000 falls by 44.4 %; closing costs 5 bp and 2 bp of what is left.
+    assert item.moves == (-0.444,)
+    assert item.result == pytest.approx(-50_000 * 0.444 - 50_000 * 0.556 * 0.0007)
+    assert item.liquidated == ()
 
 
-def test_an_isolated_position_cannot_lose_more_than_its_margin():
-    found = consequences(position("1", leverage=10.0))
-    worst = found["The worst hour that the limits reckon with, against every position"]
-    assert worst.result == Decimal(-5_000)
+def test_a_leveraged_position_loses_its_wallet_and_no_more():
+    item = consequences(position("1", leverage=3.0))["12 March 2020, low"]
+    assert item.result == pytest.approx(-50_000 / 3)
+    assert item.liquidated == ("BTC s1",)
 
 
-@pytest.mark.parametrize(
-    ("quantity", "unit", "trips"),
-    [("2.15", "100", True), ("2.14", "100", False), ("0.1", "97.55", True), ("0.1", "99", False)],
-)
-def test_the_fuse_trips_where_the_day_or_the_peak_is_broken(quantity: str, unit: str, trips: bool):
-    # 2.15 BTC x 5,000 = 10,750 = 2.5 % of 430,000: exactly the daily limit.
-    found = consequences(position(quantity), unit=unit)
-    assert found["Every price 10 % lower, no stop fills"].trips is trips
+def test_a_long_and_a_short_of_the_same_size_nearly_cancel():
+    item = consequences(position("1"), position("-1", stop="51000"))["12 March 2020, low"]
+    assert abs(item.result) < 50
+
+
+@pytest.mark.parametrize(("unit", "trips"), [("100", False), ("97.49", True), ("97.51", False)])
+def test_the_fuse_is_told_from_the_nearer_loss_limit(unit: str, trips: bool):
+    # The stop is at the mark, so nothing is lost: only the day that was is measured.
+    found = consequences(position("0.1", stop="50000"), unit=unit)
+    assert found["Every stop fills where it rests"].trips is trips
+
+
+def test_equity_of_the_stress_book_is_that_of_the_fund():
+    book = build_stress_book([position("1", mark="51000")], valuation(), DEFAULT_LIMITS)
+    assert compute_equity(book=book) == pytest.approx(430_000)
+    assert book.loss_limit == pytest.approx(430_000 * 0.975)
 
 
 def test_nothing_open_has_no_consequence():
