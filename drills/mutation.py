@@ -4,7 +4,8 @@
     python -m drills.mutation --module fees --all  every mutant of one module
     python -m drills.mutation --sample 250 --report   and keep what it found in docs/mutation.md
 
-Exits 1 when a module scores below its floor.  Sampling is by a printed seed.
+Exits 1 when more of a module survives than the floor allows, not counting the survivors that
+:mod:`drills.explained` names.  Sampling is by a printed seed.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from dataclasses import dataclass
 
 from drills.forks import PROJECT, Outcome, try_mutant, warm
 from drills.mutants import build_mutant, find_mutants
-from drills.report import FLOOR_SHARE, Result, build_table, describe, record
+from drills.report import Result, build_table, describe, record
 
-SAMPLE = 30
+SAMPLE = 25
 SEED = 20_251_121
 _YEARS = "risk/tests/test_liquidation_first_passage.py::"
 
@@ -176,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.report:
             record(result, order=[m.name for m in MODULES])
     print("\n".join(build_table(results)))
-    return int(any(result.score < FLOOR_SHARE for result in results))
+    return int(not all(result.is_at_floor for result in results))
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ by one, a boolean, a condition, `min` for `max`, a return of nothing, a check or
 is killed when a test of its module fails or does not end. Texts are not mutated, and property tests
 draw the same examples each time. The floor is {FLOOR_SHARE:.0%} of what was tried, for each module.
 
-`make drill` tries a sample and fails under the floor; `python -m drills.mutation --sample 250
---report` makes this page. Each survivor stands below with the reason why no test notices it:
+`make drill` tries a small sample, in which the explained survivors below do not count against the
+floor; `python -m drills.mutation --sample 250 --report` makes this page. Each survivor stands below with the reason why no test notices it:
 either no input can tell it from the source, or the gap is named.
 """
 
@@ -44,6 +44,13 @@ class Result:
     @property
     def score(self) -> float:
         return self.killed / self.tried if self.tried else 0.0
+
+    @property
+    def is_at_floor(self) -> bool:
+        """Whether few enough survive without a reason; a small sample may draw several equivalent
+        mutants, which say nothing of the tests."""
+        unexplained = sum(explain(mutant) is None for mutant in self.survivors)
+        return unexplained <= (1 - FLOOR_SHARE) * self.tried
 
 
 def describe(mutant: Mutant) -> str:

@@ -15,6 +15,8 @@ from investors.domain.fees import (
     FeeTerms,
     Hurdle,
     Tier,
+    choose_clock,
+    compute_accrued_fee,
     compute_annual_fee,
     compute_hurdle_return,
     compute_management_fee,
@@ -263,3 +265,31 @@ def test_written_terms_become_decimals_and_keep_their_defaults() -> None:
 def test_rates_and_bounds_out_of_range_are_refused(build: Callable[[], object]) -> None:
     with pytest.raises(InvalidInput):
         build()
+
+
+def test_a_fee_accrues_over_the_hurdle_of_the_days_since_its_clock() -> None:
+    terms = FeeTerms(performance_rate=D("0.2"), hurdle=Hurdle.HARD, hurdle_rate=D("0.1"))
+    clock = date(2025, 1, 1)
+    found = compute_accrued_fee(
+        terms=terms, price=D(125), mark=D(100), clock=clock, day=date(2026, 1, 1)
+    )
+    assert found == 3  # a fifth of 125 less 110
+    with pytest.raises(InvalidInput) as caught:
+        compute_accrued_fee(
+            terms=terms, price=D(125), mark=D(100), clock=clock, day=date(2024, 12, 31)
+        )
+    assert caught.value.code == "period_reversed"
+
+
+@pytest.mark.parametrize(
+    ("is_cumulative", "fee_taken", "moves"),
+    [(True, True, True), (True, False, False), (False, True, True), (False, False, True)],
+)
+def test_a_hurdle_clock_starts_again_with_a_fee_or_with_each_year(
+    is_cumulative: bool, fee_taken: bool, moves: bool
+) -> None:
+    clock, day = date(2024, 1, 1), date(2025, 1, 1)
+    terms = FeeTerms(hurdle_is_cumulative=is_cumulative)
+    found = choose_clock(terms=terms, clock=clock, day=day, fee_taken=fee_taken)
+    assert found == (day if moves else clock)
+    assert FeeTerms().hurdle_is_cumulative
