@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import argparse
 import ast
+import hashlib
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from drills.forks import PROJECT, Outcome, try_mutant, warm
-from drills.mutants import build_mutant, find_mutants
-from drills.report import Result, build_table, describe, record
+from drills.mutants import Mutant, build_mutant, find_mutants
+from drills.report import Result, build_table, describe, read_record, record
 
 SAMPLE = 25
 SEED = 20_251_121
@@ -112,27 +113,64 @@ def check_module(
 ) -> Result:
     """Try the mutants of ``module``, or ``sample`` of them.  Raises RuntimeError when its tests
     fail without any change."""
-    tests = [*module.tests, *(f"--deselect={name}" for name in module.slow)]
-    files = {name: (PROJECT / name).read_text() for name in find_sources(module)}
-    limit_s = _time_limit(tests, files)
+    files = read_sources(module)
     mutants = [m for name, text in files.items() for m in find_mutants(path=name, source=text)]
     chosen = mutants
     if sample is not None and sample < len(mutants):
         order = random.Random(f"{seed}/{module.name}")
         picked = sorted(order.sample(range(len(mutants)), sample))
         chosen = [mutants[index] for index in picked]
-    result = Result(module=module.name, seed=seed, mutants=len(mutants))
-    for mutant in chosen:
+    result = Result(
+        module=module.name,
+        seed=seed,
+        digest=digest_of(files),
+        mutants=len(mutants),
+        tried=len(chosen),
+    )
+    return _try_all(result, module, files, chosen, is_verbose)
+
+
+def check_again(*, module: Module, is_verbose: bool = False) -> Result:
+    """Try what survived the recorded run once more, after tests were added.  Raises RuntimeError
+    when the sources are not those of the record, for then the killed may live too."""
+    files = read_sources(module)
+    before = next((item for item in read_record() if item.module == module.name), None)
+    if before is None or before.digest != digest_of(files):
+        raise RuntimeError(f"there is no record of these sources of {module.name}")
+    survivors = before.survivors
+    return _try_all(replace(before, survivors=[]), module, files, survivors, is_verbose)
+
+
+def _try_all(
+    result: Result,
+    module: Module,
+    files: dict[str, str],
+    mutants: Sequence[Mutant],
+    is_verbose: bool,
+) -> Result:
+    """Try ``mutants`` and note in ``result`` which survive or time out."""
+    tests = [*module.tests, *(f"--deselect={name}" for name in module.slow)]
+    limit_s = _time_limit(tests, files)
+    for mutant in mutants:
         tree = build_mutant(source=files[mutant.path], mutant=mutant)
         path = PROJECT / mutant.path
         outcome, _ = try_mutant(tests=tests, path=path, tree=tree, timeout_s=limit_s)
-        result.tried += 1
         result.timed_out += outcome is Outcome.TIMED_OUT
         if outcome is Outcome.SURVIVED:
             result.survivors.append(mutant)
         if is_verbose or outcome is Outcome.SURVIVED:
             print(f"  {outcome:<9} {describe(mutant)}", flush=True)
     return result
+
+
+def read_sources(module: Module) -> dict[str, str]:
+    """The text of each file of ``module`` by its name."""
+    return {name: (PROJECT / name).read_text() for name in find_sources(module)}
+
+
+def digest_of(files: dict[str, str]) -> str:
+    """Short fingerprint of the sources that a run was made on."""
+    return hashlib.sha256("".join(files.values()).encode()).hexdigest()[:16]
 
 
 def _time_limit(tests: Sequence[str], files: dict[str, str]) -> float:
@@ -152,6 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--module", choices=[m.name for m in MODULES], action="append")
     parser.add_argument("--sample", type=int, default=SAMPLE, help="mutants a module")
     parser.add_argument("--all", action="store_true", help="every mutant")
+    parser.add_argument("--again", action="store_true", help="only what survived the last report")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--report", action="store_true", help="keep the results in the report")
     parser.add_argument("--verbose", action="store_true", help="print the killed too")
@@ -164,12 +203,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         print(f"{module.name}:", flush=True)
         began = time.monotonic()
-        result = check_module(
-            module=module,
-            sample=None if options.all else options.sample,
-            seed=options.seed,
-            is_verbose=options.verbose,
-        )
+        if options.again:
+            result = check_again(module=module, is_verbose=options.verbose)
+        else:
+            result = check_module(
+                module=module,
+                sample=None if options.all else options.sample,
+                seed=options.seed,
+                is_verbose=options.verbose,
+            )
         print(
             f"  {result.killed} of {result.tried} in {time.monotonic() - began:.0f} s", flush=True
         )

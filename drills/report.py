@@ -1,4 +1,7 @@
-"""What the mutation check found: a record of each module's last run, and the page made from it."""
+"""What the mutation check found: a record of each module's last run, and the page made from it.
+
+``python -m drills.report`` writes the page anew from the record and the reasons.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +24,20 @@ is killed when a test of its module fails or does not end. Texts are not mutated
 draw the same examples each time. The floor is {FLOOR_SHARE:.0%} of what was tried, for each module.
 
 `make drill` tries a small sample, in which the explained survivors below do not count against the
-floor; `python -m drills.mutation --sample 250 --report` makes this page. Each survivor stands below with the reason why no test notices it:
-either no input can tell it from the source, or the gap is named.
+floor; `python -m drills.mutation --sample 250 --report` makes this page. Each survivor stands below
+with the reason why no test notices it: either no input can tell it from the source, or the gap is
+named.
 """
 
 
 @dataclass(slots=True)
 class Result:
-    """Counts of one module and what survived; ``tried`` of its ``mutants``, drawn by ``seed``."""
+    """Counts of one module and what survived; ``tried`` of its ``mutants``, drawn by ``seed`` from
+    sources of this ``digest``."""
 
     module: str
     seed: int
+    digest: str = ""
     mutants: int = 0
     tried: int = 0
     timed_out: int = 0
@@ -112,3 +118,7 @@ def record(result: Result, *, order: Sequence[str]) -> None:
     results = [kept[name] for name in order if name in kept]
     RECORD.write_text(json.dumps([asdict(item) for item in results], indent=1) + "\n")
     PAGE.write_text(build_page(results))
+
+
+if __name__ == "__main__":  # after a reason was written for a survivor
+    PAGE.write_text(build_page(read_record()))

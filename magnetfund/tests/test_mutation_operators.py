@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from drills.mutants import build_mutant, find_mutants
-from drills.report import FLOOR_SHARE, explain, read_record
+from drills.report import FLOOR_SHARE, PAGE, build_page, explain, read_record
 
 SOURCE = '''"""Words 1 < 2."""
 __all__ = ["price"]
@@ -75,3 +75,7 @@ def test_the_recorded_scores_hold_the_floor_and_no_survivor_lacks_a_reason(resul
     assert result.tried >= min(result.mutants, 250)
     assert result.score >= FLOOR_SHARE
     assert [mutant.key for mutant in result.survivors if explain(mutant) is None] == []
+
+
+def test_the_page_is_that_of_the_record() -> None:
+    assert PAGE.read_text() == build_page(read_record())

@@ -299,3 +299,23 @@ def test_a_comparison_by_hand_and_with_what_is_not_known() -> None:
         ]
     none = size_position(case=case(tier=4))
     assert compare_sizing(decision=none, win_rate=0.5, payoff=2.0)[0].notional is None
+
+
+def test_prices_that_differ_by_less_than_a_coin_are_still_told_apart() -> None:
+    assert size_position(case=case(side=1, stop_price=99.5)).is_safe
+    near = case(stop_price=99.9, liquidation_price=99.5)
+    assert size_position(case=near).is_safe
+    assert not size_position(case=dataclasses.replace(near, liquidation_price=100.5)).is_safe
+    # A short that nothing liquidates.
+    assert size_position(case=case(stop_price=102.0, liquidation_price=0.0)).is_safe
+
+
+def test_a_room_of_a_few_cents_is_room_for_less_than_a_lot() -> None:
+    assert size_position(case=case(equity=30.0)).reasons == (SizingReason.BELOW_LOT,)
+    small = compare_sizing(decision=size_position(case=case()), sigma=0.5, volatility_target=1e-6)
+    assert small[1].notional == pytest.approx(0.2)
+    assert small[1].ratio is not None
+
+
+def test_a_cap_has_a_stable_word() -> None:
+    assert [cap.code for cap in (SizeCap.RISK, SizeCap.GAP_BOOK)] == ["risk", "gap_book"]
