@@ -1,5 +1,119 @@
-"""Why a surviving mutant survives, by file, text of its line and change."""
+"""Why a surviving mutant survives, by file, text of its line and change.
+
+Equivalent: no input tells the mutant from the source.  Everything else is a gap, and is called one.
+"""
 
 from __future__ import annotations
 
-EXPLAINED: dict[tuple[str, str, str], str] = {}
+FEES = "investors/domain/fees/performance.py"
+UNITS, DEALING = "investors/domain/dealing/sizing.py", "investors/domain/strike/dealing.py"
+SIZES, SIZE_CORE = "risk/domain/sizing/choose.py", "risk/domain/sizing/core.py"
+KELLY = "risk/domain/sizing/comparisons.py"
+
+PROVEN = "equivalent: the price was found positive before, so the zero never stands in"
+SIDES = "equivalent: a side is +1 or -1, nothing else reaches the line"
+_CAP = "share = min(Decimal(1), gate_value / wanted) if wanted > 0 else Decimal(1)"
+_THREE = (
+    "entry, stop, side = float(case.entry_price), float(case.stop_price or 0.0), _side_of(case)"
+)
+_CONTRADICTION = "if (liquidation - entry) * _side_of(case) >= 0.0 and liquidation > 0.0:"
+_ROUNDING = "if lots > 0 and lots * rate_per_lot > money:"
+_CLOSING = "after = 1.0 if side > 0 else 1.0 + gap"
+
+_REASONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
+    (
+        FEES,
+        "if gross <= high:",
+        ("LtE -> Lt",),
+        "equivalent: at the mark every form of the fee is zero anyway",
+    ),
+    (
+        UNITS,
+        "return quantize(g * (ONE + move if flow > 0 else ONE - move), price_quantum)",
+        ("Gt -> GtE",),
+        "equivalent: no flow returned the price before, for it passes no threshold",
+    ),
+    (
+        DEALING,
+        "if lot.fee_per_unit <= 0:",
+        ("LtE -> Lt", "0 -> -1"),
+        "equivalent: a fee of zero makes zero units, and the next check passes over them",
+    ),
+    (
+        DEALING,
+        _CAP,
+        ("1 -> 2", "1 -> 0"),
+        "equivalent: a share above one acts as one, and of no units any share is none",
+    ),
+    (
+        DEALING,
+        "if share < 1:",
+        ("Lt -> LtE", "1 -> 2"),
+        "equivalent: the whole of an order is the order, and units of an order are whole steps",
+    ),
+    (
+        SIZES,
+        _THREE,
+        ("0.0 -> 1.0", "0.0 -> -1.0"),
+        PROVEN,
+    ),
+    (
+        SIZES,
+        "return 1 if float(case.stop_price or 0.0) < float(case.entry_price) else -1",
+        ("0.0 -> 1.0", "0.0 -> -1.0", "Lt -> LtE"),
+        "equivalent: the stop was found positive and not at the entry before",
+    ),
+    (
+        SIZES,
+        "away = float(case.stop_price or 0.0) - float(case.entry_price)",
+        ("0.0 -> 1.0", "0.0 -> -1.0"),
+        PROVEN,
+    ),
+    (
+        SIZES,
+        "entry, stop = float(case.entry_price), float(case.stop_price or 0.0)",
+        ("0.0 -> 1.0", "0.0 -> -1.0"),
+        PROVEN,
+    ),
+    (
+        SIZES,
+        "entry, target = float(case.entry_price), float(case.target_price or 0.0)",
+        ("0.0 -> 1.0", "0.0 -> -1.0"),
+        PROVEN,
+    ),
+    (
+        SIZES,
+        _CONTRADICTION,
+        ("GtE -> Gt",),
+        "equivalent: liquidation at the entry leaves no way for a stop, so the next check refuses",
+    ),
+    (
+        SIZES,
+        "return quantity * ((target - entry) * side - costs)",
+        ("Mult -> Div",),
+        "equivalent: dividing by a side of +1 or -1 is multiplying by it",
+    ),
+    (
+        KELLY,
+        "if not (0.0 <= win_rate <= 1.0) or not payoff > 0.0 or math.isinf(payoff):",
+        ("LtE -> Lt at 1",),
+        "equivalent: who never wins stakes nothing by the formula too",
+    ),
+    (
+        SIZE_CORE,
+        "BOUND_NONE = 0",
+        ("0 -> 1", "0 -> -1"),
+        "equivalent: the name for no law, which no line reads; SizeCap.NONE is the tested one",
+    ),
+    (SIZE_CORE, _CLOSING, ("Gt -> GtE", "0 -> -1"), SIDES),
+    (
+        SIZE_CORE,
+        _ROUNDING,
+        ("Gt -> GtE", "0 -> -1"),
+        "equivalent: no lots cost no money, which is never too much",
+    ),
+)
+
+EXPLAINED: dict[tuple[str, str, str], str] = {
+    (path, source, change): why for path, source, changes, why in _REASONS for change in changes
+}

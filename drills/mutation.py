@@ -60,7 +60,9 @@ MODULES = (
         tests=("risk/tests/test_sizing_edges.py", "risk/tests/test_sizing.py"),
     ),
     Module(
-        name="leverage", sources=("risk/domain/leverage/",), tests=("risk/tests/test_leverage.py",)
+        name="leverage",
+        sources=("risk/domain/leverage/",),
+        tests=("risk/tests/test_leverage_edges.py", "risk/tests/test_leverage.py"),
     ),
     Module(
         name="fuse",
