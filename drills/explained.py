@@ -8,6 +8,8 @@ from __future__ import annotations
 FEES = "investors/domain/fees/performance.py"
 UNITS, DEALING = "investors/domain/dealing/sizing.py", "investors/domain/strike/dealing.py"
 SIZES, SIZE_CORE = "risk/domain/sizing/choose.py", "risk/domain/sizing/core.py"
+BOUNDS, CHECK = "risk/domain/pretrade/answers.py", "risk/domain/pretrade/check.py"
+FACTS = "risk/domain/pretrade/facts.py"
 KELLY = "risk/domain/sizing/comparisons.py"
 
 PROVEN = "equivalent: the price was found positive before, so the zero never stands in"
@@ -111,6 +113,36 @@ _REASONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
         _ROUNDING,
         ("Gt -> GtE", "0 -> -1"),
         "equivalent: no lots cost no money, which is never too much",
+    ),
+    (
+        BOUNDS,
+        "allowed = max(ZERO, (limit - before) / a_unit) if a_unit > 0 else facts.order.quantity",
+        ("0 -> -1", "Gt -> GtE"),
+        "equivalent: with a price a unit always adds something, and without one nothing is asked",
+    ),
+    (
+        CHECK,
+        "if not facts.is_sound or lot <= 0:",
+        ("LtE -> Lt", "0 -> -1", "Or -> And"),
+        "equivalent: a sound order has rules with a lot above zero",
+    ),
+    (
+        FACTS,
+        "after = 1 if order.side.sign > 0 else 1 + rules.gap_rate",
+        ("Gt -> GtE", "0 -> -1"),
+        SIDES,
+    ),
+    (
+        FACTS,
+        "if stop is None or (price - stop) * order.side.sign <= 0:",
+        ("Mult -> Div",),
+        "equivalent: dividing by a side of +1 or -1 is multiplying by it",
+    ),
+    (
+        FACTS,
+        "reduces=held != 0 and (held > 0) != (order.side.sign > 0) and order.quantity <= closable,",
+        ("0 -> 1", "0 -> -1", "Gt -> GtE"),
+        "equivalent: of nothing held nothing can be closed, and a side is +1 or -1",
     ),
 )
 

@@ -162,6 +162,18 @@ def test_a_fall_of_the_bars_extreme_counts_whichever_is_lower() -> None:
         assert gauge(found, Trigger.EQUITY_STALE).words == "the unit value is not a number"
 
 
+def test_a_value_without_an_instant_is_not_used() -> None:
+    found = evaluate(None, 110.0, unit_value_at=None)
+    assert (found.snapshot.peak, found.snapshot.unit_value) == (100.0, 100.0)
+    assert gauge(found, Trigger.DAILY_LOSS).status is GaugeStatus.NO_SOURCE
+
+
+def test_an_age_of_nothing_allowed_is_used_up_at_once() -> None:
+    found = evaluate(limits=LimitSet(equity_age_max_s=Decimal(0)))
+    assert gauge(found, Trigger.EQUITY_STALE).used_share == 1.0
+    assert found.snapshot.state is FuseState.ARMED
+
+
 def test_a_trip_is_latched_as_it_was_measured_and_is_severe() -> None:
     found = evaluate(None, 97.0)
     (latched,), event = found.snapshot.latched, found.events[0]

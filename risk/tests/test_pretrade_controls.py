@@ -165,6 +165,20 @@ def test_a_total_at_its_limit_passes_and_a_cent_beyond_is_denied(control: Contro
     assert denied.allowed < 10
 
 
+def test_leverage_of_the_book_at_its_limit_passes() -> None:
+    # 3,408 over 1,136 is three.
+    assert look(Control.BOOK_LEVERAGE, BUY, replace(BOOK, equity=D(1_136))).status is PASSED
+    assert look(Control.BOOK_LEVERAGE, BUY, replace(BOOK, equity=D(1_135))).status is DENIED
+
+
+def test_a_unit_that_costs_cents_is_measured_like_any_other() -> None:
+    reference = ReferencePrice(price=D("0.5"), observed_at=NOW)
+    rules = replace(RULES, tick_size=D("0.01"), multiplier=D(1), notional_min=D(0))
+    book = replace(EMPTY, reference=reference, instrument=rules)
+    found = look(Control.ORDER_VALUE, replace(BUY, stop_price=D("0.4")), book)
+    assert (found.status, found.value, found.allowed) == (PASSED, 5, 1_000_000)
+
+
 def test_margin_of_an_order_at_its_room_passes_and_above_is_denied() -> None:
     # 20 % of 7,250 less the 450 that is committed is 1,000.
     exact = look(Control.POSITION_MARGIN, BUY, replace(BOOK, equity=D(7_250)))
@@ -215,6 +229,7 @@ def test_a_verdict_says_what_is_reserved() -> None:
     assert (found.limits_version, found.checked_at) == (0, NOW)
     unread = judge(replace(BUY, quantity=D(0)), EMPTY)
     assert (unread.notional, unread.margin, unread.loss_at_stop) == (0, 0, None)
+    assert not unread.reduces
     assert (unread.quantity_allowed, [c.control for c in unread.checks]) == (
         0,
         [Control.ORDER_SHAPE],
@@ -398,6 +413,7 @@ def test_prices_are_whole_ticks_and_quantities_whole_lots() -> None:
     assert (off.status, off.value, off.limit) == (DENIED, D("95.25"), D("0.5"))
     limit = replace(BUY, type=OrderType.LIMIT, price=D("99.75"))
     assert look(Control.TICK_SIZE, limit).value == D("99.75")
+    assert look(Control.TICK_SIZE, replace(limit, stop_price=D("95.1"))).value == D("99.75")
     assert look(Control.LOT_SIZE).status is PASSED
     lots = look(Control.LOT_SIZE, replace(BUY, quantity=D("10.05")))
     assert (lots.status, lots.value, lots.limit) == (DENIED, D("10.05"), D("0.1"))
@@ -514,6 +530,9 @@ def test_a_buy_never_meets_our_own_offer(
     found = look(Control.SELF_CROSS, replace(BUY, **order), replace(EMPTY, orders=(offer,)))
     assert found.status is status
     assert found.value == (offer.order_id if status is DENIED else None)
+    other = replace(offer, order_id="later")
+    both = look(Control.SELF_CROSS, replace(BUY, **order), replace(EMPTY, orders=(offer, other)))
+    assert both.value == found.value  # the first is named
 
 
 @pytest.mark.parametrize(("price", "status"), [(D(99), DENIED), (D(100), PASSED)])
@@ -581,6 +600,15 @@ def test_a_reducing_order_reserves_nothing_and_is_exempt_from_what_bounds_growth
     recent = tuple(sent(0.5, quantity=D(k + 20)) for k in range(4))
     rate = look(Control.MESSAGE_RATE_SECOND, closing(3), replace(BOOK, recent=recent))
     assert (rate.status, rate.value, rate.limit) == (PASSED, 5, 5)
+
+
+@pytest.mark.parametrize("held", [D("0.5"), D(1), D("-0.5"), D(-1)])
+def test_a_position_of_any_size_is_closed_by_its_other_side(held: Decimal) -> None:
+    book = replace(EMPTY, positions=(replace(POSITIONS[0], quantity=held),))
+    away, more = (SELL, BUY) if held > 0 else (BUY, SELL)
+    assert judge(replace(away, quantity=abs(held)), book).reduces
+    assert not judge(replace(more, quantity=abs(held)), book).reduces
+    assert not judge(replace(away, quantity=abs(held) + D("0.1")), book).reduces
 
 
 @pytest.mark.parametrize("claim", [{"must_reduce": True}, {"is_protective": True}])
