@@ -10,6 +10,7 @@ UNITS, DEALING = "investors/domain/dealing/sizing.py", "investors/domain/strike/
 SIZES, SIZE_CORE = "risk/domain/sizing/choose.py", "risk/domain/sizing/core.py"
 BOUNDS, CHECK = "risk/domain/pretrade/answers.py", "risk/domain/pretrade/check.py"
 FACTS = "risk/domain/pretrade/facts.py"
+MARKET, THRESHOLDS = "risk/domain/fuse/market.py", "risk/domain/fuse/thresholds.py"
 KELLY = "risk/domain/sizing/comparisons.py"
 
 PROVEN = "equivalent: the price was found positive before, so the zero never stands in"
@@ -143,6 +144,18 @@ _REASONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
         "reduces=held != 0 and (held > 0) != (order.side.sign > 0) and order.quantity <= closable,",
         ("0 -> 1", "0 -> -1", "Gt -> GtE"),
         "equivalent: of nothing held nothing can be closed, and a side is +1 or -1",
+    ),
+    (
+        MARKET,
+        "flips = flips + 1 if position.trend * position.side < 0 else 0",
+        ("Mult -> Div",),
+        "equivalent: dividing by a side of +1 or -1 is multiplying by it",
+    ),
+    (
+        THRESHOLDS,
+        "return level if level > 0.0 else 0.0",
+        ("Gt -> GtE",),
+        "equivalent: a level of zero is the zero that stands for no price",
     ),
 )
 

@@ -230,6 +230,7 @@ def test_thresholds_and_severities_by_hand() -> None:
     assert find_trip_price(50.0, 1_000.0, 950.5, 1.0, 1.0) == 0.5
     assert find_trip_price(50.0, 900.0, 900.0, 1.0, 1.0) == 50.0
     assert find_trip_price(50.0, 1_000.0, 900.0, 0.0, 1.0) == 0.0
+    assert find_trip_price(50.0, 900.0, 900.0, 0.0, 1.0) == 50.0
     assert (find_severity(3.0, 2.0), find_severity(9.0, 2.0), find_severity(2.0, 2.0)) == (
         0.5,
         1,
@@ -250,6 +251,8 @@ def test_thresholds_and_severities_by_hand() -> None:
     assert find_liquidity_score(1_000_000.0, 100_000.0) == 50.0
     assert find_liquidity_score(1e12, 1.0) == find_liquidity_score(1.0, 0.0) == 100.0
     assert find_liquidity_score(0.0, 1.0) == 0.0
+    assert find_liquidity_score(math.nan, 1.0) == find_liquidity_score(1.0, math.nan) == 0.0
+    assert find_liquidity_score(1.0, 0.5) == 10.0
 
 
 # ---- the market ----------------------------------------------------------------------------------
@@ -413,6 +416,26 @@ def test_a_lock_ends_at_midnight_and_keeps_the_later_end() -> None:
     streak = tuple(lost(number) for number in (4, 5, 6))
     kept = evaluate(armed(strategies=(longer,)), closed_trades=streak).snapshot.strategies[0]
     assert (kept.locked_until, kept.losses_in_a_row) == (MIDNIGHT + DAY, 0)
+
+
+def test_a_streak_of_a_day_that_just_ended_locks_no_more() -> None:
+    ended = evaluate(None, 100.0, MIDNIGHT, closed_trades=tuple(lost(n) for n in (1, 2, 3)))
+    assert ended.snapshot.strategies[0].locked_until is None
+    last = MIDNIGHT - SECOND
+    locked = evaluate(None, 100.0, last, closed_trades=tuple(lost(n) for n in (1, 2, 3)))
+    assert locked.snapshot.strategies[0].locked_until == MIDNIGHT
+    assert [event.scope for event in locked.events] == ["strategy:magnet"]
+    new = StrategyMemory(strategy="magnet")
+    assert (new.losses_in_a_row, new.last_sequence) == (0, 0)
+
+
+def test_a_lock_of_the_day_is_no_streak() -> None:
+    memory = StrategyMemory(
+        strategy="magnet", locked_until=MIDNIGHT, locked_by=Trigger.STRATEGY_DAILY_LOSS
+    )
+    found = gauge(evaluate(armed(strategies=(memory,))), Trigger.LOSS_STREAK)
+    assert found.status is GaugeStatus.OK
+    assert "until 2025-06-03 00:00 UTC" in found.words
 
 
 def test_a_strategys_own_day_by_hand() -> None:

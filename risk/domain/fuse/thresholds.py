@@ -73,8 +73,13 @@ def find_further_cut_share(cut_share_before: float, cut_share: float) -> float:
 
 
 def find_liquidity_score(depth_value: float, notional_intended: float) -> float:
-    """100 * min(1, depth within 10 bp / (20 x intended notional)); 100 where nothing is meant."""
+    """100 * min(1, depth within 10 bp / (20 x intended notional)); 100 where nothing is meant.
+
+    A figure that is no number scores 0: what cannot be seen is not liquid.
+    """
     if notional_intended <= 0.0:
         return 100.0
-    score = 100.0 * min(1.0, depth_value / (20.0 * notional_intended))
-    return score if not math.isnan(score) else 0.0
+    ratio = depth_value / (20.0 * notional_intended)
+    if math.isnan(ratio):  # min() would call it 1
+        return 0.0
+    return 100.0 * min(1.0, ratio)
