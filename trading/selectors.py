@@ -15,11 +15,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import connection
+from django.db.models import QuerySet
 
 from magnetfund.kernel.clock import utc_now
 from trading.models import Fill, Instrument, Order, Position, Signal, Trade, Valuation
 
 LIST_MAX = 500
+POINTS_MAX = 2_000
 DAYS_A_YEAR = 365
 
 
@@ -53,20 +55,37 @@ class SeriesPoint:
     drawdown: float
 
 
+def valuations(book: str) -> QuerySet[Valuation]:
+    """Every valuation of a book, newest first; to be bounded by who reads it."""
+    return Valuation.objects.filter(book=book).order_by("-at")
+
+
 def latest_valuation(book: str) -> Valuation | None:
-    return Valuation.objects.filter(book=book).order_by("-at").first()
+    return valuations(book).first()
 
 
 def daily_unit_values(
     book: str, *, since: datetime | None = None
 ) -> list[tuple[datetime, Decimal]]:
-    """The last unit value of each UTC day, oldest first."""
+    """The last unit value of each UTC day, oldest first.
+
+    Each day is one step into the index of (book, at), so a year of minutes costs 365 rows.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT DISTINCT ON (date_trunc('day', at AT TIME ZONE 'UTC')) at, unit_value
-               FROM trading_valuation WHERE book = %s AND (%s::timestamptz IS NULL OR at >= %s)
-               ORDER BY date_trunc('day', at AT TIME ZONE 'UTC'), at DESC""",
-            [book, since, since],
+            """SELECT v.at, v.unit_value
+               FROM (SELECT min(at) AS first, max(at) AS last FROM trading_valuation
+                     WHERE book = %(book)s
+                       AND (%(since)s::timestamptz IS NULL OR at >= %(since)s)) span
+               CROSS JOIN generate_series(date_trunc('day', span.first, 'UTC'), span.last,
+                                          interval '24 hours') AS day
+               CROSS JOIN LATERAL (
+                 SELECT at, unit_value FROM trading_valuation
+                 WHERE book = %(book)s AND at >= greatest(day, span.first)
+                   AND at < day + interval '24 hours'
+                 ORDER BY at DESC LIMIT 1) v
+               ORDER BY v.at""",
+            {"book": book, "since": since},
         )
         return list(cursor.fetchall())
 
@@ -95,9 +114,11 @@ def find_sharpe(values: Sequence[Decimal]) -> float | None:
 def current_performance(book: str) -> Performance | None:
     """The figures of now; None before the first valuation."""
     last = latest_valuation(book)
-    if last is None:
-        return None
-    days = daily_unit_values(book)
+    return None if last is None else build_performance(last, daily_unit_values(book))
+
+
+def build_performance(last: Valuation, days: Sequence[tuple[datetime, Decimal]]) -> Performance:
+    """The figures of the newest valuation over ``days`` of :func:`daily_unit_values`."""
     values = [value for _, value in days]
     month_ago = last.at - timedelta(days=30)
     base = next((value for at, value in reversed(days) if at <= month_ago), None)
@@ -134,34 +155,76 @@ PERIODS = {
 
 
 def performance_series(book: str, *, period: str, interval: str) -> list[SeriesPoint]:
-    """Last valuation of each interval, oldest first, at most 2,000 points; drawdown is measured
-    from the peak inside the period."""
+    """Last valuation of each interval, oldest first, over the newest 2,000 intervals at most;
+    drawdown is measured from the peak inside the period."""
     length = PERIODS[period]
-    step = int(INTERVALS[interval].total_seconds())
     since = utc_now() - length if length is not None else None
     with connection.cursor() as cursor:
+        # One step into the index of (book, at) per interval.
         cursor.execute(
-            """SELECT * FROM (
-                 SELECT DISTINCT ON (slot) at, equity, unit_value,
-                        floor(extract(epoch FROM at) / %s) AS slot
-                 FROM trading_valuation
-                 WHERE book = %s AND (%s::timestamptz IS NULL OR at >= %s)
-                 ORDER BY slot DESC, at DESC LIMIT 2000) t ORDER BY at""",
-            [step, book, since, since],
+            """SELECT v.at, v.equity, v.unit_value
+               FROM (SELECT floor(extract(epoch FROM min(at)) / %(step)s)::bigint AS first,
+                            floor(extract(epoch FROM max(at)) / %(step)s)::bigint AS last
+                     FROM trading_valuation WHERE book = %(book)s
+                       AND (%(since)s::timestamptz IS NULL OR at >= %(since)s)) span
+               CROSS JOIN generate_series(greatest(span.first, span.last - %(most)s + 1),
+                                          span.last) AS slot
+               CROSS JOIN LATERAL (
+                 SELECT at, equity, unit_value FROM trading_valuation
+                 WHERE book = %(book)s
+                   AND at >= greatest(to_timestamp(slot * %(step)s), %(since)s)
+                   AND at < to_timestamp((slot + 1) * %(step)s)
+                 ORDER BY at DESC LIMIT 1) v
+               ORDER BY v.at""",
+            {
+                "book": book,
+                "since": since,
+                "step": int(INTERVALS[interval].total_seconds()),
+                "most": POINTS_MAX,
+            },
         )
         rows = cursor.fetchall()
     falls = find_drawdown([row[2] for row in rows])
     return [
         SeriesPoint(at=at, equity=equity, unit_value=unit, drawdown=fall)
-        for (at, equity, unit, _), fall in zip(rows, falls, strict=True)
+        for (at, equity, unit), fall in zip(rows, falls, strict=True)
     ]
 
 
 def recent_trades(book: str, *, limit: int = 20, since: datetime | None = None) -> list[Trade]:
-    rows = Trade.objects.filter(book=book).select_related("instrument")
+    rows = _trades(book)
     if since is not None:
         rows = rows.filter(closed_at__gte=since)
-    return list(rows.order_by("-closed_at", "-recorded_at")[: min(limit, LIST_MAX)])
+    return list(rows[: min(limit, LIST_MAX)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradePage:
+    """One page of closed trades, newest first; nothing is counted, only looked one row ahead."""
+
+    number: int
+    trades: list[Trade]
+    has_older: bool
+
+
+def trade_page(book: str, *, number: int, size: int = 20) -> TradePage:
+    """Page ``number`` from 1, of the newest :data:`LIST_MAX` trades."""
+    number = max(1, min(number, LIST_MAX // size))
+    begin = (number - 1) * size
+    found = list(_trades(book)[begin : begin + size + 1])
+    is_last = number == LIST_MAX // size
+    return TradePage(
+        number=number, trades=found[:size], has_older=len(found) > size and not is_last
+    )
+
+
+def _trades(book: str) -> QuerySet[Trade]:
+    return (
+        Trade.objects.filter(book=book)
+        .select_related("instrument")
+        .defer("instrument__maintenance_tiers")
+        .order_by("-closed_at", "-recorded_at")
+    )
 
 
 def open_positions(book: str) -> list[Position]:
@@ -194,7 +257,7 @@ def recent_orders(book: str, *, limit: int = 50) -> list[Order]:
 def recent_fills(book: str, *, limit: int = 50) -> list[Fill]:
     return list(
         Fill.objects.filter(book=book)
-        .select_related("instrument", "order")
+        .select_related("instrument")
         .order_by("-occurred_at", "-id")[: min(limit, LIST_MAX)]
     )
 
@@ -205,6 +268,54 @@ def latest_signal(instrument: Instrument, *, timeframe: str = "1h") -> Signal | 
         .order_by("-known_at")
         .first()
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What the fuse watches on one instrument: the newest values, and those of the last bars.
+
+    The newest come from the newest bar that has a map, else from the newest bar.
+    """
+
+    symbol: str
+    base: str
+    volatility_ratio: float | None
+    conflict: float | None
+    volatility_ratios: list[float]
+    conflicts: list[float]
+
+
+def recent_measures(*, bars: int = 24, timeframe: str = "1h") -> list[Measured]:
+    """The magnet sleeve's measures at the last ``bars`` closes of each active instrument that has
+    any, oldest first; one read for all."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT i.symbol, i.base, bar.has_map, bar.ratio, bar.conflict
+               FROM trading_instrument i CROSS JOIN LATERAL (
+                 SELECT known_at, reading ? 'map' AS has_map,
+                        (reading #>> '{magnet,volatility_ratio}')::float AS ratio,
+                        (reading #>> '{magnet,conflict}')::float AS conflict
+                 FROM trading_signal WHERE instrument_id = i.id AND timeframe = %s
+                 ORDER BY known_at DESC LIMIT %s) bar
+               WHERE i.is_active ORDER BY i.symbol, bar.known_at""",
+            [timeframe, bars],
+        )
+        rows = cursor.fetchall()
+    found = []
+    for (symbol, base), group in itertools.groupby(rows, key=lambda row: row[:2]):
+        past = list(group)
+        newest = next((row for row in reversed(past) if row[2]), past[-1])
+        found.append(
+            Measured(
+                symbol=symbol,
+                base=base,
+                volatility_ratio=newest[3],
+                conflict=newest[4],
+                volatility_ratios=[row[3] for row in past if row[3] is not None],
+                conflicts=[row[4] for row in past if row[4] is not None],
+            )
+        )
+    return found
 
 
 def active_instruments() -> list[Instrument]:

@@ -30,6 +30,17 @@ def terms_in_force(share_class: ShareClass, *, at: datetime) -> ClassTerms:
     return build_terms(row.terms)
 
 
+def terms_by_class(book: str, *, at: datetime) -> list[tuple[ShareClass, ClassTerms]]:
+    """Each class of a book's fund with its terms in force, by code; one read for all."""
+    rows = (
+        ClassPolicyVersion.objects.filter(share_class__fund__book=book, effective_from__lte=at)
+        .select_related("share_class")
+        .order_by("share_class__code", "share_class", "-version")
+        .distinct("share_class__code", "share_class")
+    )
+    return [(row.share_class, build_terms(row.terms)) for row in rows]
+
+
 def build_terms(plain: dict[str, Any]) -> ClassTerms:
     """Terms from their stored form; unknown names raise :class:`InvalidInput`."""
     values = dict(plain)

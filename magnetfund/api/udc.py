@@ -28,6 +28,7 @@ from trading.selectors import latest_valuation
 from trading.services.engine import engine_state_of
 
 UDC_VERSION = "1.0"
+AUDIT_CHAIN = "main"
 NAME = "Treasury Magnet"
 FEATURES = [
     "algorithmic_trading",
@@ -61,10 +62,12 @@ def _trading_status(book: str) -> str:
     return "active" if is_trading else "inactive"
 
 
-def _chain_head() -> str:
-    """SHA-256 over the heads of the trade list and the audit chain."""
-    newest = AuditEvent.objects.order_by("-seq").values_list("row_hash", flat=True).first()
-    trade = Trade.objects.order_by("-closed_at").values_list("id", flat=True).first()
+def _chain_head(book: str) -> str:
+    """SHA-256 over the heads of the book's trade list and the audit chain."""
+    audit = AuditEvent.objects.filter(chain=AUDIT_CHAIN)
+    newest = audit.order_by("-seq").values_list("row_hash", flat=True).first()
+    trades = Trade.objects.filter(book=book)
+    trade = trades.order_by("-closed_at").values_list("id", flat=True).first()
     head = (bytes(newest) if newest else b"") + str(trade or "").encode()
     return hashlib.sha256(head).hexdigest()
 
@@ -93,7 +96,7 @@ class HealthView(APIView):
         }
         try:
             body["status"] = _trading_status(settings.MAGNET_BOOK)
-            body["proof"] = _chain_head()
+            body["proof"] = _chain_head(settings.MAGNET_BOOK)
             newest = latest_valuation(settings.MAGNET_BOOK)
             if newest is not None:
                 change = newest.equity - newest.equity / (

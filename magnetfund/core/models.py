@@ -8,6 +8,7 @@ one human can never be maker and checker.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
@@ -80,9 +81,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     def roles(self) -> frozenset[Role]:
         """Roles in force now; read once per instance."""
         if not hasattr(self, "_roles"):
-            granted = self.role_grants.filter(revoked_at=None).values_list("role", flat=True)
-            self._roles = frozenset(Role(role) for role in granted)
+            self.take_roles(self.role_grants.filter(revoked_at=None).values_list("role", flat=True))
         return self._roles
+
+    def take_roles(self, names: Iterable[str]) -> None:
+        """Roles that were read together with the account."""
+        self._roles = frozenset(Role(name) for name in names)
 
     @property
     def capabilities(self) -> frozenset[Capability]:

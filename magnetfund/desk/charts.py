@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from magnetfund.core.templatetags.figures import price as price_text
 from magnetfund.core.templatetags.figures import signed_percent as percent_text
 from magnetfund.kernel.clock import utc_midnight, utc_now
-from risk.services.limits import limits_in_force
+from risk.domain.limits import LimitSet
 from trading.models import Candle, Instrument, Signal, Valuation
 
 KIND_WORDS = {
@@ -25,21 +26,22 @@ def kind_words(kind: str) -> str:
     return KIND_WORDS.get(kind, kind.replace("_", " ").capitalize())
 
 
-def intraday_chart(book: str, valuation: Valuation | None) -> dict[str, Any] | None:
+def last_day(book: str) -> list[Valuation]:
+    """Time, equity and unit value of the last 24 hours, oldest first; one a minute."""
+    since = utc_now() - timedelta(hours=24)
+    rows = Valuation.objects.filter(book=book, at__gte=since).order_by("at")
+    return list(rows.only("at", "equity", "unit_value"))
+
+
+def intraday_chart(
+    marked: list[Valuation], valuation: Valuation | None, limits: LimitSet
+) -> dict[str, Any] | None:
     """Equity since 00:00 UTC against the daily stop, the drawdown stop and the peak."""
-    if valuation is None:
-        return None
-    start = utc_midnight(utc_now())
-    rows = list(
-        Valuation.objects.filter(book=book, at__gte=start)
-        .order_by("at")
-        .values_list("at", "equity")
-    )
-    if len(rows) < 2:
+    rows = [(row.at, row.equity) for row in _since_midnight(marked)]
+    if valuation is None or len(rows) < 2:
         return None
     step = max(1, len(rows) // 300)
     rows = rows[::step] + ([rows[-1]] if (len(rows) - 1) % step else [])
-    limits = limits_in_force(book)
     shares = valuation.equity / valuation.unit_value
     daily = valuation.day_start_unit_value * shares * (1 - limits.daily_loss_share)
     peak = valuation.peak_unit_value * shares
@@ -76,16 +78,19 @@ def intraday_chart(book: str, valuation: Valuation | None) -> dict[str, Any] | N
     }  # fmt: skip
 
 
-def hourly_equity(book: str) -> list[Valuation]:
+def _since_midnight(marked: list[Valuation]) -> list[Valuation]:
+    start = utc_midnight(utc_now())
+    return [row for row in marked if row.at >= start]
+
+
+def hourly_equity(marked: list[Valuation]) -> list[Valuation]:
     """The first valuation of each hour since 00:00 UTC and the newest, for the table."""
-    rows = Valuation.objects.filter(book=book, at__gte=utc_midnight(utc_now())).order_by("at")
+    today = _since_midnight(marked)
     firsts: dict[int, Valuation] = {}
-    last = None
-    for row in rows.only("at", "equity"):
+    for row in today:
         firsts.setdefault(row.at.hour, row)
-        last = row
     found = list(firsts.values())
-    return found if last is None or last in found else [*found, last]
+    return found if not today or today[-1] in found else [*found, today[-1]]
 
 
 def newest_bars(instrument: Instrument) -> list[Candle]:

@@ -10,13 +10,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from magnetfund.desk.selectors import ShownPosition, newest_reading
+from magnetfund.desk.selectors import ShownPosition
 from risk.domain.limits import LimitSet
-from trading import selectors
-from trading.models import Instrument, Signal, Trade
-
-#: How many of the newest trades a row of losses is looked for in.
-TRADES_LOOKED_AT = 200
+from trading.models import Trade, Valuation
+from trading.selectors import Measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +40,10 @@ def draw_spark(values: list[float]) -> Spark | None:
     )
 
 
-def draw_equity(book: str) -> Spark | None:
-    """The unit value of the last 24 hours."""
-    series = selectors.performance_series(book, period="1d", interval="1h")
-    return draw_spark([float(point.unit_value) for point in series])
+def draw_equity(marked: list[Valuation]) -> Spark | None:
+    """The unit value at the end of each hour of ``marked``, oldest first."""
+    hours = {row.at.replace(minute=0, second=0, microsecond=0): row.unit_value for row in marked}
+    return draw_spark([float(value) for value in hours.values()])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,15 +76,19 @@ class Gauge:
         return self.share >= self.warning and not self.is_idle
 
 
-def find_market_gauges(book: str, limits: LimitSet, positions: list[ShownPosition]) -> list[Gauge]:
-    """What cuts positions: volatility and conflict of each instrument, losses in a row."""
+def find_market_gauges(
+    limits: LimitSet,
+    positions: list[ShownPosition],
+    measured: list[Measured],
+    trades: list[Trade],
+) -> list[Gauge]:
+    """What cuts positions: volatility and conflict of each instrument, losses in a row.
+
+    ``trades`` are the newest, newest first.
+    """
     held = {(item.row.instrument.symbol, item.row.strategy) for item in positions}
-    found = [
-        gauge
-        for instrument in selectors.active_instruments()
-        for gauge in _of_instrument(instrument, limits, held)
-    ]
-    losses, sleeve = find_losses_in_a_row(book)
+    found = [gauge for item in measured for gauge in _of_instrument(item, limits, held)]
+    losses, sleeve = find_losses_in_a_row(trades)
     found.append(
         Gauge(
             name="Losses in a row",
@@ -101,67 +102,48 @@ def find_market_gauges(book: str, limits: LimitSet, positions: list[ShownPositio
     return found
 
 
-def _of_instrument(
-    instrument: Instrument, limits: LimitSet, held: set[tuple[str, str]]
-) -> list[Gauge]:
-    signal = newest_reading(instrument)
-    reading: dict[str, Any] = (signal.reading or {}).get("magnet", {}) if signal else {}
+def _of_instrument(item: Measured, limits: LimitSet, held: set[tuple[str, str]]) -> list[Gauge]:
     # The fuse cuts what strategies hold; what a person opened is left to the person.
-    is_held = any(symbol == instrument.symbol and code != "manual" for symbol, code in held)
-    by_magnet = (instrument.symbol, "magnet") in held
+    is_held = any(symbol == item.symbol and code != "manual" for symbol, code in held)
+    by_magnet = (item.symbol, "magnet") in held
     found = []
-    for name, key, threshold, can_cut, note in (
-        ("Volatility ratio", "volatility_ratio", limits.volatility_ratio_max, is_held,
-         "24 h over 30 days"),
-        ("Conflict of magnets", "conflict", limits.conflict_max, by_magnet,
+    for name, value, past, threshold, can_cut, note in (
+        ("Volatility ratio", item.volatility_ratio, item.volatility_ratios,
+         limits.volatility_ratio_max, is_held, "24 h over 30 days"),
+        ("Conflict of magnets", item.conflict, item.conflicts, limits.conflict_max, by_magnet,
          "in the trend\u2019s direction"),
     ):  # fmt: skip
-        value = reading.get(key)
         if value is None:
             continue
         found.append(
             Gauge(
                 name=name,
-                note=f"{instrument.base}, {note}"
-                if can_cut
-                else f"{instrument.base}, no position to cut",
+                note=f"{item.base}, {note}" if can_cut else f"{item.base}, no position to cut",
                 now=Decimal(str(value)),
                 threshold=threshold,
                 is_idle=not can_cut,
-                spark=draw_spark(_past(instrument, key)),
+                spark=draw_spark(past),
                 warning=limits.warning_share,
             )
         )
     return found
 
 
-def _past(instrument: Instrument, key: str) -> list[float]:
-    """A measure of the magnet sleeve at the close of the last 24 hours, oldest first."""
-    rows = Signal.objects.filter(instrument=instrument, timeframe="1h").order_by("-known_at")
-    values = rows.values_list(f"reading__magnet__{key}", flat=True)[:24]
-    return [float(value) for value in values if value is not None][::-1]
-
-
 def _whose(sleeve: str) -> str:
     return f"{'orders by hand' if sleeve == 'manual' else f'the {sleeve} sleeve'}, locked by it"
 
 
-def find_losses_in_a_row(book: str) -> tuple[int, str]:
-    """The longest present row of losing trades of a sleeve, and the sleeve."""
+def find_losses_in_a_row(trades: list[Trade]) -> tuple[int, str]:
+    """The longest present row of losing trades of a sleeve, and the sleeve; newest trade first."""
     rows: dict[str, int] = {}
     ended: set[str] = set()
-    newest = (
-        Trade.objects.filter(book=book)
-        .order_by("-closed_at", "-recorded_at")
-        .values_list("strategy", "net_pnl")[:TRADES_LOOKED_AT]
-    )
-    for strategy, result in newest:
-        if strategy in ended:
+    for trade in trades:
+        if trade.strategy in ended:
             continue
-        if result < 0:
-            rows[strategy] = rows.get(strategy, 0) + 1
+        if trade.net_pnl < 0:
+            rows[trade.strategy] = rows.get(trade.strategy, 0) + 1
         else:
-            ended.add(strategy)
+            ended.add(trade.strategy)
     if not rows:
         return 0, ""
     sleeve = max(rows, key=lambda name: rows[name])

@@ -7,7 +7,26 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from investors.models import DealingDay, DealingOrder, NavStrike
+from django.db.models import (
+    Case,
+    Count,
+    DateTimeField,
+    DecimalField,
+    F,
+    Field,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    TextField,
+    Value,
+    When,
+)
+from django.db.models.functions import Cast, Coalesce, JSONObject, NullIf
+
+from investors.models import ClassNav, DealingDay, DealingOrder, NavStrike
 from magnetfund.core.models import Heartbeat, JobRun
 from magnetfund.desk.order_words import say_codes, say_order, say_state
 from magnetfund.kernel.clock import utc_midnight, utc_now
@@ -22,11 +41,16 @@ from trading.models import (
     Position,
     Reconciliation,
     Signal,
+    Trade,
 )
 
 ZERO = Decimal(0)
 #: Below this share of equity a position is a remainder.
 DUST_SHARE = Decimal("0.001")
+#: How many of the newest trades a row of losses is looked for in.
+TRADES_LOOKED_AT = 200
+#: Subscriptions without money in the list of open work; the oldest come first.
+UNPAID_SHOWN = 20
 #: After a restart the web answers some seconds before the trader has reconciled.
 PROCESS_STARTED_AT = utc_now()
 START_GRACE = timedelta(minutes=2)
@@ -59,67 +83,152 @@ class ShownPosition:
 
 
 def find_open_work(book: str) -> list[OpenWork]:
-    """What waits on whom, oldest first."""
-    found = [
-        OpenWork(
-            kind="NAV",
-            what=f"NAV of {strike.valuation_at:%d %b %Y}, version {strike.version}",
-            note=f"prepared by {strike.prepared_by}; another person approves",
-            waits_on="a controller",
-            since=strike.prepared_at,
-            url_name="desk_nav",
-        )
-        for strike in NavStrike.objects.filter(
-            fund__book=book, state=NavStrike.State.PREPARED
-        ).select_related("prepared_by")
-    ]
-    found += [
-        OpenWork(
-            kind="Fuse",
-            what="Request to arm the fuse",
-            note=f"{reset.reason} (by {reset.proposed_by})",
-            waits_on="a second risk officer",
-            since=reset.proposed_at,
-            url_name="desk_risk",
-        )
-        for reset in FuseReset.objects.filter(
-            book=book, withdrawn_at=None, approved_at=None
-        ).select_related("proposed_by")
-    ]
-    waiting = DealingOrder.objects.filter(
-        share_class__fund__book=book, kind="subscription", state="accepted"
-    ).select_related("investor", "share_class")
-    found += [
-        OpenWork(
-            kind="Money",
-            what=f"{order.investor.legal_name}, {order.amount:,.2f} USD",
-            note=f"class {order.share_class.code}; the money has not cleared",
-            waits_on="the investor",
-            since=order.received_at,
-            url_name="desk_nav",
-        )
-        for order in waiting[:20]
-    ]
-    return sorted(found, key=lambda item: item.since)
+    """What waits on whom, oldest first; of unpaid subscriptions the oldest :data:`UNPAID_SHOWN`.
+
+    One read for all three kinds, because every page of the desk shows how many there are.
+    """
+    strikes = _waiting(
+        NavStrike.objects.filter(fund__book=book, state=NavStrike.State.PREPARED),
+        kind="NAV",
+        since="prepared_at",
+        day="valuation_at",
+        number="version",
+        who=_name_of("prepared_by"),
+    )
+    resets = _waiting(
+        FuseReset.objects.filter(book=book, withdrawn_at=None, approved_at=None),
+        kind="Fuse",
+        since="proposed_at",
+        who=_name_of("proposed_by"),
+        words="reason",
+    )
+    unpaid = _waiting(
+        DealingOrder.objects.filter(
+            share_class__fund__book=book, kind="subscription", state="accepted"
+        ),
+        kind="Money",
+        since="received_at",
+        who="investor__legal_name",
+        words="share_class__code",
+        amount="amount",
+    )
+    oldest = unpaid.order_by("since")[:UNPAID_SHOWN]
+    return [_open_work(row) for row in strikes.union(resets, oldest, all=True).order_by("since")]
+
+
+def _name_of(account: str) -> Coalesce:
+    """An account as people read it: the name, else the address."""
+    return Coalesce(NullIf(f"{account}__name", Value("")), f"{account}__email")
+
+
+def _waiting(
+    rows: QuerySet[Any],
+    *,
+    kind: str,
+    since: str,
+    who: str | Coalesce,
+    day: str | None = None,
+    number: str | None = None,
+    words: str | None = None,
+    amount: str | None = None,
+) -> QuerySet[Any, dict[str, Any]]:
+    """Rows of one table in the columns that all open work has."""
+
+    def column(name: str | None, field: Field[Any, Any]) -> Cast:
+        return Cast(Value(None) if name is None else F(name), field)
+
+    text = TextField()
+    return rows.order_by().values(
+        kind_of_work=Cast(Value(kind), text),
+        since=F(since),
+        who=Cast(F(who) if isinstance(who, str) else who, text),
+        on_day=column(day, DateTimeField()),
+        number=column(number, IntegerField()),
+        words=column(words, text),
+        money=column(amount, DecimalField(max_digits=38, decimal_places=18)),
+    )
+
+
+def _open_work(row: dict[str, Any]) -> OpenWork:
+    """The sentence of one row."""
+    if row["kind_of_work"] == "NAV":
+        what = f"NAV of {row['on_day']:%d %b %Y}, version {row['number']}"
+        note = f"prepared by {row['who']}; another person approves"
+        waits_on, url_name = "a controller", "desk_nav"
+    elif row["kind_of_work"] == "Fuse":
+        what = "Request to arm the fuse"
+        note = f"{row['words']} (by {row['who']})"
+        waits_on, url_name = "a second risk officer", "desk_risk"
+    else:
+        what = f"{row['who']}, {row['money']:,.2f} USD"
+        note = f"class {row['words']}; the money has not cleared"
+        waits_on, url_name = "the investor", "desk_nav"
+    return OpenWork(
+        kind=row["kind_of_work"],
+        what=what,
+        note=note,
+        waits_on=waits_on,
+        since=row["since"],
+        url_name=url_name,
+    )
 
 
 def next_dealing(book: str) -> dict[str, Any] | None:
     """The next dealing day with what is in for it so far."""
+    orders = DealingOrder.objects.filter(dealing_day=OuterRef("pk")).exclude(
+        state__in=["cancelled", "rejected"]
+    )
+    sums = (
+        orders.order_by()
+        .values("dealing_day")
+        .annotate(
+            orders=Count("pk"),
+            money=Sum("amount", filter=Q(kind="subscription")),
+            units=Sum("units", filter=Q(kind="redemption")),
+        )
+    )
     day = (
-        DealingDay.objects.filter(fund__book=book, day__gt=utc_now().date()).order_by("day").first()
+        DealingDay.objects.filter(fund__book=book, day__gt=utc_now().date())
+        .annotate(
+            found=Subquery(
+                sums.values(
+                    found=JSONObject(
+                        orders="orders",
+                        money=Cast("money", TextField()),
+                        units=Cast("units", TextField()),
+                    )
+                )
+            )
+        )
+        .order_by("day")
+        .first()
     )
     if day is None:
         return None
-    orders = list(day.orders.exclude(state__in=["cancelled", "rejected"]))
-    money = sum((o.amount or Decimal(0) for o in orders if o.kind == "subscription"), Decimal(0))
-    units = sum((o.units or Decimal(0) for o in orders if o.kind == "redemption"), Decimal(0))
-    return {"day": day, "money": money, "units": units, "orders": len(orders)}
+    found = day.found or {}
+    return {
+        "day": day,
+        "money": Decimal(found.get("money") or 0),
+        "units": Decimal(found.get("units") or 0),
+        "orders": found.get("orders") or 0,
+    }
 
 
-def find_coming(dealing: DealingDay | None) -> list[tuple[datetime, str]]:
-    """What happens next by the clock, soonest first."""
+def newest_strike(book: str) -> tuple[NavStrike | None, list[ClassNav]]:
+    """The newest strike with its classes, without the inputs that it froze (one line a lot)."""
+    newest = NavStrike.objects.filter(fund__book=book).order_by("-valuation_at", "-version")
+    rows = list(
+        ClassNav.objects.filter(strike=newest.values("pk")[:1])
+        .select_related("strike", "share_class")
+        .defer("strike__inputs", "detail")
+        .order_by("share_class__code")
+    )
+    return (rows[0].strike if rows else None), rows
+
+
+def find_coming(dealing: DealingDay | None, count: int) -> list[tuple[datetime, str]]:
+    """What happens next by the clock, soonest first; ``count`` instruments are read each hour."""
     now = utc_now()
-    count = Instrument.objects.filter(is_active=True).count()
     hour = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     found = [
         (hour, f"The hour closes, {count} instrument{'' if count == 1 else 's'} decided"),
@@ -134,10 +243,19 @@ def find_coming(dealing: DealingDay | None) -> list[tuple[datetime, str]]:
 
 def find_jobs() -> list[dict[str, Any]]:
     """Each scheduled job with its last run and whether it is on time."""
+    newest = {
+        row.job: row
+        for row in JobRun.objects.raw(
+            """SELECT run.* FROM unnest(%s::text[]) AS name CROSS JOIN LATERAL (
+                 SELECT * FROM core_jobrun WHERE job = name ORDER BY scheduled_for DESC LIMIT 1
+               ) run""",
+            [list(PERIODS)],
+        )
+    }
     jobs = []
     now = utc_now()
     for name, period in PERIODS.items():
-        row = JobRun.objects.filter(job=name).order_by("-scheduled_for").first()
+        row = newest.get(name)
         late = row is None or now - row.scheduled_for > 3 * period + timedelta(seconds=30)
         jobs.append(
             {
@@ -163,12 +281,17 @@ def show_positions(rows: list[Position], marks: dict[str, Decimal]) -> list[Show
     return [_show(row, marks.get(row.instrument.symbol)) for row in rows]
 
 
-def positions_context(book: str, equity: Decimal | None) -> dict[str, Any]:
+def positions_context(
+    book: str, equity: Decimal | None, *, marks: dict[str, Decimal] | None = None
+) -> dict[str, Any]:
     """Open positions with their sums; remainders that hardly count stand apart from the others.
 
     A remainder is worth less than :data:`DUST_SHARE` of equity, as cuts of the fuse leave it.
+    ``marks`` are the trader's last prices where the page has read them.
     """
-    shown = show_positions(selectors.open_positions(book), live_marks(book))
+    if marks is None:
+        marks = live_marks(book)
+    shown = show_positions(selectors.open_positions(book), marks)
     least = (equity or ZERO) * DUST_SHARE
     dust = [item for item in shown if item.notional < least]
     return {
@@ -221,7 +344,11 @@ def _show(row: Position, mark: Decimal | None) -> ShownPosition:
 
 def live_marks(book: str) -> dict[str, Decimal]:
     """The trader's last prices."""
-    beat = Heartbeat.objects.filter(part="trader", instance=book).first()
+    return marks_of(Heartbeat.objects.filter(part="trader", instance=book).first())
+
+
+def marks_of(beat: Heartbeat | None) -> dict[str, Decimal]:
+    """The prices that a trader's sign of life carries."""
     prices = (beat.detail.get("prices") or {}) if beat is not None else {}
     return {symbol: Decimal(text) for symbol, text in prices.items()}
 
@@ -233,14 +360,48 @@ def fuse_history(book: str, limit: int = 30) -> list[FuseEvent]:
     )
 
 
-def find_trip(book: str) -> dict[str, Any]:
-    """The trip in force with what is done and what is left to do before the fuse can be armed."""
-    event = FuseEvent.objects.filter(book=book, kind="tripped").order_by("-occurred_at").first()
-    left = Position.objects.filter(book=book).exclude(quantity=0).count()
-    clean = Reconciliation.objects.filter(book=book, is_clean=True)
-    if event is not None:
-        clean = clean.filter(occurred_at__gte=event.occurred_at)
-    return {"event": event, "left": left, "is_reconciled": clean.exists()}
+def find_reconciliation(book: str) -> Reconciliation | None:
+    """The newest comparison of books and venue; ``clean_at`` is the time of the last clean one."""
+    rows = Reconciliation.objects.filter(book=book).order_by("-occurred_at")
+    clean = rows.filter(is_clean=True).values("occurred_at")[:1]
+    return rows.annotate(clean_at=Subquery(clean)).first()
+
+
+def find_trip(
+    book: str, history: list[FuseEvent], reconciliation: Reconciliation | None, left: int
+) -> dict[str, Any]:
+    """The trip in force with what is done and what is left to do before the fuse can be armed.
+
+    ``history`` are the newest events, among which it nearly always stands.
+    """
+    event = next((event for event in history if event.kind == "tripped"), None)
+    if event is None:
+        trips = FuseEvent.objects.filter(book=book, kind="tripped")
+        event = trips.order_by("-occurred_at").first()
+    clean_at = getattr(reconciliation, "clean_at", None)
+    return {
+        "event": event,
+        "left": left,
+        "is_reconciled": clean_at is not None and (event is None or clean_at >= event.occurred_at),
+    }
+
+
+def newest_results(book: str) -> list[Trade]:
+    """The newest closed trades, as many as a row of losses is looked for in."""
+    return selectors.recent_trades(book, limit=TRADES_LOOKED_AT)
+
+
+def find_resets(book: str, limit: int = 5) -> tuple[FuseReset | None, list[FuseReset]]:
+    """The open request to arm the fuse, and the newest requests with it among them."""
+    is_open = Q(withdrawn_at=None, approved_at=None)
+    rows = list(
+        FuseReset.objects.filter(book=book)
+        .annotate(is_open=Case(When(is_open, then=True), default=False))
+        .select_related("proposed_by", "approved_by")
+        .order_by("-is_open", "-proposed_at")[:limit]
+    )
+    waiting = rows[0] if rows and rows[0].is_open else None
+    return waiting, sorted(rows, key=lambda row: row.proposed_at, reverse=True)
 
 
 def newest_reading(instrument: Instrument) -> Signal | None:

@@ -8,7 +8,7 @@ from django.conf import settings
 
 from magnetfund.desk.charts import direction_of, kind_words
 from risk.domain.leverage import LeverageCase, choose_leverage
-from risk.services.limits import limits_in_force
+from risk.domain.limits import LimitSet
 from trading.models import Instrument, Proposal, Signal
 
 #: Zones in the table; the strongest come first in the choice.
@@ -29,7 +29,9 @@ REASON_WORDS = {
 }
 
 
-def explain_signal(instrument: Instrument, signal: Signal | None) -> dict[str, Any]:
+def explain_signal(
+    instrument: Instrument, signal: Signal | None, limits: LimitSet
+) -> dict[str, Any]:
     """Zones as a table, the decision of leverage, the sleeves' words, the newest proposals."""
     proposals = list(
         Proposal.objects.filter(instrument=instrument, book=settings.MAGNET_BOOK).order_by(
@@ -56,7 +58,7 @@ def explain_signal(instrument: Instrument, signal: Signal | None) -> dict[str, A
                 volatility_ratio=ratio,
                 opposite_zones=reading.get("opposite_zones"),
             ),
-            limits=limits_in_force(settings.MAGNET_BOOK),
+            limits=limits,
         )
     sleeves = [
         {

@@ -31,7 +31,6 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from risk.domain.pretrade import Check, CheckStatus
 from risk.domain.pretrade.check import SIZE_CONTROLS
-from risk.services.limits import limits_in_force
 from trading import selectors
 from trading.models import Order, Position
 from trading.services.manual import (
@@ -85,10 +84,9 @@ class TicketForm(forms.Form):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.instruments = selectors.active_instruments()
         field: Any = self.fields["instrument"]
-        field.choices = [
-            (item.symbol, f"{item.base}{item.quote}") for item in selectors.active_instruments()
-        ]
+        field.choices = [(item.symbol, f"{item.base}{item.quote}") for item in self.instruments]
         for name, bound in self.fields.items():
             kind = "form-select" if isinstance(bound, forms.ChoiceField) else "form-control mf-num"
             bound.widget.attrs["class"] = kind
@@ -114,18 +112,20 @@ class TicketForm(forms.Form):
         )
 
 
-def ticket_context(form: TicketForm | None = None) -> dict[str, Any]:
-    """What the ticket's fields need on whichever page they stand."""
-    book = settings.MAGNET_BOOK
-    marks = desk.live_marks(book)
+def ticket_context(
+    form: TicketForm | None = None, *, marks: dict[str, Decimal] | None = None
+) -> dict[str, Any]:
+    """What the ticket's fields need on whichever page of the desk they stand."""
+    if marks is None:
+        marks = desk.live_marks(settings.MAGNET_BOOK)
+    form = form or TicketForm()
     return {
-        "ticket": form or TicketForm(),
+        "ticket": form,
         "ticket_marks": [
             {"row": item, "mark": marks[item.symbol]}
-            for item in selectors.active_instruments()
+            for item in form.instruments
             if item.symbol in marks
         ],
-        "limits": limits_in_force(book),
     }
 
 

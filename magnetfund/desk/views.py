@@ -8,8 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
-from django.core.paginator import Paginator
-from django.db.models import Sum
+from django.db.models import Count, Exists, OuterRef, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -21,7 +20,13 @@ from investors.services.nav import approve_strike, prepare_strike, reject_strike
 from magnetfund.core.roles import Capability
 from magnetfund.desk import selectors as desk
 from magnetfund.desk.access import desk_view
-from magnetfund.desk.charts import candle_chart, hourly_equity, intraday_chart, newest_bars
+from magnetfund.desk.charts import (
+    candle_chart,
+    hourly_equity,
+    intraday_chart,
+    last_day,
+    newest_bars,
+)
 from magnetfund.desk.frame import actor_of, build_frame
 from magnetfund.desk.gauges import (
     draw_equity,
@@ -32,15 +37,16 @@ from magnetfund.desk.stresses import find_assets, find_consequences
 from magnetfund.desk.ticket import ticket_context
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
+from risk.domain.limits import LimitSet
 from risk.models import FuseReset, FuseTransition
 from risk.services.fuse import approve_reset, propose_reset, withdraw_reset
-from risk.services.limits import limits_in_force
 from risk.services.stop import stop_trading
 from trading import selectors
 from trading.models import Instrument, Reconciliation
 from trading.services.manual import ring_bell
 
 MONTHS_SHOWN = 24
+LOTS_SHOWN = 60
 
 
 def _equity(frame: dict[str, Any]) -> Decimal | None:
@@ -54,11 +60,15 @@ def today(request: HttpRequest) -> HttpResponse:
     """What waits on whom, the fund in four figures, jobs."""
     book = settings.MAGNET_BOOK
     frame = build_frame(request, "today")
-    strike = NavStrike.objects.filter(fund__book=book).order_by("-valuation_at", "-version").first()
+    strike, classes = desk.newest_strike(book)
+    parts = desk.parts_alive()
+    trader = next((p for p in parts if (p.part, p.instance) == ("trader", book)), None)
     since = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    limits = limits_in_force(book)
-    held = desk.positions_context(book, _equity(frame))
-    gauges = find_market_gauges(book, limits, [*held["positions"], *held["dust"]])
+    held = desk.positions_context(book, _equity(frame), marks=desk.marks_of(trader))
+    readings, trades = selectors.recent_measures(), desk.newest_results(book)
+    gauges = find_market_gauges(
+        frame["limits"], [*held["positions"], *held["dust"]], readings, trades
+    )
     nearest, nearest_share = find_nearest(
         frame.get("daily_used"), frame.get("drawdown_used"), gauges
     )
@@ -69,19 +79,16 @@ def today(request: HttpRequest) -> HttpResponse:
         {
             **frame,
             "strike": strike,
-            "strike_classes": list(strike.classes.select_related("share_class"))
-            if strike is not None
-            else [],
+            "strike_classes": classes,
             **held,
             "dealing": dealing,
             "nearest": nearest,
             "nearest_share": nearest_share,
-            "coming": desk.find_coming(dealing["day"] if dealing else None),
+            "coming": desk.find_coming(dealing["day"] if dealing else None, len(readings)),
             "jobs": desk.find_jobs(),
-            "parts": desk.parts_alive(),
-            "trades": selectors.recent_trades(book, limit=8, since=since),
+            "parts": parts,
+            "trades": [trade for trade in trades if trade.closed_at >= since][:8],
             "events": [e for e in desk.fuse_history(book, 8) if e.occurred_at >= since],
-            "limits": limits,
         },
     )
 
@@ -92,12 +99,17 @@ def risk(request: HttpRequest) -> HttpResponse:
     """The fuse by consequence, equity against its stops, positions, resets, the emergency stop."""
     book = settings.MAGNET_BOOK
     frame = build_frame(request, "risk")
-    limits = limits_in_force(book)
+    limits = frame["limits"]
     held = desk.positions_context(book, _equity(frame))
     everything = [*held["positions"], *held["dust"]]
-    readings = find_market_gauges(book, limits, everything)
-    reconciliation = Reconciliation.objects.filter(book=book).order_by("-occurred_at").first()
+    readings = find_market_gauges(
+        limits, everything, selectors.recent_measures(), desk.newest_results(book)
+    )
+    open_reset, resets = desk.find_resets(book)
+    reconciliation = desk.find_reconciliation(book)
+    history = desk.fuse_history(book, 15)
     valuation = frame["valuation"]
+    marked = last_day(book)
     age = (utc_now() - valuation.at).total_seconds() if valuation else None
     return render(
         request,
@@ -105,23 +117,20 @@ def risk(request: HttpRequest) -> HttpResponse:
         {
             **frame,
             **held,
-            "limits": limits,
             "readings": readings,
-            "equity_spark": draw_equity(book),
+            "equity_spark": draw_equity(marked),
             "warnings": [gauge for gauge in readings if gauge.is_warning],
             "assets": find_assets(everything),
             "consequences": find_consequences(everything, valuation, limits),
-            "tripped": desk.find_trip(book) if frame["fuse_state"] == "TRIPPED" else None,
+            "tripped": desk.find_trip(book, history, reconciliation, held["open_count"])
+            if frame["fuse_state"] == "TRIPPED"
+            else None,
             "reconciliation": reconciliation,
-            "history": desk.fuse_history(book, 15),
-            "resets": FuseReset.objects.filter(book=book)
-            .select_related("proposed_by", "approved_by")
-            .order_by("-proposed_at")[:5],
-            "open_reset": FuseReset.objects.filter(
-                book=book, withdrawn_at=None, approved_at=None
-            ).first(),
-            "intraday": intraday_chart(book, valuation),
-            "hourly": hourly_equity(book),
+            "history": history,
+            "resets": resets,
+            "open_reset": open_reset,
+            "intraday": intraday_chart(marked, valuation, limits),
+            "hourly": hourly_equity(marked),
             "age_seconds": age,
             "age_room": None if age is None else max(0.0, float(limits.equity_age_max_s) - age),
         },
@@ -199,17 +208,18 @@ def trading(request: HttpRequest) -> HttpResponse:
     """Positions, orders and their life, fills, closed trades."""
     book = settings.MAGNET_BOOK
     frame = build_frame(request, "trading")
-    page = Paginator(selectors.recent_trades(book, limit=500), 20).get_page(request.GET.get("page"))
+    marks = desk.live_marks(book)
+    page = request.GET.get("page", "1")
     return render(
         request,
         "desk/trading.html",
         {
             **frame,
-            **desk.positions_context(book, _equity(frame)),
-            **(ticket_context() if "order_submit" in frame["capabilities"] else {}),
+            **desk.positions_context(book, _equity(frame), marks=marks),
+            **(ticket_context(marks=marks) if "order_submit" in frame["capabilities"] else {}),
             "orders": desk.order_lives(selectors.recent_orders(book, limit=18)),
             "fills": selectors.recent_fills(book, limit=10),
-            "trades": page,
+            "trades": selectors.trade_page(book, number=int(page) if page.isdecimal() else 1),
         },
     )
 
@@ -226,11 +236,11 @@ def signals(request: HttpRequest) -> HttpResponse:
     )
     context: dict[str, Any] = {"instruments": instruments, "instrument": chosen}
     if chosen is not None:
-        context.update(_signal_context(chosen))
+        context.update(_signal_context(chosen, frame["limits"]))
     return render(request, "desk/signals.html", {**frame, **context})
 
 
-def _signal_context(instrument: Instrument) -> dict[str, Any]:
+def _signal_context(instrument: Instrument, limits: LimitSet) -> dict[str, Any]:
     from magnetfund.desk.signal_page import explain_signal
 
     signal = desk.newest_reading(instrument)
@@ -238,7 +248,7 @@ def _signal_context(instrument: Instrument) -> dict[str, Any]:
         "signal": signal,
         "candles": candle_chart(instrument, signal),
         "bars": newest_bars(instrument),
-        **explain_signal(instrument, signal),
+        **explain_signal(instrument, signal, limits),
     }
 
 
@@ -246,12 +256,13 @@ def _signal_context(instrument: Instrument) -> dict[str, Any]:
 @desk_view()
 def nav(request: HttpRequest) -> HttpResponse:
     """The strike: waterfall, balance, signatures, checklist, second engine, lots, versions."""
-    book = settings.MAGNET_BOOK
     frame = build_frame(request, "nav")
-    fund = Fund.objects.filter(book=book).first()
+    fund = Fund.objects.filter(book=settings.MAGNET_BOOK).first()
+    # The inputs that a strike froze hold a line a lot; no page shows them.
     strikes = list(
         NavStrike.objects.filter(fund=fund)
-        .select_related("prepared_by", "approved_by", "dealing_day")
+        .select_related("prepared_by", "approved_by")
+        .defer("inputs")
         .order_by("-valuation_at", "-version")[:MONTHS_SHOWN]
     )
     chosen = next((s for s in strikes if str(s.pk) == request.GET.get("strike")), None) or (
@@ -268,11 +279,12 @@ def nav(request: HttpRequest) -> HttpResponse:
 def _due_day(fund: Fund) -> DealingDay | None:
     """The oldest dealing day that has come and has no strike in force or waiting."""
     done = NavStrike.objects.filter(
-        fund=fund, state__in=["prepared", "approved", "dealt"]
-    ).values_list("valuation_at", flat=True)
+        fund=fund,
+        valuation_at=OuterRef("valuation_at"),
+        state__in=["prepared", "approved", "dealt"],
+    )
     return (
-        DealingDay.objects.filter(fund=fund, valuation_at__lte=utc_now())
-        .exclude(valuation_at__in=list(done))
+        DealingDay.objects.filter(~Exists(done), fund=fund, valuation_at__lte=utc_now())
         .order_by("day")
         .first()
     )
@@ -281,7 +293,7 @@ def _due_day(fund: Fund) -> DealingDay | None:
 def _strike_context(strike: NavStrike, fund: Fund) -> dict[str, Any]:
     classes = list(ClassNav.objects.filter(strike=strike).select_related("share_class"))
     second = strike.second_engine or {}
-    lots = LotNav.objects.filter(strike=strike).select_related("lot__holding__investor", "lot")
+    lots = LotNav.objects.filter(strike=strike)
     steps = [(name, Decimal(amount)) for name, amount in strike.waterfall]
     balance = _balance(strike, fund)
     largest = max((abs(amount) for _, amount in steps), default=Decimal(1)) or Decimal(1)
@@ -292,9 +304,10 @@ def _strike_context(strike: NavStrike, fund: Fund) -> dict[str, Any]:
             for name, amount in steps
         ],
         "second": [{"row": row, "other": second.get(row.share_class.code, {})} for row in classes],
-        "lots": list(lots.order_by("lot__number")[:60]),
-        "lot_count": lots.count(),
-        "lot_units": lots.aggregate(total=Sum("units"))["total"],
+        "lots": list(
+            lots.select_related("lot__holding__investor").order_by("lot__number")[:LOTS_SHOWN]
+        ),
+        **lots.aggregate(lot_count=Count("pk"), lot_units=Sum("units")),
         "balance": balance,
         "balance_total": sum((amount for _, _, amount in balance), Decimal(0)),
         "passed": sum(1 for line in strike.checklist if line["passed"]),

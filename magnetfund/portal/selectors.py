@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+
+from django.db.models import Case, Exists, OuterRef, Q, Subquery, When
 
 from investors.domain.performance import compute_mwr
 from investors.models import (
     ClassNav,
     DealingDay,
     DealingOrder,
+    Holding,
     Investor,
     InvestorSnapshot,
     LotNav,
     NavStrike,
+    ShareClass,
     UnitEntry,
     UnitLot,
 )
@@ -28,6 +32,11 @@ from magnetfund.core.templatetags.figures import money, signed
 from magnetfund.kernel.clock import utc_now
 
 ZERO = Decimal(0)
+LATELY_SHOWN = 7
+PENDING_MAX = 20
+ACTIVITY_SIZE = 50
+#: 5,000 lines; who wants more asks for a statement.
+ACTIVITY_PAGES_MAX = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,16 +62,28 @@ class Happening:
     amount: Decimal | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityPage:
+    """One page of the activity list."""
+
+    number: int
+    happenings: list[Happening]
+    has_older: bool
+
+
 def find_overview(investor: Investor) -> dict[str, Any]:
     """Everything that the overview shows."""
-    snapshots = list(InvestorSnapshot.objects.filter(investor=investor).order_by("day"))
+    snapshots = find_values(investor)
     struck = [row for row in snapshots if not row.is_estimate]
     newest = struck[-1] if struck else None
     estimate = snapshots[-1] if snapshots and snapshots[-1].is_estimate else None
+    classes = Holding.objects.filter(investor=investor).values("share_class")
     strike = (
         NavStrike.objects.filter(
-            state=NavStrike.State.DEALT, classes__share_class__holdings__investor=investor
+            Exists(ClassNav.objects.filter(strike=OuterRef("pk"), share_class__in=classes)),
+            state=NavStrike.State.DEALT,
         )
+        .defer("inputs", "waterfall", "checklist", "second_engine")
         .order_by("-valuation_at")
         .first()
     )
@@ -92,40 +113,53 @@ def find_overview(investor: Investor) -> dict[str, Any]:
             }
             for row in struck[::-1][:24]
         ],
-        "entries": find_activity(investor)[:7],
+        "entries": find_activity(investor, size=LATELY_SHOWN).happenings,
         "dealing": DealingDay.objects.filter(
-            fund__classes__holdings__investor=investor, day__gt=utc_now().date()
+            fund__in=ShareClass.objects.filter(holdings__investor=investor).values("fund"),
+            day__gt=utc_now().date(),
         )
         .order_by("day")
         .first(),
         "pending": list(
             DealingOrder.objects.filter(
                 investor=investor, state__in=["submitted", "accepted", "funded", "deferred"]
-            ).select_related("share_class", "dealing_day")
+            ).select_related("share_class", "dealing_day")[:PENDING_MAX]
         ),
     }
+
+
+def find_values(investor: Investor) -> list[InvestorSnapshot]:
+    """Every struck value, oldest first, and between them the daily estimates of the last year."""
+    year = utc_now().date() - timedelta(days=365)
+    own = InvestorSnapshot.objects.filter(investor=investor)
+    return list(own.filter(Q(is_estimate=False) | Q(day__gte=year)).order_by("day"))
 
 
 def find_lots(investor: Investor, strike: NavStrike | None) -> list[ShownLot]:
     """The investor's lots at the last strike; a lot bought there stands at its price."""
     if strike is None:
         return []
-    prices = {row.share_class_id: row.price for row in ClassNav.objects.filter(strike=strike)}
-    cancelled = set(
-        UnitEntry.objects.filter(strike=strike, kind="fee_cancel").values_list("lot_id", flat=True)
+    at_strike = {"strike": strike}
+    price = ClassNav.objects.filter(share_class=OuterRef("share_class"), **at_strike)
+    fee = LotNav.objects.filter(lot=OuterRef("pk"), **at_strike)
+    cancelled = UnitEntry.objects.filter(lot=OuterRef("pk"), kind="fee_cancel", **at_strike)
+    rows = (
+        UnitLot.objects.filter(holding__investor=investor, units__gt=0)
+        .annotate(
+            struck_price=Subquery(price.values("price")[:1]),
+            # Paid in units at the strike, so nothing is accrued on the lot any more.
+            fee=Case(
+                When(Exists(cancelled), then=None),
+                default=Subquery(fee.values("performance_fee_per_unit")[:1]),
+            ),
+        )
+        .select_related("share_class")
     )
-    fees = {
-        lot: fee
-        for lot, fee in LotNav.objects.filter(
-            strike=strike, lot__holding__investor=investor
-        ).values_list("lot_id", "performance_fee_per_unit")
-        if lot not in cancelled
-    }
     found = []
-    for lot in UnitLot.objects.filter(holding__investor=investor, units__gt=0).select_related(
-        "share_class"
-    ):
-        net = prices.get(lot.share_class_id, lot.entry_price) - fees.get(lot.pk, ZERO)
+    for lot in rows:
+        net = (lot.entry_price if lot.struck_price is None else lot.struck_price) - (
+            lot.fee or ZERO
+        )
         found.append(
             ShownLot(
                 bought=lot.dealing_day,
@@ -178,8 +212,26 @@ def find_money_weighted(struck: list[InvestorSnapshot]) -> Decimal | None:
     return (1 + found.value) ** years - 1
 
 
-def find_activity(investor: Investor) -> list[Happening]:
-    """Orders and movements of units, newest first."""
+def find_activity(
+    investor: Investor, *, number: int = 1, size: int = ACTIVITY_SIZE
+) -> ActivityPage:
+    """Orders and movements of units, newest first, page ``number`` from 1.
+
+    Two lists are merged, so page n reads the newest n pages of each; nothing is counted, only
+    looked one line ahead.
+    """
+    number = max(1, min(number, ACTIVITY_PAGES_MAX))
+    begin, end = (number - 1) * size, number * size
+    entries = (
+        UnitEntry.objects.filter(lot__holding__investor=investor)
+        .select_related("lot__share_class")
+        .order_by("-effective_at", "-id")[: end + 1]
+    )
+    orders = (
+        DealingOrder.objects.filter(investor=investor)
+        .select_related("share_class")
+        .order_by("-received_at", "-id")[: end + 1]
+    )
     found = [
         Happening(
             at=entry.effective_at,
@@ -190,9 +242,7 @@ def find_activity(investor: Investor) -> list[Happening]:
             if entry.kind == "redeem"
             else entry.units * entry.price,
         )
-        for entry in UnitEntry.objects.filter(lot__holding__investor=investor).select_related(
-            "lot__share_class"
-        )
+        for entry in entries
     ]
     found += [
         Happening(
@@ -201,9 +251,14 @@ def find_activity(investor: Investor) -> list[Happening]:
             note=f"class {order.share_class.code}, {order.get_state_display().lower()}",
             amount=order.amount,
         )
-        for order in DealingOrder.objects.filter(investor=investor).select_related("share_class")
+        for order in orders
     ]
-    return sorted(found, key=lambda item: item.at, reverse=True)
+    found.sort(key=lambda item: item.at, reverse=True)
+    return ActivityPage(
+        number=number,
+        happenings=found[begin:end],
+        has_older=len(found) > end and number < ACTIVITY_PAGES_MAX,
+    )
 
 
 def _entry_words(entry: UnitEntry) -> str:

@@ -45,12 +45,14 @@ def overview(request: HttpRequest) -> HttpResponse:
 def activity(request: HttpRequest) -> HttpResponse:
     """Every order, movement of units and price, newest first."""
     investor = _investor(request)
+    page = request.GET.get("page", "1")
+    number = int(page) if page.isdecimal() else 1
     return render(
         request,
         "portal/activity.html",
         {
             **page_context(request, "activity"),
             "investor": investor,
-            "entries": selectors.find_activity(investor),
+            "activity": selectors.find_activity(investor, number=number),
         },
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Exists
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -21,9 +23,10 @@ STALE_AFTER = timedelta(minutes=10)
 
 
 def page_context(request: HttpRequest, place: str = "") -> dict[str, Any]:
-    """What every frame needs; one newest valuation, one fuse state."""
+    """What every frame needs: one newest valuation, fuse state."""
     book = settings.MAGNET_BOOK
-    valuation = selectors.latest_valuation(book)
+    simulated = Fund.objects.filter(book=book, is_simulated=True)
+    valuation = selectors.valuations(book).annotate(is_simulated=Exists(simulated)).first()
     now = utc_now()
     user = request.user
     theme = getattr(user, "theme", "auto") if user.is_authenticated else "auto"
@@ -32,7 +35,7 @@ def page_context(request: HttpRequest, place: str = "") -> dict[str, Any]:
         "now": now,
         "theme": theme if theme in ("light", "dark") else "",
         "mode": settings.TRADING_MODE,
-        "simulated": Fund.objects.filter(book=book, is_simulated=True).exists(),
+        "simulated": simulated.exists() if valuation is None else valuation.is_simulated,
         "valuation": valuation,
         "day_change": day_change(valuation),
         "day_money": day_money(valuation),
@@ -58,15 +61,19 @@ def day_money(valuation: Valuation | None) -> Decimal | None:
 
 
 def used_shares(valuation: Valuation | None) -> dict[str, Any]:
-    """How much of the daily and the drawdown limit is used, as fractions of each."""
+    """The limits in force, and how much of the daily and the drawdown one is used, as fractions."""
     limits = limits_in_force(settings.MAGNET_BOOK)
+    shown = {
+        "limits": limits,
+        "daily_limit": limits.daily_loss_share,
+        "drawdown_limit": limits.drawdown_share,
+    }
     if valuation is None:
-        return {"daily_limit": limits.daily_loss_share, "drawdown_limit": limits.drawdown_share}
+        return shown
     change = day_change(valuation) or 0.0
     fall = float(valuation.unit_value / valuation.peak_unit_value - 1)
     return {
-        "daily_limit": limits.daily_loss_share,
-        "drawdown_limit": limits.drawdown_share,
+        **shown,
         "daily_change": change,
         "drawdown": min(fall, 0.0),
         "daily_used": max(0.0, -change) / float(limits.daily_loss_share),
@@ -82,9 +89,8 @@ def to_seconds(at: datetime) -> int:
     return int(at.timestamp())
 
 
-def record_charts(book: str) -> dict[str, Any]:
+def record_charts(days: Sequence[tuple[datetime, Decimal]]) -> dict[str, Any]:
     """Daily unit value and its fall from the peak as chart data, and a weekly table."""
-    days = selectors.daily_unit_values(book)
     if not days:
         return {}
     first = days[0][1]

@@ -1,0 +1,200 @@
+"""Pages and reads of the API with 10,000 investors and 1,000,000 fills in the database.
+
+Run as ``python -m bench pages`` for the worst figures, ``python -m bench.pages`` for each page.
+Server time is the whole answer inside the process, from the middleware to the rendered text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from bench.crowd import Size, fill
+from bench.ground import platform
+from bench.timing import Row
+
+ROUNDS = 40
+WARM_UP = 5
+PAGE_BAR_MS = 150.0
+DATABASE_BAR_MS = 50.0
+QUERIES_MAX = 15.0
+INVESTOR = "ines@example.com"
+OPERATOR = "operator@example.com"
+AUDITOR = "auditor@example.com"
+
+PUBLIC = ("/",)
+DESK = (
+    "/desk/", "/desk/risk/", "/desk/trading/", "/desk/trading/?page=25", "/desk/signals/",
+    "/desk/fund/",
+)  # fmt: skip
+PORTAL = ("/overview/", "/activity/", "/activity/?page=2")
+READS = (
+    "/health", "/state", "/api/positions/open", "/api/trades/recent",
+    "/api/trades/recent?limit=500", "/api/performance/current", "/api/performance/history",
+    "/api/performance/history?period=1y&interval=1h",
+    "/api/performance/history?period=all&interval=1d", "/api/fuse/status",
+)  # fmt: skip
+ADMIN = (
+    "/admin/trading/order/", "/admin/trading/fill/", "/admin/trading/fill/?p=3",
+    "/admin/investors/investor/",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One page: 95th percentiles in ms of the wall, of this process and in the database."""
+
+    path: str
+    wall_ms: float
+    processor_ms: float
+    database_ms: float
+    queries: int
+    size: int
+
+
+class Meter:
+    """Counts the queries of one answer and the time that this process waited for them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.seconds = 0.0
+
+    def __call__(
+        self, execute: Callable[..., Any], text: Any, given: Any, many: Any, context: Any
+    ) -> Any:
+        began = time.perf_counter()
+        try:
+            return execute(text, given, many, context)
+        finally:
+            self.count += 1
+            self.seconds += time.perf_counter() - began
+
+
+def p95(values: list[float]) -> float:
+    """95th percentile."""
+    return statistics.quantiles(values, n=20)[18]
+
+
+def read_page(client: Any, path: str, *, rounds: int = ROUNDS, warm_up: int = WARM_UP) -> Reading:
+    """Open one page again and again."""
+    from django.db import connection
+
+    wall, processor, database, queries, size = [], [], [], 0, 0
+    for number in range(rounds + warm_up):
+        meter = Meter()
+        began, used = time.perf_counter(), time.process_time()
+        with connection.execute_wrapper(meter):
+            answer = client.get(path)
+        took, took_here = time.perf_counter() - began, time.process_time() - used
+        if answer.status_code != 200:
+            raise AssertionError(f"{path} answered {answer.status_code}")
+        if number < warm_up:
+            continue
+        wall.append(took * 1000.0)
+        processor.append(took_here * 1000.0)
+        database.append(meter.seconds * 1000.0)
+        queries, size = max(queries, meter.count), len(answer.content)
+    return Reading(
+        path=path,
+        wall_ms=p95(wall),
+        processor_ms=p95(processor),
+        database_ms=p95(database),
+        queries=queries,
+        size=size,
+    )
+
+
+@contextmanager
+def crowded_fund(size: Size) -> Iterator[None]:
+    """A demo fund of two months, multiplied."""
+    with platform() as folder:
+        from magnetfund.operations.demo.load import load_demo
+        from magnetfund.operations.scenario import load_scenario
+        from magnetfund.operations.servers.home import Home
+        from magnetfund.operations.servers.postgres import Postgres
+
+        story = load_scenario()
+        story = dataclasses.replace(story, fund={**story.fund, "months_of_history": 2}, events=())
+        load_demo(on_start=lambda bars: None, on_bar=lambda: None, scenario=story)
+        fill(Postgres(Home(folder)).dsn("postgres"), size=size, email=INVESTOR)
+        yield
+
+
+def sign_in(email: str, *, token: bool = False) -> Any:
+    """A browser with a session, or a program with a token, of one account."""
+    from django.test import Client
+    from rest_framework_simplejwt.tokens import RefreshToken
+
+    from magnetfund.core.models import User
+
+    user = User.objects.get(email=email)
+    if token:
+        access = RefreshToken.for_user(user).access_token
+        return Client(headers={"Authorization": f"Bearer {access}"})
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def measure() -> list[Reading]:
+    """Every page and read, with the person who may open it."""
+    from django.test import Client
+    from rest_framework.throttling import AnonRateThrottle, UserRateThrottle
+
+    # One client asks hundreds of times a minute here; its throttle is not what is measured.
+    for throttle in (UserRateThrottle, AnonRateThrottle):
+        throttle.THROTTLE_RATES = {**throttle.THROTTLE_RATES, "user": None, "anon": None}
+    askers = (
+        (Client(), PUBLIC),
+        (sign_in(OPERATOR), DESK),
+        (sign_in(INVESTOR), PORTAL),
+        (sign_in(OPERATOR, token=True), READS),
+        (sign_in(AUDITOR), ADMIN),
+    )
+    return [read_page(client, path) for client, paths in askers for path in paths]
+
+
+def rows_of(readings: list[Reading]) -> list[Row]:
+    """The worst of each figure, named."""
+    slow = max(readings, key=lambda item: item.wall_ms)
+    busy = max(readings, key=lambda item: item.processor_ms)
+    deep = max(readings, key=lambda item: item.database_ms)
+    pages = [item for item in readings if item.path in (*PUBLIC, *DESK, *PORTAL)]
+    many = max(pages, key=lambda item: item.queries)
+    return [
+        (f"slowest of {len(readings)} pages and reads, p95: {slow.path}", slow.wall_ms,
+         PAGE_BAR_MS, "ms"),
+        (f"most processor time, p95: {busy.path}", busy.processor_ms, PAGE_BAR_MS, "ms"),
+        (f"longest in the database, p95: {deep.path}", deep.database_ms, DATABASE_BAR_MS, "ms"),
+        (f"most queries of a page: {many.path}", float(many.queries), QUERIES_MAX, "queries"),
+    ]  # fmt: skip
+
+
+def run() -> list[Row]:
+    """The rows of this bench."""
+    with crowded_fund(Size()):
+        return rows_of(measure())
+
+
+def print_readings(readings: list[Reading]) -> None:
+    """One line a page."""
+    print(f"{'':<50}{'wall':>9}{'process':>9}{'database':>9}{'queries':>9}{'bytes':>9}")
+    for item in readings:
+        print(
+            f"{item.path:<50}{item.wall_ms:>9.1f}{item.processor_ms:>9.1f}"
+            f"{item.database_ms:>9.1f}{item.queries:>9}{item.size:>9}"
+        )
+
+
+if __name__ == "__main__":
+    from bench.timing import print_rows
+
+    with crowded_fund(Size()):
+        found = measure()
+    print_readings(found)
+    print_rows(rows_of(found))

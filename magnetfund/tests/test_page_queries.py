@@ -1,0 +1,79 @@
+"""How many queries a page costs, and that more rows never mean more of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+
+from bench.crowd import Size, fill
+from bench.pages import (
+    ADMIN,
+    AUDITOR,
+    DESK,
+    INVESTOR,
+    OPERATOR,
+    PORTAL,
+    PUBLIC,
+    READS,
+    read_page,
+    sign_in,
+)
+from investors.models import Investor
+from magnetfund.core.roles import Role
+from magnetfund.operations.people import ensure_user
+from magnetfund.tests.flow_support import make_candles, replay
+from trading.models import Fill
+
+pytestmark = pytest.mark.usefixtures("as_gateway")
+PAGE_QUERIES_MAX = 15
+READ_QUERIES_MAX = 6
+ADMIN_QUERIES_MAX = 10
+SMALL = Size(
+    investors=120, fills=400, trades=400, valuation_minutes=600, strikes=4, journal_entries=90,
+    audit_lines=60, job_runs=60, fuse_events=40, own_lots=5, own_movements=150, own_days=90,
+)  # fmt: skip
+
+
+@pytest.fixture
+def askers(as_gateway: None) -> list[tuple[Client, tuple[str, ...], int]]:
+    """A fund that traded for a month, and who opens which pages with how many queries at most."""
+    replay("main", make_candles(), days=33)
+    for email, role in ((OPERATOR, Role.OPERATOR), (AUDITOR, Role.AUDITOR)):
+        ensure_user(email=email, name=email, roles=[role])
+    holder = Investor.objects.filter(holdings__units__gt=0).order_by("number")[0]
+    holder.user = ensure_user(email=INVESTOR, name="Ines", roles=[Role.INVESTOR])
+    holder.email = INVESTOR
+    holder.save(update_fields=["user", "email"])
+    return [
+        (Client(), PUBLIC, PAGE_QUERIES_MAX),
+        (sign_in(OPERATOR), DESK, PAGE_QUERIES_MAX),
+        (sign_in(INVESTOR), PORTAL, PAGE_QUERIES_MAX),
+        (sign_in(OPERATOR, token=True), READS, READ_QUERIES_MAX),
+        (sign_in(AUDITOR), ADMIN, ADMIN_QUERIES_MAX),
+    ]
+
+
+def count_queries(askers: list[tuple[Client, tuple[str, ...], int]]) -> dict[str, int]:
+    cache.clear()
+    return {
+        path: read_page(client, path, rounds=2, warm_up=1).queries
+        for client, paths, _ in askers
+        for path in paths
+    }
+
+
+def test_no_page_asks_more_often_than_it_may_however_many_rows_there_are(
+    fresh_database: Any, askers: list[tuple[Client, tuple[str, ...], int]]
+):
+    few = count_queries(askers)
+    fill(fresh_database.dsn("postgres", "fresh"), size=SMALL, email=INVESTOR)
+    assert Fill.objects.count() > SMALL.fills
+    many = count_queries(askers)
+    for _, paths, most in askers:
+        for path in paths:
+            assert many[path] <= most, f"{path} asks {many[path]} times"
+            # A page without any row yet may spare itself a read of what hangs on the rows.
+            assert many[path] <= few[path] + 1, f"{path} asked {few[path]} times of few rows"
