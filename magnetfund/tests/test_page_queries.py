@@ -29,7 +29,7 @@ from trading.models import Fill
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
 PAGE_QUERIES_MAX = 15
-READ_QUERIES_MAX = 6
+READ_QUERIES_MAX = 7
 ADMIN_QUERIES_MAX = 10
 SMALL = Size(
     investors=120, fills=400, trades=400, valuation_minutes=600, strikes=4, journal_entries=90,
@@ -51,7 +51,7 @@ def askers(as_gateway: None) -> list[tuple[Client, tuple[str, ...], int]]:
         (Client(), PUBLIC, PAGE_QUERIES_MAX),
         (sign_in(OPERATOR), DESK, PAGE_QUERIES_MAX),
         (sign_in(INVESTOR), PORTAL, PAGE_QUERIES_MAX),
-        (sign_in(OPERATOR, token=True), READS, READ_QUERIES_MAX),
+        (sign_in(OPERATOR), READS, READ_QUERIES_MAX),
         (sign_in(AUDITOR), ADMIN, ADMIN_QUERIES_MAX),
     ]
 
