@@ -2,6 +2,7 @@ FROM python:3.11-slim
 LABEL droplet.id="25" droplet.name="Treasury Magnet" droplet.version="0.1.0" droplet.udc_compliant="true" droplet.capabilities="algorithmic_trading,survival_fuse"
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1
 RUN useradd --uid 1000 --create-home magnet
+RUN mkdir /home/magnet/data && chown magnet:magnet /home/magnet/data
 WORKDIR /app
 COPY requirements.txt .
 RUN pip install --require-hashes -r requirements.txt

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
 
@@ -29,15 +30,18 @@ try:
     SECRET_KEY = _env.text("SECRET_KEY")
     if IS_PRODUCTION and len(SECRET_KEY) < 50:
         raise BadSetting("SECRET_KEY must have at least 50 characters")
-    ALLOWED_HOSTS = _env.items(
-        "ALLOWED_HOSTS", "" if IS_PRODUCTION else "localhost,127.0.0.1,[::1],testserver"
-    )
     TRADING_MODE = _env.choice("TRADING_MODE", "paper", ("paper", "live"))
     INITIAL_EQUITY = _env.decimal("INITIAL_EQUITY", "430000.0")
     LOG_LEVEL = _env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
     DROPLET_ID = _env.integer("DROPLET_ID", 25, low=1, high=99999)
     STEWARD = _env.text("STEWARD", "Magnet Fund")
     PUBLIC_URL = _env.url("PUBLIC_URL", "http://localhost:8000", ("http", "https"))
+    ALLOWED_HOSTS = _env.items(
+        "ALLOWED_HOSTS",
+        str(urlsplit(PUBLIC_URL).hostname)
+        if IS_PRODUCTION
+        else "localhost,127.0.0.1,[::1],testserver",
+    )
     REGISTRY_URL = _env.url("REGISTRY_URL", "", ("http", "https"))
     ORCHESTRATOR_URL = _env.url("ORCHESTRATOR_URL", "", ("http", "https"))
     DASHBOARD_URL = _env.url("DASHBOARD_URL", "", ("http", "https"))
@@ -150,7 +154,7 @@ MEDIA_ROOT = MAGNET_HOME / "media"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        "BACKEND": "magnetfund.core.static_files.HashedStaticFiles"
         if IS_PRODUCTION
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },

@@ -22,7 +22,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 #: Commands that move positions run as the gateway; the schema belongs to its owner.
 GATEWAY_COMMANDS = frozenset({"run_trader", "replay", "load_demo"})
-OWNER_COMMANDS = frozenset({"migrate"})
+OWNER_COMMANDS = frozenset({"migrate", "prepare"})
 #: Commands that touch no database.
 FREE_COMMANDS = frozenset({"help", "makemigrations", "collectstatic", "spectacular", "check"})
 PLACEHOLDER = "postgresql://fa_app@127.0.0.1:1/none"
@@ -46,8 +46,8 @@ def run_with_servers(arguments: Sequence[str]) -> int | None:
     if environment.get("DATABASE_URL"):
         environment.setdefault("MAGNET_DB_ROLE", role_of(command))
         return None
-    environment.setdefault("MAGNET_ENV", "demo")
     home = Home(Path(environment.get("MAGNET_HOME", PROJECT / "var")))
+    environment.setdefault("MAGNET_ENV", home.mode() or "demo")
     environment["MAGNET_HOME"] = str(home.root)
     environment.setdefault("SECRET_KEY", home.secrets()["secret_key"])
     environment.setdefault("MAGNET_DB_ROLE", role_of(command))
@@ -70,7 +70,7 @@ def _run_beside(home: Home, arguments: Sequence[str]) -> int:
         postgres.start()
         valkey.start()
         migrate = {**environment, "MAGNET_DB_ROLE": "owner"}
-        code = _run(["migrate", "--database=owner", "--verbosity=0"], migrate)
+        code = _run(["prepare"], migrate)
         return code or _run(arguments, environment)
     finally:
         valkey.stop()
@@ -79,7 +79,7 @@ def _run_beside(home: Home, arguments: Sequence[str]) -> int:
 
 
 def _take_lock(home: Home):  # type: ignore[no-untyped-def]  # an open file or None
-    handle = (home.root / "instance.lock").open("w")
+    handle = (home.root / "instance.lock").open("a")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -1,15 +1,21 @@
-"""Accounts of the demo and of scenarios: made once, with the roles that a scenario names."""
+"""Accounts: the house's own, the demo's and those of scenarios, each with its roles."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from django.db import transaction
+
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import RoleGrant, User
 from magnetfund.core.roles import STAFF_ROLES, Role
+from magnetfund.core.services.audit import record_audit
+from magnetfund.kernel.errors import InvalidInput
 from risk.services.fuse import approve_reset, propose_reset, state_of
 from trading.services.engine import make_ready, record_reconciliation
 
@@ -51,6 +57,40 @@ def ensure_user(
     for role in roles:
         RoleGrant.objects.get_or_create(user=user, role=role.value, revoked_at=None)
     return user
+
+
+def add_person(
+    *, email: str, name: str, roles: Sequence[Role], actor: Actor
+) -> tuple[User, str | None]:
+    """An account of the house with its roles, and its first password where it is new.
+
+    An account that is there keeps its name and password and is given the roles that it lacks.  Each
+    step leaves an audit line.  Raises :class:`InvalidInput` (``not_of_the_house``) for an
+    investor's account: people of the house have their own.
+    """
+    with transaction.atomic():
+        user = User.objects.filter(email=email).first()
+        password = None
+        if user is None:
+            password = secrets.token_urlsafe(12)
+            held: set[str] = set()
+            user = ensure_user(email=email, name=name, roles=roles, password=password)
+            EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
+            record_audit(actor=actor, action="account.created", subject=("user", user.pk))
+        elif not user.is_staff:
+            raise InvalidInput(f"{email} is no account of the house", code="not_of_the_house")
+        else:
+            grants = RoleGrant.objects.filter(user=user, revoked_at=None)
+            held = set(grants.values_list("role", flat=True))
+            ensure_user(email=email, name=name, roles=roles)
+        for role in sorted(set(roles) - held):
+            record_audit(
+                actor=actor,
+                action="role.granted",
+                subject=("user", user.pk),
+                body={"role": role},
+            )
+    return user, password
 
 
 def ensure_scenario_people() -> ScenarioPeople:

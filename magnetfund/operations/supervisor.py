@@ -22,8 +22,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
-from magnetfund.operations.servers.home import Home, LaunchError
+from magnetfund.operations.servers.home import STOPPING, Home, LaunchError
 from magnetfund.operations.servers.postgres import Postgres
 from magnetfund.operations.servers.process import Child
 from magnetfund.operations.servers.valkey import Valkey
@@ -38,11 +39,10 @@ TRADER_SECONDS = 12.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A process of the platform; it runs where the file that makes it possible is there."""
+    """A process of the platform."""
 
     name: str
     command: tuple[str, ...]
-    needs: str
     role: str = "app"
 
 
@@ -56,7 +56,6 @@ def platform_parts(port: int) -> tuple[Part, ...]:
                 "--port", str(port), "--log-level", "warning", "--no-access-log",
                 "--timeout-graceful-shutdown", "3",
             ),
-            needs="magnetfund/asgi.py",
         ),
         Part(
             name="worker",
@@ -64,17 +63,14 @@ def platform_parts(port: int) -> tuple[Part, ...]:
                 python, "-m", "celery", "-A", "magnetfund", "worker", "--concurrency", "1",
                 "--loglevel", "warning", "--without-mingle", "--without-gossip",
             ),
-            needs="magnetfund/celery.py",
         ),
         Part(
             name="beat",
             command=(python, "-m", "celery", "-A", "magnetfund", "beat", "--loglevel", "warning"),
-            needs="magnetfund/celery.py",
         ),
         Part(
             name="trader",
-            command=(python, "manage.py", "run_trader"),
-            needs="trading/management/commands/run_trader.py",
+            command=(python, "manage.py", "run_trader", "--wait"),
             role="gateway",
         ),
     )  # fmt: skip
@@ -95,6 +91,7 @@ class Supervisor:
         self.port = port
         self.demo = demo
         self.stopping = False
+        self.public_url = ""
         self.watched: list[Watched] = []
         self.postgres: Postgres | None = None
         self.valkey: Valkey | None = None
@@ -107,6 +104,7 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._ask_to_stop)
         lock = self.home.lock()
         try:
+            self.home.claim("demo" if self.demo else "production")
             self._require_free_port()
             environment = self._start_servers()
             self._prepare(environment)
@@ -120,6 +118,8 @@ class Supervisor:
                 print(f"magnetfund: {error}", file=sys.stderr)
                 return 1
         finally:
+            lock.write(STOPPING)
+            lock.flush()
             self._stop_all()
             lock.close()
         print("Stopped.")
@@ -154,19 +154,15 @@ class Supervisor:
             environment.update(self.valkey.environment())
         environment.setdefault("SECRET_KEY", self.home.secrets()["secret_key"])
         environment.setdefault("MAGNET_ENV", "demo" if self.demo else "production")
-        environment.setdefault("PUBLIC_URL", f"http://localhost:{self.port}")
+        self.public_url = environment.setdefault("PUBLIC_URL", f"http://localhost:{self.port}")
         environment.setdefault("DJANGO_SETTINGS_MODULE", "magnetfund.settings")
         environment["MAGNET_HOME"] = str(self.home.root)
         environment["PYTHONUNBUFFERED"] = "1"
         return environment
 
     def _prepare(self, environment: dict[str, str]) -> None:
-        make_token_keys(self.home.root / "keys")
-        self._command(environment, "owner", "migrate", "--database=owner", "--verbosity=0")
-        if (
-            self.demo
-            and (PROJECT / "magnetfund/operations/management/commands/load_demo.py").exists()
-        ):
+        self._command(environment, "owner", "prepare")
+        if self.demo:
             self._command(environment, "gateway", "load_demo")
 
     def _command(self, environment: dict[str, str], role: str, *arguments: str) -> None:
@@ -188,8 +184,6 @@ class Supervisor:
 
     def _start_parts(self, environment: dict[str, str]) -> None:
         for part in platform_parts(self.port):
-            if not (PROJECT / part.needs).exists():
-                continue
             child = Child(
                 part.name,
                 part.command,
@@ -207,7 +201,7 @@ class Supervisor:
         answered_at: float | None = None
         while time.monotonic() < deadline and not self.stopping:
             self._look_after()
-            status = _health_status(url)
+            status = _health_status(url, host=urlsplit(self.public_url).netloc)
             answered_at = answered_at or (time.monotonic() if status else None)
             if status == "active" or (
                 answered_at is not None and time.monotonic() - answered_at > TRADER_SECONDS
@@ -218,7 +212,7 @@ class Supervisor:
             raise LaunchError(f"the web did not answer; see {self.home.logs / 'web.log'}")
 
     def _announce(self, seconds: float) -> None:
-        base = f"http://localhost:{self.port}"
+        base = self.public_url
         print(f"\nMagnet Fund is running ({seconds:.1f} s to start).")
         print(f"  Fund page       {base}/")
         print(f"  Sign in         {base}/account/login/")
@@ -228,6 +222,8 @@ class Supervisor:
         logins = self.home.root / "demo-logins.txt"
         if logins.exists():
             print(logins.read_text().rstrip())
+        if not self.demo:
+            print(f"The web listens on 127.0.0.1:{self.port}, for a proxy that speaks TLS.")
         print(f"Logs are in {self.home.logs}. Ctrl-C stops everything.", flush=True)
 
     # ---- watch -----------------------------------------------------------------------------
@@ -273,10 +269,11 @@ class Supervisor:
                 server.stop()
 
 
-def _health_status(url: str) -> str:
+def _health_status(url: str, *, host: str) -> str:
     """What /health says; "error" for a 5xx, nothing while the web is not there."""
+    request = urllib.request.Request(url, headers={"Host": host})  # noqa: S310 - our own port
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own port
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
             return str(json.load(answer).get("status", "inactive"))
     except urllib.error.HTTPError:
         return "error"

@@ -14,6 +14,7 @@ import os
 import pwd
 import secrets
 import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -37,6 +38,11 @@ def server_owner() -> Owner:
     name = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
     entry = pwd.getpwnam(name)
     return Owner(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
+
+
+#: What the lock file says while its holder is on its way out.
+STOPPING = "stopping"
+STOPPING_SECONDS = 45.0
 
 
 def is_reachable_by_others(path: Path) -> bool:
@@ -85,16 +91,39 @@ class Home:
             os.chown(path, self.owner.uid, self.owner.gid)
 
     def lock(self) -> IO[str]:
-        """Hold the instance; a second start on the same home is told so."""
-        handle = (self.root / "instance.lock").open("w")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            handle.close()
-            raise LaunchError(
-                f"another instance runs on {self.root}; stop it or set MAGNET_HOME"
-            ) from None
-        return handle
+        """Hold the instance; a second start on the same home is told so.
+
+        One that says it is stopping is waited for.
+        """
+        handle = (self.root / "instance.lock").open("a+")
+        deadline = time.monotonic() + STOPPING_SECONDS
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                handle.seek(0)
+                if handle.read() != STOPPING or time.monotonic() > deadline:
+                    handle.close()
+                    raise LaunchError(
+                        f"another instance runs on {self.root}; stop it or set MAGNET_HOME"
+                    ) from None
+                time.sleep(0.1)
+            else:
+                handle.truncate(0)
+                return handle
+
+    def claim(self, mode: str) -> None:
+        """Fix what this home is for, "demo" or "production"; the other one is refused for ever."""
+        kept = self.mode()
+        if kept is None:
+            (self.root / "mode").write_text(mode)
+        elif kept != mode:
+            raise LaunchError(f"{self.root} is a {kept} home; choose another MAGNET_HOME")
+
+    def mode(self) -> str | None:
+        """What this home is for; None before its first start."""
+        path = self.root / "mode"
+        return path.read_text().strip() if path.exists() else None
 
     def secrets(self) -> dict[str, str]:
         """Passwords of the database roles and the signing key, made once, readable by us alone."""

@@ -22,13 +22,11 @@ class Command(FundCommand):
     def add_own_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--book", default=settings.MAGNET_BOOK)
         parser.add_argument("--seconds", type=float, help="stop by itself after so many seconds")
+        parser.add_argument(
+            "--wait", action="store_true", help="wait until there is something to trade"
+        )
 
     def work(self, **options: Any) -> dict[str, Any]:
-        config = load_simulation()
-        if config is None:
-            raise InvalidInput(
-                "no market source is configured; load the demo fund first", code="no_source"
-            )
         stopping = False
 
         def ask(number: int, frame: FrameType | None) -> None:
@@ -37,6 +35,18 @@ class Command(FundCommand):
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, ask)
+        config = load_simulation()
+        if config is None and options["wait"]:
+            self.say("No market source is configured yet; waiting for one.")
+            while config is None and not stopping:
+                time.sleep(1.0)
+                config = load_simulation()
+        if config is None:
+            if stopping:
+                return {"book": options["book"], "beats": 0}
+            raise InvalidInput(
+                "no market source is configured; load the demo fund first", code="no_source"
+            )
         deadline = time.monotonic() + options["seconds"] if options["seconds"] else None
         trader = Trader(book=options["book"], source=SimulatedSource(config))
         trader.start()

@@ -1,0 +1,50 @@
+"""Make an account of the house and give it roles; how the first people of a new fund come in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import CommandParser
+from django.core.validators import validate_email
+
+from magnetfund.core.actors import Actor
+from magnetfund.core.commands import FundCommand
+from magnetfund.core.roles import STAFF_ROLES, Role
+from magnetfund.kernel.errors import InvalidInput
+from magnetfund.operations.people import add_person
+
+
+class Command(FundCommand):
+    help = __doc__
+
+    def add_own_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--email", required=True)
+        parser.add_argument("--name", required=True)
+        parser.add_argument(
+            "--role",
+            action="append",
+            required=True,
+            choices=sorted(STAFF_ROLES),
+            help="may be given more than once",
+        )
+
+    def work(self, **options: Any) -> dict[str, Any]:
+        email = options["email"].strip().lower()
+        try:
+            validate_email(email)
+        except ValidationError:
+            raise InvalidInput(f"{email} is no e-mail address", code="bad_email") from None
+        user, password = add_person(
+            email=email,
+            name=options["name"].strip(),
+            roles=[Role(name) for name in options["role"]],
+            actor=Actor.system("manage.py add_person"),
+        )
+        roles = sorted(user.role_grants.filter(revoked_at=None).values_list("role", flat=True))
+        self.say(f"{user.email}: {', '.join(roles)}.")
+        if password is None:
+            self.say("The account was there already; its password stays as it is.")
+        else:
+            self.say(f"First password, shown once: {password}")
+        return {"email": user.email, "roles": roles, "is_new": password is not None}

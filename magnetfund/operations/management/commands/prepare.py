@@ -1,0 +1,23 @@
+"""Bring schema, static files and token keys in order; run as the owner before a start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+
+from magnetfund.core.commands import FundCommand
+from magnetfund.operations.supervisor import make_token_keys
+
+
+class Command(FundCommand):
+    help = __doc__
+
+    def work(self, **options: Any) -> dict[str, Any]:
+        call_command("migrate", database="owner", verbosity=0)
+        make_token_keys(settings.MAGNET_HOME / "keys")
+        if settings.IS_PRODUCTION:
+            # Elsewhere the files are found where they are; here they are served by their hashes.
+            call_command("collectstatic", interactive=False, verbosity=0)
+        return {"prepared": True}

@@ -1,0 +1,158 @@
+"""One instance from start to stop: what dies is started again, what is in the way is said, and
+nothing stays behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+KEPT = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+
+pytestmark = pytest.mark.drill
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def run_instance(home: Path, port: int, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "magnetfund.operations.supervisor", "--no-demo"],
+        cwd=ROOT,
+        env={**KEPT, "MAGNET_HOME": str(home), "PORT": str(port), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def status_of(port: int, path: str) -> int:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}",
+        headers={"Host": "localhost", "X-Forwarded-Proto": "https"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
+def wait_until(happens: Callable[[], bool], *, seconds: float = 90.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+
+
+def processes_of(home: Path) -> dict[int, str]:
+    """Living processes that name the home, or its servers' folders, or work there."""
+    signs = (str(home).encode(), hashlib.sha256(str(home).encode()).hexdigest()[:12].encode())
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit() or int(folder.name) == os.getpid():
+            continue
+        try:
+            words = (folder / "cmdline").read_bytes()
+            around = (folder / "environ").read_bytes() + os.fsencode(os.readlink(folder / "cwd"))
+            state = (folder / "stat").read_text().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            continue
+        if state != "Z" and any(sign in words + around for sign in signs):
+            found[int(folder.name)] = words.replace(b"\0", b" ").decode(errors="replace")
+    return found
+
+
+def find_server(home: Path, name: str) -> int:
+    """The process of a server that has no server for its parent."""
+    return min(pid for pid, words in processes_of(home).items() if re.match(rf"\S*{name} ", words))
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[tuple[Path, int, subprocess.Popen[str]]]:
+    home, port = tmp_path / "home", free_port()
+    running = run_instance(home, port)
+    try:
+        wait_until(lambda: status_of(port, "/") == 200)
+        yield home, port, running
+    finally:
+        if running.poll() is None:
+            running.terminate()
+        running.wait(60)
+
+
+def test_servers_that_die_come_back_and_nothing_stays_after_the_stop(instance):  # type: ignore[no-untyped-def]
+    home, port, running = instance
+    for name in ("postgres", "valkey-server"):
+        before = find_server(home, name)
+        os.kill(before, signal.SIGKILL)
+        wait_until(lambda name=name, before=before: find_again(home, name) not in (0, before))
+        wait_until(lambda: status_of(port, "/health/database") == 200)
+        wait_until(lambda: status_of(port, "/") == 200)
+    running.send_signal(signal.SIGINT)
+    said, _ = running.communicate(timeout=60)
+    assert running.returncode == 0
+    assert "postgres ended" in said
+    assert "valkey ended" in said
+    assert said.strip().endswith("Stopped.")
+    assert processes_of(home) == {}
+
+
+def find_again(home: Path, name: str) -> int:
+    try:
+        return find_server(home, name)
+    except ValueError:
+        return 0
+
+
+def test_what_is_in_the_way_is_said_in_one_line(instance, tmp_path):  # type: ignore[no-untyped-def]
+    home, port, _ = instance
+
+    def refusal(home: Path, port: int, **environment: str) -> str:
+        other = run_instance(home, port, **environment)
+        said, _ = other.communicate(timeout=90)
+        assert other.returncode == 1
+        lines = [line for line in said.splitlines() if line.strip()]
+        assert "Traceback" not in said
+        return lines[-1]
+
+    assert refusal(home, free_port()).startswith("magnetfund: another instance runs on ")
+    assert refusal(tmp_path / "b", port) == (
+        f"magnetfund: port {port} is in use; choose another with PORT=8001 make run"
+    )
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "mode").write_text("demo")
+    assert "is a demo home; choose another MAGNET_HOME" in refusal(tmp_path / "c", free_port())
+    assert status_of(port, "/") == 200
+
+
+def test_a_start_waits_for_the_instance_that_is_stopping(instance):  # type: ignore[no-untyped-def]
+    home, port, running = instance
+    running.terminate()
+    wait_until(lambda: (home / "instance.lock").read_text() == "stopping", seconds=20)
+    after = run_instance(home, port)
+    try:
+        wait_until(lambda: running.poll() is not None)
+        wait_until(lambda: status_of(port, "/") == 200)
+    finally:
+        after.terminate()
+        said, _ = after.communicate(timeout=60)
+    assert "another instance" not in said
