@@ -207,15 +207,32 @@ class TradePage:
     has_older: bool
 
 
-def trade_page(book: str, *, number: int, size: int = 20) -> TradePage:
-    """Page ``number`` from 1, of the newest :data:`LIST_MAX` trades."""
+def trade_page(
+    book: str, *, number: int, size: int = 20, rows: QuerySet[Trade] | None = None
+) -> TradePage:
+    """Page ``number`` from 1 of the newest :data:`LIST_MAX` trades, or of the given ``rows``."""
     number = max(1, min(number, LIST_MAX // size))
     begin = (number - 1) * size
-    found = list(_trades(book)[begin : begin + size + 1])
+    found = list((_trades(book) if rows is None else rows)[begin : begin + size + 1])
     is_last = number == LIST_MAX // size
     return TradePage(
         number=number, trades=found[:size], has_older=len(found) > size and not is_last
     )
+
+
+def select_trades(
+    book: str, *, base: str = "", strategy: str = "", won: bool | None = None, order: str = ""
+) -> QuerySet[Trade]:
+    """Some of the newest :data:`LIST_MAX` trades; without ``order``, a field, newest first."""
+    newest = Trade.objects.filter(book=book).order_by("-closed_at", "-recorded_at")
+    rows = _trades(book).filter(pk__in=newest.values("pk")[:LIST_MAX])
+    if base:
+        rows = rows.filter(instrument__base=base)
+    if strategy:
+        rows = rows.filter(strategy=strategy)
+    if won is not None:
+        rows = rows.filter(net_pnl__gt=0) if won else rows.filter(net_pnl__lte=0)
+    return rows.order_by(order, "-closed_at") if order else rows
 
 
 def _trades(book: str) -> QuerySet[Trade]:

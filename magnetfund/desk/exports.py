@@ -9,8 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from magnetfund.desk.access import desk_view
+from magnetfund.desk.trade_list import TradeQuery, find_trades
 from magnetfund.kernel.clock import isoformat_z
-from trading import selectors
 
 COLUMNS = (
     "closed_at", "opened_at", "instrument", "direction", "strategy", "quantity", "entry_price",
@@ -21,12 +21,12 @@ COLUMNS = (
 @require_safe
 @desk_view()
 def trades(request: HttpRequest) -> HttpResponse:
-    """The closed trades, newest first, with exact figures; as many as the page can show."""
+    """The closed trades of the list's own query, with exact figures."""
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="trades.csv"'
     writer = csv.writer(response)
     writer.writerow(COLUMNS)
-    for row in selectors.recent_trades(settings.MAGNET_BOOK, limit=selectors.LIST_MAX):
+    for row in find_trades(settings.MAGNET_BOOK, TradeQuery.of(request.GET)):
         writer.writerow(
             [
                 isoformat_z(row.closed_at), isoformat_z(row.opened_at), row.instrument.symbol,

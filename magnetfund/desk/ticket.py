@@ -122,7 +122,11 @@ def ticket_context(
     return {
         "ticket": form,
         "ticket_marks": [
-            {"row": item, "mark": marks[item.symbol]}
+            {
+                "row": item,
+                "mark": marks[item.symbol],
+                "places": max(0, -int(item.tick.normalize().as_tuple().exponent)),
+            }
             for item in form.instruments
             if item.symbol in marks
         ],

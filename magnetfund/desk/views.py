@@ -35,6 +35,13 @@ from magnetfund.desk.gauges import (
 )
 from magnetfund.desk.stresses import find_assets, find_consequences
 from magnetfund.desk.ticket import ticket_context
+from magnetfund.desk.trade_list import (
+    RESULTS,
+    SORTS,
+    TradeQuery,
+    find_sleeves,
+    find_trade_page,
+)
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from risk.domain.limits import LimitSet
@@ -210,16 +217,24 @@ def trading(request: HttpRequest) -> HttpResponse:
     frame = build_frame(request, "trading")
     marks = desk.live_marks(book)
     page = request.GET.get("page", "1")
+    query = TradeQuery.of(request.GET)
+    ticket = ticket_context(marks=marks) if "order_submit" in frame["capabilities"] else {}
+    instruments = ticket["ticket"].instruments if ticket else selectors.active_instruments()
     return render(
         request,
         "desk/trading.html",
         {
             **frame,
             **desk.positions_context(book, _equity(frame), marks=marks),
-            **(ticket_context(marks=marks) if "order_submit" in frame["capabilities"] else {}),
-            "orders": desk.order_lives(selectors.recent_orders(book, limit=18)),
-            "fills": selectors.recent_fills(book, limit=10),
-            "trades": selectors.trade_page(book, number=int(page) if page.isdecimal() else 1),
+            **ticket,
+            "orders": desk.order_lives(selectors.recent_orders(book, limit=14)),
+            "fills": selectors.recent_fills(book, limit=7),
+            "trades": find_trade_page(book, query, number=int(page) if page.isdecimal() else 1),
+            "query": query,
+            "sorts": SORTS,
+            "results": RESULTS,
+            "sleeves": find_sleeves(),
+            "bases": sorted({item.base for item in instruments}),
         },
     )
 

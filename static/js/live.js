@@ -26,7 +26,10 @@
     put("equity", group(m.equity, 2));
     put("day-change", signedPercent(m.day_change));
     put("open-positions", String(m.open_positions));
-    Object.keys(m.prices || {}).forEach(function (s) { put("price:" + s, group(m.prices[s], 2)); });
+    document.querySelectorAll('[data-live^="price:"]').forEach(function (e) {
+      var price = (m.prices || {})[e.getAttribute("data-live").slice(6)];
+      if (price != null) { e.textContent = group(price, Number(e.getAttribute("data-places") || 2)); }
+    });
   }
   /* A page nobody looks at holds no connection: browsers allow few of them to one host. */
   function follow() {
