@@ -27,16 +27,16 @@ INVESTOR = "ines@example.com"
 OPERATOR = "operator@example.com"
 AUDITOR = "auditor@example.com"
 
-PUBLIC = ("/",)
+PUBLIC = ("/", "/account/login/")
 DESK = (
-    "/desk/", "/desk/risk/", "/desk/trading/", "/desk/trading/?page=25", "/desk/signals/",
-    "/desk/fund/",
+    "/desk/", "/desk/risk/", "/desk/trading/", "/desk/trading/?page=25", "/desk/trading/ticket/",
+    "/desk/trading/trades.csv", "/desk/signals/", "/desk/fund/",
 )  # fmt: skip
 PORTAL = ("/overview/", "/activity/", "/activity/?page=2")
 READS = (
-    "/health", "/state", "/api/positions/open", "/api/trades/recent",
-    "/api/trades/recent?limit=500", "/api/performance/current", "/api/performance/history",
-    "/api/performance/history?period=1y&interval=1h",
+    "/health", "/capabilities", "/state", "/dependencies", "/api/positions/open",
+    "/api/trades/recent", "/api/trades/recent?limit=500", "/api/performance/current",
+    "/api/performance/history", "/api/performance/history?period=1y&interval=1h",
     "/api/performance/history?period=all&interval=1d", "/api/fuse/status",
 )  # fmt: skip
 ADMIN = (
@@ -161,13 +161,14 @@ def measure() -> list[Reading]:
 
 def rows_of(readings: list[Reading]) -> list[Row]:
     """The worst of each figure, named."""
-    slow = max(readings, key=lambda item: item.wall_ms)
-    busy = max(readings, key=lambda item: item.processor_ms)
-    deep = max(readings, key=lambda item: item.database_ms)
     pages = [item for item in readings if item.path in (*PUBLIC, *DESK, *PORTAL)]
+    served = [item for item in readings if item.path not in ADMIN]
+    slow = max(served, key=lambda item: item.wall_ms)
+    busy = max(served, key=lambda item: item.processor_ms)
+    deep = max(readings, key=lambda item: item.database_ms)
     many = max(pages, key=lambda item: item.queries)
     return [
-        (f"slowest of {len(readings)} pages and reads, p95: {slow.path}", slow.wall_ms,
+        (f"slowest of {len(served)} pages and reads, p95: {slow.path}", slow.wall_ms,
          PAGE_BAR_MS, "ms"),
         (f"most processor time, p95: {busy.path}", busy.processor_ms, PAGE_BAR_MS, "ms"),
         (f"longest in the database, p95: {deep.path}", deep.database_ms, DATABASE_BAR_MS, "ms"),

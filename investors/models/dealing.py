@@ -98,7 +98,14 @@ class DealingOrder(models.Model):
                 name="investors_dealingorder_measured",
             ),
         ]
-        indexes = [models.Index(fields=["state", "dealing_day"], name="investors_order_queue")]
+        indexes = [
+            models.Index(fields=["state", "dealing_day"], name="investors_order_queue"),
+            models.Index(
+                fields=["received_at"],
+                condition=Q(kind="subscription", state="accepted"),
+                name="investors_order_unpaid",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"

@@ -38,6 +38,9 @@ class NavStrike(models.Model):
     inputs = models.JSONField(help_text="Frozen prices, cash, positions, policies.")
     input_hash = models.CharField(max_length=64)
     result_hash = models.CharField(max_length=64)
+    balances = models.JSONField(
+        default=list, help_text="[account, amount] just before the strike, as the preparer saw."
+    )
     waterfall = models.JSONField(default=list)
     checklist = models.JSONField(default=list)
     second_engine = models.JSONField(default=dict)

@@ -152,6 +152,16 @@ def read_balances(fund: Fund, *, before: datetime | None = None) -> dict[tuple[s
         return {(account, currency): total for account, currency, total in cursor.fetchall()}
 
 
+def owns_and_owes(fund: Fund, *, before: datetime) -> list[tuple[str, Decimal]]:
+    """Balances of the asset and liability accounts in the fund's currency that are not zero."""
+    balances = read_balances(fund, before=before)
+    return [
+        (code, balances[(code, fund.currency)])
+        for code, _, kind in CHART
+        if kind in (*ASSETS, *LIABILITIES) and balances.get((code, fund.currency))
+    ]
+
+
 def net_assets(fund: Fund, *, before: datetime) -> Decimal:
     """Assets less liabilities in the fund's currency, without the performance-fee accrual.
 

@@ -35,6 +35,7 @@ from investors.services.ledger import (
     PERFORMANCE_ACCRUAL,
     class_balance,
     net_assets,
+    owns_and_owes,
     read_balances,
 )
 from investors.services.nav_dealing import deal_strike
@@ -115,6 +116,9 @@ def prepare_strike(
             inputs=plain,
             input_hash=content_hash(plain),
             result_hash=content_hash(_plain_strike(strike)),
+            balances=[
+                [code, f"{amount:f}"] for code, amount in owns_and_owes(fund, before=valuation_at)
+            ],
             waterfall=canonical([[name, f"{amount:.2f}"] for name, amount in strike.waterfall]),
             checklist=[line.plain() for line in checks],
             second_engine=canonical(second),

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from investors.models import ClassNav, DealingDay, Fund, LotNav, NavStrike
-from investors.services.ledger import read_balances
+from investors.services.ledger import CHART, owns_and_owes
 from investors.services.nav import approve_strike, prepare_strike, reject_strike
 from magnetfund.core.roles import Capability
 from magnetfund.desk import selectors as desk
@@ -330,15 +330,14 @@ def _strike_context(strike: NavStrike, fund: Fund) -> dict[str, Any]:
 
 
 def _balance(strike: NavStrike, fund: Fund) -> list[tuple[str, str, Decimal]]:
-    """Assets and liabilities just before the strike's dealing."""
-    from investors.services.ledger import CHART
+    """Assets and liabilities just before the strike's dealing, as its preparer saw them.
 
-    balances = read_balances(fund, before=strike.valuation_at)
-    return [
-        (code, name, balances[(code, fund.currency)])
-        for code, name, kind in CHART
-        if kind in ("asset", "liability") and balances.get((code, fund.currency))
-    ]
+    A strike of an older version of the platform kept none; its are summed from the ledger.
+    """
+    names = {code: name for code, name, _ in CHART}
+    kept = [(code, Decimal(amount)) for code, amount in strike.balances]
+    found = kept or owns_and_owes(fund, before=strike.valuation_at)
+    return [(code, names[code], amount) for code, amount in found]
 
 
 @require_POST

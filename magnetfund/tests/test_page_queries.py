@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -24,8 +25,10 @@ from bench.pages import (
 from investors.models import Investor
 from magnetfund.core.roles import Role
 from magnetfund.operations.people import ensure_user
-from magnetfund.tests.flow_support import make_candles, replay
-from trading.models import Fill
+from magnetfund.tests.flow_support import START, make_candles, replay
+from magnetfund.tests.walls_support import make_instrument
+from trading import selectors
+from trading.models import Fill, Trade
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
 PAGE_QUERIES_MAX = 15
@@ -77,3 +80,26 @@ def test_no_page_asks_more_often_than_it_may_however_many_rows_there_are(
             assert many[path] <= most, f"{path} asks {many[path]} times"
             # A page without any row yet may spare itself a read of what hangs on the rows.
             assert many[path] <= few[path] + 1, f"{path} asked {few[path]} times of few rows"
+
+
+def make_trades(count: int) -> None:
+    instrument = make_instrument()
+    Trade.objects.bulk_create(
+        Trade(
+            instrument=instrument, strategy="trend", direction="long", quantity=1, entry_price=1,
+            exit_price=1, gross_pnl=k, commission=0, funding=0, slippage=0, net_pnl=k,
+            account_balance=1, closure_reason="stop", opened_at=START,
+            closed_at=START + timedelta(minutes=k),
+        )
+        for k in range(count)
+    )  # fmt: skip
+
+
+def test_the_pages_of_trades_show_each_trade_once_and_end(monkeypatch: pytest.MonkeyPatch):
+    make_trades(45)
+    pages = [selectors.trade_page("main", number=number) for number in (1, 2, 3)]
+    assert [int(trade.net_pnl) for page in pages for trade in page.trades] == [*range(44, -1, -1)]
+    assert [page.has_older for page in pages] == [True, True, False]
+    monkeypatch.setattr(selectors, "LIST_MAX", 40)
+    assert selectors.trade_page("main", number=99).number == 2
+    assert not selectors.trade_page("main", number=99).has_older
