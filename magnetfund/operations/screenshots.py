@@ -25,7 +25,7 @@ FOLDER = PROJECT / "docs" / "images"
 SIZES = {"desktop": 1360, "phone": 390}
 SCHEMES = ("light", "dark")
 #: Longer pages are cut, so that the pictures stay small enough to keep.
-TALLEST = 2200
+TALLEST = 1800
 START_SECONDS = 300.0
 PAGES: dict[str | None, dict[str, str]] = {
     None: {
@@ -157,16 +157,16 @@ def _take(page: Any, base: str, name: str, path: str, size: str, scheme: str) ->
 
 def _example_ticket(page: Any) -> str:
     """A ticket that the present price allows: leverage 2, the stop 4 % away."""
-    price = float(page.locator("[data-live^='price:']").first.inner_text().replace(",", ""))
+    price = float(page.locator("[data-live^='price:']").last.inner_text().replace(",", ""))
     return urlencode(
         {
-            "instrument": page.locator("#id_instrument option").first.get_attribute("value"),
+            "instrument": page.locator("#id_instrument option").last.get_attribute("value"),
             "side": "long",
             "amount": "20,000",
             "unit": "money",
             "leverage": "2.0",
-            "stop": f"{price * 0.96:.0f}",
-            "target": f"{price * 1.08:.0f}",
+            "stop": f"{price * 0.96:.2f}",
+            "target": f"{price * 1.08:.2f}",
             "tier": "3",
         }
     )
