@@ -11,6 +11,8 @@ SIZES, SIZE_CORE = "risk/domain/sizing/choose.py", "risk/domain/sizing/core.py"
 BOUNDS, CHECK = "risk/domain/pretrade/answers.py", "risk/domain/pretrade/check.py"
 FACTS = "risk/domain/pretrade/facts.py"
 MARKET, THRESHOLDS = "risk/domain/fuse/market.py", "risk/domain/fuse/thresholds.py"
+PASSAGE, YEAR = "risk/domain/liquidation/first_passage.py", "risk/domain/liquidation/kernel.py"
+MARGIN = "risk/domain/margin.py"
 KELLY = "risk/domain/sizing/comparisons.py"
 
 PROVEN = "equivalent: the price was found positive before, so the zero never stands in"
@@ -18,6 +20,10 @@ SIDES = "equivalent: a side is +1 or -1, nothing else reaches the line"
 _CAP = "share = min(Decimal(1), gate_value / wanted) if wanted > 0 else Decimal(1)"
 _THREE = (
     "entry, stop, side = float(case.entry_price), float(case.stop_price or 0.0), _side_of(case)"
+)
+_SAVED = "if side * (opened - edge) > 0.0 and side * (stop - edge) >= 0.0:"
+_RATES = (
+    "if not 0.0 <= maintenance_rate < 1.0 or not 0.0 <= close_fee_rate < 1.0 - maintenance_rate:"
 )
 _CONTRADICTION = "if (liquidation - entry) * _side_of(case) >= 0.0 and liquidation > 0.0:"
 _ROUNDING = "if lots > 0 and lots * rate_per_lot > money:"
@@ -156,6 +162,60 @@ _REASONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
         "return level if level > 0.0 else 0.0",
         ("Gt -> GtE",),
         "equivalent: a level of zero is the zero that stands for no price",
+    ),
+    (
+        PASSAGE,
+        "return min(1.0, ending_beyond + returning)",
+        ("1.0 -> 2.0",),
+        "a guard against the last bit: of 200,000 random cases none sums to more than 1",
+    ),
+    (
+        PASSAGE,
+        "alive &= margin + case.side * (price - 1.0) > case.maintenance_rate * price",
+        ("Gt -> GtE",),
+        "equivalent but for a path that ends on its margin to the last bit",
+    ),
+    (
+        YEAR,
+        "side, notional, margin, price = 0.0, 0.0, 0.0, 1.0",
+        ("1.0 -> 0.0", "1.0 -> 2.0", "0.0 -> 1.0", "0.0 -> -1.0"),
+        "equivalent: the first hour opens a position, which sets all four",
+    ),
+    (
+        YEAR,
+        "blocked_until, outage_until, exit_at = 0, 0, -1",
+        ("0 -> -1",),
+        "equivalent: an hour before the first has passed like the first",
+    ),
+    (
+        YEAR,
+        "worst = opened * (bars[row, 2] if side > 0.0 else bars[row, 1])",
+        ("0.0 -> -1.0", "Gt -> GtE"),
+        SIDES,
+    ),
+    (
+        YEAR,
+        _SAVED,
+        ("Mult -> Div",),
+        "equivalent: dividing by a side of +1 or -1 is multiplying by it",
+    ),
+    (
+        YEAR,
+        "filled = stop if side * (opened - stop) > 0.0 else opened",
+        ("Gt -> GtE", "Mult -> Div"),
+        "equivalent: opened at the stop, both are the same price",
+    ),
+    (
+        YEAR,
+        "if cash <= peak * (1.0 - drawdown):",
+        ("LtE -> Lt",),
+        "equivalent but for a fill that meets the level to the last bit",
+    ),
+    (
+        MARGIN,
+        _RATES,
+        ("1.0 -> 2.0",),
+        "equivalent: a rate of one or more leaves no room for a close fee, so that is refused",
     ),
 )
 

@@ -241,3 +241,17 @@ def test_a_simulation_of_no_steps_or_one_path_is_refused(steps, paths):
         simulate_liquidation_chance(case=case(10), steps=steps, paths=paths, seed=1)
     assert caught.value.code == "bad_simulation"
     simulate_liquidation_chance(case=case(10), steps=1, paths=2, seed=1)
+
+
+def test_a_wild_step_is_the_plain_normal_too():
+    # Volatility 2 over a year in one step: the log price ends at -2 + 2 z.
+    wild = IsolatedCase(side=1, leverage=4.0, maintenance_rate=0.0, volatility=2.0, years=1.0)
+    found = simulate_liquidation_chance(case=wild, steps=1, paths=4000, seed=3)
+    expected = 0.5 * math.erfc(-(math.log(0.75) + 2.0) / 2.0 / math.sqrt(2.0))
+    assert found.probability == pytest.approx(expected, abs=4 * found.standard_error)
+
+
+def test_the_price_is_watched_always_unless_steps_are_named():
+    plain = compute_first_passage(barrier_log=-0.2, nu=0.1, volatility=0.5, years=1.0)
+    assert plain == touch()
+    assert touch(barrier_log=-1e-9, nu=-5.0) <= 1.0

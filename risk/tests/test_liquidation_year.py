@@ -19,6 +19,7 @@ from risk.domain.liquidation import (
     kernel,
     simulate_account_years,
 )
+from risk.domain.liquidation.bootstrap import YEAR_HOURS
 
 WORD = 2**64 - 1
 FREE = {"fee_rate": 0.0, "funding_rate": 0.0, "fuse_slippage": 0.0, "maintenance_rate": 0.0}
@@ -215,11 +216,18 @@ RULES = [
     AccountRules(leverage=2.0, margin_cap=0.4, with_fuse=True, drawdown=0.3, daily_loss=0.02),
     AccountRules(leverage=3.0, with_fuse=True, drawdown=0.05, daily_loss=0.5, cool_off_hours=0),
     AccountRules(leverage=20.0, margin_cap=0.1, funding_rate=0.01, maintenance_rate=0.02),
+    AccountRules(leverage=10.0, with_fuse=True, gap_chance=0.1, gap_size=0.2, cool_off_hours=24),
+    AccountRules(leverage=20.0, margin_cap=0.1, with_fuse=True, daily_loss=0.5, drawdown=0.5),
+    AccountRules(
+        leverage=10.0, margin_cap=0.3, with_fuse=True, cool_off_hours=30, outage_chance=0.05
+    ),
+    AccountRules(leverage=3.0, with_fuse=True, latency_hours=2, drawdown=0.9, daily_loss=0.01),
+    AccountRules(leverage=3.1, with_fuse=True, latency_hours=1, cool_off_hours=0),
     AccountRules(leverage=40.0, fee_rate=0.001, with_fuse=True, gap_chance=0.1, gap_size=0.02),
 ]
 
 
-@pytest.mark.parametrize("rules", RULES, ids=lambda rules: f"{rules.leverage:g}x")
+@pytest.mark.parametrize("rules", RULES, ids=lambda rules: f"{rules.leverage:g}x-{rules.drawdown}")
 @pytest.mark.parametrize("spread", [0.003, 0.012])
 def test_the_kernel_and_the_book_tell_the_same_year(rules, spread):
     bars, out = wild_bars(spread=spread), np.empty((8, 4))
@@ -304,6 +312,14 @@ def test_an_account_that_cannot_be_is_refused(change):
 def test_the_edges_of_what_an_account_may_be():
     AccountRules(leverage=0.5, margin_cap=1.0, daily_loss=1.0, drawdown=1.0, block_hours=1.0)
     AccountRules(leverage=3.0, fee_rate=0.0, gap_size=0.999, maintenance_rate=0.999)
+
+
+def test_a_year_has_its_hours():
+    assert YEAR_HOURS == 365 * 24
+    rules, still = AccountRules(leverage=2.0, fee_rate=0.001, funding_rate=0.0), np.ones((1, 3))
+    day = simulate_account_years(bars=still, rules=rules, paths=1, seed=1, hours=24)
+    whole = simulate_account_years(bars=still, rules=rules, paths=1, seed=1)
+    assert whole.equity_median == pytest.approx(day.equity_median**365, rel=1e-9)
 
 
 def columns(high, low, close):

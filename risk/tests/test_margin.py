@@ -441,6 +441,7 @@ def test_a_cfd_close_out_price_by_hand() -> None:
     assert find_cfd_close_out_price(balance=250.0, close_out_level=0.2, **plain) == pytest.approx(
         79.0
     )
+    assert find_cfd_close_out_price(balance=1_095.0, **plain) == pytest.approx(0.5)
     assert find_cfd_close_out_price(balance=1_100.0, **plain) is None
     with pytest.raises(InvalidInput):
         find_cfd_close_out_price(balance=math.nan, **plain)
