@@ -13,9 +13,11 @@ FACTS = "risk/domain/pretrade/facts.py"
 MARKET, THRESHOLDS = "risk/domain/fuse/market.py", "risk/domain/fuse/thresholds.py"
 PASSAGE, YEAR = "risk/domain/liquidation/first_passage.py", "risk/domain/liquidation/kernel.py"
 MARGIN = "risk/domain/margin.py"
+LEVER = "risk/domain/leverage/choose.py"
 KELLY = "risk/domain/sizing/comparisons.py"
 
 PROVEN = "equivalent: the price was found positive before, so the zero never stands in"
+READ = "equivalent: the number was found positive before, so the zero never stands in"
 SIDES = "equivalent: a side is +1 or -1, nothing else reaches the line"
 _CAP = "share = min(Decimal(1), gate_value / wanted) if wanted > 0 else Decimal(1)"
 _THREE = (
@@ -216,6 +218,25 @@ _REASONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
         _RATES,
         ("1.0 -> 2.0",),
         "equivalent: a rate of one or more leaves no room for a close fee, so that is refused",
+    ),
+    *(
+        (LEVER, f"float(case.{name} or 0.0),", ("0.0 -> 1.0", "0.0 -> -1.0"), READ)
+        for name in ("price", "magnet_price", "atr", "strength")
+    ),
+    (
+        LEVER,
+        "sigma = max(case.sigma_ewma or 0.0, case.sigma_sample or 0.0)",
+        ("0.0 -> -1.0",),
+        "equivalent: without a volatility both zero and less mean that none is known",
+    ),
+    *(
+        (LEVER, source, ("False -> True",), "equivalent: a cap without a value never acts")
+        for source in (
+            'return CapName.VOLATILITY, None, False, "no volatility target is set"',
+            'return CapName.VOLATILITY, None, False, "no volatility was given"',
+            "return CapName.LIQUIDATION_PROBABILITY, None, False, words",
+            'return name, None, False, f"no cap of {who} was given"',
+        )
     ),
 )
 

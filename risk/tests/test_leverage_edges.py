@@ -45,6 +45,9 @@ def test_a_decision_by_hand() -> None:
     assert (found.conflict, found.volatility, found.side) == (0.15, 0.05, 1)
     assert (found.tier, found.size_factor, found.is_high_tension) == (1, 1.0, False)
     assert (found.reasons, found.binding_cap, found.evidence_leverage) == ((), None, 1.0)
+    bare = case()
+    assert (bare.is_high_tension_proven, bare.is_stale) == (False, False)
+    assert bare.evidence_policy is EvidencePolicy.ADVISORY
 
 
 def test_a_refused_decision_by_hand() -> None:
@@ -224,3 +227,31 @@ def test_the_liquidation_core_where_nothing_and_where_everything_binds() -> None
     assert liquidation_cap_core(1, 0.0, 0.5, 1.0, 3.0) == 2.0
     assert liquidation_cap_core(-1, 0.0, 0.5, 1.0, 3.0) == 2.0
     assert liquidation_cap_core(-1, 1.0, 0.5, 4.0, 0.5) == pytest.approx(1 / (1.5 * math.e - 1))
+
+
+def test_without_a_volatility_or_a_chance_there_is_no_liquidation_cap() -> None:
+    name = CapName.LIQUIDATION_PROBABILITY
+    assert cap(choose_leverage(case=case(maintenance_rate=0.5)), name) is None
+    never = LimitSet(liquidation_probability_max=Decimal(0))
+    asked = case(sigma_ewma=0.5, maintenance_rate=0.01)
+    assert cap(choose_leverage(case=asked, limits=never), name) is None
+
+
+def test_a_case_without_a_direction_takes_the_tighter_cap_of_a_short() -> None:
+    given = {"sigma_ewma": 0.8, "maintenance_rate": 0.004}
+    name = CapName.LIQUIDATION_PROBABILITY
+    flat = choose_leverage(case=case(magnet_price=100.0, **given))
+    short = choose_leverage(case=case(side=-1, **given))
+    assert (flat.side, cap(flat, name)) == (0, cap(short, name))
+    assert liquidation_cap_core(0, 1e6, 0.01, 1.0, 3.0) == 0.0
+
+
+def test_a_side_that_is_given_is_long_or_short() -> None:
+    assert choose_leverage(case=case(side=1)).reasons == ()
+    for side in (0, 2, -2):
+        assert choose_leverage(case=case(side=side)).reasons == (LeverageReason.BAD_SIDE,)
+
+
+def test_an_exponent_beyond_seven_hundred_counts_as_everything() -> None:
+    assert liquidation_cap_core(-1, 699.5, 0.0, 1.0, 1.0) == pytest.approx(math.exp(-699.5))
+    assert liquidation_cap_core(-1, 700.5, 0.0, 1.0, 1.0) == 0.0
