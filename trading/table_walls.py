@@ -68,4 +68,6 @@ TRIGGERS = [
     *append_only_triggers(APPEND_ONLY_TABLES),
     Trigger(table="trading_order", name="fuse_gate"),
     Trigger(table="trading_enginetransition", name="engine_order"),
+    # Arming asks for what trading knows: that our books and the venue's agreed since the stop.
+    Trigger(table="risk_fusetransition", name="fuse_transition_rest"),
 ]

@@ -17,7 +17,8 @@ from magnetfund.core.roles import STAFF_ROLES, Role
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.errors import InvalidInput
 from risk.services.fuse import approve_reset, propose_reset, state_of
-from trading.services.engine import make_ready, record_reconciliation
+from trading.services.engine import make_ready
+from trading.services.reconcile import reconcile_with_executions
 
 #: A second drawdown reset within 30 days needs a director; scenarios have one.
 ROLES_OF_SCENARIO = {
@@ -111,12 +112,9 @@ def ensure_scenario_people() -> ScenarioPeople:
 
 def arm_by_scenario(*, book: str, people: ScenarioPeople, at: datetime, reason: str) -> None:
     """Reconcile, make the engine ready, and arm the fuse with two signatures."""
-    reconciliation = record_reconciliation(
-        book=book, differences=[], compared={"positions": 0, "orders": 0}, at=at
-    )
     make_ready(
         book=book,
-        reconciliation=reconciliation,
+        reconciliation=reconcile_with_executions(book, at=at),
         actor=Actor.system("scenario (SIMULATED)"),
         at=at,
     )
@@ -124,13 +122,13 @@ def arm_by_scenario(*, book: str, people: ScenarioPeople, at: datetime, reason: 
 
 
 def rearm_by_scenario(*, book: str, people: ScenarioPeople, at: datetime, reason: str) -> None:
-    """Arm a fuse that is not armed, with two signatures and a director where one is needed."""
+    """Arm a fuse that is not armed: reconciled, with two signatures and a director if needed."""
     if state_of(book) == "ARMED":
         return
     reset = propose_reset(
         book=book,
         reason=reason,
-        reconciliation=f"scenario {at:%Y-%m-%d}",
+        reconciliation=str(reconcile_with_executions(book, at=at).pk),
         actor=people.maker,
         at=at,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -39,9 +38,7 @@ def client_of(user: User) -> Client:
 
 
 def reconcile() -> None:
-    Reconciliation.objects.create(
-        book="main", is_clean=True, occurred_at=utc_now() + timedelta(seconds=1)
-    )
+    Reconciliation.objects.create(book="main", is_clean=True, occurred_at=utc_now())
 
 
 def ask(user: User) -> str:
@@ -72,6 +69,16 @@ def test_two_officers_arm_the_fuse_through_the_page(officers: tuple[User, User])
     assert "Asked. A second risk officer must approve." in ask(ann)
     assert "The fuse is armed." in decide(ben)
     assert state_of("main") == "ARMED"
+
+
+def test_books_that_differ_after_the_request_stop_the_approval(officers: tuple[User, User]):
+    ann, ben = officers
+    reconcile()
+    ask(ann)
+    Reconciliation.objects.create(book="main", is_clean=False, occurred_at=utc_now())
+    assert "clean reconciliation since the fund stopped" in decide(ben)
+    assert state_of("main") == "TRIPPED"
+    assert FuseReset.objects.filter(approved_at=None, withdrawn_at=None).count() == 1
 
 
 def test_without_a_clean_reconciliation_since_the_trip_nothing_is_asked(

@@ -12,6 +12,7 @@ from django.db import DatabaseError, connections, transaction
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Role
+from magnetfund.kernel.clock import utc_now
 from magnetfund.tests.walls_support import (
     arm_fuse,
     make_engine_ready,
@@ -67,7 +68,7 @@ def _rounds(count: int) -> tuple[int, list[float]]:
     instrument = make_instrument()
     late, times = 0, []
     for number in range(count):
-        arm_fuse(*officers)
+        arm_fuse(*officers, at=utc_now())
         if number == 0:
             make_engine_ready()
         after, took = _race(instrument)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -39,9 +39,10 @@ from magnetfund.tests.walls_support import (
     trip_fuse,
 )
 from risk.models import FuseTransition
-from trading.models import Instrument, Order, Position
+from trading.models import Instrument, Order, Position, Reconciliation
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def refuse(step: Callable[[], Any], words: str) -> None:
@@ -359,6 +360,39 @@ class TestArming:
         trip_fuse(trigger="daily_loss")
         refuse(lambda: arm_fuse(*officers, at=NOON + timedelta(hours=11)), "next UTC day")
         arm_fuse(*officers, at=NOON + timedelta(hours=12))
+
+    def test_arming_rests_on_a_clean_reconciliation_since_the_stop(self, officers):
+        words = "clean reconciliation since"
+        before = Reconciliation.objects.create(is_clean=True, occurred_at=NOON - HOUR)
+        other = Reconciliation.objects.create(book="other", is_clean=True, occurred_at=NOON)
+        trip_fuse()
+        for text in ("all is well", "", str(uuid.uuid4()), str(before.pk), str(other.pk)):
+            refuse(lambda text=text: arm_fuse(*officers, reconciliation=text), words)
+        clean = Reconciliation.objects.create(is_clean=True, occurred_at=NOON + HOUR)
+        Reconciliation.objects.create(is_clean=False, occurred_at=NOON + 2 * HOUR)
+        later = NOON + 3 * HOUR
+        refuse(lambda: arm_fuse(*officers, at=later, reconciliation=str(clean.pk)), words)
+        arm_fuse(*officers, at=later)
+        assert FuseTransition.objects.order_by("-id").first().state == "ARMED"
+
+    def test_a_second_drawdown_reset_within_thirty_days_takes_a_director(self, officers):
+        words = "takes a fund director"
+        arm_fuse(*officers)
+        trip_fuse(trigger="drawdown")
+        arm_fuse(*officers, at=NOON + HOUR, trigger="drawdown")
+        trip_fuse(trigger="drawdown", at=NOON + 2 * HOUR)
+        soon, director = NOON + 29 * DAY, make_user("dora", Role.DIRECTOR)
+        twin = make_user("ann.board", Role.DIRECTOR, person=officers[0].person)
+
+        def arm(at: datetime, director: Any = None) -> Callable[[], None]:
+            return lambda: arm_fuse(*officers, at=at, trigger="drawdown", director=director)
+
+        refuse(arm(soon), words)
+        refuse(arm(soon, make_user("eve", Role.OPERATOR)), words)
+        refuse(arm(soon, twin), words)
+        arm(soon, director)()
+        trip_fuse(trigger="drawdown", at=NOON + 70 * DAY)
+        arm(NOON + 71 * DAY)()
 
     def test_a_reset_serves_once(self, officers):
         arm_fuse(*officers)

@@ -44,13 +44,29 @@ def make_engine_ready(book: str = "main") -> EngineTransition:
     )
 
 
-def arm_fuse(proposer: User, approver: User, book: str = "main", at: datetime = NOON) -> None:
-    """Arm the fund as two risk officers do it."""
+def arm_fuse(
+    proposer: User,
+    approver: User,
+    book: str = "main",
+    at: datetime = NOON,
+    *,
+    director: User | None = None,
+    reconciliation: str | None = None,
+    trigger: str = "",
+) -> None:
+    """Arm the fund as two risk officers do it, on a clean reconciliation of that moment."""
+    if reconciliation is None:
+        run = Reconciliation.objects.create(book=book, is_clean=True, occurred_at=at)
+        reconciliation = str(run.pk)
     reset = FuseReset.objects.create(
-        book=book, reason="start of trading", reconciliation="first", proposed_by=proposer
+        book=book,
+        reason="start of trading",
+        reconciliation=reconciliation,
+        proposed_by=proposer,
+        trigger=trigger,
     )
-    reset.approved_by, reset.approved_at = approver, at
-    reset.save(update_fields=["approved_by", "approved_at"])
+    reset.approved_by, reset.approved_at, reset.director = approver, at, director
+    reset.save(update_fields=["approved_by", "approved_at", "director"])
     FuseTransition.objects.create(book=book, state="ARMED", reset=reset, occurred_at=at)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
@@ -30,6 +30,8 @@ from risk.models import (
 )
 
 ORDER_LOCK = 7001
+#: How a refusal of the fuse's triggers begins.
+WALL_SAYS = "fuse: "
 SECOND_RESET_WINDOW = timedelta(days=30)
 
 
@@ -267,7 +269,8 @@ def approve_reset(
 
     Raises :class:`NotAllowed` for the proposer himself or without the capability, and
     :class:`Conflict` when the request is gone, when a daily loss was not followed by a new UTC day
-    (``same_day``), or when a second drawdown reset within 30 days lacks a director.
+    (``same_day``), when a second drawdown reset within 30 days lacks a director, or when the books
+    were not found clean since the fund stopped (``arming_refused``, which PostgreSQL decides).
     """
     actor.require(Capability.FUSE_RESET)
     at = at or utc_now()
@@ -296,16 +299,22 @@ def approve_reset(
             row.director = director.user
         row.approved_by, row.approved_at = _person(actor), at
         row.save(update_fields=["approved_by", "approved_at", "director"])
-        event = _write(
-            book=row.book,
-            scope=FUND_SCOPE,
-            state=FuseState.ARMED,
-            kind="armed",
-            facts=FuseFacts(trigger=row.trigger or "start", reason=row.reason),
-            actor=actor,
-            at=at,
-            reset=row,
-        )
+        try:
+            event = _write(
+                book=row.book,
+                scope=FUND_SCOPE,
+                state=FuseState.ARMED,
+                kind="armed",
+                facts=FuseFacts(trigger=row.trigger or "start", reason=row.reason),
+                actor=actor,
+                at=at,
+                reset=row,
+            )
+        except DatabaseError as error:
+            said = str(error).splitlines()[0]
+            if not said.startswith(WALL_SAYS):
+                raise
+            raise Conflict(said.removeprefix(WALL_SAYS), code="arming_refused") from None
         record_audit(
             actor=actor,
             action="fuse.armed",

@@ -6,7 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from trading.models import Order, Position, Reconciliation
+from django.db.models import Q, Sum
+
+from trading.models import Fill, Order, Position, Reconciliation
 from trading.services.engine import record_reconciliation
 from trading.services.paper_book import PaperBook
 from trading.services.paper_orders import quantity_of
@@ -58,3 +60,37 @@ def reconcile(paper: PaperBook, *, at: datetime) -> Reconciliation:
     """Compare and keep the outcome."""
     differences, compared = find_differences(paper)
     return record_reconciliation(book=paper.code, differences=differences, compared=compared, at=at)
+
+
+def reconcile_with_executions(book: str, *, at: datetime) -> Reconciliation:
+    """Compare each position with the sum of what the venue executed; keep the outcome.
+
+    For a history that is told by itself: nobody else's memory is there to be asked.
+    """
+    executed = {
+        (row["strategy"], row["instrument"]): row["bought"] - row["sold"]
+        for row in Fill.objects.filter(book=book)
+        .values("strategy", "instrument")
+        .annotate(
+            bought=Sum("quantity", filter=Q(side="buy"), default=Decimal(0)),
+            sold=Sum("quantity", filter=Q(side="sell"), default=Decimal(0)),
+        )
+    }
+    booked = {
+        (row.strategy, row.instrument_id): row.quantity
+        for row in Position.objects.filter(book=book)
+    }
+    differences = [
+        {
+            "what": "position",
+            "instrument": str(instrument),
+            "strategy": strategy,
+            "ours": f"{booked.get((strategy, instrument), Decimal(0)).normalize():f}",
+            "venue": f"{executed.get((strategy, instrument), Decimal(0)).normalize():f}",
+        }
+        for strategy, instrument in sorted({*executed, *booked})
+        if booked.get((strategy, instrument), Decimal(0))
+        != executed.get((strategy, instrument), Decimal(0))
+    ]
+    compared = {"sleeves": len({*executed, *booked}), "by": "executions"}
+    return record_reconciliation(book=book, differences=differences, compared=compared, at=at)
