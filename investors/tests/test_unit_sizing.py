@@ -201,9 +201,9 @@ def test_the_gross_of_a_net_sum_undoes_the_exit_fee() -> None:
 def test_a_swung_price_is_rounded_at_its_quantum_and_follows_the_smallest_flow() -> None:
     def swung(flow: str) -> Decimal:
         return swing_price(
-            price="10.0003", net_flow=flow, net_assets=1000, threshold_share=0, factor="0.0015"
+            price="10.000347", net_flow=flow, net_assets=1000, threshold_share=0, factor="0.0015"
         )
 
-    assert swung("0") == D("10.0003")
-    # 10.01530045 and 9.98529955
-    assert (swung("0.5"), swung("-0.5")) == (D("10.015300"), D("9.985300"))
+    assert swung("0") == D("10.000347")
+    # 10.0153475205 and 9.9853464795
+    assert (swung("0.5"), swung("-0.5")) == (D("10.015348"), D("9.985346"))
