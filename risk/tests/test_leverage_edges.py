@@ -223,7 +223,9 @@ def test_the_liquidation_core_where_nothing_and_where_everything_binds() -> None
     assert liquidation_cap_core(1, 1e6, 0.01, 1.0, 3.0) == 1.0
     assert liquidation_cap_core(-1, 1e6, 0.01, 1.0, 3.0) == 0.0
     # 700 is still an exponent.
-    assert liquidation_cap_core(-1, 700.0, 0.0, 1.0, 1.0) == pytest.approx(math.exp(-700.0))
+    assert liquidation_cap_core(-1, 700.0, 0.0, 1.0, 1.0) == pytest.approx(
+        math.exp(-700.0), rel=1e-9, abs=0.0
+    )
     assert liquidation_cap_core(1, 0.0, 0.5, 1.0, 3.0) == 2.0
     assert liquidation_cap_core(-1, 0.0, 0.5, 1.0, 3.0) == 2.0
     assert liquidation_cap_core(-1, 1.0, 0.5, 4.0, 0.5) == pytest.approx(1 / (1.5 * math.e - 1))
@@ -253,5 +255,7 @@ def test_a_side_that_is_given_is_long_or_short() -> None:
 
 
 def test_an_exponent_beyond_seven_hundred_counts_as_everything() -> None:
-    assert liquidation_cap_core(-1, 699.5, 0.0, 1.0, 1.0) == pytest.approx(math.exp(-699.5))
+    # Relative alone: an absolute tolerance takes a figure this small for zero.
+    nearly = liquidation_cap_core(-1, 699.5, 0.0, 1.0, 1.0)
+    assert nearly == pytest.approx(math.exp(-699.5), rel=1e-9, abs=0.0)
     assert liquidation_cap_core(-1, 700.5, 0.0, 1.0, 1.0) == 0.0

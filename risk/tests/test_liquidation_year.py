@@ -228,7 +228,7 @@ RULES = [
 
 
 @pytest.mark.parametrize("rules", RULES, ids=lambda rules: f"{rules.leverage:g}x-{rules.drawdown}")
-@pytest.mark.parametrize("spread", [0.003, 0.012])
+@pytest.mark.parametrize("spread", [0.0007, 0.003, 0.012])
 def test_the_kernel_and_the_book_tell_the_same_year(rules, spread):
     bars, out = wild_bars(spread=spread), np.empty((8, 4))
     kernel.run_paths(bars, rules.as_row(), 360, 77, out)

@@ -311,7 +311,8 @@ def test_prices_that_differ_by_less_than_a_coin_are_still_told_apart() -> None:
 
 
 def test_a_room_of_a_few_cents_is_room_for_less_than_a_lot() -> None:
-    assert size_position(case=case(equity=30.0)).reasons == (SizingReason.BELOW_LOT,)
+    for equity in (30.0, 5.0):  # three of margin, five cents of loss at the stop
+        assert size_position(case=case(equity=equity)).reasons == (SizingReason.BELOW_LOT,)
     small = compare_sizing(decision=size_position(case=case()), sigma=0.5, volatility_target=1e-6)
     assert small[1].notional == pytest.approx(0.2)
     assert small[1].ratio is not None
