@@ -22,6 +22,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
+from magnetfund.core.spreadsheets import safe_cell
 
 APPS = ("core", "risk", "trading", "investors")
 EXPORT_ROWS_MAX = 50_000
@@ -114,15 +115,8 @@ class BookAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
         writer = csv.writer(response)
         writer.writerow(names)
         for row in queryset.values_list(*names)[:EXPORT_ROWS_MAX]:
-            writer.writerow([_safe_cell(value) for value in row])
+            writer.writerow([safe_cell(value) for value in row])
         return response
-
-
-def _safe_cell(value: Any) -> str:
-    """No cell may begin a formula in a spreadsheet."""
-    text = "" if value is None else str(value)
-    is_number = text.lstrip("+-").replace(".", "", 1).isdigit()
-    return f"'{text}" if text[:1] in "=+-@\t\r" and not is_number else text
 
 
 def register_all() -> None:

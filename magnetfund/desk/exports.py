@@ -8,6 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
+from magnetfund.core.spreadsheets import safe_cell
 from magnetfund.desk.access import desk_view
 from magnetfund.desk.trade_list import TradeQuery, find_trades
 from magnetfund.kernel.clock import isoformat_z
@@ -33,12 +34,7 @@ def trades(request: HttpRequest) -> HttpResponse:
                 row.direction, row.strategy, f"{row.quantity:f}", f"{row.entry_price:f}",
                 f"{row.exit_price:f}", f"{row.leverage:.2f}", f"{row.net_pnl:f}",
                 f"{row.commission:f}", f"{row.funding:f}", row.closure_reason,
-                _text(f"{row.why_opened} {row.why_closed}".strip()),
+                safe_cell(f"{row.why_opened} {row.why_closed}".strip()),
             ]
         )  # fmt: skip
     return response
-
-
-def _text(words: str) -> str:
-    """Words that a spreadsheet does not take for a formula."""
-    return f"'{words}" if words[:1] in ("=", "+", "-", "@") else words
