@@ -235,7 +235,7 @@ def _add_own(connection: Connection, size: Size, email: str) -> None:
     multiply(
         connection, "investors_investorsnapshot", size.own_days,
         where=f"investor_id = {mine}",
-        day="current_date - 70 - g", is_estimate="g % 30 <> 0",
+        day="current_date - 100 - g", is_estimate="g % 30 <> 0",
     )  # fmt: skip
 
 
