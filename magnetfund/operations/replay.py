@@ -66,8 +66,8 @@ def run_replay(
     Raises :class:`Conflict` where the book was used before and :class:`InvalidInput` for a span
     that cannot be traded.
     """
-    if plan.start.day != 1 or plan.start.hour:
-        raise InvalidInput("a replay begins on the first day of a month", code="bad_span")
+    if plan.start != plan.start.replace(hour=0, minute=0, second=0, microsecond=0):
+        raise InvalidInput("a replay begins at a midnight", code="bad_span")
     if Fund.objects.filter(book=plan.book).exists():
         raise Conflict(
             f"the book {plan.book} was used before; name another with --book", code="book_used"

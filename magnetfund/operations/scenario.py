@@ -73,6 +73,14 @@ def add_months(day: datetime, months: int) -> datetime:
     return day.replace(year=index // 12, month=index % 12 + 1, day=1, hour=0, minute=0, second=0)
 
 
+def find_dealing(inception: datetime, month: int) -> datetime:
+    """Dealing ``month`` of a fund: the inception itself, then the first days of months.
+
+    The first of them lies far enough behind the inception for its orders to be given.
+    """
+    return add_months(inception + ORDER_LEAD, month) if month else inception
+
+
 def build_fund(
     scenario: Scenario,
     *,
@@ -117,7 +125,7 @@ def build_fund(
         )
     rules = scenario.dealing
     for month in range(months + 1):
-        day = add_months(inception, month)
+        day = find_dealing(inception, month)
         cutoff = day - timedelta(days=rules["cutoff_days"])
         DealingDay.objects.create(
             fund=fund,
@@ -166,7 +174,7 @@ class FundKeeper:
         if day <= self.fund.inception:
             return
         for month in range(1, 40):
-            dealing = add_months(self.fund.inception, month)
+            dealing = find_dealing(self.fund.inception, month)
             if day == dealing - ORDER_LEAD:
                 self._orders_of(month, day)
             if day == dealing - MONEY_LEAD:

@@ -22,7 +22,7 @@ class Command(FundCommand):
         parser.add_argument(
             "--instrument", action="append", required=True, help="repeat for several"
         )
-        parser.add_argument("--from", dest="start", required=True, help="YYYY-MM-DD, a month's 1st")
+        parser.add_argument("--from", dest="start", required=True, help="YYYY-MM-DD")
         parser.add_argument("--to", dest="end", required=True, help="YYYY-MM-DD, exclusive")
         parser.add_argument("--sleeves", default="trend,magnet")
         parser.add_argument("--risk", default="0.0035", help="share of equity a trade, up to 0.01")
