@@ -27,6 +27,11 @@ draw the same examples each time. The floor is {FLOOR_SHARE:.0%} of what was tri
 floor; `python -m drills.mutation --sample 250 --report` makes this page. Each survivor stands below
 with the reason why no test notices it: either no input can tell it from the source, or the gap is
 named.
+
+Tests were added with the survivors of this very sample in view, so the scores of the sampled
+modules flatter. A sample drawn afterwards with seed 7, 80 mutants each, that no test had been
+written against: sizing 93.8%, leverage 97.5%, fuse 96.2%, pretrade 93.8%, liquidation 88.8%. Fees
+and units are tried whole. The compiled year of an account is run without compilation.
 """
 
 

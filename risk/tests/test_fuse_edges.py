@@ -31,6 +31,7 @@ from risk.domain.fuse import (
     StrategyReading,
     Trigger,
     arm,
+    disarm,
     evaluate_fuse,
     find_cut_share,
     find_further_cut_share,
@@ -529,3 +530,24 @@ def test_arming_at_a_level_that_trips_is_refused_and_just_above_is_not() -> None
     small = replace(disarmed, peak=None, peak_unreset=None, day_start=None)
     first = carry_out(small, at, 0.5).snapshot
     assert (first.peak, first.peak_unreset) == (0.5, 0.5)
+
+
+def test_a_strategys_own_count_of_losses_rules_when_it_is_smaller() -> None:
+    for own, locks in ((1, True), (5, False)):
+        limits = {"magnet": StrategyLimits(losses_in_a_row_count=own)}
+        found = evaluate(own=limits, closed_trades=(lost(1),))
+        assert (found.snapshot.strategies[0].locked_until is not None) is locks
+    three = tuple(lost(number) for number in (1, 2, 3))
+    found = evaluate(own={"magnet": StrategyLimits(losses_in_a_row_count=5)}, closed_trades=three)
+    assert found.snapshot.strategies[0].locked_until == MIDNIGHT
+
+
+def test_an_arming_has_no_trigger_and_a_disarming_is_by_hand() -> None:
+    done = carry_out(armed(state=FuseState.DISARMED, since=NOON), NOON + MINUTE)
+    assert done.event is not None
+    assert (done.event.kind, done.event.trigger) == (EventKind.ARM, None)
+    stopped = disarm(
+        snapshot=done.snapshot, actor="ann", reason="holiday", at=NOON + DAY, limits=DEFAULT_LIMITS
+    )
+    assert stopped.event is not None
+    assert (stopped.event.kind, stopped.event.trigger) == (EventKind.DISARM, Trigger.MANUAL)

@@ -459,3 +459,10 @@ def test_financing_of_nothing_costs_nothing_and_bad_figures_are_refused() -> Non
         with pytest.raises(InvalidInput) as caught:
             compute_cfd_financing(**{**plain, **change})
         assert caught.value.code == "bad_financing"
+
+
+@pytest.mark.parametrize(("mark", "is_gone"), [(1_050_000.0, False), (1_200_000.0, True)])
+def test_a_mark_beyond_the_last_cap_is_judged_at_its_rate(mark: float, is_gone: bool) -> None:
+    short = MarginLeg(side=-1, quantity=1.0, entry_price=990_000.0, tiers=TIERS)
+    found = find_liquidation_bounds(legs=(short,), wallet_balance=100_000.0, mark_price=mark)
+    assert found.liquidated is is_gone

@@ -187,6 +187,8 @@ def test_margin_of_an_order_at_its_room_passes_and_above_is_denied() -> None:
     assert (denied.status, denied.allowed) == (DENIED, D("9.998"))
     full = look(Control.POSITION_MARGIN, BUY, replace(BOOK, equity=D(1_000)))
     assert (full.limit, full.allowed) == (-250, 0)
+    over = look(Control.POSITION_NOTIONAL, BUY, replace(BOOK, equity=D(1_000)))
+    assert (over.status, over.limit, over.allowed) == (DENIED, 600, 0)
 
 
 def test_a_tier_bounds_the_margin_of_the_order_alone() -> None:

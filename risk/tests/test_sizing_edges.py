@@ -320,3 +320,9 @@ def test_a_room_of_a_few_cents_is_room_for_less_than_a_lot() -> None:
 
 def test_a_cap_has_a_stable_word() -> None:
     assert [cap.code for cap in (SizeCap.RISK, SizeCap.GAP_BOOK)] == ["risk", "gap_book"]
+
+
+def test_a_decision_tells_the_liquidation_price_of_its_maintenance_rate() -> None:
+    assert size_position(case=case(maintenance_rate=0.02)).liquidation_price == pytest.approx(
+        50 / 0.98
+    )
