@@ -37,12 +37,16 @@ def real_data() -> Path:
 def _folder() -> Path:
     """The suite's throwaway home, made by its settings; the database's user must reach it."""
     folder = Path(os.environ["MAGNET_HOME"])
+    if not folder.name.startswith("magnetfund-test-"):
+        # It is deleted at the end: nobody's own home may stand here.
+        pytest.exit(f"{folder} is no throwaway home; are the suite's settings loaded?", 2)
     folder.chmod(0o755)
     return folder
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    shutil.rmtree(_folder(), ignore_errors=True)
+    if "MAGNET_HOME" in os.environ:
+        shutil.rmtree(_folder(), ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

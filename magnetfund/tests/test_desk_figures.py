@@ -13,7 +13,6 @@ from django.test import Client
 
 from magnetfund.core.roles import Role
 from magnetfund.desk import selectors as desk
-from magnetfund.desk.exports import _text
 from magnetfund.desk.gauges import Gauge, draw_spark, find_nearest
 from magnetfund.desk.stresses import build_stress_book, find_consequences
 from magnetfund.kernel.clock import utc_now
@@ -158,11 +157,6 @@ def test_old_figures_are_called_old():
     client.force_login(ensure_user(email="op@example.com", name="Op", roles=[Role.OPERATOR]))
     assert "The figures are old." in client.get("/desk/").content.decode()
     assert "The figures of trading are old." in client.get("/").content.decode()
-
-
-def test_words_in_a_file_are_no_formula():
-    assert _text("=1+1") == "'=1+1"
-    assert _text("The target was reached.") == "The target was reached."
 
 
 def test_a_spark_ends_at_its_newest_value_and_needs_two():
