@@ -44,6 +44,7 @@ from magnetfund.desk.trade_list import (
 )
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
+from magnetfund.public.pages import asked_page
 from risk.domain.limits import LimitSet
 from risk.models import FuseReset, FuseTransition
 from risk.services.fuse import approve_reset, propose_reset, withdraw_reset
@@ -216,7 +217,6 @@ def trading(request: HttpRequest) -> HttpResponse:
     book = settings.MAGNET_BOOK
     frame = build_frame(request, "trading")
     marks = desk.live_marks(book)
-    page = request.GET.get("page", "1")
     query = TradeQuery.of(request.GET)
     ticket = ticket_context(marks=marks) if "order_submit" in frame["capabilities"] else {}
     instruments = ticket["ticket"].instruments if ticket else selectors.active_instruments()
@@ -229,7 +229,7 @@ def trading(request: HttpRequest) -> HttpResponse:
             **ticket,
             "orders": desk.order_lives(selectors.recent_orders(book, limit=14)),
             "fills": selectors.recent_fills(book, limit=7),
-            "trades": find_trade_page(book, query, number=int(page) if page.isdecimal() else 1),
+            "trades": find_trade_page(book, query, number=asked_page(request)),
             "query": query,
             "sorts": SORTS,
             "results": RESULTS,

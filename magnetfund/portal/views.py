@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from investors.models import Investor
 from magnetfund.portal import selectors
-from magnetfund.public.pages import page_context, used_shares
+from magnetfund.public.pages import asked_page, page_context, used_shares
 
 
 def _investor(request: HttpRequest) -> Investor:
@@ -45,14 +45,12 @@ def overview(request: HttpRequest) -> HttpResponse:
 def activity(request: HttpRequest) -> HttpResponse:
     """Every order, movement of units and price, newest first."""
     investor = _investor(request)
-    page = request.GET.get("page", "1")
-    number = int(page) if page.isdecimal() else 1
     return render(
         request,
         "portal/activity.html",
         {
             **page_context(request, "activity"),
             "investor": investor,
-            "activity": selectors.find_activity(investor, number=number),
+            "activity": selectors.find_activity(investor, number=asked_page(request)),
         },
     )

@@ -20,6 +20,8 @@ from trading import selectors
 from trading.models import Valuation
 
 STALE_AFTER = timedelta(minutes=10)
+#: A longer page number names no page and is not even read as one.
+PAGE_DIGITS = 6
 
 
 def page_context(request: HttpRequest, place: str = "") -> dict[str, Any]:
@@ -43,6 +45,12 @@ def page_context(request: HttpRequest, place: str = "") -> dict[str, Any]:
         "is_stale": valuation is not None and now - valuation.at > STALE_AFTER,
         "live_url": reverse("live"),
     }
+
+
+def asked_page(request: HttpRequest) -> int:
+    """Which page of a list is asked for; what is no page number asks for the first."""
+    text = request.GET.get("page", "")
+    return int(text) if text.isdecimal() and len(text) <= PAGE_DIGITS else 1
 
 
 def day_change(valuation: Valuation | None) -> float | None:

@@ -1,0 +1,26 @@
+"""Refuses, before any page, text that no column of the database can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, QueryDict
+
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+class StorableTextMiddleware:
+    """A NUL in a query or in a form is answered with 400; bodies of the API have their parser."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        is_form = request.method == "POST" and request.content_type in FORMS
+        if _has_nul(request.GET) or "\0" in request.path or (is_form and _has_nul(request.POST)):
+            return HttpResponseBadRequest("This request holds a character that cannot be kept.")
+        return self._get_response(request)
+
+
+def _has_nul(given: QueryDict) -> bool:
+    return any("\0" in name or any("\0" in v for v in values) for name, values in given.lists())

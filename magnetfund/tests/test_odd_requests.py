@@ -1,0 +1,165 @@
+"""Odd addresses, queries and bodies get an answer that says so, on every URL there is."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from rest_framework_simplejwt.settings import api_settings
+
+from magnetfund.core.roles import Role
+from magnetfund.operations.people import ensure_user
+from magnetfund.operations.supervisor import make_token_keys
+from magnetfund.tests.walls_support import make_instrument
+from trading.models import Instrument
+
+pytestmark = pytest.mark.usefixtures("module_database")
+
+#: Every name that some page or read looks for, of ours and of the admin.
+NAMES = (
+    "page", "sort", "result", "instrument", "sleeve", "strike", "limit", "period", "interval",
+    "side", "amount", "unit", "leverage", "stop", "target", "tier", "q", "p", "o", "id", "id__in",
+    "next", "action", "code",
+)  # fmt: skip
+ODD = {
+    "negative": "-1", "word": "abc", "sql": "';DROP TABLE core_user;--", "huge": "9" * 25,
+    "very_long_number": "9" * 5_000, "nul": "a\x00b", "bad_id": "0000-00", "unicode": "٣\u202e😀",
+    "not_finite": "NaN", "exponent": "1e999999", "lone_surrogate": b"\xed\xa0\x80",
+}  # fmt: skip
+#: What the libraries' own pages are asked as well.
+FOR_LIBRARIES = ("very_long_number", "nul")
+#: What runs for ever, or needs the running parts beside the web.
+LEFT_OUT = ("/live", "/health/database", "/state", "/dependencies")
+
+
+def _walk(patterns: list[Any], before: str = "/") -> Iterator[str]:
+    for item in patterns:
+        path = before + str(item.pattern).lstrip("^").rstrip("$\\Z")
+        if isinstance(item, URLResolver):
+            yield from _walk(item.url_patterns, path)
+        elif isinstance(item, URLPattern) and "(" not in path:
+            yield path
+
+
+def find_paths() -> list[str]:
+    """Every path of the platform, its ids filled with ones that nothing has."""
+    found = []
+    for path in _walk(get_resolver().url_patterns):
+        for kind, value in (("uuid", str(uuid.UUID(int=7))), ("int", "7"), ("path", "x"),
+                            ("str", "x")):  # fmt: skip
+            for name in ("pk", "object_id", "content_type_id", "key", "url", "app_label"):
+                path = path.replace(f"<{kind}:{name}>", value).replace(f"<{name}>", "x")
+        if "<" not in path and path not in LEFT_OUT:
+            found.append(path)
+    return sorted(set(found))
+
+
+@pytest.fixture(autouse=True)
+def _keys(settings: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("keys")
+    make_token_keys(folder)
+    settings.SIMPLE_JWT = {
+        **settings.SIMPLE_JWT,
+        "SIGNING_KEY": (folder / "jwt-private.pem").read_text(),
+        "VERIFYING_KEY": (folder / "jwt-public.pem").read_text(),
+    }
+    api_settings.reload()
+
+
+@pytest.fixture
+def client(module_database: Any) -> Client:
+    """Somebody who may open everything and did something of each kind."""
+    cache.clear()
+    person = ensure_user(
+        email="all@example.com",
+        name="All",
+        roles=[Role.OPERATOR, Role.RISK_OFFICER, Role.AUDITOR, Role.INVESTOR],
+    )
+    if not Instrument.objects.exists():
+        make_instrument()
+    client = Client(raise_request_exception=False)
+    client.force_login(person)
+    return client
+
+
+def refuse_to_break(answer: Any, path: str) -> None:
+    if answer.status_code == 503:  # Said on purpose: a fund without a price yet.
+        assert answer.json()["error"]["code"] in ("no_valuation", "no_trader"), path
+        return
+    assert answer.status_code < 500, f"{path} answered {answer.status_code}"
+    if not answer.streaming:
+        text = answer.content.decode(errors="replace")
+        assert "Traceback (most recent" not in text, path
+        assert "psycopg" not in text, path
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_no_page_breaks_on_an_odd_query(client: Client, kind: str):
+    query = urlencode(dict.fromkeys(NAMES, ODD[kind]))
+    for path in find_paths():
+        if path.startswith(("/admin/", "/account/")) and kind not in FOR_LIBRARIES:
+            continue
+        cache.clear()
+        refuse_to_break(client.get(f"{path}?{query}"), path)
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_no_form_breaks_on_odd_values(client: Client, kind: str):
+    names = ("reason", "understood", "decision", "hash", "seen", "why", "key", "login", "password",
+             "email", *NAMES)  # fmt: skip
+    for path in find_paths():
+        if path.startswith(("/desk/", "/account/", "/home/")) and "logout" not in path:
+            cache.clear()
+            refuse_to_break(client.post(path, dict.fromkeys(names, ODD[kind])), path)
+            ticked = {**dict.fromkeys(names, ODD[kind]), "understood": "on", "key": "k"}
+            refuse_to_break(client.post(path, ticked), path)
+
+
+BODIES = (
+    "", "[]", "null", "7", "{", '{"a":NaN}', "[" * 5_000, '{"email": {"a": 1}}',
+    *(
+        json.dumps(
+            dict.fromkeys(
+                ("idempotency_key", "symbol", "direction", "magnet_tier", "entry_price", "reason",
+                 "stop_price", "email", "password", "code", "refresh", "equity", "leverage",
+                 "instrument", "primary_magnet_price", "current_price", "magnet_strength",
+                 "conflict_index", "volatility_pressure", "atr", "magnet_price"),
+                value,
+            )
+        )
+        for value in ("a\x00b", "\ud800", "9" * 5_000, 1e308, -1e308, 0, True, None, [], "NaN")
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(BODIES)))
+def test_no_call_breaks_on_an_odd_body(client: Client, number: int, monkeypatch: Any):
+    monkeypatch.setattr("magnetfund.api.trading.ring_bell", lambda: None)
+    for path in find_paths():
+        if path.startswith("/api/"):
+            cache.clear()
+            refuse_to_break(
+                client.post(path, data=BODIES[number], content_type="application/json"), path
+            )
+
+
+def test_a_well_formed_order_with_an_odd_text_is_refused_and_not_broken(client: Client):
+    good = {"idempotency_key": "one", "symbol": "BTCUSDT", "direction": "long", "magnet_tier": 2,
+            "entry_price": "50000", "stop_price": "49000", "target_price": None}  # fmt: skip
+    for name in ("idempotency_key", "symbol"):
+        for odd in ("\ud800", "\u202e", "x" * 60):
+            body = json.dumps({**good, name: odd})
+            answer = client.post("/api/trade/execute", body, content_type="application/json")
+            refuse_to_break(answer, name)
+            assert answer.status_code in (400, 422, 503), answer.content
+    stop = json.dumps({"reason": "a\ud800b"})
+    answer = client.post("/api/system/emergency-stop", stop, content_type="application/json")
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "malformed_body"
