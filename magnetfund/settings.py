@@ -264,6 +264,7 @@ REST_FRAMEWORK = {
         "user": "1000/min",
         "stop": "10/min",
         "sign_in": "20/min",
+        "sign_in_account": "10/min",
     },
     "EXCEPTION_HANDLER": "magnetfund.api.errors.handle_exception",
     "NUM_PROXIES": 1 if IS_PRODUCTION else 0,

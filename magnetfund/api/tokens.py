@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
+from uuid import UUID
 
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import TOTP
@@ -13,12 +15,15 @@ from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import ScopedRateThrottle
+from rest_framework.throttling import ScopedRateThrottle, SimpleRateThrottle
 from rest_framework.views import APIView
 from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from magnetfund.core.models import User
+from magnetfund.core.services.refresh_tokens import FamilyToken, rotate, start_family
+from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 
 
@@ -27,6 +32,19 @@ class SignInFailed(FundError):
 
     http_status = 401
     default_code = "sign_in_failed"
+
+
+class AccountThrottle(SimpleRateThrottle):
+    """Attempts on one account, from wherever they come."""
+
+    scope = "sign_in_account"
+
+    def get_cache_key(self, request: Request, view: APIView) -> str | None:
+        given = request.data.get("email") if isinstance(request.data, dict) else None
+        if not isinstance(given, str):
+            return None
+        name = hashlib.sha256(given.strip().lower().encode()).hexdigest()
+        return self.cache_format % {"scope": self.scope, "ident": name}
 
 
 class SignInRequest(serializers.Serializer[Any]):
@@ -44,7 +62,7 @@ class TokenView(APIView):
 
     permission_classes = [AllowAny]
     authentication_classes: list[Any] = []
-    throttle_classes = [ScopedRateThrottle]
+    throttle_classes = [ScopedRateThrottle, AccountThrottle]
     throttle_scope = "sign_in"
 
     @extend_schema(
@@ -54,13 +72,11 @@ class TokenView(APIView):
         form = SignInRequest(data=request.data)
         form.is_valid(raise_exception=True)
         user = sign_in(request, **form.validated_data)
-        refresh = RefreshToken.for_user(user)
+        expires_at = utc_now() + api_settings.REFRESH_TOKEN_LIFETIME
         investor = getattr(user, "investor", None)
         return Response(
             {
-                "token": str(refresh.access_token),
-                "refresh": str(refresh),
-                "expires_in": int(refresh.access_token.lifetime.total_seconds()),
+                **issue_tokens(user, start_family(user, expires_at=expires_at)),
                 "investor_id": str(investor.pk) if investor is not None else None,
             }
         )
@@ -91,12 +107,27 @@ class RefreshView(APIView):
         form = RefreshRequest(data=request.data)
         form.is_valid(raise_exception=True)
         try:
-            refresh = RefreshToken(form.validated_data["refresh"])
-            user = User.objects.get(pk=refresh["user_id"], is_active=True)
-        except (TokenError, User.DoesNotExist, KeyError):
+            given = RefreshToken(form.validated_data["refresh"])
+            named = FamilyToken(family=UUID(given["family"]), token=given["jti"])
+        except (TokenError, KeyError, ValueError, TypeError, AttributeError):
             raise SignInFailed("this token is not valid any more") from None
-        access = RefreshToken.for_user(user).access_token
-        return Response({"token": str(access), "expires_in": int(access.lifetime.total_seconds())})
+        expires_at = utc_now() + api_settings.REFRESH_TOKEN_LIFETIME
+        rotated = rotate(named, expires_at=expires_at)
+        if rotated is None:
+            raise SignInFailed("this token is not valid any more")
+        return Response(issue_tokens(*rotated))
+
+
+def issue_tokens(user: User, named: FamilyToken) -> dict[str, Any]:
+    """A short-lived access token, and the refresh token that is good once."""
+    refresh = RefreshToken.for_user(user)
+    access = refresh.access_token
+    refresh["jti"], refresh["family"] = named.token, str(named.family)
+    return {
+        "token": str(access),
+        "refresh": str(refresh),
+        "expires_in": int(access.lifetime.total_seconds()),
+    }
 
 
 def sign_in(request: Request, *, email: str, password: str, code: str = "") -> User:
@@ -104,8 +135,12 @@ def sign_in(request: Request, *, email: str, password: str, code: str = "") -> U
     user = authenticate(request._request, username=email.lower(), password=password)
     if not isinstance(user, User) or not user.is_active:
         raise SignInFailed("e-mail address or password is wrong")
-    factor = Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).first()
+    factors = Authenticator.objects.filter(user=user)
+    factor = factors.filter(type=Authenticator.Type.TOTP).first()
     if factor is None:
+        if factors.exists():
+            # A security key needs a browser: its account gets no token by password alone.
+            raise SignInFailed("this account signs in with its key, on the page", code="key_needed")
         return user
     if not code:
         raise SignInFailed("the six digits of your authenticator are needed", code="code_needed")

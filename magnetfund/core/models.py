@@ -185,6 +185,21 @@ class IdempotencyKey(models.Model):
         return f"{self.principal}:{self.key}"
 
 
+class RefreshFamily(models.Model):
+    """One sign-in to the API and the one refresh token of it that is good now."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    token = models.CharField(max_length=64)
+    password_mark = models.CharField(max_length=64)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(db_index=True)
+    created_at = models.DateTimeField(default=utc_now)
+
+    def __str__(self) -> str:
+        return f"{self.user_id}:{self.id}"
+
+
 class JobRun(models.Model):
     """One slot of one scheduled job; the unique row decides who runs it."""
 

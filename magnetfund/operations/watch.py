@@ -18,6 +18,7 @@ from magnetfund.core.models import Heartbeat, JobRun
 from magnetfund.core.services.audit_check import find_audit_breaks
 from magnetfund.core.services.idempotency import purge_expired_keys
 from magnetfund.core.services.jobs import beat_heart, purge_old_runs, slot_of
+from magnetfund.core.services.refresh_tokens import purge_families
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.money import quantize
 from risk.services.fuse import FuseFacts, state_of, trip_fuse
@@ -175,4 +176,7 @@ def clean_up() -> str:
     """Remove what is past use: job rows, idempotency keys, ended sessions."""
     runs, keys = purge_old_runs(), purge_expired_keys()
     sessions = Session.objects.filter(expire_date__lt=utc_now()).delete()[0]
-    return f"{runs} job rows, {keys} keys, {sessions} sessions removed"
+    families = purge_families()
+    return (
+        f"{runs} job rows, {keys} keys, {sessions} sessions, {families} sign-ins of the API removed"
+    )

@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from magnetfund.core.table_walls import APPEND_ONLY_TABLES, GRANTS
+from magnetfund.core.table_walls import APPEND_ONLY_TABLES, FIRST_GRANTS
 from magnetfund.core.walls import grants_operation, refuse_changes
 
 APPEND_ONLY_FUNCTION = """
@@ -61,5 +61,5 @@ class Migration(migrations.Migration):
             "DROP FUNCTION core_audit_chain() CASCADE; DROP FUNCTION core_audit_digest CASCADE;",
         ),
         refuse_changes(APPEND_ONLY_TABLES),
-        grants_operation(GRANTS),
+        grants_operation(FIRST_GRANTS),
     ]
