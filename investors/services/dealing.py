@@ -15,11 +15,15 @@ from django.db.models import F
 
 from investors.models import DealingDay, DealingOrder, Fund, Holding, Investor, ShareClass
 from investors.services.ledger import NewEntry, move, post_entry
+from investors.services.policies import terms_in_force
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
+from magnetfund.kernel.money import currency_quantum, decimal_of, quantize
 
+#: What the fund is kept in.
+CURRENCY = "USD"
 OPEN_STATES = ("submitted", "accepted", "funded", "deferred")
 
 
@@ -50,6 +54,7 @@ def submit_subscription(
     at = at or utc_now()
     _require_own(investor, actor)
     _require_kyc(investor)
+    _require_measure(amount, quantum=currency_quantum(CURRENCY), what="amount")
     if amount < share_class.minimum_subscription and not _holds(investor, share_class):
         raise InvalidInput(
             f"the first subscription is at least {share_class.minimum_subscription:,.2f}",
@@ -86,8 +91,8 @@ def submit_redemption(
     """
     at = at or utc_now()
     _require_own(investor, actor)
-    if units <= 0:
-        raise InvalidInput("the units must be positive", code="not_positive")
+    terms = terms_in_force(share_class, at=at)
+    _require_measure(units, quantum=terms.unit_quantum, what="number of units")
     with transaction.atomic():
         holding = (
             Holding.objects.select_for_update()
@@ -186,6 +191,15 @@ def _holds(investor: Investor, share_class: ShareClass) -> bool:
 def _require_kyc(investor: Investor) -> None:
     if investor.kyc_state != Investor.Kyc.APPROVED:
         raise NotAllowed("the identity check is not finished", code="kyc_open")
+
+
+def _require_measure(value: Decimal, *, quantum: Decimal, what: str) -> None:
+    """A finite positive number of the ledger's range in whole quanta."""
+    number = decimal_of(value)
+    if number <= 0:
+        raise InvalidInput(f"the {what} must be positive", code="not_positive")
+    if quantize(number, quantum) != number:
+        raise InvalidInput(f"the {what} goes to {quantum:f} at the finest", code="too_fine")
 
 
 def _require_own(investor: Investor, actor: Actor) -> None:

@@ -82,7 +82,8 @@ def prepare_strike(
     """Compute a strike and leave it for a second person.
 
     Raises :class:`Conflict` while another strike of this instant waits or is in force, or one
-    before it is not finished, and :class:`InvalidInput` where the fund cannot be priced.
+    before it is not finished or one after it was dealt, and :class:`InvalidInput` where the fund
+    cannot be priced, or the instant is still to come or not the dealing day's.
     """
     actor.require(Capability.NAV_PREPARE)
     if actor.user is None:
@@ -90,6 +91,7 @@ def prepare_strike(
     at = at or utc_now()
     with transaction.atomic():
         _lock(fund)
+        _require_instant(fund, valuation_at, dealing_day, at)
         version = _next_version(fund, valuation_at)
         post_trading(fund, before=valuation_at, actor=Actor.system("nav"))
         positions = positions_at(fund, at=valuation_at)
@@ -142,7 +144,8 @@ def approve_strike(
     """Second signature and dealing, all or nothing.
 
     Raises :class:`NotAllowed` for the preparer or without the right, :class:`Conflict` when the
-    result is not the one that was shown, a check fails, or the strike is not waiting any more.
+    result is not the one that was shown, the books changed since (``stale``), a check fails, or
+    the strike is not waiting any more.
     """
     actor.require(Capability.NAV_APPROVE)
     at = at or utc_now()
@@ -157,6 +160,7 @@ def approve_strike(
         failed = [line["name"] for line in row.checklist if not line["passed"]]
         if failed:
             raise Conflict(f"checks fail: {', '.join(failed)}", code="checks_failed")
+        _require_same_books(row)
         row.state = NavStrike.State.APPROVED
         row.approved_by, row.approved_at, row.approved_hash = actor.user, at, seen_hash
         row.save(update_fields=["state", "approved_by", "approved_at", "approved_hash"])
@@ -381,8 +385,7 @@ def _plain_inputs(
         {
             "fund": fund.code,
             "valuation_at": valuation_at,
-            "previous_day": inputs.previous_day,
-            "net_assets": inputs.net_assets,
+            **_plain_books(inputs),
             "positions": [
                 {
                     "instrument": item.instrument,
@@ -393,6 +396,17 @@ def _plain_inputs(
                 }
                 for item in positions
             ],
+        }
+    )
+    return plain
+
+
+def _plain_books(inputs: StrikeInputs) -> dict[str, Any]:
+    """The part of a strike's inputs that the ledger and the registers hold."""
+    plain: dict[str, Any] = canonical(
+        {
+            "previous_day": inputs.previous_day,
+            "net_assets": inputs.net_assets,
             "classes": [
                 {
                     "code": item.code,
@@ -409,6 +423,35 @@ def _plain_inputs(
         }
     )
     return plain
+
+
+def _require_same_books(row: NavStrike) -> None:
+    """What was booked up to the instant after the preparing would be missing from the price."""
+    fund, at = row.fund, row.valuation_at
+    post_trading(fund, before=at, actor=Actor.system("nav"))
+    now = _plain_books(gather_inputs(fund, at))
+    changed = sorted(name for name, value in now.items() if row.inputs[name] != value)
+    if changed:
+        raise Conflict(
+            "the books changed since this strike was prepared; return it and prepare it again",
+            code="stale",
+            details={"changed": changed},
+        )
+
+
+def _require_instant(
+    fund: Fund, valuation_at: datetime, dealing_day: DealingDay | None, at: datetime
+) -> None:
+    if valuation_at > at:
+        raise InvalidInput("the valuation instant is still to come", code="too_early")
+    if dealing_day is not None and (
+        dealing_day.fund_id != fund.pk or dealing_day.valuation_at != valuation_at
+    ):
+        raise InvalidInput("the instant is not this dealing day's", code="wrong_dealing_day")
+    if NavStrike.objects.filter(
+        fund=fund, valuation_at__gt=valuation_at, state=NavStrike.State.DEALT
+    ).exists():
+        raise Conflict("a later strike is dealt already", code="later_dealt")
 
 
 def _plain_strike(strike: Strike) -> dict[str, Any]:

@@ -1,0 +1,139 @@
+"""Orders and strikes that can never be right are refused by code and leave everything as it was."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from investors.models import DealingDay, DealingOrder, Entry, Fund, Holding, NavStrike
+from investors.services.dealing import submit_redemption, submit_subscription
+from investors.services.ledger import NewEntry, move, post_entry
+from investors.services.nav import approve_strike, prepare_strike, reject_strike
+from investors.services.verification import verify_fund
+from magnetfund.core.actors import Actor
+from magnetfund.core.roles import Role
+from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.errors import Conflict, FundError
+from magnetfund.operations.people import ensure_user
+from magnetfund.tests.flow_support import START, make_candles, replay
+
+pytestmark = pytest.mark.usefixtures("as_gateway")
+NOBODY = Actor.system("test")
+ODD = {
+    "NaN": "not_finite", "sNaN": "not_finite", "Infinity": "not_finite", "-1": "not_positive",
+    "0": "not_positive", "1e30": "out_of_range", "1.0000001": "too_fine", "1e-18": "too_fine",
+}  # fmt: skip
+
+
+@pytest.fixture
+def fund(as_gateway: None) -> Fund:
+    replay("main", make_candles(), days=33)
+    return Fund.objects.get(book="main")
+
+
+def person(name: str, role: Role) -> Actor:
+    return Actor.of(ensure_user(email=f"{name}@example.com", name=name, roles=[role]))
+
+
+def counts() -> tuple[int, ...]:
+    return tuple(model.objects.count() for model in (DealingOrder, Entry, NavStrike))
+
+
+def test_no_odd_figure_becomes_an_order(fund: Fund):
+    holding = Holding.objects.filter(share_class__fund=fund, units__gt=0).first()
+    assert holding is not None
+    investor, share_class = holding.investor, holding.share_class
+    before = counts()
+    for text, code in {**ODD, "1.001": "too_fine"}.items():
+        with pytest.raises(FundError) as refused:
+            submit_subscription(
+                investor=investor, share_class=share_class, amount=Decimal(text), actor=NOBODY,
+                at=START,
+            )  # fmt: skip
+        assert refused.value.code == code, text
+    for text, code in ODD.items():
+        with pytest.raises(FundError) as refused:
+            submit_redemption(
+                investor=investor, share_class=share_class, units=Decimal(text), actor=NOBODY,
+                at=START,
+            )  # fmt: skip
+        assert refused.value.code == code, text
+    reserved = holding.reserved_units
+    holding.refresh_from_db()
+    assert holding.reserved_units == reserved
+    assert counts() == before
+
+
+def test_a_strike_has_its_dealing_days_instant_in_the_past_and_in_order(fund: Fund):
+    maker = person("maker", Role.ACCOUNTANT)
+    day = DealingDay.objects.filter(fund=fund, orders=None).order_by("-day")[0]
+    newest = NavStrike.objects.filter(fund=fund, state="dealt").order_by("-valuation_at")[0]
+    before = counts()
+    wrong: list[tuple[str, dict[str, Any]]] = [
+        ("too_early", {"valuation_at": utc_now() + timedelta(minutes=1)}),
+        (
+            "wrong_dealing_day",
+            {"valuation_at": day.valuation_at + timedelta(seconds=1), "dealing_day": day},
+        ),
+        ("later_dealt", {"valuation_at": newest.valuation_at - timedelta(days=1)}),
+        ("strike_exists", {"valuation_at": newest.valuation_at}),
+    ]
+    for code, given in wrong:
+        with pytest.raises(FundError) as refused:
+            prepare_strike(fund=fund, actor=maker, **given)
+        assert refused.value.code == code
+    assert counts() == before
+
+
+def test_a_strike_on_books_that_changed_since_is_not_approved(fund: Fund):
+    maker, checker = person("maker", Role.ACCOUNTANT), person("checker", Role.CONTROLLER)
+    instant = utc_now()
+    strike = prepare_strike(fund=fund, valuation_at=instant, actor=maker)
+    late = NewEntry(
+        kind="expense",
+        source_ref="late invoice",
+        effective_at=instant - timedelta(minutes=5),
+        text="an invoice found late",
+        legs=move("5010", "2100", Decimal(100), share_class="A"),
+    )
+    post_entry(fund, late, actor=NOBODY)
+    before = counts()
+    with pytest.raises(Conflict) as refused:
+        approve_strike(strike=strike, seen_hash=strike.result_hash, actor=checker)
+    assert refused.value.code == "stale"
+    assert refused.value.details == {"changed": ["net_assets"]}
+    assert counts() == before
+    strike.refresh_from_db()
+    assert strike.state == "prepared"
+    reject_strike(strike=strike, reason="an invoice came late", actor=checker)
+    again = prepare_strike(fund=fund, valuation_at=instant, actor=maker)
+    approve_strike(strike=again, seen_hash=again.result_hash, actor=checker)
+    assert again.nav < strike.nav
+    assert verify_fund(fund) == []
+
+
+def test_of_two_approvals_at_once_one_deals(fund: Fund):
+    maker = person("maker", Role.ACCOUNTANT)
+    checkers = [person(name, Role.CONTROLLER) for name in ("ann", "ben")]
+    strike = prepare_strike(fund=fund, valuation_at=utc_now(), actor=maker)
+    gate = threading.Barrier(2)
+
+    def approve(checker: Actor) -> str:
+        try:
+            gate.wait()
+            approve_strike(strike=strike, seen_hash=strike.result_hash, actor=checker)
+        except Conflict as error:
+            return error.code
+        finally:
+            connections.close_all()
+        return "dealt"
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(approve, checkers)) == ["dealt", "not_prepared"]
+    assert verify_fund(fund) == []
