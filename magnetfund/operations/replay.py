@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from investors.models import ClassNav, Fund
 from investors.services.verification import verify_fund
@@ -44,6 +44,9 @@ from trading.services.candle_store import load_candles
 from trading.services.history import TradingHistory
 from trading.services.paper_book import PaperBook, StoredVenue
 
+#: As long as a book's name may be in the tables.
+BOOK_LENGTH_MAX = 20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayPlan:
@@ -72,22 +75,32 @@ def run_replay(
         raise Conflict(
             f"the book {plan.book} was used before; name another with --book", code="book_used"
         )
+    if len(plan.book) > BOOK_LENGTH_MAX:
+        raise InvalidInput(
+            f"a book's name has at most {BOOK_LENGTH_MAX} characters", code="bad_book"
+        )
     began = time.monotonic()
-    run = ReplayRun.objects.create(
-        book=plan.book, parameters=canonical(_plain(plan)), started_at=utc_now()
-    )
-    people = ensure_scenario_people()
-    scenario = load_scenario()
-    months = (plan.end.year - plan.start.year) * 12 + plan.end.month - plan.start.month + 2
-    fund = build_fund(scenario, book=plan.book, inception=plan.start, months=months, people=people)
-    keeper = FundKeeper(scenario=scenario, fund=fund, people=people, numbers=f"{plan.book}"[:12])
-    cash = keeper.begin()
-    history = build_history(
-        plan, cash=float(cash), keeper=keeper, people_reset=lambda book, at: rearm_by_scenario(
-            book=book, people=people, at=at, reason=f"policy {plan.reset_policy.code}"
-        ), on_bar=on_bar,
-    )  # fmt: skip
-    arm_by_scenario(book=plan.book, people=people, at=plan.start, reason="start of the replay")
+    # What cannot be traded is found out before anything stays.
+    with transaction.atomic():
+        run = ReplayRun.objects.create(
+            book=plan.book, parameters=canonical(_plain(plan)), started_at=utc_now()
+        )
+        people = ensure_scenario_people()
+        scenario = load_scenario()
+        months = (plan.end.year - plan.start.year) * 12 + plan.end.month - plan.start.month + 2
+        fund = build_fund(
+            scenario, book=plan.book, inception=plan.start, months=months, people=people
+        )
+        keeper = FundKeeper(
+            scenario=scenario, fund=fund, people=people, numbers=f"{plan.book}"[:12]
+        )
+        cash = keeper.begin()
+        history = build_history(
+            plan, cash=float(cash), keeper=keeper, people_reset=lambda book, at: rearm_by_scenario(
+                book=book, people=people, at=at, reason=f"policy {plan.reset_policy.code}"
+            ), on_bar=on_bar,
+        )  # fmt: skip
+        arm_by_scenario(book=plan.book, people=people, at=plan.start, reason="start of the replay")
     on_start(history.bars)
     history.run()
     result = _measure(plan, fund, history, keeper)

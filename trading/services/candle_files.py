@@ -47,6 +47,8 @@ def read_candle_file(path: Path) -> RawCandles:
         raise InvalidInput(
             f"{path.name} is no JSON: {error.msg} in line {error.lineno}", code="broken_file"
         ) from None
+    except RecursionError:
+        raise InvalidInput(f"{path.name} is nested too deeply", code="broken_file") from None
     raise InvalidInput(
         f"{path.name}: candles come as .csv, .zip, .json, .feather or .parquet",
         code="unknown_format",

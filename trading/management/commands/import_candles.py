@@ -29,11 +29,12 @@ class Command(FundCommand):
         parser.add_argument("--label", default="", help='shown with the prices, e.g. "spot proxy"')
 
     def work(self, **options: Any) -> dict[str, Any]:
-        instrument = ensure_perpetual(options["instrument"], source_label=options["label"])
         results = []
         for path in options["files"]:
             began = time.monotonic()
             raw = read_candle_file(path)
+            # Only a file that can be read makes an instrument that is new.
+            instrument = ensure_perpetual(options["instrument"], source_label=options["label"])
             progress = None if self.wants_json else Progress(label=path.name, total=len(raw))
             report = import_candles(
                 raw,

@@ -10,9 +10,13 @@ from django.core.validators import validate_email
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.commands import FundCommand
+from magnetfund.core.models import User
 from magnetfund.core.roles import STAFF_ROLES, Role
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.operations.people import add_person
+
+#: As long as a name may be in the tables.
+NAME_LENGTH_MAX = User._meta.get_field("name").max_length or 0
 
 
 class Command(FundCommand):
@@ -35,9 +39,12 @@ class Command(FundCommand):
             validate_email(email)
         except ValidationError:
             raise InvalidInput(f"{email} is no e-mail address", code="bad_email") from None
+        name = options["name"].strip()
+        if not 1 <= len(name) <= NAME_LENGTH_MAX:
+            raise InvalidInput(f"the name needs 1 to {NAME_LENGTH_MAX} characters", code="bad_name")
         user, password = add_person(
             email=email,
-            name=options["name"].strip(),
+            name=name,
             roles=[Role(name) for name in options["role"]],
             actor=Actor.system("manage.py add_person"),
         )

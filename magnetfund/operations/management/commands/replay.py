@@ -92,6 +92,6 @@ def _share(text: str) -> Decimal:
         value = Decimal(text)
     except InvalidOperation:
         raise InvalidInput("risk must be a number", code="bad_risk") from None
-    if not 0 < value <= Decimal("0.01"):
+    if not value.is_finite() or not 0 < value <= Decimal("0.01"):
         raise InvalidInput("risk a trade must lie in (0, 0.01]", code="bad_risk")
     return value

@@ -1,0 +1,85 @@
+"""Every command answers a bad argument with one line and leaves nothing behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from investors.models import Fund
+from magnetfund.tests.walls_support import make_instrument
+from trading.models import Instrument
+
+pytestmark = pytest.mark.django_db
+SPAN = ["--from", "2026-01-02", "--to", "2026-01-05"]
+BTC = ["--instrument", "BTC/USDT:USDT"]
+REPLAYS = {
+    "unknown instrument": ["--instrument", "NO/SUCH:SUCH", *SPAN],
+    "to before from": [*BTC, "--from", "2026-01-05", "--to", "2026-01-02"],
+    "an empty span": [*BTC, "--from", "2026-01-02", "--to", "2026-01-02"],
+    "no date": [*BTC, "--from", "tomorrow", "--to", "2026-01-02"],
+    "too much risk": [*BTC, *SPAN, "--risk", "0.5"],
+    "negative risk": [*BTC, *SPAN, "--risk=-1"],
+    "risk that is no number": [*BTC, *SPAN, "--risk", "NaN"],
+    "another risk that is no number": [*BTC, *SPAN, "--risk", "sNaN"],
+    "bad policy": [*BTC, *SPAN, "--reset-policy", "always"],
+    "unknown sleeve": [*BTC, *SPAN, "--sleeves", "trend,luck"],
+    "no sleeve": [*BTC, *SPAN, "--sleeves", ""],
+    "a long book": [*BTC, *SPAN, "--book", "b" * 300],
+    "no candles": [*BTC, *SPAN],
+    "the same instrument twice": [*BTC, *BTC, *SPAN],
+}
+
+
+@pytest.mark.parametrize("name", REPLAYS)
+def test_replay(name: str):
+    make_instrument()
+    with pytest.raises(CommandError) as refused:
+        call_command("replay", *REPLAYS[name])
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 400
+    assert not Fund.objects.exists()
+
+
+FILES = {
+    "empty.csv": b"", "empty.json": b"", "empty.parquet": b"", "empty.feather": b"",
+    "empty.zip": b"", "cut.zip": b"PK\x03\x04", "open.json": b"[[[", "object.json": b"{}",
+    "number.json": b"7", "deep.json": b"[" * 100_000, "nul.csv": b"\x00\x00\n",
+    "latin.csv": b"\xff\xfe", "words.csv": b"a,b\nc,d\n", "picture.png": b"x",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*FILES, "a_folder.csv", "absent.csv"])
+def test_import_candles(name: str, tmp_path: Path):
+    path = tmp_path / name
+    if name in FILES:
+        path.write_bytes(FILES[name])
+    elif name == "a_folder.csv":
+        path.mkdir()
+    with pytest.raises(CommandError) as refused:
+        call_command("import_candles", str(path), "--instrument", "BTC/USDT:USDT")
+    assert "\n" not in str(refused.value)
+    assert not Instrument.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--email", "x", "--name", "X", "--role", "operator"],
+        ["--email", "x@example.com", "--name", "X", "--role", "king"],
+        ["--email", "x@example.com", "--name", "", "--role", "operator"],
+        ["--email", "x@example.com", "--name", "X" * 500, "--role", "operator"],
+    ],
+)
+def test_add_person(arguments: list[str]):
+    with pytest.raises(CommandError) as refused:
+        call_command("add_person", *arguments)
+    assert "\n" not in str(refused.value)
+
+
+def test_verifying_no_books_at_all_is_clean(capsys: pytest.CaptureFixture[str]):
+    call_command("verify_books")
+    assert "ok" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="no book other"):
+        call_command("verify_books", "--book", "other")
