@@ -8,12 +8,17 @@ reason.
 
 from __future__ import annotations
 
+import json
 import pkgutil
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from bench.timing import Row, Skip, judge, print_rows
+
+RUN_ALONE = "--alone"
 
 
 def find_benches() -> list[str]:
@@ -24,6 +29,37 @@ def find_benches() -> list[str]:
         for module in pkgutil.iter_modules([str(folder)])
         if "\ndef run() -> " in (folder / f"{module.name}.py").read_text(encoding="utf-8")
     ]
+
+
+def run_bench(name: str) -> dict[str, Any]:
+    """A bench in a process of its own: what one loads or compiles is no help to the next.
+
+    Gives its ``rows``, why it was ``skipped``, or how it is ``broken``.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", RUN_ALONE, name],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    last = done.stdout.strip().rpartition("\n")[2]
+    try:
+        return dict(json.loads(last))
+    except ValueError:
+        return {"broken": f"it ended with code {done.returncode}"}
+
+
+def run_alone(name: str) -> int:
+    """Run one bench here and print what it found as the last line."""
+    found: dict[str, Any]
+    try:
+        found = {"rows": import_module(f"bench.{name}").run()}
+    except Skip as reason:
+        found = {"skipped": str(reason)}
+    except Exception as error:
+        found = {"broken": f"{type(error).__name__}: {error}"}
+    print("\n" + json.dumps(found))
+    return 0
 
 
 def main(names: list[str]) -> int:
@@ -37,17 +73,15 @@ def main(names: list[str]) -> int:
     broken = 0
     print(f"{'':<66} {'measured':>14} {'unit':<8} {'bar':>12}")
     for name in names or benches:
-        try:
-            found = import_module(f"bench.{name}").run()
-        except Skip as reason:
-            print(f"{name}: skipped, {reason}")
+        found = run_bench(name)
+        if "rows" not in found:
+            broken += "broken" in found
+            why = [f"{word}, {text}" for word, text in found.items()]
+            print(f"{name}: {why[0]}")
             continue
-        except Exception as error:
-            print(f"{name}: broken, {type(error).__name__}: {error}")
-            broken += 1
-            continue
-        print_rows(found)
-        rows += found
+        own = [(row[0], row[1], row[2], row[3]) for row in found["rows"]]
+        print_rows(own)
+        rows += own
         sys.stdout.flush()
     verdicts = [judge(row) for row in rows]
     passed, missed = verdicts.count("pass"), verdicts.count("FAIL")
@@ -56,4 +90,6 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == [RUN_ALONE]:
+        sys.exit(run_alone(sys.argv[2]))
     sys.exit(main(sys.argv[1:]))
