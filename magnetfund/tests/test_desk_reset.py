@@ -102,3 +102,10 @@ def test_a_request_can_be_withdrawn(officers: tuple[User, User]):
     ask(ann)
     assert "The request is withdrawn." in decide(ben, "withdraw")
     assert state_of("main") == "TRIPPED"
+
+
+def test_a_reason_longer_than_its_column_is_cut_and_asked(officers: tuple[User, User]):
+    reconcile()
+    client = client_of(officers[0])
+    assert client.post(f"{RISK}reset/", {"reason": "a drill " * 200}).status_code == 302
+    assert len(FuseReset.objects.get(withdrawn_at=None, approved_at=None).reason) <= 300

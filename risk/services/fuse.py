@@ -243,7 +243,7 @@ def propose_reset(
             book=book,
             event=trips[0] if trips else None,
             trigger=_heaviest(trips),
-            reason=reason,
+            reason=reason.strip()[:300],
             reconciliation=reconciliation,
             proposed_by=_person(actor),
             proposed_at=at,
