@@ -42,6 +42,12 @@ def next_dealing_day(fund: Fund, *, received_at: datetime) -> DealingDay:
     return day
 
 
+def require_open(fund: Fund) -> None:
+    """Raise :class:`Conflict` (``fund_suspended``) while the fund's dealing is suspended."""
+    if Fund.objects.filter(pk=fund.pk, is_suspended=True).exists():
+        raise Conflict("the fund's dealing is suspended", code="fund_suspended")
+
+
 def submit_subscription(
     *,
     investor: Investor,
@@ -53,6 +59,7 @@ def submit_subscription(
     """Take in a subscription by amount; units and price are known only after the strike."""
     at = at or utc_now()
     _require_own(investor, actor)
+    require_open(share_class.fund)
     _require_kyc(investor)
     _require_measure(amount, quantum=currency_quantum(CURRENCY), what="amount")
     if amount < share_class.minimum_subscription and not _holds(investor, share_class):
@@ -91,6 +98,7 @@ def submit_redemption(
     """
     at = at or utc_now()
     _require_own(investor, actor)
+    require_open(share_class.fund)
     terms = terms_in_force(share_class, at=at)
     _require_measure(units, quantum=terms.unit_quantum, what="number of units")
     with transaction.atomic():

@@ -31,6 +31,7 @@ from investors.models import (
     ShareClass,
     UnitLot,
 )
+from investors.services.dealing import require_open
 from investors.services.ledger import (
     PERFORMANCE_ACCRUAL,
     class_balance,
@@ -144,13 +145,14 @@ def approve_strike(
     """Second signature and dealing, all or nothing.
 
     Raises :class:`NotAllowed` for the preparer or without the right, :class:`Conflict` when the
-    result is not the one that was shown, the books changed since (``stale``), a check fails, or
-    the strike is not waiting any more.
+    result is not the one that was shown, the books changed since (``stale``), a check fails, the
+    fund is suspended, or the strike is not waiting any more.
     """
     actor.require(Capability.NAV_APPROVE)
     at = at or utc_now()
     with transaction.atomic():
         _lock(strike.fund)
+        require_open(strike.fund)
         row = NavStrike.objects.select_for_update().get(pk=strike.pk)
         if row.state != NavStrike.State.PREPARED:
             raise Conflict("this strike does not wait for approval", code="not_prepared")

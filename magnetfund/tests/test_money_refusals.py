@@ -137,3 +137,27 @@ def test_of_two_approvals_at_once_one_deals(fund: Fund):
     with ThreadPoolExecutor(2) as pool:
         assert sorted(pool.map(approve, checkers)) == ["dealt", "not_prepared"]
     assert verify_fund(fund) == []
+
+
+def test_a_suspended_fund_takes_no_order_and_deals_nothing(fund: Fund):
+    maker, checker = person("maker", Role.ACCOUNTANT), person("checker", Role.CONTROLLER)
+    holding = Holding.objects.filter(share_class__fund=fund, units__gt=0).first()
+    assert holding is not None
+    strike = prepare_strike(fund=fund, valuation_at=utc_now(), actor=maker)
+    Fund.objects.filter(pk=fund.pk).update(is_suspended=True)
+    before = counts()
+    who = {"investor": holding.investor, "share_class": holding.share_class, "actor": NOBODY}
+    steps = (
+        lambda: submit_subscription(**who, amount=Decimal(50_000)),
+        lambda: submit_redemption(**who, units=Decimal(1)),
+        lambda: approve_strike(strike=strike, seen_hash=strike.result_hash, actor=checker),
+    )
+    for step in steps:
+        with pytest.raises(Conflict) as refused:
+            step()
+        assert refused.value.code == "fund_suspended"
+    assert counts() == before
+    Fund.objects.filter(pk=fund.pk).update(is_suspended=False)
+    approve_strike(strike=strike, seen_hash=strike.result_hash, actor=checker)
+    strike.refresh_from_db()
+    assert strike.state == "dealt"
