@@ -18,7 +18,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from magnetfund.kernel.clock import utc_now
-from trading.models import Fill, Instrument, Order, Position, Signal, Trade, Valuation
+from trading.models import Fill, Instrument, Order, Position, Trade, Valuation
 
 LIST_MAX = 500
 POINTS_MAX = 2_000
@@ -253,15 +253,6 @@ def open_positions(book: str) -> list[Position]:
     )
 
 
-def working_orders(book: str) -> list[Order]:
-    return list(
-        Order.objects.filter(book=book, closed_at=None)
-        .select_related("instrument")
-        .prefetch_related("events")
-        .order_by("-occurred_at")[:LIST_MAX]
-    )
-
-
 def recent_orders(book: str, *, limit: int = 50) -> list[Order]:
     return list(
         Order.objects.filter(book=book)
@@ -276,14 +267,6 @@ def recent_fills(book: str, *, limit: int = 50) -> list[Fill]:
         Fill.objects.filter(book=book)
         .select_related("instrument")
         .order_by("-occurred_at", "-id")[: min(limit, LIST_MAX)]
-    )
-
-
-def latest_signal(instrument: Instrument, *, timeframe: str = "1h") -> Signal | None:
-    return (
-        Signal.objects.filter(instrument=instrument, timeframe=timeframe)
-        .order_by("-known_at")
-        .first()
     )
 
 

@@ -7,12 +7,11 @@ round only where a policy names the boundary.  Nothing here reads a clock or a d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import wraps
-from itertools import pairwise
 from typing import ParamSpec, TypeVar
 
 from magnetfund.kernel.clock import require_utc
@@ -113,11 +112,6 @@ def date_of(when: When) -> date:
     return date.fromordinal(day_number(when))
 
 
-def fraction_of(value: Decimal) -> Fraction:
-    """The exact rational number of a Decimal."""
-    return Fraction(value)
-
-
 def decimal_of_fraction(value: Fraction) -> Decimal:
     """A rational number as a Decimal at full working precision."""
     with localcontext(CONTEXT):
@@ -154,9 +148,3 @@ def total_of(values: Iterable[Decimal]) -> Decimal:
     """Exact sum at full working precision."""
     with localcontext(CONTEXT):
         return sum(values, ZERO)
-
-
-def require_increasing(days: Sequence[int], *, name: str) -> None:
-    """Raise ``InvalidInput`` (``not_sorted``) unless the days strictly increase."""
-    if any(later <= earlier for earlier, later in pairwise(days)):
-        raise InvalidInput(f"{name} must be in strictly increasing order", code="not_sorted")

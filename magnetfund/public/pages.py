@@ -12,7 +12,7 @@ from django.db.models import Exists
 from django.http import HttpRequest
 from django.urls import reverse
 
-from investors.models import Fund, NavStrike
+from investors.models import Fund
 from magnetfund.kernel.clock import utc_now
 from risk.services.fuse import state_of
 from risk.services.limits import limits_in_force
@@ -170,12 +170,3 @@ def record_charts(days: Sequence[tuple[datetime, Decimal]]) -> dict[str, Any]:
 def _signed(share: float) -> str:
     sign = "\u2212" if share < 0 else "+"
     return f"{sign}{abs(share) * 100:.2f}\u00a0%"
-
-
-def latest_strike() -> NavStrike | None:
-    """The newest dealt strike of the shown fund."""
-    return (
-        NavStrike.objects.filter(fund__book=settings.MAGNET_BOOK, state=NavStrike.State.DEALT)
-        .order_by("-valuation_at")
-        .first()
-    )

@@ -9,12 +9,13 @@ import pytest
 from django.test import Client
 
 from magnetfund.core.actors import Actor
-from magnetfund.core.models import User
+from magnetfund.core.models import AuditEvent, User
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.errors import FundError
 from magnetfund.tests.walls_support import arm_fuse, make_user
 from risk.models import FuseReset
-from risk.services.fuse import state_of
+from risk.services.fuse import disarm_fuse, state_of
 from risk.services.stop import stop_trading
 from trading.models import Reconciliation
 
@@ -109,3 +110,22 @@ def test_a_reason_longer_than_its_column_is_cut_and_asked(officers: tuple[User, 
     client = client_of(officers[0])
     assert client.post(f"{RISK}reset/", {"reason": "a drill " * 200}).status_code == 302
     assert len(FuseReset.objects.get(withdrawn_at=None, approved_at=None).reason) <= 300
+
+
+def test_one_risk_officer_disarms_alone_and_two_are_needed_again(officers: tuple[User, User]):
+    ann, ben = officers
+    reconcile()
+    ask(ann)
+    decide(ben)
+    operator = make_user("olive", Role.OPERATOR)
+    for actor, reason in ((Actor.of(operator), "a drill"), (Actor.of(ann), "  ")):
+        with pytest.raises(FundError):
+            disarm_fuse(book="main", reason=reason, actor=actor)
+    assert state_of("main") == "ARMED"
+    disarm_fuse(book="main", reason="the venue asks for a pause", actor=Actor.of(ann))
+    assert state_of("main") == "DISARMED"
+    assert AuditEvent.objects.filter(action="fuse.disarmed", actor=ann).count() == 1
+    reconcile()
+    ask(ann)
+    assert "Not done" in decide(ann)
+    assert "The fuse is armed." in decide(ben)

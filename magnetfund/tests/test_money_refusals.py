@@ -12,7 +12,7 @@ import pytest
 from django.db import connections
 
 from investors.models import DealingDay, DealingOrder, Entry, Fund, Holding, NavStrike
-from investors.services.dealing import submit_redemption, submit_subscription
+from investors.services.dealing import cancel_order, submit_redemption, submit_subscription
 from investors.services.ledger import NewEntry, move, post_entry
 from investors.services.nav import approve_strike, prepare_strike, reject_strike
 from investors.services.verification import verify_fund
@@ -161,3 +161,26 @@ def test_a_suspended_fund_takes_no_order_and_deals_nothing(fund: Fund):
     approve_strike(strike=strike, seen_hash=strike.result_hash, actor=checker)
     strike.refresh_from_db()
     assert strike.state == "dealt"
+
+
+def test_a_redemption_is_taken_back_before_its_cut_off_and_frees_its_units(fund: Fund):
+    holding = Holding.objects.filter(share_class__fund=fund, units__gt=0).first()
+    assert holding is not None
+    given = START + timedelta(days=34)
+    order = submit_redemption(
+        investor=holding.investor, share_class=holding.share_class, units=Decimal(1), actor=NOBODY,
+        at=given,
+    )  # fmt: skip
+    reserved = Holding.objects.get(pk=holding.pk).reserved_units
+    assert order.dealing_day is not None
+    with pytest.raises(Conflict) as late:
+        cancel_order(
+            order=order, actor=NOBODY, at=order.dealing_day.cutoff_at + timedelta(seconds=1)
+        )
+    assert late.value.code == "cutoff_passed"
+    assert Holding.objects.get(pk=holding.pk).reserved_units == reserved
+    assert cancel_order(order=order, actor=NOBODY, at=given).state == "cancelled"
+    assert Holding.objects.get(pk=holding.pk).reserved_units == reserved - 1
+    with pytest.raises(Conflict) as twice:
+        cancel_order(order=order, actor=NOBODY, at=given)
+    assert twice.value.code == "order_closed"

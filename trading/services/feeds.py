@@ -12,7 +12,7 @@ from magnetfund.kernel.errors import InvalidInput
 from trading.domain.backtest.book import Bar
 from trading.domain.magnets.stream import MagnetStream
 from trading.domain.magnets.types import MagnetMap
-from trading.domain.market import HOUR_MS, Candle, Candles
+from trading.domain.market import Candle, Candles
 from trading.domain.strategies.base import SignalStream, Strategy
 from trading.domain.strategies.magnet import MagnetSignalStream
 from trading.domain.strategies.signals import Signal
@@ -104,8 +104,3 @@ class InstrumentFeed:
         self._worst_fall = max(self._worst_fall, 1.0 - self.ticks(candle.low) / before)
         self._worst_rise = max(self._worst_rise, self.ticks(candle.high) / before - 1.0)
         self._close = self.ticks(candle.close)
-
-
-def hour_of(time_ms: int) -> int:
-    """Open time of the hour that holds ``time_ms``."""
-    return time_ms // HOUR_MS * HOUR_MS

@@ -191,14 +191,5 @@ def settle_leftovers(book: str, *, at: datetime | None = None) -> list[Order]:
     ]
 
 
-def open_orders(book: str) -> list[Order]:
-    """Orders that may still execute."""
-    return list(
-        Order.objects.filter(book=book, closed_at=None)
-        .select_related("instrument")
-        .order_by("occurred_at", "id")
-    )
-
-
 def _gate_reason(error: Exception) -> str:
     return str(error).splitlines()[0][:200]

@@ -49,10 +49,3 @@ def renew_lease(lease: HeldLease, *, seconds: int = 30) -> None:
 def release_lease(lease: HeldLease) -> None:
     """Give the lease back; harmless when it was taken over."""
     Lease.objects.filter(name=lease.name, token=lease.token).update(holder="", expires_at=utc_now())
-
-
-def require_lease(lease: HeldLease) -> None:
-    """Inside a writing transaction: lock the lease row and check that it is still ours."""
-    row = Lease.objects.select_for_update().filter(name=lease.name, token=lease.token).first()
-    if row is None:
-        raise Conflict(f"the lease {lease.name} was taken over", code="lease_lost")
