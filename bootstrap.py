@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One door to everything: run, test, check, bench, screenshots, drill, lock.
+"""Entry point for run, test, check, bench, screenshots, drill and lock.
 
 Needs Python 3.11 or newer and nothing else.  Makes ``.venv`` beside this file, installs the locked
 dependencies into it (hashes checked), and hands over to the platform's own commands.  The Makefile
@@ -25,8 +25,8 @@ VERBS = {
     "run": "start the platform with its demo fund (PORT, MAGNET_HOME)",
     "test": "install what tests need and run the whole suite",
     "check": "format, lint, types, import rules, migrations, deployment settings, templates",
-    "bench": "measure the speeds that the platform promises and print them as a table",
-    "drill": "long properties, races and mutants",
+    "bench": "run the benchmarks and print a table against their targets",
+    "drill": "run long property tests, race tests and mutation tests",
     "screenshots": "open every page in Chromium and keep what it shows",
     "lock": "resolve the dependencies again and write the lock files",
 }
@@ -47,7 +47,7 @@ def interpreter() -> str:
 
 
 def require_python() -> None:
-    if sys.version_info < (3, 11):  # noqa: UP036 - an older Python must be told so
+    if sys.version_info < (3, 11):  # noqa: UP036 - older versions exit with this message
         found = ".".join(map(str, sys.version_info[:3]))
         sys.exit(f"magnetfund: Python 3.11 or newer is needed, this is {found}")
 
@@ -79,7 +79,7 @@ def install(lock: str) -> None:
         result = subprocess.run([*command, "--python", interpreter(), "-r", str(path)], check=False)
         done = result.returncode == 0
     if not done:
-        say("uv could not install; trying pip")
+        say("uv failed to install the dependencies; trying pip")
         result = subprocess.run([*pip, "--require-hashes", "-r", str(path)], check=False)
         if result.returncode != 0:
             sys.exit("magnetfund: the dependencies could not be installed; see the lines above")
@@ -135,6 +135,8 @@ def check() -> int:
                 {},
             )
         )
+        layout = [str(tools / "djangofmt"), "--check", "--quiet", "--line-length", "110"]
+        steps.append(("layout", [*layout, *templates], {}))
     failed = []
     for name, command, extra in steps:
         result = subprocess.run(

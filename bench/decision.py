@@ -13,7 +13,7 @@ from bench.data import BTC_FILE, data_folder, load_columns, make_columns
 from bench.timing import Row, best_seconds, print_rows
 from trading.domain.backtest.kernel.run import pack_market, pack_signals, run_packed
 from trading.domain.backtest.market import build_instrument_bars, join_markets
-from trading.domain.backtest.rules import EngineRules, InstrumentRules, SlotRules
+from trading.domain.engine.rules import EngineRules, InstrumentRules, SlotRules
 from trading.domain.magnets.history import compute_magnet_signals
 from trading.domain.market.candles import HOUR_MS, Candles
 from trading.domain.strategies.magnet import MagnetStrategy

@@ -233,7 +233,7 @@ _REASONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
         (LEVER, source, ("False -> True",), "equivalent: a cap without a value never acts")
         for source in (
             'return CapName.VOLATILITY, None, False, "no volatility target is set"',
-            'return CapName.VOLATILITY, None, False, "no volatility was given"',
+            'return CapName.VOLATILITY, None, False, "not evaluated: no volatility available"',
             "return CapName.LIQUIDATION_PROBABILITY, None, False, words",
             'return name, None, False, f"no cap of {who} was given"',
         )

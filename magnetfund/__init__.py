@@ -1,1 +1,1 @@
-"""The house: kernel, core, API, portal, desk and operations of Magnet Fund."""
+"""Kernel, core, API, portal, desk and operations of Magnet Fund."""

@@ -20,6 +20,6 @@ app.conf.beat_schedule = BEAT_SCHEDULE
 
 @worker_ready.connect  # type: ignore[untyped-decorator]  # Celery is untyped
 def run_what_was_missed(**_sent: object) -> None:
-    """A start is the moment to catch up; slots that somebody had already change nothing."""
+    """Runs missed jobs at start; slots already taken are skipped."""
     for entry in BEAT_SCHEDULE.values():
         app.send_task(entry["task"])

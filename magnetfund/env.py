@@ -20,7 +20,7 @@ class BadSetting(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Reads variables of one mapping (the process environment unless told otherwise)."""
+    """Reads settings from a mapping (the process environment by default)."""
 
     values: Mapping[str, str]
 
@@ -91,12 +91,12 @@ def parse_database_url(name: str, url: str) -> dict[str, object]:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise BadSetting(f"{name} is no valid URL") from None
+        raise BadSetting(f"{name} is not a valid URL") from None
     if parts.scheme not in ("postgres", "postgresql"):
         raise BadSetting(f"{name} must begin with postgresql://")
     database = parts.path.lstrip("/")
     if not database:
-        raise BadSetting(f"{name} names no database")
+        raise BadSetting(f"{name} must include a database name")
     options = dict(parse_qsl(parts.query))
     host = options.pop("host", "") or parts.hostname or ""
     return {

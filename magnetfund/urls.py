@@ -6,8 +6,8 @@ from django.urls import URLPattern, URLResolver, include, path
 urlpatterns: list[URLPattern | URLResolver] = [
     path("account/", include("allauth.urls")),
     path("admin/", admin.site.urls),
-    path("", include("magnetfund.public.urls")),
-    path("", include("magnetfund.desk.urls")),
-    path("", include("magnetfund.portal.urls")),
-    path("", include("magnetfund.api.urls")),
+    path("", include("magnetfund.web.public.urls")),
+    path("", include("magnetfund.web.desk.urls")),
+    path("", include("magnetfund.web.portal.urls")),
+    path("", include("magnetfund.web.api.urls")),
 ]

@@ -53,7 +53,7 @@ class LimitSet(models.Model):
 
 
 class LimitProposal(models.Model):
-    """A limit set that waits for its second person."""
+    """A proposed limit set awaiting approval by a second person."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     book = models.CharField(max_length=20, default="main")
@@ -82,7 +82,7 @@ class FuseState(models.TextChoices):
 
 
 class FuseEvent(models.Model):
-    """What the fuse measured and did, kept for ever (FUSE-4)."""
+    """Append-only record of fuse measurements and actions (FUSE-4)."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     book = models.CharField(max_length=20, default="main")

@@ -12,7 +12,7 @@ from studies.samples import Sample, cut_rows, find_rows
 from trading.domain.backtest.kernel.run import PackedMarket, pack_market, pack_signals, run_packed
 from trading.domain.backtest.market import MarketBars, build_instrument_bars, join_markets
 from trading.domain.backtest.result import Metrics, RawRun, measure_run
-from trading.domain.backtest.rules import (
+from trading.domain.engine.rules import (
     EngineRules,
     FuseRules,
     InstrumentRules,

@@ -21,8 +21,8 @@ from studies.published import MAGNET, TREND
 from studies.rotations import print_magnet_rotations, print_trend_rotations
 from studies.runs import Setting, planned_multiples, run_sample, size_share
 from studies.samples import fill_hours, find_folder, load_candles
-from trading.domain.backtest.book import FuseEvent, Trigger
-from trading.domain.backtest.rules import FuseRules, ResetPolicy
+from trading.domain.engine.book import FuseEvent, Trigger
+from trading.domain.engine.rules import FuseRules, ResetPolicy
 from trading.domain.magnets.history import compute_magnet_signals
 from trading.domain.magnets.parameters import DEFAULT_PARAMETERS
 from trading.domain.magnets.types import MagnetSignals

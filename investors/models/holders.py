@@ -19,14 +19,14 @@ from magnetfund.kernel.clock import utc_now
 class Investor(models.Model):
     class Kyc(models.TextChoices):
         NOT_STARTED = "not_started"
-        COLLECTING = "collecting"
+        COLLECTING = "collecting", "Documents requested"
         SUBMITTED = "submitted"
-        SCREENING = "screening"
-        REVIEW = "review"
+        SCREENING = "screening", "Sanctions screening"
+        REVIEW = "review", "Under review"
         APPROVED = "approved"
         DECLINED = "declined"
         RESTRICTED = "restricted"
-        EXITED = "exited"
+        EXITED = "exited", "Relationship ended"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     number = models.CharField(max_length=20, unique=True)
@@ -63,7 +63,7 @@ class Holding(models.Model):
         "investors.ShareClass", on_delete=models.PROTECT, related_name="holdings"
     )
     units = ExactField(default=0)
-    reserved_units = ExactField(default=0, help_text="In redemption orders that wait for a price.")
+    reserved_units = ExactField(default=0, help_text="Units reserved by pending redemption orders.")
     updated_at = models.DateTimeField(default=utc_now)
 
     class Meta:
@@ -85,7 +85,9 @@ class UnitLot(models.Model):
     """The units of one dealt subscription, with their own high-water mark."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-    number = models.BigIntegerField(unique=True, help_text="Order of issue; breaks ties.")
+    number = models.BigIntegerField(
+        unique=True, help_text="Number of issue; decides between lots of the same day."
+    )
     holding = models.ForeignKey(Holding, on_delete=models.PROTECT, related_name="lots")
     share_class = models.ForeignKey("investors.ShareClass", on_delete=models.PROTECT)
     dealing_day = models.DateField()
@@ -116,22 +118,22 @@ class UnitEntry(models.Model):
     """One movement of units of one lot; positive adds."""
 
     class Kind(models.TextChoices):
-        ISSUE = "issue"
+        ISSUE = "issue", "Subscription"
         REDEEM = "redeem"
-        FEE_CANCEL = "fee_cancel"
+        FEE_CANCEL = "fee_cancel", "Performance fee, units cancelled"
         TRANSFER_OUT = "transfer_out"
         TRANSFER_IN = "transfer_in"
         SIDE_POCKET_OUT = "side_pocket_out"
         SIDE_POCKET_IN = "side_pocket_in"
-        MERGE = "merge"
+        MERGE = "merge", "Side pocket merged back"
         COMPENSATION = "compensation"
 
     lot = models.ForeignKey(UnitLot, on_delete=models.PROTECT, related_name="entries")
     kind = models.CharField(max_length=16, choices=Kind.choices)
     units = ExactField()
     price = ExactField()
-    high_water_mark = ExactField(help_text="The lot's mark after the movement.")
-    hurdle_start = models.DateField(help_text="The lot's hurdle clock after the movement.")
+    high_water_mark = ExactField(help_text="High-water mark of the lot after the movement.")
+    hurdle_start = models.DateField(help_text="Start date of the lot's hurdle after the movement.")
     strike = models.ForeignKey("investors.NavStrike", on_delete=models.PROTECT, null=True)
     order = models.ForeignKey(
         "investors.DealingOrder", on_delete=models.PROTECT, null=True, blank=True
@@ -159,7 +161,7 @@ class InvestorSnapshot(models.Model):
     day = models.DateField()
     units = ExactField()
     value = ExactField()
-    net_invested = ExactField(help_text="Money put in minus money taken out so far.")
+    net_invested = ExactField(help_text="Subscriptions less redemptions to date.")
     share_of_fund = models.FloatField()
     is_estimate = models.BooleanField(default=False)
 

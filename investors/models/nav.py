@@ -21,8 +21,8 @@ class NavStrike(models.Model):
         PREPARED = "prepared"
         APPROVED = "approved"
         DEALT = "dealt"
-        REJECTED = "rejected"
-        SUPERSEDED = "superseded"
+        REJECTED = "rejected", "Returned"
+        SUPERSEDED = "superseded", "Replaced by a later version"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     fund = models.ForeignKey("investors.Fund", on_delete=models.PROTECT, related_name="strikes")
@@ -39,7 +39,8 @@ class NavStrike(models.Model):
     input_hash = models.CharField(max_length=64)
     result_hash = models.CharField(max_length=64)
     balances = models.JSONField(
-        default=list, help_text="[account, amount] just before the strike, as the preparer saw."
+        default=list,
+        help_text="[account, amount] before this NAV's fees and dealing, as shown to the preparer.",
     )
     waterfall = models.JSONField(default=list)
     checklist = models.JSONField(default=list)
@@ -89,15 +90,20 @@ class ClassNav(models.Model):
 
     strike = models.ForeignKey(NavStrike, on_delete=models.PROTECT, related_name="classes")
     share_class = models.ForeignKey("investors.ShareClass", on_delete=models.PROTECT)
-    units = ExactField(help_text="In issue before the dealing of this strike.")
+    units = ExactField(help_text="Units in issue before dealing at this NAV.")
     gav = ExactField()
     price = ExactField()
     price_unrounded = ExactField()
     nav = ExactField()
     management_fee = ExactField()
-    performance_fee_accrued = ExactField(help_text="Standing accrual over all lots.")
+    performance_fee_accrued = ExactField(
+        help_text="Accrued performance fee of all lots, not yet crystallised."
+    )
     expenses = ExactField(default=0)
-    nav_per_unit = ExactField(help_text="NAV over units, rounded for publication.")
+    nav_per_unit = ExactField(
+        help_text="Dealing price per unit: NAV before performance fee divided by units, rounded "
+        "to six decimals."
+    )
     detail = models.JSONField(default=dict)
 
     class Meta:

@@ -38,14 +38,21 @@ def next_dealing_day(fund: Fund, *, received_at: datetime) -> DealingDay:
         .first()
     )
     if day is None:
-        raise InvalidInput("no dealing day is open for orders", code="no_dealing_day")
+        raise InvalidInput(
+            "no dealing day is open for orders; try again once the calendar is extended",
+            code="no_dealing_day",
+        )
     return day
 
 
 def require_open(fund: Fund) -> None:
-    """Raise :class:`Conflict` (``fund_suspended``) while the fund's dealing is suspended."""
+    """Raise :class:`Conflict` (``fund_suspended``) while dealing in this fund is suspended; no
+    orders are accepted until it is lifted."""
     if Fund.objects.filter(pk=fund.pk, is_suspended=True).exists():
-        raise Conflict("the fund's dealing is suspended", code="fund_suspended")
+        raise Conflict(
+            "dealing in this fund is suspended; no orders are accepted until it is lifted",
+            code="fund_suspended",
+        )
 
 
 def submit_subscription(
@@ -64,7 +71,7 @@ def submit_subscription(
     _require_measure(amount, quantum=currency_quantum(CURRENCY), what="amount")
     if amount < share_class.minimum_subscription and not _holds(investor, share_class):
         raise InvalidInput(
-            f"the first subscription is at least {share_class.minimum_subscription:,.2f}",
+            f"the minimum first subscription is {share_class.minimum_subscription:,.2f} USD",
             code="below_minimum",
         )
     with transaction.atomic():
@@ -110,7 +117,7 @@ def submit_redemption(
         free = holding.units - holding.reserved_units if holding is not None else Decimal(0)
         if holding is None or units > free:
             raise Conflict(
-                f"only {free.normalize():f} units are free",
+                f"only {free.normalize():f} units are available to redeem",
                 code="not_enough_units",
                 details={"free": f"{free:f}"},
             )
@@ -139,9 +146,11 @@ def cancel_order(*, order: DealingOrder, actor: Actor, at: datetime | None = Non
     with transaction.atomic():
         row = DealingOrder.objects.select_for_update().get(pk=order.pk)
         if row.state not in ("submitted", "accepted") or row.dealing_day is None:
-            raise Conflict("this order cannot be cancelled any more", code="order_closed")
+            raise Conflict(
+                "this order can no longer be cancelled: it is no longer open", code="order_closed"
+            )
         if at > row.dealing_day.cutoff_at:
-            raise Conflict("the cut-off has passed", code="cutoff_passed")
+            raise Conflict("the cut-off for this dealing day has passed", code="cutoff_passed")
         if row.kind == DealingOrder.Kind.REDEMPTION:
             release_units(row, row.units or Decimal(0), at)
         row.state, row.updated_at = DealingOrder.State.CANCELLED, at
@@ -161,9 +170,11 @@ def receive_money(
     with transaction.atomic():
         row = DealingOrder.objects.select_for_update().get(pk=order.pk)
         if row.state != DealingOrder.State.ACCEPTED or row.kind != "subscription":
-            raise Conflict("this order does not wait for money", code="not_waiting")
+            raise Conflict("this order is not awaiting funds", code="not_waiting")
         if amount != row.amount:
-            raise InvalidInput("the money is not the order's amount", code="wrong_amount")
+            raise InvalidInput(
+                "the amount received differs from the order amount", code="wrong_amount"
+            )
         fund = row.share_class.fund
         post_entry(
             fund,
@@ -171,7 +182,7 @@ def receive_money(
                 kind="subscription_received",
                 source_ref=f"received:{row.pk}",
                 effective_at=at,
-                text=f"cleared for order {row.pk}",
+                text=f"Cleared funds for order {row.pk}",
                 legs=move("1020", "2010", amount, share_class=row.share_class.code),
             ),
             actor=actor,
@@ -198,7 +209,7 @@ def _holds(investor: Investor, share_class: ShareClass) -> bool:
 
 def _require_kyc(investor: Investor) -> None:
     if investor.kyc_state != Investor.Kyc.APPROVED:
-        raise NotAllowed("the identity check is not finished", code="kyc_open")
+        raise NotAllowed("your identity verification (KYC) is not complete", code="kyc_open")
 
 
 def _require_measure(value: Decimal, *, quantum: Decimal, what: str) -> None:
@@ -207,11 +218,11 @@ def _require_measure(value: Decimal, *, quantum: Decimal, what: str) -> None:
     if number <= 0:
         raise InvalidInput(f"the {what} must be positive", code="not_positive")
     if quantize(number, quantum) != number:
-        raise InvalidInput(f"the {what} goes to {quantum:f} at the finest", code="too_fine")
+        raise InvalidInput(f"the {what} must be a multiple of {quantum:f}", code="too_fine")
 
 
 def _require_own(investor: Investor, actor: Actor) -> None:
-    """An investor orders for himself; staff order with the right to process dealing."""
+    """Investors may order only for themselves; staff need the capability dealing.process."""
     if actor.user is None:
         return
     if investor.user_id == actor.user.pk:

@@ -30,7 +30,7 @@ PERFORMANCE_ACCRUAL = "2110"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEntry:
-    """One event as it will stand in the ledger."""
+    """An event ready to be posted to the ledger."""
 
     kind: str
     source_ref: str

@@ -88,7 +88,7 @@ def prepare_strike(
     """
     actor.require(Capability.NAV_PREPARE)
     if actor.user is None:
-        raise NotAllowed("a strike is prepared by a person", code="needs_person")
+        raise NotAllowed("a NAV must be prepared by a person", code="needs_person")
     at = at or utc_now()
     with transaction.atomic():
         _lock(fund)
@@ -155,10 +155,13 @@ def approve_strike(
         require_open(strike.fund)
         row = NavStrike.objects.select_for_update().get(pk=strike.pk)
         if row.state != NavStrike.State.PREPARED:
-            raise Conflict("this strike does not wait for approval", code="not_prepared")
+            raise Conflict("this NAV is not awaiting approval", code="not_prepared")
         actor.require_other_than(row.prepared_by, "a NAV approval")
         if seen_hash != row.result_hash:
-            raise Conflict("the strike is not the one that was shown", code="changed")
+            raise Conflict(
+                "the NAV changed since you opened this page; reload and review it again",
+                code="changed",
+            )
         failed = [line["name"] for line in row.checklist if not line["passed"]]
         if failed:
             raise Conflict(f"checks fail: {', '.join(failed)}", code="checks_failed")
@@ -190,7 +193,7 @@ def reject_strike(
     with transaction.atomic():
         row = NavStrike.objects.select_for_update().get(pk=strike.pk)
         if row.state != NavStrike.State.PREPARED:
-            raise Conflict("this strike does not wait for approval", code="not_prepared")
+            raise Conflict("this NAV is not awaiting approval", code="not_prepared")
         row.state, row.rejected_reason = NavStrike.State.REJECTED, reason.strip()[:300]
         row.save(update_fields=["state", "rejected_reason"])
         record_audit(
@@ -305,10 +308,10 @@ def check_strike(
         )
         checks.append(
             CheckLine(
-                name=f"second engine, class {item.code}",
+                name=f"independent recalculation, class {item.code}",
                 passed=same,
-                words=f"price {item.price} and {other['price']}, "
-                f"NAV {item.nav:,.2f} and {other['nav']:,.2f}",
+                words=f"price {item.price} against {other['price']}, "
+                f"NAV {item.nav:,.2f} against {other['nav']:,.2f}",
             )
         )
     parts = sum((item.gav for item in strike.classes), ZERO)
@@ -316,9 +319,9 @@ def check_strike(
     has_units = any(item.units > 0 for item in strike.classes)
     checks.append(
         CheckLine(
-            name="classes add to the fund",
+            name="classes sum to the fund",
             passed=not has_units or parts == strike.net_assets - fees,
-            words=f"{parts:,.2f} of {strike.net_assets - fees:,.2f}",
+            words=f"classes {parts:,.2f}, fund {strike.net_assets - fees:,.2f}",
         )
     )
     checks.append(_check_units(fund, inputs))
@@ -334,7 +337,7 @@ def _check_units(fund: Fund, inputs: StrikeInputs) -> CheckLine:
         if (ledger := balances.get(("8010", f"U:{fund.code}:{item.code}"), ZERO)) != item.units
     ]
     return CheckLine(
-        name="register equals ledger",
+        name="unit register agrees with ledger",
         passed=not wrong,
         words="; ".join(wrong) or "units of every class agree",
     )
@@ -435,7 +438,8 @@ def _require_same_books(row: NavStrike) -> None:
     changed = sorted(name for name, value in now.items() if row.inputs[name] != value)
     if changed:
         raise Conflict(
-            "the books changed since this strike was prepared; return it and prepare it again",
+            "the books changed after this NAV was prepared; return it to the preparer "
+            "and prepare it again",
             code="stale",
             details={"changed": changed},
         )
@@ -445,15 +449,17 @@ def _require_instant(
     fund: Fund, valuation_at: datetime, dealing_day: DealingDay | None, at: datetime
 ) -> None:
     if valuation_at > at:
-        raise InvalidInput("the valuation instant is still to come", code="too_early")
+        raise InvalidInput("the valuation point has not been reached yet", code="too_early")
     if dealing_day is not None and (
         dealing_day.fund_id != fund.pk or dealing_day.valuation_at != valuation_at
     ):
-        raise InvalidInput("the instant is not this dealing day's", code="wrong_dealing_day")
+        raise InvalidInput(
+            "this is not the valuation point of the dealing day", code="wrong_dealing_day"
+        )
     if NavStrike.objects.filter(
         fund=fund, valuation_at__gt=valuation_at, state=NavStrike.State.DEALT
     ).exists():
-        raise Conflict("a later strike is dealt already", code="later_dealt")
+        raise Conflict("a later NAV has already been dealt", code="later_dealt")
 
 
 def _plain_strike(strike: Strike) -> dict[str, Any]:
@@ -480,9 +486,11 @@ def _lock(fund: Fund) -> None:
 def _next_version(fund: Fund, valuation_at: datetime) -> int:
     rows = list(NavStrike.objects.filter(fund=fund, valuation_at=valuation_at))
     if any(row.state in ("prepared", "approved", "dealt") for row in rows):
-        raise Conflict("a strike of this instant is there already", code="strike_exists")
+        raise Conflict("a NAV for this valuation point already exists", code="strike_exists")
     if NavStrike.objects.filter(
         fund=fund, valuation_at__lt=valuation_at, state=NavStrike.State.PREPARED
     ).exists():
-        raise Conflict("an earlier strike waits for approval", code="earlier_open")
+        raise Conflict(
+            "an earlier NAV is awaiting approval; decide on it first", code="earlier_open"
+        )
     return max((row.version for row in rows), default=0) + 1

@@ -113,7 +113,7 @@ def _post_fees(strike: NavStrike, row: ClassNav, actor: Actor) -> None:
                 kind="performance_fee_accrual",
                 source_ref=f"performance_fee:{strike.pk}:{code}",
                 effective_at=strike.valuation_at,
-                text=f"performance fee accrued, class {code}",
+                text=f"Performance fee accrual, class {code}",
                 legs=move("5020", "2110", change, share_class=code),
             ),
         ],
@@ -157,7 +157,7 @@ def _crystallise(strike: NavStrike, row: ClassNav, terms: ClassTerms, actor: Act
                 kind="performance_fee_crystallised",
                 source_ref=f"crystallised:{strike.pk}:{item.lot}",
                 effective_at=strike.valuation_at,
-                text="performance fee collected in units",
+                text="Performance fee crystallised, units cancelled",
                 legs=[
                     *move("2110", "2120", item.payable, share_class=code, lot=lot),
                     *move("2110", "5020", quantize(item.dust, CENT), share_class=code, lot=lot),
@@ -437,7 +437,7 @@ def _settle(fund: Fund, strike: NavStrike, actor: Actor) -> None:
     paid = sum(owed.values(), ZERO)
     flow = issued - paid
     names = {
-        "2020": "redemptions paid",
+        "2020": "Redemption proceeds paid",
         "2100": "management fee paid",
         "2120": "performance fee paid",
     }
@@ -446,14 +446,14 @@ def _settle(fund: Fund, strike: NavStrike, actor: Actor) -> None:
             kind="collection_swept",
             source_ref=f"swept:{strike.pk}",
             effective_at=at,
-            text="dealt subscriptions to the operating account",
+            text="Subscription money of dealt orders, to operating account",
             legs=move("1010", "1020", issued),
         ),
         NewEntry(
             kind="venue_transfer",
             source_ref=f"venue:{strike.pk}",
             effective_at=at,
-            text="to the venue" if flow > 0 else "from the venue",
+            text="Transfer to venue" if flow > 0 else "Transfer from venue",
             legs=move("1030", "1010", flow),
         ),
     ]
@@ -473,7 +473,7 @@ def _settle(fund: Fund, strike: NavStrike, actor: Actor) -> None:
             book=fund.book,
             amount=flow,
             source_ref=f"strike:{strike.pk}",
-            text=f"dealing of {at:%Y-%m-%d}",
+            text=f"Dealing day {at:%Y-%m-%d}",
             occurred_at=at,
         )
 

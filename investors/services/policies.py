@@ -53,7 +53,7 @@ def build_terms(plain: dict[str, Any]) -> ClassTerms:
             **{name: Decimal(str(value)) for name, value in values.items()},
         )
     except (TypeError, ValueError) as error:
-        raise InvalidInput(f"these terms cannot be read: {error}", code="bad_terms") from None
+        raise InvalidInput(f"these terms are not valid: {error}", code="bad_terms") from None
 
 
 def set_terms(

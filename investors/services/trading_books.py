@@ -163,7 +163,7 @@ def post_mark(
             kind="mark_to_market",
             source_ref=f"mark:{fund.code}:{isoformat_z(at)}:{version}",
             effective_at=at - timedelta(microseconds=1),
-            text="open positions at market",
+            text="Open positions, marked to market",
             legs=move("1120", "4020", wanted - standing),
         ),
         actor=actor,

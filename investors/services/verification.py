@@ -1,4 +1,4 @@
-"""Every book recomputed independently and compared with what is stored; differences are named.
+"""Recompute every book independently, compare it with the stored records and list the differences.
 
 Reads only.  Each check returns sentences about what differs; an empty list is a clean book.
 """
@@ -31,7 +31,7 @@ def verify_fund(fund: Fund) -> list[str]:
 
 
 def find_unbalanced(fund: Fund) -> list[str]:
-    """Entries whose postings do not add to zero in every currency."""
+    """Every entry balances in every currency."""
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT e.seq, p.currency, sum(p.amount)
@@ -39,7 +39,10 @@ def find_unbalanced(fund: Fund) -> list[str]:
                WHERE e.fund_id = %s GROUP BY e.seq, p.currency HAVING sum(p.amount) <> 0""",
             [fund.pk],
         )
-        found = [f"entry {seq}: {total} {currency} left over" for seq, currency, total in cursor]
+        found = [
+            f"entry {seq}: debits and credits differ by {total} {currency}"
+            for seq, currency, total in cursor
+        ]
         cursor.execute(
             """SELECT e.seq FROM investors_entry e
                WHERE e.fund_id = %s
@@ -51,7 +54,7 @@ def find_unbalanced(fund: Fund) -> list[str]:
 
 
 def find_broken_chain(fund: Fund) -> list[str]:
-    """Entries that are missing from the sequence or do not follow their predecessor's hash."""
+    """Entries are in sequence and the hash chain is unbroken."""
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT seq, before_seq, prev_hash IS DISTINCT FROM before_hash FROM (
@@ -63,12 +66,14 @@ def find_broken_chain(fund: Fund) -> list[str]:
             [fund.pk],
         )
         return [
-            f"entry {seq} does not follow entry {before}" for seq, before, _ in cursor.fetchall()
+            f"entry {seq}: hash chain broken after entry {before}"
+            for seq, before, _ in cursor.fetchall()
         ]
 
 
 def find_unit_differences(fund: Fund) -> list[str]:
-    """Lots against their movements, holdings against lots, the register against the ledger."""
+    """Lots agree with their movements, holdings with their lots, the unit register with the
+    ledger."""
     found = []
     with connection.cursor() as cursor:
         cursor.execute(
@@ -79,7 +84,7 @@ def find_unit_differences(fund: Fund) -> list[str]:
                HAVING l.units <> coalesce(sum(u.units), 0)""",
             [fund.pk],
         )
-        found += [f"lot {n}: holds {a}, movements say {b}" for n, a, b in cursor]
+        found += [f"lot {n}: register {a} units, movements {b} units" for n, a, b in cursor]
         cursor.execute(
             """SELECT h.id, h.units, coalesce(sum(l.units), 0)
                FROM investors_holding h JOIN investors_shareclass c ON c.id = h.share_class_id
@@ -88,7 +93,7 @@ def find_unit_differences(fund: Fund) -> list[str]:
                HAVING h.units <> coalesce(sum(l.units), 0)""",
             [fund.pk],
         )
-        found += [f"holding {n}: {a} units, its lots {b}" for n, a, b in cursor]
+        found += [f"holding {n}: {a} units, sum of its lots {b} units" for n, a, b in cursor]
         cursor.execute(
             """SELECT p.lot, sum(p.amount) FROM investors_posting p
                JOIN investors_entry e ON e.id = p.entry_id
@@ -105,7 +110,7 @@ def find_unit_differences(fund: Fund) -> list[str]:
 
 
 def find_position_differences(fund: Fund) -> list[str]:
-    """Positions rebuilt from their fills against the stored ones."""
+    """Stored positions agree with positions rebuilt from fills."""
     rebuilt: dict[tuple[int, str], tuple[Decimal, Decimal]] = {}
     fills = Fill.objects.filter(book=fund.book).order_by("occurred_at", "id")
     for fill in fills.iterator(chunk_size=2000):
@@ -121,14 +126,14 @@ def find_position_differences(fund: Fund) -> list[str]:
         if quantity != row.quantity or abs(average - row.average_price) > Decimal("1e-12"):
             found.append(
                 f"{row.instrument.symbol} {row.strategy}: stored {row.quantity} at "
-                f"{row.average_price}, fills say {quantity} at {average}"
+                f"{row.average_price}, recomputed from fills {quantity} at {average}"
             )
     found += [f"fills without a position: {key}" for key, (q, _) in rebuilt.items() if q]
     return found
 
 
 def find_trading_differences(fund: Fund) -> list[str]:
-    """Venue cash of the ledger against flows, realised results, fees and funding."""
+    """Venue cash in the ledger agrees with transfers, realised P&L, fees and funding."""
     balances = read_balances(fund)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -157,15 +162,19 @@ def find_trading_differences(fund: Fund) -> list[str]:
             "SELECT coalesce(sum(amount), 0) FROM trading_bookflow WHERE book = %s", [fund.book]
         )
         (flows,) = cursor.fetchone()
-    found = [f"{missing} fills before the last strike are not in the ledger"] if missing else []
+    found = [f"{missing} fills before the last NAV are missing from the ledger"] if missing else []
     cash = balances.get(("1030", fund.currency), ZERO)
     if cash != flows + traded + funded:
-        found.append(f"venue cash {cash}, flows and results say {flows + traded + funded}")
+        found.append(
+            f"venue cash {cash}, recomputed from transfers, trades and funding "
+            f"{flows + traded + funded}"
+        )
     return found
 
 
 def find_strike_differences(fund: Fund) -> list[str]:
-    """Every dealt strike struck again by the second engine from the ledger and the unit entries."""
+    """Every dealt NAV agrees with its independent recalculation from the ledger and unit
+    entries."""
     found: list[str] = []
     previous: NavStrike | None = None
     for strike in NavStrike.objects.filter(fund=fund, state=NavStrike.State.DEALT).order_by(
@@ -251,7 +260,7 @@ def find_fund_total_differences(fund: Fund) -> list[str]:
             if abs(total + residue - row.nav) > CENT * max(1, len(lots)) / 2 + CENT:
                 found.append(
                     f"NAV of {strike.valuation_at:%Y-%m-%d} class {row.share_class.code}: lots "
-                    f"{total:.4f} and residue {residue:.4f} are not {row.nav}"
+                    f"{total:.4f} plus rounding {residue:.4f} do not equal NAV {row.nav}"
                 )
     return found
 
@@ -265,7 +274,7 @@ def find_funding_differences(fund: Fund) -> list[str]:
         .distinct()
         .count()
     )
-    return [] if total == distinct else [f"{total - distinct} funding payments are doubled"]
+    return [] if total == distinct else [f"{total - distinct} funding payments are booked twice"]
 
 
 CHECKS: tuple[Callable[[Fund], list[str]], ...] = (

@@ -1,4 +1,4 @@
-"""Accounts are made by the house; their forms carry the house's classes."""
+"""Accounts are created by staff; account forms use the site's CSS classes."""
 
 from __future__ import annotations
 

@@ -37,15 +37,17 @@ class Actor:
         """Raise :class:`NotAllowed` unless the actor is an active person with the capability."""
         if self.user is None or not self.user.is_active or not self.user.can(capability):
             raise NotAllowed(
-                f"this step needs the capability {capability.value}",
+                f"your role does not include this step (capability {capability.value})",
                 details={"capability": capability.value},
             )
 
     def require_other_than(self, maker: User, step: str) -> None:
         """Raise :class:`NotAllowed` when maker and checker are the same human being."""
         if self.user is None:
-            raise NotAllowed(f"{step} needs a person", code="needs_person")
+            raise NotAllowed(
+                f"{step} must be done by a person, not a service account", code="needs_person"
+            )
         if self.user.pk == maker.pk or self.user.person == maker.person:
             raise NotAllowed(
-                f"{step} needs a second person: {maker} prepared it", code="same_person"
+                f"{step} needs a second person, because {maker} prepared it", code="same_person"
             )

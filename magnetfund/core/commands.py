@@ -37,10 +37,10 @@ class FundCommand(BaseCommand):
             raise CommandError(f"the database is not reachable: {_first_line(error)}") from None
         except DatabaseError as error:
             raise CommandError(
-                f"the database refused, nothing was changed: {_first_line(error)}"
+                f"rejected by the database, nothing was changed: {_first_line(error)}"
             ) from None
         except KeyboardInterrupt:
-            raise CommandError("interrupted; what was not committed is undone") from None
+            raise CommandError("interrupted; uncommitted changes were rolled back") from None
         if self.wants_json:
             self.print_json(result)
 

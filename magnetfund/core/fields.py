@@ -31,7 +31,7 @@ class ExactField(models.DecimalField):
 
     def to_python(self, value: Any) -> Any:
         if isinstance(value, (float, bool)):
-            raise ValidationError("an exact number is needed, not a binary float")
+            raise ValidationError("use an exact decimal, not a float")
         number = super().to_python(value)
         if number is not None and not number.is_finite():
             raise ValidationError("the number is not finite")
@@ -39,7 +39,7 @@ class ExactField(models.DecimalField):
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
         if isinstance(value, (float, bool)):
-            raise TypeError(f"{self.name}: an exact number is needed, not a binary float")
+            raise TypeError(f"{self.name}: use an exact decimal, not a float")
         return super().get_db_prep_save(value, connection)
 
 

@@ -20,7 +20,7 @@ _is_quiet = False
 
 @lru_cache(maxsize=1)
 def live_client() -> redis.Redis:
-    """One client a process, with short patience."""
+    """One client per process, with short time-outs."""
     return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0)
 
 

@@ -27,7 +27,7 @@ class UserManager(BaseUserManager["User"]):
         self, email: str, password: str | None = None, *, name: str = "", **extra: Any
     ) -> User:
         if not email:
-            raise ValueError("an account needs an e-mail address")
+            raise ValueError("an account needs an email address")
         user = self.model(email=self.normalize_email(email).lower(), name=name, **extra)
         user.set_password(password)
         user.save(using=self._db)
@@ -40,16 +40,16 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """An account.  ``is_staff`` opens the admin's door; what is behind it asks capabilities."""
+    """An account.  ``is_staff`` admits to the admin site; each view checks capabilities."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField(max_length=254, unique=True)
     name = models.CharField(max_length=200, blank=True)
-    person = models.UUIDField(default=uuid.uuid4, help_text="The human behind the account.")
+    person = models.UUIDField(default=uuid.uuid4, help_text="The person who owns this account.")
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     is_simulated = models.BooleanField(
-        default=False, help_text="A scenario actor; every line it signs is labelled SIMULATED."
+        default=False, help_text="Simulated actor: everything it signs is labelled SIMULATED."
     )
     time_zone = models.CharField(max_length=64, default="UTC")
     theme = models.CharField(
@@ -97,7 +97,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def is_desk(self) -> bool:
-        """Works for the house: sees the staff desk."""
+        """Whether the user is staff and may open the desk."""
         return self.is_active and bool(self.roles & STAFF_ROLES)
 
 

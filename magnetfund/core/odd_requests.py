@@ -18,7 +18,7 @@ class StorableTextMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         is_form = request.method == "POST" and request.content_type in FORMS
         if _has_nul(request.GET) or "\0" in request.path or (is_form and _has_nul(request.POST)):
-            return HttpResponseBadRequest("This request holds a character that cannot be kept.")
+            return HttpResponseBadRequest("The request contains a character that cannot be stored.")
         return self._get_response(request)
 
 

@@ -17,7 +17,7 @@ from magnetfund.kernel.errors import InvalidInput
 
 
 class Clock(Protocol):
-    """Anything that tells the present instant in UTC."""
+    """A source of the current UTC time."""
 
     def now(self) -> datetime: ...
 
@@ -30,7 +30,7 @@ class SystemClock:
 
 
 class VirtualClock:
-    """A clock that stands still until it is moved, and never runs backwards."""
+    """A clock that advances only when set, and never backwards."""
 
     def __init__(self, start: datetime) -> None:
         self._now = require_utc(start)

@@ -44,7 +44,7 @@ class NotAllowed(FundError):
 
 
 class NotFound(FundError):
-    """No such object for this viewer; an object of somebody else answers the same."""
+    """Not found, or not visible to this user; both give the same answer."""
 
     http_status = 404
     default_code = "not_found"

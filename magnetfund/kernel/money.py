@@ -67,7 +67,7 @@ def decimal_of(value: Decimal | int | str) -> Decimal:
     number, or one beyond the ledger's range, raises :class:`InvalidInput`.
     """
     if isinstance(value, (float, bool)):
-        raise TypeError(f"an exact number is needed, not {type(value).__name__}")
+        raise TypeError(f"use an exact decimal, not {type(value).__name__}")
     try:
         number = value if isinstance(value, Decimal) else Decimal(value)
     except (InvalidOperation, ValueError, TypeError):
@@ -124,7 +124,7 @@ class _Scalar:
 
     def _same(self, other: Self) -> Decimal:
         if type(other) is not type(self):
-            raise TypeError(f"{type(self).__name__} does not mix with {type(other).__name__}")
+            raise TypeError(f"{type(self).__name__} cannot be combined with {type(other).__name__}")
         return other.value
 
     def __add__(self, other: Self) -> Self:
@@ -204,7 +204,7 @@ class Money:
 
     def _same(self, other: Money) -> Decimal:
         if not isinstance(other, Money) or other.currency != self.currency:
-            raise TypeError("amounts of different currencies do not mix")
+            raise TypeError("amounts in different currencies cannot be combined")
         return other.amount
 
     def __add__(self, other: Money) -> Money:
@@ -265,7 +265,7 @@ def allocate(amount: Decimal, weights: Sequence[Decimal], quantum: Decimal) -> t
             raise InvalidInput("weights must not all be zero", code="bad_weights")
         quanta = amount / quantum
         if quanta != quanta.to_integral_value():
-            raise InvalidInput("the amount is finer than the quantum", code="too_fine")
+            raise InvalidInput("the amount has too many decimals", code="too_fine")
         sign = -1 if amount < 0 else 1
         whole = abs(int(quanta))
         exact = [Decimal(whole) * w / total for w in weights]

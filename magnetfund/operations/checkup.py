@@ -57,7 +57,9 @@ def check_database() -> Finding:
     took = (time.perf_counter() - began) * 1000
     major = int(version.split(".")[0])
     if major < 15:
-        return Finding(part="database", state="fail", words=f"PostgreSQL {version}; 15 is needed")
+        return Finding(
+            part="database", state="fail", words=f"PostgreSQL {version}; 15 or newer is required"
+        )
     return Finding(part="database", state="ok", words=f"PostgreSQL {version}, {took:.1f} ms")
 
 
@@ -80,13 +82,15 @@ def check_roles() -> Finding:
             part
             for part in (
                 f"missing {', '.join(missing)}" if missing else "",
-                f"too strong: {', '.join(strong)}" if strong else "",
-                f"{owned} tables belong to run-time roles" if owned else "",
+                f"too many privileges: {', '.join(strong)}" if strong else "",
+                f"{owned} tables are owned by run-time roles" if owned else "",
             )
             if part
         )
         return Finding(part="roles", state="fail", words=words)
-    return Finding(part="roles", state="ok", words="owner, application, gateway, auditor apart")
+    return Finding(
+        part="roles", state="ok", words="owner, application, gateway and auditor roles are separate"
+    )
 
 
 def check_walls() -> Finding:
@@ -106,7 +110,9 @@ def check_migrations() -> Finding:
     waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if waiting:
         return Finding(
-            part="migrations", state="fail", words=f"{len(waiting)} not applied; run migrate"
+            part="migrations",
+            state="fail",
+            words=f"{len(waiting)} migrations not applied; run migrate",
         )
     return Finding(part="migrations", state="ok", words="current")
 
@@ -118,24 +124,31 @@ def check_ledger() -> Finding:
         problems += find_unbalanced(fund) + find_broken_chain(fund)
     if problems:
         return Finding(part="ledger", state="fail", words=problems[0])
-    return Finding(part="ledger", state="ok", words=f"{len(funds)} funds balance, chains whole")
+    return Finding(
+        part="ledger", state="ok", words=f"{len(funds)} funds: entries balance, hash chains intact"
+    )
 
 
 def check_audit() -> Finding:
     breaks = find_audit_breaks(limit=1)
     if breaks:
         return Finding(part="audit", state="fail", words=breaks[0])
-    return Finding(part="audit", state="ok", words="chain whole")
+    return Finding(part="audit", state="ok", words="hash chain intact")
 
 
 def _part_alive(part: str, limit: timedelta) -> Finding:
     beat = Heartbeat.objects.filter(part=part).order_by("-seen_at").first()
     if beat is None:
-        return Finding(part=part, state="warn", words="has never told that it is alive")
+        return Finding(part=part, state="warn", words="no heartbeat received yet")
     age = utc_now() - beat.seen_at
     if age > limit:
-        return Finding(part=part, state="warn", words=f"last seen {int(age.total_seconds())} s ago")
-    return Finding(part=part, state="ok", words=f"seen {int(age.total_seconds())} s ago")
+        return Finding(
+            part=part,
+            state="warn",
+            words=f"last heartbeat {int(age.total_seconds())} s ago; check that the process "
+            f"is running",
+        )
+    return Finding(part=part, state="ok", words=f"heartbeat {int(age.total_seconds())} s ago")
 
 
 def check_worker() -> Finding:
@@ -149,10 +162,10 @@ def check_trader() -> Finding:
 def check_beat() -> Finding:
     newest = JobRun.objects.order_by("-scheduled_for").first()
     if newest is None:
-        return Finding(part="beat", state="warn", words="no job has run yet")
+        return Finding(part="beat", state="warn", words="no scheduled job has run yet")
     age = int((utc_now() - newest.scheduled_for).total_seconds())
     return Finding(
-        part="beat", state="ok" if age < 120 else "warn", words=f"last job slot {age} s ago"
+        part="beat", state="ok" if age < 120 else "warn", words=f"last scheduled run {age} s ago"
     )
 
 
@@ -161,7 +174,7 @@ def check_broker() -> Finding:
         live_client().ping()
     except redis.RedisError as error:
         return Finding(part="broker", state="warn", words=f"not reachable: {type(error).__name__}")
-    return Finding(part="broker", state="ok", words="answers")
+    return Finding(part="broker", state="ok", words="reachable")
 
 
 def check_disk() -> Finding:
@@ -175,7 +188,9 @@ def check_clock() -> Finding:
         cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
         skew = abs(float(cursor.fetchone()[0]) - time.time())
     state = "ok" if skew < CLOCK_SKEW_MAX else "fail"
-    return Finding(part="clock", state=state, words=f"{skew * 1000:.0f} ms from the database's")
+    return Finding(
+        part="clock", state=state, words=f"{skew * 1000:.0f} ms offset from the database clock"
+    )
 
 
 DATABASE_CHECKS: tuple[Callable[[], Finding], ...] = (

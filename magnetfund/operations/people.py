@@ -1,4 +1,4 @@
-"""Accounts: the house's own, the demo's and those of scenarios, each with its roles."""
+"""Accounts of staff, the demo and scenarios, each with its roles."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROLES_OF_SCENARIO = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioPeople:
-    """Who signs what a scenario needs signed; every line of theirs says SIMULATED."""
+    """Simulated signatories of a scenario; everything they sign is labelled SIMULATED."""
 
     maker: Actor
     checker: Actor
@@ -79,7 +79,7 @@ def add_person(
             EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
             record_audit(actor=actor, action="account.created", subject=("user", user.pk))
         elif not user.is_staff:
-            raise InvalidInput(f"{email} is no account of the house", code="not_of_the_house")
+            raise InvalidInput(f"{email} is not a staff account", code="not_of_the_house")
         else:
             grants = RoleGrant.objects.filter(user=user, revoked_at=None)
             held = set(grants.values_list("role", flat=True))

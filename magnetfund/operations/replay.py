@@ -26,8 +26,8 @@ from magnetfund.operations.people import (
 from magnetfund.operations.scenario import FundKeeper, build_fund, load_scenario
 from risk.models import FuseEvent
 from risk.services.limits import limits_in_force
-from trading.domain.backtest.engine import open_book
-from trading.domain.backtest.rules import ResetPolicy
+from trading.domain.engine.rules import ResetPolicy
+from trading.domain.engine.step import open_book
 from trading.domain.market import HOUR_MS
 from trading.models import (
     BookFlow,
@@ -70,10 +70,10 @@ def run_replay(
     that cannot be traded.
     """
     if plan.start != plan.start.replace(hour=0, minute=0, second=0, microsecond=0):
-        raise InvalidInput("a replay begins at a midnight", code="bad_span")
+        raise InvalidInput("a replay must start at 00:00 UTC", code="bad_span")
     if Fund.objects.filter(book=plan.book).exists():
         raise Conflict(
-            f"the book {plan.book} was used before; name another with --book", code="book_used"
+            f"book {plan.book} already exists; choose another name with --book", code="book_used"
         )
     if len(plan.book) > BOOK_LENGTH_MAX:
         raise InvalidInput(

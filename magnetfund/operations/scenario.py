@@ -1,4 +1,5 @@
-"""A fund's story around its trading: classes, invented investors, monthly dealing, signed NAVs.
+"""Scenario around a trading history: share classes, invented investors, monthly dealing, signed-
+off NAVs.
 
 Read from one TOML file and told by :class:`FundKeeper` at the midnights of a history.  Nothing is
 typed in as a result: prices, units and values come out of the flow itself.
@@ -140,7 +141,7 @@ def build_fund(
 
 @dataclass(slots=True, kw_only=True)
 class FundKeeper:
-    """Tells the story of a fund at the midnights of its history."""
+    """Applies the scenario's events at each 00:00 UTC of the history."""
 
     scenario: Scenario
     fund: Fund
@@ -154,7 +155,7 @@ class FundKeeper:
 
     @property
     def investor_count(self) -> int:
-        """How many investors the story has brought so far."""
+        """Number of investors created so far."""
         return len(self._investors)
 
     def begin(self) -> Decimal:
@@ -170,7 +171,7 @@ class FundKeeper:
         return sum((flow.amount for flow in flows), Decimal(0))
 
     def open_day(self, history: TradingHistory, day: datetime) -> None:
-        """What stands in the story for this midnight."""
+        """Scenario events due at this 00:00 UTC."""
         if day <= self.fund.inception:
             return
         for month in range(1, 40):
@@ -281,7 +282,7 @@ class FundKeeper:
                 trip_fuse(
                     book=self.fund.book,
                     facts=FuseFacts(
-                        trigger="manual", reason=event["reason"], action="close everything"
+                        trigger="manual", reason=event["reason"], action="close all positions"
                     ),
                     actor=self.people.maker,
                     at=at,

@@ -209,7 +209,7 @@ class Supervisor:
                 return
             time.sleep(0.1)
         if not self.stopping and answered_at is None:
-            raise LaunchError(f"the web did not answer; see {self.home.logs / 'web.log'}")
+            raise LaunchError(f"the web server did not start; see {self.home.logs / 'web.log'}")
 
     def _announce(self, seconds: float) -> None:
         base = self.public_url
@@ -223,7 +223,9 @@ class Supervisor:
         if logins.exists():
             print(logins.read_text().rstrip())
         if not self.demo:
-            print(f"The web listens on 127.0.0.1:{self.port}, for a proxy that speaks TLS.")
+            print(
+                f"The web server listens on 127.0.0.1:{self.port}. Put a TLS proxy in front of it."
+            )
         print(f"Logs are in {self.home.logs}. Ctrl-C stops everything.", flush=True)
 
     # ---- watch -----------------------------------------------------------------------------

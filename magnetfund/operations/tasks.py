@@ -17,7 +17,7 @@ def _job(name: str, work: Callable[[datetime], str]) -> Callable[[], str]:
     @shared_task(name=f"magnetfund.{name}")
     def task() -> str:
         row = run_slot(job=name, period=PERIODS[name], work=work)
-        return row.detail if row is not None else "this slot was taken"
+        return row.detail if row is not None else "already run for this time slot"
 
     return task  # type: ignore[no-any-return]  # Celery is untyped
 

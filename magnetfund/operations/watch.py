@@ -1,4 +1,5 @@
-"""What the background looks after: a dead trader, bare positions, late jobs, yesterday's books."""
+"""Background checks: trader heartbeat, unprotected positions, late jobs, daily verification of
+the books."""
 
 from __future__ import annotations
 
@@ -31,22 +32,22 @@ CENT = Decimal("0.01")
 
 
 def stop_without_trader() -> str:
-    """No beat of the trader for too long: nothing new may be ordered until it is back."""
+    """Stop new entries when the trader's heartbeat is overdue."""
     book = settings.MAGNET_BOOK
     if engine_state_of(book) != EngineState.READY:
-        return "the engine is not trading"
+        return "trading engine is not running"
     beat = Heartbeat.objects.filter(part="trader", instance=book).first()
     if beat is not None and utc_now() - beat.seen_at <= dead_man_after():
-        return "the trader is alive"
+        return "trader heartbeat on time"
     stop_engine(
-        book=book, actor=Actor.system("dead man's switch"), reason="the trader does not answer"
+        book=book, actor=Actor.system("dead-man switch"), reason="no heartbeat from the trader"
     )
-    _log.error("the trader does not answer; entries are stopped")
-    return "entries stopped: the trader does not answer"
+    _log.error("no heartbeat from the trader; new entries stopped")
+    return "new entries stopped: no heartbeat from the trader"
 
 
 def find_unprotected() -> str:
-    """An open position without a resting stop trips the fuse: it may not stand alone."""
+    """Trip the fuse if an open position has no resting stop."""
     book = settings.MAGNET_BOOK
     bare = []
     for row in Position.objects.filter(book=book).exclude(quantity=0).select_related("instrument"):
@@ -66,7 +67,7 @@ def find_unprotected() -> str:
             facts=FuseFacts(trigger="unprotected", reason=f"No resting stop: {', '.join(bare)}."),
             actor=Actor.system("position monitor"),
         )
-    return f"without a stop: {', '.join(bare)}" if bare else "every position has its stop"
+    return f"positions without a stop: {', '.join(bare)}" if bare else "every position has its stop"
 
 
 def find_late_jobs() -> str:
@@ -98,13 +99,14 @@ def tell_orchestrator() -> str:
         answer = requests.post(f"{settings.ORCHESTRATOR_URL}/heartbeat", json=body, timeout=5)
         answer.raise_for_status()
     except requests.RequestException as error:
-        return f"the orchestrator does not answer: {type(error).__name__}"
+        return f"orchestrator unavailable: {type(error).__name__}"
     beat_heart(part="remote", instance="orchestrator")
-    return "told"
+    return "heartbeat sent"
 
 
 def estimate_investors() -> str:
-    """Today's estimated value of every investor: the last strike moved by the book's unit value."""
+    """Estimate every holding today: last NAV scaled by the book's unit value. Ignores fees
+    accrued since that NAV."""
     made = 0
     for fund in Fund.objects.all():
         strike = last_dealt(fund, before=utc_now())
@@ -119,7 +121,7 @@ def estimate_investors() -> str:
         ) or Decimal(100)
         growth = newest.unit_value / base
         made += _estimate(fund, strike.pk, growth)
-    return f"{made} estimates"
+    return f"{made} investor estimates updated"
 
 
 def _estimate(fund: Fund, strike_id: object, growth: Decimal) -> int:
@@ -178,5 +180,6 @@ def clean_up() -> str:
     sessions = Session.objects.filter(expire_date__lt=utc_now()).delete()[0]
     families = purge_families()
     return (
-        f"{runs} job rows, {keys} keys, {sessions} sessions, {families} sign-ins of the API removed"
+        f"removed: {runs} job rows, {keys} idempotency keys, {sessions} sessions, "
+        f"{families} API sign-ins"
     )

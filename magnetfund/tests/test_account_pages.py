@@ -116,7 +116,7 @@ def test_nobody_opens_an_account_alone() -> None:
         reverse("account_signup"),
         {"email": "eve@example.com", "password1": PASSWORD, "password2": PASSWORD},
     )
-    assert "An account follows an accepted application" in answer.content.decode()
+    assert "Accounts are opened by invitation" in answer.content.decode()
     assert not User.objects.filter(email="eve@example.com").exists()
 
 
@@ -148,7 +148,7 @@ def test_removing_the_app_asks_first(person: User) -> None:
     client = Client()
     sign_in_and_confirm(client)
     set_up_app(client)
-    assert "Remove the app" in client.get(reverse("mfa_deactivate_totp")).content.decode()
+    assert "Remove authenticator app" in client.get(reverse("mfa_deactivate_totp")).content.decode()
     assert Authenticator.objects.filter(user=person, type=Authenticator.Type.TOTP).exists()
     client.post(reverse("mfa_deactivate_totp"))
     assert not Authenticator.objects.filter(user=person, type=Authenticator.Type.TOTP).exists()
@@ -160,7 +160,7 @@ def test_other_sessions_end_at_one_press(person: User) -> None:
     sign_in(there)
     for client in (here, there):
         client.get(reverse("mfa_index"))
-    assert "Sign the others out" in here.get(reverse("usersessions_list")).content.decode()
+    assert "Sign out other sessions" in here.get(reverse("usersessions_list")).content.decode()
     here.post(reverse("usersessions_list"))
     assert there.get(reverse("mfa_index")).status_code == 302
     assert here.get(reverse("mfa_index")).status_code == 200
@@ -177,7 +177,7 @@ def test_a_form_without_its_token_gets_the_page_made_for_it(person: User) -> Non
     client = Client(enforce_csrf_checks=True)
     answer = client.post(reverse("account_login"), {"login": "a", "password": "b"})
     assert answer.status_code == 403
-    assert "The form was too old" in answer.content.decode()
+    assert "This form has expired" in answer.content.decode()
 
 
 def test_a_changed_password_opens_and_the_old_one_no_longer_does(person: User) -> None:

@@ -40,7 +40,7 @@ def client(fresh_database: Any, monkeypatch: pytest.MonkeyPatch) -> Client:
         part="trader", instance="main", seen_at=now,
         detail={"prices": {instrument.symbol: "50000"}},
     )  # fmt: skip
-    monkeypatch.setattr("magnetfund.api.trading.wait_for_outcome", _as_it_stands)
+    monkeypatch.setattr("magnetfund.web.api.trading.wait_for_outcome", _as_it_stands)
     client = Client()
     client.force_login(ensure_user(email="op@example.com", name="Op", roles=[Role.OPERATOR]))
     return client

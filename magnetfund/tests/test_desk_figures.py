@@ -12,12 +12,12 @@ import pytest
 from django.test import Client
 
 from magnetfund.core.roles import Role
-from magnetfund.desk import selectors as desk
-from magnetfund.desk.gauges import Gauge, draw_spark, find_nearest
-from magnetfund.desk.stresses import build_stress_book, find_consequences
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.walls_support import make_engine_ready
+from magnetfund.web.desk import selectors as desk
+from magnetfund.web.desk.gauges import Gauge, draw_spark, find_nearest
+from magnetfund.web.desk.stresses import build_stress_book, find_consequences
 from risk.domain.limits import DEFAULT_LIMITS
 from risk.domain.stress import compute_equity
 from trading.models import EngineTransition, Instrument, Position, Valuation
@@ -50,7 +50,7 @@ def consequences(*positions: Any, unit: str = "100") -> dict[str, Any]:
 
 def test_stops_are_counted_from_the_marks():
     found = consequences(position("0.4", mark="51000"))
-    assert found["Every stop fills where it rests"].result == -800
+    assert found["All stops fill at their stop price"].result == -800
 
 
 def test_a_known_day_moves_the_position_and_closing_costs_are_in():
@@ -76,7 +76,7 @@ def test_a_long_and_a_short_of_the_same_size_nearly_cancel():
 def test_the_fuse_is_told_from_the_nearer_loss_limit(unit: str, trips: bool):
     # The stop is at the mark, so nothing is lost: only the day that was is measured.
     found = consequences(position("0.1", stop="50000"), unit=unit)
-    assert found["Every stop fills where it rests"].trips is trips
+    assert found["All stops fill at their stop price"].trips is trips
 
 
 def test_equity_of_the_stress_book_is_that_of_the_fund():
@@ -155,8 +155,8 @@ def test_old_figures_are_called_old():
     )  # fmt: skip
     client = Client()
     client.force_login(ensure_user(email="op@example.com", name="Op", roles=[Role.OPERATOR]))
-    assert "The figures are old." in client.get("/desk/").content.decode()
-    assert "The figures of trading are old." in client.get("/").content.decode()
+    assert "Figures are out of date." in client.get("/desk/").content.decode()
+    assert "Trading figures are out of date." in client.get("/").content.decode()
 
 
 def test_a_spark_ends_at_its_newest_value_and_needs_two():

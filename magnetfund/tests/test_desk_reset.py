@@ -61,13 +61,13 @@ def test_a_stopped_fund_says_what_is_safe_and_what_is_left_to_do(officers: tuple
     assert "The fuse tripped at" in page
     assert "a drill" in page
     assert "Every position is closed" in page
-    assert "Stop everything now" not in page
+    assert "Stop trading and close all positions" not in page
 
 
 def test_two_officers_arm_the_fuse_through_the_page(officers: tuple[User, User]):
     ann, ben = officers
     reconcile()
-    assert "Asked. A second risk officer must approve." in ask(ann)
+    assert "Request sent. A second risk officer must approve it." in ask(ann)
     assert "The fuse is armed." in decide(ben)
     assert state_of("main") == "ARMED"
 

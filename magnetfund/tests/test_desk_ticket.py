@@ -52,7 +52,8 @@ def instrument(fresh_database: Any, monkeypatch: pytest.MonkeyPatch) -> Instrume
         detail={"prices": {instrument.symbol: "50000"}},
     )  # fmt: skip
     monkeypatch.setattr(
-        "magnetfund.desk.ticket.wait_for_outcome", lambda order_id: Order.objects.get(pk=order_id)
+        "magnetfund.web.desk.ticket.wait_for_outcome",
+        lambda order_id: Order.objects.get(pk=order_id),
     )
     return instrument
 
@@ -112,7 +113,7 @@ def test_a_preview_says_everything_and_keeps_nothing(client: Client):
     page = client.get(TICKET, TYPED).content.decode()
     assert "Allowed" in page
     assert "20,000.00" in page
-    assert "Largest quantity now" in page
+    assert "Largest allowed quantity" in page
     assert "binds" in page
     assert Order.objects.count() == PreTradeCheck.objects.count() == 0
     assert AuditEvent.objects.count() == audited
@@ -165,7 +166,7 @@ def test_without_the_tick_nothing_is_sent(client: Client):
         ({"target": "49500"}, "The target must lie on the winning side"),
         ({"amount": "many"}, "Write a number"),
         ({"stop": ""}, "Needed."),
-        ({"amount": "-5"}, "More than zero."),
+        ({"amount": "-5"}, "Must be greater than zero."),
     ],
 )
 def test_a_refusal_is_in_words_and_offers_no_confirmation(

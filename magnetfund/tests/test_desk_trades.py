@@ -13,10 +13,10 @@ from django.http import QueryDict
 from django.test import Client
 
 from magnetfund.core.roles import Role
-from magnetfund.desk.trade_list import TradeQuery
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.walls_support import make_instrument
+from magnetfund.web.desk.trade_list import TradeQuery
 from trading.models import Trade
 
 pytestmark = pytest.mark.usefixtures("fresh_database")

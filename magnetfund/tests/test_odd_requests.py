@@ -141,7 +141,7 @@ BODIES = (
 
 @pytest.mark.parametrize("number", range(len(BODIES)))
 def test_no_call_breaks_on_an_odd_body(client: Client, number: int, monkeypatch: Any):
-    monkeypatch.setattr("magnetfund.api.trading.ring_bell", lambda: None)
+    monkeypatch.setattr("magnetfund.web.api.trading.ring_bell", lambda: None)
     for path in find_paths():
         if path.startswith("/api/"):
             cache.clear()

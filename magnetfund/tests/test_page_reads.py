@@ -11,14 +11,14 @@ from allauth.usersessions.models import UserSession
 from django.test import Client
 
 from investors.models import DealingOrder, Fund, Investor, ShareClass
-from magnetfund.administration.admin import BoundedPaginator
 from magnetfund.core import sessions
 from magnetfund.core.models import JobRun
 from magnetfund.core.roles import Role
-from magnetfund.desk import selectors as desk
 from magnetfund.kernel.clock import utc_now
-from magnetfund.portal.selectors import find_activity
 from magnetfund.tests.walls_support import make_instrument, make_user
+from magnetfund.web.administration.admin import BoundedPaginator
+from magnetfund.web.desk import selectors as desk
+from magnetfund.web.portal.selectors import find_activity
 from risk.models import FuseReset
 from trading import selectors
 from trading.models import Instrument, Signal, Valuation
@@ -107,10 +107,10 @@ def test_open_work_of_all_kinds_stands_in_one_list_oldest_first(
     )  # fmt: skip
     found = desk.find_open_work("main")
     assert [item.what for item in found] == [
-        "Ines Marlow, 1,000.00 USD", "Request to arm the fuse", "Ines Marlow, 2,500.00 USD",
+        "Ines Marlow, 1,000.00 USD", "Request to re-arm the fuse", "Ines Marlow, 2,500.00 USD",
     ]  # fmt: skip
     assert found[1].note == "quiet again (by Rita)"
-    assert found[0].note == "class A; the money has not cleared"
+    assert found[0].note == "class A; funds not yet cleared"
     assert desk.find_open_work("other") == []
 
 
@@ -140,7 +140,7 @@ def test_a_list_of_the_admin_is_counted_no_further_than_it_can_be_browsed(
 ):
     for number in range(5):
         Investor.objects.create(number=str(number), legal_name="x", email="x@example.com")
-    monkeypatch.setattr("magnetfund.administration.admin.ROWS_BROWSED_MAX", 3)
+    monkeypatch.setattr("magnetfund.web.administration.admin.ROWS_BROWSED_MAX", 3)
     assert BoundedPaginator(Investor.objects.order_by("number"), 2).num_pages == 2
 
 

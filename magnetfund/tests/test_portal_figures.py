@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from magnetfund.portal.selectors import find_money_weighted, find_time_weighted
+from magnetfund.web.portal.selectors import find_money_weighted, find_time_weighted
 
 
 def struck(*rows: tuple[date, int, int]) -> Any:

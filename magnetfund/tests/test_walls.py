@@ -406,7 +406,9 @@ class TestLedger:
     def _accounts(self, as_gateway: None) -> None:
         self.fund = Fund.objects.create(code="MF", name="Fund", inception=NOON)
         Account.objects.create(code="1010", name="Bank", kind="asset")
-        Account.objects.create(code="2010", name="Subscriptions in advance", kind="liability")
+        Account.objects.create(
+            code="2010", name="Subscriptions received in advance", kind="liability"
+        )
 
     def enter(self, ref: str, *legs: tuple[str, str, int]) -> Entry:
         entry = Entry.objects.create(

@@ -159,7 +159,7 @@ def clear_instrument(
     at = at or utc_now()
     with transaction.atomic():
         if state_of(book, instrument) != FuseState.REDUCING:
-            raise Conflict(f"{instrument} is not reducing", code="not_reducing")
+            raise Conflict(f"{instrument} is not in state REDUCING", code="not_reducing")
         return _write(
             book=book,
             scope=instrument,
@@ -226,7 +226,7 @@ def disarm_fuse(*, book: str, reason: str, actor: Actor, at: datetime | None = N
 def propose_reset(
     *, book: str, reason: str, reconciliation: str, actor: Actor, at: datetime | None = None
 ) -> FuseReset:
-    """Ask for re-arming, naming the clean reconciliation that it rests on.
+    """Request re-arming, citing the clean reconciliation it relies on.
 
     Raises :class:`Conflict` when the fund is armed already or another request is open.
     """
@@ -283,14 +283,15 @@ def approve_reset(
         losses = [trip for trip in trips if trip.trigger == "daily_loss"]
         if any(at.date() <= trip.occurred_at.date() for trip in losses):
             raise Conflict(
-                "after a daily loss the fuse can be armed from the next UTC day on",
+                "after a daily-loss trip the fuse can be re-armed from the next 00:00 UTC",
                 code="same_day",
             )
         fell = any(trip.trigger == "drawdown" for trip in trips)
         if fell and _recent_drawdown_reset(row, at):
             if director is None:
                 raise NotAllowed(
-                    "a second drawdown reset within 30 days needs a fund director",
+                    "a second drawdown reset within 30 days also needs the approval of a fund "
+                    "director",
                     code="needs_director",
                 )
             director.require(Capability.DRAWDOWN_SECOND_RESET)
@@ -384,5 +385,7 @@ def _require_reason(reason: str) -> None:
 
 def _person(actor: Actor) -> Any:
     if actor.user is None:
-        raise NotAllowed("this step needs a person", code="needs_person")
+        raise NotAllowed(
+            "this step must be taken by a person, not a service account", code="needs_person"
+        )
     return actor.user

@@ -45,7 +45,9 @@ def propose_limits(
     if not reason.strip():
         raise InvalidInput("a reason is needed", code="reason_missing")
     if actor.user is None:
-        raise NotAllowed("this step needs a person", code="needs_person")
+        raise NotAllowed(
+            "this step must be taken by a person, not a service account", code="needs_person"
+        )
     checked = _build(figures, version=1, effective_from=effective_from)
     plain = _figures_of(checked)
     with transaction.atomic():
@@ -79,7 +81,10 @@ def approve_limits(*, proposal: models.LimitProposal, seen_hash: str, actor: Act
             raise Conflict("this proposal is closed", code="proposal_closed")
         actor.require_other_than(row.proposed_by, "a change of limits")
         if seen_hash != row.content_hash:
-            raise Conflict("the proposal is not the one that was shown", code="changed")
+            raise Conflict(
+                "the proposal changed since you opened this page; reload and review it again",
+                code="changed",
+            )
         last = models.LimitSet.objects.filter(book=row.book).aggregate(v=Max("version"))["v"] or 0
         row.limit_set = models.LimitSet.objects.create(
             book=row.book,

@@ -19,7 +19,7 @@ def check_and_reserve(
     limits: LimitSet,
     now: datetime,
 ) -> tuple[PreTradeVerdict, PreTradeCheck]:
-    """Check one order inside the caller's transaction and keep the verdict for ever.
+    """Check one order inside the caller's transaction and store the verdict permanently.
 
     An accepted order that adds exposure holds a reservation until :func:`release_reservation`.
     """

@@ -12,7 +12,7 @@ from risk.services.fuse import FuseFacts, trip_fuse, wait_for_orders
 
 
 def stop_trading(*, book: str, reason: str, actor: Actor, at: datetime | None = None) -> FuseEvent:
-    """Trip by hand.  When this returns, no order that adds exposure can commit any more.
+    """Trip the fuse manually.  When this returns, no order that adds exposure can commit any more.
 
     Raises :class:`InvalidInput` without a reason and :class:`NotAllowed` without the right.
     """
@@ -20,7 +20,9 @@ def stop_trading(*, book: str, reason: str, actor: Actor, at: datetime | None = 
         raise InvalidInput("a reason is needed", code="reason_missing")
     event = trip_fuse(
         book=book,
-        facts=FuseFacts(trigger="manual", reason=reason.strip()[:300], action="close everything"),
+        facts=FuseFacts(
+            trigger="manual", reason=reason.strip()[:300], action="close all positions"
+        ),
         actor=actor,
         at=at or utc_now(),
     )

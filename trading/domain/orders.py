@@ -27,7 +27,7 @@ ZERO = Decimal(0)
 
 
 class OrderState(StrEnum):
-    """Where an order stands."""
+    """State of an order."""
 
     INTENT = "INTENT"  # committed, not sent
     SENDING = "SENDING"  # claimed by the sender; nothing is known yet

@@ -84,7 +84,7 @@ class Signal(models.Model):
 
 
 class Proposal(models.Model):
-    """One decision of one strategy: the trade it wants, or why it wants none."""
+    """One decision of one strategy: the proposed trade, or the reason for none."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     book = models.CharField(max_length=20, default="main")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from risk.domain.limits import LimitSet
-from trading.domain.backtest.rules import (
+from trading.domain.engine.rules import (
     EngineRules,
     FuseRules,
     InstrumentRules,

@@ -28,7 +28,7 @@ def read_candle_file(path: Path) -> RawCandles:
     ``wrong_columns`` or ``empty_file``.
     """
     if not path.is_file():
-        raise InvalidInput(f"there is no file {path.name}", code="no_such_file")
+        raise InvalidInput(f"file not found: {path.name}", code="no_such_file")
     if path.stat().st_size > BYTES_MAX:
         raise InvalidInput(f"{path.name} is larger than 2 GB", code="broken_file")
     name = path.name.lower()
@@ -45,12 +45,12 @@ def read_candle_file(path: Path) -> RawCandles:
         raise InvalidInput(f"{path.name} is not text in UTF-8", code="broken_file") from None
     except json.JSONDecodeError as error:
         raise InvalidInput(
-            f"{path.name} is no JSON: {error.msg} in line {error.lineno}", code="broken_file"
+            f"{path.name} is not valid JSON: {error.msg} in line {error.lineno}", code="broken_file"
         ) from None
     except RecursionError:
         raise InvalidInput(f"{path.name} is nested too deeply", code="broken_file") from None
     raise InvalidInput(
-        f"{path.name}: candles come as .csv, .zip, .json, .feather or .parquet",
+        f"{path.name}: unsupported file type; use .csv, .zip, .json, .feather or .parquet",
         code="unknown_format",
     )
 

@@ -85,12 +85,12 @@ def make_ready(
 ) -> EngineTransition:
     """Trade from now on.  Raises :class:`Conflict` unless the reconciliation was clean."""
     if not reconciliation.is_clean:
-        raise Conflict("the books differ from the venue", code="not_reconciled")
+        raise Conflict("books and venue do not reconcile", code="not_reconciled")
     return _move(
         book,
         EngineState.READY,
         actor=actor,
-        reason="books and venue agree",
+        reason="books reconciled to venue",
         at=at,
         reconciliation=reconciliation,
     )

@@ -20,7 +20,7 @@ def open_exchange(name: str) -> Any:
     import ccxt
 
     if name not in ccxt.exchanges:
-        raise InvalidInput(f"there is no exchange {name!r}", code="unknown_exchange")
+        raise InvalidInput(f"unknown exchange {name!r}", code="unknown_exchange")
     return getattr(ccxt, name)({"enableRateLimit": True, "timeout": TIMEOUT_MS})
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from magnetfund.kernel.errors import InvalidInput
-from trading.domain.backtest.book import Bar
+from trading.domain.engine.book import Bar
 from trading.domain.magnets.stream import MagnetStream
 from trading.domain.magnets.types import MagnetMap
 from trading.domain.market import Candle, Candles

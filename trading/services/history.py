@@ -17,7 +17,7 @@ from django.db import connection, transaction
 
 from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock
 from magnetfund.kernel.errors import InvalidInput
-from trading.domain.backtest import book as pure
+from trading.domain.engine import book as pure
 from trading.domain.market import DAY_MS, HOUR_MS, Candles
 from trading.domain.strategies.signals import Signal
 from trading.models import Instrument
@@ -92,7 +92,9 @@ class TradingHistory:
         on_bar: Callable[[], None] | None = None,
     ) -> None:
         if start_ms % DAY_MS or end_ms % HOUR_MS or end_ms <= start_ms:
-            raise InvalidInput("a run begins at a midnight and ends on an hour", code="bad_span")
+            raise InvalidInput(
+                "a run must start at 00:00 UTC and end on a full hour", code="bad_span"
+            )
         self.paper = paper
         self.setup = setup
         self.start_ms = start_ms

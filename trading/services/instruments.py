@@ -41,10 +41,10 @@ def ensure_perpetual(
         base, quote = pair.split("/")
     except ValueError:
         raise InvalidInput(
-            f"{symbol} is no perpetual; write it like BTC/USDT:USDT", code="bad_symbol"
+            f"{symbol} is not a perpetual; write it as BTC/USDT:USDT", code="bad_symbol"
         ) from None
     if not (base and quote and settle == quote):
-        raise InvalidInput(f"{symbol} is no linear perpetual", code="bad_symbol")
+        raise InvalidInput(f"{symbol} is not a linear perpetual", code="bad_symbol")
     usual_tick, usual_lot = STEPS.get(base, (Decimal("0.0001"), Decimal("0.1")))
     row, _ = Instrument.objects.get_or_create(
         symbol=symbol,

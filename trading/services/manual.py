@@ -1,4 +1,5 @@
-"""Orders by hand: sized by the house's laws, checked, committed as an intent, sent by the trader.
+"""Manual orders: sized within the fund's limits, checked, committed as an intent, sent by the
+trader.
 
 The web never trades.  It commits the intent and rings the trader's bell; what happened is read from
 the order afterwards.
@@ -52,7 +53,9 @@ def submit_manual_order(request: ManualOrder, *, actor: Actor, at: datetime | No
         target_price=plan.target,
         leverage=float(request.leverage),
         tier=request.tier,
-        reason=f"{said}{request.direction.capitalize()} by hand, {plan.sizing.reasoning}"[:300],
+        reason=f"{said}{request.direction.capitalize()}, manual order. {plan.sizing.reasoning}"[
+            :300
+        ],
         denial_codes=plan.refusals,
         expires_at=at + EXPIRES,
     )
@@ -101,7 +104,7 @@ def close_position(*, position: Position, actor: Actor, at: datetime | None = No
                 type="market",
                 quantity=abs(row.quantity),
                 reference_price=reference.price,
-                reason="closed by hand",
+                reason="manual close",
                 expires_at=at + EXPIRES,
             ),
             actor=actor,

@@ -1,4 +1,4 @@
-"""An order by hand before it exists: what is asked, how large it may be, what the check says.
+"""Preview of a manual order: request, allowed size and pre-trade check.
 
 Preview and submission build the same plan; nothing here writes.  Money and prices are Decimals in
 the quote currency, quantities in the base; ``codes`` is empty exactly when the order may be sent.
@@ -158,7 +158,7 @@ def find_instrument(symbol: str) -> Instrument:
     for row in Instrument.objects.filter(is_active=True):
         if symbol == row.symbol or short in (f"{row.base}{row.quote}", f"{row.base}{row.quote}2"):
             return row
-    raise InvalidInput(f"{symbol} is not traded here", code="unknown_instrument")
+    raise InvalidInput(f"{symbol} is not an instrument of this fund", code="unknown_instrument")
 
 
 def live_price(book: str, instrument: Instrument) -> LivePrice:
@@ -166,7 +166,7 @@ def live_price(book: str, instrument: Instrument) -> LivePrice:
     beat = Heartbeat.objects.filter(part="trader", instance=book).first()
     text = (beat.detail.get("prices") or {}).get(instrument.symbol) if beat else None
     if beat is None or text is None:
-        raise Unavailable("no trader tells prices now", code="no_trader")
+        raise Unavailable("no live price: the trader is not running", code="no_trader")
     return LivePrice(price=Decimal(text), observed_at=beat.seen_at)
 
 
@@ -176,11 +176,11 @@ def _side(request: ManualOrder) -> Side:
     is_long = request.direction == "long"
     if is_long != (request.stop_price < request.entry_price):
         raise InvalidInput(
-            "the stop must lie on the losing side of the entry", code="stop_wrong_side"
+            "the stop must be below a long's entry or above a short's", code="stop_wrong_side"
         )
     if request.target_price is not None and is_long != (request.target_price > request.entry_price):
         raise InvalidInput(
-            "the target must lie on the winning side of the entry", code="target_wrong_side"
+            "the target must be above a long's entry or below a short's", code="target_wrong_side"
         )
     return Side.BUY if is_long else Side.SELL
 
@@ -200,14 +200,14 @@ def _on_tick(price: Decimal, instrument: Instrument) -> Decimal:
 def _asked_quantity(request: ManualOrder, instrument: Instrument, price: Decimal) -> Decimal | None:
     """The quantity asked for in whole lots, rounded down; None when the limits are to choose."""
     if request.quantity is not None and request.notional is not None:
-        raise InvalidInput("say how much in units or in money, not in both", code="two_sizes")
+        raise InvalidInput("give the size in units or in USD, not both", code="two_sizes")
     asked = request.quantity
     if request.notional is not None:
         asked = request.notional / price
     if asked is None:
         return None
     if asked <= 0:
-        raise InvalidInput("the size must be more than nothing", code="bad_size")
+        raise InvalidInput("the size must be greater than zero", code="bad_size")
     return (asked / instrument.lot).to_integral_value(rounding=ROUND_DOWN) * instrument.lot
 
 

@@ -41,7 +41,7 @@ MOVES: Mapping[str, frozenset[str]] = {
 
 
 class GateRefused(FundError):
-    """PostgreSQL's order gate said no; the intent was not written."""
+    """PostgreSQL's order control denied the intent; nothing was written."""
 
     http_status = 422
     default_code = "order_gate"
@@ -142,7 +142,7 @@ def record_move(
         with transaction.atomic():
             row = Order.objects.select_for_update().get(pk=order.pk)
             if to_state not in MOVES.get(row.state, frozenset()):
-                raise Conflict(f"an order cannot go from {row.state} to {to_state}")
+                raise Conflict(f"an order cannot change from {row.state} to {to_state}")
             before, row.state = row.state, to_state
             changed = ["state"]
             if to_state in FINAL_STATES:
@@ -184,7 +184,8 @@ def claim_for_sending(order: Order, *, at: datetime | None = None) -> Order | No
 
 
 def settle_leftovers(book: str, *, at: datetime | None = None) -> list[Order]:
-    """On start: what was SENDING when a former trader died is UNKNOWN, to be asked for."""
+    """On start: orders left in SENDING by a crashed trader become UNKNOWN and are queried at the
+    venue."""
     return [
         record_move(order, "UNKNOWN", kind="restart", at=at)
         for order in Order.objects.filter(book=book, state="SENDING")

@@ -34,10 +34,10 @@ from risk.services.fuse import (
     trip_fuse,
 )
 from risk.services.pretrade import check_and_reserve, release_reservation
-from trading.domain.backtest import book as pure
-from trading.domain.backtest.engine import adjust_for_flow, process_bar
-from trading.domain.backtest.rules import EngineRules
-from trading.domain.backtest.storage import drop_pending, dump_book, load_book
+from trading.domain.engine import book as pure
+from trading.domain.engine.rules import EngineRules
+from trading.domain.engine.step import adjust_for_flow, process_bar
+from trading.domain.engine.storage import drop_pending, dump_book, load_book
 from trading.domain.strategies.signals import Signal
 from trading.models import BookFlow, Instrument, PaperVenueState
 from trading.services.fills import (

@@ -13,8 +13,8 @@ from datetime import datetime
 from magnetfund.kernel.clock import to_milliseconds
 from risk.services.fuse import state_of
 from risk.services.pretrade import release_reservation
-from trading.domain.backtest import book as pure
-from trading.domain.backtest.storage import rearm_book, trip_book
+from trading.domain.engine import book as pure
+from trading.domain.engine.storage import rearm_book, trip_book
 from trading.models import Order
 from trading.services.orders import record_move
 from trading.services.paper_book import PaperBook
@@ -22,7 +22,7 @@ from trading.services.paper_orders import price_of
 
 
 def follow(paper: PaperBook, *, at: datetime) -> bool:
-    """Take over everything that waits; returns whether the book changed."""
+    """Apply all pending intents and transfers; returns whether the book changed."""
     changed = paper.apply_flows() > 0
     changed |= follow_fuse(paper, at=at)
     changed |= take_waiting_orders(paper, at=at)

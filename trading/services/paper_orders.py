@@ -14,7 +14,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.kernel.errors import InvariantBroken
 from magnetfund.kernel.identifiers import derived_uuid
 from risk.services.pretrade import release_reservation
-from trading.domain.backtest import book as pure
+from trading.domain.engine import book as pure
 from trading.models import Instrument, Order
 from trading.services.orders import (
     FINAL_STATES,

@@ -9,24 +9,24 @@ from uuid import UUID
 
 from magnetfund.kernel.identifiers import derived_uuid
 from risk.domain.sizing import SizeCap
-from trading.domain.backtest import book as pure
+from trading.domain.engine import book as pure
 from trading.models import Position, Proposal
 from trading.services.sleeves import Sleeve
 
 WHY_CLOSED = {
     pure.CloseReason.TARGET: "The target was reached.",
     pure.CloseReason.STOP: "The protective stop was reached.",
-    pure.CloseReason.SIGNAL: "The strategy's direction ended.",
-    pure.CloseReason.TIME: "The longest holding time was over.",
+    pure.CloseReason.SIGNAL: "The strategy's signal ended.",
+    pure.CloseReason.TIME: "The maximum holding time was reached.",
     pure.CloseReason.FUSE: "The survival fuse closed every position.",
-    pure.CloseReason.FUSE_CUT: "The survival fuse cut the position to nothing.",
+    pure.CloseReason.FUSE_CUT: "The survival fuse closed the position in full.",
     pure.CloseReason.LIQUIDATION: "The venue liquidated the position.",
-    pure.CloseReason.MANUAL: "A person closed it.",
+    pure.CloseReason.MANUAL: "Closed manually by a user.",
 }
 
 
 def finite_or_none(value: float) -> float | None:
-    """JSON has no NaN: what is no number is told as none."""
+    """Return None for values that are not finite, because JSON has no NaN."""
     return value if math.isfinite(value) else None
 
 
@@ -85,7 +85,7 @@ def keep_refusal(
 
 
 def proposal_id(code: str, sleeve: Sleeve, decided_ms: int) -> UUID:
-    """The same decision has the same id for ever."""
+    """Deterministic id: the same decision always has the same id."""
     return derived_uuid(
         "proposal", code, sleeve.strategy, sleeve.instrument.symbol, str(decided_ms)
     )
@@ -107,8 +107,8 @@ def explain_entry(
     if finite_or_none(intent.zone_strength):
         zone = f" toward a zone of strength {intent.zone_strength:.0f}"
     return (
-        f"{direction} {sleeve.instrument.base}{zone} by the {sleeve.strategy} sleeve at "
-        f"{price:,f}, stop {stop:,f}{aim}; {intent.leverage:.2f}x, size set by {law}."
+        f"{direction} {sleeve.instrument.base}{zone} ({sleeve.strategy} sleeve) at "
+        f"{price:,f}, stop {stop:,f}{aim}; {intent.leverage:.2f}x, size limited by {law}."
     )
 
 

@@ -42,7 +42,7 @@ def find_differences(paper: PaperBook) -> tuple[list[dict[str, Any]], dict[str, 
         if quantity:
             differences.append(
                 {
-                    "what": "position of no sleeve",
+                    "what": "position without a sleeve",
                     "instrument": str(instrument),
                     "strategy": strategy,
                     "ours": f"{quantity.normalize():f}",

@@ -1,4 +1,5 @@
-"""The trader: one process a book that reads prices, follows people, trades and tells.
+"""The trader: one process per book that reads prices, applies user actions, trades and publishes
+figures.
 
 Order of a beat: keep the lease, take over what waits, process closed hours with their signals,
 process the price, snapshot.  On start it reconciles first and trades after; a difference trips the
@@ -32,8 +33,8 @@ from magnetfund.kernel.clock import from_milliseconds, isoformat_z, to_milliseco
 from magnetfund.kernel.errors import Conflict, InvalidInput
 from risk.services.fuse import FuseFacts, state_of, trip_fuse
 from risk.services.limits import limits_in_force
-from trading.domain.backtest import book as pure
-from trading.domain.backtest.engine import open_book
+from trading.domain.engine import book as pure
+from trading.domain.engine.step import open_book
 from trading.domain.market import HOUR_MS, MINUTE_MS, Candles
 from trading.models import Instrument
 from trading.services.book_setup import BookSetup, active_sleeves, build_setup
@@ -126,7 +127,7 @@ class Trader:
         )
 
     def _warm_up(self, now_ms: int) -> None:
-        """Feed the past hours to the strategies' memories, storing those that are new."""
+        """Warm up the strategies with past hours and store new candles."""
         last_hour = now_ms // HOUR_MS * HOUR_MS
         for feed in self.feeds:
             stored = load_candles(feed.instrument, "1h", start_ms=last_hour - WARM_HOURS * HOUR_MS)
@@ -155,7 +156,7 @@ class Trader:
         self.paper.save()
 
     def stop(self) -> None:
-        """Give the book back; resting protection stays at the venue."""
+        """Release the lease on the book; resting stops and targets stay at the venue."""
         if self.lease is None:
             return
         stop_engine(book=self.code, actor=self.actor, reason="trader stopped")
@@ -165,19 +166,19 @@ class Trader:
     # ---- beats ---------------------------------------------------------------------------------
 
     def run(self, *, should_stop: Callable[[], bool]) -> None:
-        """Beat once a second until told to stop; a lost database is waited for."""
+        """Run one cycle per second until stopped; reconnect if the database is lost."""
         while not should_stop():
             began = time.monotonic()
             try:
                 self.beat()
             except OperationalError as error:
-                _log.error("the database is away, waiting: %s", str(error).splitlines()[0])
+                _log.error("database unavailable, retrying: %s", str(error).splitlines()[0])
                 connection.close()
                 time.sleep(2.0)
             self._rest(max(0.05, BEAT_SECONDS - (time.monotonic() - began)))
 
     def _rest(self, seconds: float) -> None:
-        """Sleep until the next beat is due or somebody rings the bell."""
+        """Wait until the next cycle or a database notification."""
         try:
             connection.ensure_connection()
             raw = connection.connection
@@ -295,13 +296,13 @@ class Trader:
             if is_start:
                 make_ready(book=self.code, reconciliation=result, actor=self.actor, at=now)
             return
-        begin_reconciling(book=self.code, actor=self.actor, reason="books differ", at=now)
+        begin_reconciling(book=self.code, actor=self.actor, reason="books do not reconcile", at=now)
         if state_of(self.code) == "ARMED":
             trip_fuse(
                 book=self.code,
                 facts=FuseFacts(
                     trigger="reconciliation",
-                    reason="Our books differ from the venue's.",
+                    reason="Books and venue do not reconcile.",
                     measured={"differences": len(result.differences)},
                 ),
                 actor=self.actor,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from trading.domain.backtest.market import MarketBars, build_instrument_bars, join_markets
-from trading.domain.backtest.rules import (
+from trading.domain.engine.rules import (
     EngineRules,
     FuseRules,
     InstrumentRules,

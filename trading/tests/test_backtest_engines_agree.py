@@ -13,7 +13,7 @@ from trading.domain.backtest.kernel.run import run_kernel
 from trading.domain.backtest.market import MarketBars
 from trading.domain.backtest.reference import run_reference
 from trading.domain.backtest.result import RawRun, build_result
-from trading.domain.backtest.rules import EngineRules
+from trading.domain.engine.rules import EngineRules
 from trading.domain.strategies.signals import Signals
 from trading.tests.engine_cases import make_market, make_rules, make_signals
 

@@ -31,7 +31,7 @@ class DealingDate:
         for instant in (self.cutoff_at, self.funding_deadline_at, self.valuation_at):
             require_utc(instant)
         if self.cutoff_at >= self.valuation_at:
-            raise InvalidInput("the cut-off must lie before the valuation", code="not_forward")
+            raise InvalidInput("the cut-off must be before the valuation point", code="not_forward")
 
 
 class SubscriptionStep(StrEnum):
@@ -64,7 +64,7 @@ def choose_dealing_date(
     """
     received = require_utc(received_at)
     if notice_days < 0:
-        raise InvalidInput("notice must not be negative", code="negative")
+        raise InvalidInput("the notice period must not be negative", code="negative")
     for candidate in sorted(calendar, key=lambda date_: date_.day):
         if candidate.is_suspended or received > candidate.cutoff_at:
             continue

@@ -145,7 +145,7 @@ def fill_gate(
     for request in requests:
         _require_units(request)
     if len({request.order for request in requests}) != len(requests):
-        raise InvalidInput("an order asks twice", code="duplicate_order")
+        raise InvalidInput("the same order appears twice", code="duplicate_order")
     days = sorted({request.first_day for request in requests})
     queues = (
         [list(requests)]

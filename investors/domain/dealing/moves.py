@@ -65,7 +65,7 @@ def transfer_units(
     """
     left = positive(units, name="units")
     if from_holder == to_holder:
-        raise InvalidInput("the holder stays the same", code="same_holder")
+        raise InvalidInput("a transfer needs a different holder", code="same_holder")
     own = order_first_in_first_out([lot for lot in lots if lot.holder == from_holder])
     if left > sum((lot.units for lot in own), ZERO):
         raise InvalidInput("more units than are held", code="not_enough_units")

@@ -93,7 +93,7 @@ def size_gross_redemption(
         if units < lot.units:
             return tuple(found)
     if wanted > 0:
-        raise InvalidInput("the holding is worth less", code="not_enough_value")
+        raise InvalidInput("the amount exceeds the value of the holding", code="not_enough_value")
     return tuple(found)
 
 

@@ -85,7 +85,7 @@ def subscribe_equalised(
     ahead = terms.performance_rate * max(ZERO, equalised.mark - g) if with_deposit else ZERO
     units = quantize(paid / (g + ahead), unit_quantum, Rounding.DOWN)
     if units <= 0:
-        raise InvalidInput("the amount buys no unit", code="amount_too_small")
+        raise InvalidInput("the amount is too small for one unit step", code="amount_too_small")
     deposit = quantize(units * ahead, cash_quantum, Rounding.DOWN)
     bought = EqualisedLot(lot=lot, holder=holder, units=units, mark=g, clock=day, deposit=deposit)
     return EqualisedSubscription(

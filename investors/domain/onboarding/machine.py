@@ -12,7 +12,7 @@ from enum import StrEnum
 
 
 class KycState(StrEnum):
-    """Where a file stands; declined and exited are final."""
+    """State of an investor's file; DECLINED and EXITED are final."""
 
     NOT_STARTED = "not_started"
     COLLECTING = "collecting"

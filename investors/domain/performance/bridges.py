@@ -31,8 +31,9 @@ from magnetfund.kernel.money import decimal_of
 CENT = Decimal("0.01")
 
 BRIDGE_SENTENCE = (
-    "The time-weighted return asks how the fund did, the money-weighted return how your money did: "
-    "they differ only by when your money came and went."
+    "The time-weighted return shows how the fund performed, the money-weighted "
+    "return how your money "
+    "performed. They differ only because of the timing of your subscriptions and redemptions."
 )
 
 

@@ -55,7 +55,7 @@ def open_series(
     for order in orders:
         units = quantize(order.amount / price, unit_quantum, Rounding.DOWN)
         if units <= 0:
-            raise InvalidInput("the amount buys no unit", code="amount_too_small")
+            raise InvalidInput("the amount is too small for one unit step", code="amount_too_small")
         holdings.append(SeriesHolding(lot=order.lot, holder=order.holder, units=units))
     series = Series(
         code=code,

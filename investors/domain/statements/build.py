@@ -138,7 +138,7 @@ def build_statement(
     failing = [check for check in tie_outs if not check.holds]
     if failing:
         raise InvalidInput(
-            "the statement does not tie",
+            "the statement does not reconcile",
             code="does_not_tie",
             details={check.name: f"{check.gap:f}" for check in failing},
         )

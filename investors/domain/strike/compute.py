@@ -56,12 +56,12 @@ def compute_strike(inputs: StrikeInputs) -> Strike:
         nav=nav,
         classes=classes,
         waterfall=(
-            ("value after the last dealing", before),
-            ("result since then", inputs.net_assets - before),
+            ("opening net assets, before performance fee", before),
+            ("trading result for the period", inputs.net_assets - before),
             ("net assets before fees", inputs.net_assets),
             ("management fee", -fees),
-            ("gross asset value", inputs.net_assets - fees),
-            ("performance fee accrued", -performance),
+            ("NAV before performance fee", inputs.net_assets - fees),
+            ("accrued performance fee (not crystallised)", -performance),
             ("net asset value", nav),
         ),
     )
@@ -102,7 +102,8 @@ def _strike_class(item: ClassInput, gain: Decimal, *, days: int, day: date) -> C
         price = quantize(unrounded, terms.price_quantum)
         if price <= 0:
             raise InvalidInput(
-                f"class {item.code} is worth nothing: the fund is suspended, not priced",
+                f"class {item.code} has no positive value: dealing is suspended and no price "
+                f"is set",
                 code="nav_not_positive",
             )
     else:

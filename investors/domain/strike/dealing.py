@@ -211,7 +211,7 @@ def deal_subscription(
     net = order.amount - fee
     units = quantize(net / price, terms.unit_quantum, Rounding.DOWN)
     if units <= 0:
-        raise InvalidInput("the amount buys no unit", code="amount_too_small")
+        raise InvalidInput("the amount is too small for one unit step", code="amount_too_small")
     consideration = quantize(units * price, terms.cash_quantum)
     consideration = min(consideration, net)
     return SubscriptionResult(

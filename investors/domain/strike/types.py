@@ -1,4 +1,4 @@
-"""What a strike is computed from and what it says.  Exact Decimals throughout."""
+"""Inputs and results of a NAV strike, in exact Decimals."""
 
 from __future__ import annotations
 

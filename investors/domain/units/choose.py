@@ -49,7 +49,7 @@ def choose_first_in_first_out(
             takes.append(LotTake(lot=lot.lot, units=taken, fee_rate=free[lot.lot].fee_rate))
             left -= taken
     if left > 0:
-        raise InvalidInput("the rest is locked up", code="lot_locked")
+        raise InvalidInput("the remaining units are in a lock-up period", code="lot_locked")
     return tuple(takes)
 
 
@@ -62,7 +62,7 @@ def choose_named_lots(
     lock: LockUp = LockUp.NONE,
     soft_fee_rate: Number = 0,
 ) -> tuple[LotTake, ...]:
-    """Take exactly what the investor names, lot by lot, in his order.
+    """Redeem exactly the lots the investor names, in the order given.
 
     Raises ``InvalidInput``: ``unknown_lot``, ``duplicate_lot``, ``lot_in_pocket``, ``lot_locked``,
     ``not_positive``, ``not_enough_units``.
@@ -78,11 +78,11 @@ def choose_named_lots(
         if item is None:
             raise InvalidInput(f"no lot {want.lot}", code="unknown_lot")
         if item.is_pocket:
-            raise InvalidInput(f"lot {want.lot} lies in a side pocket", code="lot_in_pocket")
+            raise InvalidInput(f"lot {want.lot} is in a side pocket", code="lot_in_pocket")
         if units > item.lot.units:
             raise InvalidInput(f"lot {want.lot} holds less", code="not_enough_units")
         if free[want.lot].units == ZERO:
-            raise InvalidInput(f"lot {want.lot} is locked up", code="lot_locked")
+            raise InvalidInput(f"lot {want.lot} is in its lock-up period", code="lot_locked")
         takes.append(LotTake(lot=want.lot, units=units, fee_rate=free[want.lot].fee_rate))
     return tuple(takes)
 

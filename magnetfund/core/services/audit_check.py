@@ -19,6 +19,6 @@ def find_audit_breaks(*, limit: int = 20) -> list[str]:
             [limit],
         )
         return [
-            f"audit line {seq} of {chain} does not follow line {before}"
+            f"audit chain {chain}: hash chain broken at line {seq}, after line {before}"
             for chain, seq, before in cursor.fetchall()
         ]

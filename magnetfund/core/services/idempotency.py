@@ -24,7 +24,7 @@ PURGE_AFTER = timedelta(days=14)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredAnswer:
-    """An answer as bytes; ``is_replay`` says that nothing was done this time."""
+    """A stored response; ``is_replay`` is true when it was replayed and nothing was executed."""
 
     status: int
     body: bytes
@@ -58,13 +58,20 @@ def run_once(
                 "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"{principal}:{key}"]
             )
             if not cursor.fetchone()[0]:
-                raise Conflict("a request with this key is being processed", code="in_flight")
+                raise Conflict(
+                    "a request with this key is still in progress; retry shortly", code="in_flight"
+                )
         row = IdempotencyKey.objects.filter(principal=principal, key=key).first()
         if row is not None:
             if row.fingerprint != fingerprint:
-                raise InvalidInput("this key was used for another request", code="key_reused")
+                raise InvalidInput(
+                    "this key was already used with a different request; use a new key",
+                    code="key_reused",
+                )
             if row.created_at < utc_now() - KEY_LIFETIME:
-                raise Conflict("this key is older than seven days", code="key_expired")
+                raise Conflict(
+                    "this key has expired after 7 days; use a new key", code="key_expired"
+                )
             return StoredAnswer(
                 status=row.status,
                 body=bytes(row.body),

@@ -24,7 +24,7 @@ def slot_of(instant: datetime, period: timedelta) -> datetime:
 
 
 def run_slot(*, job: str, period: timedelta, work: Callable[[datetime], str]) -> JobRun | None:
-    """Run ``work(slot)`` if this slot is free; None when somebody has it.
+    """Run ``work(slot)`` if this time slot is free; None if another process holds it.
 
     ``work`` returns one line that says what was done.  An exception marks the row failed and is
     raised again, so that the worker reports it.
@@ -52,7 +52,7 @@ def purge_old_runs() -> int:
 
 
 def beat_heart(*, part: str, instance: str, build_id: str = "", **detail: object) -> None:
-    """Note that a process is alive."""
+    """Record a heartbeat of a process."""
     Heartbeat.objects.update_or_create(
         part=part,
         instance=instance,

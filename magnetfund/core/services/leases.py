@@ -38,7 +38,7 @@ def acquire_lease(*, name: str, holder: str, seconds: int = 30) -> HeldLease:
 
 
 def renew_lease(lease: HeldLease, *, seconds: int = 30) -> None:
-    """Extend the lease; raises :class:`Conflict` when somebody else took it meanwhile."""
+    """Extend the lease; raises :class:`Conflict` if another process has taken it."""
     changed = Lease.objects.filter(name=lease.name, token=lease.token).update(
         expires_at=utc_now() + timedelta(seconds=seconds)
     )

@@ -73,5 +73,5 @@ def purge_families() -> int:
 
 
 def _mark(user: User) -> str:
-    """Changes with the password and says nothing about it."""
+    """A value that changes with the password without revealing it."""
     return hashlib.sha256(f"{user.pk}:{user.password}".encode()).hexdigest()

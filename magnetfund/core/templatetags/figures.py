@@ -146,12 +146,12 @@ def clock(value: datetime | None) -> str:
 
 @register.filter
 def ago(value: datetime | None) -> str:
-    """How long ago in words."""
+    """Elapsed time, for example "4 s ago"."""
     if not value:
         return MISSING
     seconds = (utc_now() - value).total_seconds()
     if seconds < 0:
-        return "in the future"
+        return "just now"
     for length, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= length:
             count = int(seconds // length)

@@ -37,8 +37,8 @@ from magnetfund.operations.scenario import (
     load_scenario,
 )
 from risk.services.limits import limits_in_force
-from trading.domain.backtest.engine import open_book
-from trading.domain.backtest.rules import ResetPolicy
+from trading.domain.engine.rules import ResetPolicy
+from trading.domain.engine.step import open_book
 from trading.domain.market import HOUR_MS
 from trading.domain.simulated_market import SimulatedInstrument
 from trading.models import BookFlow, Instrument, Strategy, Trade
@@ -105,7 +105,7 @@ def load_demo(
             keeper.account_for(email, user)
         cash = keeper.begin()
         _store_past(scenario, instruments, source, inception, end)
-        arm_by_scenario(book=book, people=people, at=inception, reason="the fund opens")
+        arm_by_scenario(book=book, people=people, at=inception, reason="Fund launch")
     history = _history(
         instruments, keeper, people, cash=cash, start=inception, end=end, on_bar=on_bar
     )
@@ -114,7 +114,7 @@ def load_demo(
     rearm_by_scenario(book=book, people=people, at=end, reason="the demo begins armed")
     problems = verify_fund(fund)
     if problems:
-        raise InvariantBroken(f"the demo's books differ: {problems[0]}")
+        raise InvariantBroken(f"the demo's books do not reconcile: {problems[0]}")
 
     return DemoReport(
         months=months,
@@ -258,7 +258,9 @@ def _history(
     newest = BookFlow.objects.filter(book=book).order_by("-id").first()
 
     def reset(name: str, at: datetime) -> None:
-        rearm_by_scenario(book=name, people=people, at=at, reason="seven quiet days later")
+        rearm_by_scenario(
+            book=name, people=people, at=at, reason="seven days after the trip, conditions clear"
+        )
 
     paper = PaperBook(
         code=book,

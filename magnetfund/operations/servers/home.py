@@ -81,7 +81,7 @@ class Home:
         folder.mkdir(mode=0o700, exist_ok=True)
         info = folder.lstat()
         if not stat.S_ISDIR(info.st_mode) or info.st_uid not in (os.geteuid(), self.owner.uid):
-            raise LaunchError(f"{folder} belongs to somebody else")
+            raise LaunchError(f"{folder} belongs to another user")
         self.give(folder)
         folder.chmod(0o700)
 
@@ -91,7 +91,7 @@ class Home:
             os.chown(path, self.owner.uid, self.owner.gid)
 
     def lock(self) -> IO[str]:
-        """Hold the instance; a second start on the same home is told so.
+        """Lock the instance; a second start on the same folder fails with a message.
 
         One that says it is stopping is waited for.
         """
@@ -118,7 +118,9 @@ class Home:
         if kept is None:
             (self.root / "mode").write_text(mode)
         elif kept != mode:
-            raise LaunchError(f"{self.root} is a {kept} home; choose another MAGNET_HOME")
+            raise LaunchError(
+                f"{self.root} was set up as a {kept} installation; choose another MAGNET_HOME"
+            )
 
     def mode(self) -> str | None:
         """What this home is for; None before its first start."""

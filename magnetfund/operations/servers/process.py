@@ -95,7 +95,7 @@ class Child:
         self.wait_until_stopped()
 
     def last_lines(self, count: int = 8) -> str:
-        """The end of its log, for a person who asks why."""
+        """Last lines of the log, for error messages."""
         if not self.log.exists():
             return ""
         lines = self.log.read_text(errors="replace").splitlines()

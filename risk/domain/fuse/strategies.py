@@ -203,7 +203,7 @@ def _streak_gauge(memory: StrategyMemory, count_max: int, limits: LimitSet) -> G
     if is_locked:
         words = f"no new entry until {memory.locked_until:%Y-%m-%d %H:%M} UTC"
     else:
-        words = f"{losses} of {count_max} losing trades in a row"
+        words = f"{losses} of {count_max} consecutive losing trades"
     return build_gauge(
         trigger=Trigger.LOSS_STREAK,
         scope=_scope(memory.strategy),

@@ -1,4 +1,4 @@
-"""What the fuse remembers, measures, shows and does.
+"""State, measurements, gauges and events of the fuse.
 
 Unit values are float64 and flow-adjusted (gross value a unit): subscriptions and redemptions never
 move them.  Times are aware UTC.  A figure that has no source is None and is shown as such, never

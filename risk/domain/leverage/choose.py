@@ -253,7 +253,7 @@ def _find_caps(
         _find_liquidation_cap(case, limits, side, sigma),
         _find_evidence_cap(case),
         _given_cap(CapName.VENUE, case.venue_cap, "the venue"),
-        _given_cap(CapName.CLIENT_CLASS, case.client_class_cap, "the client class"),
+        _given_cap(CapName.CLIENT_CLASS, case.client_class_cap, "the client classification"),
     ]
 
 
@@ -261,14 +261,14 @@ def _find_volatility_cap(limits: LimitSet, sigma: float) -> tuple[CapName, float
     if limits.volatility_target is None:
         return CapName.VOLATILITY, None, False, "no volatility target is set"
     if sigma <= 0.0:
-        return CapName.VOLATILITY, None, False, "no volatility was given"
+        return CapName.VOLATILITY, None, False, "not evaluated: no volatility available"
     target = float(limits.volatility_target)
     value = volatility_cap_core(target, sigma)
     return (
         CapName.VOLATILITY,
         value,
         True,
-        f"volatility {sigma:.0%} a year against a target of {target:.0%} allows {value:.2f}x",
+        f"annualised volatility {sigma:.0%} against a target of {target:.0%}: at most {value:.2f}x",
     )
 
 
@@ -292,7 +292,7 @@ def _find_liquidation_cap(
         simulated = float(case.liquidation_cap_simulated)
         value = simulated if value is None else min(value, simulated)
     if value is None:
-        words = "volatility or maintenance rate was not given"
+        words = "not evaluated: no volatility or maintenance margin rate"
         return CapName.LIQUIDATION_PROBABILITY, None, False, words
     words = f"a {probability:.2%} chance of liquidation within {days:g} days allows {value:.2f}x"
     return CapName.LIQUIDATION_PROBABILITY, value, True, words
@@ -306,7 +306,7 @@ def _evidence_cap(case: LeverageCase) -> float:
 
 def _find_evidence_cap(case: LeverageCase) -> tuple[CapName, float | None, bool, str]:
     if case.evidence_policy is EvidencePolicy.OFF:
-        return CapName.EVIDENCE, None, False, "the evidence policy is off"
+        return CapName.EVIDENCE, None, False, "not applied: evidence policy is off"
     value = _evidence_cap(case)
     state = "untested" if case.evidence_state is None else case.evidence_state.value
     return (
@@ -321,8 +321,8 @@ def _given_cap(
     name: CapName, value: float | None, who: str
 ) -> tuple[CapName, float | None, bool, str]:
     if value is None:
-        return name, None, False, f"no cap of {who} was given"
-    return name, float(value), True, f"{who} allows {value:.2f}x"
+        return name, None, False, f"not evaluated: no limit set by {who}"
+    return name, float(value), True, f"limit set by {who}: {value:.2f}x"
 
 
 def _judge_caps(

@@ -20,7 +20,7 @@ _REFUSAL_WORDS = {
     LeverageReason.BAD_VOLATILITY: "the volatility pressure is missing or negative",
     LeverageReason.BAD_VOLATILITY_RATIO: "the volatility ratio is not a positive number",
     LeverageReason.BAD_SIDE: "the side is neither long nor short",
-    LeverageReason.BAD_CAP_INPUT: "an input of a cap is not a sensible number",
+    LeverageReason.BAD_CAP_INPUT: "an input to a leverage cap is missing or invalid",
     LeverageReason.STALE_INPUT: "the data are stale",
     LeverageReason.NO_TARGET: "there is no target zone",
 }
@@ -29,7 +29,7 @@ _REFUSAL_WORDS = {
 def build_refusal(reasons: Sequence[LeverageReason]) -> str:
     """Why the inputs were refused."""
     causes = "; ".join(_REFUSAL_WORDS[reason] for reason in reasons)
-    return f"Tier 4, 1.00x and no size: {causes}."
+    return f"Tier 4: no trade, leverage 1.00x. Reason: {causes}."
 
 
 def build_reasoning(
@@ -49,7 +49,7 @@ def build_reasoning(
     if LeverageReason.UNMAPPED_SIDE in reasons:
         zones = case.opposite_zones
         parts.append(
-            f"Only {zones} zones are known on the other side (3 are needed), so leverage is 1.00x."
+            f"Only {zones} zones are known on the opposing side (3 required), so leverage is 1.00x."
         )
     else:
         parts.append(_clamp_words(raw, formula, LeverageReason.HIGH_TENSION in reasons))
@@ -57,10 +57,10 @@ def build_reasoning(
     if binding is not None:
         parts.append(f"The {binding.name.replace('_', ' ')} cap binds: {binding.words}.")
     if size_factor < 1.0:
-        parts.append(f"That is below 1.00x, so the size shrinks to {size_factor:.0%} instead.")
+        parts.append(f"The cap is below 1.00x, so the size is reduced to {size_factor:.0%}.")
     advisory = next((cap for cap in caps if cap.status is CapStatus.ADVISORY), None)
     if advisory is not None and evidence_leverage < leverage:
-        parts.append(f"For information: {advisory.words}.")
+        parts.append(f"Advisory, not applied: {advisory.words}.")
     parts.append(f"Leverage {leverage:.2f}x, tier {tier}{_tier_words(tier)}.")
     return " ".join(parts)
 
@@ -83,9 +83,9 @@ def _formula_words(case: LeverageCase, raw: float) -> str:
 def _clamp_words(raw: float, formula: float, is_high_tension: bool) -> str:
     clamped = min(max(raw, 1.0), 2.5)
     if raw < 1.0:
-        text = "The formula's floor is 1.00x."
+        text = "Below the minimum, so 1.00x applies."
     elif raw > 2.5:
-        text = "The formula is clamped to 2.50x."
+        text = "Above the maximum, so 2.50x applies."
     else:
         text = f"Within 1.00x to 2.50x it stands at {clamped:.2f}x."
     if is_high_tension:

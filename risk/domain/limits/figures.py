@@ -80,51 +80,53 @@ class LimitSet:
     expires_at: datetime | None = None
 
     # Leverage
-    leverage_max: Decimal = _figure("3.0", ceiling="3.0", bound="1", words="leverage of a position")
+    leverage_max: Decimal = _figure("3.0", ceiling="3.0", bound="1", words="leverage per position")
     volatility_target: Decimal | None = _figure(
         None, ceiling="3.0", words="annualised volatility of equity aimed at; empty: cap not used"
     )
     liquidation_probability_max: Decimal = _figure(
-        "0.001", ceiling="0.01", words="chance of touching liquidation while a position is held"
+        "0.001", ceiling="0.01", words="probability of liquidation over the holding period"
     )
     liquidation_horizon_days: Decimal = _figure(
-        "7", ceiling="1", bound="365", tighter=_HIGHER, words="holding time of that chance, days"
+        "7",
+        ceiling="1",
+        bound="365",
+        tighter=_HIGHER,
+        words="holding period for that probability, days",
     )
 
     # Sizing: margin is equity committed
-    margin_share_tier_1: Decimal = _figure("0.15", ceiling="0.15", words="margin of a tier 1 trade")
-    margin_share_tier_2: Decimal = _figure("0.10", ceiling="0.10", words="margin of a tier 2 trade")
-    margin_share_tier_3: Decimal = _figure("0.05", ceiling="0.05", words="margin of a tier 3 trade")
-    margin_share_position: Decimal = _figure("0.20", ceiling="0.20", words="margin of a position")
+    margin_share_tier_1: Decimal = _figure("0.15", ceiling="0.15", words="margin per tier 1 trade")
+    margin_share_tier_2: Decimal = _figure("0.10", ceiling="0.10", words="margin per tier 2 trade")
+    margin_share_tier_3: Decimal = _figure("0.05", ceiling="0.05", words="margin per tier 3 trade")
+    margin_share_position: Decimal = _figure("0.20", ceiling="0.20", words="margin per position")
     margin_share_group: Decimal = _figure(
-        "0.20", ceiling="0.20", words="margin of positions that move together"
+        "0.20", ceiling="0.20", words="margin of correlated positions"
     )
     correlation_group_min: Decimal = _figure(
-        "0.7", ceiling="0.7", words="|correlation| from which positions count as one"
+        "0.7", ceiling="0.7", words="absolute correlation at which positions count as one group"
     )
     margin_share_total: Decimal = _figure("0.50", ceiling="0.50", words="margin of all positions")
     loss_at_stop_share: Decimal = _figure(
-        "0.01", ceiling="0.01", words="loss at the stop with all costs"
+        "0.01", ceiling="0.01", words="loss at stop including all costs"
     )
-    gap_share_position: Decimal = _figure(
-        "0.10", ceiling="0.10", words="loss of a position in its worst hour"
-    )
-    gap_share_book: Decimal = _figure(
-        "0.15", ceiling="0.15", words="loss of the book in its worst hour"
-    )
+    gap_share_position: Decimal = _figure("0.10", ceiling="0.10", words="worst-hour loss, position")
+    gap_share_book: Decimal = _figure("0.15", ceiling="0.15", words="worst-hour loss, book")
     stop_liquidation_share_max: Decimal = _figure(
-        "0.6", ceiling="0.6", words="share of the way to liquidation at which a stop may lie"
+        "0.6",
+        ceiling="0.6",
+        words="maximum share of the distance to liquidation at which a stop may be placed",
     )
 
     # Fuse
-    daily_loss_share: Decimal = _figure("0.025", ceiling="0.025", words="loss of a UTC day")
-    drawdown_share: Decimal = _figure("0.05", ceiling="0.05", words="fall from the peak")
+    daily_loss_share: Decimal = _figure("0.025", ceiling="0.025", words="loss per UTC day")
+    drawdown_share: Decimal = _figure("0.05", ceiling="0.05", words="drawdown from peak")
     volatility_ratio_max: Decimal = _figure(
-        "2.0", ceiling="2.0", words="short over long volatility"
+        "2.0", ceiling="2.0", words="volatility ratio, short over long"
     )
     conflict_max: Decimal = _figure("0.8", ceiling="0.8", words="conflict index C")
     opposite_distance_atr: Decimal = _figure(
-        "3", ceiling="3", bound="6", tighter=_HIGHER, words="reach of an opposite zone, in ATR"
+        "3", ceiling="3", bound="6", tighter=_HIGHER, words="range for opposing zones, in ATR"
     )
     liquidity_score_min: Decimal = _figure(
         "30", ceiling="30", bound="100", tighter=_HIGHER, words="liquidity score, 0 to 100"
@@ -133,14 +135,25 @@ class LimitSet:
         "2", ceiling="2", bound="1", words="closed bars before conflict or trend flip counts"
     )
     losses_in_a_row_count: Decimal = _figure(
-        "3", ceiling="3", bound="1", words="losing trades in a row that lock a strategy"
+        "3",
+        ceiling="3",
+        bound="1",
+        words="consecutive losing trades that lock a strategy for the day",
     )
     equity_age_max_s: Decimal = _figure("180", ceiling="300", words="age of the unit value")
     cut_share_min: Decimal = _figure(
-        "0.30", ceiling="0.30", bound="1", tighter=_HIGHER, words="cut of an episode, severity 0"
+        "0.30",
+        ceiling="0.30",
+        bound="1",
+        tighter=_HIGHER,
+        words="position cut per episode at severity 0",
     )
     cut_share_max: Decimal = _figure(
-        "0.70", ceiling="0.70", bound="1", tighter=_HIGHER, words="cut of an episode, severity 1"
+        "0.70",
+        ceiling="0.70",
+        bound="1",
+        tighter=_HIGHER,
+        words="position cut per episode at severity 1",
     )
     no_new_trades_s: Decimal = _figure(
         "180", ceiling="180", bound="86400", tighter=_HIGHER, words="no new trades after a cut"
@@ -171,16 +184,16 @@ class LimitSet:
         "500000", ceiling="10000000", words="value of one order, fund currency"
     )
     position_notional_share_max: Decimal = _figure(
-        "0.60", ceiling="0.60", words="notional of one instrument over equity"
+        "0.60", ceiling="0.60", words="exposure to one instrument as a multiple of equity"
     )
     gross_notional_share_max: Decimal = _figure(
-        "1.50", ceiling="1.50", words="gross notional of the book over equity"
+        "1.50", ceiling="1.50", words="gross exposure as a multiple of equity"
     )
     net_notional_share_max: Decimal = _figure(
-        "1.50", ceiling="1.50", words="net notional of the book over equity"
+        "1.50", ceiling="1.50", words="net exposure as a multiple of equity"
     )
-    orders_per_second_count_max: Decimal = _figure("5", ceiling="20", words="orders in a second")
-    orders_per_minute_count_max: Decimal = _figure("60", ceiling="300", words="orders in a minute")
+    orders_per_second_count_max: Decimal = _figure("5", ceiling="20", words="orders per second")
+    orders_per_minute_count_max: Decimal = _figure("60", ceiling="300", words="orders per minute")
     closing_reserve_share: Decimal = _figure(
         "0.25", ceiling="0.25", bound="0.9", tighter=_HIGHER, words="message rate kept for closing"
     )
@@ -188,7 +201,7 @@ class LimitSet:
         "10", ceiling="5", bound="3600", tighter=_HIGHER, words="window of the duplicate check"
     )
     unreviewed_executions_count_max: Decimal = _figure(
-        "100", ceiling="500", words="live executions of a strategy between two human looks"
+        "100", ceiling="500", words="live executions of a strategy between two reviews by a person"
     )
     live_approved_trades_count: Decimal = _figure(
         "10",

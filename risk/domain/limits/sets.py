@@ -73,7 +73,9 @@ def check_limits(*, figures: Mapping[str, Any]) -> tuple[FigureProblem, ...]:
     allows), ``out_of_range``, ``not_whole``, ``order``.
     """
     problems = [
-        FigureProblem(name=name, code="unknown_figure", message=f"{name} is no figure of the set")
+        FigureProblem(
+            name=name, code="unknown_figure", message=f"{name} is not a figure of the limit set"
+        )
         for name in figures
         if name not in FIGURES
     ]
@@ -113,7 +115,8 @@ def _check_figure(
         return None
     edge = "at most" if rule.tighter is Tighter.LOWER else "at least"
     message = (
-        f"{rule.words}: {number} is {code.replace('_', ' ')}; code allows {edge} {rule.ceiling}"
+        f"{rule.words}: {number} is {code.replace('_', ' ')}; the hard ceiling is "
+        f"{edge} {rule.ceiling}"
     )
     return FigureProblem(name=rule.name, code=code, message=message)
 

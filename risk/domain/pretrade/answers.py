@@ -56,5 +56,5 @@ def answer_bound(
         value=total,
         limit=limit,
         allowed=allowed,
-        words=f"{of} {total:,.2f} of {limit:,.2f}",
+        words=f"{of} {total:,.2f}, limit {limit:,.2f}",
     )

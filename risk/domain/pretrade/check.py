@@ -141,9 +141,7 @@ def check_order(
         if facts.reduces and control in GROWTH_ONLY:
             checks.append(answer(control, CheckStatus.EXEMPT, words="the order only reduces"))
         elif facts.price <= 0 and control in PRICED:
-            checks.append(
-                answer(control, CheckStatus.NOT_EVALUATED, words="no price to measure by")
-            )
+            checks.append(answer(control, CheckStatus.NOT_EVALUATED, words="no reference price"))
         else:
             checks.append(judge(facts))
     return _verdict(facts, tuple(checks))

@@ -21,18 +21,18 @@ def _rate(facts: OrderFacts, control: Control, window: timedelta, limit: Decimal
         sent + 1 <= usable,
         value=sent + 1,
         limit=usable,
-        words=f"{sent + 1} orders in {of}, at most {usable:.0f}",
+        words=f"{sent + 1} orders per {of}, limit {usable:.0f}",
     )
 
 
 def check_rate_second(facts: OrderFacts) -> Check:
     limit = facts.limits.orders_per_second_count_max
-    return _rate(facts, Control.MESSAGE_RATE_SECOND, timedelta(seconds=1), limit, "a second")
+    return _rate(facts, Control.MESSAGE_RATE_SECOND, timedelta(seconds=1), limit, "second")
 
 
 def check_rate_minute(facts: OrderFacts) -> Check:
     limit = facts.limits.orders_per_minute_count_max
-    return _rate(facts, Control.MESSAGE_RATE_MINUTE, timedelta(minutes=1), limit, "a minute")
+    return _rate(facts, Control.MESSAGE_RATE_MINUTE, timedelta(minutes=1), limit, "minute")
 
 
 def check_repeat(facts: OrderFacts) -> Check:
@@ -44,7 +44,7 @@ def check_repeat(facts: OrderFacts) -> Check:
         done < limit,
         value=Decimal(done),
         limit=limit,
-        words="executions of the strategy since a person looked",
+        words="executions of this strategy since the last review by a person",
     )
 
 
@@ -83,7 +83,7 @@ def check_self_cross(facts: OrderFacts) -> Check:
         Control.SELF_CROSS,
         not meets,
         value=meets[0].order_id if meets else None,
-        words="the order does not meet a resting order of our own",
+        words="order must not cross another order of the fund (self-trade)",
     )
 
 
@@ -97,12 +97,12 @@ def _would_meet(order: OrderRequest, resting: Decimal) -> bool:
 
 def check_reduces(facts: OrderFacts) -> Check:
     if not (facts.order.must_reduce or facts.order.is_protective):
-        return answer(Control.REDUCES, CheckStatus.EXEMPT, words="not claimed")
+        return answer(Control.REDUCES, CheckStatus.EXEMPT, words="not marked as reducing")
     return answer_if(
         Control.REDUCES,
         facts.reduces,
         value=facts.order.quantity,
         limit=facts.closable,
         allowed=facts.closable,
-        words="an order that claims to reduce must reduce",
+        words="an order marked as reducing must reduce the position",
     )

@@ -22,7 +22,7 @@ def check_gap_position(facts: OrderFacts) -> Check:
         total=facts.gap_loss + facts.gap_loss_of_instrument,
         limit=facts.limits.gap_share_position * facts.equity,
         a_unit=facts.gap_loss / facts.order.quantity,
-        of="loss of the position in its worst hour",
+        of="worst-hour loss, position",
     )
 
 
@@ -33,7 +33,7 @@ def check_gap_book(facts: OrderFacts) -> Check:
         total=facts.gap_loss + facts.gap_loss_of_book,
         limit=facts.limits.gap_share_book * facts.equity,
         a_unit=facts.gap_loss / facts.order.quantity,
-        of="loss of the book in its worst hour",
+        of="worst-hour loss, book",
     )
 
 
@@ -59,7 +59,7 @@ def check_book_leverage(facts: OrderFacts) -> Check:
         leverage <= limit,
         value=leverage,
         limit=limit,
-        words=f"leverage of the book {leverage:.2f}x, at most {limit}x",
+        words=f"fund leverage {leverage:.2f}x, limit {limit}x",
     )
 
 
@@ -70,7 +70,7 @@ def check_position_notional(facts: OrderFacts) -> Check:
         total=facts.notional_of_instrument + facts.notional,
         limit=facts.limits.position_notional_share_max * facts.equity,
         a_unit=facts.unit_value,
-        of="notional of the instrument",
+        of="exposure to the instrument",
     )
 
 
@@ -87,7 +87,7 @@ def check_position_margin(facts: OrderFacts) -> Check:
         value=facts.margin,
         limit=room,
         allowed=max(ZERO, room / facts.unit_margin),
-        words=f"margin of the order {facts.margin:,.2f} of {max(room, ZERO):,.2f} left",
+        words=f"order margin {facts.margin:,.2f}, headroom {max(room, ZERO):,.2f}",
     )
 
 
@@ -98,7 +98,7 @@ def check_group_margin(facts: OrderFacts) -> Check:
         total=facts.margin_of_group + facts.margin,
         limit=facts.limits.margin_share_group * facts.equity,
         a_unit=facts.unit_margin,
-        of="margin of what moves together",
+        of="margin in correlated instruments",
     )
 
 
@@ -132,5 +132,5 @@ def check_net(facts: OrderFacts) -> Check:
         total=side + facts.notional,
         limit=facts.limits.net_notional_share_max * facts.equity,
         a_unit=facts.unit_value,
-        of="net exposure toward the order's side",
+        of="net exposure in the order's direction",
     )

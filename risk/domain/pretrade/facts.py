@@ -144,7 +144,7 @@ def _find_problem(order: OrderRequest, book: BookSnapshot) -> str | None:
             numbers[name] = value
     for name, value in numbers.items():
         if not isinstance(value, Decimal) or not value.is_finite():
-            return f"the {name} is no number"
+            return f"{name} is not a number"
         if value <= 0:
             return f"the {name} must be positive"
     if order.leverage < 1:

@@ -17,7 +17,7 @@ from risk.domain.pretrade.types import Check, CheckStatus, Control, EngineState,
 def check_shape(facts: OrderFacts) -> Check:
     problem = facts.problem
     return answer_if(
-        Control.ORDER_SHAPE, problem is None, value=problem, words=problem or "the order is whole"
+        Control.ORDER_SHAPE, problem is None, value=problem, words=problem or "order is complete"
     )
 
 
@@ -26,7 +26,7 @@ def check_allowlist(facts: OrderFacts) -> Check:
         Control.ALLOWLIST,
         facts.book.instrument.is_allowed,
         value=facts.order.instrument,
-        words="the instrument is on the list of those traded",
+        words="instrument must be on the permitted list",
     )
 
 
@@ -35,13 +35,16 @@ def check_restricted(facts: OrderFacts) -> Check:
         Control.RESTRICTED,
         not facts.book.instrument.is_restricted,
         value=facts.order.instrument,
-        words="the instrument is not on the restricted list",
+        words="instrument must not be on the restricted list",
     )
 
 
 def check_mode(facts: OrderFacts) -> Check:
     return answer_if(
-        Control.MODE, facts.book.mode in Mode, value=facts.book.mode.value, words="trading mode"
+        Control.MODE,
+        facts.book.mode in Mode,
+        value=facts.book.mode.value,
+        words="trading mode must be enabled",
     )
 
 
@@ -70,7 +73,7 @@ def check_live_approval(facts: OrderFacts) -> Check:
         passes,
         value=None if done is None else Decimal(done),
         limit=needed,
-        words="the first live trades of a strategy need a person each",
+        words="each of a strategy's first live trades needs a person's approval",
     )
 
 
@@ -81,7 +84,7 @@ def check_fuse(facts: OrderFacts) -> Check:
         state is FuseState.ARMED,
         value=state.value if state is not None else "missing",
         limit=FuseState.ARMED.value,
-        words="the survival fuse lets exposure grow only while it is armed",
+        words="exposure can be added only while the fuse is armed",
     )
 
 
@@ -91,7 +94,7 @@ def check_lock(facts: OrderFacts) -> Check:
         Control.STRATEGY_LOCK,
         until is None or until <= facts.now,
         value=None if until is None else until.isoformat(),
-        words="the strategy is not locked",
+        words="strategy must not be locked",
     )
 
 
@@ -102,5 +105,5 @@ def check_engine(facts: OrderFacts) -> Check:
         state is EngineState.READY,
         value=state.value if state is not None else "missing",
         limit=EngineState.READY.value,
-        words="the engine has reconciled and is ready",
+        words="trading engine must be reconciled and ready",
     )

@@ -11,7 +11,11 @@ from risk.domain.pretrade.types import Check, CheckStatus, Control
 def check_lot(facts: OrderFacts) -> Check:
     lot, quantity = facts.book.instrument.lot_size, facts.order.quantity
     return answer_if(
-        Control.LOT_SIZE, quantity % lot == 0, value=quantity, limit=lot, words="whole lots"
+        Control.LOT_SIZE,
+        quantity % lot == 0,
+        value=quantity,
+        limit=lot,
+        words="quantity must be a multiple of the lot size",
     )
 
 
@@ -22,7 +26,7 @@ def check_minimum(facts: OrderFacts) -> Check:
         facts.notional >= limit,
         value=facts.notional,
         limit=limit,
-        words="the venue's smallest order",
+        words="venue minimum order size",
     )
 
 
@@ -47,7 +51,7 @@ def check_quantity(facts: OrderFacts) -> Check:
         value=facts.order.quantity,
         limit=limit,
         allowed=limit,
-        words="the venue's largest order",
+        words="venue maximum order size",
     )
 
 
@@ -66,7 +70,9 @@ def check_stop(facts: OrderFacts) -> Check:
 def check_loss(facts: OrderFacts) -> Check:
     loss = facts.loss_at_stop
     if loss is None:
-        return answer(Control.LOSS_AT_STOP, CheckStatus.NOT_EVALUATED, words="no stop to measure")
+        return answer(
+            Control.LOSS_AT_STOP, CheckStatus.NOT_EVALUATED, words="no stop price to measure from"
+        )
     own = facts.book.strategy_limits.loss_at_stop_share
     share = stricter(facts.limits.loss_at_stop_share, own)
     return answer_bound(
@@ -75,5 +81,5 @@ def check_loss(facts: OrderFacts) -> Check:
         total=loss,
         limit=share * facts.equity,
         a_unit=loss / facts.order.quantity,
-        of="loss at the stop",
+        of="loss at stop",
     )

@@ -1,4 +1,4 @@
-"""The door for return series: one-dimensional, finite, no loss beyond everything."""
+"""Validation of return series: one-dimensional, finite, no return below -100 %."""
 
 from __future__ import annotations
 

@@ -66,5 +66,7 @@ def judge_readiness(
     return Readiness(
         ready_for_live=not against,
         standing=standing,
-        reason="; ".join(against) if against else "all five facts, the score and the paper stretch",
+        reason="; ".join(against)
+        if against
+        else "all five criteria, the score and the paper-trading period are met",
     )

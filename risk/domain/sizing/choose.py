@@ -243,13 +243,13 @@ def _show_rooms(
 ) -> tuple[SizeRoom, ...]:
     entry, leverage = float(case.entry_price), float(case.leverage)
     words = {
-        SizeCap.RISK: "loss at the stop with fees, slippage and funding",
-        SizeCap.TIER_MARGIN: "margin of the tier",
-        SizeCap.POSITION_MARGIN: "margin left for this instrument",
-        SizeCap.GROUP_MARGIN: "margin left for instruments that move together",
-        SizeCap.TOTAL_MARGIN: "margin left for the whole book",
-        SizeCap.GAP_POSITION: "loss of this position in its worst hour",
-        SizeCap.GAP_BOOK: "loss of the whole book in its worst hour",
+        SizeCap.RISK: "loss at stop including fees, slippage and funding",
+        SizeCap.TIER_MARGIN: "tier margin",
+        SizeCap.POSITION_MARGIN: "margin headroom, this instrument",
+        SizeCap.GROUP_MARGIN: "margin headroom, correlated instruments",
+        SizeCap.TOTAL_MARGIN: "margin headroom, all positions",
+        SizeCap.GAP_POSITION: "worst-hour loss, position",
+        SizeCap.GAP_BOOK: "worst-hour loss, book",
     }
     per_unit = {SizeCap.RISK: loss_rate, SizeCap.GAP_POSITION: gap_rate, SizeCap.GAP_BOOK: gap_rate}
     shown = []

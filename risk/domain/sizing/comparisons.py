@@ -74,7 +74,7 @@ def _compare_kelly(
     stake = fraction * full * decision.case.equity
     notional = stake * decision.notional / decision.risk
     words = (
-        f"{fraction:.0%} of Kelly ({full:.2%}) would risk {stake:,.2f} at the stop, "
+        f"{fraction:.0%} of full Kelly ({full:.2%}) would risk {stake:,.2f} at stop, "
         f"a notional of {notional:,.2f}"
     )
     return SizeComparison(
@@ -90,7 +90,10 @@ def _compare_volatility(
         words = "volatility or its target is not known"
         return SizeComparison(name=name, notional=None, ratio=None, words=words)
     notional = decision.case.equity * volatility_target / sigma
-    words = f"a target of {volatility_target:.0%} at {sigma:.0%} would hold {notional:,.2f}"
+    words = (
+        f"a volatility target of {volatility_target:.0%} at {sigma:.0%} volatility "
+        f"gives a notional of {notional:,.2f}"
+    )
     return SizeComparison(
         name=name, notional=notional, ratio=_ratio(decision, notional), words=words
     )

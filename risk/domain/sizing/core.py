@@ -90,7 +90,7 @@ def lots_core(
     gap_position_room: float,
     gap_book_room: float,
 ) -> tuple[int, int]:
-    """``(lots, binding)``: the largest size within every law, and the law that set it.
+    """``(lots, binding)``: the largest size within every limit, and the binding limit.
 
     ``loss_rate`` and ``gap_rate`` are losses per unit of the base; the rooms are money: the loss
     allowed at the stop, the margins still free, the gap losses still free.  Of equal laws the

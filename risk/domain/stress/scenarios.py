@@ -121,7 +121,7 @@ def build_grid_scenarios(*, steps: Sequence[float] = GRID_STEPS) -> tuple[Stress
     moves = [-step for step in reversed(ordered)] + ordered
     return tuple(
         StressScenario(
-            name=f"all{move * 100:+g}%", title=f"Everything {move * 100:+g} %", move_others=move
+            name=f"all{move * 100:+g}%", title=f"All assets {move * 100:+g} %", move_others=move
         )
         for move in moves
     )
@@ -136,25 +136,25 @@ def build_shock_scenarios() -> tuple[StressScenario, ...]:
     return (
         StressScenario(
             name="correlation-one",
-            title="Every position goes wrong at once",
+            title="Correlation one: every position moves against the fund",
             adverse_sigmas=ADVERSE_SIGMAS,
         ),
         StressScenario(
             name="volatility-x1.5",
-            title="A bad day at 1.5 times the volatility",
+            title="Adverse day at 1.5 times volatility",
             adverse_sigmas=ADVERSE_SIGMAS,
             volatility_multiple=1.5,
         ),
         StressScenario(
             name="funding-x10",
-            title="A day of ten times the funding",
+            title="Funding at ten times for one day",
             funding_multiple=10.0,
             hours=24.0,
         ),
-        StressScenario(name="spread-x5", title="Five times the spread", spread_multiple=5.0),
+        StressScenario(name="spread-x5", title="Spread at five times", spread_multiple=5.0),
         StressScenario(
             name="venue-down-24h",
-            title="The venue takes no order for a day, which is a bad one",
+            title="Venue unavailable for 24 hours during an adverse day",
             adverse_sigmas=ADVERSE_SIGMAS,
             hours=24.0,
         ),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magnetfund.kernel.errors import InvalidInput
-from trading.domain.backtest.book import Bar
+from trading.domain.engine.book import Bar
 from trading.domain.strategies.signals import HOUR_MS
 
 IntColumn = NDArray[np.int64]

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from magnetfund.kernel.errors import InvalidInput
-from trading.domain.backtest.book import Book, Event, FuseEvent, OrderIntent, Refusal, Trade
-from trading.domain.backtest.engine import open_book, process_bar
 from trading.domain.backtest.market import MarketBars
 from trading.domain.backtest.result import OpenPosition, RawRun
-from trading.domain.backtest.rules import EngineRules
+from trading.domain.engine.book import Book, Event, FuseEvent, OrderIntent, Refusal, Trade
+from trading.domain.engine.rules import EngineRules
+from trading.domain.engine.step import open_book, process_bar
 from trading.domain.strategies.signals import Signals
 
 

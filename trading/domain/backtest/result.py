@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from magnetfund.kernel.clock import from_milliseconds
 from magnetfund.kernel.identifiers import content_hash
-from trading.domain.backtest.book import CloseReason, Denial, FuseEvent, Trade, Trigger
 from trading.domain.backtest.market import MarketBars
-from trading.domain.backtest.rules import EngineRules
+from trading.domain.engine.book import CloseReason, Denial, FuseEvent, Trade, Trigger
+from trading.domain.engine.rules import EngineRules
 from trading.domain.strategies.signals import DAY_MS
 
 FloatColumn = NDArray[np.float64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from risk.domain.fuse.thresholds import find_loss_threshold
-from trading.domain.backtest.scalars import (
+from trading.domain.engine.scalars import (
     find_liquidation_ticks,
     find_trip_share,
     find_trip_ticks,

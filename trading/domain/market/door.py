@@ -1,4 +1,4 @@
-"""Validation at the door: which bars may come in, and why the others may not.
+"""Validation of incoming bars: which are accepted, and why others are rejected.
 
 Every bar that is not taken leaves a :class:`CandleRefusal` with a code; the service records it.
 Checks run in a fixed order and the first that fails names the reason.  A bar whose price jumps too
@@ -83,7 +83,7 @@ class DoorRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoorState:
-    """What the door remembers of the bars already taken, for the next batch or bar.
+    """Validation state carried from accepted bars to the next batch or bar.
 
     ``ranges`` are the last true ranges, oldest first; ``jumps`` counts the bars refused for their
     price since the last one taken.

@@ -1,4 +1,4 @@
-"""Fetch closed candles of an exchange into the store; repeated runs fetch only what is missing."""
+"""Download closed candles from an exchange. Repeated runs fetch only missing candles."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Command(FundCommand):
             source=options["exchange"],
             actor=Actor.system("backfill_candles"),
         )
-        self.say(f"{report.taken:,} new bars, {sum(report.refused.values()):,} refused.")
+        self.say(f"{report.taken:,} new candles, {sum(report.refused.values()):,} rejected.")
         return {"instrument": instrument.symbol, "taken": report.taken, "refused": report.refused}
 
 
@@ -60,4 +60,4 @@ def _start(text: str) -> int:
     try:
         return to_milliseconds(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC))
     except ValueError:
-        raise InvalidInput(f"{text} is no date; write YYYY-MM-DD", code="bad_date") from None
+        raise InvalidInput(f"{text} is not a date; use YYYY-MM-DD", code="bad_date") from None

@@ -1,4 +1,5 @@
-"""Import candle files: CSV (also zipped), JSON, feather, Parquet; checked, counted, all or none."""
+"""Import candle files (CSV, zipped CSV, JSON, Feather, Parquet). Every candle is checked; a file
+is imported in full or not at all."""
 
 from __future__ import annotations
 
@@ -56,7 +57,10 @@ class Command(FundCommand):
             f"{report.taken:,} new, {report.already_stored:,} stored before."
         )
         if report.differing:
-            self.say(f"  {report.differing:,} bars differ from stored ones; the stored are kept.")
+            self.say(
+                f"  {report.differing:,} candles differ from stored candles; the stored "
+                f"ones were kept."
+            )
         if report.refused:
             reasons = ", ".join(f"{count:,} {why}" for why, count in sorted(report.refused.items()))
             self.say(f"  Refused: {reasons}.")

@@ -1,4 +1,4 @@
-"""Trade one book until told to stop (Ctrl-C or SIGTERM)."""
+"""Run the trader for one book until stopped (Ctrl-C or SIGTERM)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Command(FundCommand):
         parser.add_argument("--book", default=settings.MAGNET_BOOK)
         parser.add_argument("--seconds", type=float, help="stop by itself after so many seconds")
         parser.add_argument(
-            "--wait", action="store_true", help="wait until there is something to trade"
+            "--wait", action="store_true", help="wait until a market source is configured"
         )
 
     def work(self, **options: Any) -> dict[str, Any]:
@@ -45,7 +45,8 @@ class Command(FundCommand):
             if stopping:
                 return {"book": options["book"], "beats": 0}
             raise InvalidInput(
-                "no market source is configured; load the demo fund first", code="no_source"
+                "no market source is configured; import candles or load the demo fund first",
+                code="no_source",
             )
         deadline = time.monotonic() + options["seconds"] if options["seconds"] else None
         trader = Trader(book=options["book"], source=SimulatedSource(config))

@@ -1,4 +1,4 @@
-"""Make an account of the house and give it roles; how the first people of a new fund come in."""
+"""Create a staff account and grant roles. Use it for the first people of a new fund."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Command(FundCommand):
             action="append",
             required=True,
             choices=sorted(STAFF_ROLES),
-            help="may be given more than once",
+            help="role to grant; repeat for several roles",
         )
 
     def work(self, **options: Any) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class Command(FundCommand):
         try:
             validate_email(email)
         except ValidationError:
-            raise InvalidInput(f"{email} is no e-mail address", code="bad_email") from None
+            raise InvalidInput(f"{email} is not a valid email address", code="bad_email") from None
         name = options["name"].strip()
         if not 1 <= len(name) <= NAME_LENGTH_MAX:
             raise InvalidInput(f"the name needs 1 to {NAME_LENGTH_MAX} characters", code="bad_name")
@@ -51,7 +51,7 @@ class Command(FundCommand):
         roles = sorted(user.role_grants.filter(revoked_at=None).values_list("role", flat=True))
         self.say(f"{user.email}: {', '.join(roles)}.")
         if password is None:
-            self.say("The account was there already; its password stays as it is.")
+            self.say("The account already exists. Its password is unchanged; the roles were added.")
         else:
-            self.say(f"First password, shown once: {password}")
+            self.say(f"Initial password (shown once): {password}")
         return {"email": user.email, "roles": roles, "is_new": password is not None}

@@ -1,4 +1,4 @@
-"""Look at every part of the platform and say what is wrong; exits with 1 on a failure."""
+"""Check every component of the platform and list problems. Exits with status 1 on failure."""
 
 from __future__ import annotations
 

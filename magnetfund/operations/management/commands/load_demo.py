@@ -1,4 +1,4 @@
-"""Make the demo fund with months of simulated past; harmless when it is there already."""
+"""Create the demo fund with months of simulated history. Does nothing if it already exists."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ class Command(FundCommand):
 
     def work(self, **options: Any) -> dict[str, Any]:
         if settings.IS_PRODUCTION:
-            raise NotAllowed("a production installation takes no demo fund", code="production")
+            raise NotAllowed(
+                "the demo fund cannot be loaded into a production installation", code="production"
+            )
         bar: list[Progress] = []
 
         def start(bars: int) -> None:
-            bar.append(Progress(label="demo fund's past", total=bars))
+            bar.append(Progress(label="simulating demo fund history", total=bars))
 
         report = load_demo(on_start=start, on_bar=lambda: bar[0].advance())
         if report is None:
-            self.say("The demo fund is there already.")
+            self.say("The demo fund already exists; nothing was changed.")
             return {"made": False}
         self.say(
             f"Demo fund: {report.months} months, {report.trades} trades, {report.navs} NAVs, "
             f"{report.investors} investors, equity {report.equity:,.2f} USD (SIMULATED)."
         )
-        self.say(f"Accounts are in {settings.MAGNET_HOME / LOGIN_FILE}.")
+        self.say(f"Sign-in details are in {settings.MAGNET_HOME / LOGIN_FILE}.")
         return {
             "made": True,
             "months": report.months,

@@ -1,4 +1,5 @@
-"""Bring schema, static files and token keys in order; run as the owner before a start."""
+"""Apply migrations, collect static files and create API token keys. Run as the owner role before
+each start."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from django.core.management.base import CommandParser
 from magnetfund.core.commands import FundCommand, Progress
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.operations.replay import ReplayPlan, run_replay
-from trading.domain.backtest.rules import ResetPolicy
+from trading.domain.engine.rules import ResetPolicy
 from trading.services.instruments import get_instrument
 
 
@@ -20,18 +20,23 @@ class Command(FundCommand):
 
     def add_own_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--instrument", action="append", required=True, help="repeat for several"
+            "--instrument",
+            action="append",
+            required=True,
+            help="instrument symbol; repeat for several",
         )
         parser.add_argument("--from", dest="start", required=True, help="YYYY-MM-DD")
         parser.add_argument("--to", dest="end", required=True, help="YYYY-MM-DD, exclusive")
         parser.add_argument("--sleeves", default="trend,magnet")
-        parser.add_argument("--risk", default="0.0035", help="share of equity a trade, up to 0.01")
+        parser.add_argument(
+            "--risk", default="0.0035", help="share of equity risked per trade, up to 0.01"
+        )
         parser.add_argument(
             "--reset-policy",
             default=ResetPolicy.COOLDOWN_7D.code,
             help="none, next-day or cooldown:7d",
         )
-        parser.add_argument("--book", help="name of the run's own book")
+        parser.add_argument("--book", help="name of a separate book for this run")
 
     def work(self, **options: Any) -> dict[str, Any]:
         plan = ReplayPlan(
@@ -64,7 +69,7 @@ class Command(FundCommand):
                 f"(fees {sleeve['fees']}, funding {sleeve['funding']})"
             )
         self.say(
-            f"Final equity {result['final_equity']}, return {result['return']:+.2%}, largest "
+            f"Final equity {result['final_equity']}, return {result['return']:+.2%}, maximum "
             f"daily drawdown {result['drawdown_max_daily']:.2%}."
         )
         events = ", ".join(f"{n} {k}" for k, n in sorted(result["fuse_events"].items()))
@@ -84,7 +89,7 @@ def _day(text: str) -> datetime:
     try:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
-        raise InvalidInput(f"{text} is no date; write YYYY-MM-DD", code="bad_date") from None
+        raise InvalidInput(f"{text} is not a date; use YYYY-MM-DD", code="bad_date") from None
 
 
 def _share(text: str) -> Decimal:
@@ -93,5 +98,5 @@ def _share(text: str) -> Decimal:
     except InvalidOperation:
         raise InvalidInput("risk must be a number", code="bad_risk") from None
     if not value.is_finite() or not 0 < value <= Decimal("0.01"):
-        raise InvalidInput("risk a trade must lie in (0, 0.01]", code="bad_risk")
+        raise InvalidInput("risk per trade must be above 0 and at most 0.01", code="bad_risk")
     return value

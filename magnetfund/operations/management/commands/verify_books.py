@@ -1,4 +1,5 @@
-"""Recompute every book independently; exits with 1 and names each difference."""
+"""Recompute every book independently and list each difference. Exits with status 1 if there are
+any."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ class Command(FundCommand):
     help = __doc__
 
     def add_own_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--book", help="one book alone")
+        parser.add_argument("--book", help="check this book only")
 
     def work(self, **options: Any) -> dict[str, Any]:
         funds = Fund.objects.order_by("code")
@@ -37,7 +38,7 @@ class Command(FundCommand):
                 if found:
                     differences.setdefault(fund.code, []).extend(found)
         broken = find_audit_breaks()
-        self.say(f"{'audit':<12} {'ok  ' if not broken else 'FAIL'} The audit chain is whole")
+        self.say(f"{'audit':<12} {'ok  ' if not broken else 'FAIL'} Audit hash chain is unbroken")
         if broken:
             differences["audit"] = broken
         result = {

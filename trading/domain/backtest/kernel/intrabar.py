@@ -42,7 +42,7 @@ from trading.domain.backtest.kernel.layout import (
     ZI_POLICY,
 )
 from trading.domain.backtest.kernel.trades import close_lots, note_event
-from trading.domain.backtest.scalars import (
+from trading.domain.engine.scalars import (
     find_book_trip_share,
     find_exit_share,
     find_rearm_time,

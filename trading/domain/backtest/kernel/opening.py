@@ -61,7 +61,7 @@ from trading.domain.backtest.kernel.layout import (
     RI_INSTRUMENT,
 )
 from trading.domain.backtest.kernel.trades import close_lots, note_event
-from trading.domain.backtest.scalars import (
+from trading.domain.engine.scalars import (
     find_liquidation_ticks,
     is_beyond,
     is_reached,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from trading.domain.backtest.decision import decide_lots, find_stop_ticks
 from trading.domain.backtest.kernel.layout import (
     BF_GAP_LONG,
     BF_GAP_SHORT,
@@ -85,6 +84,7 @@ from trading.domain.backtest.kernel.layout import (
     ZI_MARKET,
 )
 from trading.domain.backtest.kernel.watching import watch_instrument
+from trading.domain.engine.decision import decide_lots, find_stop_ticks
 
 SIGNAL, TIME = 3, 4
 DENIED_TRIPPED, DENIED_REDUCING, DENIED_LOCKED, DENIED_OWN_TRIGGER = 1, 2, 3, 9

@@ -12,12 +12,12 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trading.domain.backtest.book import FuseEvent, Trade
 from trading.domain.backtest.kernel import layout as at
 from trading.domain.backtest.market import MarketBars
 from trading.domain.backtest.reference import check_shapes
 from trading.domain.backtest.result import OpenPosition, RawRun
-from trading.domain.backtest.rules import EngineRules
+from trading.domain.engine.book import FuseEvent, Trade
+from trading.domain.engine.rules import EngineRules
 from trading.domain.strategies.signals import DAY_MS, LeverageRule, Signals
 
 IntArray = NDArray[np.int64]

@@ -42,7 +42,7 @@ from trading.domain.backtest.kernel.layout import (
     ZI_REARM_MS,
 )
 from trading.domain.backtest.kernel.trades import note_event
-from trading.domain.backtest.scalars import (
+from trading.domain.engine.scalars import (
     find_cut_lots,
     find_open_conflict,
 )

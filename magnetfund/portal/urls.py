@@ -1,8 +1,0 @@
-from django.urls import path
-
-from magnetfund.portal import views
-
-urlpatterns = [
-    path("overview/", views.overview, name="overview"),
-    path("activity/", views.activity, name="activity"),
-]

@@ -1,0 +1,1 @@
+"""What people and programs reach: desk, portal, public pages, API, administration."""

@@ -1,0 +1,79 @@
+"""Who may call what (capabilities as DRF permissions), and the answer to a repeated request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpResponse
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.throttling import UserRateThrottle
+from rest_framework.views import APIView
+
+from magnetfund.core.roles import Capability
+from magnetfund.core.services.idempotency import StoredAnswer, fingerprint_of, run_once
+
+
+def needs(*capabilities: Capability) -> type[BasePermission]:
+    """A permission for accounts that hold any of the capabilities."""
+
+    class HasCapability(BasePermission):
+        message = f"you need the capability {capabilities[0].value} for this request"
+
+        def has_permission(self, request: Request, view: APIView) -> bool:
+            user = request.user
+            return bool(
+                user
+                and user.is_authenticated
+                and user.is_active
+                and any(user.can(item) for item in capabilities)  # type: ignore[union-attr]
+            )
+
+    return HasCapability
+
+
+class StopThrottle(UserRateThrottle):
+    scope = "stop"
+
+
+def answer_once(
+    request: Request, *, key: str, work: Callable[[], tuple[int, dict[str, Any]]]
+) -> HttpResponse:
+    """Run a money request once for its key; a repetition gets the stored bytes.
+
+    A refusal by the platform (an error) is not stored, so the caller may mend the
+    request and use the key again; a denial is an answer and is stored.
+    """
+    body = _raw_body(request)
+
+    def execute() -> StoredAnswer:
+        status, answer = work()
+        return StoredAnswer(status=status, body=json.dumps(answer).encode())
+
+    answer = run_once(
+        principal=principal_of(request),
+        key=key,
+        fingerprint=fingerprint_of(request.method or "", request.path, body),
+        execute=execute,
+    )
+    return respond(answer)
+
+
+def principal_of(request: Request) -> str:
+    """Owner of an idempotency key; keys are never shared between accounts."""
+    return f"user:{request.user.pk}"
+
+
+def respond(answer: StoredAnswer) -> HttpResponse:
+    """The stored response; a replay is marked in a header."""
+    response = HttpResponse(answer.body, content_type=answer.content_type, status=answer.status)
+    if answer.is_replay:
+        response["Idempotent-Replayed"] = "true"
+    return response
+
+
+def _raw_body(request: Request) -> bytes:
+    """The parsed body in one fixed spelling: the stream itself is read already."""
+    return json.dumps(request.data, sort_keys=True, default=str).encode()

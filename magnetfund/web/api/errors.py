@@ -1,0 +1,72 @@
+"""Every error of the API has one shape: ``{"error": {"code", "message", "details"}}``."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError, OperationalError
+from django.http import Http404, HttpRequest, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from magnetfund.kernel.errors import FundError
+
+_log = logging.getLogger("magnetfund.web.api")
+_CODES = {
+    exceptions.NotAuthenticated: "not_authenticated",
+    exceptions.AuthenticationFailed: "not_authenticated",
+    exceptions.PermissionDenied: "not_allowed",
+    exceptions.NotFound: "not_found",
+    exceptions.MethodNotAllowed: "method_not_allowed",
+    exceptions.Throttled: "throttled",
+    exceptions.ParseError: "malformed_body",
+    exceptions.UnsupportedMediaType: "unsupported_media_type",
+    exceptions.NotAcceptable: "not_acceptable",
+    exceptions.ValidationError: "invalid_input",
+}
+
+
+def error_body(code: str, message: str, details: Any = None) -> dict[str, Any]:
+    """Body of an error response."""
+    return {"error": {"code": code, "message": message, "details": details or {}}}
+
+
+def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF exception handler: known errors use the standard body; unknown errors remain 500."""
+    if isinstance(error, FundError):
+        return Response(error_body(error.code, error.message, error.details), error.http_status)
+    if isinstance(error, OperationalError):
+        _log.error("the database is temporarily unavailable; try again")
+        return Response(
+            error_body("unavailable", "the database is temporarily unavailable; try again"), 503
+        )
+    if isinstance(error, DatabaseError):
+        _log.exception("the database refused a request")
+        return Response(
+            error_body("refused", "the request conflicts with a database rule and was not applied"),
+            409,
+        )
+    if isinstance(error, Http404):
+        error = exceptions.NotFound()
+    elif isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied()
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    code = next((c for kind, c in _CODES.items() if isinstance(error, kind)), "error")
+    if isinstance(error, exceptions.ValidationError):
+        response.status_code = 422
+        body = error_body(code, "some fields are invalid; see details", response.data)
+    else:
+        detail = getattr(error, "detail", "")
+        body = error_body(code, str(detail) if detail else code.replace("_", " "))
+    response.data = body
+    return response
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
+    """An unknown path under /api/."""
+    return JsonResponse(error_body("not_found", "not found"), status=404)

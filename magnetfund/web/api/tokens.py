@@ -1,0 +1,154 @@
+"""Tokens of the API: RS256, short-lived; an enrolled second factor is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+from uuid import UUID
+
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import TOTP
+from django.contrib.auth import authenticate
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import ScopedRateThrottle, SimpleRateThrottle
+from rest_framework.views import APIView
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.tokens import RefreshToken
+
+from magnetfund.core.models import User
+from magnetfund.core.services.refresh_tokens import FamilyToken, rotate, start_family
+from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.errors import FundError
+
+
+class SignInFailed(FundError):
+    """Same answer for every reason, so that it reveals nothing about accounts."""
+
+    http_status = 401
+    default_code = "sign_in_failed"
+
+
+class AccountThrottle(SimpleRateThrottle):
+    """Attempts on one account, from wherever they come."""
+
+    scope = "sign_in_account"
+
+    def get_cache_key(self, request: Request, view: APIView) -> str | None:
+        given = request.data.get("email") if isinstance(request.data, dict) else None
+        if not isinstance(given, str):
+            return None
+        name = hashlib.sha256(given.strip().lower().encode()).hexdigest()
+        return self.cache_format % {"scope": self.scope, "ident": name}
+
+
+class SignInRequest(serializers.Serializer[Any]):
+    email = serializers.EmailField()
+    password = serializers.CharField(max_length=200, trim_whitespace=False)
+    code = serializers.CharField(max_length=10, required=False, allow_blank=True)
+
+
+class RefreshRequest(serializers.Serializer[Any]):
+    refresh = serializers.CharField(max_length=4000)
+
+
+class TokenView(APIView):
+    """Sign in with email and password, plus a 6-digit code where two-step verification is on.
+    Returns an access token and a refresh token."""
+
+    permission_classes = [AllowAny]
+    authentication_classes: list[Any] = []
+    throttle_classes = [ScopedRateThrottle, AccountThrottle]
+    throttle_scope = "sign_in"
+
+    @extend_schema(
+        operation_id="sign_in", request=SignInRequest, responses={200: OpenApiTypes.OBJECT}
+    )
+    def post(self, request: Request) -> Response:
+        form = SignInRequest(data=request.data)
+        form.is_valid(raise_exception=True)
+        user = sign_in(request, **form.validated_data)
+        expires_at = utc_now() + api_settings.REFRESH_TOKEN_LIFETIME
+        investor = getattr(user, "investor", None)
+        return Response(
+            {
+                **issue_tokens(user, start_family(user, expires_at=expires_at)),
+                "investor_id": str(investor.pk) if investor is not None else None,
+            }
+        )
+
+
+class InvestorTokenView(TokenView):
+    """Sign in, path for investor clients. Same request and answer as the token endpoint."""
+
+    @extend_schema(
+        operation_id="investor_login",
+        request=SignInRequest,
+        responses={200: OpenApiTypes.OBJECT},
+    )
+    def post(self, request: Request) -> Response:
+        return super().post(request)
+
+
+class RefreshView(APIView):
+    permission_classes = [AllowAny]
+    authentication_classes: list[Any] = []
+    throttle_classes = [ScopedRateThrottle]
+    throttle_scope = "sign_in"
+
+    @extend_schema(
+        operation_id="refresh_token", request=RefreshRequest, responses={200: OpenApiTypes.OBJECT}
+    )
+    def post(self, request: Request) -> Response:
+        form = RefreshRequest(data=request.data)
+        form.is_valid(raise_exception=True)
+        try:
+            given = RefreshToken(form.validated_data["refresh"])
+            named = FamilyToken(family=UUID(given["family"]), token=given["jti"])
+        except (TokenError, KeyError, ValueError, TypeError, AttributeError):
+            raise SignInFailed("this token is no longer valid; sign in again") from None
+        expires_at = utc_now() + api_settings.REFRESH_TOKEN_LIFETIME
+        rotated = rotate(named, expires_at=expires_at)
+        if rotated is None:
+            raise SignInFailed("this token is no longer valid; sign in again")
+        return Response(issue_tokens(*rotated))
+
+
+def issue_tokens(user: User, named: FamilyToken) -> dict[str, Any]:
+    """A short-lived access token and a single-use refresh token."""
+    refresh = RefreshToken.for_user(user)
+    access = refresh.access_token
+    refresh["jti"], refresh["family"] = named.token, str(named.family)
+    return {
+        "token": str(access),
+        "refresh": str(refresh),
+        "expires_in": int(access.lifetime.total_seconds()),
+    }
+
+
+def sign_in(request: Request, *, email: str, password: str, code: str = "") -> User:
+    """The account behind the credentials; raises :class:`SignInFailed`."""
+    user = authenticate(request._request, username=email.lower(), password=password)
+    if not isinstance(user, User) or not user.is_active:
+        raise SignInFailed("email address or password is incorrect")
+    factors = Authenticator.objects.filter(user=user)
+    factor = factors.filter(type=Authenticator.Type.TOTP).first()
+    if factor is None:
+        if factors.exists():
+            # A security key needs a browser: its account gets no token by password alone.
+            raise SignInFailed(
+                "this account signs in with a passkey; use the sign-in page", code="key_needed"
+            )
+        return user
+    if not code:
+        raise SignInFailed(
+            "the 6-digit code from your authenticator app is required", code="code_needed"
+        )
+    if not TOTP(factor).validate_code(code):
+        raise SignInFailed("the 6-digit code is incorrect", code="code_wrong")
+    return user

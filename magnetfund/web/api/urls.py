@@ -1,0 +1,43 @@
+"""Paths of the API; the droplet's own lie at the root."""
+
+from __future__ import annotations
+
+from django.urls import path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from magnetfund.web.api import calculators, errors, tokens, trading, udc
+
+urlpatterns = [
+    path("health", udc.HealthView.as_view(), name="health"),
+    path("health/database", udc.DatabaseHealthView.as_view(), name="health_database"),
+    path("capabilities", udc.CapabilitiesView.as_view(), name="capabilities"),
+    path("state", udc.StateView.as_view(), name="state"),
+    path("dependencies", udc.DependenciesView.as_view(), name="dependencies"),
+    path("api/auth/token", tokens.TokenView.as_view(), name="api_token"),
+    path("api/auth/refresh", tokens.RefreshView.as_view(), name="api_refresh"),
+    path("api/investor/login", tokens.InvestorTokenView.as_view(), name="api_investor_login"),
+    path("api/leverage/calculate", calculators.LeverageView.as_view(), name="api_leverage"),
+    path("api/sizing/calculate", calculators.SizingView.as_view(), name="api_sizing"),
+    path(
+        "api/performance/current",
+        trading.CurrentPerformanceView.as_view(),
+        name="api_performance_current",
+    ),
+    path(
+        "api/performance/history",
+        trading.PerformanceHistoryView.as_view(),
+        name="api_performance_history",
+    ),
+    path("api/trades/recent", trading.RecentTradesView.as_view(), name="api_trades_recent"),
+    path("api/positions/open", trading.OpenPositionsView.as_view(), name="api_positions_open"),
+    path("api/fuse/status", trading.FuseStatusView.as_view(), name="api_fuse_status"),
+    path("api/trade/execute", trading.ExecuteView.as_view(), name="api_trade_execute"),
+    path(
+        "api/system/emergency-stop",
+        trading.EmergencyStopView.as_view(),
+        name="api_emergency_stop",
+    ),
+    path("api/schema", SpectacularAPIView.as_view(), name="api_schema"),
+    path("docs", SpectacularSwaggerView.as_view(url_name="api_schema"), name="api_docs"),
+    re_path(r"^api/.*$", errors.not_found),
+]

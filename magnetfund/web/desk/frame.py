@@ -1,0 +1,37 @@
+"""What every page of the desk shows around its content, and who acts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from magnetfund.core.actors import Actor
+from magnetfund.core.models import User
+from magnetfund.web.desk import selectors as desk
+from magnetfund.web.public.pages import page_context, used_shares
+
+
+def build_frame(request: HttpRequest, place: str) -> dict[str, Any]:
+    """The status strip, the rail with its open work, and what the person may do."""
+    book = settings.MAGNET_BOOK
+    user: Any = request.user
+    context = page_context(request, place)
+    work = desk.find_open_work(book)
+    return {
+        **context,
+        **used_shares(context["valuation"]),
+        "work": work,
+        "open_work": len(work),
+        "role_words": ", ".join(sorted(role.value.replace("_", " ") for role in user.roles)),
+        "engine": desk.find_engine(book),
+        "capabilities": {item.value.replace(".", "_") for item in user.capabilities},
+    }
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """The signed-in person as the services know them."""
+    user = request.user
+    assert isinstance(user, User)
+    return Actor.of(user)

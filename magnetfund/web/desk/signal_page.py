@@ -1,0 +1,98 @@
+"""The leverage equation of the newest reading with its real numbers, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+
+from magnetfund.web.desk.charts import direction_of, kind_words
+from risk.domain.leverage import LeverageCase, choose_leverage
+from risk.domain.limits import LimitSet
+from trading.models import Instrument, Proposal, Signal
+
+#: Zones in the table; the strongest come first in the choice.
+ZONES_SHOWN = 9
+REASON_WORDS = {
+    "entry": "Entry signal.",
+    "warm_up": "Not enough closed candles yet (warm-up).",
+    "no_direction": "No direction from the slow trend.",
+    "no_target": "No zone within range is strong enough.",
+    "unmapped_side": "Fewer than three zones are known on the opposing side.",
+    "tier": "Tier 4: strength, conflict or volatility is outside its limit.",
+    "target_too_near": "The target is too close to cover trading costs.",
+    "trend_disagrees": "Fast and slow trends point in different directions.",
+    "conflict": "Conflict is above its limit: opposing zones are too strong.",
+    "opposite_stronger": "The strongest zone is on the opposing side.",
+    "not_decision_bar": "This sleeve decides once per day, at 00:00 UTC.",
+    "nothing": "No change.",
+}
+
+
+def explain_signal(
+    instrument: Instrument, signal: Signal | None, limits: LimitSet
+) -> dict[str, Any]:
+    """Zones as a table, the decision of leverage, the sleeves' words, the newest proposals."""
+    proposals = list(
+        Proposal.objects.filter(instrument=instrument, book=settings.MAGNET_BOOK).order_by(
+            "-decided_at"
+        )[:6]
+    )
+    if signal is None:
+        return {"proposals": proposals}
+    found = (signal.reading or {}).get("map") or {}
+    side = direction_of(signal)
+    reading = found.get("long" if side >= 0 else "short") or {}
+    target = reading.get("target")
+    decision = None
+    if target is not None and signal.atr:
+        ratio = found.get("volatility_ratio")
+        decision = choose_leverage(
+            case=LeverageCase(
+                price=signal.close,
+                magnet_price=target["price"],
+                atr=signal.atr,
+                strength=target["strength"],
+                conflict=reading.get("conflict"),
+                volatility=max(0.0, ratio - 1.0) if ratio is not None else None,
+                volatility_ratio=ratio,
+                opposite_zones=reading.get("opposite_zones"),
+            ),
+            limits=limits,
+        )
+    sleeves = [
+        {
+            "code": code,
+            "direction": {1: "long", -1: "short"}.get(plain.get("direction"), "none"),
+            "words": REASON_WORDS.get(plain.get("reason", ""), plain.get("reason", "")),
+            "stop": plain.get("stop"),
+            "target": plain.get("target"),
+        }
+        for code, plain in sorted((signal.reading or {}).items())
+        if isinstance(plain, dict) and "reason" in plain
+    ]
+    zones = [
+        {**zone, "words": kind_words(zone["members"][0]["kind"]) if zone["members"] else "Zone",
+         "is_above": zone["price"] > signal.close}
+        for zone in found.get("zones", ())
+    ]  # fmt: skip
+    return {
+        "proposals": proposals,
+        "sleeves": sleeves,
+        "zones": sorted(
+            sorted(zones, key=lambda zone: -zone["strength"])[:ZONES_SHOWN],
+            key=lambda zone: -zone["price"],
+        ),
+        "zone_count": len(zones),
+        "decision": decision,
+        "target": target,
+        "side_words": "long" if side > 0 else "short",
+        "caps": [
+            {
+                "cap": cap,
+                "share": min(1.0, (cap.value or 0.0) / 5.0),
+                "name": cap.name.value.replace("_", " ").capitalize(),
+            }
+            for cap in (decision.caps if decision is not None else ())
+        ],
+    }

@@ -1,0 +1,338 @@
+"""Reads for one investor: holding, value, returns, lots, what happened.
+
+The time-weighted return chains the net value a unit between the investor's own flows; the
+money-weighted one is the constant yearly rate of his flows (Act/365), not annualised on the page.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Case, Exists, OuterRef, Q, Subquery, When
+
+from investors.domain.performance import compute_mwr
+from investors.models import (
+    ClassNav,
+    DealingDay,
+    DealingOrder,
+    Holding,
+    Investor,
+    InvestorSnapshot,
+    LotNav,
+    NavStrike,
+    ShareClass,
+    UnitEntry,
+    UnitLot,
+)
+from magnetfund.core.templatetags.figures import money, signed
+from magnetfund.kernel.clock import utc_now
+
+ZERO = Decimal(0)
+LATELY_SHOWN = 7
+PENDING_MAX = 20
+ACTIVITY_SIZE = 50
+#: 5,000 lines; who wants more asks for a statement.
+ACTIVITY_PAGES_MAX = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownLot:
+    """One purchase: its units, net value a unit and value at the last strike."""
+
+    bought: date
+    share_class: str
+    units: Decimal
+    entry_price: Decimal
+    mark: Decimal
+    net_per_unit: Decimal
+    value: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """One line of the activity list."""
+
+    at: datetime
+    what: str
+    note: str
+    amount: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityPage:
+    """One page of the activity list."""
+
+    number: int
+    happenings: list[Happening]
+    has_older: bool
+
+
+def find_overview(investor: Investor) -> dict[str, Any]:
+    """Everything that the overview shows."""
+    snapshots = find_values(investor)
+    struck = [row for row in snapshots if not row.is_estimate]
+    newest = struck[-1] if struck else None
+    estimate = snapshots[-1] if snapshots and snapshots[-1].is_estimate else None
+    classes = Holding.objects.filter(investor=investor).values("share_class")
+    strike = (
+        NavStrike.objects.filter(
+            Exists(ClassNav.objects.filter(strike=OuterRef("pk"), share_class__in=classes)),
+            state=NavStrike.State.DEALT,
+        )
+        .defer("inputs", "waterfall", "checklist", "second_engine")
+        .order_by("-valuation_at")
+        .first()
+    )
+    lots = find_lots(investor, strike)
+    gain = newest.value - newest.net_invested if newest is not None else None
+    return {
+        "newest": newest,
+        "estimate": estimate,
+        "strike": strike,
+        "lots": lots,
+        "units": sum((lot.units for lot in lots), ZERO),
+        "gain": gain,
+        "put_in": newest.net_invested if newest is not None else ZERO,
+        "twr": find_time_weighted(investor, struck),
+        "mwr": find_money_weighted(struck),
+        "took_out": any(
+            after.net_invested < before.net_invested for before, after in itertools.pairwise(struck)
+        ),
+        "gain_chart": _gain_chart(snapshots),
+        "value_chart": _value_chart(snapshots),
+        "months": [
+            {
+                "day": row.day,
+                "value": row.value,
+                "net_invested": row.net_invested,
+                "gain": row.value - row.net_invested,
+            }
+            for row in struck[::-1][:24]
+        ],
+        "entries": find_activity(investor, size=LATELY_SHOWN).happenings,
+        "dealing": DealingDay.objects.filter(
+            fund__in=ShareClass.objects.filter(holdings__investor=investor).values("fund"),
+            day__gt=utc_now().date(),
+        )
+        .order_by("day")
+        .first(),
+        "pending": list(
+            DealingOrder.objects.filter(
+                investor=investor, state__in=["submitted", "accepted", "funded", "deferred"]
+            ).select_related("share_class", "dealing_day")[:PENDING_MAX]
+        ),
+    }
+
+
+def find_values(investor: Investor) -> list[InvestorSnapshot]:
+    """Every struck value, oldest first, and between them the daily estimates of the last year."""
+    year = utc_now().date() - timedelta(days=365)
+    own = InvestorSnapshot.objects.filter(investor=investor)
+    return list(own.filter(Q(is_estimate=False) | Q(day__gte=year)).order_by("day"))
+
+
+def find_lots(investor: Investor, strike: NavStrike | None) -> list[ShownLot]:
+    """The investor's lots at the last strike; a lot bought there stands at its price."""
+    if strike is None:
+        return []
+    at_strike = {"strike": strike}
+    price = ClassNav.objects.filter(share_class=OuterRef("share_class"), **at_strike)
+    fee = LotNav.objects.filter(lot=OuterRef("pk"), **at_strike)
+    cancelled = UnitEntry.objects.filter(lot=OuterRef("pk"), kind="fee_cancel", **at_strike)
+    rows = (
+        UnitLot.objects.filter(holding__investor=investor, units__gt=0)
+        .annotate(
+            struck_price=Subquery(price.values("price")[:1]),
+            # Paid in units at the strike, so nothing is accrued on the lot any more.
+            fee=Case(
+                When(Exists(cancelled), then=None),
+                default=Subquery(fee.values("performance_fee_per_unit")[:1]),
+            ),
+        )
+        .select_related("share_class")
+    )
+    found = []
+    for lot in rows:
+        net = (lot.entry_price if lot.struck_price is None else lot.struck_price) - (
+            lot.fee or ZERO
+        )
+        found.append(
+            ShownLot(
+                bought=lot.dealing_day,
+                share_class=lot.share_class.code,
+                units=lot.units,
+                entry_price=lot.entry_price,
+                mark=lot.high_water_mark,
+                net_per_unit=net,
+                value=lot.units * net,
+            )
+        )
+    return found
+
+
+def find_time_weighted(investor: Investor, struck: list[InvestorSnapshot]) -> Decimal | None:
+    """Chained return between strikes; None before the second strike.
+
+    A snapshot stands after its dealing, so the value before it is the value less what came in.
+    """
+    growth = Decimal(1)
+    chained = False
+    for before, after in itertools.pairwise(struck):
+        flow = after.net_invested - before.net_invested
+        if before.value <= 0:
+            continue
+        growth *= (after.value - flow) / before.value
+        chained = True
+    return growth - 1 if chained else None
+
+
+def find_money_weighted(struck: list[InvestorSnapshot]) -> Decimal | None:
+    """The constant rate of the investor's own flows over his whole time, not annualised."""
+    if len(struck) < 2:
+        return None
+    first, last = struck[0], struck[-1]
+    found = compute_mwr(
+        opening_value=first.net_invested,
+        closing_value=last.value,
+        flows=[
+            (after.day, after.net_invested - before.net_invested)
+            for before, after in itertools.pairwise(struck)
+            if after.net_invested != before.net_invested
+        ],
+        start=first.day,
+        end=last.day,
+    )
+    if found.value is None or found.value <= -1:
+        return found.value
+    years = Decimal((last.day - first.day).days) / 365
+    return (1 + found.value) ** years - 1
+
+
+def find_activity(
+    investor: Investor, *, number: int = 1, size: int = ACTIVITY_SIZE
+) -> ActivityPage:
+    """Orders and movements of units, newest first, page ``number`` from 1.
+
+    Two lists are merged, so page n reads the newest n pages of each; nothing is counted, only
+    looked one line ahead.
+    """
+    number = max(1, min(number, ACTIVITY_PAGES_MAX))
+    begin, end = (number - 1) * size, number * size
+    entries = (
+        UnitEntry.objects.filter(lot__holding__investor=investor)
+        .select_related("lot__share_class")
+        .order_by("-effective_at", "-id")[: end + 1]
+    )
+    orders = (
+        DealingOrder.objects.filter(investor=investor)
+        .select_related("share_class")
+        .order_by("-received_at", "-id")[: end + 1]
+    )
+    found = [
+        Happening(
+            at=entry.effective_at,
+            what=_entry_words(entry),
+            note=f"Class {entry.lot.share_class.code}, "
+            f"{abs(entry.units).normalize():,f} units at {entry.price.normalize():,f}",
+            amount=-entry.units * entry.price
+            if entry.kind == "redeem"
+            else entry.units * entry.price,
+        )
+        for entry in entries
+    ]
+    found += [
+        Happening(
+            at=order.received_at,
+            what=f"{order.get_kind_display()} order received",
+            note=f"Class {order.share_class.code} · {order.get_state_display().lower()}",
+            amount=order.amount,
+        )
+        for order in orders
+    ]
+    found.sort(key=lambda item: item.at, reverse=True)
+    return ActivityPage(
+        number=number,
+        happenings=found[begin:end],
+        has_older=len(found) > end and number < ACTIVITY_PAGES_MAX,
+    )
+
+
+def _entry_words(entry: UnitEntry) -> str:
+    words = {
+        "issue": "Subscription dealt",
+        "redeem": "Redemption dealt",
+        "fee_cancel": "Performance fee (units cancelled)",
+    }
+    return words.get(entry.kind, entry.get_kind_display().capitalize())
+
+
+def _gain_chart(rows: list[InvestorSnapshot]) -> dict[str, Any] | None:
+    if len(rows) < 2:
+        return None
+    return {
+        "t": [_seconds(row.day) for row in rows],
+        "digits": 2,
+        "axisDigits": 0,
+        "sign": True,
+        "axis": 64,
+        "pad": 140,
+        "sync": "own",
+        "x": False,
+        "series": [
+            {
+                "name": "Gain",
+                "y": [float(row.value - row.net_invested) for row in rows],
+                "colour": "field",
+                "width": 2,
+                "fill": True,
+                "label": "Gain, estimate" if rows[-1].is_estimate else "Gain",
+                "end": f"{signed(rows[-1].value - rows[-1].net_invested)} USD",
+            }
+        ],
+        "levels": [{"y": 0, "label": "", "colour": "ink-3", "dash": [2, 4]}],
+    }
+
+
+def _value_chart(rows: list[InvestorSnapshot]) -> dict[str, Any] | None:
+    if len(rows) < 2:
+        return None
+    word = "Estimate" if rows[-1].is_estimate else "Value"
+    return {
+        "t": [_seconds(row.day) for row in rows],
+        "digits": 2,
+        "axisDigits": 0,
+        "axis": 64,
+        "pad": 140,
+        "sync": "own",
+        "series": [
+            {
+                "name": "Net invested",
+                "y": [float(row.net_invested) for row in rows],
+                "colour": "benchmark",
+                "ink": "ink-3",
+                "width": 1.25,
+                "step": True,
+                "label": f"Net invested {money(rows[-1].net_invested)}",
+                "nudge": 14,
+            },
+            {
+                "name": "Value",
+                "y": [float(row.value) for row in rows],
+                "colour": "field",
+                "width": 2,
+                "step": True,
+                "label": f"{word} {money(rows[-1].value)}",
+                "nudge": -8,
+            },
+        ],
+    }
+
+
+def _seconds(day: date) -> int:
+    from datetime import UTC
+
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())

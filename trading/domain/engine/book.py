@@ -1,0 +1,300 @@
+"""The book between two bars, and the events that lead from one to the next.
+
+Everything is frozen: :func:`trading.domain.engine.step.process_bar` takes a :class:`Book` and
+returns another with the events between them, so a service can store both in one transaction.
+Prices are integer ticks, quantities integer lots (> 0, the side carries the sign: +1 long, -1
+short), money float64 in quote currency, times integer milliseconds UTC.
+
+Invariant: ``cash`` plus the value of every position at its mark is the equity; cash changes only
+by realised profit, fees and funding, each of which is an event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from trading.domain.engine.rules import NEVER_MS
+
+
+class CloseReason(IntEnum):
+    """Why lots left a position; the numbers are those of the compiled kernel."""
+
+    TARGET = 1
+    STOP = 2
+    SIGNAL = 3
+    TIME = 4
+    FUSE = 5
+    FUSE_CUT = 6
+    LIQUIDATION = 7
+    MANUAL = 8
+
+    @property
+    def code(self) -> str:
+        """The stable word for records."""
+        return self.name.lower()
+
+
+class Trigger(IntEnum):
+    """What moved the fuse; the numbers are those of the compiled kernel."""
+
+    DAILY_LOSS = 1
+    DRAWDOWN = 2
+    LOSS_STREAK = 3
+    VOLATILITY = 4
+    CONFLICT = 5
+    OPPOSITE_MAGNET = 6
+    TREND_FLIP = 7
+    RESET = 8
+    CLEARED = 9
+    MANUAL = 10  # a person or another part of the platform stopped the book
+
+    @property
+    def code(self) -> str:
+        """The stable word for records."""
+        return self.name.lower()
+
+
+class Denial(IntEnum):
+    """Why an entry signal led to no order; stored with the decision."""
+
+    NONE = 0
+    FUSE_TRIPPED = 1
+    INSTRUMENT_REDUCING = 2
+    STRATEGY_LOCKED = 3
+    POSITION_OPEN = 4
+    NO_STOP = 5
+    STOP_WRONG_SIDE = 6
+    STOP_BEYOND_LIQUIDATION = 7
+    TIER_FOUR = 8
+    OWN_TRIGGER = 9
+    BELOW_MINIMUM = 10
+    NO_EQUITY = 11
+    BAD_INPUT = 12
+    LAST_BAR = 13
+
+    @property
+    def code(self) -> str:
+        """The stable word for records."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """The open position of a slot.
+
+    ``entry_ticks`` is the fill, ``decision_ticks`` the close on which it was decided.  Leverage is
+    fixed at entry; ``margin`` is the equity that the open lots commit.  ``target_ticks`` and
+    ``liquidation_ticks`` are 0 where there is none.  ``zone_price`` and ``zone_strength`` record
+    the target zone at entry.  Fees, funding and the realised ticks times lots of what was already
+    cut stay with the position until its round trip ends.
+    """
+
+    side: int
+    lots: int
+    lots_opened: int
+    entry_ticks: int
+    decision_ticks: int
+    entry_time: int
+    stop_ticks: int
+    target_ticks: int
+    liquidation_ticks: int
+    leverage: float
+    margin: float
+    tier: int
+    zone_price: float
+    zone_strength: float
+    fees: float
+    funding: float
+    realised: float
+    ticks_lots_realised: int
+    conflict_bars: int
+    flip_bars: int
+    episode_lots: int
+    cuts: int
+    ambiguous: bool
+    equity_at_entry: float
+    binding: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderIntent:
+    """A market order for the next open of its instrument.
+
+    ``side`` is that of the order.  A reducing order (``reduces``) closes ``lots`` of the slot's
+    position for ``close_reason``; an entry carries its protection and the decision behind it.
+    """
+
+    slot: int
+    decided_at: int
+    side: int
+    lots: int
+    reduces: bool
+    close_reason: int
+    stop_ticks: int
+    target_ticks: int
+    decision_ticks: int
+    leverage: float
+    tier: int
+    zone_price: float
+    zone_strength: float
+    equity: float
+    binding: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Episode:
+    """REDUCING on one instrument: open while ``active``, deepened only when severity rises.
+
+    ``cleared_at`` is the first close without a trigger, 0 while one holds.
+    """
+
+    active: bool = False
+    trigger: int = 0
+    severity: float = 0.0
+    cut_share: float = 0.0
+    started_at: int = 0
+    cleared_at: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FuseBook:
+    """The fuse as the engine carries it.
+
+    ``tripped_by`` 0 means ARMED.  ``rearm_at`` is the earliest re-arming that the reset policy
+    gives.  ``peak_equity`` is re-based when a drawdown is reset, ``peak_equity_unreset`` never.
+    ``lock_until`` and ``losses_in_a_row`` are per strategy, ``episodes`` per instrument.
+    """
+
+    day_start_ms: int
+    day_start_equity: float
+    peak_equity: float
+    peak_equity_unreset: float
+    tripped_by: int = 0
+    tripped_at: int = 0
+    rearm_at: int = NEVER_MS
+    lock_until: tuple[int, ...] = ()
+    losses_in_a_row: tuple[int, ...] = ()
+    episodes: tuple[Episode, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """The state after a closed bar: what a service stores, what the next bar starts from."""
+
+    time_ms: int
+    cash: float
+    equity: float
+    marks: tuple[int, ...]
+    positions: tuple[Position | None, ...]
+    pending: tuple[OrderIntent, ...]
+    fuse: FuseBook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One closed bar of one instrument in integer ticks, and the funding rate due at its open.
+
+    ``gap_rate_long`` and ``gap_rate_short`` are the worst adverse hour known at this bar's close
+    for a long and a short position, as fractions.
+    """
+
+    open: int
+    high: int
+    low: int
+    close: int
+    funding_rate: float = 0.0
+    gap_rate_long: float = 0.25
+    gap_rate_short: float = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """Lots that changed hands.  ``close_reason`` is 0 for an entry."""
+
+    time_ms: int
+    slot: int
+    side: int
+    lots: int
+    price_ticks: int
+    fee: float
+    close_reason: int
+    gapped: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funding:
+    """Cash paid (negative) or received for the position held at a stamp, on mark notional."""
+
+    time_ms: int
+    slot: int
+    rate: float
+    notional: float
+    cash: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trade:
+    """A closed round trip.
+
+    ``ticks_lots`` is the gross result in ticks times lots (integer, price moves only), ``net`` the
+    result after fees and funding; a liquidation costs at most the margin.  ``cuts`` counts the
+    fuse's partial closings.  ``r_multiple`` is net over the loss that the stop meant at the
+    decision (``decision_ticks`` to ``stop_ticks``), without costs.  ``reason`` is that of the last
+    lots.
+    """
+
+    slot: int
+    side: int
+    lots: int
+    entry_time: int
+    exit_time: int
+    entry_ticks: int
+    exit_ticks: int
+    decision_ticks: int
+    stop_ticks: int
+    target_ticks: int
+    reason: int
+    ticks_lots: int
+    fees: float
+    funding: float
+    net: float
+    r_multiple: float
+    leverage: float
+    tier: int
+    binding: int
+    ambiguous: bool
+    cuts: int
+    equity_at_entry: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FuseEvent:
+    """The fuse moved: a trip, a cut, a lock, a clearing or a reset.
+
+    ``instrument`` and ``strategy`` are -1 where the event belongs to the whole fund.  ``value``
+    and ``threshold`` are the measured figure and its limit in the trigger's own unit.
+    """
+
+    time_ms: int
+    trigger: int
+    instrument: int
+    strategy: int
+    value: float
+    threshold: float
+    severity: float
+    cut_share: float
+    positions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An entry signal that led to no order, with the reason."""
+
+    time_ms: int
+    slot: int
+    direction: int
+    denial: int
+
+
+Event = Fill | Funding | Trade | FuseEvent | OrderIntent | Refusal

@@ -1,0 +1,206 @@
+"""Configuration of a run: instruments, slots, limits, reset policy.
+
+A *slot* is one strategy on one instrument; it holds at most one position.  Prices are integer
+ticks and quantities integer lots everywhere behind this module; one tick of one lot is worth
+``tick_size * lot_size`` in the quote currency.  Rates are fractions (0.0005 is five basis points).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from enum import IntEnum
+from statistics import NormalDist
+
+from magnetfund.kernel.errors import InvalidInput
+from risk.domain.limits import LimitSet
+from trading.domain.strategies.signals import DAY_MS, StrategyTraits
+
+NEVER_MS = 2**62
+"""An instant after every bar: what is locked until then stays locked."""
+
+
+class ResetPolicy(IntEnum):
+    """When a scenario re-arms a tripped fuse; live re-arming is for two people."""
+
+    NONE = 0  # never
+    NEXT_DAY = 1  # every trip at the next 00:00 UTC
+    COOLDOWN_7D = 2  # a daily loss at the next 00:00 UTC, a drawdown seven days after the trip
+
+    @property
+    def code(self) -> str:
+        """The word that commands and records use."""
+        return ("none", "next-day", "cooldown:7d")[self]
+
+    @classmethod
+    def parse(cls, text: str) -> ResetPolicy:
+        """The policy of a command's word; raises :class:`InvalidInput` for another."""
+        for policy in cls:
+            if policy.code == text:
+                return policy
+        raise InvalidInput(f"unknown reset policy {text!r}", code="reset_policy")
+
+
+COOLDOWN_MS = 7 * DAY_MS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstrumentRules:
+    """A linear perpetual as the engine trades it.
+
+    ``slippage_rate`` moves a market or stop fill against the taker, ``fuse_slippage_rate`` a fill
+    that the fuse forces.  ``gap_rate_floor`` is the class floor of the worst adverse hour.
+    ``correlation_group`` names instruments that count as one for the position limit.
+    """
+
+    symbol: str
+    tick_size: float
+    lot_size: float
+    notional_min: float = 5.0
+    taker_fee_rate: float = 0.0005
+    slippage_rate: float = 0.0002
+    fuse_slippage_rate: float = 0.0010
+    maintenance_rate: float = 0.004
+    gap_rate_floor: float = 0.25
+    correlation_group: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("tick_size", "lot_size"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise InvalidInput(f"{name} must be positive", code="bad_instrument")
+        for name in (
+            "notional_min",
+            "taker_fee_rate",
+            "slippage_rate",
+            "fuse_slippage_rate",
+            "maintenance_rate",
+            "gap_rate_floor",
+        ):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise InvalidInput(f"{name} must not be negative", code="bad_instrument")
+
+    @property
+    def tick_value(self) -> float:
+        """Quote currency of one tick of one lot."""
+        return self.tick_size * self.lot_size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotRules:
+    """One strategy on one instrument: the index of each, and the share of equity risked a trade."""
+
+    traits: StrategyTraits
+    strategy: int
+    instrument: int
+    risk_share: float = 0.0035
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.risk_share <= 0.01:
+            raise InvalidInput("risk a trade must lie in (0, 1 %]", code="risk_share")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitRules:
+    """The limits of a run as float64; shares are of equity, margin is equity committed.
+
+    ``leverage_cap`` is the smallest of the constant caps (fund, evidence where it acts, venue,
+    client class).  ``volatility_target`` 0 leaves that cap unevaluated, and so does
+    ``liquidation_quantile`` 0 for the chance of liquidation: it is the normal quantile of
+    1 - eps/2 for the chance eps over ``liquidation_years``.
+    """
+
+    margin_share_tier_1: float = 0.15
+    margin_share_tier_2: float = 0.10
+    margin_share_tier_3: float = 0.05
+    margin_share_position: float = 0.20
+    margin_share_group: float = 0.20
+    margin_share_total: float = 0.50
+    loss_at_stop_share: float = 0.01
+    gap_share_position: float = 0.10
+    gap_share_book: float = 0.15
+    leverage_cap: float = 3.0
+    volatility_target: float = 0.0
+    liquidation_quantile: float = 0.0
+    liquidation_years: float = 7.0 / 365.0
+
+    @classmethod
+    def of_limit_set(cls, limits: LimitSet, *, leverage_cap: float | None = None) -> LimitRules:
+        """The figures of an approved limit set; ``leverage_cap`` can only lower its leverage."""
+        cap = float(limits.leverage_max)
+        return cls(
+            margin_share_tier_1=float(limits.margin_share_tier_1),
+            margin_share_tier_2=float(limits.margin_share_tier_2),
+            margin_share_tier_3=float(limits.margin_share_tier_3),
+            margin_share_position=float(limits.margin_share_position),
+            margin_share_group=float(limits.margin_share_group),
+            margin_share_total=float(limits.margin_share_total),
+            loss_at_stop_share=float(limits.loss_at_stop_share),
+            gap_share_position=float(limits.gap_share_position),
+            gap_share_book=float(limits.gap_share_book),
+            leverage_cap=cap if leverage_cap is None else min(cap, leverage_cap),
+            volatility_target=float(limits.volatility_target or 0),
+            liquidation_quantile=NormalDist().inv_cdf(
+                1.0 - float(limits.liquidation_probability_max) / 2.0
+            ),
+            liquidation_years=float(limits.liquidation_horizon_days) / 365.0,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FuseRules:
+    """The fuse of a run.  With ``acting`` off nothing is tripped or cut, losses are only borne.
+
+    ``market_acting`` switches the instrument triggers alone.  A bar's timers shorter than the bar
+    act at the next close.
+    """
+
+    acting: bool = True
+    market_acting: bool = True
+    daily_loss_share: float = 0.025
+    drawdown_share: float = 0.05
+    losses_in_a_row: int = 3
+    volatility_ratio_max: float = 2.0
+    conflict_max: float = 0.8
+    cut_share_min: float = 0.30
+    cut_share_max: float = 0.70
+    rearm_after_clear_ms: int = 300_000
+    reset_policy: ResetPolicy = ResetPolicy.COOLDOWN_7D
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineRules:
+    """Everything that a run is told: instruments, slots, limits, fuse, opening cash.
+
+    ``bar_ms`` is the length of a bar.  Slots are processed in their order, which also decides who
+    gets the last of a shared limit.
+    """
+
+    instruments: tuple[InstrumentRules, ...]
+    slots: tuple[SlotRules, ...]
+    limits: LimitRules = field(default_factory=LimitRules)
+    fuse: FuseRules = field(default_factory=FuseRules)
+    bar_ms: int = 3_600_000
+    cash_opening: float = 100_000.0
+
+    def __post_init__(self) -> None:
+        if not self.instruments or not self.slots:
+            raise InvalidInput("a run needs an instrument and a slot", code="empty_run")
+        if not (math.isfinite(self.cash_opening) and self.cash_opening > 0):
+            raise InvalidInput("opening cash must be positive", code="opening_cash")
+        if self.bar_ms <= 0 or DAY_MS % self.bar_ms:
+            raise InvalidInput("bars must divide the day", code="bar_length")
+        for slot in self.slots:
+            if not 0 <= slot.instrument < len(self.instruments):
+                raise InvalidInput("a slot names no instrument", code="slot_instrument")
+        keys = {(slot.strategy, slot.instrument) for slot in self.slots}
+        if len(keys) != len(self.slots):
+            raise InvalidInput("a strategy stands twice on an instrument", code="slot_twice")
+        if sorted({slot.strategy for slot in self.slots}) != list(range(self.strategy_count)):
+            raise InvalidInput("strategies are numbered 0, 1, ...", code="slot_strategy")
+
+    @property
+    def strategy_count(self) -> int:
+        """How many strategies share the book; each has its own loss streak and lock."""
+        return 1 + max(slot.strategy for slot in self.slots)

@@ -1,0 +1,109 @@
+"""The readable engine: one bar of the whole book, step by step, in plain Python.
+
+It is what a replay and the paper venue run, and the reference of the compiled kernel.  The order of
+the steps is that of the package's contract; all arithmetic is that of ``scalars`` and
+``decision``, which the kernel compiles from the same source.  Everything is a pure function of its
+arguments: the same book, bar and signals give the same events for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from magnetfund.kernel.errors import InvalidInput
+from trading.domain.engine.book import (
+    Bar,
+    Book,
+    Episode,
+    Event,
+    FuseBook,
+)
+from trading.domain.engine.closing import mark_and_decide
+from trading.domain.engine.intrabar import trade_bar
+from trading.domain.engine.opening import open_bar, turn_day
+from trading.domain.engine.rules import EngineRules
+from trading.domain.engine.working import Working
+from trading.domain.strategies.signals import DAY_MS, Signal
+
+
+def open_book(*, rules: EngineRules, time_ms: int) -> Book:
+    """The book before its first bar: opening cash, nothing held, the fuse armed."""
+    cash = rules.cash_opening
+    return Book(
+        time_ms=time_ms,
+        cash=cash,
+        equity=cash,
+        marks=(0,) * len(rules.instruments),
+        positions=(None,) * len(rules.slots),
+        pending=(),
+        fuse=FuseBook(
+            day_start_ms=time_ms // DAY_MS * DAY_MS,
+            day_start_equity=cash,
+            peak_equity=cash,
+            peak_equity_unreset=cash,
+            lock_until=(0,) * rules.strategy_count,
+            losses_in_a_row=(0,) * rules.strategy_count,
+            episodes=(Episode(),) * len(rules.instruments),
+        ),
+    )
+
+
+def process_bar(
+    *,
+    rules: EngineRules,
+    book: Book,
+    time_ms: int,
+    bars: Sequence[Bar | None],
+    signals: Sequence[Signal | None],
+    last: bool = False,
+) -> tuple[Book, tuple[Event, ...]]:
+    """Carry ``book`` through the bar that opens at ``time_ms``.
+
+    ``bars`` has one entry an instrument, ``signals`` one a slot, None where the instrument has no
+    bar; a signal must be the one known at this bar's close.  On the ``last`` bar no order is given.
+    Returns the book at the close and the events in their order.  Raises :class:`InvalidInput` for
+    a bar that is not later than the book, or sequences of another length.
+    """
+    if len(bars) != len(rules.instruments) or len(signals) != len(rules.slots):
+        raise InvalidInput("one bar an instrument, one signal a slot", code="bar_shape")
+    if time_ms < book.time_ms:
+        raise InvalidInput("the bar lies before the book", code="bar_order")
+    working = Working(rules=rules, book=book, time_ms=time_ms, bars=bars, signals=signals)
+    turn_day(working)
+    open_bar(working)
+    trade_bar(working)
+    mark_and_decide(working, last=last)
+    return working.freeze(), tuple(working.events)
+
+
+def adjust_for_flow(*, book: Book, amount: float) -> Book:
+    """The book after ``amount`` came in (or, negative, went out) at its present value.
+
+    Day start and peak move in the same proportion as equity, so the fuse, which watches the value
+    of a unit, sees nothing.  Raises :class:`InvalidInput` when nothing would remain.
+    """
+    after = book.equity + amount
+    if not (book.equity > 0.0 and after > 0.0):
+        raise InvalidInput("a flow must leave equity positive", code="flow_too_large")
+    factor = after / book.equity
+    fuse = book.fuse
+    return Book(
+        time_ms=book.time_ms,
+        cash=book.cash + amount,
+        equity=after,
+        marks=book.marks,
+        positions=book.positions,
+        pending=book.pending,
+        fuse=FuseBook(
+            day_start_ms=fuse.day_start_ms,
+            day_start_equity=fuse.day_start_equity * factor,
+            peak_equity=fuse.peak_equity * factor,
+            peak_equity_unreset=fuse.peak_equity_unreset * factor,
+            tripped_by=fuse.tripped_by,
+            tripped_at=fuse.tripped_at,
+            rearm_at=fuse.rearm_at,
+            lock_until=fuse.lock_until,
+            losses_in_a_row=fuse.losses_in_a_row,
+            episodes=fuse.episodes,
+        ),
+    )

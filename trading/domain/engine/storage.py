@@ -1,0 +1,107 @@
+"""The book as plain JSON and back, and the moves that come from outside a bar.
+
+A run may stop after any bar and go on from what is stored: ``load_book(dump_book(book)) == book``.
+Floats travel as their shortest text, so nothing is lost; money from outside is the engine's
+``adjust_for_flow``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, replace
+from typing import Any
+
+from trading.domain.engine.book import (
+    Book,
+    CloseReason,
+    Episode,
+    FuseBook,
+    OrderIntent,
+    Position,
+    Trigger,
+)
+from trading.domain.engine.rules import NEVER_MS
+
+
+def dump_book(book: Book) -> dict[str, Any]:
+    """A JSON-serialisable mapping of the whole book; NaN, which JSON lacks, is told as null."""
+    return {name: _without_nan(value) for name, value in asdict(book).items()}
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if isinstance(value, dict):
+        return {name: _without_nan(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return value
+
+
+def _with_nan(value: dict[str, Any]) -> dict[str, Any]:
+    return {name: math.nan if item is None else item for name, item in value.items()}
+
+
+def load_book(value: dict[str, Any]) -> Book:
+    """The book of :func:`dump_book`; an unknown or missing field raises ``TypeError``."""
+    fuse = dict(value["fuse"])
+    fuse["lock_until"] = tuple(fuse["lock_until"])
+    fuse["losses_in_a_row"] = tuple(fuse["losses_in_a_row"])
+    fuse["episodes"] = tuple(Episode(**episode) for episode in fuse["episodes"])
+    rest = {k: v for k, v in value.items() if k not in ("fuse", "marks", "positions", "pending")}
+    return Book(
+        fuse=FuseBook(**fuse),
+        marks=tuple(value["marks"]),
+        positions=tuple(
+            None if p is None else Position(**_with_nan(p)) for p in value["positions"]
+        ),
+        pending=tuple(OrderIntent(**_with_nan(intent)) for intent in value["pending"]),
+        **rest,
+    )
+
+
+def drop_pending(*, book: Book, index: int) -> Book:
+    """The book without one order that was refused after the decision."""
+    return replace(book, pending=book.pending[:index] + book.pending[index + 1 :])
+
+
+def trip_book(*, book: Book) -> Book:
+    """The book after somebody outside stopped it: no waiting entry, everything leaves next."""
+    leaving = {intent.slot for intent in book.pending if intent.reduces}
+    exits = tuple(intent for intent in book.pending if intent.reduces) + tuple(
+        _exit_intent(book, slot, position)
+        for slot, position in enumerate(book.positions)
+        if position is not None and slot not in leaving
+    )
+    fuse = replace(
+        book.fuse, tripped_by=int(Trigger.MANUAL), tripped_at=book.time_ms, rearm_at=NEVER_MS
+    )
+    return replace(book, pending=exits, fuse=fuse)
+
+
+def _exit_intent(book: Book, slot: int, position: Position) -> OrderIntent:
+    return OrderIntent(
+        slot=slot,
+        decided_at=book.time_ms,
+        side=-position.side,
+        lots=position.lots,
+        reduces=True,
+        close_reason=int(CloseReason.FUSE),
+        stop_ticks=0,
+        target_ticks=0,
+        decision_ticks=position.entry_ticks,
+        leverage=position.leverage,
+        tier=position.tier,
+        zone_price=math.nan,
+        zone_strength=math.nan,
+        equity=book.equity,
+        binding=0,
+    )
+
+
+def rearm_book(*, book: Book, rebase_peak: bool) -> Book:
+    """The book after two people re-armed it; a drawdown's peak starts again at today's equity."""
+    fuse = replace(book.fuse, tripped_by=0, tripped_at=0, rearm_at=NEVER_MS)
+    if rebase_peak:
+        fuse = replace(fuse, peak_equity=book.equity)
+    return replace(book, fuse=fuse)

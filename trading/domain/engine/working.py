@@ -1,0 +1,289 @@
+"""The mutable side of one bar: what the steps change before the book is frozen again.
+
+Only this package's steps touch a :class:`Working`; it never outlives ``process_bar``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from trading.domain.engine.book import (
+    Bar,
+    Book,
+    CloseReason,
+    Event,
+    Fill,
+    FuseBook,
+    FuseEvent,
+    OrderIntent,
+    Position,
+    Trade,
+    Trigger,
+)
+from trading.domain.engine.rules import EngineRules, InstrumentRules, SlotRules
+from trading.domain.engine.scalars import slipped_ticks
+from trading.domain.strategies.signals import DAY_MS, Signal
+
+
+class Working:
+    """One bar at work: the book's parts as lists, the bar's inputs, the events so far."""
+
+    def __init__(
+        self,
+        *,
+        rules: EngineRules,
+        book: Book,
+        time_ms: int,
+        bars: Sequence[Bar | None],
+        signals: Sequence[Signal | None],
+    ) -> None:
+        self.rules = rules
+        self.time_ms = time_ms
+        self.close_ms = time_ms + rules.bar_ms
+        self.bars = bars
+        self.signals = signals
+        self.cash = book.cash
+        self.equity = book.equity
+        self.marks = list(book.marks)
+        self.positions = list(book.positions)
+        self.exits: list[OrderIntent | None] = [None] * len(rules.slots)
+        self.entries: list[OrderIntent | None] = [None] * len(rules.slots)
+        for intent in book.pending:
+            (self.exits if intent.reduces else self.entries)[intent.slot] = intent
+        fuse = book.fuse
+        self.day_start_ms = fuse.day_start_ms
+        self.day_start_equity = fuse.day_start_equity
+        self.peak_equity = fuse.peak_equity
+        self.peak_equity_unreset = fuse.peak_equity_unreset
+        self.tripped_by = fuse.tripped_by
+        self.tripped_at = fuse.tripped_at
+        self.rearm_at = fuse.rearm_at
+        self.lock_until = list(fuse.lock_until)
+        self.losses_in_a_row = list(fuse.losses_in_a_row)
+        self.episodes = list(fuse.episodes)
+        self.events: list[Event] = []
+
+    def slot_rules(self, slot: int) -> tuple[SlotRules, InstrumentRules]:
+        """The rules of a slot and of its instrument."""
+        rules = self.rules.slots[slot]
+        return rules, self.rules.instruments[rules.instrument]
+
+    def bar_of(self, slot: int) -> Bar | None:
+        """The bar of a slot's instrument."""
+        return self.bars[self.rules.slots[slot].instrument]
+
+    def held(self) -> list[tuple[int, Position, Bar]]:
+        """Slots with a position whose instrument has a bar, in slot order."""
+        found = []
+        for slot, position in enumerate(self.positions):
+            bar = self.bar_of(slot)
+            if position is not None and bar is not None:
+                found.append((slot, position, bar))
+        return found
+
+    def value_at(self, slot: int, price_ticks: int) -> float:
+        """Open profit of a slot's position at a price."""
+        position = self.positions[slot]
+        if position is None:
+            return 0.0
+        instrument = self.slot_rules(slot)[1]
+        moved = (price_ticks - position.entry_ticks) * position.side * position.lots
+        return moved * instrument.tick_value
+
+    def fill_exit(
+        self,
+        slot: int,
+        price_ticks: int,
+        reason: CloseReason,
+        *,
+        lots: int = 0,
+        gapped: bool = False,
+    ) -> None:
+        """Close ``lots`` (0 = all) of a slot at a price; the last lots end the round trip."""
+        position = self.positions[slot]
+        assert position is not None
+        instrument = self.slot_rules(slot)[1]
+        lots = min(lots, position.lots) if lots else position.lots
+        moved = (price_ticks - position.entry_ticks) * position.side * lots
+        gain = moved * instrument.tick_value
+        if reason is CloseReason.LIQUIDATION:
+            gain = max(gain, -position.margin)
+        fee = price_ticks * lots * instrument.tick_value * instrument.taker_fee_rate
+        self.cash += gain - fee
+        self.events.append(
+            Fill(
+                time_ms=self.time_ms,
+                slot=slot,
+                side=-position.side,
+                lots=lots,
+                price_ticks=price_ticks,
+                fee=fee,
+                close_reason=int(reason),
+                gapped=gapped,
+            )
+        )
+        kept = position.lots - lots
+        after = replace(
+            position,
+            lots=kept,
+            margin=position.margin * kept / position.lots,
+            fees=position.fees + fee,
+            ticks_lots_realised=position.ticks_lots_realised + moved,
+            realised=position.realised + gain,
+            cuts=position.cuts + (1 if kept else 0),
+        )
+        if kept:
+            self.positions[slot] = after
+            return
+        self.positions[slot] = None
+        self.exits[slot] = None
+        self._end_round_trip(slot, after, price_ticks, reason)
+
+    def fill_exit_at_market(
+        self,
+        slot: int,
+        price_ticks: int,
+        reason: CloseReason,
+        *,
+        lots: int = 0,
+        gapped: bool = False,
+    ) -> None:
+        """Close at a price worsened by the slippage of the reason."""
+        position = self.positions[slot]
+        assert position is not None
+        instrument = self.slot_rules(slot)[1]
+        forced = reason in (CloseReason.FUSE, CloseReason.FUSE_CUT)
+        rate = instrument.fuse_slippage_rate if forced else instrument.slippage_rate
+        filled = slipped_ticks(price_ticks, -position.side, rate)
+        self.fill_exit(slot, filled, reason, lots=lots, gapped=gapped)
+
+    def _end_round_trip(
+        self, slot: int, position: Position, exit_ticks: int, reason: CloseReason
+    ) -> None:
+        rules, instrument = self.slot_rules(slot)
+        net = position.realised - position.fees + position.funding
+        stop_ticks = abs(position.decision_ticks - position.stop_ticks)
+        at_risk = stop_ticks * position.lots_opened * instrument.tick_value
+        self.events.append(
+            Trade(
+                slot=slot,
+                side=position.side,
+                lots=position.lots_opened,
+                entry_time=position.entry_time,
+                exit_time=self.time_ms,
+                entry_ticks=position.entry_ticks,
+                exit_ticks=exit_ticks,
+                decision_ticks=position.decision_ticks,
+                stop_ticks=position.stop_ticks,
+                target_ticks=position.target_ticks,
+                reason=int(reason),
+                ticks_lots=position.ticks_lots_realised,
+                fees=position.fees,
+                funding=position.funding,
+                net=net,
+                r_multiple=net / at_risk if at_risk > 0.0 else 0.0,
+                leverage=position.leverage,
+                tier=position.tier,
+                binding=position.binding,
+                ambiguous=position.ambiguous,
+                cuts=position.cuts,
+                equity_at_entry=position.equity_at_entry,
+            )
+        )
+        self._count_loss(rules.strategy, net)
+
+    def _count_loss(self, strategy: int, net: float) -> None:
+        """Three losing round trips in a row lock their strategy until the next 00:00 UTC."""
+        fuse = self.rules.fuse
+        if net >= 0.0:
+            self.losses_in_a_row[strategy] = 0
+            return
+        self.losses_in_a_row[strategy] += 1
+        if fuse.acting and self.losses_in_a_row[strategy] >= fuse.losses_in_a_row:
+            self.losses_in_a_row[strategy] = 0
+            self.lock_until[strategy] = (self.time_ms // DAY_MS + 1) * DAY_MS
+            self.note(
+                Trigger.LOSS_STREAK,
+                strategy=strategy,
+                value=float(fuse.losses_in_a_row),
+                threshold=float(fuse.losses_in_a_row),
+            )
+
+    def note(
+        self,
+        trigger: Trigger,
+        *,
+        at: int = 0,
+        instrument: int = -1,
+        strategy: int = -1,
+        value: float = 0.0,
+        threshold: float = 0.0,
+        severity: float = 0.0,
+        cut_share: float = 0.0,
+        positions: int = 0,
+    ) -> None:
+        """Record that the fuse moved, by default at the bar's open time."""
+        self.events.append(
+            FuseEvent(
+                time_ms=at or self.time_ms,
+                trigger=int(trigger),
+                instrument=instrument,
+                strategy=strategy,
+                value=value,
+                threshold=threshold,
+                severity=severity,
+                cut_share=cut_share,
+                positions=positions,
+            )
+        )
+
+    def freeze(self) -> Book:
+        """The book as it now stands."""
+        pending = [*self.exits, *self.entries]
+        return Book(
+            time_ms=self.close_ms,
+            cash=self.cash,
+            equity=self.equity,
+            marks=tuple(self.marks),
+            positions=tuple(self.positions),
+            pending=tuple(intent for intent in pending if intent is not None),
+            fuse=FuseBook(
+                day_start_ms=self.day_start_ms,
+                day_start_equity=self.day_start_equity,
+                peak_equity=self.peak_equity,
+                peak_equity_unreset=self.peak_equity_unreset,
+                tripped_by=self.tripped_by,
+                tripped_at=self.tripped_at,
+                rearm_at=self.rearm_at,
+                lock_until=tuple(self.lock_until),
+                losses_in_a_row=tuple(self.losses_in_a_row),
+                episodes=tuple(self.episodes),
+            ),
+        )
+
+
+def make_exit(
+    working: Working, slot: int, position: Position, reason: CloseReason, lots: int
+) -> OrderIntent:
+    """Order ``lots`` of a slot's position to be closed at its instrument's next open."""
+    intent = OrderIntent(
+        slot=slot,
+        decided_at=working.close_ms,
+        side=-position.side,
+        lots=lots,
+        reduces=True,
+        close_reason=int(reason),
+        stop_ticks=0,
+        target_ticks=0,
+        decision_ticks=working.marks[working.rules.slots[slot].instrument],
+        leverage=position.leverage,
+        tier=position.tier,
+        zone_price=math.nan,
+        zone_strength=math.nan,
+        equity=working.equity,
+        binding=0,
+    )
+    working.events.append(intent)
+    return intent
