@@ -2,9 +2,6 @@
 
 from django.db import migrations
 
-from investors.table_walls import APPEND_ONLY_TABLES, GRANTS
-from magnetfund.core.walls import grants_operation, refuse_changes
-
 LEDGER = """
 CREATE FUNCTION investors_entry_digest(e investors_entry) RETURNS bytea LANGUAGE sql STABLE
   SET search_path = pg_catalog, public, pg_temp AS $$
@@ -179,6 +176,82 @@ CREATE TRIGGER nav_strike_guard BEFORE INSERT OR UPDATE ON investors_navstrike
 ALTER TABLE investors_navstrike ENABLE ALWAYS TRIGGER nav_strike_guard;
 """
 
+APPEND_ONLY = """
+DO $$
+DECLARE t text;
+BEGIN
+  FOREACH t IN ARRAY ARRAY[
+    'investors_classpolicyversion', 'investors_entry', 'investors_posting',
+    'investors_unitentry', 'investors_classnav', 'investors_lotnav'
+  ] LOOP
+    EXECUTE format('CREATE TRIGGER append_only_row BEFORE UPDATE OR DELETE ON %I
+      FOR EACH ROW EXECUTE FUNCTION wall_append_only()', t);
+    EXECUTE format('CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON %I
+      FOR EACH STATEMENT EXECUTE FUNCTION wall_append_only()', t);
+    EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER append_only_row,
+      ENABLE ALWAYS TRIGGER append_only_truncate', t);
+  END LOOP;
+END $$;
+"""
+
+APPEND_ONLY_BACK = """
+DO $$
+DECLARE t text;
+BEGIN
+  FOREACH t IN ARRAY ARRAY[
+    'investors_classpolicyversion', 'investors_entry', 'investors_posting',
+    'investors_unitentry', 'investors_classnav', 'investors_lotnav'
+  ] LOOP
+    EXECUTE format('DROP TRIGGER append_only_row ON %I', t);
+    EXECUTE format('DROP TRIGGER append_only_truncate ON %I', t);
+  END LOOP;
+END $$;
+"""
+
+# What the run-time roles may do with each table, as it was when the tables were made.
+GRANTS = """
+REVOKE ALL ON
+  investors_classpolicyversion, investors_entry, investors_posting, investors_unitentry,
+  investors_classnav, investors_lotnav, investors_entrybalance, investors_unitlot,
+  investors_fund, investors_shareclass, investors_account, investors_investor,
+  investors_holding, investors_dealingday, investors_dealingorder, investors_navstrike,
+  investors_investorsnapshot
+  FROM PUBLIC, fa_app, fa_gateway, fa_auditor;
+GRANT SELECT ON
+  investors_classpolicyversion, investors_entry, investors_posting, investors_unitentry,
+  investors_classnav, investors_lotnav, investors_entrybalance, investors_unitlot,
+  investors_fund, investors_shareclass, investors_account, investors_investor,
+  investors_holding, investors_dealingday, investors_dealingorder, investors_navstrike,
+  investors_investorsnapshot
+  TO fa_app, fa_gateway, fa_auditor;
+GRANT INSERT ON
+  investors_classpolicyversion, investors_entry, investors_posting, investors_unitentry,
+  investors_classnav, investors_lotnav, investors_unitlot, investors_fund,
+  investors_shareclass, investors_account, investors_investor, investors_holding,
+  investors_dealingday, investors_dealingorder, investors_navstrike,
+  investors_investorsnapshot
+  TO fa_app, fa_gateway;
+GRANT UPDATE (is_suspended) ON investors_fund TO fa_app, fa_gateway;
+GRANT UPDATE (name, minimum_subscription) ON investors_shareclass TO fa_app, fa_gateway;
+GRANT UPDATE (name) ON investors_account TO fa_app, fa_gateway;
+GRANT UPDATE (
+  user_id, legal_name, email, country, kyc_state, kyc_approved_at
+) ON investors_investor TO fa_app, fa_gateway;
+GRANT UPDATE (reserved_units, updated_at) ON investors_holding TO fa_app, fa_gateway;
+GRANT UPDATE (is_suspended) ON investors_dealingday TO fa_app, fa_gateway;
+GRANT UPDATE (
+  state, dealing_day_id, strike_id, units, dealt_units, dealt_price, dealt_amount,
+  fee_amount, reason, updated_at
+) ON investors_dealingorder TO fa_app, fa_gateway;
+GRANT UPDATE (
+  state, approved_by_id, approved_at, approved_hash, rejected_reason, dealt_at
+) ON investors_navstrike TO fa_app, fa_gateway;
+GRANT UPDATE (
+  units, value, net_invested, share_of_fund, is_estimate
+) ON investors_investorsnapshot TO fa_app, fa_gateway;
+GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO fa_app, fa_gateway;
+"""
+
 
 class Migration(migrations.Migration):
     dependencies = [("investors", "0001_initial"), ("core", "0002_walls")]
@@ -199,6 +272,6 @@ class Migration(migrations.Migration):
             "DROP FUNCTION investors_starts_empty() CASCADE;",
         ),
         migrations.RunSQL(NAV, "DROP FUNCTION investors_nav_strike_guard() CASCADE;"),
-        refuse_changes(APPEND_ONLY_TABLES),
-        grants_operation(GRANTS),
+        migrations.RunSQL(APPEND_ONLY, APPEND_ONLY_BACK),
+        migrations.RunSQL(GRANTS, migrations.RunSQL.noop),
     ]

@@ -12,8 +12,7 @@ from magnetfund.core.walls import (
 
 APPEND_ONLY_TABLES = ("core_auditevent",)
 
-#: Of the tables that were there first.
-FIRST_GRANTS = [
+GRANTS = [
     *append_only(*APPEND_ONLY_TABLES),
     mutable(
         "core_user",
@@ -33,12 +32,8 @@ FIRST_GRANTS = [
     # An expired key may be removed; a stored answer is never rewritten.
     mutable("core_idempotencykey", "created_at", deletes=True),
     *framework("core_user_groups", "core_user_user_permissions"),
-]
-
-REFRESH_GRANTS = [
     mutable("core_refreshfamily", "token", "revoked_at", "expires_at", deletes=True),
 ]
-GRANTS = [*FIRST_GRANTS, *REFRESH_GRANTS]
 
 TRIGGERS = [
     *append_only_triggers(APPEND_ONLY_TABLES),

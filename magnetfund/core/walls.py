@@ -1,6 +1,7 @@
-"""The walls of the database, as migration operations and as a list that can be checked.
+"""The walls of the database: what each table allows, as SQL and as a list that can be checked.
 
-Each table has one grant class, stated in its app's ``walls.py``; :func:`grant` turns it into SQL.
+Each table has one grant class, stated in its app's ``table_walls.py``.  ``manage.py wall_sql``
+prints the SQL of a table; its migration keeps that text, so no later change here rewrites history.
 Triggers are created ``ENABLE ALWAYS``, so no session setting switches them off.  The claims hold
 for the application and gateway roles, not for the owner of the tables.
 
@@ -13,8 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-
-from django.db.migrations.operations import RunSQL
 
 
 class GrantClass(StrEnum):
@@ -98,31 +97,22 @@ def grant_sql(row: TableGrant) -> str:
     return "\n".join(lines)
 
 
-def grants_operation(rows: Iterable[TableGrant]) -> RunSQL:
-    """Migration operation that grants the given rows."""
-    sql = "\n".join(grant_sql(row) for row in rows)
-    sql += "\nGRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO fa_app, fa_gateway;"
-    return RunSQL(sql, RunSQL.noop)
+def grants_sql(rows: Iterable[TableGrant]) -> str:
+    """SQL that grants the given rows, and the use of their sequences."""
+    lines = [grant_sql(row) for row in rows]
+    lines.append("GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO fa_app, fa_gateway;")
+    return "\n".join(lines)
 
 
-def refuse_changes(tables: Sequence[str]) -> RunSQL:
-    """Triggers that refuse UPDATE, DELETE and TRUNCATE on append-only tables, for every role."""
-    parts = []
-    for table in tables:
-        parts.append(
-            f"""
+def append_only_sql(table: str) -> str:
+    """SQL of the triggers that refuse UPDATE, DELETE and TRUNCATE on a table, for every role."""
+    return f"""\
 CREATE TRIGGER append_only_row BEFORE UPDATE OR DELETE ON "{table}"
   FOR EACH ROW EXECUTE FUNCTION wall_append_only();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON "{table}"
   FOR EACH STATEMENT EXECUTE FUNCTION wall_append_only();
 ALTER TABLE "{table}" ENABLE ALWAYS TRIGGER append_only_row;
 ALTER TABLE "{table}" ENABLE ALWAYS TRIGGER append_only_truncate;"""
-        )
-    reverse = "\n".join(
-        f'DROP TRIGGER append_only_row ON "{t}"; DROP TRIGGER append_only_truncate ON "{t}";'
-        for t in tables
-    )
-    return RunSQL("\n".join(parts), reverse)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

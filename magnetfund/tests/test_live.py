@@ -12,10 +12,10 @@ import pytest
 import redis
 from django.test import AsyncClient
 
-from magnetfund import live
 from magnetfund.core.live import CHANNEL
 from magnetfund.operations.servers.home import Home
 from magnetfund.operations.servers.valkey import Valkey
+from magnetfund.web import live
 
 
 class Told(live.Hub):

@@ -2,9 +2,6 @@
 
 from django.db import migrations
 
-from magnetfund.core.walls import grants_operation, refuse_changes
-from risk.table_walls import APPEND_ONLY_TABLES, GRANTS
-
 FUSE = """
 CREATE FUNCTION risk_fuse_transition_guard() RETURNS trigger LANGUAGE plpgsql
   SET search_path = pg_catalog, public, pg_temp AS $$
@@ -90,6 +87,61 @@ CREATE TRIGGER fuse_reset_guard BEFORE INSERT OR UPDATE ON risk_fusereset
 ALTER TABLE risk_fusereset ENABLE ALWAYS TRIGGER fuse_reset_guard;
 """
 
+APPEND_ONLY = """
+DO $$
+DECLARE t text;
+BEGIN
+  FOREACH t IN ARRAY ARRAY[
+    'risk_limitset', 'risk_fuseevent', 'risk_fusetransition', 'risk_strategylock',
+    'risk_pretradecheck', 'risk_riskmeasure'
+  ] LOOP
+    EXECUTE format('CREATE TRIGGER append_only_row BEFORE UPDATE OR DELETE ON %I
+      FOR EACH ROW EXECUTE FUNCTION wall_append_only()', t);
+    EXECUTE format('CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON %I
+      FOR EACH STATEMENT EXECUTE FUNCTION wall_append_only()', t);
+    EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER append_only_row,
+      ENABLE ALWAYS TRIGGER append_only_truncate', t);
+  END LOOP;
+END $$;
+"""
+
+APPEND_ONLY_BACK = """
+DO $$
+DECLARE t text;
+BEGIN
+  FOREACH t IN ARRAY ARRAY[
+    'risk_limitset', 'risk_fuseevent', 'risk_fusetransition', 'risk_strategylock',
+    'risk_pretradecheck', 'risk_riskmeasure'
+  ] LOOP
+    EXECUTE format('DROP TRIGGER append_only_row ON %I', t);
+    EXECUTE format('DROP TRIGGER append_only_truncate ON %I', t);
+  END LOOP;
+END $$;
+"""
+
+# What the run-time roles may do with each table, as it was when the tables were made.
+GRANTS = """
+REVOKE ALL ON
+  risk_limitset, risk_fuseevent, risk_fusetransition, risk_strategylock, risk_pretradecheck,
+  risk_riskmeasure, risk_limitproposal, risk_fusereset, risk_fusememory, risk_reservation
+  FROM PUBLIC, fa_app, fa_gateway, fa_auditor;
+GRANT SELECT ON
+  risk_limitset, risk_fuseevent, risk_fusetransition, risk_strategylock, risk_pretradecheck,
+  risk_riskmeasure, risk_limitproposal, risk_fusereset, risk_fusememory, risk_reservation
+  TO fa_app, fa_gateway, fa_auditor;
+GRANT INSERT ON
+  risk_limitset, risk_fuseevent, risk_fusetransition, risk_strategylock, risk_pretradecheck,
+  risk_riskmeasure, risk_limitproposal, risk_fusereset, risk_fusememory, risk_reservation
+  TO fa_app, fa_gateway;
+GRANT UPDATE (limit_set_id, withdrawn_at) ON risk_limitproposal TO fa_app, fa_gateway;
+GRANT UPDATE (
+  approved_by_id, approved_at, director_id, withdrawn_at
+) ON risk_fusereset TO fa_app, fa_gateway;
+GRANT UPDATE (snapshot, gauges, updated_at) ON risk_fusememory TO fa_app, fa_gateway;
+GRANT UPDATE (state, released_at) ON risk_reservation TO fa_app, fa_gateway;
+GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO fa_app, fa_gateway;
+"""
+
 
 class Migration(migrations.Migration):
     dependencies = [("risk", "0001_initial"), ("core", "0002_walls")]
@@ -99,6 +151,6 @@ class Migration(migrations.Migration):
             "DROP FUNCTION risk_fuse_transition_guard() CASCADE;"
             "DROP FUNCTION risk_fuse_reset_guard() CASCADE;",
         ),
-        refuse_changes(APPEND_ONLY_TABLES),
-        grants_operation(GRANTS),
+        migrations.RunSQL(APPEND_ONLY, APPEND_ONLY_BACK),
+        migrations.RunSQL(GRANTS, migrations.RunSQL.noop),
     ]

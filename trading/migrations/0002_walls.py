@@ -2,9 +2,6 @@
 
 from django.db import migrations
 
-from magnetfund.core.walls import grants_operation, refuse_changes
-from trading.table_walls import APPEND_ONLY_TABLES, GRANTS
-
 # Locks first, reads after: under READ COMMITTED each statement of a VOLATILE function sees what was
 # committed before it began, so a trip that holds the exclusive lock is seen by every later order.
 GATE = """
@@ -114,6 +111,87 @@ INDEXES = """
 CREATE INDEX trading_position_open ON trading_position (book) WHERE quantity <> 0;
 """
 
+APPEND_ONLY = """
+DO $$
+DECLARE t text;
+BEGIN
+  FOREACH t IN ARRAY ARRAY[
+    'trading_candle', 'trading_marketrefusal', 'trading_fundingrate', 'trading_signal',
+    'trading_proposal', 'trading_orderevent', 'trading_fill', 'trading_fundingpayment',
+    'trading_trade', 'trading_reconciliation', 'trading_enginetransition',
+    'trading_valuation', 'trading_bookflow'
+  ] LOOP
+    EXECUTE format('CREATE TRIGGER append_only_row BEFORE UPDATE OR DELETE ON %I
+      FOR EACH ROW EXECUTE FUNCTION wall_append_only()', t);
+    EXECUTE format('CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON %I
+      FOR EACH STATEMENT EXECUTE FUNCTION wall_append_only()', t);
+    EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER append_only_row,
+      ENABLE ALWAYS TRIGGER append_only_truncate', t);
+  END LOOP;
+END $$;
+"""
+
+APPEND_ONLY_BACK = """
+DO $$
+DECLARE t text;
+BEGIN
+  FOREACH t IN ARRAY ARRAY[
+    'trading_candle', 'trading_marketrefusal', 'trading_fundingrate', 'trading_signal',
+    'trading_proposal', 'trading_orderevent', 'trading_fill', 'trading_fundingpayment',
+    'trading_trade', 'trading_reconciliation', 'trading_enginetransition',
+    'trading_valuation', 'trading_bookflow'
+  ] LOOP
+    EXECUTE format('DROP TRIGGER append_only_row ON %I', t);
+    EXECUTE format('DROP TRIGGER append_only_truncate ON %I', t);
+  END LOOP;
+END $$;
+"""
+
+# What the run-time roles may do with each table, as it was when the tables were made.
+GRANTS = """
+REVOKE ALL ON
+  trading_candle, trading_marketrefusal, trading_fundingrate, trading_signal,
+  trading_proposal, trading_orderevent, trading_reconciliation, trading_enginetransition,
+  trading_valuation, trading_bookflow, trading_order, trading_position,
+  trading_papervenuestate, trading_fill, trading_fundingpayment, trading_trade,
+  trading_instrument, trading_candlegap, trading_magnet, trading_strategy,
+  trading_tradingsession, trading_replayrun
+  FROM PUBLIC, fa_app, fa_gateway, fa_auditor;
+GRANT SELECT ON
+  trading_candle, trading_marketrefusal, trading_fundingrate, trading_signal,
+  trading_proposal, trading_orderevent, trading_reconciliation, trading_enginetransition,
+  trading_valuation, trading_bookflow, trading_order, trading_position,
+  trading_papervenuestate, trading_fill, trading_fundingpayment, trading_trade,
+  trading_instrument, trading_candlegap, trading_magnet, trading_strategy,
+  trading_tradingsession, trading_replayrun
+  TO fa_app, fa_gateway, fa_auditor;
+GRANT INSERT ON
+  trading_candle, trading_marketrefusal, trading_fundingrate, trading_signal,
+  trading_proposal, trading_orderevent, trading_reconciliation, trading_enginetransition,
+  trading_valuation, trading_bookflow, trading_order, trading_instrument, trading_candlegap,
+  trading_magnet, trading_strategy, trading_tradingsession, trading_replayrun
+  TO fa_app, fa_gateway;
+GRANT INSERT ON
+  trading_position, trading_papervenuestate, trading_fill, trading_fundingpayment,
+  trading_trade
+  TO fa_gateway;
+GRANT UPDATE (
+  state, venue_order_id, filled_quantity, average_price, denial_codes, closed_at
+) ON trading_order TO fa_gateway;
+GRANT UPDATE ON trading_position TO fa_gateway;
+GRANT UPDATE ON trading_papervenuestate TO fa_gateway;
+GRANT UPDATE (
+  minimum_notional, maker_fee, taker_fee, maintenance_tiers, gap_floor, source_label,
+  is_restricted, is_active
+) ON trading_instrument TO fa_app, fa_gateway;
+GRANT UPDATE (refilled_at, reason, "end") ON trading_candlegap TO fa_app, fa_gateway;
+GRANT UPDATE (dead_at, detail) ON trading_magnet TO fa_app, fa_gateway;
+GRANT UPDATE (is_active) ON trading_strategy TO fa_app, fa_gateway;
+GRANT UPDATE (ended_at, summary) ON trading_tradingsession TO fa_app, fa_gateway;
+GRANT UPDATE (result, finished_at) ON trading_replayrun TO fa_app, fa_gateway;
+GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO fa_app, fa_gateway;
+"""
+
 
 class Migration(migrations.Migration):
     dependencies = [("trading", "0001_initial"), ("risk", "0002_walls")]
@@ -121,6 +199,6 @@ class Migration(migrations.Migration):
         migrations.RunSQL(GATE, "DROP FUNCTION trading_fuse_gate() CASCADE;"),
         migrations.RunSQL(ENGINE, "DROP FUNCTION trading_engine_order() CASCADE;"),
         migrations.RunSQL(INDEXES, "DROP INDEX trading_position_open;"),
-        refuse_changes(APPEND_ONLY_TABLES),
-        grants_operation(GRANTS),
+        migrations.RunSQL(APPEND_ONLY, APPEND_ONLY_BACK),
+        migrations.RunSQL(GRANTS, migrations.RunSQL.noop),
     ]

@@ -2,9 +2,6 @@
 
 from django.db import migrations
 
-from magnetfund.core.table_walls import APPEND_ONLY_TABLES, FIRST_GRANTS
-from magnetfund.core.walls import grants_operation, refuse_changes
-
 APPEND_ONLY_FUNCTION = """
 CREATE FUNCTION wall_append_only() RETURNS trigger LANGUAGE plpgsql
   SET search_path = pg_catalog, public, pg_temp AS $$
@@ -51,6 +48,68 @@ ALTER TABLE core_auditevent ALTER COLUMN seq SET DEFAULT 0,
   ALTER COLUMN prev_hash SET DEFAULT '\\x', ALTER COLUMN row_hash SET DEFAULT '\\x';
 """
 
+APPEND_ONLY = """
+DO $$
+DECLARE t text;
+BEGIN
+  FOREACH t IN ARRAY ARRAY[
+    'core_auditevent'
+  ] LOOP
+    EXECUTE format('CREATE TRIGGER append_only_row BEFORE UPDATE OR DELETE ON %I
+      FOR EACH ROW EXECUTE FUNCTION wall_append_only()', t);
+    EXECUTE format('CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON %I
+      FOR EACH STATEMENT EXECUTE FUNCTION wall_append_only()', t);
+    EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER append_only_row,
+      ENABLE ALWAYS TRIGGER append_only_truncate', t);
+  END LOOP;
+END $$;
+"""
+
+APPEND_ONLY_BACK = """
+DO $$
+DECLARE t text;
+BEGIN
+  FOREACH t IN ARRAY ARRAY[
+    'core_auditevent'
+  ] LOOP
+    EXECUTE format('DROP TRIGGER append_only_row ON %I', t);
+    EXECUTE format('DROP TRIGGER append_only_truncate ON %I', t);
+  END LOOP;
+END $$;
+"""
+
+# What the run-time roles may do with each table, as it was when the tables were made.
+GRANTS = """
+REVOKE ALL ON
+  core_auditevent, core_user, core_rolegrant, core_jobrun, core_lease, core_heartbeat,
+  core_systemconfig, core_idempotencykey, core_user_groups, core_user_user_permissions
+  FROM PUBLIC, fa_app, fa_gateway, fa_auditor;
+GRANT SELECT ON
+  core_auditevent, core_user, core_rolegrant, core_jobrun, core_lease, core_heartbeat,
+  core_systemconfig, core_idempotencykey, core_user_groups, core_user_user_permissions
+  TO fa_app, fa_gateway, fa_auditor;
+GRANT INSERT ON
+  core_auditevent, core_user, core_rolegrant, core_jobrun, core_lease, core_heartbeat,
+  core_systemconfig, core_idempotencykey, core_user_groups, core_user_user_permissions
+  TO fa_app, fa_gateway;
+GRANT UPDATE (
+  password, last_login, email, name, is_active, time_zone, theme
+) ON core_user TO fa_app, fa_gateway;
+GRANT UPDATE (revoked_by_id, revoked_at) ON core_rolegrant TO fa_app, fa_gateway;
+GRANT UPDATE (state, finished_at, detail) ON core_jobrun TO fa_app, fa_gateway;
+GRANT UPDATE (holder, token, expires_at) ON core_lease TO fa_app, fa_gateway;
+GRANT UPDATE (build_id, seen_at, detail) ON core_heartbeat TO fa_app, fa_gateway;
+GRANT UPDATE (value, updated_at, updated_by_id) ON core_systemconfig TO fa_app, fa_gateway;
+GRANT UPDATE (created_at) ON core_idempotencykey TO fa_app, fa_gateway;
+GRANT UPDATE ON core_user_groups TO fa_app, fa_gateway;
+GRANT UPDATE ON core_user_user_permissions TO fa_app, fa_gateway;
+GRANT DELETE ON
+  core_jobrun, core_heartbeat, core_idempotencykey, core_user_groups,
+  core_user_user_permissions
+  TO fa_app, fa_gateway;
+GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO fa_app, fa_gateway;
+"""
+
 
 class Migration(migrations.Migration):
     dependencies = [("core", "0001_initial")]
@@ -60,6 +119,6 @@ class Migration(migrations.Migration):
             AUDIT_CHAIN,
             "DROP FUNCTION core_audit_chain() CASCADE; DROP FUNCTION core_audit_digest CASCADE;",
         ),
-        refuse_changes(APPEND_ONLY_TABLES),
-        grants_operation(FIRST_GRANTS),
+        migrations.RunSQL(APPEND_ONLY, APPEND_ONLY_BACK),
+        migrations.RunSQL(GRANTS, migrations.RunSQL.noop),
     ]

@@ -7,8 +7,15 @@ from django.conf import settings
 from django.db import migrations, models
 
 import magnetfund.kernel.clock
-from magnetfund.core.table_walls import REFRESH_GRANTS
-from magnetfund.core.walls import grants_operation
+
+GRANTS = """
+REVOKE ALL ON core_refreshfamily FROM PUBLIC, fa_app, fa_gateway, fa_auditor;
+GRANT SELECT ON core_refreshfamily TO fa_app, fa_gateway, fa_auditor;
+GRANT INSERT ON core_refreshfamily TO fa_app, fa_gateway;
+GRANT UPDATE (token, revoked_at, expires_at) ON core_refreshfamily TO fa_app, fa_gateway;
+GRANT DELETE ON core_refreshfamily TO fa_app, fa_gateway;
+GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO fa_app, fa_gateway;
+"""
 
 
 class Migration(migrations.Migration):
@@ -36,5 +43,5 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
-        grants_operation(REFRESH_GRANTS),
+        migrations.RunSQL(GRANTS, migrations.RunSQL.noop),
     ]

@@ -1,0 +1,139 @@
+"""Migrations hold what they need themselves, so that the code around them may change."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connections
+
+from magnetfund.core.walls import append_only_sql, grants_sql, mutable
+from magnetfund.env import parse_database_url
+
+PROJECT = Path(__file__).resolve().parents[2]
+MIGRATIONS = sorted(
+    path
+    for app in ("magnetfund/core", "risk", "trading", "investors")
+    for path in (PROJECT / app / "migrations").glob("0*.py")
+)
+#: Names that Django itself writes into a migration: a column type (pinned below), a default
+#: that no SQL holds, and the manager of the users' table.
+MAY_BE_NAMED = {
+    "magnetfund.core.fields.ExactField",
+    "magnetfund.kernel.clock.utc_now",
+    "magnetfund.core.models.UserManager",
+}
+OURS = ("magnetfund", "risk", "trading", "investors")
+
+
+def project_names(path: Path) -> set[str]:
+    """Names of the project's own code that a file imports or reaches by their dotted path."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            names |= {f"{module}.{item.name}" for item in node.names}
+        elif isinstance(node, ast.Attribute):
+            dotted = ast.unparse(node)
+            names |= {dotted} if dotted.count(".") >= 3 else set()
+    return {name for name in names if name.split(".")[0] in (*OURS, "")}
+
+
+@pytest.mark.parametrize("path", MIGRATIONS, ids=lambda path: f"{path.parts[-3]}/{path.stem}")
+def test_a_migration_imports_nothing_of_the_project_that_can_change(path: Path) -> None:
+    assert project_names(path) <= MAY_BE_NAMED
+
+
+def test_the_check_on_imports_sees_every_way_to_write_one(tmp_path: Path) -> None:
+    path = tmp_path / "0001_x.py"
+    path.write_text(
+        "import magnetfund.core.models\n"
+        "from investors.table_walls import GRANTS\n"
+        "from ..walls import rows\n"
+        "magnetfund.core.models.User()\n"
+    )
+    assert project_names(path) == {
+        "investors.table_walls.GRANTS",
+        "..walls.rows",
+        "magnetfund.core.models.User",
+    }
+
+
+def test_the_exact_column_type_stays_what_the_migrations_made_it() -> None:
+    from django.db import connection
+
+    from magnetfund.core.fields import ExactField
+
+    assert ExactField().db_type(connection) == "numeric(38, 18)"
+
+
+GROWN = '''
+from django.db import migrations, models
+
+class Migration(migrations.Migration):
+    dependencies = [("investors", "{leaf}")]
+    operations = [
+        migrations.CreateModel(
+            name="Grown", fields=[("id", models.BigAutoField(primary_key=True, serialize=False))]
+        ),
+        migrations.RunSQL("""{sql}""", migrations.RunSQL.noop),
+    ]
+'''
+
+
+def test_an_empty_database_migrates_after_a_table_was_added(
+    cluster: Any,
+    django_db_setup: None,
+    django_db_blocker: Any,
+    settings: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from investors import table_walls
+
+    row = mutable("investors_grown", "id")
+    monkeypatch.setattr(table_walls, "GRANTS", [*table_walls.GRANTS, row])
+    monkeypatch.setattr(
+        table_walls, "APPEND_ONLY_TABLES", (*table_walls.APPEND_ONLY_TABLES, row.table)
+    )
+    copy = tmp_path / "grown_investors_migrations"
+    shutil.copytree(PROJECT / "investors" / "migrations", copy)
+    leaf = max(path.stem for path in copy.glob("0*.py"))
+    sql = append_only_sql(row.table) + "\n" + grants_sql([row])
+    (copy / "9000_grown.py").write_text(GROWN.format(leaf=leaf, sql=sql))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    settings.MIGRATION_MODULES = {"investors": copy.name}
+
+    owner = connections["owner"]
+    before = dict(owner.settings_dict)
+    cluster.make_database("grown")
+    with django_db_blocker.unblock():
+        owner.close()
+        owner.settings_dict.update(parse_database_url("test", cluster.dsn("fa_owner", "grown")))
+        try:
+            call_command("migrate", database="owner", verbosity=0)
+            with owner.cursor() as cursor:
+                cursor.execute(
+                    "SELECT has_table_privilege('fa_app', 'investors_grown', 'INSERT'), "
+                    "has_table_privilege('fa_app', 'investors_grown', 'DELETE')"
+                )
+                assert cursor.fetchone() == (True, False)
+        finally:
+            owner.close()
+            owner.settings_dict.update(before)
+
+
+def test_the_command_prints_the_walls_that_a_table_states() -> None:
+    out = StringIO()
+    call_command("wall_sql", "investors_entry", stdout=out)
+    assert 'CREATE TRIGGER append_only_row BEFORE UPDATE OR DELETE ON "investors_entry"' in (
+        out.getvalue()
+    )
+    assert 'GRANT INSERT ON "investors_entry" TO fa_app, fa_gateway;' in out.getvalue()
+    with pytest.raises(CommandError, match="investors_none"):
+        call_command("wall_sql", "investors_none")
