@@ -78,7 +78,12 @@ def _test_losses_at_close(working: Working) -> None:
 
 
 def _watch_market(working: Working, instrument: int) -> None:
-    """Begin, deepen or end the REDUCING episode of an instrument."""
+    """Begin, deepen or end the REDUCING episode of an instrument.
+
+    Only a reading moves it: a bar between two closes of the strategies' timeframe says nothing.
+    """
+    if not _has_reading(working, instrument):
+        return
     trigger, value, threshold, severity = _find_market_trigger(working, instrument)
     episode = working.episodes[instrument]
     if trigger is None:
@@ -113,6 +118,13 @@ def _watch_market(working: Working, instrument: int) -> None:
         severity=severity,
         cut_share=cut_share,
         positions=touched,
+    )
+
+
+def _has_reading(working: Working, instrument: int) -> bool:
+    return any(
+        signal is not None and rules.instrument == instrument
+        for rules, signal in zip(working.rules.slots, working.signals, strict=True)
     )
 
 
@@ -204,7 +216,9 @@ def _decide(working: Working, slot: int, signal: Signal, bar: Bar) -> None:
     leaving = False
     if position is not None:
         wanted = signal.exit_long if position.side > 0 else signal.exit_short
-        expired = hold > 0 and working.close_ms - position.entry_time >= hold
+        # Whole bars count, the one of the entry included, wherever in it the fill came.
+        opened = position.entry_time // working.rules.timeframe_ms * working.rules.timeframe_ms
+        expired = hold > 0 and working.close_ms - opened >= hold
         if wanted or expired:
             reason = CloseReason.SIGNAL if wanted else CloseReason.TIME
             working.exits[slot] = make_exit(working, slot, position, reason, position.lots)

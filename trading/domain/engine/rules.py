@@ -173,8 +173,9 @@ class FuseRules:
 class EngineRules:
     """Everything that a run is told: instruments, slots, limits, fuse, opening cash.
 
-    ``bar_ms`` is the length of a bar.  Slots are processed in their order, which also decides who
-    gets the last of a shared limit.
+    ``bar_ms`` is the length of a bar, ``timeframe_ms`` that of the bars on whose closes the
+    strategies decide; a run may execute on shorter bars than it decides on.  Slots are processed in
+    their order, which also decides who gets the last of a shared limit.
     """
 
     instruments: tuple[InstrumentRules, ...]
@@ -182,6 +183,7 @@ class EngineRules:
     limits: LimitRules = field(default_factory=LimitRules)
     fuse: FuseRules = field(default_factory=FuseRules)
     bar_ms: int = 3_600_000
+    timeframe_ms: int = 3_600_000
     cash_opening: float = 100_000.0
 
     def __post_init__(self) -> None:
