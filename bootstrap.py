@@ -30,6 +30,8 @@ VERBS = {
     "screenshots": "open every page in Chromium and keep what it shows",
     "lock": "resolve the dependencies again and write the lock files",
 }
+#: Characters that a line of a template may have.
+TEMPLATE_WIDTH = 120
 CHECKED = [
     "magnetfund/kernel",
     "risk/domain",
@@ -100,6 +102,19 @@ def hand_over(*arguments: str, **environment: str) -> None:
     os.execv(interpreter(), [interpreter(), *arguments])
 
 
+def find_long_lines(folder: Path) -> list[str]:
+    """Lines of the templates under ``folder`` that are over :data:`TEMPLATE_WIDTH`: place, length.
+
+    The formatter leaves a long attribute or expression as it is, so the length is checked apart.
+    """
+    return [
+        f"{path.relative_to(folder.parent)}:{number}: {len(line)} characters"
+        for path in sorted(folder.rglob("*.html"))
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if len(line) > TEMPLATE_WIDTH
+    ]
+
+
 def check() -> int:
     """Every static check; all of them run, so one call shows all that is wrong."""
     tools = ENVIRONMENT / "bin"
@@ -151,6 +166,11 @@ def check() -> int:
         if result.returncode != 0:
             failed.append(name)
             say((result.stdout + result.stderr).strip()[-6000:])
+    too_long = find_long_lines(PROJECT / "templates")
+    say(f"{'line length':<12} {'FAILED' if too_long else 'ok'}")
+    if too_long:
+        failed.append("line length")
+        say("\n".join(too_long))
     if failed:
         say(f"make check: {', '.join(failed)} failed")
     return 1 if failed else 0

@@ -66,6 +66,13 @@ def signed_percent(value: Any, places: int = 2) -> str:
 
 
 @register.filter
+def signed_points(value: Any, places: int = 2) -> str:
+    """A figure that is in per cent already as +1.23 %."""
+    number = _number(value)
+    return MISSING if number is None else _text(number, places, signed=True) + SPACE + "%"
+
+
+@register.filter
 def units(value: Any) -> str:
     """Up to six decimals, trailing zeros dropped."""
     number = _number(value)

@@ -54,6 +54,8 @@ UNPAID_SHOWN = 20
 #: After a restart the web answers some seconds before the trader has reconciled.
 PROCESS_STARTED_AT = utc_now()
 START_GRACE = timedelta(minutes=2)
+#: Shapes of a job's state; any other state is a failure.
+JOB_SHAPES = {"done": "ok", "none": "none", "late": "warn"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,11 @@ class ShownPosition:
     stop_distance: Decimal | None
     liquidation_distance: Decimal | None
     way: float | None
+
+    @property
+    def tick(self) -> Decimal:
+        """Price step of the instrument, by which its prices are printed."""
+        return self.row.instrument.tick
 
 
 def find_open_work(book: str) -> list[OpenWork]:
@@ -256,13 +263,19 @@ def find_jobs() -> list[dict[str, Any]]:
     now = utc_now()
     for name, period in PERIODS.items():
         row = newest.get(name)
-        late = row is None or now - row.scheduled_for > 3 * period + timedelta(seconds=30)
+        if row is None:
+            state = "none"
+        elif now - row.scheduled_for > 3 * period + timedelta(seconds=30):
+            state = "late"
+        else:
+            state = row.state
         jobs.append(
             {
                 "name": name.replace("_", " "),
                 "period": period,
                 "row": row,
-                "state": "none" if row is None else ("late" if late else row.state),
+                "state": state,
+                "shape": JOB_SHAPES.get(state, "fail"),
                 "took": (row.finished_at - row.started_at)
                 if row is not None and row.finished_at is not None
                 else None,
@@ -415,6 +428,7 @@ def order_lives(orders: list[Order]) -> list[dict[str, Any]]:
     return [
         {
             "row": order,
+            "tick": order.instrument.tick,
             "what": say_order(order.purpose, order.strategy),
             "events": [(event, say_state(event.to_state, order)) for event in order.events.all()],
             "denials": say_codes(order.denial_codes),

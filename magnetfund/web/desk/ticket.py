@@ -75,23 +75,21 @@ class TicketForm(forms.Form):
 
     instrument = forms.ChoiceField()
     side = forms.ChoiceField(choices=[("long", "Buy (long)"), ("short", "Sell (short)")])
-    amount = _figure()
-    unit = forms.ChoiceField(choices=[("money", "USD"), ("units", "units")])
-    leverage = _figure(initial="1.0")
-    stop = _figure()
-    target = _figure(required=False)
-    tier = forms.ChoiceField(choices=list(TIERS.items()), initial="3")
+    amount = _figure(label="Size")
+    unit = forms.ChoiceField(label="Size in", choices=[("money", "USD"), ("units", "units")])
+    leverage = _figure(label="Leverage", initial="1.0")
+    stop = _figure(label="Stop price (required)")
+    target = _figure(label="Target price (optional)", required=False)
+    tier = forms.ChoiceField(label="Margin tier", choices=list(TIERS.items()), initial="3")
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.instruments = selectors.active_instruments()
         field: Any = self.fields["instrument"]
         field.choices = [(item.symbol, f"{item.base}{item.quote}") for item in self.instruments]
-        for name, bound in self.fields.items():
+        for bound in self.fields.values():
             kind = "form-select" if isinstance(bound, forms.ChoiceField) else "form-control mf-num"
             bound.widget.attrs["class"] = kind
-            if self.is_bound and name in self.errors:
-                bound.widget.attrs["aria-invalid"] = "true"
 
     def request_of(self, *, book: str, seen: Decimal, why: str = "") -> ManualOrder:
         """The order as the services read it; ``seen`` is the price that the person decided on."""

@@ -46,6 +46,10 @@ class TradeQuery:
         }
         return urlencode({name: value for name, value in pairs.items() if value})
 
+    def page_text(self, number: int) -> str:
+        """The query with a page's number, as it stands in that page's address."""
+        return "&".join(part for part in (self.text, f"page={number}") if part)
+
 
 def find_trade_page(book: str, query: TradeQuery, *, number: int) -> selectors.TradePage:
     """A page of what the query asks for."""

@@ -55,6 +55,8 @@ from trading.services.manual import ring_bell
 
 MONTHS_SHOWN = 24
 LOTS_SHOWN = 60
+#: Steps of a waterfall that sum what stands above them.
+SUBTOTALS = ("net assets before fees", "gross asset value", "NAV before performance fee")
 
 
 def _equity(frame: dict[str, Any]) -> Decimal | None:
@@ -226,6 +228,7 @@ def trading(request: HttpRequest) -> HttpResponse:
     query = TradeQuery.of(request.GET)
     ticket = ticket_context(marks=marks) if "order_submit" in frame["capabilities"] else {}
     instruments = ticket["ticket"].instruments if ticket else selectors.active_instruments()
+    trades = find_trade_page(book, query, number=asked_page(request))
     return render(
         request,
         "desk/trading.html",
@@ -233,9 +236,12 @@ def trading(request: HttpRequest) -> HttpResponse:
             **frame,
             **desk.positions_context(book, _equity(frame), marks=marks),
             **ticket,
+            "can_close": "order_submit" in frame["capabilities"],
             "orders": desk.order_lives(selectors.recent_orders(book, limit=14)),
             "fills": selectors.recent_fills(book, limit=7),
-            "trades": find_trade_page(book, query, number=asked_page(request)),
+            "trades": trades,
+            "newer": query.page_text(trades.number - 1),
+            "older": query.page_text(trades.number + 1),
             "query": query,
             "sorts": SORTS,
             "results": RESULTS,
@@ -294,6 +300,12 @@ def nav(request: HttpRequest) -> HttpResponse:
         context.update(_strike_context(chosen, fund))
     if fund is not None:
         context["due_day"] = _due_day(fund)
+    context["can_decide"] = (
+        chosen is not None
+        and chosen.state == NavStrike.State.PREPARED
+        and chosen.prepared_by_id != request.user.pk
+        and "nav_approve" in frame["capabilities"]
+    )
     return render(request, "desk/nav.html", {**frame, **context})
 
 
@@ -321,8 +333,15 @@ def _strike_context(strike: NavStrike, fund: Fund) -> dict[str, Any]:
     return {
         "classes": classes,
         "steps": [
-            {"name": name, "amount": amount, "share": abs(amount) / largest}
-            for name, amount in steps
+            {
+                "name": name,
+                "amount": amount,
+                "share": abs(amount) / largest,
+                "shape": "is-sub is-end"
+                if number == len(steps)
+                else ("is-sub" if name in SUBTOTALS else ""),
+            }
+            for number, (name, amount) in enumerate(steps, start=1)
         ],
         "second": [{"row": row, "other": second.get(row.share_class.code, {})} for row in classes],
         "lots": list(
