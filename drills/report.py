@@ -16,11 +16,11 @@ from drills.mutants import Mutant
 FLOOR_SHARE = 0.85
 RECORD = PROJECT / "drills" / "results.json"
 PAGE = PROJECT / "docs" / "mutation.md"
-HEAD = f"""# What the tests notice
+HEAD = f"""# Mutation test results
 
 A mutant is one small wrong change to a source file: a comparison, an arithmetic sign, a constant
 by one, a boolean, a condition, `min` for `max`, a return of nothing, a check or a call removed. It
-is killed when a test of its module fails or does not end. Texts are not mutated, and property tests
+is killed when a test of its module fails or times out. Texts are not mutated, and property tests
 draw the same examples each time. The floor is {FLOOR_SHARE:.0%} of what was tried, for each module.
 
 `make drill` tries a small sample, in which the explained survivors below do not count against the

@@ -119,7 +119,7 @@ def test_classes_share_the_result_by_their_value_and_add_exactly():
 
 def test_a_fund_that_is_worth_nothing_is_not_priced():
     terms = ClassTerms()
-    with pytest.raises(InvalidInput, match="worth nothing"):
+    with pytest.raises(InvalidInput, match="no positive value"):
         compute_strike(fund("-5", one_class(lot(1, "1", "100"), before="100", terms=terms)))
 
 

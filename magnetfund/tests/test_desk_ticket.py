@@ -82,7 +82,7 @@ def hold(instrument: Instrument, quantity: str = "0.4") -> Position:
 def confirm(client: Client, page: HttpResponse, **changes: str) -> Any:
     """Post the confirmation form of a preview as a browser would."""
     form = page.content.decode().partition('id="confirm"')[2].partition("</form>")[0]
-    fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
+    fields = dict(re.findall(r'type="hidden"\s+name="(\w+)"\s+value="([^"]*)"', form))
     fields.pop("csrfmiddlewaretoken", None)
     given = {**fields, "why": "a drill", "understood": "on", **changes}
     return client.post(ORDER, given, follow=True)
@@ -111,10 +111,10 @@ def test_nobody_is_sent_to_the_sign_in(instrument: Instrument):
 def test_a_preview_says_everything_and_keeps_nothing(client: Client):
     audited = AuditEvent.objects.count()
     page = client.get(TICKET, TYPED).content.decode()
-    assert "Allowed" in page
+    assert "Pre-trade check: allowed" in page
     assert "20,000.00" in page
     assert "Largest allowed quantity" in page
-    assert "binds" in page
+    assert "binding" in page
     assert Order.objects.count() == PreTradeCheck.objects.count() == 0
     assert AuditEvent.objects.count() == audited
 
@@ -136,9 +136,9 @@ def test_a_confirmed_order_is_committed_once_however_often_it_is_sent(client: Cl
     first, second = confirm(client, page), confirm(client, page)
     order = Order.objects.get()
     assert (order.state, order.quantity, order.leverage) == ("INTENT", Decimal("0.400"), 1.0)
-    assert order.reason.startswith("a drill. Long by hand")
-    assert "is with the trader" in first.content.decode()
-    assert "nothing was sent twice" in second.content.decode()
+    assert order.reason.startswith("a drill. Long, manual order.")
+    assert "sent, awaiting fill" in first.content.decode()
+    assert "it was not sent again" in second.content.decode()
 
 
 def test_the_same_key_with_another_size_is_refused(client: Client):
@@ -151,21 +151,21 @@ def test_the_same_key_with_another_size_is_refused(client: Client):
 
 def test_without_the_tick_nothing_is_sent(client: Client):
     answer = confirm(client, client.get(TICKET, TYPED), understood="")
-    assert "tick that the order may go out" in answer.content.decode()
+    assert "tick the confirmation box first" in answer.content.decode()
     assert Order.objects.count() == 0
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"amount": "25000"}, "more than this tier may commit"),
-        ({"leverage": "3.5"}, "Leverage lies between 1.0x and"),
-        ({"leverage": "3", "stop": "30000", "target": ""}, "too far on the way to liquidation"),
-        ({"amount": "1"}, "Less than one lot"),
-        ({"stop": "51000"}, "The stop must lie on the losing side"),
-        ({"target": "49500"}, "The target must lie on the winning side"),
-        ({"amount": "many"}, "Write a number"),
-        ({"stop": ""}, "Needed."),
+        ({"amount": "25000"}, "exceed the limit for this tier"),
+        ({"leverage": "3.5"}, "Leverage must be between 1.00x and"),
+        ({"leverage": "3", "stop": "30000", "target": ""}, "too close to the liquidation price"),
+        ({"amount": "1"}, "below one lot"),
+        ({"stop": "51000"}, "The stop must be below a long"),
+        ({"target": "49500"}, "The target must be above a long"),
+        ({"amount": "many"}, "Enter a number"),
+        ({"stop": ""}, "Required."),
         ({"amount": "-5"}, "Must be greater than zero."),
     ],
 )
@@ -180,7 +180,8 @@ def test_a_refusal_is_in_words_and_offers_no_confirmation(
 def test_a_stopped_fund_refuses_in_the_preview_and_when_confirmed(client: Client):
     page = client.get(TICKET, TYPED)
     trip_fuse()
-    assert "fuse" in client.get(TICKET, TYPED).content.decode().partition("Denied")[2]
+    shown = " ".join(client.get(TICKET, TYPED).content.decode().split())
+    assert "fuse" in shown.partition("Pre-trade check: denied")[2]
     answer = confirm(client, page)
     assert "Denied, nothing was sent" in answer.content.decode()
     order = Order.objects.get()
@@ -194,7 +195,7 @@ def test_a_price_that_ran_away_is_not_bought(client: Client):
         detail={"prices": {TYPED["instrument"]: "52000"}}
     )
     answer = confirm(client, page)
-    assert "The price moved too far" in answer.content.decode()
+    assert "The price has moved too far" in answer.content.decode()
     assert Order.objects.get().denial_codes == ["price_collar"]
 
 
@@ -202,13 +203,13 @@ def test_a_second_position_by_hand_in_one_instrument_is_refused(
     client: Client, instrument: Instrument
 ):
     hold(instrument)
-    assert "close it first" in client.get(TICKET, TYPED).content.decode()
+    assert "Close it first" in client.get(TICKET, TYPED).content.decode()
 
 
 def test_without_a_trader_the_ticket_says_so(client: Client):
     Heartbeat.objects.all().delete()
     page = client.get(TICKET, TYPED).content.decode()
-    assert "No trader tells prices now." in page
+    assert "o live price: the trader is not running" in page
 
 
 def test_closing_asks_first_and_then_closes_once(client: Client, instrument: Instrument):
@@ -216,13 +217,13 @@ def test_closing_asks_first_and_then_closes_once(client: Client, instrument: Ins
     path = f"/desk/trading/close/{position.pk}/"
     page = client.get(path).content.decode()
     assert Order.objects.count() == 0
-    found = re.search(r'name="key" value="([^"]+)"', page)
+    found = re.search(r'name="key"\s+value="([^"]+)"', page)
     assert found is not None
     client.post(path, {"key": found[1]})
     again = client.post(path, {"key": found[1]}, follow=True)
     order = Order.objects.get()
     assert (order.side, order.quantity, order.purpose) == ("sell", Decimal("0.4"), "manual")
-    assert "nothing was sent twice" in again.content.decode()
+    assert "it was not sent again" in again.content.decode()
 
 
 def test_closing_works_while_the_fund_is_stopped(client: Client, instrument: Instrument):

@@ -45,14 +45,14 @@ def test_a_replay_trades_strikes_and_leaves_clean_books_twice_the_same():
     ("statement", "words"),
     [
         ("UPDATE investors_posting SET amount = amount + 1 WHERE id = (SELECT min(id) FROM "
-         "investors_posting)", "left over"),
+         "investors_posting)", "debits and credits differ"),
         ("DELETE FROM investors_posting WHERE entry_id = (SELECT id FROM investors_entry "
          "WHERE kind = 'units_issued' LIMIT 1)", "no postings"),
-        ("UPDATE investors_entry SET row_hash = 'x' WHERE seq = 2", "does not follow"),
-        ("UPDATE investors_unitlot SET units = units + 1 WHERE number = 1", "movements say"),
+        ("UPDATE investors_entry SET row_hash = 'x' WHERE seq = 2", "hash chain broken"),
+        ("UPDATE investors_unitlot SET units = units + 1 WHERE number = 1", "lot 1: register"),
         ("UPDATE investors_classnav SET price = price + 0.01", "recomputed"),
-        ("UPDATE trading_position SET quantity = quantity + 1", "fills say"),
-        ("UPDATE trading_bookflow SET amount = amount + 1", "flows and results say"),
+        ("UPDATE trading_position SET quantity = quantity + 1", "recomputed from fills"),
+        ("UPDATE trading_bookflow SET amount = amount + 1", "recomputed from transfers"),
     ],
 )  # fmt: skip
 def test_each_tampering_with_the_books_is_named(fresh_database: Any, statement: str, words: str):
@@ -103,7 +103,7 @@ class TestFourEyes:
         maker = ensure_user(email="a@example.com", name="A", roles=[Role.ACCOUNTANT])
         checker = ensure_user(email="b@example.com", name="B", roles=[Role.CONTROLLER])
         strike = prepare_strike(fund=fund, valuation_at=utc_now(), actor=Actor.of(maker))
-        with pytest.raises(Conflict, match="shown"):
+        with pytest.raises(Conflict, match="review it again"):
             approve_strike(strike=strike, seen_hash="0" * 64, actor=Actor.of(checker))
         approve_strike(strike=strike, seen_hash=strike.result_hash, actor=Actor.of(checker))
         strike.refresh_from_db()

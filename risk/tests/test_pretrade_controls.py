@@ -254,8 +254,8 @@ def test_the_allowed_quantity_is_the_smallest_bound_in_whole_lots() -> None:
     ("order", "rules", "words"),
     [
         ({"quantity": D("-1")}, {}, "quantity must be positive"),
-        ({"quantity": D("Infinity")}, {}, "quantity is no number"),
-        ({"quantity": 10}, {}, "quantity is no number"),
+        ({"quantity": D("Infinity")}, {}, "quantity is not a number"),
+        ({"quantity": 10}, {}, "quantity is not a number"),
         ({"leverage": D("0.99")}, {}, "below 1.0x"),
         ({"stop_price": D(0)}, {}, "stop price must be positive"),
         ({"instrument": ETH}, {}, "another instrument"),
@@ -265,7 +265,7 @@ def test_the_allowed_quantity_is_the_smallest_bound_in_whole_lots() -> None:
         ({"tier": 5}, {}, "tier is 1 to 4"),
         ({"tier": 0}, {}, "tier is 1 to 4"),
         ({}, {"tick_size": D(0)}, "tick size must be positive"),
-        ({}, {"lot_size": D("NaN")}, "lot size is no number"),
+        ({}, {"lot_size": D("NaN")}, "lot size is not a number"),
         ({}, {"multiplier": D(-1)}, "multiplier must be positive"),
     ],
 )

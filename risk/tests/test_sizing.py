@@ -147,7 +147,7 @@ def test_a_used_up_limit_is_no_trade_with_the_limit_named() -> None:
     decision = size_position(case=case(margin_open_total=0.5 * EQUITY))
     assert decision.reasons == (SizingReason.NO_ROOM,)
     assert decision.binding_cap is SizeCap.TOTAL_MARGIN
-    assert "whole book" in decision.reasoning
+    assert "all positions" in decision.reasoning
 
 
 def test_below_the_minimum_notional_is_no_trade_never_rounded_up() -> None:

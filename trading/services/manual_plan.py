@@ -162,7 +162,7 @@ def find_instrument(symbol: str) -> Instrument:
 
 
 def live_price(book: str, instrument: Instrument) -> LivePrice:
-    """What the trader saw last; raises :class:`Unavailable` when no trader tells prices."""
+    """What the trader saw last; raises :class:`Unavailable` when the trader reports no price."""
     beat = Heartbeat.objects.filter(part="trader", instance=book).first()
     text = (beat.detail.get("prices") or {}).get(instrument.symbol) if beat else None
     if beat is None or text is None:

@@ -66,12 +66,12 @@ def test_holes_are_recorded_and_closed_when_filled(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("none.csv", None, "there is no file"),
-        ("odd.xlsx", b"x", "candles come as"),
+        ("none.csv", None, "file not found"),
+        ("odd.xlsx", b"x", "unsupported file type"),
         ("empty.csv", b"", ""),
         ("columns.csv", b"a,b\n1,2\n", ""),
         ("cut.zip", b"PK\x03\x04 cut off", "damaged or cut off"),
-        ("text.json", b"{not json", "is no JSON"),
+        ("text.json", b"{not json", "is not valid JSON"),
         ("bytes.csv", b"\xff\xfe\x00\x00", ""),
     ],
 )
