@@ -28,7 +28,7 @@ from risk.models import FuseEvent
 from risk.services.limits import limits_in_force
 from trading.domain.engine.rules import ResetPolicy
 from trading.domain.engine.step import open_book
-from trading.domain.market import HOUR_MS
+from trading.domain.market import HOUR_MS, Candles
 from trading.models import (
     BookFlow,
     Fill,
@@ -50,7 +50,10 @@ BOOK_LENGTH_MAX = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayPlan:
-    """What is replayed.  ``start`` is the first day of a month, ``risk`` the share a trade."""
+    """What is replayed.  ``start`` is the first day of a month, ``risk`` the share a trade.
+
+    ``resolution`` is the timeframe of the candles on which orders execute; decisions are hourly.
+    """
 
     book: str
     instruments: tuple[Instrument, ...]
@@ -59,6 +62,7 @@ class ReplayPlan:
     sleeves: tuple[str, ...] = ("trend", "magnet")
     risk: Decimal = Decimal("0.0035")
     reset_policy: ResetPolicy = ResetPolicy.COOLDOWN_7D
+    resolution: str = "1h"
 
 
 def run_replay(
@@ -151,9 +155,19 @@ def build_history(
         start_ms=start_ms,
         end_ms=end_ms // HOUR_MS * HOUR_MS,
         keeper=keeper,
+        fine=_fine_candles(plan, start_ms, end_ms),
         valuation_hours=valuation_hours,
         on_bar=on_bar,
     )
+
+
+def _fine_candles(plan: ReplayPlan, start_ms: int, end_ms: int) -> dict[str, Candles] | None:
+    if plan.resolution == "1h":
+        return None
+    return {
+        item.symbol: load_candles(item, plan.resolution, start_ms=start_ms, end_ms=end_ms)
+        for item in plan.instruments
+    }
 
 
 def _plain(plan: ReplayPlan) -> dict[str, Any]:
@@ -164,6 +178,7 @@ def _plain(plan: ReplayPlan) -> dict[str, Any]:
         "sleeves": list(plan.sleeves),
         "risk": plan.risk,
         "reset_policy": plan.reset_policy.code,
+        "resolution": plan.resolution,
     }
 
 

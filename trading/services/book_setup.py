@@ -36,12 +36,6 @@ class BookSetup:
     sleeves: tuple[Sleeve, ...]
     strategies: Mapping[str, PureStrategy]
 
-    def live_rules(self) -> EngineRules:
-        """The same rules for single prices: a bar has no length."""
-        from dataclasses import replace
-
-        return replace(self.rules, bar_ms=1)
-
 
 def build_setup(
     *,

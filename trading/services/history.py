@@ -1,13 +1,15 @@
 """The whole trading flow through past hours in virtual time: replays and the demo fund's past.
 
 The same :class:`PaperBook`, feeds and services as live; only the clock is virtual and the prices
-are stored candles.  Everything that a day brings beside trading (dealing, NAV, people) comes from a
-:class:`DayKeeper`, which is called at each UTC midnight before the new day's first bar.
+are stored candles.  Decisions fall on closed hours; with ``fine`` the orders execute on shorter
+bars, as the live trader executes on prices.  Everything that a day brings beside trading (dealing,
+NAV, people) comes from a :class:`DayKeeper`, which is called at each UTC midnight before the new
+day's first bar.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -18,11 +20,12 @@ from django.db import connection, transaction
 from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.engine import book as pure
-from trading.domain.market import DAY_MS, HOUR_MS, Candles
+from trading.domain.market import DAY_MS, HOUR_MS, Candle, Candles
 from trading.domain.strategies.signals import Signal
 from trading.models import Instrument
 from trading.services.book_setup import BookSetup
 from trading.services.feeds import InstrumentFeed
+from trading.services.fine_bars import FineBars, Slice
 from trading.services.paper_book import PaperBook
 from trading.services.paper_follow import follow
 from trading.services.readings import ReadingLog
@@ -88,6 +91,7 @@ class TradingHistory:
         end_ms: int,
         keeper: DayKeeper | None = None,
         funding: Mapping[str, Mapping[int, float]] | None = None,
+        fine: Mapping[str, Candles] | None = None,
         valuation_hours: int = 24,
         on_bar: Callable[[], None] | None = None,
     ) -> None:
@@ -120,6 +124,7 @@ class TradingHistory:
             raise InvalidInput(
                 "there are no stored candles in this span; import them first", code="no_candles"
             )
+        self._fine = FineBars(hours=self._ahead, fine=fine) if fine is not None else None
 
     @property
     def bars(self) -> int:
@@ -185,33 +190,47 @@ class TradingHistory:
     def _hour(self, time_ms: int, rows: Sequence[dict[int, int]], day: _Day, *, last: bool) -> None:
         close_ms = time_ms + HOUR_MS
         self.clock.move_to(from_milliseconds(close_ms))
-        bars: list[pure.Bar | None] = []
-        by_instrument: list[Mapping[str, Signal]] = []
+        candles: list[Candle | None] = []
+        readings: list[Mapping[str, Signal]] = []
         for index, feed in enumerate(self.feeds):
             row = rows[index].get(time_ms)
-            if row is None:
-                bars.append(None)
-                by_instrument.append({})
-                continue
-            candle = self._ahead[index].at(row)
-            signals = feed.update(candle)
-            self.readings[index].note(
-                close_ms, candle.close, signals, full=close_ms > self.end_ms - MAPS_KEPT_MS
+            candle = self._ahead[index].at(row) if row is not None else None
+            candles.append(candle)
+            readings.append({} if candle is None else feed.update(candle))
+            if candle is not None:
+                self.paper.decided[feed.instrument.symbol] = time_ms
+                self.readings[index].note(
+                    close_ms,
+                    candle.close,
+                    readings[index],
+                    full=close_ms > self.end_ms - MAPS_KEPT_MS,
+                )
+        events: list[pure.Event] = []
+        for part in self._slices(time_ms, candles):
+            events += self.paper.step(
+                time_ms=part.time_ms,
+                bars=part.bars,
+                bar_ms=part.length_ms,
+                readings=readings if part.is_end else None,
+                last=last and part.is_end,
             )
-            by_instrument.append(signals)
-            rate = self._funding_rate(feed.instrument, time_ms)
-            bars.append(feed.bar(candle, funding_rate=rate))
-        slots = self.setup.rules.slots
-        signals_by_slot = [
-            by_instrument[slot.instrument].get(sleeve.strategy)
-            for slot, sleeve in zip(slots, self.setup.sleeves, strict=True)
-        ]
-        events = self.paper.step(time_ms=time_ms, bars=bars, signals=signals_by_slot, last=last)
         self._account(day, events)
         if close_ms % self._valuation_ms == 0 or last:
             value = self.paper.value(from_milliseconds(close_ms))
             self.values.append(value)
             self._unsaved.append(value)
+
+    def _slices(self, time_ms: int, candles: Sequence[Candle | None]) -> Iterator[Slice]:
+        """The hour in the bars on which the book executes."""
+        rates = [self._funding_rate(feed.instrument, time_ms) for feed in self.feeds]
+        if self._fine is not None:
+            yield from self._fine.hour(time_ms, feeds=self.feeds, candles=candles, rates=rates)
+            return
+        bars = tuple(
+            feed.bar(candle, funding_rate=rate) if candle is not None else None
+            for feed, candle, rate in zip(self.feeds, candles, rates, strict=True)
+        )
+        yield Slice(time_ms=time_ms, length_ms=HOUR_MS, bars=bars, is_end=True)
 
     def _funding_rate(self, instrument: Instrument, time_ms: int) -> float:
         if time_ms % FUNDING_STAMP_MS:

@@ -11,8 +11,8 @@ times the tick, whole lots times the lot, fees at the instrument's rate.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -106,6 +106,8 @@ class PaperBook:
         self.book = book if stored is None else stored.book
         self.shares = 0.0 if stored is None else stored.shares
         self.flow_id = 0 if stored is None else stored.flow_id
+        #: Open time of the newest hour that was decided on, by instrument.
+        self.decided: dict[str, int] = {} if stored is None else dict(stored.decided)
         self.actor = actor
         self.limits = limits
         self.counts = StepCounts()
@@ -126,20 +128,27 @@ class PaperBook:
         *,
         time_ms: int,
         bars: Sequence[pure.Bar | None],
-        signals: Sequence[Signal | None],
+        readings: Sequence[Mapping[str, Signal]] | None = None,
+        bar_ms: int | None = None,
         last: bool = False,
-        rules: EngineRules | None = None,
     ) -> tuple[pure.Event, ...]:
         """Carry the book through one bar (or tick) and write everything that happened.
 
-        Raises :class:`InvariantBroken` when our exact books and the decision's differ.
+        ``bars`` has one entry an instrument; so has ``readings``, each strategy's signal where a
+        bar of its timeframe closed with this one.  ``bar_ms`` is the length of the bars where it is
+        not that of the rules.  Raises :class:`InvariantBroken` when our exact books and the
+        decision's differ.
         """
+        rules = self.rules if bar_ms is None else replace(self.rules, bar_ms=bar_ms)
         after, events = process_bar(
-            rules=rules or self.rules,
+            rules=rules,
             book=self.book,
             time_ms=time_ms,
             bars=bars,
-            signals=signals,
+            signals=[
+                readings[slot.instrument].get(sleeve.strategy) if readings else None
+                for slot, sleeve in zip(self.rules.slots, self.sleeves, strict=True)
+            ],
             last=last,
         )
         self.book = after
@@ -158,6 +167,7 @@ class PaperBook:
                 "sequence": self.orders.sequence,
                 "flow_id": self.flow_id,
                 "shares": self.shares,
+                "decided": self.decided,
             }
             row.updated_at = from_milliseconds(self.book.time_ms)
             row.save()
@@ -481,13 +491,15 @@ class StoredVenue:
     """The venue's memory as it was saved.
 
     ``sequence`` counts orders and fills, ``flow_id`` is the last flow applied, ``shares`` the units
-    in which the book's own value is measured (dealing units are those of the share classes).
+    in which the book's own value is measured (dealing units are those of the share classes),
+    ``decided`` the open time of the newest hour that was decided on, by instrument.
     """
 
     book: pure.Book
     sequence: int
     flow_id: int
     shares: float
+    decided: Mapping[str, int] = field(default_factory=dict)
 
 
 def load_venue(code: str) -> StoredVenue | None:
@@ -500,6 +512,7 @@ def load_venue(code: str) -> StoredVenue | None:
         sequence=int(row.state["sequence"]),
         flow_id=int(row.state["flow_id"]),
         shares=float(row.state["shares"]),
+        decided=row.state.get("decided", {}),
     )
 
 

@@ -1,10 +1,12 @@
 """The trader: one process per book that reads prices, applies user actions, trades and publishes
 figures.
 
-Order of a beat: keep the lease, take over what waits, process closed hours with their signals,
-process the price, snapshot.  On start it reconciles first and trades after; a difference trips the
-fuse.  Time that passed while it was down is walked minute by minute without decisions, as a venue
-would have executed resting stops meanwhile.
+Order of a beat: keep the lease, decide on the hours that closed, take over what waits, process the
+price, snapshot.  An hour is decided on at its close, before any price of the next one; a candle
+that comes later is decided on when it comes, at the price of then.  On start it reconciles first
+and trades after; a difference trips the fuse.  Time that passed unwatched is walked minute by
+minute without decisions, as a venue would have executed resting stops meanwhile; the hours of that
+time are decided on afterwards, the past ones only to reduce.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from datetime import datetime, timedelta
 
 import psycopg
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.live import publish
@@ -35,19 +37,18 @@ from risk.services.fuse import FuseFacts, state_of, trip_fuse
 from risk.services.limits import limits_in_force
 from trading.domain.engine import book as pure
 from trading.domain.engine.step import open_book
-from trading.domain.market import HOUR_MS, MINUTE_MS, Candles
+from trading.domain.market import MINUTE_MS
 from trading.models import Instrument
 from trading.services.book_setup import BookSetup, active_sleeves, build_setup
-from trading.services.candle_store import load_candles, store_candles
 from trading.services.engine import begin_reconciling, make_ready, stop_engine
 from trading.services.feeds import InstrumentFeed
 from trading.services.history import FUNDING_RATE, FUNDING_STAMP_MS
+from trading.services.hours import ClosedHour, HourReader
 from trading.services.manual import BELL
 from trading.services.market_source import MarketSource
 from trading.services.orders import settle_leftovers
 from trading.services.paper_book import PaperBook, load_venue
 from trading.services.paper_follow import follow
-from trading.services.readings import ReadingLog
 from trading.services.reconcile import reconcile
 from trading.services.valuation import take_valuations
 
@@ -56,7 +57,6 @@ LEASE_SECONDS = 20
 BEAT_SECONDS = 1.0
 SNAPSHOT_MS = MINUTE_MS
 RECONCILE_MS = MINUTE_MS
-WARM_HOURS = 24 * 400
 
 
 class Trader:
@@ -86,7 +86,6 @@ class Trader:
         now = utc_now()
         begin_reconciling(book=self.code, actor=self.actor, reason="trader started", at=now)
         self.setup = self._setup()
-        self._live_rules = self.setup.live_rules()
         stored = load_venue(self.code)
         limits = limits_in_force(self.code, at=now)
         fresh = open_book(rules=self.setup.rules, time_ms=to_milliseconds(now))
@@ -109,9 +108,10 @@ class Trader:
             InstrumentFeed(instrument=item, strategies=self.setup.strategies)
             for item in self.setup.instruments
         ]
-        self.logs: list[ReadingLog] = []
+        self.hours = [HourReader(feed=feed, source=self.source) for feed in self.feeds]
         self._warm_up(to_milliseconds(now))
-        self._catch_up(to_milliseconds(now))
+        self._walk_missed(to_milliseconds(now))
+        self.paper.save()
         self._reconcile(utc_now(), is_start=True)
 
     def _setup(self) -> BookSetup:
@@ -127,33 +127,23 @@ class Trader:
         )
 
     def _warm_up(self, now_ms: int) -> None:
-        """Warm up the strategies with past hours and store new candles."""
-        last_hour = now_ms // HOUR_MS * HOUR_MS
-        for feed in self.feeds:
-            stored = load_candles(feed.instrument, "1h", start_ms=last_hour - WARM_HOURS * HOUR_MS)
-            feed.warm(stored)
-            self.logs.append(ReadingLog(feed=feed))
-            newest = int(stored.open_time[-1]) + HOUR_MS if len(stored) else 0
-            missed = self.source.candles(feed.instrument.symbol, newest, last_hour)
-            self._store(feed, missed)
-            for index in range(len(missed)):
-                candle = missed.at(index)
-                signals = feed.update(candle)
-                self.logs[-1].note(
-                    candle.open_time + HOUR_MS,
-                    candle.close,
-                    signals,
-                    full=index >= len(missed) - 48,
-                )
-            self.logs[-1].save()
-        self._hour_ms = last_hour
+        """Give the strategies the past; hours that the book has not decided on wait."""
+        known = self.paper.decided
+        for reader in self.hours:
+            symbol = reader.feed.instrument.symbol
+            decided = known.get(symbol)
+            reader.warm(decided_ms=decided, now_ms=now_ms)
+            if decided is None:
+                reader.read(now_ms)
+                known[symbol] = reader.feed.newest_open_ms
 
-    def _catch_up(self, now_ms: int) -> None:
+    def _walk_missed(self, now_ms: int) -> tuple[pure.Event, ...]:
         """Walk the minutes that passed unwatched: resting orders execute, nothing is decided."""
         start = self.paper.book.time_ms // MINUTE_MS * MINUTE_MS + MINUTE_MS
+        events: tuple[pure.Event, ...] = ()
         for minute in range(start, now_ms, MINUTE_MS):
-            self._price_step(minute, signals=None)
-        self.paper.save()
+            events += self._price_step(minute)
+        return events
 
     def stop(self) -> None:
         """Release the lease on the book; resting stops and targets stay at the venue."""
@@ -198,13 +188,11 @@ class Trader:
         renew_lease(self.lease, seconds=LEASE_SECONDS)
         now = utc_now()
         now_ms = to_milliseconds(now)
+        missed = self._walk_missed(now_ms)
+        decided, events = self._decide(now_ms)
         changed = follow(self.paper, at=now)
-        signals = self._close_hours(now_ms)
-        events = self._price_step(now_ms, signals=signals)
-        if self.paper.book.pending:
-            # What was decided or ordered just now fills at the next price, which is this one.
-            events += self._price_step(now_ms + 1, signals=None)
-        if changed or signals is not None or events:
+        events = missed + events + self._price_step(now_ms)
+        if changed or decided or events:
             self.paper.save()
         if now_ms - self._snapshot_ms >= SNAPSHOT_MS or events:
             self._snapshot(now, now_ms)
@@ -221,31 +209,41 @@ class Trader:
             prices={symbol: f"{price:f}" for symbol, price in self.paper.marks().items()},
         )
 
-    def _close_hours(self, now_ms: int) -> list[dict[str, object]] | None:
-        """Signals of the newest hour that closed since the last beat; None when none did."""
-        hour = now_ms // HOUR_MS * HOUR_MS
-        if hour <= self._hour_ms:
-            return None
-        signals: list[dict[str, object]] = []
-        for feed, log in zip(self.feeds, self.logs, strict=True):
-            candles = self.source.candles(
-                feed.instrument.symbol, feed.newest_open_ms + HOUR_MS, hour
-            )
-            self._store(feed, candles)
-            found: dict[str, object] = {}
-            for index in range(len(candles)):
-                candle = candles.at(index)
-                known = feed.update(candle)
-                log.note(candle.open_time + HOUR_MS, candle.close, known, full=True)
-                found = dict(known) if candle.open_time + HOUR_MS == hour else {}
-            log.save()
-            signals.append(found)
-        self._hour_ms = hour
-        return signals
+    def _decide(self, now_ms: int) -> tuple[bool, tuple[pure.Event, ...]]:
+        """Decide on the hours that closed since the last beat, each once, oldest first.
 
-    def _price_step(
-        self, now_ms: int, *, signals: list[dict[str, object]] | None
-    ) -> tuple[pure.Event, ...]:
+        An hour is decided at its close while no later price was processed; a candle that came
+        after one is decided now, at the present price.  Returns whether any hour was read.
+        """
+        read: dict[int, dict[int, ClosedHour]] = {}
+        for index, reader in enumerate(self.hours):
+            for hour in reader.read(now_ms):
+                read.setdefault(hour.close_ms, {})[index] = hour
+        events: tuple[pure.Event, ...] = ()
+        for close_ms in sorted(read):
+            hours = read[close_ms]
+            in_time = self.paper.book.time_ms < close_ms
+            bars: list[pure.Bar | None] = [None] * len(self.feeds)
+            for index, hour in hours.items():
+                feed = self.feeds[index]
+                bars[index] = feed.tick_bar(
+                    hour.candle.close
+                    if in_time
+                    else self.source.price(feed.instrument.symbol, now_ms)
+                )
+                self.paper.decided[feed.instrument.symbol] = hour.candle.open_time
+            events += self.paper.step(
+                time_ms=close_ms - 1 if in_time else max(now_ms - 1, self.paper.book.time_ms),
+                bars=bars,
+                readings=[
+                    hours[index].signals_at(now_ms) if index in hours else {}
+                    for index in range(len(self.feeds))
+                ],
+                bar_ms=1,
+            )
+        return bool(read), events
+
+    def _price_step(self, now_ms: int) -> tuple[pure.Event, ...]:
         if now_ms < self.paper.book.time_ms:
             return ()
         rate = self._funding_due(now_ms)
@@ -253,36 +251,16 @@ class Trader:
             feed.tick_bar(self.source.price(feed.instrument.symbol, now_ms), funding_rate=rate)
             for feed in self.feeds
         ]
-        by_slot = [
-            signals[slot.instrument].get(sleeve.strategy) if signals is not None else None
-            for slot, sleeve in zip(self.setup.rules.slots, self.setup.sleeves, strict=True)
-        ]
-        return self.paper.step(
-            time_ms=now_ms,
-            bars=bars,
-            signals=by_slot,  # type: ignore[arg-type]  # signals of the feeds
-            rules=self._live_rules,
-        )
+        return self.paper.step(time_ms=now_ms, bars=bars, bar_ms=1)
 
     def _funding_due(self, now_ms: int) -> float:
         """The rate of an 8-hour stamp once, at the first price on or after it."""
         stamp = now_ms // FUNDING_STAMP_MS * FUNDING_STAMP_MS
         before = self.paper.book.time_ms
-        if self._funded_ms >= stamp or before >= stamp:
+        if self._funded_ms >= stamp or before > stamp:
             return 0.0
         self._funded_ms = stamp
         return FUNDING_RATE
-
-    def _store(self, feed: InstrumentFeed, candles: Candles) -> None:
-        if len(candles):
-            with transaction.atomic():
-                store_candles(
-                    candles,
-                    instrument=feed.instrument,
-                    timeframe="1h",
-                    source=self.source.label,
-                    available_ms=int(candles.open_time[-1]) + HOUR_MS,
-                )
 
     def _snapshot(self, now: datetime, now_ms: int) -> None:
         at = from_milliseconds(now_ms // 1000 * 1000)

@@ -14,6 +14,9 @@ from magnetfund.operations.replay import ReplayPlan, run_replay
 from trading.domain.engine.rules import ResetPolicy
 from trading.services.instruments import get_instrument
 
+#: Timeframes on which a replay can execute.
+RESOLUTIONS = ("1m", "5m", "15m", "1h")
+
 
 class Command(FundCommand):
     help = __doc__
@@ -36,6 +39,12 @@ class Command(FundCommand):
             default=ResetPolicy.COOLDOWN_7D.code,
             help="none, next-day or cooldown:7d",
         )
+        parser.add_argument(
+            "--resolution",
+            default="1h",
+            choices=RESOLUTIONS,
+            help="candles on which orders execute; decisions fall on closed hours (default 1h)",
+        )
         parser.add_argument("--book", help="name of a separate book for this run")
 
     def work(self, **options: Any) -> dict[str, Any]:
@@ -47,6 +56,7 @@ class Command(FundCommand):
             sleeves=tuple(options["sleeves"].split(",")),
             risk=_share(options["risk"]),
             reset_policy=ResetPolicy.parse(options["reset_policy"]),
+            resolution=options["resolution"],
         )
         bar: list[Progress] = []
 

@@ -1,0 +1,120 @@
+"""The closed hours of one instrument, as a live book takes them: each once, in order, stored.
+
+What the hour said is decided on by :class:`trading.services.trader.Trader`; where a candle comes
+late, its reading comes late and is not lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from django.db import transaction
+
+from trading.domain.market import HOUR_MS, Candle, Candles
+from trading.domain.strategies.signals import Signal
+from trading.services.candle_store import load_candles, store_candles
+from trading.services.feeds import InstrumentFeed
+from trading.services.market_source import MarketSource
+from trading.services.readings import ReadingLog
+
+#: An hour may open positions until the next one has closed; after that it only reduces.
+ENTRY_WITHIN_MS = HOUR_MS
+#: Newest hours whose whole magnet map is stored for the pages that draw it.
+MAPS_KEPT = 48
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedHour:
+    """A candle with what every strategy said at its close."""
+
+    candle: Candle
+    signals: Mapping[str, Signal]
+
+    @property
+    def close_ms(self) -> int:
+        return self.candle.open_time + HOUR_MS
+
+    def signals_at(self, now_ms: int) -> Mapping[str, Signal]:
+        """What may still be acted on at ``now_ms``: entries of an hour that is past are dropped."""
+        if now_ms - self.close_ms < ENTRY_WITHIN_MS:
+            return self.signals
+        return {code: replace(signal, direction=0) for code, signal in self.signals.items()}
+
+
+class HourReader:
+    """Reads one instrument's hours from the store, then from the market source."""
+
+    def __init__(self, *, feed: InstrumentFeed, source: MarketSource) -> None:
+        self.feed = feed
+        self._source = source
+        self._waiting: list[Candles] = []
+
+    def warm(self, *, decided_ms: int | None, now_ms: int) -> None:
+        """Take the stored past without asking; hours after ``decided_ms`` wait to be read.
+
+        None is an instrument that was never decided on: all that closed before ``now_ms`` is past.
+        """
+        instrument = self.feed.instrument
+        stored = load_candles(instrument, "1h").known_by(now_ms)
+        bound = now_ms if decided_ms is None else decided_ms + 1
+        past = int(np.searchsorted(stored.open_time, bound))
+        self.feed.warm(stored.between(0, past))
+        self._log = ReadingLog(feed=self.feed)
+        if past < len(stored):
+            self._waiting.append(stored.between(past, len(stored)))
+
+    def read(self, now_ms: int) -> list[ClosedHour]:
+        """The hours that closed and were not read before, oldest first; empty where none came."""
+        hour = now_ms // HOUR_MS * HOUR_MS
+        found: list[ClosedHour] = []
+        for candles in self._waiting:
+            found += self._take(candles)
+        self._waiting = []
+        if self.feed.newest_open_ms + HOUR_MS < hour:
+            candles = self._source.candles(
+                self.feed.instrument.symbol, max(0, self.feed.newest_open_ms + HOUR_MS), hour
+            )
+            self._store(candles)
+            found += self._take(candles)
+        if found:
+            self._log.save()
+        return found
+
+    def _take(self, candles: Candles) -> list[ClosedHour]:
+        found = []
+        for index in range(len(candles)):
+            candle = candles.at(index)
+            signals = self.feed.update(candle)
+            full = index >= len(candles) - MAPS_KEPT
+            self._log.note(candle.open_time + HOUR_MS, candle.close, signals, full=full)
+            found.append(ClosedHour(candle=candle, signals=signals))
+        return found
+
+    def _store(self, candles: Candles) -> None:
+        if not len(candles):
+            return
+        instrument = self.feed.instrument
+        first, last = int(candles.open_time[0]), int(candles.open_time[-1])
+        with transaction.atomic():
+            # An import may have brought an hour between two of our readings.
+            stored = load_candles(instrument, "1h", start_ms=first, end_ms=last + 1)
+            for part in _without(candles, stored):
+                store_candles(
+                    part,
+                    instrument=instrument,
+                    timeframe="1h",
+                    source=self._source.label,
+                    available_ms=int(part.open_time[-1]) + HOUR_MS,
+                )
+
+
+def _without(candles: Candles, stored: Candles) -> list[Candles]:
+    """The stretches of ``candles`` that are not stored yet."""
+    fresh = ~np.isin(candles.open_time, stored.open_time)
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], fresh, [False])).astype(int)))
+    return [
+        candles.between(int(start), int(stop))
+        for start, stop in zip(edges[::2], edges[1::2], strict=True)
+    ]
