@@ -46,9 +46,10 @@ def test_the_random_bars_make_every_strategy_enter_both_sides(name: str, bars: C
     assert set(direction.tolist()) - {0} == wanted
 
 
-def test_the_stream_of_magnet_says_what_its_columns_say(bars: Candles) -> None:
-    part = bars.between(0, 1_300)
-    strategy = build_strategy("magnet")
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_the_stream_says_what_the_columns_say(name: str, bars: Candles) -> None:
+    part = bars.between(0, 1_300) if name == "magnet" else bars
+    strategy = build_strategy(name)
     stream = compute_signals(strategy=strategy, candles=part)
     columns = compute_columns(strategy=strategy, candles=part)
     for item in fields(Signals):

@@ -13,6 +13,7 @@ Measured after costs it has no edge, and no better than rotated zones do: see do
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
@@ -24,6 +25,7 @@ from trading.domain.magnets.parameters import DEFAULT_PARAMETERS, MagnetParamete
 from trading.domain.magnets.stream import MagnetStream
 from trading.domain.magnets.types import LONG, SHORT, MagnetSignals, ReadingReason
 from trading.domain.market.candles import HOUR_MS, Candle, Candles
+from trading.domain.strategies.columns import compute_volatility, join_bars
 from trading.domain.strategies.signals import (
     LeverageRule,
     Reason,
@@ -120,13 +122,22 @@ class MagnetStrategy:
 
     def context(self, *, candles: Candles) -> MagnetContext:
         """The trends and the volatility at every close."""
-        memory = _ContextMemory(self)
-        rows = [memory.update(candles.at(index)) for index in range(len(candles))]
+        longer = join_bars(candles=candles, timeframe_ms=4 * HOUR_MS)
+        slow = _signs_of_means(self, (bar.close for bar in longer.bars))
+        fast = _signs_of_means(self, candles.close.tolist())
+        at = np.searchsorted(longer.rows, np.arange(len(candles)), side="right")
         return MagnetContext(
-            trend_slow=np.array([row[0] for row in rows], dtype=np.int8),
-            trend_fast=np.array([row[1] for row in rows], dtype=np.int8),
-            sigma=np.array([row[2] for row in rows], dtype=np.float64),
+            trend_slow=np.concatenate((np.zeros(1, dtype=np.int8), slow))[at],
+            trend_fast=fast,
+            sigma=compute_volatility(candles.close)[1],
         )
+
+    def columns(self, *, candles: Candles) -> Signals:
+        """The signals of every hourly candle at once; the magnets by one compiled walk."""
+        from trading.domain.magnets.history import compute_magnet_signals
+
+        magnets = compute_magnet_signals(candles=candles, parameters=self.magnets)
+        return self.signals(magnets=magnets, context=self.context(candles=candles))
 
     def signals(self, *, magnets: MagnetSignals, context: MagnetContext) -> Signals:
         """The signals of every bar from readings and context of the same bars, row by row."""
@@ -157,6 +168,11 @@ class _ContextMemory:
 def _sign_of_means(means: tuple[ExponentialMean, ExponentialMean], close: float) -> int:
     spread = means[0].update(close) - means[1].update(close)
     return int(spread > 0.0) - int(spread < 0.0)
+
+
+def _signs_of_means(strategy: MagnetStrategy, closes: Iterable[float]) -> CodeColumn:
+    means = ExponentialMean(strategy.ema_fast), ExponentialMean(strategy.ema_slow)
+    return np.array([_sign_of_means(means, close) for close in closes], dtype=np.int8)
 
 
 class MagnetSignalStream:

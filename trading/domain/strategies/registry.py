@@ -61,14 +61,16 @@ def build_strategy(name: str, parameters: Mapping[str, Any] | None = None) -> St
 def compute_columns(*, strategy: Strategy, candles: Candles) -> Signals:
     """The signals of every candle of one instrument: what a backtest takes, row for row the stream.
 
-    ``magnet`` finds its magnets in one compiled walk; every other strategy runs its own stream.
+    A strategy that can tell a whole history at once has ``columns``; every other runs its stream.
+    Raises :class:`InvalidInput` for candles of another timeframe.
     """
-    if isinstance(strategy, MagnetStrategy):
-        from trading.domain.magnets.history import compute_magnet_signals
-
-        magnets = compute_magnet_signals(candles=candles, parameters=strategy.magnets)
-        return strategy.signals(magnets=magnets, context=strategy.context(candles=candles))
-    return compute_signals(strategy=strategy, candles=candles)
+    if candles.timeframe_ms != strategy.timeframe_ms:
+        raise InvalidInput("the strategy reads another timeframe", code="bad_timeframe")
+    at_once = getattr(strategy, "columns", None)
+    if at_once is None:
+        return compute_signals(strategy=strategy, candles=candles)
+    signals: Signals = at_once(candles=candles)
+    return signals
 
 
 def _fit(value: Any, default: Any) -> Any:

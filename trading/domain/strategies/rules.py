@@ -11,10 +11,19 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from magnetfund.kernel.errors import InvalidInput
-from trading.domain.market.candles import DAY_MS, HOUR_MS, Candle
+from trading.domain.market.candles import DAY_MS, HOUR_MS, Candle, Candles
 from trading.domain.strategies.base import NAN, make_signal
-from trading.domain.strategies.signals import Reason, Signal, StrategyTraits
+from trading.domain.strategies.columns import compute_volatility, hold_last, join_bars
+from trading.domain.strategies.signals import (
+    Reason,
+    Signal,
+    Signals,
+    StrategyTraits,
+    build_signals,
+)
 from trading.domain.strategies.streaming import LongerBars, VolatilityGauge, WilderRange
 
 
@@ -89,6 +98,15 @@ class RuleStrategy(ABC):
         """Reads hourly candles."""
         return HOUR_MS
 
+    def protect(self, *, close: float, side: int, atr: float) -> tuple[float, float]:
+        """Stop and target of an entry on ``side`` at a close; NaN where there is none."""
+        if not side:
+            return NAN, NAN
+        stop = _positive(close - side * self.stop_atr * atr)
+        if not self.target_atr:
+            return stop, NAN
+        return stop, _positive(close + side * self.target_atr * atr)
+
     @abstractmethod
     def rule(self) -> Rule:
         """A fresh memory of the rule alone."""
@@ -96,6 +114,10 @@ class RuleStrategy(ABC):
     def stream(self) -> RuleStream:
         """A fresh memory."""
         return RuleStream(self)
+
+    def columns(self, *, candles: Candles) -> Signals:
+        """The signals of every hourly candle at once, row for row those of the stream."""
+        return _rule_columns(self, candles)
 
 
 class RuleStream:
@@ -122,11 +144,7 @@ class RuleStream:
 
     def _say(self, candle: Candle, wish: Wish) -> Signal:
         strategy, side, atr = self._strategy, wish.enter, self._range.value
-        stop = target = NAN
-        if side:
-            stop = _positive(candle.close - side * strategy.stop_atr * atr)
-            if strategy.target_atr:
-                target = _positive(candle.close + side * strategy.target_atr * atr)
+        stop, target = strategy.protect(close=candle.close, side=side, atr=atr)
         return make_signal(
             known_at=candle.open_time + HOUR_MS,
             reason=Reason.ENTRY if side else wish.reason,
@@ -139,6 +157,42 @@ class RuleStream:
             volatility_ratio=self._volatility.ratio,
             sigma=self._volatility.sigma,
         )
+
+
+def _rule_columns(strategy: RuleStrategy, candles: Candles) -> Signals:
+    count = len(candles)
+    joined = join_bars(candles=candles, timeframe_ms=strategy.bar_hours * HOUR_MS)
+    direction = np.zeros(count, dtype=np.int8)
+    reason = np.full(count, int(Reason.NOT_DECISION_BAR), dtype=np.int8)
+    leave_long, leave_short = np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_)
+    stop, target = np.full(count, NAN), np.full(count, NAN)
+    rule, true_range = strategy.rule(), WilderRange(strategy.atr_length)
+    ranges = np.empty(len(joined.bars))
+    for k, (row, bar) in enumerate(zip(joined.rows.tolist(), joined.bars, strict=True)):
+        atr = ranges[k] = true_range.update(bar)
+        wish = rule.update(bar, atr)
+        if wish is None or not atr > 0.0:
+            reason[row] = Reason.WARM_UP
+            continue
+        side = wish.enter
+        reason[row] = Reason.ENTRY if side else wish.reason
+        leave_long[row], leave_short[row] = wish.leave_long, wish.leave_short
+        if side:
+            direction[row] = side
+            stop[row], target[row] = strategy.protect(close=bar.close, side=side, atr=atr)
+    ratio, sigma = compute_volatility(candles.close)
+    return build_signals(
+        known_at=candles.known_at,
+        direction=direction,
+        exit_long=leave_long,
+        exit_short=leave_short,
+        stop=stop,
+        target=target,
+        reason=reason,
+        atr=hold_last(rows=joined.rows, values=ranges, count=count),
+        volatility_ratio=ratio,
+        sigma=sigma,
+    )
 
 
 def _positive(price: float) -> float:

@@ -166,7 +166,7 @@ class VolatilityGauge:
     """
 
     SHORT, LONG, DECAY = 24, 720, 0.94
-    _HOURS_A_YEAR = 8_760.0
+    HOURS_A_YEAR = 8_760.0
 
     def __init__(self) -> None:
         self._close = math.nan
@@ -194,7 +194,7 @@ class VolatilityGauge:
         if spread > 0.0:
             long = math.sqrt(spread / (self.LONG - 1))
             self.ratio = short / long
-            self.sigma = max(short, long) * math.sqrt(self._HOURS_A_YEAR)
+            self.sigma = max(short, long) * math.sqrt(self.HOURS_A_YEAR)
         else:
             self.ratio = self.sigma = math.nan
 

@@ -15,10 +15,19 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
+import numpy as np
+
 from magnetfund.kernel.errors import InvalidInput
-from trading.domain.market.candles import DAY_MS, HOUR_MS, Candle
+from trading.domain.market.candles import DAY_MS, HOUR_MS, Candle, Candles
 from trading.domain.strategies.base import NAN, make_signal
-from trading.domain.strategies.signals import Reason, Signal, StrategyTraits
+from trading.domain.strategies.columns import compute_volatility, hold_last, join_bars
+from trading.domain.strategies.signals import (
+    Reason,
+    Signal,
+    Signals,
+    StrategyTraits,
+    build_signals,
+)
 from trading.domain.strategies.streaming import (
     ActiveSwings,
     LongerBars,
@@ -62,76 +71,56 @@ class TrendStrategy:
         """A fresh memory."""
         return TrendStream(self)
 
+    def columns(self, *, candles: Candles) -> Signals:
+        """The signals of every hourly candle at once, row for row those of the stream."""
+        return _trend_columns(self, candles)
 
-class TrendStream:
-    """The memory of ``trend`` on one instrument."""
+
+class _TrendMemory:
+    """What ``trend`` remembers beside the volatility: swings, daily closes and range, direction."""
 
     def __init__(self, strategy: TrendStrategy) -> None:
         self._strategy = strategy
-        self._days = LongerBars(child_ms=HOUR_MS, timeframe_ms=DAY_MS)
-        self._four_hours = LongerBars(child_ms=HOUR_MS, timeframe_ms=4 * HOUR_MS)
         self._range = WilderRange(strategy.atr_length)
         self._swings = ActiveSwings(order=strategy.swing_order, life_days=strategy.swing_life_days)
-        self._volatility = VolatilityGauge()
         self._closes: deque[float] = deque(maxlen=max(strategy.horizons_days) + 1)
-        self._direction = 0
+        self.direction = 0
 
-    def update(self, candle: Candle) -> Signal:
-        """The signal at the close of an hourly candle."""
-        known_at = candle.open_time + HOUR_MS
-        self._volatility.update(candle.close)
-        four_hours = self._four_hours.update(candle)
-        if four_hours is not None:
-            self._swings.update(four_hours)
-        day = self._days.update(candle)
-        if day is None:
-            return self._say(known_at, Reason.NOT_DECISION_BAR)
+    @property
+    def atr(self) -> float:
+        """ATR of the closed days."""
+        return self._range.value
+
+    def take_four_hours(self, bar: Candle) -> None:
+        """The next closed 4-hour bar; it comes before the day that it ends."""
+        self._swings.update(bar)
+
+    def decide(self, day: Candle) -> tuple[Reason, float, float]:
+        """``(reason, stop, target)`` at the close of a day; NaN where there is no entry."""
         atr = self._range.update(day)
         self._closes.append(day.close)
         if len(self._closes) <= max(self._strategy.horizons_days) or not atr > 0.0:
-            return self._say(known_at, Reason.WARM_UP)
+            return Reason.WARM_UP, NAN, NAN
         self._turn(day.close)
-        if self._direction == 0:
-            return self._say(known_at, Reason.NO_DIRECTION, leaves=True)
+        if self.direction == 0:
+            return Reason.NO_DIRECTION, NAN, NAN
         stop, target = self._protect(day.close, atr)
-        return make_signal(
-            known_at=known_at,
-            reason=Reason.ENTRY,
-            direction=self._direction,
-            exit_long=self._direction < 0,
-            exit_short=self._direction > 0,
-            stop=stop,
-            target=target,
-            atr=atr,
-            volatility_ratio=self._volatility.ratio,
-            sigma=self._volatility.sigma,
-        )
-
-    def _say(self, known_at: int, reason: Reason, *, leaves: bool = False) -> Signal:
-        return make_signal(
-            known_at=known_at,
-            reason=reason,
-            exit_long=leaves,
-            exit_short=leaves,
-            atr=self._range.value,
-            volatility_ratio=self._volatility.ratio,
-            sigma=self._volatility.sigma,
-        )
+        return Reason.ENTRY, stop, target
 
     def _turn(self, close: float) -> None:
         """Move the direction by the vote; it holds until the vote turns against it."""
         horizons = self._strategy.horizons_days
         vote = sum(1 if close > self._closes[-1 - days] else -1 for days in horizons)
         if vote == len(horizons):
-            self._direction = 1
+            self.direction = 1
         elif vote == -len(horizons):
-            self._direction = -1
-        elif vote * self._direction < 0:
-            self._direction = 0
+            self.direction = -1
+        elif vote * self.direction < 0:
+            self.direction = 0
 
     def _protect(self, close: float, atr: float) -> tuple[float, float]:
         """Stop and target of an entry in the present direction."""
-        strategy, side = self._strategy, self._direction
+        strategy, side = self._strategy, self.direction
         swing = self._swings.nearest_beyond(
             price=close,
             side=side,
@@ -143,3 +132,71 @@ class TrendStream:
             stop = swing - side * strategy.swing_margin_atr * atr
         target = close + side * strategy.target_atr * atr
         return stop, target if target > 0.0 else NAN
+
+
+class TrendStream:
+    """The memory of ``trend`` on one instrument."""
+
+    def __init__(self, strategy: TrendStrategy) -> None:
+        self._days = LongerBars(child_ms=HOUR_MS, timeframe_ms=DAY_MS)
+        self._four_hours = LongerBars(child_ms=HOUR_MS, timeframe_ms=4 * HOUR_MS)
+        self._volatility = VolatilityGauge()
+        self._memory = _TrendMemory(strategy)
+
+    def update(self, candle: Candle) -> Signal:
+        """The signal at the close of an hourly candle."""
+        self._volatility.update(candle.close)
+        four_hours = self._four_hours.update(candle)
+        if four_hours is not None:
+            self._memory.take_four_hours(four_hours)
+        day = self._days.update(candle)
+        reason, stop, target = Reason.NOT_DECISION_BAR, NAN, NAN
+        if day is not None:
+            reason, stop, target = self._memory.decide(day)
+        side = self._memory.direction if reason is Reason.ENTRY else 0
+        leaves = reason is Reason.NO_DIRECTION
+        return make_signal(
+            known_at=candle.open_time + HOUR_MS,
+            reason=reason,
+            direction=side,
+            exit_long=leaves or side < 0,
+            exit_short=leaves or side > 0,
+            stop=stop,
+            target=target,
+            atr=self._memory.atr,
+            volatility_ratio=self._volatility.ratio,
+            sigma=self._volatility.sigma,
+        )
+
+
+def _trend_columns(strategy: TrendStrategy, candles: Candles) -> Signals:
+    count = len(candles)
+    four_hours = join_bars(candles=candles, timeframe_ms=4 * HOUR_MS)
+    days = join_bars(candles=candles, timeframe_ms=DAY_MS)
+    memory, waiting = _TrendMemory(strategy), 0
+    reason = np.full(count, int(Reason.NOT_DECISION_BAR), dtype=np.int8)
+    direction = np.zeros(count, dtype=np.int8)
+    stop, target = np.full(count, NAN), np.full(count, NAN)
+    ranges = np.empty(len(days.bars))
+    known = four_hours.rows.tolist()
+    for k, (row, day) in enumerate(zip(days.rows.tolist(), days.bars, strict=True)):
+        while waiting < len(known) and known[waiting] <= row:
+            memory.take_four_hours(four_hours.bars[waiting])
+            waiting += 1
+        found, stop[row], target[row] = memory.decide(day)
+        ranges[k], reason[row] = memory.atr, found
+        direction[row] = memory.direction if found is Reason.ENTRY else 0
+    leaves = reason == Reason.NO_DIRECTION
+    ratio, sigma = compute_volatility(candles.close)
+    return build_signals(
+        known_at=candles.known_at,
+        direction=direction,
+        exit_long=leaves | (direction < 0),
+        exit_short=leaves | (direction > 0),
+        stop=stop,
+        target=target,
+        reason=reason,
+        atr=hold_last(rows=days.rows, values=ranges, count=count),
+        volatility_ratio=ratio,
+        sigma=sigma,
+    )

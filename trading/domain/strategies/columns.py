@@ -1,0 +1,101 @@
+"""What strategies share, over a whole history at once: longer bars and the volatility reading.
+
+Each function gives, row for row and bit for bit, what the memories of
+:mod:`trading.domain.strategies.streaming` say after that bar.  Only exact or equally ordered
+arithmetic is used: extremes, sequential sums, and the same additions in the same order.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trading.domain.market.candles import Candle, Candles
+from trading.domain.strategies.streaming import VolatilityGauge
+
+FloatColumn = NDArray[np.float64]
+IntColumn = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinedBars:
+    """Longer bars with the row of the child at whose close each becomes known."""
+
+    rows: IntColumn
+    bars: tuple[Candle, ...]
+
+
+def join_bars(*, candles: Candles, timeframe_ms: int) -> JoinedBars:
+    """The complete longer bars on the grid from 1970-01-01, as ``LongerBars`` gives them."""
+    count = len(candles)
+    if timeframe_ms == candles.timeframe_ms:
+        rows = np.arange(count, dtype=np.int64)
+        return JoinedBars(rows=rows, bars=tuple(candles.at(row) for row in range(count)))
+    if count == 0:
+        return JoinedBars(rows=np.empty(0, dtype=np.int64), bars=())
+    parent = candles.open_time // timeframe_ms
+    starts = np.flatnonzero(np.append(True, parent[1:] != parent[:-1]))
+    ends = np.append(starts[1:], count)
+    whole = ends - starts == timeframe_ms // candles.timeframe_ms
+    high = np.maximum.reduceat(candles.high, starts)
+    low = np.minimum.reduceat(candles.low, starts)
+    volume = candles.volume.tolist()
+    bars = tuple(
+        Candle(
+            open_time=int(parent[starts[k]]) * timeframe_ms,
+            open=float(candles.open[starts[k]]),
+            high=float(high[k]),
+            low=float(low[k]),
+            close=float(candles.close[ends[k] - 1]),
+            volume=math.fsum(volume[starts[k] : ends[k]]),
+        )
+        for k in np.flatnonzero(whole).tolist()
+    )
+    return JoinedBars(rows=ends[whole] - 1, bars=bars)
+
+
+def compute_volatility(close: FloatColumn) -> tuple[FloatColumn, FloatColumn]:
+    """``(ratio, sigma)`` at every close, as ``VolatilityGauge`` gives them; NaN before."""
+    n, short, long = close.shape[0], VolatilityGauge.SHORT, VolatilityGauge.LONG
+    ratio, sigma = np.full(n, np.nan), np.full(n, np.nan)
+    if n <= long:
+        return ratio, sigma
+    returns = [math.log(step) for step in (close[1:] / close[:-1]).tolist()]
+    squares = np.array([value**2 for value in returns])
+    # Rows of returns: the first that counts has LONG returns behind it, itself among them.
+    weights = [VolatilityGauge.DECAY**age for age in range(short)]
+    recent = np.zeros(n - long)
+    for age, weight in enumerate(weights):
+        recent += weight * squares[long - 1 - age : n - 1 - age]
+    near = np.sqrt(recent / math.fsum(weights))
+    value = np.array(returns)
+    total = _slide(value, long)
+    spread = _slide(value * value, long) - total * total / long
+    known = spread > 0.0
+    far = np.sqrt(np.where(known, spread, 1.0) / (long - 1))
+    ratio[long:] = np.where(known, near / far, np.nan)
+    scale = math.sqrt(VolatilityGauge.HOURS_A_YEAR)
+    sigma[long:] = np.where(known, np.maximum(near, far) * scale, np.nan)
+    return ratio, sigma
+
+
+def _slide(values: FloatColumn, length: int) -> FloatColumn:
+    """Sums of the last ``length`` values: add the new, then take off the old, never anew."""
+    later = values.shape[0] - length
+    steps = np.empty(length + 2 * later)
+    steps[:length] = values[:length]
+    steps[length::2] = values[length:]
+    steps[length + 1 :: 2] = -values[:later]
+    return np.cumsum(steps)[length - 1 :: 2]
+
+
+def hold_last(*, rows: IntColumn, values: FloatColumn, count: int) -> FloatColumn:
+    """A column of ``count`` rows that keeps each value from its row on; NaN before the first."""
+    column = np.full(count, np.nan)
+    if rows.size:
+        at = np.searchsorted(rows, np.arange(count), side="right") - 1
+        column = np.where(at >= 0, values[np.maximum(at, 0)], np.nan)
+    return column
