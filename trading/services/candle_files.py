@@ -81,7 +81,7 @@ def _columnar(path: Path) -> RawCandles:
         table = (
             feather.read_table(path)
             if path.name.lower().endswith(".feather")
-            else parquet.read_table(path)
+            else parquet.ParquetFile(path).read()
         )
     except (pa.ArrowInvalid, OSError) as error:
         reason = str(error).splitlines()[0][:120]

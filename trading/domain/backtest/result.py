@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from magnetfund.kernel.clock import from_milliseconds
 from magnetfund.kernel.identifiers import content_hash
 from trading.domain.backtest.market import MarketBars
 from trading.domain.engine.book import CloseReason, Denial, FuseEvent, Trade, Trigger
@@ -191,15 +190,13 @@ def find_monthly_returns(
     time_ms: IntColumn, equity: FloatColumn, rules: EngineRules
 ) -> dict[str, float]:
     """Return of each calendar month (UTC) by "YYYY-MM", compounding to the whole."""
-    months = [from_milliseconds(int(t) + rules.bar_ms - 1).strftime("%Y-%m") for t in time_ms]
-    found: dict[str, float] = {}
-    before, base = rules.cash_opening, rules.cash_opening
-    for index, month in enumerate(months):
-        if month not in found:
-            base = before
-        before = float(equity[index])
-        found[month] = before / base - 1.0 if base > 0 else math.nan
-    return found
+    month = (time_ms + rules.bar_ms - 1).astype("datetime64[ms]").astype("datetime64[M]")
+    last = np.flatnonzero(np.append(month[1:] != month[:-1], True))
+    ends = equity[last]
+    starts = np.concatenate(([rules.cash_opening], ends[:-1]))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        returns = np.where(starts > 0, ends / starts - 1.0, np.nan)
+    return {str(name): float(value) for name, value in zip(month[last], returns, strict=True)}
 
 
 def measure_run(*, rules: EngineRules, market: MarketBars, raw: RawRun) -> Metrics:

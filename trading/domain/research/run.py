@@ -1,0 +1,380 @@
+"""Run a request on given candles: signals in columns, the compiled kernel, measured figures.
+
+Signals are made over every candle that is given, also before the span, so a span begins warmed up
+where there is history.  The worst adverse bar known at each close is counted from the first candle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from magnetfund.kernel.clock import from_milliseconds
+from magnetfund.kernel.errors import InvalidInput
+from magnetfund.kernel.identifiers import content_hash
+from trading.domain.backtest.market import (
+    FUNDING_PERIOD_MS,
+    FUNDING_RATE_DEFAULT,
+    InstrumentBars,
+    MarketBars,
+    build_instrument_bars,
+    join_markets,
+)
+from trading.domain.backtest.result import FILL_RULE_VERSION, BacktestResult, build_result
+from trading.domain.engine.rules import (
+    EngineRules,
+    FuseRules,
+    InstrumentRules,
+    LimitRules,
+    ResetPolicy,
+    SlotRules,
+)
+from trading.domain.market.candles import Candles, timeframe_ms
+from trading.domain.market.resampling import resample
+from trading.domain.research.parameters import read_parameters
+from trading.domain.research.request import BacktestRequest
+from trading.domain.strategies.base import Strategy
+from trading.domain.strategies.registry import compute_columns
+from trading.domain.strategies.signals import Reason, Signals
+
+BARE_FUSE = FuseRules(acting=False, market_acting=False)
+WAITING = (int(Reason.WARM_UP), int(Reason.NOT_DECISION_BAR))
+Builder = Callable[..., Strategy]
+Columns = Callable[[Strategy, Candles], Signals]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstrumentSeries:
+    """Candles of one instrument as they are stored, how it trades, and its dated funding.
+
+    ``funding_ms`` and ``funding_rate`` are stamps and rates (a positive rate is paid by longs),
+    empty where none is stored.  ``label`` says where prices come from ("spot proxy").
+    """
+
+    rules: InstrumentRules
+    candles: Candles
+    funding_ms: NDArray[np.int64]
+    funding_rate: NDArray[np.float64]
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """What the span of one instrument holds: its bars, and how many are missing between them."""
+
+    instrument: str
+    first_ms: int
+    last_ms: int
+    bars: int
+    missing: int
+    funding_stamps: int
+    label: str
+
+    @property
+    def missing_share(self) -> float:
+        """Missing bars as a share of those that the span should hold."""
+        return self.missing / (self.bars + self.missing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A request on its bars, before any signal: what the hash of the inputs is made of."""
+
+    request: BacktestRequest
+    strategies: tuple[Strategy, ...]
+    rules: EngineRules
+    market: MarketBars
+    candles: tuple[Candles, ...]
+    rows: tuple[slice, ...]
+    coverage: tuple[Coverage, ...]
+    data_hash: str
+    inputs_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backtest:
+    """A finished run with what it was made from."""
+
+    prepared: Prepared
+    result: BacktestResult
+
+
+def prepare(
+    *,
+    request: BacktestRequest,
+    series: Mapping[str, InstrumentSeries],
+    builders: Mapping[str, Builder],
+    sources: Mapping[str, str] | None = None,
+    limits: LimitRules | None = None,
+    fuse: FuseRules | None = None,
+) -> Prepared:
+    """Check a request against its candles and build the bars.
+
+    ``sources`` holds, by strategy, the hash of a source that is not of this program.  Raises
+    :class:`InvalidInput` with the code of the first thing that stands against the run.
+    """
+    strategies = tuple(
+        build(builders, sleeve.strategy, sleeve.parameters) for sleeve in request.sleeves
+    )
+    for strategy in strategies:
+        if strategy.timeframe_ms != request.bar_ms:
+            raise InvalidInput(
+                f"{strategy.traits.strategy_id} reads candles of "
+                f"{_words_of(strategy.timeframe_ms)}, not of {request.timeframe}",
+                code="bad_timeframe",
+            )
+    candles = tuple(fit_candles(series[name].candles, request) for name in request.instruments)
+    rows = tuple(_find_rows(item, request) for item in candles)
+    coverage = tuple(
+        _cover(item, part, series[name])
+        for name, item, part in zip(request.instruments, candles, rows, strict=True)
+    )
+    for item in coverage:
+        if item.missing_share > request.gap_share_max:
+            raise InvalidInput(
+                f"{item.instrument} lacks {item.missing_share:.1%} of its candles in this span "
+                f"({item.missing:,} bars); at most {request.gap_share_max:.1%} may be missing",
+                code="too_many_gaps",
+            )
+    rules = _build_rules(request, strategies, series, limits, fuse)
+    bars = [
+        _build_bars(item, part, series[name], instrument, request)
+        for name, item, part, instrument in zip(
+            request.instruments, candles, rows, rules.instruments, strict=True
+        )
+    ]
+    market = join_markets(bars)
+    data_hash = market.data_hash()
+    inputs = {
+        "request": request.plain(),
+        "rules": asdict(rules),
+        "data": data_hash,
+        "warm_up": [item.between(0, part.start).open_time.tolist()[:1] for item, part in
+                    zip(candles, rows, strict=True)],
+        "strategies": [repr(strategy) for strategy in strategies],
+        "sources": dict(sources or {}),
+        "fill_rule": FILL_RULE_VERSION,
+    }  # fmt: skip
+    return Prepared(
+        request=request,
+        strategies=strategies,
+        rules=rules,
+        market=market,
+        candles=candles,
+        rows=rows,
+        coverage=coverage,
+        data_hash=data_hash,
+        inputs_hash=content_hash(inputs),
+    )
+
+
+def build(builders: Mapping[str, Builder], name: str, parameters: Mapping[str, object]) -> Strategy:
+    """A strategy by name with checked parameters; raises :class:`InvalidInput` for a bad one."""
+    if name not in builders:
+        raise InvalidInput(
+            f"there is no strategy {name!r}; known: {', '.join(sorted(builders))}",
+            code="unknown_strategy",
+        )
+    builder = builders[name]
+    values = read_parameters(builder, parameters)
+    try:
+        return builder(**values)
+    except InvalidInput:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"parameters of {name}: {error}", code="bad_parameter") from None
+
+
+def run_backtest(prepared: Prepared, *, columns: Columns | None = None) -> Backtest:
+    """Signals, the kernel, the figures.  ``columns`` makes the signals of a strategy elsewhere."""
+    from trading.domain.backtest.kernel.run import run_kernel
+
+    signals = compute_slot_signals(prepared, columns=columns)
+    raw = run_kernel(rules=prepared.rules, market=prepared.market, signals=signals)
+    result = build_result(
+        rules=prepared.rules,
+        market=prepared.market,
+        raw=raw,
+        parameters={"request": prepared.request.plain()},
+    )
+    return Backtest(prepared=prepared, result=result)
+
+
+def compute_slot_signals(prepared: Prepared, *, columns: Columns | None = None) -> list[Signals]:
+    """The signals of every slot, cut to the span.
+
+    Raises :class:`InvalidInput` (``warm_up``) where no strategy ever finishes warming up.
+    """
+    make = columns or (
+        lambda strategy, candles: compute_columns(strategy=strategy, candles=candles)
+    )
+    found, is_warm = [], False
+    for slot in prepared.rules.slots:
+        candles = prepared.candles[slot.instrument]
+        rows = prepared.rows[slot.instrument]
+        part = cut_rows(
+            make(prepared.strategies[slot.strategy], candles.between(0, rows.stop)), rows
+        )
+        is_warm = is_warm or bool((~np.isin(part.reason, WAITING)).any())
+        found.append(part)
+    if not is_warm:
+        raise InvalidInput(
+            "the span is shorter than the warm-up of the strategy; begin it later or import "
+            "earlier candles",
+            code="warm_up",
+        )
+    return found
+
+
+def cut_rows(signals: Signals, rows: slice) -> Signals:
+    """The given rows of signals."""
+    return Signals(**{name: getattr(signals, name)[rows] for name in Signals.__slots__})
+
+
+def fit_candles(candles: Candles, request: BacktestRequest) -> Candles:
+    """Candles of the request's timeframe and before its end, joined from shorter ones if need be.
+
+    Raises :class:`InvalidInput`: ``no_candles``; ``wrong_timeframe`` where the rows stand further
+    apart than their timeframe says (hours imported as minutes).
+    """
+    name = candles.instrument
+    if not len(candles):
+        raise InvalidInput(f"there are no candles of {name}; import them first", code="no_candles")
+    usual = int(np.median(np.diff(candles.open_time))) if len(candles) > 2 else 0
+    if usual > candles.timeframe_ms:
+        raise InvalidInput(
+            f"the candles of {name} stand {_words_of(usual)} apart but are stored as "
+            f"{_words_of(candles.timeframe_ms)}; import them with their own timeframe",
+            code="wrong_timeframe",
+        )
+    if candles.timeframe_ms != request.bar_ms:
+        candles = resample(candles=candles, timeframe_ms=request.bar_ms)
+    if request.end_ms is not None:
+        candles = candles.between(0, int(np.searchsorted(candles.open_time, request.end_ms)))
+    return candles
+
+
+def _find_rows(candles: Candles, request: BacktestRequest) -> slice:
+    first = 0
+    if request.start_ms is not None:
+        first = int(np.searchsorted(candles.open_time, request.start_ms))
+    if len(candles) - first < 2:
+        raise InvalidInput(
+            f"there are no candles of {candles.instrument} in this span; import them first",
+            code="no_candles",
+        )
+    return slice(first, len(candles))
+
+
+def _cover(candles: Candles, rows: slice, series: InstrumentSeries) -> Coverage:
+    times = candles.open_time[rows]
+    first, last = int(times[0]), int(times[-1])
+    held = (series.funding_ms >= first) & (series.funding_ms <= last)
+    return Coverage(
+        instrument=candles.instrument,
+        first_ms=first,
+        last_ms=last + candles.timeframe_ms,
+        bars=times.size,
+        missing=(last - first) // candles.timeframe_ms + 1 - times.size,
+        funding_stamps=int(held.sum()),
+        label=series.label,
+    )
+
+
+def _build_rules(
+    request: BacktestRequest,
+    strategies: Sequence[Strategy],
+    series: Mapping[str, InstrumentSeries],
+    limits: LimitRules | None,
+    fuse: FuseRules | None,
+) -> EngineRules:
+    policy = ResetPolicy.parse(request.reset_policy)
+    instruments = []
+    for name in request.instruments:
+        rules = series[name].rules
+        if request.fee_rate is not None:
+            rules = replace(rules, taker_fee_rate=request.fee_rate)
+        if request.slippage_rate is not None:
+            rules = replace(
+                rules,
+                slippage_rate=request.slippage_rate,
+                fuse_slippage_rate=max(rules.fuse_slippage_rate, request.slippage_rate),
+            )
+        instruments.append(rules)
+    acting = (
+        BARE_FUSE if request.rules == "bare" else replace(fuse or FuseRules(), reset_policy=policy)
+    )
+    return EngineRules(
+        instruments=tuple(instruments),
+        slots=tuple(
+            SlotRules(
+                traits=strategy.traits,
+                strategy=number,
+                instrument=index,
+                risk_share=sleeve.risk_share,
+            )
+            for number, (strategy, sleeve) in enumerate(
+                zip(strategies, request.sleeves, strict=True)
+            )
+            for index in range(len(instruments))
+        ),
+        limits=(limits or LimitRules()) if request.rules == "fund" else LimitRules(),
+        fuse=acting,
+        bar_ms=request.bar_ms,
+        cash_opening=request.cash,
+    )
+
+
+def _build_bars(
+    candles: Candles,
+    rows: slice,
+    series: InstrumentSeries,
+    rules: InstrumentRules,
+    request: BacktestRequest,
+) -> InstrumentBars:
+    whole = build_instrument_bars(
+        time_ms=candles.open_time,
+        open_price=candles.open,
+        high=candles.high,
+        low=candles.low,
+        close=candles.close,
+        tick_size=rules.tick_size,
+        funding_rate=find_funding(candles.open_time, series, request.funding, request.bar_ms),
+    )
+    return InstrumentBars(**{name: getattr(whole, name)[rows] for name in InstrumentBars.__slots__})
+
+
+def find_funding(
+    time_ms: NDArray[np.int64], series: InstrumentSeries, kind: str, bar_ms: int
+) -> NDArray[np.float64]:
+    """Funding charged at the open of each bar: the dated rate, else 0.01 % at an 8-hour stamp."""
+    if kind == "none":
+        return np.zeros(time_ms.size)
+    last_stamp = (time_ms + bar_ms - 1) // FUNDING_PERIOD_MS
+    stamps = last_stamp - (time_ms - 1) // FUNDING_PERIOD_MS
+    rate = FUNDING_RATE_DEFAULT * stamps
+    if kind == "default" or not series.funding_ms.size:
+        return np.asarray(rate, dtype=np.float64)
+    row = np.searchsorted(time_ms, series.funding_ms, side="right") - 1
+    inside = (row >= 0) & (series.funding_ms < time_ms[np.maximum(row, 0)] + bar_ms)
+    dated = np.zeros(time_ms.size)
+    np.add.at(dated, row[inside], series.funding_rate[inside])
+    known = np.zeros(time_ms.size, dtype=np.bool_)
+    known[row[inside]] = True
+    return np.where(known, dated, rate)
+
+
+def _words_of(length_ms: int) -> str:
+    for name in ("1d", "12h", "8h", "6h", "4h", "2h", "1h", "30m", "15m", "5m", "3m", "1m"):
+        if timeframe_ms(name) == length_ms:
+            return name
+    return f"{length_ms / 60_000:g} minutes"
+
+
+def day_words(instant_ms: int) -> str:
+    """A day as 1 Oct 2017."""
+    day = from_milliseconds(instant_ms)
+    return f"{day.day} {day:%b %Y}"

@@ -1,0 +1,62 @@
+"""What a backtest assumed, in sentences that stand beside its figures."""
+
+from __future__ import annotations
+
+from trading.domain.research.run import Backtest, day_words
+
+
+def state_assumptions(backtest: Backtest) -> list[str]:
+    """Every assumption behind the figures that a reader could not see in them."""
+    prepared, counts = backtest.prepared, backtest.result.counts
+    request, rules = prepared.request, prepared.rules
+    first = rules.instruments[0]
+    told = [
+        f"Signals at the close of a {request.timeframe} candle, filled at the next open. Inside a "
+        f"candle the stop counts before the target; a price that jumps a stop fills at the open.",
+        f"Fees {first.taker_fee_rate:.3%} a side, slippage {first.slippage_rate:.3%}, "
+        f"{first.fuse_slippage_rate:.3%} where the fuse closes. No market impact.",
+    ]
+    for item in prepared.coverage:
+        source = f", {item.label}" if item.label else ""
+        told.append(
+            f"{item.instrument}{source}: {item.bars:,} candles from {day_words(item.first_ms)} to "
+            f"{day_words(item.last_ms - 1)}; {item.missing:,} missing "
+            f"({item.missing_share:.2%}), never filled."
+        )
+        told.append(_funding_of(request.funding, item.funding_stamps, item.instrument))
+    if request.rules == "fund":
+        told.append(
+            "The limits and the fuse of the fund act; after a trip the fuse is armed again by the "
+            f"policy {request.reset_policy}. In the fund, two people decide that."
+        )
+    else:
+        told.append(
+            "Bare: no fuse and no market trigger; sizes keep the default limits. For comparison."
+        )
+    told.append(
+        f"Risk {request.sleeves[0].risk_share:.2%} of equity a trade at the stop, starting with "
+        f"{request.cash:,.0f}; gains stay in. Sizes are whole lots of "
+        f"{first.lot_size:g}: a smaller book rounds more and can trade at other bars."
+    )
+    small = counts.refusals.get("below_minimum", 0)
+    if small:
+        told.append(f"{small:,} entries were too small for one lot or the minimum order.")
+    if counts.ambiguous_trades:
+        told.append(
+            f"{counts.ambiguous_trades:,} trades had stop and target inside one candle; the stop "
+            f"was assumed."
+        )
+    if backtest.result.open_positions:
+        told.append(
+            f"{len(backtest.result.open_positions)} open position(s) at the end stand at their "
+            f"mark and are in no trade statistic."
+        )
+    return told
+
+
+def _funding_of(kind: str, stamps: int, instrument: str) -> str:
+    if kind == "none":
+        return f"{instrument}: no funding was charged."
+    if kind == "default" or not stamps:
+        return f"{instrument}: funding 0.01 % per 8 hours throughout, paid by longs to shorts."
+    return f"{instrument}: {stamps:,} dated funding rates; 0.01 % per 8 hours where none is stored."

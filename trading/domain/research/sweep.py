@@ -1,0 +1,371 @@
+"""Many variants of one strategy on one prepared market, and what choosing the best is worth.
+
+Each variant is a complete backtest in the compiled kernel; bars and what variants share (magnets)
+are made once.  The best is chosen where it was seen and told beside what it did unseen, with the
+deflated Sharpe of the whole family, the probability of overfitting, and a walk-forward in which
+every stretch is traded by the variant that was best before it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from magnetfund.kernel.errors import InvalidInput
+from risk.domain.ratios.inference import find_sharpe_facts
+from trading.domain.backtest.kernel.run import pack_market, pack_signals, run_packed
+from trading.domain.backtest.result import find_daily_equity, find_drawdown
+from trading.domain.market.candles import Candles
+from trading.domain.research.parameters import parameters_of, read_parameters, text_of
+from trading.domain.research.run import Builder, Prepared, build, compute_slot_signals
+from trading.domain.research.trials import (
+    Overfitting,
+    TrialFacts,
+    measure_overfitting,
+)
+from trading.domain.strategies.base import Strategy
+from trading.domain.strategies.magnet import MagnetStrategy
+from trading.domain.strategies.registry import compute_columns
+from trading.domain.strategies.signals import DAY_MS, Signals
+
+VARIANTS_MAX = 20_000
+OVERFITTING_VARIANTS_MAX = 2_000
+UNSEEN_SHARE = 0.3
+YEAR = math.sqrt(365.0)
+FloatColumn = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepSpace:
+    """Values to try by parameter.  ``count`` 0 is the whole grid, else that many drawn by seed."""
+
+    values: Mapping[str, tuple[Any, ...]]
+    count: int = 0
+    seed: int = 1
+
+    @property
+    def size(self) -> int:
+        """Variants of the whole grid."""
+        return math.prod(len(values) for values in self.values.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One tried variant; ``facts`` None where it never traded.  Sharpe ratios are annual."""
+
+    parameters: Mapping[str, Any]
+    facts: TrialFacts | None
+    seen: float
+    unseen: float
+    total_return: float
+    drawdown_max: float
+    trades: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalkForward:
+    """Each test stretch traded by the best variant before it; Sharpe ratios are annual."""
+
+    kind: str
+    sharpe: float
+    stretches: int
+    chosen: tuple[Mapping[str, Any], ...]
+    sharpe_seen_mean: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """All variants, the best by what was seen, and how far to believe it."""
+
+    variants: tuple[Variant, ...]
+    refused: int
+    best: int
+    cut_ms: int
+    overfitting: Overfitting | None
+    walks: tuple[WalkForward, ...]
+    neighbours: float
+
+
+def read_space(
+    builder: Any, texts: Mapping[str, str], *, count: int = 0, seed: int = 1
+) -> SweepSpace:
+    """A space from texts such as ``10,20,50`` or ``10:100:10`` (both ends counted).
+
+    Raises :class:`InvalidInput`: codes of the parameters, ``bad_space``, ``sweep_too_large``.
+    """
+    if not texts:
+        raise InvalidInput("name a parameter to sweep, for example fast=10:50:10", code="bad_space")
+    lists = {item.name for item in parameters_of(builder) if item.kind == "list"}
+    values: dict[str, tuple[Any, ...]] = {}
+    for name, text in texts.items():
+        parts = text.split(";") if name in lists else _expand(text)
+        values[name] = tuple(read_parameters(builder, {name: part})[name] for part in parts)
+    space = SweepSpace(values=values, count=count, seed=seed)
+    tried = min(count, space.size) if count else space.size
+    if tried > VARIANTS_MAX:
+        raise InvalidInput(
+            f"{tried:,} variants; at most {VARIANTS_MAX:,} in one sweep", code="sweep_too_large"
+        )
+    return space
+
+
+def _expand(text: str) -> list[str]:
+    if ":" not in text:
+        return [part for part in text.split(",") if part.strip()]
+    try:
+        low, high, step = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise InvalidInput(f"{text} is no range low:high:step", code="bad_space") from None
+    if not (step > 0 and high >= low and (high - low) / step <= VARIANTS_MAX):
+        raise InvalidInput(f"{text} is no range low:high:step", code="bad_space")
+    return [f"{low + k * step:.10g}" for k in range(math.floor((high - low) / step + 1e-9) + 1)]
+
+
+def iterate_space(space: SweepSpace) -> Iterator[dict[str, Any]]:
+    """The parameters of every variant: the grid in its order, or a seeded draw without repeats."""
+    names = list(space.values)
+    if not space.count or space.count >= space.size:
+        for values in itertools.product(*space.values.values()):
+            yield dict(zip(names, values, strict=True))
+        return
+    rng = np.random.default_rng(space.seed)
+    for index in sorted(rng.choice(space.size, size=space.count, replace=False).tolist()):
+        found = {}
+        for name in reversed(names):
+            index, place = divmod(index, len(space.values[name]))
+            found[name] = space.values[name][place]
+        yield {name: found[name] for name in names}
+
+
+def run_sweep(
+    *,
+    prepared: Prepared,
+    builders: Mapping[str, Builder],
+    space: SweepSpace,
+    on_variant: Callable[[], bool] | None = None,
+) -> Sweep:
+    """Run every variant of the request's only sleeve.
+
+    ``on_variant`` is told after each and stops the sweep by answering False.  A variant whose
+    parameters contradict each other (fast above slow) is counted as refused.  Raises
+    :class:`InvalidInput` (``one_sleeve``, ``no_variants``).
+    """
+    if len(prepared.request.sleeves) != 1:
+        raise InvalidInput("a sweep varies one strategy", code="one_sleeve")
+    sleeve = prepared.request.sleeves[0]
+    packed, share = pack_market(prepared.market), _SharedColumns()
+    found: list[tuple[dict[str, Any], FloatColumn, float, int]] = []
+    refused = 0
+    for parameters in iterate_space(space):
+        try:
+            strategy = build(builders, sleeve.strategy, {**sleeve.parameters, **parameters})
+        except InvalidInput:
+            refused += 1
+            continue
+        variant = _with_strategy(prepared, strategy)
+        signals = compute_slot_signals(variant, columns=share)
+        raw = run_packed(
+            rules=variant.rules,
+            market=packed,
+            signals=pack_signals(rules=variant.rules, market=prepared.market, signals=signals),
+        )
+        daily = find_daily_equity(prepared.market.time_ms, raw.equity, prepared.rules.bar_ms)
+        before = np.concatenate(([prepared.rules.cash_opening], daily[:-1]))
+        fall = float(find_drawdown(raw.equity, start=prepared.rules.cash_opening).min())
+        found.append((parameters, daily / before - 1.0, fall, len(raw.trades)))
+        if on_variant is not None and not on_variant():
+            break
+    if not found:
+        raise InvalidInput(
+            "no variant can be built: the parameters contradict each other", code="no_variants"
+        )
+    return _judge_sweep(prepared, found, refused)
+
+
+class _SharedColumns:
+    """Signals of variants; magnets that variants share are read once an instrument."""
+
+    def __init__(self) -> None:
+        self._magnets: dict[tuple[int, int, str], Any] = {}
+
+    def __call__(self, strategy: Strategy, candles: Candles) -> Signals:
+        if not isinstance(strategy, MagnetStrategy):
+            return compute_columns(strategy=strategy, candles=candles)
+        from trading.domain.magnets.history import compute_magnet_signals
+
+        key = (candles.open_time.ctypes.data, len(candles), repr(strategy.magnets))
+        if key not in self._magnets:
+            self._magnets[key] = compute_magnet_signals(
+                candles=candles, parameters=strategy.magnets
+            )
+        return strategy.signals(
+            magnets=self._magnets[key], context=strategy.context(candles=candles)
+        )
+
+
+def _with_strategy(prepared: Prepared, strategy: Strategy) -> Prepared:
+    slots = tuple(replace(slot, traits=strategy.traits) for slot in prepared.rules.slots)
+    return replace(prepared, strategies=(strategy,), rules=replace(prepared.rules, slots=slots))
+
+
+def _judge_sweep(
+    prepared: Prepared,
+    found: Sequence[tuple[dict[str, Any], FloatColumn, float, int]],
+    refused: int,
+) -> Sweep:
+    returns = np.stack([daily for _, daily, _, _ in found], axis=1)
+    days = returns.shape[0]
+    first_day = int(prepared.market.time_ms[0]) // DAY_MS
+    cut = round(days * (1.0 - UNSEEN_SHARE))
+    if prepared.request.unseen_ms is not None:
+        cut = int(np.clip(prepared.request.unseen_ms // DAY_MS - first_day, 1, days - 1))
+    seen, unseen = sharpe_columns(returns[:cut]) * YEAR, sharpe_columns(returns[cut:]) * YEAR
+    variants = tuple(
+        Variant(
+            parameters=parameters,
+            facts=_facts(daily),
+            seen=float(seen[k]),
+            unseen=float(unseen[k]),
+            total_return=float(np.prod(1.0 + daily) - 1.0),
+            drawdown_max=fall,
+            trades=trades,
+        )
+        for k, (parameters, daily, fall, trades) in enumerate(found)
+    )
+    best = int(np.argmax(seen))
+    return Sweep(
+        variants=variants,
+        refused=refused,
+        best=best,
+        cut_ms=(first_day + cut) * DAY_MS,
+        overfitting=_overfitting(returns),
+        walks=tuple(
+            walk for kind in ("anchored", "rolling")
+            if (walk := walk_forward(returns, variants, kind=kind)) is not None
+        ),
+        neighbours=find_neighbours(variants, best),
+    )  # fmt: skip
+
+
+def _facts(daily: FloatColumn) -> TrialFacts | None:
+    facts = find_sharpe_facts(returns=daily) if daily.size > 2 else None
+    if facts is None:
+        return None
+    return TrialFacts(
+        sharpe=facts.sharpe, days=facts.periods, skewness=facts.skewness, kurtosis=facts.kurtosis
+    )
+
+
+def sharpe_columns(returns: FloatColumn) -> FloatColumn:
+    """Daily Sharpe of each column; 0 where nothing moved."""
+    spread = returns.std(axis=0, ddof=1) if returns.shape[0] > 1 else np.zeros(returns.shape[1])
+    moved = spread > 1e-12
+    return np.asarray(np.where(moved, returns.mean(axis=0) / np.where(moved, spread, 1.0), 0.0))
+
+
+def _overfitting(returns: FloatColumn) -> Overfitting | None:
+    """CSCV over the variants (a seeded draw of 2,000 where there are more); None if too few."""
+    if returns.shape[1] > OVERFITTING_VARIANTS_MAX:
+        rng = np.random.default_rng(0)
+        kept = rng.choice(returns.shape[1], size=OVERFITTING_VARIANTS_MAX, replace=False)
+        returns = returns[:, np.sort(kept)]
+    try:
+        return measure_overfitting(returns)
+    except InvalidInput:
+        return None
+
+
+def walk_forward(
+    returns: FloatColumn,
+    variants: Sequence[Variant],
+    *,
+    kind: str,
+    train_days: int = 365,
+    test_days: int = 90,
+    embargo_days: int = 5,
+) -> WalkForward | None:
+    """Trade each stretch of ``test_days`` with the variant that was best before it.
+
+    ``anchored`` learns from the first day on, ``rolling`` from the last ``train_days``; the
+    embargo days between learning and test belong to neither, so that no trade stands in both.
+    None where the span is too short for two stretches.
+    """
+    days, chosen, parts, learned = returns.shape[0], [], [], []
+    start = train_days + embargo_days
+    while start + test_days <= days:
+        stop = start - embargo_days
+        first = 0 if kind == "anchored" else stop - train_days
+        sharpes = sharpe_columns(returns[first:stop])
+        best = int(np.argmax(sharpes))
+        chosen.append(variants[best].parameters)
+        learned.append(float(sharpes[best]))
+        parts.append(returns[start : start + test_days, best])
+        start += test_days
+    if len(parts) < 2:
+        return None
+    joined = np.concatenate(parts)[:, None]
+    return WalkForward(
+        kind=kind,
+        sharpe=float(sharpe_columns(joined)[0]) * YEAR,
+        stretches=len(parts),
+        chosen=tuple(chosen),
+        sharpe_seen_mean=float(np.mean(learned)) * YEAR,
+    )
+
+
+def find_neighbours(variants: Sequence[Variant], best: int) -> float:
+    """Mean seen Sharpe of the variants one step from the best in one parameter; NaN without any.
+
+    Near the best's own, it stands on a plateau; far below, on a peak.
+    """
+    chosen = variants[best].parameters
+    steps = {
+        name: sorted({variant.parameters[name] for variant in variants}, key=_order)
+        for name in chosen
+    }
+    near = []
+    for variant in variants:
+        moved = [name for name in chosen if variant.parameters[name] != chosen[name]]
+        if len(moved) == 1:
+            places = steps[moved[0]]
+            gap = places.index(variant.parameters[moved[0]]) - places.index(chosen[moved[0]])
+            if abs(gap) == 1:
+                near.append(variant.seen)
+    return float(np.mean(near)) if near else math.nan
+
+
+def _order(value: Any) -> Any:
+    return value if isinstance(value, (int, float)) else text_of(value)
+
+
+def tabulate_surface(variants: Sequence[Variant], across: str, down: str) -> dict[str, Any]:
+    """Median seen Sharpe by two parameters, for a heat map; None where nothing was tried."""
+    cells: dict[tuple[str, str], list[float]] = {}
+    for variant in variants:
+        key = text_of(variant.parameters[across]), text_of(variant.parameters[down])
+        cells.setdefault(key, []).append(variant.seen)
+    columns, rows = (
+        [text_of(value) for value in sorted({v.parameters[name] for v in variants}, key=_order)]
+        for name in (across, down)
+    )
+    return {
+        "across": across,
+        "down": down,
+        "columns": columns,
+        "rows": [
+            {
+                "name": row,
+                "cells": [
+                    float(np.median(cells[column, row])) if (column, row) in cells else None
+                    for column in columns
+                ],
+            }
+            for row in rows
+        ],
+    }

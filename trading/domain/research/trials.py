@@ -1,0 +1,184 @@
+"""What is left of a result once everything that was tried is counted.
+
+Sharpe ratios in records are per day; the annual ones that people read are sqrt(365) times them.
+Sources: Bailey and Lopez de Prado (2014), the deflated Sharpe ratio; Bailey, Borwein, Lopez de
+Prado and Zhu (2017), the probability of backtest overfitting by CSCV.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from magnetfund.kernel.errors import InvalidInput
+from risk.domain.ratios.inference import (
+    SharpeFacts,
+    compute_deflated_sharpe,
+    compute_expected_sharpe_max,
+    compute_track_record_min,
+)
+
+SURVIVES_FROM = 0.95
+YEAR_DAYS = 365.0
+CSCV_BLOCKS = 10
+
+
+class Verdict(StrEnum):
+    """What may be said of a result."""
+
+    NO_TRADES = "no_trades"
+    LOSES = "loses_money"
+    LUCK = "does_not_survive"
+    SURVIVES = "survives"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialFacts:
+    """One tried variant: daily Sharpe with what its error depends on."""
+
+    sharpe: float
+    days: int
+    skewness: float
+    kurtosis: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """A result beside its trials; ``luck`` is the annual Sharpe that chance alone would reach.
+
+    ``deflated`` is the probability that the true Sharpe exceeds it, ``track_record_years`` what a
+    record must last to show that with 95 % (infinite where the Sharpe does not exceed it).
+    """
+
+    verdict: Verdict
+    trials: int
+    sharpe: float
+    luck: float
+    deflated: float
+    track_record_years: float
+    headline: str
+    detail: str
+
+
+def find_trials_variance(sharpes: Sequence[float], *, days: int) -> float:
+    """Variance of the daily Sharpe ratios of all trials; of one alone, that of pure chance."""
+    known = [value for value in sharpes if math.isfinite(value)]
+    chance = 1.0 / max(days - 1, 1)
+    if len(known) < 2:
+        return chance
+    # Variants of one rule resemble each other; their spread never counts for less than chance.
+    return max(float(np.var(known, ddof=1)), chance)
+
+
+def judge(*, facts: TrialFacts | None, sharpes: Sequence[float], trades: int) -> Judgement:
+    """Judge a result by all daily Sharpe ratios of its family, its own among them."""
+    trials = max(1, len(sharpes))
+    if facts is None or trades == 0 or not math.isfinite(facts.sharpe):
+        return _say(Verdict.NO_TRADES, trials, "No trades", "nothing can be said of this rule")
+    year = math.sqrt(YEAR_DAYS)
+    variance = find_trials_variance(sharpes, days=facts.days)
+    luck = compute_expected_sharpe_max(trials=trials, trials_variance=variance)
+    stated = SharpeFacts(
+        sharpe=facts.sharpe, periods=facts.days, skewness=facts.skewness, kurtosis=facts.kurtosis
+    )
+    try:
+        deflated = compute_deflated_sharpe(facts=stated, trials=trials, trials_variance=variance)
+        needed = compute_track_record_min(facts=stated, benchmark=luck) / YEAR_DAYS
+    except InvalidInput:
+        deflated, needed = math.nan, math.inf
+    counted = f"{trials:,} trial{'s' if trials > 1 else ''}"
+    if facts.sharpe <= 0:
+        verdict, headline = Verdict.LOSES, "Loses money"
+        detail = f"Sharpe {facts.sharpe * year:.2f} after costs, {counted}"
+    elif deflated >= SURVIVES_FROM:
+        verdict, headline = Verdict.SURVIVES, "Survives the count of its trials"
+        detail = f"{counted}: luck alone would reach {luck * year:.2f}"
+    else:
+        verdict, headline = Verdict.LUCK, "Does not survive the count of its trials"
+        detail = f"{counted}: luck alone would reach {luck * year:.2f}"
+        if trials == 1:
+            detail = "one trial, and its record is too short to tell it from chance"
+    return Judgement(
+        verdict=verdict,
+        trials=trials,
+        sharpe=facts.sharpe * year,
+        luck=luck * year,
+        deflated=deflated,
+        track_record_years=needed,
+        headline=headline,
+        detail=detail,
+    )
+
+
+def _say(verdict: Verdict, trials: int, headline: str, detail: str) -> Judgement:
+    return Judgement(
+        verdict=verdict,
+        trials=trials,
+        sharpe=math.nan,
+        luck=math.nan,
+        deflated=math.nan,
+        track_record_years=math.inf,
+        headline=headline,
+        detail=detail,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overfitting:
+    """CSCV: ``probability`` that the best variant in one half is below the median in the other.
+
+    ``splits`` pairs of halves were looked at; ``best_unseen_median`` is the median relative rank
+    (0 worst, 1 best) of the best one where it was not chosen.
+    """
+
+    probability: float
+    splits: int
+    best_unseen_median: float
+
+
+def measure_overfitting(returns: NDArray[np.float64], *, blocks: int = CSCV_BLOCKS) -> Overfitting:
+    """Probability of backtest overfitting of daily returns, shape (days, variants).
+
+    Combinatorially symmetric cross-validation: the days are cut into ``blocks`` (even) stretches,
+    each half of them chosen in turn.  Raises :class:`InvalidInput` (``too_few``) for fewer than two
+    variants or four days a block.
+    """
+    days, variants = returns.shape
+    if variants < 2 or days < 4 * blocks or blocks % 2:
+        raise InvalidInput("too few variants or days to split", code="too_few")
+    size = days // blocks
+    parts = returns[: size * blocks].reshape(blocks, size, variants)
+    sums, squares = parts.sum(axis=1), (parts**2).sum(axis=1)
+    below, ranks = 0, []
+    splits = list(itertools.combinations(range(blocks), blocks // 2))
+    for chosen in splits:
+        other = [block for block in range(blocks) if block not in chosen]
+        seen = _sharpe_of(sums, squares, list(chosen), size)
+        unseen = _sharpe_of(sums, squares, other, size)
+        best = int(np.argmax(seen))
+        rank = (
+            int((unseen < unseen[best]).sum()) + 0.5 * int((unseen == unseen[best]).sum())
+        ) / variants
+        ranks.append(rank)
+        below += rank < 0.5
+    return Overfitting(
+        probability=below / len(splits),
+        splits=len(splits),
+        best_unseen_median=float(np.median(ranks)),
+    )
+
+
+def _sharpe_of(
+    sums: NDArray[np.float64], squares: NDArray[np.float64], blocks: list[int], size: int
+) -> NDArray[np.float64]:
+    count = size * len(blocks)
+    mean = sums[blocks].sum(axis=0) / count
+    variance = squares[blocks].sum(axis=0) / count - mean**2
+    flat = variance <= 1e-18
+    return np.asarray(np.where(flat, 0.0, mean / np.sqrt(np.where(flat, 1.0, variance))))

@@ -1,0 +1,188 @@
+"""A request on candles: refusals, equal hashes, costs that add up, and the readable engine."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from magnetfund.kernel.errors import InvalidInput
+from trading.domain.backtest.reference import run_reference
+from trading.domain.engine.rules import InstrumentRules
+from trading.domain.market import Candles
+from trading.domain.market.candles import MINUTE_MS
+from trading.domain.research.figures import build_figures, describe_trade
+from trading.domain.research.report import build_report
+from trading.domain.research.request import BacktestRequest, SleeveRequest, request_of
+from trading.domain.research.run import (
+    InstrumentSeries,
+    Prepared,
+    compute_slot_signals,
+    find_funding,
+    prepare,
+    run_backtest,
+)
+from trading.domain.strategies.registry import STRATEGIES
+from trading.tests.magnet_bars import make_random_bars, without_bars
+
+NAME = "BTC/USDT:USDT"
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+
+
+@pytest.fixture(scope="module")
+def bars() -> Candles:
+    return replace(make_random_bars(count=4_000, seed=11), instrument=NAME)
+
+
+def series_of(candles: Candles, **funding: object) -> InstrumentSeries:
+    return InstrumentSeries(
+        rules=InstrumentRules(symbol=NAME, tick_size=0.01, lot_size=0.001),
+        candles=candles,
+        funding_ms=np.array(list(funding.get("at", [])), dtype=np.int64),  # type: ignore[call-overload]
+        funding_rate=np.array(list(funding.get("rate", [])), dtype=np.float64),  # type: ignore[call-overload]
+    )
+
+
+def ready(candles: Candles, strategy: str = "moving-average", **options: object) -> Prepared:
+    parameters = options.pop("parameters", {"fast": 5, "slow": 20})
+    request = BacktestRequest(
+        sleeves=(SleeveRequest(strategy=strategy, parameters=parameters),),  # type: ignore[arg-type]
+        instruments=(NAME,),
+        **options,  # type: ignore[arg-type]
+    )
+    return prepare(request=request, series={NAME: series_of(candles)}, builders=STRATEGIES)
+
+
+def code_of(work: object) -> str:
+    with pytest.raises(InvalidInput) as caught:
+        work()  # type: ignore[operator]
+    return caught.value.code
+
+
+def test_equal_inputs_give_an_equal_hash_and_result_and_others_do_not(bars: Candles) -> None:
+    first, again = ready(bars), ready(bars)
+    assert first.inputs_hash == again.inputs_hash
+    assert build_figures(run_backtest(first)) == build_figures(run_backtest(again))
+    changed = replace(bars, close=bars.close.copy())
+    changed.close[2_000] = (changed.close[2_000] + changed.open[2_000]) / 2
+    others = [
+        ready(changed),
+        ready(bars, cash=1e5),
+        ready(bars, parameters={"fast": 6, "slow": 20}),
+    ]
+    hashes = {item.inputs_hash for item in [first, *others]}
+    assert len(hashes) == 4
+
+
+def test_a_request_survives_being_stored(bars: Candles) -> None:
+    request = ready(bars, unseen_ms=int(bars.open_time[3_000])).request
+    assert request_of(json.loads(json.dumps(request.plain()))) == request
+
+
+def test_the_readable_engine_gives_the_same_trades(bars: Candles) -> None:
+    prepared = ready(bars)
+    done = run_backtest(prepared)
+    raw = run_reference(
+        rules=prepared.rules, market=prepared.market, signals=compute_slot_signals(prepared)
+    )
+    assert done.result.trades == raw.trades
+    assert len(raw.trades) > 20
+
+
+def test_the_split_of_costs_adds_up_to_the_cash(bars: Candles) -> None:
+    done = run_backtest(ready(bars, rules="bare"))
+    figures = build_figures(done)
+    costs = figures["costs"]
+    assert math.isclose(
+        costs["before"] + costs["fees"] + costs["slippage"] + costs["funding"], costs["net"]
+    )
+    open_profit = sum(p["open_profit"] for p in figures["open_positions"])
+    if not done.result.open_positions:
+        assert math.isclose(430_000.0 + costs["net"], figures["final_equity"], rel_tol=1e-9)
+    assert costs["fees"] < 0 > costs["slippage"]
+    assert open_profit == sum(p.open_profit for p in done.result.open_positions)
+
+
+def test_months_compound_to_the_whole_and_excursions_hold_the_exit(bars: Candles) -> None:
+    done = run_backtest(ready(bars))
+    figures = build_figures(done)
+    whole = math.prod(
+        1.0 + v for year in figures["months"] for v in year["months"] if v is not None
+    )
+    assert math.isclose(whole - 1.0, figures["metrics"]["total_return"], rel_tol=1e-9)
+    for trade in done.result.trades:
+        row = describe_trade(trade, done.prepared.rules, done.prepared.market)
+        assert row["mae_r"] <= 0 <= row["mfe_r"]
+
+
+def test_history_before_the_span_warms_up_and_the_span_alone_trades(bars: Candles) -> None:
+    start = int(bars.open_time[2_000])
+    done = run_backtest(ready(bars, start_ms=start))
+    assert min(trade.entry_time for trade in done.result.trades) >= start
+    whole = compute_slot_signals(ready(bars))[0].direction[2_000:]
+    np.testing.assert_array_equal(compute_slot_signals(done.prepared)[0].direction, whole)
+
+
+@pytest.mark.parametrize(
+    ("code", "options"),
+    [
+        ("unknown_strategy", {"strategy": "no-such"}),
+        ("unknown_parameter", {"parameters": {"fats": 5}}),
+        ("out_of_bounds", {"parameters": {"fast": 0}}),
+        ("bad_parameter", {"parameters": {"fast": "ten"}}),
+        ("bad_parameter", {"parameters": {"fast": 30, "slow": 20}}),
+        ("bad_timeframe", {"timeframe": "4h"}),
+        ("no_candles", {"start_ms": 4_102_444_800_000}),
+        ("out_of_bounds", {"cash": 1.0}),
+        ("bad_rules", {"rules": "lucky"}),
+        ("bad_span", {"start_ms": 10 * DAY_MS, "end_ms": 9 * DAY_MS}),
+    ],
+)
+def test_what_cannot_be_run_is_refused(
+    bars: Candles, code: str, options: dict[str, object]
+) -> None:
+    assert code_of(lambda: ready(bars, **options)) == code  # type: ignore[arg-type]
+
+
+def test_holes_and_short_spans_and_hours_named_minutes_are_refused(bars: Candles) -> None:
+    holed = without_bars(bars, list(range(1_000, 1_100)))
+    assert code_of(lambda: ready(holed)) == "too_many_gaps"
+    assert ready(holed, gap_share_max=0.05).coverage[0].missing == 100
+    short = bars.between(0, 60)
+    assert code_of(lambda: run_backtest(ready(short, parameters={}))) == "warm_up"
+    minutes = replace(bars, timeframe_ms=MINUTE_MS)
+    assert code_of(lambda: ready(minutes)) == "wrong_timeframe"
+
+
+def test_dated_funding_falls_on_its_bar_and_the_default_elsewhere(bars: Candles) -> None:
+    times = np.arange(0, 48 * HOUR_MS, HOUR_MS, dtype=np.int64)
+    stored = series_of(bars, at=[8 * HOUR_MS, 20 * HOUR_MS + 1], rate=[0.0005, -0.0002])
+    rate = find_funding(times, stored, "dated", HOUR_MS)
+    assert rate[8] == 0.0005
+    assert rate[20] == -0.0002
+    assert rate[16] == rate[0] == 0.0001
+    assert rate[1] == 0.0
+    assert find_funding(times, stored, "none", HOUR_MS).sum() == 0.0
+    days = np.arange(0, 2 * DAY_MS, DAY_MS, dtype=np.int64)
+    # A daily bar holds three stamps: its open and the two inside it.
+    assert find_funding(days, stored, "default", DAY_MS).tolist() == pytest.approx([0.0003] * 2)
+
+
+def test_the_report_is_one_page_without_script_or_foreign_address(bars: Candles) -> None:
+    done = run_backtest(ready(bars))
+    rows = [
+        describe_trade(trade, done.prepared.rules, done.prepared.market)
+        for trade in done.result.trades
+    ]
+    text = build_report(
+        title="<b>own</b>", subtitle="", figures=build_figures(done), trades=rows * 300
+    )
+    assert "<b>own</b>" not in text
+    assert "&lt;b&gt;own" in text
+    assert "<script" not in text
+    assert "http" not in text
+    assert len(text.encode()) <= 2_000_000
+    assert text.count("<tr><td>") <= 3_000
