@@ -11,3 +11,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("magnetfund.web.portal.urls")),
     path("", include("magnetfund.web.api.urls")),
 ]
+
+handler500 = "magnetfund.web.api.errors.server_error"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse, QueryDict
 
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
@@ -18,8 +18,17 @@ class StorableTextMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         is_form = request.method == "POST" and request.content_type in FORMS
         if _has_nul(request.GET) or "\0" in request.path or (is_form and _has_nul(request.POST)):
-            return HttpResponseBadRequest("The request contains a character that cannot be stored.")
+            return _refuse(request.path)
         return self._get_response(request)
+
+
+def _refuse(path: str) -> HttpResponse:
+    """400, in the one shape of the API's errors under its path."""
+    message = "the request contains a character that cannot be stored"
+    if path.startswith("/api/"):
+        error = {"code": "malformed_request", "message": message, "details": {}}
+        return JsonResponse({"error": error}, status=400)
+    return HttpResponseBadRequest(f"{message.capitalize()}.")
 
 
 def _has_nul(given: QueryDict) -> bool:

@@ -20,7 +20,7 @@ from magnetfund.tests.walls_support import (
     make_instrument,
     make_user,
 )
-from trading.models import Order, Valuation
+from trading.models import Candle, Instrument, Order, Valuation
 
 pytestmark = pytest.mark.usefixtures("fresh_database")
 
@@ -136,3 +136,142 @@ def test_leverage_shows_every_cap(client: Client):
     # 2.5 x 0.70 / (1 + 0.2 + 0.1)
     assert answer["raw_leverage"] == pytest.approx(1.75 / 1.3)
     assert {cap["name"] for cap in answer["caps"]} >= {"fund_limit", "evidence", "venue"}
+
+
+LEVERAGE = {
+    "primary_magnet_price": "66000", "current_price": 65000, "magnet_strength": 70,
+    "conflict_index": 0.2, "volatility_pressure": 0.1, "atr": 400,
+}  # fmt: skip
+SIZING = {
+    "equity": 430_000, "entry_price": 65_000, "stop_price": 64_000, "magnet_price": 68_000,
+    "magnet_tier": 2, "leverage": 1.0,
+}  # fmt: skip
+
+
+def ask(client: Client, path: str, body: dict[str, Any]) -> Any:
+    return client.post(path, data=json.dumps(body), content_type="application/json")
+
+
+@pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
+@pytest.mark.parametrize("path", ["/api/nothing", "/api/", "/api/trade/execute/"])
+def test_an_unknown_path_answers_in_the_one_shape_whatever_the_method(
+    fresh_database: Any, method: str, path: str
+):
+    answer = getattr(Client(enforce_csrf_checks=True), method)(path)
+    assert answer.status_code == 404
+    assert answer.json() == {
+        "error": {"code": "not_found", "message": "no such path", "details": {}}
+    }
+
+
+def test_an_unknown_method_answers_in_the_one_shape(client: Client):
+    answer = client.get("/api/leverage/calculate")
+    assert answer.status_code == 405
+    assert answer.json()["error"]["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"atr": 0}, {"atr": -1}, {"current_price": 0}, {"primary_magnet_price": "0"},
+        {"magnet_strength": 0}, {"magnet_strength": 101}, {"conflict_index": -0.1},
+        {"volatility_pressure": -1}, {"atr": "NaN"}, {"kind": "future"},
+    ],
+)  # fmt: skip
+def test_a_figure_that_cannot_be_is_422_in_leverage(client: Client, changes: dict[str, Any]):
+    answer = ask(client, "/api/leverage/calculate", {**LEVERAGE, **changes})
+    assert answer.status_code == 422
+    assert set(answer.json()["error"]["details"]) == set(changes)
+
+
+@pytest.mark.parametrize(
+    "name", ["equity", "entry_price", "stop_price", "magnet_price", "leverage"]
+)
+def test_a_figure_that_cannot_be_is_422_in_sizing(client: Client, name: str):
+    answer = ask(client, "/api/sizing/calculate", {**SIZING, name: 0})
+    assert answer.status_code == 422
+    assert set(answer.json()["error"]["details"]) == {name}
+
+
+def test_an_instrument_that_is_not_the_funds_is_422(client: Client):
+    answer = ask(client, "/api/leverage/calculate", {**LEVERAGE, "instrument": "DOGEUSDT"})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == "unknown_instrument"
+
+
+def caps_of(client: Client, **changes: Any) -> dict[str, dict[str, Any]]:
+    answer = ask(client, "/api/leverage/calculate", {**LEVERAGE, **changes})
+    assert answer.status_code == 200
+    return {cap["name"]: cap for cap in answer.json()["caps"]}
+
+
+def make_hours(instrument: Any, *, step: float) -> None:
+    """A month of hours that move by ``step`` up and down in turn, closed until now."""
+    end = utc_now().replace(minute=0, second=0, microsecond=0)
+    closes = [65_000.0 * (1 + step * (number % 2)) for number in range(740)]
+    Candle.objects.bulk_create(
+        Candle(
+            instrument=instrument, timeframe="1h", open=close, high=close, low=close, close=close,
+            volume=1.0, open_time=end - timedelta(hours=740 - number),
+            known_at=end - timedelta(hours=739 - number),
+            available_at=end - timedelta(hours=739 - number),
+        )
+        for number, close in enumerate(closes)
+    )  # fmt: skip
+
+
+def test_a_named_instrument_brings_its_own_caps(client: Client):
+    instrument = Instrument.objects.get()
+    assert caps_of(client)["liquidation_probability"]["not_evaluated"]
+    make_hours(instrument, step=0.02)
+    instrument.maintenance_tiers = [{"leverage_max": 1.25}, {"leverage_max": 1.0}]
+    instrument.save(update_fields=["maintenance_tiers"])
+    caps = caps_of(client, instrument="BTCUSDT")
+    # 2 % an hour up and down is 187 % a year: a week of it leaves little room to liquidation.
+    assert 1.0 < float(caps["liquidation_probability"]["value"]) < 3.0
+    assert caps["venue"]["value"] == "1.25"
+    assert caps["venue"]["binding"]
+
+
+def test_a_calmer_instrument_may_carry_more(client: Client):
+    instrument = Instrument.objects.get()
+    make_hours(instrument, step=0.002)
+    calm = caps_of(client, instrument="BTCUSDT")["liquidation_probability"]["value"]
+    assert float(calm) > 3.0
+
+
+def test_a_kind_brings_the_cap_of_its_class(client: Client):
+    assert caps_of(client, kind="cfd")["client_class"]["value"] == "2"
+    assert caps_of(client, kind="linear_perpetual")["client_class"]["not_evaluated"]
+    answer = ask(
+        client, "/api/leverage/calculate", {**LEVERAGE, "instrument": "BTCUSDT", "kind": "cfd"}
+    )
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == "kind_differs"
+
+
+def test_money_and_ratios_travel_as_strings(client: Client):
+    size = ask(client, "/api/sizing/calculate", SIZING).json()
+    for name in ("position_size", "margin", "quantity", "actual_risk", "potential_reward"):
+        assert isinstance(size[name], str), name
+    assert Decimal(size["position_size"]) / 65_000 == pytest.approx(Decimal(size["quantity"]))
+    current = client.get("/api/performance/current").json()
+    assert current["money"] == {"currency": "USD", "equity": "430000", "daily_pnl": "0"}
+    for point in client.get("/api/performance/history").json()["points"]:
+        assert isinstance(point["equity"], str)
+        assert isinstance(point["drawdown"], str)
+    fuse = client.get("/api/fuse/status").json()
+    assert fuse["threshold"] == "-2.5"
+    assert fuse["distance_to_trigger"] == "2.5"
+
+
+def test_a_fault_answers_in_the_one_shape(client: Client, monkeypatch: pytest.MonkeyPatch):
+    def fail(**_: Any) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr("magnetfund.web.api.calculators.choose_leverage", fail)
+    client.raise_request_exception = False
+    answer = ask(client, "/api/leverage/calculate", LEVERAGE)
+    assert answer.status_code == 500
+    assert answer.json()["error"]["code"] == "error"
+    assert "secret" not in answer.content.decode()

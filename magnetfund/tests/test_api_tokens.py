@@ -183,3 +183,14 @@ def test_one_account_is_not_guessed_from_many_addresses():
     answers = [guess(number) for number in range(12)]
     assert answers[:5] == [401] * 5
     assert answers[-1] == 429
+
+
+@pytest.mark.parametrize("header", ["Bearer forged", "Bearer", ""])
+def test_a_refused_token_is_told_in_a_sentence(header: str):
+    headers = {"Authorization": header} if header else {}
+    answer = Client(headers=headers).get("/api/fuse/status")
+    assert answer.status_code == 401
+    message = answer.json()["error"]["message"]
+    assert answer.json()["error"]["code"] == "not_authenticated"
+    assert "{" not in message
+    assert "ErrorDetail" not in message

@@ -13,23 +13,44 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from magnetfund.core.roles import Capability
+from magnetfund.kernel.errors import InvalidInput
 from magnetfund.web.api.access import needs
-from magnetfund.web.api.fields import FiniteFloat, number
-from risk.domain.leverage import CapStatus, LeverageCase, choose_leverage
+from magnetfund.web.api.fields import FiniteFloat, number, plain_number
+from risk.domain.leverage import (
+    CapStatus,
+    LeverageCase,
+    choose_leverage,
+    class_leverage_max,
+)
 from risk.domain.sizing import SizingCase, size_position
 from risk.services.limits import limits_in_force
+from trading.models import Instrument
+from trading.services.leverage_inputs import read_leverage_inputs
 from trading.services.manual_plan import find_instrument
+
+#: Smallest positive float64: what must be above zero, in a field whose bounds are inclusive.
+ABOVE_ZERO = 5e-324
 
 
 class LeverageRequest(serializers.Serializer[Any]):
-    primary_magnet_price = FiniteFloat()
-    current_price = FiniteFloat()
-    magnet_strength = FiniteFloat(help_text="S, 0 to 100")
-    conflict_index = FiniteFloat(help_text="C, 0 or more")
-    volatility_pressure = FiniteFloat(help_text="V, 0 or more")
-    atr = FiniteFloat(help_text="ATR(14) in price units")
-    instrument = serializers.CharField(required=False, max_length=60)
-    kind = serializers.CharField(required=False, max_length=30)
+    primary_magnet_price = FiniteFloat(min_value=ABOVE_ZERO)
+    current_price = FiniteFloat(min_value=ABOVE_ZERO)
+    magnet_strength = FiniteFloat(
+        min_value=ABOVE_ZERO, max_value=100.0, help_text="S, above 0, at most 100"
+    )
+    conflict_index = FiniteFloat(min_value=0.0, help_text="C, 0 or more")
+    volatility_pressure = FiniteFloat(min_value=0.0, help_text="V, 0 or more")
+    atr = FiniteFloat(min_value=ABOVE_ZERO, help_text="ATR(14) in price units")
+    instrument = serializers.CharField(
+        required=False,
+        max_length=60,
+        help_text="Adds the caps of its volatility, venue and class, for example BTCUSDT.",
+    )
+    kind = serializers.ChoiceField(
+        required=False,
+        choices=Instrument.Kind.choices,
+        help_text="Adds the cap of the class where no instrument is named.",
+    )
 
 
 class LeverageView(APIView):
@@ -49,6 +70,7 @@ class LeverageView(APIView):
         given = form.validated_data
         decision = choose_leverage(
             case=LeverageCase(
+                **_instrument_inputs(given),
                 price=given["current_price"],
                 magnet_price=given["primary_magnet_price"],
                 atr=given["atr"],
@@ -71,12 +93,12 @@ class LeverageView(APIView):
                 "is_high_tension": decision.is_high_tension,
                 "reasoning": decision.reasoning,
                 "tier": decision.tier,
-                "size_factor": decision.size_factor,
+                "size_factor": plain_number(decision.size_factor),
                 "reasons": [reason.value for reason in decision.reasons],
                 "caps": [
                     {
                         "name": cap.name.value,
-                        "value": number(cap.value),
+                        "value": plain_number(cap.value),
                         "binding": cap.is_binding,
                         "not_evaluated": cap.status is CapStatus.NOT_EVALUATED,
                         "status": cap.status.value,
@@ -88,13 +110,34 @@ class LeverageView(APIView):
         )
 
 
+def _instrument_inputs(given: dict[str, Any]) -> dict[str, float | None]:
+    """What the named instrument, or else the kind alone, adds to the case."""
+    if not given.get("instrument"):
+        kind = given.get("kind")
+        return {"client_class_cap": class_leverage_max(kind) if kind else None}
+    instrument = find_instrument(given["instrument"])
+    if given.get("kind") and given["kind"] != instrument.kind:
+        raise InvalidInput(
+            f"{instrument.symbol} is of kind {instrument.kind}, not {given['kind']}",
+            code="kind_differs",
+        )
+    found = read_leverage_inputs(instrument)
+    return {
+        "sigma_ewma": found.sigma_ewma,
+        "sigma_sample": found.sigma_sample,
+        "maintenance_rate": found.maintenance_rate,
+        "venue_cap": found.venue_cap,
+        "client_class_cap": found.class_cap,
+    }
+
+
 class SizingRequest(serializers.Serializer[Any]):
-    equity = FiniteFloat()
-    entry_price = FiniteFloat()
-    stop_price = FiniteFloat()
-    magnet_price = FiniteFloat(required=False, allow_null=True)
+    equity = FiniteFloat(min_value=ABOVE_ZERO)
+    entry_price = FiniteFloat(min_value=ABOVE_ZERO)
+    stop_price = FiniteFloat(min_value=ABOVE_ZERO)
+    magnet_price = FiniteFloat(min_value=ABOVE_ZERO, required=False, allow_null=True)
     magnet_tier = serializers.IntegerField(min_value=1, max_value=4)
-    leverage = FiniteFloat()
+    leverage = FiniteFloat(min_value=ABOVE_ZERO)
     open_positions_value = FiniteFloat(
         required=False,
         default=0.0,
@@ -105,7 +148,8 @@ class SizingRequest(serializers.Serializer[Any]):
 
 
 class SizingView(APIView):
-    """Position size with the binding limit. Tier 4 or invalid input returns no trade."""
+    """Position size with the binding limit. Tier 4 returns no trade; a figure that is not a
+    positive number is 422."""
 
     permission_classes = [needs(Capability.API_READ)]
 
@@ -138,17 +182,17 @@ class SizingView(APIView):
         )
         return Response(
             {
-                "position_size": number(decision.notional),
-                "margin": number(decision.margin),
-                "quantity": number(decision.quantity),
-                "position_pct": number(decision.margin_share * 100.0),
-                "actual_risk": number(decision.risk),
-                "actual_risk_pct": number(decision.risk_share * 100.0),
-                "potential_reward": number(decision.reward),
-                "risk_reward_ratio": number(decision.reward_risk),
+                "position_size": plain_number(decision.notional),
+                "margin": plain_number(decision.margin),
+                "quantity": plain_number(decision.quantity),
+                "position_pct": plain_number(decision.margin_share * 100.0),
+                "actual_risk": plain_number(decision.risk),
+                "actual_risk_pct": plain_number(decision.risk_share * 100.0),
+                "potential_reward": plain_number(decision.reward),
+                "risk_reward_ratio": plain_number(decision.reward_risk),
                 "safe_to_trade": decision.is_safe,
                 "binding_cap": decision.binding_cap.code,
-                "gap_loss": number(decision.gap_loss),
+                "gap_loss": plain_number(decision.gap_loss),
                 "reasons": [reason.value for reason in decision.reasons],
                 "reasoning": decision.reasoning,
             }

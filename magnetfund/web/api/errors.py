@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, OperationalError
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -61,12 +64,31 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
         response.status_code = 422
         body = error_body(code, "some fields are invalid; see details", response.data)
     else:
-        detail = getattr(error, "detail", "")
-        body = error_body(code, str(detail) if detail else code.replace("_", " "))
+        body = error_body(code, _message_of(error, code))
     response.data = body
     return response
 
 
+def _message_of(error: Exception, code: str) -> str:
+    """One sentence; a refused token carries a mapping whose ``detail`` is the sentence."""
+    if isinstance(error, exceptions.NotAuthenticated):
+        return "sign in first: send an access token in the Authorization header"
+    detail = getattr(error, "detail", None)
+    if isinstance(detail, Mapping):
+        detail = detail.get("detail")
+    return str(detail) if isinstance(detail, str) and detail else code.replace("_", " ")
+
+
+@csrf_exempt
 def not_found(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
-    """An unknown path under /api/."""
-    return JsonResponse(error_body("not_found", "not found"), status=404)
+    """An unknown path under /api/, whatever the method: it changes nothing, so it needs no token
+    against forged forms."""
+    return JsonResponse(error_body("not_found", "no such path"), status=404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """The last answer to a fault: the one shape under /api/, the page everywhere else."""
+    if request.path.startswith("/api/"):
+        body = error_body("error", "an internal error; nothing more was done with this request")
+        return JsonResponse(body, status=500)
+    return defaults.server_error(request)

@@ -42,3 +42,10 @@ def plain(value: Decimal | None) -> str | None:
         return None
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def plain_number(value: float | None) -> str | None:
+    """A float64 as the shortest exact string without an exponent; None for what is no number."""
+    if value is None or not math.isfinite(value):
+        return None
+    return plain(Decimal(repr(value)))

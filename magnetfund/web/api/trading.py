@@ -23,7 +23,7 @@ from magnetfund.core.services.idempotency import StoredAnswer, find_outcome, sto
 from magnetfund.kernel.clock import isoformat_z, utc_now
 from magnetfund.kernel.errors import InvalidInput, Unavailable
 from magnetfund.web.api.access import StopThrottle, answer_once, needs, principal_of, respond
-from magnetfund.web.api.fields import ExactDecimal, number, plain
+from magnetfund.web.api.fields import ExactDecimal, number, plain, plain_number
 from risk.models import FuseEvent
 from risk.services.fuse import state_of
 from risk.services.limits import limits_in_force
@@ -50,13 +50,19 @@ class CurrentPerformanceView(APIView):
                 "daily_pnl": number(found.daily_pnl),
                 "daily_pnl_percent": number(found.daily_pnl_percent),
                 "return_30d": number(found.return_30d),
-                "return_since_inception": number(found.return_since_inception),
+                "return_since_inception": plain_number(found.return_since_inception),
                 "max_drawdown": number(found.max_drawdown),
                 "sharpe_ratio": number(found.sharpe_ratio),
                 "open_positions": found.open_positions,
                 "leverage_used": number(found.leverage_used),
                 "fuse_status": state_of(book),
                 "as_of": isoformat_z(found.as_of),
+                # The numbers above are those of the first clients; money is exact here.
+                "money": {
+                    "currency": "USD",
+                    "equity": plain(found.equity),
+                    "daily_pnl": plain(round(found.daily_pnl, 8)),
+                },
             }
         )
 
@@ -95,7 +101,7 @@ class PerformanceHistoryView(APIView):
                         "at": isoformat_z(point.at),
                         "equity": plain(point.equity),
                         "unit_value": plain(point.unit_value),
-                        "drawdown": number(point.drawdown * 100.0),
+                        "drawdown": plain_number(round(point.drawdown * 100.0, 6)),
                     }
                     for point in points
                 ],
@@ -194,9 +200,9 @@ class FuseStatusView(APIView):
             {
                 "armed": state == "ARMED",
                 "state": state,
-                "daily_loss": number(loss * 100.0),
-                "threshold": number(-threshold * 100.0),
-                "distance_to_trigger": number((loss + threshold) * 100.0),
+                "daily_loss": plain_number(round(loss * 100.0, 6)),
+                "threshold": plain_number(round(-threshold * 100.0, 6)),
+                "distance_to_trigger": plain_number(round((loss + threshold) * 100.0, 6)),
                 "last_warning": isoformat_z(warnings[0].occurred_at) if warnings else None,
                 "triggers": [
                     {

@@ -1,6 +1,7 @@
 """Leverage: the founding formula, its tiers, and every cap with the one that binds."""
 
 from risk.domain.leverage.choose import choose_leverage, resolve_evidence_policy
+from risk.domain.leverage.classes import class_leverage_max
 from risk.domain.leverage.core import (
     capped_core,
     leverage_core,
@@ -30,6 +31,7 @@ __all__ = [
     "LeverageReason",
     "capped_core",
     "choose_leverage",
+    "class_leverage_max",
     "leverage_core",
     "liquidation_cap_core",
     "resolve_evidence_policy",
