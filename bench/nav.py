@@ -61,7 +61,6 @@ def make_inputs(*, lots: int = LOTS, seed: int = SEED) -> StrikeInputs:
                 lots=tuple(made),
                 gav_before=gav,
                 nav_before=gav,
-                price_before=Decimal(120),
             )
         )
     net_assets = sum((item.gav_before for item in classes), Decimal(0)) * Decimal("1.01")

@@ -7,6 +7,7 @@ was seen.  Published rows are frozen by a trigger; a correction is a further ver
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 
 from django.conf import settings
 from django.db import models
@@ -92,8 +93,8 @@ class ClassNav(models.Model):
     share_class = models.ForeignKey("investors.ShareClass", on_delete=models.PROTECT)
     units = ExactField(help_text="Units in issue before dealing at this NAV.")
     gav = ExactField()
-    price = ExactField()
-    price_unrounded = ExactField()
+    price = ExactField(null=True, help_text="None while the class has no units.")
+    price_unrounded = ExactField(null=True)
     nav = ExactField()
     management_fee = ExactField()
     performance_fee_accrued = ExactField(
@@ -101,8 +102,7 @@ class ClassNav(models.Model):
     )
     expenses = ExactField(default=0)
     nav_per_unit = ExactField(
-        help_text="Dealing price per unit: NAV before performance fee divided by units, rounded "
-        "to six decimals."
+        null=True, help_text="NAV after every accrued fee divided by units, to six decimals."
     )
     detail = models.JSONField(default=dict)
 
@@ -115,6 +115,16 @@ class ClassNav(models.Model):
             *positive("investors_classnav", "price", "price_unrounded"),
             *in_range("investors_classnav", "gav", "nav", "management_fee", "expenses"),
         ]
+
+    @property
+    def issue_price(self) -> Decimal:
+        """What a new unit costs at this NAV: the dealing price, at first the launch price."""
+        return self.share_class.launch_price if self.price is None else self.price
+
+    @property
+    def rounding(self) -> Decimal:
+        """NAV less the lots' values in cents: what the rounding of the price left."""
+        return Decimal(self.detail.get("rounding", "0"))
 
     def __str__(self) -> str:
         return f"{self.share_class_id} {self.price}"

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from investors.domain.ledger import ACCOUNTS, Leg
+from investors.domain.ledger import ACCOUNTS, JournalEntry, Leg
 from investors.models import Account, Entry, Fund, Posting
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.errors import InvariantBroken
@@ -38,6 +38,17 @@ class NewEntry:
     legs: Sequence[Leg]
     text: str = ""
     approved_by: Actor | None = field(default=None)
+
+    @classmethod
+    def of(cls, entry: JournalEntry) -> NewEntry:
+        """An entry of the event table, ready to be posted."""
+        return cls(
+            kind=entry.kind,
+            source_ref=entry.source_ref,
+            effective_at=entry.effective_at,
+            legs=entry.legs,
+            text=entry.text,
+        )
 
 
 def ensure_chart() -> None:

@@ -8,7 +8,7 @@ who names the hash that was shown.  Dealing happens in the approval's transactio
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -114,8 +114,8 @@ def prepare_strike(
             known_at=at,
             version=version,
             dealing_day=dealing_day,
-            gross_assets=quantize(strike.net_assets, CENT),
-            nav=quantize(strike.nav, CENT),
+            gross_assets=strike.net_assets,
+            nav=strike.nav,
             inputs=plain,
             input_hash=content_hash(plain),
             result_hash=content_hash(_plain_strike(strike)),
@@ -212,13 +212,29 @@ def gather_inputs(fund: Fund, valuation_at: datetime) -> StrikeInputs:
     The mark of open positions must have been posted.
     """
     previous = last_dealt(fund, before=valuation_at)
-    return StrikeInputs(
+    return build_inputs(
         day=valuation_at.date(),
-        previous_day=previous.valuation_at.date() if previous is not None else None,
-        net_assets=net_assets(fund, before=valuation_at),
+        previous=previous,
+        money=net_assets(fund, before=valuation_at),
         classes=tuple(
             _class_input(item, previous, valuation_at) for item in fund.classes.order_by("code")
         ),
+    )
+
+
+def build_inputs(
+    *, day: date, previous: NavStrike | None, money: Decimal, classes: tuple[ClassInput, ...]
+) -> StrikeInputs:
+    """The inputs of a strike; money without any unit is set apart as unallocated, never priced."""
+    unallocated = ZERO
+    if money > 0 and not any(item.units > 0 for item in classes):
+        unallocated = quantize(money, CENT)
+    return StrikeInputs(
+        day=day,
+        previous_day=previous.valuation_at.date() if previous is not None else None,
+        net_assets=money - unallocated,
+        unallocated=unallocated,
+        classes=classes,
     )
 
 
@@ -234,17 +250,14 @@ def last_dealt(fund: Fund, *, before: datetime) -> NavStrike | None:
 def _class_input(
     item: ShareClass, previous: NavStrike | None, valuation_at: datetime
 ) -> ClassInput:
-    after: dict[str, Any] = {}
-    price: Decimal | None = None
+    after: dict[str, Decimal] = {}
     if previous is not None:
-        row = ClassNav.objects.get(strike=previous, share_class=item)
-        after, price = class_after(row), row.price
+        after = class_after(ClassNav.objects.get(strike=previous, share_class=item))
     lots = UnitLot.objects.filter(share_class=item, units__gt=0).select_related("holding")
     return ClassInput(
         code=item.code,
         terms=terms_in_force(item, at=valuation_at),
         launch_price=item.launch_price,
-        price_before=price,
         gav_before=after.get("gav", ZERO),
         nav_before=after.get("nav", ZERO),
         fee_cumulative=after.get("fee_cumulative", ZERO),
@@ -280,7 +293,7 @@ def class_after(row: ClassNav) -> dict[str, Decimal]:
         )
         units: Decimal = cursor.fetchone()[0]
     accrual = -class_balance(fund, PERFORMANCE_ACCRUAL, row.share_class.code, until=at)
-    gav = units * row.price
+    gav = units * row.issue_price
     return {
         "gav": gav,
         "nav": gav - accrual,
@@ -301,7 +314,7 @@ def check_strike(
     for item in strike.classes:
         other = second[item.code]
         same = (
-            other["price"] == item.price
+            other.get("price") == item.price
             and other["management_fee"] == item.management_fee
             and other["performance_fee"] == item.performance_fee
             and abs(other["nav"] - item.nav) < CENT / 2
@@ -310,22 +323,40 @@ def check_strike(
             CheckLine(
                 name=f"independent recalculation, class {item.code}",
                 passed=same,
-                words=f"price {item.price} against {other['price']}, "
+                words=f"price {item.price or 'none'} against {other.get('price', 'none')}, "
                 f"NAV {item.nav:,.2f} against {other['nav']:,.2f}",
             )
         )
+    checks.append(_check_sums(strike))
+    checks.append(_check_units(fund, inputs))
+    if inputs.unallocated:
+        checks.append(
+            CheckLine(
+                name="money without units",
+                passed=True,
+                words=f"{inputs.unallocated:,.2f} become the liability 2340, unallocated; they "
+                f"price no unit",
+            )
+        )
+    return checks
+
+
+def _check_sums(strike: Strike) -> CheckLine:
+    """Lots and rounding make each class, classes make the fund, lines of the waterfall add."""
     parts = sum((item.gav for item in strike.classes), ZERO)
     fees = sum((item.management_fee for item in strike.classes), ZERO)
-    has_units = any(item.units > 0 for item in strike.classes)
-    checks.append(
-        CheckLine(
-            name="classes sum to the fund",
-            passed=not has_units or parts == strike.net_assets - fees,
-            words=f"classes {parts:,.2f}, fund {strike.net_assets - fees:,.2f}",
-        )
+    navs = sum((item.nav for item in strike.classes), ZERO)
+    loose = [
+        item.code
+        for item in strike.classes
+        if abs(item.nav - sum(item.lot_values, ZERO) - item.residue) > CENT
+    ]
+    return CheckLine(
+        name="lots sum to classes, classes to the fund",
+        passed=parts == strike.net_assets - fees and navs == strike.nav and not loose,
+        words=f"classes {navs:,.2f}, fund {strike.nav:,.2f}"
+        + (f"; lots differ in {', '.join(loose)}" if loose else ""),
     )
-    checks.append(_check_units(fund, inputs))
-    return checks
 
 
 def _check_units(fund: Fund, inputs: StrikeInputs) -> CheckLine:
@@ -352,8 +383,10 @@ def _store_results(row: NavStrike, strike: Strike, inputs: StrikeInputs) -> None
             units=item.units,
             gav=item.gav,
             price=item.price,
-            price_unrounded=quantize(item.price_unrounded, Decimal("1e-18")),
-            nav=quantize(item.nav, CENT),
+            price_unrounded=None
+            if item.price_unrounded is None
+            else quantize(item.price_unrounded, Decimal("1e-18")),
+            nav=item.nav,
             management_fee=item.management_fee,
             performance_fee_accrued=item.performance_fee,
             nav_per_unit=item.nav_per_unit,
@@ -361,6 +394,7 @@ def _store_results(row: NavStrike, strike: Strike, inputs: StrikeInputs) -> None
                 "fee_cumulative": f"{quantize(item.fee_cumulative, Decimal('1e-18')):f}",
                 "accrual_change": f"{item.accrual_change:f}",
                 "residue": f"{item.residue:f}",
+                "rounding": f"{item.nav - sum(item.lot_values, ZERO):f}",
                 "gav_before": f"{given.gav_before:f}",
                 "nav_before": f"{given.nav_before:f}",
             },
@@ -374,9 +408,9 @@ def _store_results(row: NavStrike, strike: Strike, inputs: StrikeInputs) -> None
                     high_water_mark=lot.mark,
                     performance_fee_per_unit=quantize(lot.fee_per_unit, Decimal("1e-12")),
                     net_value_per_unit=quantize(lot.net_per_unit, Decimal("1e-12")),
-                    net_value=quantize(lot.net_value, CENT),
+                    net_value=value,
                 )
-                for lot in item.lots
+                for lot, value in zip(item.lots, item.lot_values, strict=True)
             ],
             batch_size=1000,
         )
@@ -412,6 +446,7 @@ def _plain_books(inputs: StrikeInputs) -> dict[str, Any]:
         {
             "previous_day": inputs.previous_day,
             "net_assets": inputs.net_assets,
+            "unallocated": inputs.unallocated,
             "classes": [
                 {
                     "code": item.code,

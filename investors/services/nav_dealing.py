@@ -19,6 +19,8 @@ from uuid import UUID
 
 from django.db.models import F, Max
 
+from investors.domain.fees import is_crystallisation_day
+from investors.domain.ledger import build_entry
 from investors.domain.strike import (
     ClassTerms,
     LotInput,
@@ -82,10 +84,11 @@ def deal_strike(strike: NavStrike, *, actor: Actor, at: datetime) -> None:
         for row in strike.classes.select_related("share_class").order_by("share_class__code")
     ]
     gate = _gate_share(strike)
+    _post_unallocated(strike, actor)
     for row, terms in rows:
         _post_fees(strike, row, actor)
         _redeem(strike, row, terms, gate, actor)
-        if _turns_year(strike, terms):
+        if ends_period(terms, strike.valuation_at):
             _crystallise(strike, row, terms, actor)
         _subscribe(strike, row, terms, actor)
     _settle(fund, strike, actor)
@@ -94,6 +97,20 @@ def deal_strike(strike: NavStrike, *, actor: Actor, at: datetime) -> None:
 
 
 # ---- fees ----------------------------------------------------------------------------------------
+
+
+def _post_unallocated(strike: NavStrike, actor: Actor) -> None:
+    """Money that stood in the books while no class had units is owed from now on."""
+    amount = Decimal(strike.inputs.get("unallocated", "0"))
+    if amount:
+        entry = build_entry(
+            event="unallocated_recognised",
+            source_ref=f"unallocated:{strike.pk}",
+            effective_at=strike.valuation_at,
+            amounts={"amount": amount},
+            currency=strike.fund.currency,
+        )
+        post_entries(strike.fund, [NewEntry.of(entry)], actor=actor)
 
 
 def _post_fees(strike: NavStrike, row: ClassNav, actor: Actor) -> None:
@@ -121,22 +138,10 @@ def _post_fees(strike: NavStrike, row: ClassNav, actor: Actor) -> None:
     )
 
 
-def _turns_year(strike: NavStrike, terms: ClassTerms) -> bool:
-    """Whether this is the first dealing of a fiscal year, and not the fund's first at all."""
-    earlier = (
-        NavStrike.objects.filter(
-            fund=strike.fund, valuation_at__lt=strike.valuation_at, state=NavStrike.State.DEALT
-        )
-        .order_by("-valuation_at")
-        .first()
-    )
-    if earlier is None:
-        return False
-    return _fiscal_year(strike.valuation_at, terms) != _fiscal_year(earlier.valuation_at, terms)
-
-
-def _fiscal_year(at: datetime, terms: ClassTerms) -> int:
-    return at.year + (1 if at.month >= terms.fiscal_month else 0)
+def ends_period(terms: ClassTerms, valuation_at: datetime) -> bool:
+    """Whether a valuation ends a fiscal period of the class: its fees become final there."""
+    day = (valuation_at - timedelta(microseconds=1)).date()
+    return is_crystallisation_day(terms=terms, day=day)
 
 
 def _crystallise(strike: NavStrike, row: ClassNav, terms: ClassTerms, actor: Actor) -> None:
@@ -147,7 +152,7 @@ def _crystallise(strike: NavStrike, row: ClassNav, terms: ClassTerms, actor: Act
             lot__share_class=row.share_class, lot__units__gt=0
         ).select_related("lot")
     ]
-    found = crystallise_lots(terms=terms, price=row.price, lots=lots)
+    found = crystallise_lots(terms=terms, price=row.issue_price, lots=lots)
     code, day = row.share_class.code, strike.valuation_at.date()
     for item in found:
         lot = UUID(item.lot)
@@ -170,8 +175,8 @@ def _crystallise(strike: NavStrike, row: ClassNav, terms: ClassTerms, actor: Act
             lot_id=lot,
             kind=UnitEntry.Kind.FEE_CANCEL,
             units=-item.units,
-            price=row.price,
-            high_water_mark=row.price,
+            price=row.issue_price,
+            high_water_mark=row.issue_price,
             hurdle_start=day,
             strike=strike,
             entry=entry,
@@ -206,7 +211,9 @@ def _due(strike: NavStrike, kind: str, *states: str) -> list[DealingOrder]:
 def _gate_share(strike: NavStrike) -> Decimal:
     """The part of every redemption that the fund's gate lets through today."""
     orders = _due(strike, "redemption", "accepted", "deferred")
-    prices = {row.share_class_id: row.price for row in strike.classes.all()}
+    prices = {
+        row.share_class_id: row.issue_price for row in strike.classes.select_related("share_class")
+    }
     wanted = sum(((o.units or ZERO) * prices[o.share_class_id] for o in orders), ZERO)
     limits = [
         terms_in_force(row.share_class, at=strike.valuation_at).gate_share
@@ -238,10 +245,10 @@ def _redeem(
         str(n.lot_id): n.performance_fee_per_unit
         for n in strike.lots.filter(lot__share_class=row.share_class)
     }
-    wanted = sum((order.units or ZERO for order in orders), ZERO) * row.price
+    wanted = sum((order.units or ZERO for order in orders), ZERO) * row.issue_price
     results = deal_redemptions(
         terms=terms,
-        price=row.price,
+        price=row.issue_price,
         fees=fees,
         lots=lots,
         orders=[
@@ -310,7 +317,7 @@ def _book_redemption(
                 lot_id=UUID(cut.lot),
                 kind=UnitEntry.Kind.REDEEM,
                 units=-cut.units,
-                price=row.price,
+                price=row.issue_price,
                 high_water_mark=by_lot[cut.lot].mark,
                 hurdle_start=by_lot[cut.lot].clock,
                 strike=strike,
@@ -323,7 +330,7 @@ def _book_redemption(
     )
     order.dealt_units = (order.dealt_units or ZERO) + result.units
     order.dealt_amount = (order.dealt_amount or ZERO) + result.payout
-    order.dealt_price, order.strike = row.price, strike
+    order.dealt_price, order.strike = row.issue_price, strike
     order.fee_amount += result.exit_fee
     if result.deferred > 0:
         order.state, order.units = DealingOrder.State.DEFERRED, result.deferred
@@ -345,7 +352,7 @@ def _subscribe(strike: NavStrike, row: ClassNav, terms: ClassTerms, actor: Actor
             continue
         result = deal_subscription(
             terms=terms,
-            price=row.price,
+            price=row.issue_price,
             order=SubscriptionOrder(order=str(order.pk), amount=order.amount or ZERO),
         )
         _book_subscription(strike, row, order, result, actor)
@@ -372,9 +379,9 @@ def _book_subscription(
         share_class=row.share_class,
         dealing_day=day,
         strike=strike,
-        entry_price=row.price,
+        entry_price=row.issue_price,
         units=ZERO,
-        high_water_mark=row.price,
+        high_water_mark=row.issue_price,
         hurdle_start=day,
         cost=result.consideration,
         opened_at=strike.valuation_at,
@@ -386,7 +393,8 @@ def _book_subscription(
             kind="units_issued",
             source_ref=f"issued:{order.pk}",
             effective_at=strike.valuation_at,
-            text=f"{result.units.normalize():f} units of class {code} at {row.price.normalize():f}",
+            text=f"{result.units.normalize():f} units of class {code} at "
+            f"{row.issue_price.normalize():f}",
             legs=[
                 *move("2010", "3010", result.consideration, **tags),
                 *move("2010", "3900", result.residue, **tags),
@@ -400,15 +408,15 @@ def _book_subscription(
         lot=lot,
         kind=UnitEntry.Kind.ISSUE,
         units=result.units,
-        price=row.price,
-        high_water_mark=row.price,
+        price=row.issue_price,
+        high_water_mark=row.issue_price,
         hurdle_start=day,
         strike=strike,
         order=order,
         entry=entry,
         effective_at=strike.valuation_at,
     )
-    order.dealt_units, order.dealt_price = result.units, row.price
+    order.dealt_units, order.dealt_price = result.units, row.issue_price
     order.dealt_amount, order.fee_amount = result.consideration, result.entry_fee
     order.state, order.strike = DealingOrder.State.SETTLED, strike
     order.updated_at = strike.valuation_at
@@ -505,7 +513,9 @@ def snapshot_investors(strike: NavStrike) -> None:
     cancelled = set(
         UnitEntry.objects.filter(strike=strike, kind="fee_cancel").values_list("lot_id", flat=True)
     )
-    prices = {row.share_class_id: row.price for row in strike.classes.all()}
+    prices = {
+        row.share_class_id: row.issue_price for row in strike.classes.select_related("share_class")
+    }
     units: dict[UUID, Decimal] = {}
     values: dict[UUID, Decimal] = {}
     lots = UnitLot.objects.filter(share_class__fund=strike.fund, units__gt=0)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
 
-from investors.domain.strike import ClassTerms, Hurdle
+from investors.domain.fees import ClassTerms, DayCount, FeeForm, Hurdle, LockUp, Rank, Tier
 from investors.models import ClassPolicyVersion, ShareClass
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
@@ -42,18 +44,59 @@ def terms_by_class(book: str, *, at: datetime) -> list[tuple[ShareClass, ClassTe
 
 
 def build_terms(plain: dict[str, Any]) -> ClassTerms:
-    """Terms from their stored form; unknown names raise :class:`InvalidInput`."""
+    """Terms from their stored form; unknown names or values raise :class:`InvalidInput`.
+
+    Decimals are texts, enums their values, tiers pairs of (above, rate).  ``fiscal_month``, the
+    month in which a year begins, is the older word for the one crystallisation month before it.
+    """
     values = dict(plain)
     try:
-        hurdle = Hurdle(values.pop("hurdle", "none"))
-        month = int(values.pop("fiscal_month", 1))
-        return ClassTerms(
-            hurdle=hurdle,
-            fiscal_month=month,
-            **{name: Decimal(str(value)) for name, value in values.items()},
-        )
-    except (TypeError, ValueError) as error:
+        if "fiscal_month" in values:
+            begins = int(values.pop("fiscal_month"))
+            values.setdefault("crystallisation_months", [(begins - 2) % 12 + 1])
+        return ClassTerms(**{name: _term(name, value) for name, value in values.items()})
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise InvalidInput(f"these terms are not valid: {error}", code="bad_terms") from None
+
+
+def plain_terms(terms: ClassTerms) -> dict[str, Any]:
+    """The stored form of terms, every option named; :func:`build_terms` reads it back."""
+    plain: dict[str, Any] = {}
+    for field in fields(terms):
+        value = getattr(terms, field.name)
+        if field.name == "tiers":
+            value = [[f"{tier.above:f}", f"{tier.rate:f}"] for tier in value]
+        elif isinstance(value, tuple):
+            value = list(value)
+        plain[field.name] = f"{value:f}" if isinstance(value, Decimal) else value
+    return plain
+
+
+_ENUMS: dict[str, type[StrEnum]] = {
+    "day_count": DayCount,
+    "hurdle": Hurdle,
+    "entry_fee_form": FeeForm,
+    "lock_up": LockUp,
+    "gate_rank": Rank,
+}
+_WHOLE = ("notice_days", "lock_up_days", "rolls_max")
+_YES_NO = ("hurdle_compounds", "hurdle_is_cumulative")
+
+
+def _term(name: str, value: Any) -> Any:
+    if name in _ENUMS:
+        return _ENUMS[name](value)
+    if name == "tiers":
+        return tuple(Tier(above=Decimal(above), rate=Decimal(rate)) for above, rate in value)
+    if name == "crystallisation_months":
+        return tuple(int(month) for month in value)
+    if name in _WHOLE:
+        return int(value)
+    if name in _YES_NO:
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} is true or false")
+        return value
+    return Decimal(str(value))
 
 
 def set_terms(
@@ -70,7 +113,7 @@ def set_terms(
     if proposer.user is None or approver.user is None:
         raise InvalidInput("terms are set by two people", code="needs_person")
     approver.require_other_than(proposer.user, "a change of terms")
-    build_terms(terms)
+    terms = plain_terms(build_terms(terms))
     with transaction.atomic():
         last = share_class.policies.aggregate(v=Max("version"))["v"] or 0
         row = ClassPolicyVersion.objects.create(

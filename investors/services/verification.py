@@ -9,17 +9,17 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from django.db import connection
+from django.db.models import Sum
 
 from investors.domain.strike import ClassInput, LotInput, StrikeInputs, recompute_strike
 from investors.models import ClassNav, Fund, LotNav, NavStrike, UnitLot
 from investors.services.ledger import net_assets, read_balances
-from investors.services.nav import class_after
+from investors.services.nav import build_inputs, class_after
 from investors.services.policies import terms_in_force
 from investors.services.trading_books import fold_fill
 from trading.models import Fill, FundingPayment, Position
 
 ZERO = Decimal(0)
-CENT = Decimal("0.01")
 
 
 def verify_fund(fund: Fund) -> list[str]:
@@ -190,10 +190,10 @@ def find_strike_differences(fund: Fund) -> list[str]:
                 ("performance_fee", row.performance_fee_accrued),
                 ("nav", row.nav),
             ):
-                if abs(again[code][name] - stored) >= (CENT if name == "nav" else Decimal("1e-9")):
+                if again[code].get(name) != stored:
                     found.append(
                         f"NAV of {strike.valuation_at:%Y-%m-%d} class {code}: stored {name} "
-                        f"{stored}, recomputed {again[code][name]:.8f}"
+                        f"{stored}, recomputed {again[code].get(name)}"
                     )
         previous = strike
     return found
@@ -204,18 +204,16 @@ def _inputs_again(fund: Fund, strike: NavStrike, previous: NavStrike | None) -> 
     classes = []
     for item in fund.classes.order_by("code"):
         after: dict[str, Decimal] = {}
-        price = None
         if previous is not None:
             row = ClassNav.objects.select_related("strike__fund", "share_class").get(
                 strike=previous, share_class=item
             )
-            after, price = class_after(row), row.price
+            after = class_after(row)
         classes.append(
             ClassInput(
                 code=item.code,
                 terms=terms_in_force(item, at=strike.valuation_at),
                 launch_price=item.launch_price,
-                price_before=price,
                 gav_before=after.get("gav", ZERO),
                 nav_before=after.get("nav", ZERO),
                 fee_cumulative=after.get("fee_cumulative", ZERO),
@@ -223,10 +221,10 @@ def _inputs_again(fund: Fund, strike: NavStrike, previous: NavStrike | None) -> 
                 lots=_lots_before(item.pk, strike),
             )
         )
-    return StrikeInputs(
+    return build_inputs(
         day=strike.valuation_at.date(),
-        previous_day=previous.valuation_at.date() if previous is not None else None,
-        net_assets=net_assets(fund, before=strike.valuation_at),
+        previous=previous,
+        money=net_assets(fund, before=strike.valuation_at),
         classes=tuple(classes),
     )
 
@@ -255,12 +253,11 @@ def find_fund_total_differences(fund: Fund) -> list[str]:
     for strike in NavStrike.objects.filter(fund=fund, state=NavStrike.State.DEALT):
         for row in strike.classes.select_related("share_class"):
             lots = LotNav.objects.filter(strike=strike, lot__share_class=row.share_class)
-            total = sum((lot.units * lot.net_value_per_unit for lot in lots), ZERO)
-            residue = Decimal(row.detail["residue"])
-            if abs(total + residue - row.nav) > CENT * max(1, len(lots)) / 2 + CENT:
+            total = lots.aggregate(total=Sum("net_value"))["total"] or ZERO
+            if total + row.rounding != row.nav:
                 found.append(
                     f"NAV of {strike.valuation_at:%Y-%m-%d} class {row.share_class.code}: lots "
-                    f"{total:.4f} plus rounding {residue:.4f} do not equal NAV {row.nav}"
+                    f"{total} plus rounding {row.rounding} do not equal NAV {row.nav}"
                 )
     return found
 

@@ -19,12 +19,12 @@ from investors.domain.equalisation import (
     subscribe_equalised,
     value_class,
 )
-from investors.domain.fees import FeeTerms, Hurdle
+from investors.domain.fees import ClassTerms, Hurdle
 from magnetfund.kernel.errors import InvalidInput
 
 D = Decimal
 DAY, MID, END = date(2026, 1, 1), date(2026, 7, 1), date(2027, 1, 1)
-TERMS = FeeTerms(performance_rate=D("0.2"))
+TERMS = ClassTerms(performance_rate=D("0.2"))
 FINE = D("1e-20")
 
 
@@ -146,7 +146,7 @@ def test_under_a_hard_hurdle_thresholds_take_the_place_of_marks(
 ) -> None:
     """EC = min(p(Te - Th), p max(0, g - Th)) where T = mark (1 + H), each with its own clock; so a
     lot above the mark of the class may still owe a contingent redemption."""
-    terms = FeeTerms(performance_rate=D("0.2"), hurdle=Hurdle.HARD, hurdle_rate=rate)
+    terms = ClassTerms(performance_rate=D("0.2"), hurdle=Hurdle.HARD, hurdle_rate=rate)
     own = replace(lot("a", str(entry)), clock=MID)
     value = value_class(terms=terms, equalised=fund("100", own), gross=gross, day=END)
     (found,) = value.lots
@@ -161,7 +161,7 @@ def test_under_a_hard_hurdle_thresholds_take_the_place_of_marks(
 
 @pytest.mark.parametrize("hurdle", list(Hurdle))
 def test_the_accrual_is_class_fee_less_credits_plus_contingent_redemptions(hurdle: Hurdle) -> None:
-    terms = FeeTerms(performance_rate=D("0.2"), hurdle=hurdle, hurdle_rate=D("0.05"))
+    terms = ClassTerms(performance_rate=D("0.2"), hurdle=hurdle, hurdle_rate=D("0.05"))
     equalised = fund("100", lot("a", "112", units="3"), lot("b", "91", units="7"))
     for gross in ("95", "104", "109", "140"):
         value = value_class(terms=terms, equalised=equalised, gross=gross, day=END)
@@ -237,7 +237,7 @@ def test_a_deposit_changes_when_cash_moves_not_what_a_unit_earns(gross: Decimal)
 def test_rounding_at_crystallisation_stays_with_the_fund(
     entries: list[Decimal], gross: Decimal, hurdle: Hurdle
 ) -> None:
-    terms = FeeTerms(performance_rate=D("0.2"), hurdle=hurdle, hurdle_rate=D("0.05"))
+    terms = ClassTerms(performance_rate=D("0.2"), hurdle=hurdle, hurdle_rate=D("0.05"))
     lots = [lot(str(k), str(entry), units="3.333333") for k, entry in enumerate(entries)]
     equalised = fund("100", *lots)
     value = value_class(terms=terms, equalised=equalised, gross=gross, day=END)

@@ -23,7 +23,7 @@ from investors.domain.equalisation import (
     value_class,
 )
 from investors.domain.fees import (
-    FeeTerms,
+    ClassTerms,
     Hurdle,
     choose_clock,
     compute_accrued_fee,
@@ -40,13 +40,11 @@ from investors.domain.series import (
 )
 from investors.domain.strike import (
     ClassInput,
-    ClassTerms,
     LotInput,
     StrikeInputs,
     compute_strike,
     recompute_strike,
 )
-from investors.domain.strike.terms import performance_fee_per_unit
 from magnetfund.kernel.money import CONTEXT
 
 D = Decimal
@@ -60,7 +58,7 @@ START = date(2026, 1, 1)
 class ByLots:
     """Deal at g, keep a mark per lot, collect by cancelling units."""
 
-    terms: FeeTerms
+    terms: ClassTerms
     gross: Decimal = PAR
     lots: dict[str, tuple[Decimal, Decimal, date]] = field(default_factory=dict)
     paid: Decimal = ZERO
@@ -104,7 +102,7 @@ class ByLots:
 class BySeries:
     """A price and a mark for each subscription day; rolled up where it may be, or never."""
 
-    terms: FeeTerms
+    terms: ClassTerms
     rolls: bool
     series: list[Series] = field(default_factory=list)
     paid: Decimal = ZERO
@@ -157,7 +155,7 @@ class BySeries:
 class ByEqualisation:
     """One price, a credit or a contingent redemption per lot."""
 
-    terms: FeeTerms
+    terms: ClassTerms
     gross: Decimal = PAR
     equalised: EqualisedClass = field(
         default_factory=lambda: EqualisedClass(mark=D(100), clock=START)
@@ -199,7 +197,7 @@ class ByEqualisation:
 class ByFund:
     """One mark for the whole pool, moved by flows: the method that is not fair."""
 
-    terms: FeeTerms
+    terms: ClassTerms
     pool: Decimal = ZERO
     mark: Decimal = ZERO
     units: dict[str, Decimal] = field(default_factory=dict)
@@ -228,7 +226,7 @@ Event = tuple[str, Decimal, int]
 OFF_GRID = D("0.0000012345678901")
 
 
-def play(method: Method, events: list[Event], terms: FeeTerms) -> list[dict[str, Decimal]]:
+def play(method: Method, events: list[Event], terms: ClassTerms) -> list[dict[str, Decimal]]:
     """Run one history; values of all lots after each event."""
     day, lots, seen = START, 1, []
     with localcontext(CONTEXT):
@@ -262,7 +260,7 @@ histories = st.lists(
     max_size=14,
 )
 all_terms = st.builds(
-    FeeTerms,
+    ClassTerms,
     performance_rate=st.sampled_from([D("0.1"), D("0.2"), D("0.35")]),
     hurdle=st.sampled_from(list(Hurdle)),
     hurdle_rate=st.sampled_from([D("0.03"), D("0.08"), D("0.2")]),
@@ -271,7 +269,7 @@ all_terms = st.builds(
 )
 
 
-def check_law(events: list[Event], terms: FeeTerms) -> None:
+def check_law(events: list[Event], terms: ClassTerms) -> None:
     lots = ByLots(terms)
     expected = play(lots, events, terms)
     others: list[Method] = [BySeries(terms, False), BySeries(terms, True), ByEqualisation(terms)]
@@ -283,7 +281,7 @@ def check_law(events: list[Event], terms: FeeTerms) -> None:
 @given(events=histories, terms=all_terms)
 @settings(max_examples=120, deadline=None)
 def test_lots_series_and_equalisation_give_each_investor_the_same(
-    events: list[Event], terms: FeeTerms
+    events: list[Event], terms: ClassTerms
 ) -> None:
     check_law(events, terms)
 
@@ -291,7 +289,7 @@ def test_lots_series_and_equalisation_give_each_investor_the_same(
 @pytest.mark.drill
 @given(events=histories, terms=all_terms)
 @settings(max_examples=2000, deadline=None)
-def test_the_law_over_two_thousand_histories(events: list[Event], terms: FeeTerms) -> None:
+def test_the_law_over_two_thousand_histories(events: list[Event], terms: ClassTerms) -> None:
     check_law(events, terms)
 
 
@@ -311,7 +309,7 @@ HISTORY: list[Event] = [
 
 @pytest.mark.parametrize("hurdle", list(Hurdle))
 def test_the_law_holds_and_series_do_roll_up_on_one_full_history(hurdle: Hurdle) -> None:
-    terms = FeeTerms(performance_rate=D("0.2"), hurdle=hurdle, hurdle_rate=D("0.05"))
+    terms = ClassTerms(performance_rate=D("0.2"), hurdle=hurdle, hurdle_rate=D("0.05"))
     check_law(HISTORY, terms)
     rolled = BySeries(terms, True)
     play(rolled, HISTORY, terms)
@@ -322,7 +320,7 @@ def test_the_law_holds_and_series_do_roll_up_on_one_full_history(hurdle: Hurdle)
 def test_a_mark_kept_for_the_whole_fund_splits_the_late_investor_s_fee() -> None:
     """In at 90 under a mark of 100, then back to 100: 2 are due on the late investor's gain of 10
     and nothing on the first one's recovery; one mark for the pool charges each of them 1."""
-    terms = FeeTerms(performance_rate=D("0.2"))
+    terms = ClassTerms(performance_rate=D("0.2"))
     lots, fund = ByLots(terms), ByFund(terms)
     for method in (lots, fund):
         method.subscribe("first", PAR, START)
@@ -337,7 +335,7 @@ def test_a_mark_kept_for_the_whole_fund_splits_the_late_investor_s_fee() -> None
 def test_k_and_l_gates_2020_slides_17_and_18_a_late_entry_shares_in_the_claw_back() -> None:
     """First unit 100 to 110, second in at 108.  Flat: GAV 218, fee 2, NAV 216, 108 each.  After a
     loss of 20: capital 198, 99 each, so one lost 9 and the other 11; by lots both lose alike."""
-    terms = FeeTerms(performance_rate=D("0.2"))
+    terms = ClassTerms(performance_rate=D("0.2"))
     lots, fund = ByLots(terms), ByFund(terms)
     for method in (lots, fund):
         method.subscribe("first", PAR, START)
@@ -357,7 +355,7 @@ def test_k_and_l_gates_2020_slides_17_and_18_a_late_entry_shares_in_the_claw_bac
 def test_with_a_hurdle_the_clock_of_the_class_does_not_serve_a_later_entry(hurdle: Hurdle) -> None:
     """Why each lot keeps its own clock: under the class's clock the later lot would be asked for a
     year's hurdle on half a year, and the methods would part."""
-    terms = FeeTerms(performance_rate=D("0.2"), hurdle=hurdle, hurdle_rate=D("0.1"))
+    terms = ClassTerms(performance_rate=D("0.2"), hurdle=hurdle, hurdle_rate=D("0.1"))
     lots, equal = ByLots(terms), ByEqualisation(terms)
     middle, end = START + timedelta(days=182), START + timedelta(days=365)
     for method in (lots, equal):
@@ -382,11 +380,11 @@ def test_the_strike_charges_a_lot_what_the_fee_terms_say(
     price: Decimal, mark: Decimal, days: int, hurdle: Hurdle, rate: Decimal
 ) -> None:
     day = START + timedelta(days=days)
-    struck = performance_fee_per_unit(
+    struck = compute_accrued_fee(
         terms=ClassTerms(performance_rate=D("0.2"), hurdle=hurdle, hurdle_rate=rate),
         price=price, mark=mark, clock=START, day=day,
     )  # fmt: skip
-    terms = FeeTerms(performance_rate=D("0.2"), hurdle=hurdle, hurdle_rate=rate)
+    terms = ClassTerms(performance_rate=D("0.2"), hurdle=hurdle, hurdle_rate=rate)
     stated = compute_accrued_fee(terms=terms, price=price, mark=mark, clock=START, day=day)
     assert struck == stated
 

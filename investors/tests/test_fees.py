@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from investors.domain.fees import (
+    ClassTerms,
     DayCount,
-    FeeTerms,
     Hurdle,
     Tier,
     choose_clock,
@@ -52,14 +52,14 @@ def test_thirty_360_keeps_an_end_on_the_31st_after_an_early_start() -> None:
 
 def test_tiers_are_marginal_and_the_floor_holds() -> None:
     tiers = (Tier(above=D(0), rate=D("0.02")), Tier(above=D(1000), rate=D("0.01")))
-    terms = FeeTerms(tiers=tiers, management_floor=D(5))
+    terms = ClassTerms(tiers=tiers, management_floor=D(5))
     assert compute_annual_fee(terms=terms, base=D(3000)) == 40
     assert compute_annual_fee(terms=terms, base=D(500)) == 10
     assert compute_annual_fee(terms=terms, base=D(-1)) == 5
 
 
 def test_a_year_at_two_percent_costs_two_percent() -> None:
-    terms = FeeTerms(tiers=(Tier(above=D(0), rate=D("0.02")),))
+    terms = ClassTerms(tiers=(Tier(above=D(0), rate=D("0.02")),))
     fee = compute_management_fee(
         terms=terms, base=D(1000), start=date(2025, 1, 1), end=date(2026, 1, 1)
     )
@@ -89,7 +89,7 @@ def test_rounded_postings_add_to_the_rounded_total(accruals: list[Decimal]) -> N
 def test_net_values_by_hurdle_kind_at_104_109_110_112(
     hurdle: Hurdle, nets: tuple[str, ...]
 ) -> None:
-    terms = FeeTerms(performance_rate=D("0.2"), hurdle=hurdle, hurdle_rate=D("0.08"))
+    terms = ClassTerms(performance_rate=D("0.2"), hurdle=hurdle, hurdle_rate=D("0.08"))
     due = compute_hurdle_return(terms=terms, days=365)
     for gross, net in zip(("104", "109", "110", "112"), nets, strict=True):
         fee = compute_performance_fee(terms=terms, price=D(gross), mark=D(100), hurdle_return=due)
@@ -98,7 +98,7 @@ def test_net_values_by_hurdle_kind_at_104_109_110_112(
 
 def test_k_and_l_gates_2020_slide_37_profit_10_hurdle_5_costs_1_hard_and_2_soft() -> None:
     for hurdle, fee in ((Hurdle.HARD, 1), (Hurdle.SOFT_GROSS, 2), (Hurdle.SOFT_CATCH_UP, 2)):
-        terms = FeeTerms(performance_rate=D("0.2"), hurdle=hurdle)
+        terms = ClassTerms(performance_rate=D("0.2"), hurdle=hurdle)
         assert (
             compute_performance_fee(terms=terms, price=D(110), mark=D(100), hurdle_return=D("0.05"))
             == fee
@@ -106,7 +106,7 @@ def test_k_and_l_gates_2020_slide_37_profit_10_hurdle_5_costs_1_hard_and_2_soft(
 
 
 def test_analyst_forum_153601_management_and_performance_fee_together_are_3_57() -> None:
-    terms = FeeTerms(performance_rate=D("0.15"), hurdle=Hurdle.HARD)
+    terms = ClassTerms(performance_rate=D("0.15"), hurdle=Hurdle.HARD)
     gross = D(120) * (1 - D("0.01"))
     fee = compute_performance_fee(terms=terms, price=gross, mark=D(100), hurdle_return=D("0.03"))
     assert fee + D("1.20") == D("3.57")
@@ -114,7 +114,7 @@ def test_analyst_forum_153601_management_and_performance_fee_together_are_3_57()
 
 def test_three_years_by_cancellation_end_at_154_40() -> None:
     """Open guide "Fees, Performance Fees & Equalization", section 2: 140 / 120 / 160."""
-    terms = FeeTerms(performance_rate=D("0.2"))
+    terms = ClassTerms(performance_rate=D("0.2"))
     fine = D("1e-18")
     units, mark, value = D(1), D(100), D(100)
     for growth in (D("1.4"), D(120) / 132, D(160) / 120):
@@ -130,7 +130,7 @@ def test_three_years_by_cancellation_end_at_154_40() -> None:
 
 
 def test_a_second_crystallisation_on_one_day_takes_nothing() -> None:
-    terms = FeeTerms(performance_rate=D("0.2"))
+    terms = ClassTerms(performance_rate=D("0.2"))
     fee = compute_performance_fee(terms=terms, price=D(140), mark=D(100))
     once = crystallise_units(
         units=D(10), price=D(140), fee_per_unit=fee, mark=D(100),
@@ -143,7 +143,7 @@ def test_a_second_crystallisation_on_one_day_takes_nothing() -> None:
 
 
 def test_the_fee_becomes_final_on_the_last_day_of_its_months() -> None:
-    terms = FeeTerms(crystallisation_months=(2, 12))
+    terms = ClassTerms(crystallisation_months=(2, 12))
     assert is_crystallisation_day(terms=terms, day=date(2024, 2, 29))
     assert not is_crystallisation_day(terms=terms, day=date(2024, 2, 28))
     assert not is_crystallisation_day(terms=terms, day=date(2024, 3, 31))
@@ -151,14 +151,14 @@ def test_the_fee_becomes_final_on_the_last_day_of_its_months() -> None:
 
 def test_terms_that_cannot_be_right_are_refused() -> None:
     with pytest.raises(InvalidInput) as caught:
-        FeeTerms(tiers=(Tier(above=D(1), rate=D("0.1")),))
+        ClassTerms(tiers=(Tier(above=D(1), rate=D("0.1")),))
     assert caught.value.code == "bad_tiers"
     with pytest.raises(InvalidInput):
-        FeeTerms(performance_rate=D(1))
+        ClassTerms(performance_rate=D(1))
     with pytest.raises(InvalidInput):
-        FeeTerms(crystallisation_months=(13,))
+        ClassTerms(crystallisation_months=(13,))
     with pytest.raises(InvalidInput):
-        compute_performance_fee(terms=FeeTerms(), price=D(0), mark=D(1))
+        compute_performance_fee(terms=ClassTerms(), price=D(0), mark=D(1))
 
 
 def fraction_of_360(start: date, end: date) -> Decimal:
@@ -186,7 +186,7 @@ def test_half_a_year_costs_half_and_three_tiers_add_up() -> None:
         Tier(above=D(above), rate=D(rate))
         for above, rate in ((0, "0.02"), (1000, "0.01"), (5000, "0.005"))
     )
-    terms = FeeTerms(tiers=tiers, day_count=DayCount.ACT_360)
+    terms = ClassTerms(tiers=tiers, day_count=DayCount.ACT_360)
     assert compute_annual_fee(terms=terms, base=D(7000)) == 20 + 40 + 10
     half = compute_management_fee(
         terms=terms, base=D(7000), start=date(2025, 1, 1), end=date(2025, 6, 30)
@@ -195,9 +195,9 @@ def test_half_a_year_costs_half_and_three_tiers_add_up() -> None:
 
 
 def test_a_hurdle_grows_by_the_day_simple_or_compound_or_not_at_all() -> None:
-    simple = FeeTerms(hurdle=Hurdle.HARD, hurdle_rate=D("0.08"))
-    compound = FeeTerms(hurdle=Hurdle.HARD, hurdle_rate=D("0.08"), hurdle_compounds=True)
-    none = FeeTerms(hurdle_rate=D("0.08"))
+    simple = ClassTerms(hurdle=Hurdle.HARD, hurdle_rate=D("0.08"))
+    compound = ClassTerms(hurdle=Hurdle.HARD, hurdle_rate=D("0.08"), hurdle_compounds=True)
+    none = ClassTerms(hurdle_rate=D("0.08"))
     assert compute_hurdle_return(terms=simple, days=730) == D("0.16")
     assert compute_hurdle_return(terms=compound, days=730) == D("0.1664")
     half = compute_hurdle_return(terms=compound, days=73)
@@ -212,7 +212,7 @@ def test_a_hurdle_grows_by_the_day_simple_or_compound_or_not_at_all() -> None:
 
 @pytest.mark.parametrize("hurdle", [Hurdle.SOFT_GROSS, Hurdle.SOFT_NET])
 def test_a_soft_hurdle_is_met_when_it_is_reached_exactly(hurdle: Hurdle) -> None:
-    terms = FeeTerms(performance_rate=D("0.2"), hurdle=hurdle)
+    terms = ClassTerms(performance_rate=D("0.2"), hurdle=hurdle)
     at_it = D(110) if hurdle is Hurdle.SOFT_GROSS else D("112.5")  # 112.5 - 2.5 = 110
     for price, fee in ((at_it, (at_it - 100) / 5), (at_it - CENT, D(0))):
         found = compute_performance_fee(
@@ -242,12 +242,12 @@ def test_a_lot_without_a_fee_keeps_its_units_and_its_mark() -> None:
 
 def test_written_terms_become_decimals_and_keep_their_defaults() -> None:
     tier = Tier(above="0", rate="0.02")  # type: ignore[arg-type]  # text at the door
-    terms = FeeTerms(tiers=(tier,), management_floor="5", hurdle_rate="0.08")  # type: ignore[arg-type]
+    terms = ClassTerms(tiers=(tier,), management_floor="5", hurdle_rate="0.08")  # type: ignore[arg-type]
     assert [type(value) for value in (tier.above, tier.rate)] == [Decimal, Decimal]
     assert type(terms.management_floor) is type(terms.hurdle_rate) is Decimal
     assert terms.crystallisation_months == (12,)
     assert not terms.hurdle_compounds
-    FeeTerms(crystallisation_months=tuple(range(1, 13)))
+    ClassTerms(crystallisation_months=tuple(range(1, 13)))
 
 
 @pytest.mark.parametrize(
@@ -256,10 +256,10 @@ def test_written_terms_become_decimals_and_keep_their_defaults() -> None:
         lambda: Tier(above=D(-1), rate=D("0.1")),
         lambda: Tier(above=D(0), rate=D(1)),
         lambda: Tier(above=D(0), rate=D("-0.1")),
-        lambda: FeeTerms(management_floor=D(-1)),
-        lambda: FeeTerms(hurdle_rate=D("-0.1")),
-        lambda: FeeTerms(crystallisation_months=(0,)),
-        lambda: FeeTerms(tiers=(Tier(above=D(0), rate=D(0)), Tier(above=D(0), rate=D(0)))),
+        lambda: ClassTerms(management_floor=D(-1)),
+        lambda: ClassTerms(hurdle_rate=D("-0.1")),
+        lambda: ClassTerms(crystallisation_months=(0,)),
+        lambda: ClassTerms(tiers=(Tier(above=D(0), rate=D(0)), Tier(above=D(0), rate=D(0)))),
     ],
 )
 def test_rates_and_bounds_out_of_range_are_refused(build: Callable[[], object]) -> None:
@@ -268,7 +268,7 @@ def test_rates_and_bounds_out_of_range_are_refused(build: Callable[[], object]) 
 
 
 def test_a_fee_accrues_over_the_hurdle_of_the_days_since_its_clock() -> None:
-    terms = FeeTerms(performance_rate=D("0.2"), hurdle=Hurdle.HARD, hurdle_rate=D("0.1"))
+    terms = ClassTerms(performance_rate=D("0.2"), hurdle=Hurdle.HARD, hurdle_rate=D("0.1"))
     clock = date(2025, 1, 1)
     found = compute_accrued_fee(
         terms=terms, price=D(125), mark=D(100), clock=clock, day=date(2026, 1, 1)
@@ -289,7 +289,7 @@ def test_a_hurdle_clock_starts_again_with_a_fee_or_with_each_year(
     is_cumulative: bool, fee_taken: bool, moves: bool
 ) -> None:
     clock, day = date(2024, 1, 1), date(2025, 1, 1)
-    terms = FeeTerms(hurdle_is_cumulative=is_cumulative)
+    terms = ClassTerms(hurdle_is_cumulative=is_cumulative)
     found = choose_clock(terms=terms, clock=clock, day=day, fee_taken=fee_taken)
     assert found == (day if moves else clock)
-    assert FeeTerms().hurdle_is_cumulative
+    assert not ClassTerms().hurdle_is_cumulative  # all clocks restart unless the class says so

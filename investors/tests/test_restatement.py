@@ -42,7 +42,7 @@ def history(
 ) -> list[StrikeInputs]:
     """One class of one lot, struck month by month; fees accrue and no money moves."""
     terms = ClassTerms(management_rate=D(management), performance_rate=D(performance))
-    gav, accrual, fee, price = D(100_000), D(0), D(0), D(100)
+    gav, accrual, fee = D(100_000), D(0), D(0)
     day, found = date(2025, 12, 31), []
     for next_day, result in zip(DAYS, results, strict=True):
         lot = LotInput(
@@ -60,14 +60,13 @@ def history(
                     lots=(lot,),
                     gav_before=gav,
                     nav_before=gav - accrual,
-                    price_before=price,
                     fee_cumulative=fee,
                     accrual_before=accrual,
                 ),
             ),
         )
         struck = compute_strike(item).classes[0]
-        gav, accrual, price = struck.gav, struck.performance_fee, struck.price
+        gav, accrual = struck.gav, struck.performance_fee
         fee, day = struck.fee_cumulative, next_day
         found.append(item)
     return found
@@ -117,7 +116,6 @@ def test_a_mark_that_moved_to_the_wrong_price_moves_to_the_right_one_and_stays()
                         lots=(new,),
                         gav_before=one.gav_before,
                         nav_before=one.gav_before,
-                        price_before=one.price_before,
                     ),
                 ),
             )

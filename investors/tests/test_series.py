@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from investors.domain.fees import FeeTerms, Hurdle
+from investors.domain.fees import ClassTerms, Hurdle
 from investors.domain.series import (
     Series,
     SeriesOrder,
@@ -26,7 +26,7 @@ from magnetfund.kernel.errors import InvalidInput
 
 D = Decimal
 DAY, END = date(2026, 1, 1), date(2027, 1, 1)
-TERMS = FeeTerms(performance_rate=D("0.2"))
+TERMS = ClassTerms(performance_rate=D("0.2"))
 
 
 def opened(code: str, amount: str, *, number: int = 0, par: str = "100") -> Series:
@@ -44,7 +44,7 @@ def test_series_nav_exercise_100000_in_1000_shares_earns_40000_and_stands_at_140
     series = opened("0", "100000")
     assert series.units == 1000
     (moved,) = share_result(series=[series], result=40_000)
-    value = value_series(terms=FeeTerms(), series=moved, day=END)
+    value = value_series(terms=ClassTerms(), series=moved, day=END)
     assert (value.net_price, value.net_value) == (140, 140_000)
 
 
@@ -81,7 +81,7 @@ def test_cryptotrader_documentation_marks_116000_and_125280() -> None:
 
 @pytest.mark.parametrize(("hurdle", "net"), [(Hurdle.HARD, "109.6"), (Hurdle.SOFT_CATCH_UP, "108")])
 def test_a_series_keeps_its_own_hurdle(hurdle: Hurdle, net: str) -> None:
-    terms = FeeTerms(performance_rate=D("0.2"), hurdle=hurdle, hurdle_rate=D("0.08"))
+    terms = ClassTerms(performance_rate=D("0.2"), hurdle=hurdle, hurdle_rate=D("0.08"))
     value = value_series(terms=terms, series=at(opened("A", "1000"), "110"), day=END)
     assert value.net_price == D(net)
 
@@ -118,7 +118,7 @@ def test_a_lead_under_water_takes_nobody_in() -> None:
 
 
 def test_a_series_within_its_hurdle_is_not_rolled_up() -> None:
-    terms = FeeTerms(performance_rate=D("0.2"), hurdle=Hurdle.HARD, hurdle_rate=D("0.08"))
+    terms = ClassTerms(performance_rate=D("0.2"), hurdle=Hurdle.HARD, hurdle_rate=D("0.08"))
     lead, second = at(opened("A", "1000"), "120"), at(opened("B", "1000", number=1), "105")
     paid = crystallise_series(terms=terms, series=lead, day=END).series
     none = crystallise_series(terms=terms, series=second, day=END).series
@@ -129,7 +129,7 @@ def test_a_series_within_its_hurdle_is_not_rolled_up() -> None:
 def test_under_a_hurdle_two_clocks_stay_two_series() -> None:
     lead = opened("A", "1000")
     later = replace(opened("B", "1000", number=1), clock=END)
-    hard = FeeTerms(performance_rate=D("0.2"), hurdle=Hurdle.HARD, hurdle_rate=D("0.08"))
+    hard = ClassTerms(performance_rate=D("0.2"), hurdle=Hurdle.HARD, hurdle_rate=D("0.08"))
     assert can_roll_up(terms=TERMS, lead=lead, series=later)
     assert not can_roll_up(terms=hard, lead=lead, series=later)
 
@@ -138,7 +138,7 @@ def test_the_clock_of_a_cumulative_hurdle_waits_for_a_fee() -> None:
     soft = {"performance_rate": D("0.2"), "hurdle": Hurdle.SOFT_GROSS, "hurdle_rate": D("0.08")}
     series = at(opened("A", "1000"), "105")
     for is_cumulative, clock in ((True, DAY), (False, END)):
-        terms = FeeTerms(**soft, hurdle_is_cumulative=is_cumulative)  # type: ignore[arg-type]
+        terms = ClassTerms(**soft, hurdle_is_cumulative=is_cumulative)  # type: ignore[arg-type]
         assert crystallise_series(terms=terms, series=series, day=END).series.clock == clock
 
 

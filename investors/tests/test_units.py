@@ -16,6 +16,7 @@ from investors.domain.dealing import (
     split_side_pocket,
     transfer_units,
 )
+from investors.domain.fees import compute_accrued_fee
 from investors.domain.strike import (
     ClassTerms,
     LotInput,
@@ -26,7 +27,6 @@ from investors.domain.strike import (
     deal_redemptions,
     deal_subscription,
 )
-from investors.domain.strike.terms import performance_fee_per_unit
 from investors.domain.units import (
     HeldLot,
     LotMovement,
@@ -73,7 +73,7 @@ def by_id(lots: tuple[HeldLot, ...]) -> dict[str, HeldLot]:
 
 def fees_at(price: Decimal, lots: tuple[HeldLot, ...], day: date) -> dict[str, Decimal]:
     return {
-        held.lot.lot: performance_fee_per_unit(
+        held.lot.lot: compute_accrued_fee(
             terms=TERMS, price=price, mark=held.lot.mark, clock=held.lot.clock, day=day
         )
         for held in lots

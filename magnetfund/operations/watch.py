@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
-from decimal import Decimal
 
 import requests
 from django.conf import settings
 from django.contrib.sessions.models import Session
 
-from investors.models import ClassNav, Fund, InvestorSnapshot, LotNav, UnitLot
-from investors.services.nav import last_dealt
+from investors.models import Fund, InvestorSnapshot
+from investors.services.estimates import estimate_fund, write_snapshots
 from investors.services.verification import verify_fund
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import Heartbeat, JobRun
@@ -21,14 +20,12 @@ from magnetfund.core.services.idempotency import purge_expired_keys
 from magnetfund.core.services.jobs import beat_heart, purge_old_runs, slot_of
 from magnetfund.core.services.refresh_tokens import purge_families
 from magnetfund.kernel.clock import utc_now
-from magnetfund.kernel.money import quantize
 from risk.services.fuse import FuseFacts, state_of, trip_fuse
-from trading.models import EngineState, Order, Position, Valuation
+from trading.models import EngineState, Order, Position
 from trading.services.engine import engine_state_of, stop_engine
 from trading.services.trader import dead_man_after
 
 _log = logging.getLogger("magnetfund.watch")
-CENT = Decimal("0.01")
 
 
 def stop_without_trader() -> str:
@@ -105,57 +102,16 @@ def tell_orchestrator() -> str:
 
 
 def estimate_investors() -> str:
-    """Estimate every holding today: last NAV scaled by the book's unit value. Ignores fees
-    accrued since that NAV."""
-    made = 0
+    """Estimate every holding now, net of the fees accrued since the last NAV."""
+    made, now = 0, utc_now()
     for fund in Fund.objects.all():
-        strike = last_dealt(fund, before=utc_now())
-        newest = Valuation.objects.filter(book=fund.book).order_by("-at").first()
-        if strike is None or newest is None or newest.at.date() <= strike.valuation_at.date():
-            continue
-        base = (
-            Valuation.objects.filter(book=fund.book, at__lte=strike.valuation_at)
-            .order_by("-at")
-            .values_list("unit_value", flat=True)
-            .first()
-        ) or Decimal(100)
-        growth = newest.unit_value / base
-        made += _estimate(fund, strike.pk, growth)
+        values = estimate_fund(fund, at=now)
+        struck = InvestorSnapshot.objects.filter(
+            investor__holdings__share_class__fund=fund, day=now.date(), is_estimate=False
+        )
+        if values and not struck.exists():
+            made += write_snapshots(fund, day=now.date(), values=values, is_estimate=True)
     return f"{made} investor estimates updated"
-
-
-def _estimate(fund: Fund, strike_id: object, growth: Decimal) -> int:
-    prices = {row.share_class_id: row.price for row in ClassNav.objects.filter(strike_id=strike_id)}
-    fees = dict(
-        LotNav.objects.filter(strike_id=strike_id).values_list("lot_id", "performance_fee_per_unit")
-    )
-    units: dict[object, Decimal] = {}
-    values: dict[object, Decimal] = {}
-    for lot in UnitLot.objects.filter(share_class__fund=fund, units__gt=0).select_related(
-        "holding"
-    ):
-        who = lot.holding.investor_id
-        net = prices[lot.share_class_id] - fees.get(lot.pk, Decimal(0))
-        units[who] = units.get(who, Decimal(0)) + lot.units
-        values[who] = values.get(who, Decimal(0)) + lot.units * net * growth
-    total = sum(values.values(), Decimal(0))
-    today = utc_now().date()
-    for who, value in values.items():
-        last = (
-            InvestorSnapshot.objects.filter(investor_id=who, day__lt=today).order_by("-day").first()
-        )
-        InvestorSnapshot.objects.update_or_create(
-            investor_id=who,
-            day=today,
-            defaults={
-                "units": units[who],
-                "value": quantize(value, CENT),
-                "net_invested": last.net_invested if last is not None else Decimal(0),
-                "share_of_fund": float(value / total) if total > 0 else 0.0,
-                "is_estimate": True,
-            },
-        )
-    return len(values)
 
 
 def verify_all() -> str:

@@ -16,8 +16,6 @@ from investors.domain.dealing.liquidity import (
     GateRequest,
     Holdback,
     LockedLot,
-    LockUp,
-    Rank,
     Refusal,
     cap_by_holder,
     carry_over,
@@ -37,7 +35,6 @@ from investors.domain.dealing.moves import (
 )
 from investors.domain.dealing.sizing import (
     EntryFee,
-    FeeForm,
     LotUnits,
     gross_of_net,
     order_first_in_first_out,
@@ -45,6 +42,7 @@ from investors.domain.dealing.sizing import (
     size_gross_redemption,
     swing_price,
 )
+from investors.domain.fees import FeeForm, LockUp, Rank
 
 __all__ = [
     "DealingDate",

@@ -21,18 +21,11 @@ from investors.domain.exact import (
     positive,
     share_of_one,
 )
+from investors.domain.fees import LockUp, Rank
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import Rounding, quantize
 
 UNIT_QUANTUM = Decimal("0.000001")
-
-
-class LockUp(StrEnum):
-    """A hard lock refuses; a soft lock lets go for a fee that the fund keeps."""
-
-    NONE = "none"
-    HARD = "hard"
-    SOFT = "soft"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +65,6 @@ def find_free_units(
             )
         )
     return tuple(found)
-
-
-class Rank(StrEnum):
-    """Who is filled first when a gate binds."""
-
-    EQUAL = "equal"
-    OLDER_FIRST = "older_first"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

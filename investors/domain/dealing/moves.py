@@ -19,13 +19,13 @@ from investors.domain.exact import (
     positive,
     share_of_one,
 )
+from investors.domain.fees import ClassTerms
 from investors.domain.strike.dealing import (
     RedemptionResult,
     SubscriptionOrder,
     SubscriptionResult,
     deal_subscription,
 )
-from investors.domain.strike.terms import ClassTerms
 from investors.domain.strike.types import LotInput
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import Rounding, quantize

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 
 from investors.domain.exact import (
     ONE,
@@ -21,16 +20,10 @@ from investors.domain.exact import (
     not_negative,
     positive,
 )
+from investors.domain.fees import FeeForm
 from investors.domain.strike.types import LotInput
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import Rounding, decimal_of, quantize
-
-
-class FeeForm(StrEnum):
-    """Where the entry fee sits."""
-
-    INSIDE = "inside"  # N = A (1 - e)
-    ON_TOP = "on_top"  # N = A / (1 + e)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

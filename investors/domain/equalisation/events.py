@@ -21,7 +21,7 @@ from investors.domain.equalisation.types import (
 )
 from investors.domain.equalisation.value import CASH_QUANTUM, UNIT_QUANTUM, value_class
 from investors.domain.exact import ZERO, Number, exactly, positive, total_of
-from investors.domain.fees import FeeTerms, choose_clock
+from investors.domain.fees import ClassTerms, choose_clock
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import Rounding, quantize
 
@@ -29,7 +29,7 @@ from magnetfund.kernel.money import Rounding, quantize
 @exactly
 def crystallise_class(
     *,
-    terms: FeeTerms,
+    terms: ClassTerms,
     equalised: EqualisedClass,
     gross: Number,
     day: date,
@@ -65,7 +65,7 @@ def crystallise_class(
 
 
 def _crystallise_lot(
-    terms: FeeTerms,
+    terms: ClassTerms,
     value: ClassValue,
     lot: EqualisedLot,
     each: LotEqualisation,
@@ -106,7 +106,7 @@ def _crystallise_lot(
 @exactly
 def redeem_equalised(
     *,
-    terms: FeeTerms,
+    terms: ClassTerms,
     equalised: EqualisedClass,
     gross: Number,
     day: date,

@@ -14,7 +14,7 @@ from investors.domain.equalisation.types import (
     LotEqualisation,
 )
 from investors.domain.exact import ZERO, Number, exactly, positive, total_of
-from investors.domain.fees import FeeTerms, compute_accrued_fee
+from investors.domain.fees import ClassTerms, compute_accrued_fee
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import Rounding, quantize
 
@@ -24,7 +24,7 @@ CASH_QUANTUM = Decimal("0.01")
 
 @exactly
 def value_class(
-    *, terms: FeeTerms, equalised: EqualisedClass, gross: Number, day: date
+    *, terms: ClassTerms, equalised: EqualisedClass, gross: Number, day: date
 ) -> ClassValue:
     """Price, credits and contingent redemptions at ``gross`` value a unit; nothing is rounded.
 
@@ -46,7 +46,7 @@ def value_class(
 
 
 def _equalise(
-    terms: FeeTerms, lot: EqualisedLot, gross: Decimal, class_fee: Decimal, day: date
+    terms: ClassTerms, lot: EqualisedLot, gross: Decimal, class_fee: Decimal, day: date
 ) -> LotEqualisation:
     own = compute_accrued_fee(terms=terms, price=gross, mark=lot.mark, clock=lot.clock, day=day)
     return LotEqualisation(
@@ -63,7 +63,7 @@ def _equalise(
 @exactly
 def subscribe_equalised(
     *,
-    terms: FeeTerms,
+    terms: ClassTerms,
     equalised: EqualisedClass,
     gross: Number,
     day: date,

@@ -17,13 +17,24 @@ from investors.domain.fees.performance import (
     crystallise_units,
     is_crystallisation_day,
 )
-from investors.domain.fees.terms import DayCount, FeeTerms, Hurdle, Tier
+from investors.domain.fees.terms import (
+    ClassTerms,
+    DayCount,
+    FeeForm,
+    Hurdle,
+    LockUp,
+    Rank,
+    Tier,
+)
 
 __all__ = [
+    "ClassTerms",
     "DayCount",
-    "FeeTerms",
+    "FeeForm",
     "FeeUnits",
     "Hurdle",
+    "LockUp",
+    "Rank",
     "Tier",
     "choose_clock",
     "compute_accrued_fee",

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 from investors.domain.exact import ZERO, exactly
-from investors.domain.fees.terms import DayCount, FeeTerms
+from investors.domain.fees.terms import ClassTerms, DayCount
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import Rounding, decimal_of, quantize
 
@@ -30,18 +30,18 @@ def year_fraction(*, start: date, end: date, day_count: DayCount) -> Decimal:
 
 
 @exactly
-def compute_annual_fee(*, terms: FeeTerms, base: Decimal) -> Decimal:
+def compute_annual_fee(*, terms: ClassTerms, base: Decimal) -> Decimal:
     """Management fee for a year on ``base`` (money), unrounded; a base below 0 counts as 0."""
     money = max(ZERO, decimal_of(base))
     fee = ZERO
-    for index, tier in enumerate(terms.tiers):
-        top = terms.tiers[index + 1].above if index + 1 < len(terms.tiers) else money
+    for index, tier in enumerate(terms.bands):
+        top = terms.bands[index + 1].above if index + 1 < len(terms.bands) else money
         fee += max(ZERO, min(money, top) - tier.above) * tier.rate
     return max(fee, terms.management_floor)
 
 
 @exactly
-def compute_management_fee(*, terms: FeeTerms, base: Decimal, start: date, end: date) -> Decimal:
+def compute_management_fee(*, terms: ClassTerms, base: Decimal, start: date, end: date) -> Decimal:
     """Fee of one period on ``base``, normally the NAV after the prior dealing; unrounded money."""
     years = year_fraction(start=start, end=end, day_count=terms.day_count)
     return compute_annual_fee(terms=terms, base=base) * years

@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 
 from investors.domain.exact import ZERO, exactly, not_negative, positive
-from investors.domain.fees.terms import FeeTerms, Hurdle
+from investors.domain.fees.terms import ClassTerms, Hurdle
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import Rounding, quantize
 
@@ -31,7 +31,7 @@ class FeeUnits:
 
 
 @exactly
-def compute_hurdle_return(*, terms: FeeTerms, days: int) -> Decimal:
+def compute_hurdle_return(*, terms: ClassTerms, days: int) -> Decimal:
     """H since the hurdle clock started: r d/365 simple, or (1+r)^(d/365) - 1."""
     if days < 0:
         raise InvalidInput("the hurdle clock starts before today", code="period_reversed")
@@ -49,7 +49,7 @@ def compute_simple_hurdle(*, rate: Decimal, days: int) -> Decimal:
 
 
 def compute_performance_fee(
-    *, terms: FeeTerms, price: Decimal, mark: Decimal, hurdle_return: Decimal = ZERO
+    *, terms: ClassTerms, price: Decimal, mark: Decimal, hurdle_return: Decimal = ZERO
 ) -> Decimal:
     """Fee accrued per unit at the gross price ``g`` for a lot with mark ``h``; unrounded."""
     return compute_fee_over_mark(
@@ -89,7 +89,7 @@ def compute_fee_over_mark(
 
 
 def compute_accrued_fee(
-    *, terms: FeeTerms, price: Decimal, mark: Decimal, clock: date, day: date
+    *, terms: ClassTerms, price: Decimal, mark: Decimal, clock: date, day: date
 ) -> Decimal:
     """Fee accrued per unit on ``day`` over a mark whose hurdle runs from ``clock``; unrounded.
 
@@ -99,7 +99,7 @@ def compute_accrued_fee(
     return compute_performance_fee(terms=terms, price=price, mark=mark, hurdle_return=due)
 
 
-def choose_clock(*, terms: FeeTerms, clock: date, day: date, fee_taken: bool) -> date:
+def choose_clock(*, terms: ClassTerms, clock: date, day: date, fee_taken: bool) -> date:
     """The hurdle clock after a crystallisation on ``day``: today, or as it was."""
     return day if fee_taken or not terms.hurdle_is_cumulative else clock
 
@@ -137,7 +137,7 @@ def crystallise_units(
     )
 
 
-def is_crystallisation_day(*, terms: FeeTerms, day: date) -> bool:
+def is_crystallisation_day(*, terms: ClassTerms, day: date) -> bool:
     """Whether ``day`` is the last day of a month in which the class's fee becomes final."""
     last = monthrange(day.year, day.month)[1]
     return day.month in terms.crystallisation_months and day.day == last

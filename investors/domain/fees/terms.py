@@ -1,4 +1,4 @@
-"""Fee terms of a share class, as a policy states them.
+"""The terms of a share class, as its policy states them: one object for both NAV engines.
 
 Rates are fractions a year; bands of a tiered rate are marginal.  Nothing here moves money.
 """
@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from investors.domain.exact import ZERO, coerce_decimals, fraction_below_one, not_negative
+from investors.domain.exact import (
+    ONE,
+    ZERO,
+    coerce_decimals,
+    fraction_below_one,
+    not_negative,
+    share_of_one,
+)
 from magnetfund.kernel.errors import InvalidInput
 
 
@@ -44,16 +51,46 @@ class Tier:
         fraction_below_one(self.rate, name="rate")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeeTerms:
-    """Management and performance fee of one class.
+class FeeForm(StrEnum):
+    """Where the entry fee sits."""
 
-    ``tiers`` start at zero and rise strictly; ``management_floor`` is money a year, never less.
-    ``crystallisation_months`` are the months (1 to 12) whose end makes the accrued fee final.
-    A cumulative hurdle's clock restarts only when a fee was taken, any other at each
-    crystallisation.
+    INSIDE = "inside"  # N = A (1 - e)
+    ON_TOP = "on_top"  # N = A / (1 + e)
+
+
+class LockUp(StrEnum):
+    """A hard lock refuses; a soft lock lets go for a fee that the fund keeps."""
+
+    NONE = "none"
+    HARD = "hard"
+    SOFT = "soft"
+
+
+class Rank(StrEnum):
+    """Who is filled first when a gate binds."""
+
+    EQUAL = "equal"
+    OLDER_FIRST = "older_first"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassTerms:
+    """Everything that the offering document says of one class; rates are fractions a year.
+
+    Management fee: ``tiers`` start at zero and rise strictly, or one flat ``management_rate``;
+    ``management_floor`` is money a year, never less.  Performance fee: per lot over its high-water
+    mark.  ``crystallisation_months`` are the months (1 to 12) whose end makes the accrued fee
+    final; there every hurdle clock restarts, with ``hurdle_is_cumulative`` only that of a lot that
+    was charged.
+
+    Dealing: entry and exit fees, notice in business days, lock-up in days from the lot's dealing
+    day, ``gate_share`` of the fund's NAV and ``investor_gate_share`` of the holder's own units that
+    may leave on one day (1: no gate), minimums in money, the share of a full redemption that is
+    held back, and how often an unpaid subscription rolls before its money goes back.  Quanta are
+    the smallest steps of price, units and cash.
     """
 
+    management_rate: Decimal = ZERO
     tiers: tuple[Tier, ...] = ()
     day_count: DayCount = DayCount.ACT_365F
     management_floor: Decimal = ZERO
@@ -61,16 +98,64 @@ class FeeTerms:
     hurdle: Hurdle = Hurdle.NONE
     hurdle_rate: Decimal = ZERO
     hurdle_compounds: bool = False
-    hurdle_is_cumulative: bool = True
+    hurdle_is_cumulative: bool = False
     crystallisation_months: tuple[int, ...] = (12,)
+    entry_fee_rate: Decimal = ZERO
+    entry_fee_form: FeeForm = FeeForm.INSIDE
+    exit_fee_rate: Decimal = ZERO
+    notice_days: int = 0
+    lock_up: LockUp = LockUp.NONE
+    lock_up_days: int = 0
+    soft_lock_fee_rate: Decimal = ZERO
+    gate_share: Decimal = ONE
+    gate_rank: Rank = Rank.EQUAL
+    investor_gate_share: Decimal = ONE
+    minimum_redemption: Decimal = ZERO
+    minimum_holding: Decimal = ZERO
+    holdback_share: Decimal = ZERO
+    rolls_max: int = 3
+    price_quantum: Decimal = Decimal("0.000001")
+    unit_quantum: Decimal = Decimal("0.000001")
+    cash_quantum: Decimal = Decimal("0.01")
 
     def __post_init__(self) -> None:
-        coerce_decimals(self, "management_floor", "performance_rate", "hurdle_rate")
-        not_negative(self.management_floor, name="management_floor")
-        not_negative(self.hurdle_rate, name="hurdle_rate")
-        fraction_below_one(self.performance_rate, name="performance_rate")
+        coerce_decimals(self, *_MONEY, *_RATES, *_SHARES, *_QUANTA)
+        for name in (*_MONEY, "hurdle_rate"):
+            not_negative(getattr(self, name), name=name)
+        for name in _RATES:
+            if name != "hurdle_rate":
+                fraction_below_one(getattr(self, name), name=name)
+        for name in _SHARES:
+            share_of_one(getattr(self, name), name=name)
+        for name in _QUANTA:
+            if getattr(self, name) not in (Decimal(10) ** -digits for digits in range(19)):
+                raise InvalidInput(f"{name} is a power of ten up to 1", code="bad_quantum")
+        if not self.gate_share > 0 or not self.investor_gate_share > 0:
+            raise InvalidInput("a gate lets something through", code="bad_gate")
+        if min(self.notice_days, self.lock_up_days, self.rolls_max) < 0:
+            raise InvalidInput("days and rolls are not negative", code="negative")
         bounds = [tier.above for tier in self.tiers]
         if bounds and (bounds[0] != 0 or sorted(set(bounds)) != bounds):
             raise InvalidInput("tiers start at zero and rise", code="bad_tiers")
+        if self.tiers and self.management_rate:
+            raise InvalidInput("a class has tiers or one rate", code="bad_tiers")
         if not all(1 <= month <= 12 for month in self.crystallisation_months):
             raise InvalidInput("months run from 1 to 12", code="bad_month")
+
+    @property
+    def bands(self) -> tuple[Tier, ...]:
+        """The tiers of the management fee; one from zero where the rate is flat."""
+        return self.tiers or (Tier(above=ZERO, rate=self.management_rate),)
+
+
+_MONEY = ("management_floor", "minimum_redemption", "minimum_holding")
+_RATES = (
+    "management_rate",
+    "performance_rate",
+    "hurdle_rate",
+    "entry_fee_rate",
+    "exit_fee_rate",
+    "soft_lock_fee_rate",
+)
+_SHARES = ("gate_share", "investor_gate_share", "holdback_share")
+_QUANTA = ("price_quantum", "unit_quantum", "cash_quantum")

@@ -9,6 +9,7 @@ from investors.domain.performance.bridges import (
     build_return_bridge,
     build_value_bridge,
 )
+from investors.domain.performance.class_record import ClassPoint, NetPoint, build_net_record
 from investors.domain.performance.figures import Flow, Method, ReturnFigure, Undefined, ValuedFlow
 from investors.domain.performance.money_weighted import compute_mwr, compute_xirr, compute_xnpv
 from investors.domain.performance.returns import (
@@ -32,9 +33,11 @@ __all__ = [
     "AnnualisedReturn",
     "BenchmarkComparison",
     "BridgeLine",
+    "ClassPoint",
     "Flow",
     "FlowTiming",
     "Method",
+    "NetPoint",
     "ReturnBridge",
     "ReturnFigure",
     "Undefined",
@@ -44,6 +47,7 @@ __all__ = [
     "YearRow",
     "annualise_return",
     "build_monthly_table",
+    "build_net_record",
     "build_return_bridge",
     "build_value_bridge",
     "chain_returns",

@@ -129,7 +129,7 @@ def _compare(day: date, published: Strike, right: Strike, threshold: Number) -> 
             threshold=threshold,
         )
         for old, new in zip(published.classes, right.classes, strict=True)
-        if old.price != new.price
+        if old.price is not None and new.price is not None and old.price != new.price
     )
     return Restated(day=day, published=published, right=right, errors=errors)
 
@@ -155,7 +155,6 @@ def _carry(now: ClassInput, last: Restated, marks: Mapping[str, _Mark]) -> Class
         now,
         gav_before=gav,
         nav_before=gav - standing - (accrual - now.accrual_before),
-        price_before=new.price if now.price_before == old.price else now.price_before,
         fee_cumulative=now.fee_cumulative - old.fee_cumulative + new.fee_cumulative,
         accrual_before=accrual,
         lots=tuple(_remark(lot, marks.get(lot.lot), old, new) for lot in now.lots),
@@ -166,4 +165,6 @@ def _remark(lot: LotInput, known: _Mark | None, old: ClassStrike, new: ClassStri
     """The lot with its right mark: marks move only to the price of a dealing."""
     if known is not None and lot.mark == known.published:
         return replace(lot, mark=known.right)
-    return replace(lot, mark=new.price) if lot.mark == old.price else lot
+    if new.price is not None and lot.mark == old.price:
+        return replace(lot, mark=new.price)
+    return lot

@@ -16,7 +16,7 @@ from investors.domain.exact import (
     round_to_total,
     total_of,
 )
-from investors.domain.fees import FeeTerms, choose_clock, compute_accrued_fee
+from investors.domain.fees import ClassTerms, choose_clock, compute_accrued_fee
 from investors.domain.series.types import (
     Series,
     SeriesCrystallisation,
@@ -97,7 +97,7 @@ def share_result(
 
 
 @exactly
-def value_series(*, terms: FeeTerms, series: Series, day: date) -> SeriesValue:
+def value_series(*, terms: ClassTerms, series: Series, day: date) -> SeriesValue:
     """Price, accrued fee and net price of one series on ``day``; nothing is rounded."""
     fee = _fee(terms, series, day)
     units = series.units
@@ -114,7 +114,7 @@ def value_series(*, terms: FeeTerms, series: Series, day: date) -> SeriesValue:
 
 @exactly
 def crystallise_series(
-    *, terms: FeeTerms, series: Series, day: date, cash_quantum: Decimal = CASH_QUANTUM
+    *, terms: ClassTerms, series: Series, day: date, cash_quantum: Decimal = CASH_QUANTUM
 ) -> SeriesCrystallisation:
     """Make the accrued fee final: it leaves the price, and the mark becomes the price after it.
 
@@ -134,7 +134,7 @@ def crystallise_series(
 @exactly
 def redeem_from_series(
     *,
-    terms: FeeTerms,
+    terms: ClassTerms,
     series: Series,
     lot: str,
     units: Number,
@@ -169,7 +169,7 @@ def redeem_from_series(
     )
 
 
-def _fee(terms: FeeTerms, series: Series, day: date) -> Decimal:
+def _fee(terms: ClassTerms, series: Series, day: date) -> Decimal:
     if series.units == ZERO:
         raise InvalidInput(f"series {series.code} has no units", code="no_units")
     return compute_accrued_fee(

@@ -12,7 +12,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from investors.domain.exact import exactly, total_of
-from investors.domain.fees import FeeTerms, Hurdle
+from investors.domain.fees import ClassTerms, Hurdle
 from investors.domain.series.events import UNIT_QUANTUM
 from investors.domain.series.types import Exchange, RollUp, Series, SeriesHolding
 from magnetfund.kernel.errors import InvalidInput
@@ -26,7 +26,7 @@ def choose_lead(*, series: Sequence[Series]) -> Series:
     return min(series, key=lambda item: (item.opened, item.number))
 
 
-def can_roll_up(*, terms: FeeTerms, lead: Series, series: Series) -> bool:
+def can_roll_up(*, terms: ClassTerms, lead: Series, series: Series) -> bool:
     """Whether ``series`` may be exchanged into ``lead`` without moving a fee between holders."""
     if lead.code == series.code or lead.price != lead.mark or series.price != series.mark:
         return False
@@ -35,7 +35,7 @@ def can_roll_up(*, terms: FeeTerms, lead: Series, series: Series) -> bool:
 
 @exactly
 def roll_up(
-    *, terms: FeeTerms, series: Sequence[Series], unit_quantum: Decimal = UNIT_QUANTUM
+    *, terms: ClassTerms, series: Sequence[Series], unit_quantum: Decimal = UNIT_QUANTUM
 ) -> RollUp:
     """Exchange what may be exchanged into the oldest series, right after crystallisation.
 

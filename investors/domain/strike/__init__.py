@@ -4,7 +4,7 @@ Pure and exact.  ``compute`` strikes, ``recompute`` strikes again by another rou
 turns orders into units at the approved price.  Order of the steps and rounding: ``compute``.
 """
 
-from investors.domain.fees import Hurdle
+from investors.domain.fees import ClassTerms, Hurdle
 from investors.domain.strike.compute import compute_strike
 from investors.domain.strike.dealing import (
     Crystallisation,
@@ -18,7 +18,6 @@ from investors.domain.strike.dealing import (
     deal_subscription,
 )
 from investors.domain.strike.recompute import recompute_strike
-from investors.domain.strike.terms import ClassTerms
 from investors.domain.strike.types import (
     ClassInput,
     ClassStrike,

@@ -1,25 +1,29 @@
 """A strike in the fixed order: net assets, management fee, GAV, performance fee, NAV.
 
-1. what the fund earned since the last dealing goes to the classes by their NAV after it (the cents
-   by largest remainder, so the classes add to the fund exactly);
+1. net assets in whole cents go to the classes: each keeps where the last dealing left it and takes
+   its part of what the fund earned since, by its NAV after that dealing.  Cents are allocated by
+   largest remainder, ties by class code, so the classes add to the fund exactly; what is finer than
+   a cent stays in the books until the next strike.  A class worth nothing takes no part;
 2. management fee per class on that same NAV, posted as the change of the rounded cumulative;
 3. g = GAV / units, rounded half even to the price step: what everybody deals at;
 4. performance fee per lot over its own mark, its sum rounded to cash;
-5. NAV = GAV - fee; n = g - pf per lot.
+5. NAV = GAV - fee; n = g - pf per lot, and the values of the lots in cents.
 
-A class without units is priced at its last price, or its launch price before its first unit.
+A class without units has no price; its next unit is issued at its launch price.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
 from investors.domain.exact import exactly, round_to_total
-from investors.domain.strike.terms import performance_fee_per_unit
+from investors.domain.fees import compute_accrued_fee, compute_management_fee, compute_posting
 from investors.domain.strike.types import (
     ClassInput,
     ClassStrike,
+    LotInput,
     LotStrike,
     Strike,
     StrikeInputs,
@@ -34,87 +38,96 @@ ZERO = Decimal(0)
 def compute_strike(inputs: StrikeInputs) -> Strike:
     """The strike of a fund.
 
-    Raises :class:`InvalidInput` (``nav_not_positive``) where a class with units would be worth
-    nothing or less: such a fund is suspended, never priced, and (``no_weights``) where money is
-    there but no class has units.
+    Raises :class:`InvalidInput`: ``nav_not_positive`` where a class with units would be worth
+    nothing or less (such a fund is suspended, never priced), ``money_without_units`` where money
+    is there but no class has units (it is a liability first), ``no_weights`` where no class has a
+    value to share by, ``strike_order``.
     """
-    earned = _allocate(inputs)
-    days = (inputs.day - inputs.previous_day).days if inputs.previous_day is not None else 0
-    if days < 0:
+    if inputs.previous_day is not None and inputs.day < inputs.previous_day:
         raise InvalidInput("a strike lies after the one before it", code="strike_order")
+    quantum = inputs.classes[0].terms.cash_quantum
+    net = quantize(inputs.net_assets, quantum)
     classes = tuple(
-        _strike_class(item, gain, days=days, day=inputs.day)
-        for item, gain in zip(inputs.classes, earned, strict=True)
+        _strike_class(item, gav0, previous=inputs.previous_day, day=inputs.day)
+        for item, gav0 in zip(inputs.classes, _share(inputs.classes, net, quantum), strict=True)
     )
     fees = sum((item.management_fee for item in classes), ZERO)
     performance = sum((item.performance_fee for item in classes), ZERO)
     nav = sum((item.nav for item in classes), ZERO)
-    before = sum((item.gav_before for item in inputs.classes), ZERO)
+    opening = quantize(sum((item.gav_before for item in inputs.classes), ZERO), quantum)
     return Strike(
         day=inputs.day,
-        net_assets=inputs.net_assets,
+        net_assets=net,
+        carried=inputs.net_assets - net,
         nav=nav,
         classes=classes,
         waterfall=(
-            ("opening net assets, before performance fee", before),
-            ("trading result for the period", inputs.net_assets - before),
-            ("net assets before fees", inputs.net_assets),
+            ("opening net assets, before performance fee", opening),
+            ("trading result for the period", net - opening),
+            ("net assets before fees", net),
             ("management fee", -fees),
-            ("NAV before performance fee", inputs.net_assets - fees),
+            ("NAV before performance fee", net - fees),
             ("accrued performance fee (not crystallised)", -performance),
             ("net asset value", nav),
         ),
     )
 
 
-def _allocate(inputs: StrikeInputs) -> tuple[Decimal, ...]:
-    """Each class's part of what the fund earned since the last dealing, exact in sum."""
-    result = inputs.net_assets - sum((item.gav_before for item in inputs.classes), ZERO)
-    weights = [item.nav_before if item.units > 0 else ZERO for item in inputs.classes]
-    total = sum(weights, ZERO)
+def _share(classes: Sequence[ClassInput], net: Decimal, quantum: Decimal) -> tuple[Decimal, ...]:
+    """GAV0 of each class in whole quanta; together they are ``net``."""
+    if not any(item.units > 0 for item in classes):
+        if net:
+            raise InvalidInput(
+                f"{net} stand in the books while no class has units: they are a liability",
+                code="money_without_units",
+            )
+        return tuple(ZERO for _ in classes)
+    weights = {item.code: item.nav_before for item in classes if _takes_part(item)}
+    total = sum(weights.values(), ZERO)
     if total <= 0:
-        if result != 0 and any(item.units > 0 for item in inputs.classes):
-            raise InvalidInput("no class has a value to share by", code="no_weights")
-        return tuple(ZERO for _ in inputs.classes)
-    quantum = inputs.classes[0].terms.cash_quantum
-    exact = quantize(result, quantum)
-    parts = list(
-        round_to_total([exact * weight / total for weight in weights], quantum=quantum, total=exact)
+        raise InvalidInput("no class has a value to share by", code="no_weights")
+    before = {
+        item.code: item.gav_before if item.code in weights else quantize(item.gav_before, quantum)
+        for item in classes
+    }
+    result = net - sum(before.values(), ZERO)
+    codes = sorted(weights)
+    parts = round_to_total(
+        [before[code] + result * weights[code] / total for code in codes],
+        quantum=quantum,
+        total=net - sum((before[code] for code in before if code not in weights), ZERO),
     )
-    # What is finer than a cent stays with the first class that has units.
-    first = next(i for i, item in enumerate(inputs.classes) if item.units > 0)
-    parts[first] += result - exact
-    return tuple(parts)
+    before.update(zip(codes, parts, strict=True))
+    return tuple(before[item.code] for item in classes)
 
 
-def _strike_class(item: ClassInput, gain: Decimal, *, days: int, day: date) -> ClassStrike:
+def _takes_part(item: ClassInput) -> bool:
+    return item.units > 0 and item.nav_before > 0
+
+
+def _strike_class(
+    item: ClassInput, gav0: Decimal, *, previous: date | None, day: date
+) -> ClassStrike:
     terms, units = item.terms, item.units
-    gav0 = item.gav_before + gain
-    cumulative = item.fee_cumulative
-    if units > 0:
-        cumulative += max(ZERO, item.nav_before) * terms.management_rate * days / 365
-    fee = quantize(cumulative, terms.cash_quantum) - quantize(
-        item.fee_cumulative, terms.cash_quantum
+    accrued = ZERO
+    if units > 0 and previous is not None:
+        accrued = compute_management_fee(terms=terms, base=item.nav_before, start=previous, end=day)
+    fee, cumulative = compute_posting(
+        cumulative_before=item.fee_cumulative, accrued=accrued, quantum=terms.cash_quantum
     )
     gav = gav0 - fee
-    if units > 0:
-        unrounded = gav / units
-        price = quantize(unrounded, terms.price_quantum)
-        if price <= 0:
-            raise InvalidInput(
-                f"class {item.code} has no positive value: dealing is suspended and no price "
-                f"is set",
-                code="nav_not_positive",
-            )
-    else:
-        unrounded = price = item.price_before or item.launch_price
-    lots = tuple(
-        _strike_lot(item, lot.lot, lot.number, lot.units, lot.mark, lot.clock, price, day)
-        for lot in item.lots
-    )
-    accrual = quantize(
-        sum((lot.units * lot.fee_per_unit for lot in lots), ZERO), terms.cash_quantum
-    )
+    if units == 0:
+        return _strike_empty(item, cumulative, gav)
+    unrounded = gav / units
+    price = quantize(unrounded, terms.price_quantum)
+    if price <= 0:
+        raise InvalidInput(
+            f"class {item.code} has no positive value: dealing is suspended and no price is set",
+            code="nav_not_positive",
+        )
+    lots = tuple(_strike_lot(item, lot, price, day) for lot in item.lots)
+    owed = sum((lot.units * lot.fee_per_unit for lot in lots), ZERO)
+    accrual = quantize(owed, terms.cash_quantum)
     nav = gav - accrual
     return ClassStrike(
         code=item.code,
@@ -125,31 +138,47 @@ def _strike_class(item: ClassInput, gain: Decimal, *, days: int, day: date) -> C
         gav=gav,
         price=price,
         price_unrounded=unrounded,
+        issue_price=price,
         performance_fee=accrual,
         accrual_change=accrual - item.accrual_before,
         nav=nav,
-        nav_per_unit=quantize(nav / units, terms.price_quantum) if units > 0 else price,
+        nav_per_unit=quantize(nav / units, terms.price_quantum),
         residue=gav - price * units,
         lots=lots,
+        lot_values=round_to_total([lot.net_value for lot in lots], quantum=terms.cash_quantum),
     )
 
 
-def _strike_lot(
-    item: ClassInput,
-    lot: str,
-    number: int,
-    units: Decimal,
-    mark: Decimal,
-    clock: date,
-    price: Decimal,
-    day: date,
-) -> LotStrike:
-    fee = performance_fee_per_unit(terms=item.terms, price=price, mark=mark, clock=clock, day=day)
+def _strike_empty(item: ClassInput, cumulative: Decimal, gav: Decimal) -> ClassStrike:
+    return ClassStrike(
+        code=item.code,
+        units=ZERO,
+        gav0=gav,
+        management_fee=ZERO,
+        fee_cumulative=cumulative,
+        gav=gav,
+        price=None,
+        price_unrounded=None,
+        issue_price=item.launch_price,
+        performance_fee=ZERO,
+        accrual_change=-item.accrual_before,
+        nav=gav,
+        nav_per_unit=None,
+        residue=gav,
+        lots=(),
+        lot_values=(),
+    )
+
+
+def _strike_lot(item: ClassInput, lot: LotInput, price: Decimal, day: date) -> LotStrike:
+    fee = compute_accrued_fee(
+        terms=item.terms, price=price, mark=lot.mark, clock=lot.clock, day=day
+    )
     return LotStrike(
-        lot=lot,
-        number=number,
-        units=units,
-        mark=mark,
+        lot=lot.lot,
+        number=lot.number,
+        units=lot.units,
+        mark=lot.mark,
         fee_per_unit=fee,
         net_per_unit=price - fee,
     )

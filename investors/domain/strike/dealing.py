@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from investors.domain.exact import exactly
-from investors.domain.fees import crystallise_units
-from investors.domain.strike.terms import ClassTerms
+from investors.domain.fees import ClassTerms, crystallise_units
 from investors.domain.strike.types import LotInput, LotStrike
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import Rounding, quantize

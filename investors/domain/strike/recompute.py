@@ -1,17 +1,17 @@
 """The second engine: the same strike by another route, in exact rationals.
 
-It works bottom up and per unit: the class's price grows from its last one by its share of the
-fund's result a unit, less the fee a unit; lots are valued one by one and added.  It shares no
+It works bottom up and per unit: a class's value grows by the fund's rate since the last dealing
+and is divided, less the fee a unit; lots are valued one by one and added.  It shares no
 arithmetic with ``compute`` beyond the terms themselves, so a slip in one shows against the other.
 """
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from fractions import Fraction
 
-from investors.domain.fees import Hurdle
-from investors.domain.strike.terms import ClassTerms
+from investors.domain.fees import ClassTerms, DayCount, Hurdle
 from investors.domain.strike.types import ClassInput, LotInput, StrikeInputs
 from magnetfund.kernel.money import CONTEXT
 
@@ -19,65 +19,61 @@ from magnetfund.kernel.money import CONTEXT
 def recompute_strike(inputs: StrikeInputs) -> dict[str, dict[str, Decimal]]:
     """Per class: price, management_fee, performance_fee and nav, as the second engine sees them.
 
-    Compare to the cent (price to its step) before anybody may approve.
+    A class without units has no price.  Compare to the cent (price to its step) before anybody may
+    approve.
     """
-    weights = {
-        item.code: Fraction(item.nav_before) if _units(item) else Fraction(0)
+    values = _spread(inputs)
+    return {item.code: _one_class(item, values[item.code], inputs) for item in inputs.classes}
+
+
+def _spread(inputs: StrikeInputs) -> dict[str, Fraction]:
+    """Value of each class before its fees, in whole cents: what it had grows by the fund's rate.
+
+    The cents that rounding down leaves go to the largest remainders, then by class code.
+    """
+    step = Fraction(inputs.classes[0].terms.cash_quantum)
+    worth = {
+        item.code: Fraction(item.nav_before)
+        for item in inputs.classes
+        if _units(item) and item.nav_before > 0
+    }
+    had = {
+        item.code: Fraction(item.gav_before)
+        if item.code in worth
+        else _half_even(Fraction(item.gav_before) / step) * step
         for item in inputs.classes
     }
-    total = sum(weights.values(), Fraction(0))
-    result = Fraction(inputs.net_assets) - sum(
-        (Fraction(item.gav_before) for item in inputs.classes), Fraction(0)
-    )
-    days = (inputs.day - inputs.previous_day).days if inputs.previous_day else 0
-    shares = _spread(result, weights, total, inputs.classes[0].terms.cash_quantum)
-    return {item.code: _one_class(item, shares[item.code], days, inputs) for item in inputs.classes}
-
-
-def _spread(
-    result: Fraction, weights: dict[str, Fraction], total: Fraction, quantum: Decimal
-) -> dict[str, Fraction]:
-    """Whole cents by largest remainder; what is finer goes to the first class with units."""
-    if total <= 0:
-        return dict.fromkeys(weights, Fraction(0))
-    step = Fraction(quantum)
-    cents = _half_even(result / step)
-    exact = {code: cents * weight / total for code, weight in weights.items()}
+    cents = _half_even(Fraction(inputs.net_assets) / step)
+    cents -= int(sum((had[code] for code in had if code not in worth), Fraction(0)) / step)
+    if not worth:
+        return had
+    grown = (cents * step - sum((had[code] for code in worth), Fraction(0))) / sum(worth.values())
+    exact = {code: (had[code] + worth[code] * grown) / step for code in worth}
     whole = {code: value.numerator // value.denominator for code, value in exact.items()}
-    order = list(weights)
-    missing = cents - sum(whole.values())
-    ranked = sorted(order, key=lambda code: (whole[code] - exact[code], order.index(code)))
-    for code in ranked[: int(missing)]:
+    ranked = sorted(worth, key=lambda code: (whole[code] - exact[code], code))
+    for code in ranked[: cents - sum(whole.values())]:
         whole[code] += 1
-    shares = {code: count * step for code, count in whole.items()}
-    first = next(code for code in order if weights[code] > 0)
-    shares[first] += result - cents * step
-    return shares
+    return {**had, **{code: count * step for code, count in whole.items()}}
 
 
-def _one_class(
-    item: ClassInput, share: Fraction, days: int, inputs: StrikeInputs
-) -> dict[str, Decimal]:
+def _one_class(item: ClassInput, value: Fraction, inputs: StrikeInputs) -> dict[str, Decimal]:
     terms, units = item.terms, _units(item)
+    zero = Decimal(0)
     if not units:
-        last = item.price_before or item.launch_price
-        zero = Decimal(0)
-        return {
-            "price": last, "management_fee": zero, "performance_fee": zero,
-            "nav": _decimal(Fraction(item.gav_before) + share),
-        }  # fmt: skip
+        return {"management_fee": zero, "performance_fee": zero, "nav": _decimal(value)}
     before = Fraction(item.fee_cumulative)
-    after = before + max(Fraction(0), Fraction(item.nav_before)) * Fraction(
-        terms.management_rate
-    ) * Fraction(days, 365)
+    after = before + _a_year(terms, Fraction(item.nav_before)) * _years(terms, inputs)
     cash = Fraction(terms.cash_quantum)
     fee = (_half_even(after / cash) - _half_even(before / cash)) * cash
-    # Value a unit: where the last dealing left it, plus what was earned, less what was charged.
-    a_unit = Fraction(item.gav_before) / units + share / units - fee / units
+    a_unit = value / units - fee / units
     step = Fraction(terms.price_quantum)
     price = _half_even(a_unit / step) * step
-    owed = sum((lot_units * _fee(terms, price, lot, inputs) for lot, lot_units in _lots(item)),
-               Fraction(0))  # fmt: skip
+    hurdles = {clock: _hurdle(terms, clock, inputs) for clock in {lot.clock for lot in item.lots}}
+    owed = sum(
+        (held * _fee(terms, price, Fraction(lot.mark), hurdles[lot.clock])
+         for lot, held in _lots(item)),
+        Fraction(0),
+    )  # fmt: skip
     performance = _half_even(owed / cash) * cash
     return {
         "price": _decimal(price),
@@ -87,16 +83,53 @@ def _one_class(
     }
 
 
-def _fee(terms: ClassTerms, price: Fraction, lot: LotInput, inputs: StrikeInputs) -> Fraction:
+def _a_year(terms: ClassTerms, base: Fraction) -> Fraction:
+    """Management fee of a year, band by band from the top down."""
+    left, fee = max(Fraction(0), base), Fraction(0)
+    for above, rate in sorted(((t.above, t.rate) for t in terms.tiers), reverse=True):
+        fee += max(Fraction(0), left - Fraction(above)) * Fraction(rate)
+        left = min(left, Fraction(above))
+    if not terms.tiers:
+        fee = left * Fraction(terms.management_rate)
+    return max(fee, Fraction(terms.management_floor))
+
+
+def _years(terms: ClassTerms, inputs: StrikeInputs) -> Fraction:
+    """Length of the period by the class's day count."""
+    first, last = inputs.previous_day, inputs.day
+    if first is None:
+        return Fraction(0)
+    match terms.day_count:
+        case DayCount.ACT_365F:
+            return Fraction((last - first).days, 365)
+        case DayCount.ACT_360:
+            return Fraction((last - first).days, 360)
+        case DayCount.THIRTY_360:
+            begins = 30 if first.day == 31 else first.day
+            ends = 30 if last.day == 31 and begins == 30 else last.day
+            months = 12 * (last.year - first.year) + last.month - first.month
+            return Fraction(30 * months + ends - begins, 360)
+
+
+def _hurdle(terms: ClassTerms, clock: date, inputs: StrikeInputs) -> Fraction:
+    """Hurdle return since a clock started."""
+    days = (inputs.day - clock).days
+    if terms.hurdle is Hurdle.NONE or days <= 0:
+        return Fraction(0)
+    if not terms.hurdle_compounds:
+        return Fraction(terms.hurdle_rate) * Fraction(days, 365)
+    with localcontext(CONTEXT):
+        return Fraction(((1 + terms.hurdle_rate).ln() * days / 365).exp() - 1)
+
+
+def _fee(terms: ClassTerms, price: Fraction, mark: Fraction, hurdle: Fraction) -> Fraction:
     """Fee a unit, case by case."""
-    mark, rate = Fraction(lot.mark), Fraction(terms.performance_rate)
-    gain = price - mark
+    rate, gain = Fraction(terms.performance_rate), price - mark
     if gain <= 0:
         return Fraction(0)
     if terms.hurdle is Hurdle.NONE:
         return rate * gain
-    days = max(0, (inputs.day - lot.clock).days)
-    over = price - mark - mark * Fraction(terms.hurdle_rate) * Fraction(days, 365)
+    over = gain - mark * hurdle
     if over < 0:
         return Fraction(0)
     if terms.hurdle is Hurdle.HARD:

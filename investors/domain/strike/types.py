@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from investors.domain.strike.terms import ClassTerms
+from investors.domain.fees import ClassTerms
 
 ZERO = Decimal(0)
 
@@ -44,7 +44,6 @@ class ClassInput:
     lots: tuple[LotInput, ...]
     gav_before: Decimal = ZERO
     nav_before: Decimal = ZERO
-    price_before: Decimal | None = None
     fee_cumulative: Decimal = ZERO
     accrual_before: Decimal = ZERO
 
@@ -59,14 +58,16 @@ class StrikeInputs:
     """A whole fund at one valuation instant.
 
     ``net_assets`` is GAV0: all assets less all liabilities, without this period's management fee
-    and without the uncrystallised performance-fee accrual.  Days count from ``previous_day``
-    (exclusive) to ``day`` (inclusive).
+    and without the uncrystallised performance-fee accrual.  ``unallocated`` is money that stands in
+    the books while no class has units; it was taken out of ``net_assets`` as a liability.  Days
+    count from ``previous_day`` (exclusive) to ``day`` (inclusive).
     """
 
     day: date
     previous_day: date | None
     net_assets: Decimal
     classes: tuple[ClassInput, ...]
+    unallocated: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +89,12 @@ class LotStrike:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassStrike:
-    """One class: ``price`` is g, at which everybody deals; ``nav`` is after all fees.
+    """One class: ``price`` is g, at which everybody deals; ``nav`` is after all fees, in cents.
 
-    ``residue`` is gav - price x units: what the rounding of the price leaves to the next strike.
+    A class without units has no price (``None``) and issues its next unit at ``issue_price``, its
+    launch price; elsewhere that is g.  ``residue`` is gav - price x units: what the rounding of the
+    price leaves to the next strike.  ``lot_values`` are the lots' net values in cents, in the order
+    of ``lots``; they add to their own exact sum, rounded once.
     """
 
     code: str
@@ -99,22 +103,28 @@ class ClassStrike:
     management_fee: Decimal
     fee_cumulative: Decimal
     gav: Decimal
-    price: Decimal
-    price_unrounded: Decimal
+    price: Decimal | None
+    price_unrounded: Decimal | None
+    issue_price: Decimal
     performance_fee: Decimal
     accrual_change: Decimal
     nav: Decimal
-    nav_per_unit: Decimal
+    nav_per_unit: Decimal | None
     residue: Decimal
     lots: tuple[LotStrike, ...]
+    lot_values: tuple[Decimal, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strike:
-    """The fund: classes, and the waterfall from gross to net assets as (name, amount) lines."""
+    """The fund in whole cents: classes, and the waterfall to net assets as (name, amount) lines.
+
+    ``carried`` is the part of the books finer than a cent, left to the next strike.
+    """
 
     day: date
     net_assets: Decimal
+    carried: Decimal
     nav: Decimal
     classes: tuple[ClassStrike, ...]
     waterfall: tuple[tuple[str, Decimal], ...]

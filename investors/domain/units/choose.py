@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from investors.domain.dealing.liquidity import FreeUnits, LockedLot, LockUp, find_free_units
+from investors.domain.dealing.liquidity import FreeUnits, LockedLot, find_free_units
 from investors.domain.dealing.sizing import LotUnits, order_first_in_first_out
 from investors.domain.exact import ZERO, Number, exactly, positive, total_of
+from investors.domain.fees import LockUp
 from investors.domain.units.types import HeldLot
 from magnetfund.kernel.errors import InvalidInput
 

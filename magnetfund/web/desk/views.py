@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from investors.models import ClassNav, DealingDay, Fund, LotNav, NavStrike
-from investors.services.ledger import CHART, owns_and_owes
+from investors.selectors import read_balance_sheet
 from investors.services.nav import approve_strike, prepare_strike, reject_strike
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import utc_now
@@ -328,7 +328,6 @@ def _strike_context(strike: NavStrike, fund: Fund) -> dict[str, Any]:
     second = strike.second_engine or {}
     lots = LotNav.objects.filter(strike=strike)
     steps = [(name, Decimal(amount)) for name, amount in strike.waterfall]
-    balance = _balance(strike, fund)
     largest = max((abs(amount) for _, amount in steps), default=Decimal(1)) or Decimal(1)
     return {
         "classes": classes,
@@ -347,22 +346,11 @@ def _strike_context(strike: NavStrike, fund: Fund) -> dict[str, Any]:
         "lots": list(
             lots.select_related("lot__holding__investor").order_by("lot__number")[:LOTS_SHOWN]
         ),
-        **lots.aggregate(lot_count=Count("pk"), lot_units=Sum("units")),
-        "balance": balance,
-        "balance_total": sum((amount for _, _, amount in balance), Decimal(0)),
+        **lots.aggregate(lot_count=Count("pk"), lot_units=Sum("units"), lot_value=Sum("net_value")),
+        "sheet": read_balance_sheet(strike, fund),
+        "rounding": sum((row.rounding for row in classes), Decimal(0)),
         "passed": sum(1 for line in strike.checklist if line["passed"]),
     }
-
-
-def _balance(strike: NavStrike, fund: Fund) -> list[tuple[str, str, Decimal]]:
-    """Assets and liabilities just before the strike's dealing, as its preparer saw them.
-
-    A strike of an older version of the platform kept none; its are summed from the ledger.
-    """
-    names = {code: name for code, name, _ in CHART}
-    kept = [(code, Decimal(amount)) for code, amount in strike.balances]
-    found = kept or owns_and_owes(fund, before=strike.valuation_at)
-    return [(code, names[code], amount) for code, amount in found]
 
 
 @require_POST

@@ -7,14 +7,15 @@ money-weighted one is the constant yearly rate of his flows (Act/365), not annua
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.db.models import Case, Exists, OuterRef, Q, Subquery, When
 
-from investors.domain.performance import compute_mwr
+from investors.domain.exact import round_to_total
+from investors.domain.performance import compute_mwr, compute_twr
 from investors.models import (
     ClassNav,
     DealingDay,
@@ -31,7 +32,7 @@ from investors.models import (
 from magnetfund.core.templatetags.figures import money, signed
 from magnetfund.kernel.clock import utc_now
 
-ZERO = Decimal(0)
+ZERO, CENT = Decimal(0), Decimal("0.01")
 LATELY_SHOWN = 7
 PENDING_MAX = 20
 ACTIVITY_SIZE = 50
@@ -171,7 +172,9 @@ def find_lots(investor: Investor, strike: NavStrike | None) -> list[ShownLot]:
                 value=lot.units * net,
             )
         )
-    return found
+    # The lines add to the value of the holding to the cent.
+    values = round_to_total([lot.value for lot in found], quantum=CENT)
+    return [replace(lot, value=value) for lot, value in zip(found, values, strict=True)]
 
 
 def find_time_weighted(investor: Investor, struck: list[InvestorSnapshot]) -> Decimal | None:
@@ -179,15 +182,25 @@ def find_time_weighted(investor: Investor, struck: list[InvestorSnapshot]) -> De
 
     A snapshot stands after its dealing, so the value before it is the value less what came in.
     """
-    growth = Decimal(1)
-    chained = False
-    for before, after in itertools.pairwise(struck):
-        flow = after.net_invested - before.net_invested
-        if before.value <= 0:
-            continue
-        growth *= (after.value - flow) / before.value
-        chained = True
-    return growth - 1 if chained else None
+    held = list(itertools.dropwhile(lambda row: row.value <= 0, struck))
+    while len(held) > 1 and held[-1].value == held[-2].value == 0:
+        held.pop()
+    if len(held) < 2:
+        return None
+    flows = [
+        (after.day, after.value - flow, flow)
+        for before, after in itertools.pairwise(held)
+        if (flow := after.net_invested - before.net_invested)
+    ]
+    # Who took everything out ends with what it was worth, not with nothing.
+    left = held[-1].value == 0 and bool(flows) and flows[-1][0] == held[-1].day
+    return compute_twr(
+        opening_value=held[0].value,
+        closing_value=flows[-1][1] if left else held[-1].value,
+        flows=flows[:-1] if left else flows,
+        start=held[0].day,
+        end=held[-1].day,
+    ).value
 
 
 def find_money_weighted(struck: list[InvestorSnapshot]) -> Decimal | None:

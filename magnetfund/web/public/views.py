@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
+from investors.selectors import read_net_records
 from investors.services.policies import terms_by_class
 from magnetfund.kernel.clock import utc_now
 from magnetfund.web.public.pages import page_context, record_charts, used_shares
@@ -39,6 +40,7 @@ def landing(request: HttpRequest) -> HttpResponse:
             "trades_lost": sum(1 for trade in trades if trade.net_pnl < 0),
             "trades_sum": sum((trade.net_pnl for trade in trades), Decimal(0)),
             "positions": selectors.open_positions(book),
+            "net_records": read_net_records(book),
             **_fuse_record(book),
             "classes": [{"row": row, "terms": found} for row, found in terms],
         },

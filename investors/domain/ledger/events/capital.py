@@ -12,13 +12,23 @@ CAPITAL: tuple[Event, ...] = (
     ),
     Event(
         name="unknown_receipt",
-        meaning="Money arrived that no order explains",
-        rules=(money("amount", "1020", "1900"),),
+        meaning="Money arrived that no order explains; it is owed to its sender",
+        rules=(money("amount", "1020", "2015"),),
     ),
     Event(
         name="receipt_identified",
-        meaning="Money in suspense was matched to an order",
-        rules=(money("amount", "1900", "2010"),),
+        meaning="An unmatched receipt was matched to an order",
+        rules=(money("amount", "2015", "2010"),),
+    ),
+    Event(
+        name="receipt_returned",
+        meaning="An unmatched receipt went back to its sender",
+        rules=(money("amount", "2015", "1020"),),
+    ),
+    Event(
+        name="unallocated_recognised",
+        meaning="Money that stands in the books while no class has units is owed, not priced",
+        rules=(money("amount", "3100", "2340"),),
     ),
     Event(
         name="entry_fee",

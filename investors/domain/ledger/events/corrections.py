@@ -6,6 +6,12 @@ from investors.domain.ledger.types import CHOSEN, Event, money, units_in
 
 CORRECTIONS: tuple[Event, ...] = (
     Event(
+        name="difference_suspended",
+        meaning="A difference to the bank's or venue's balance waits for its explanation",
+        rules=(money("amount", CHOSEN, "1900", either_sign=True),),
+        choices=("1010", "1020", "1030"),
+    ),
+    Event(
         name="error_recovered",
         meaning="The responsible manager owes the fund its loss from a wrong NAV",
         rules=(money("amount", "1400", "4070"),),

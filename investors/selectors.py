@@ -1,0 +1,129 @@
+"""Reads of the fund's books for pages; nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from investors.domain.exact import round_to_total
+from investors.domain.ledger import ACCOUNTS
+from investors.domain.performance import ClassPoint, build_net_record
+from investors.models import ClassNav, Fund, NavStrike, UnitEntry
+from investors.services.ledger import PERFORMANCE_ACCRUAL, owns_and_owes
+from investors.services.policies import build_terms
+from magnetfund.kernel.money import quantize
+
+ZERO, CENT = Decimal(0), Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceLine:
+    """One account in cents; what is owed is negative."""
+
+    code: str
+    name: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceSheet:
+    """What a strike was computed from: ``net`` is its net assets before fees, to the cent.
+
+    ``accrued`` is the performance fee that the last NAV left standing; every NAV computes it anew,
+    so it is shown and not deducted.
+    """
+
+    assets: tuple[BalanceLine, ...]
+    liabilities: tuple[BalanceLine, ...]
+    assets_total: Decimal
+    liabilities_total: Decimal
+    net: Decimal
+    accrued: Decimal
+
+
+def read_balance_sheet(strike: NavStrike, fund: Fund) -> BalanceSheet:
+    """Assets and liabilities just before the strike's fees and dealing, as its preparer saw them.
+
+    Lines are rounded together, so that they add to the net assets of the strike.  A strike of an
+    older version of the platform kept none; its are summed from the ledger.
+    """
+    kept = [(code, Decimal(amount)) for code, amount in strike.balances]
+    found = dict(kept or owns_and_owes(fund, before=strike.valuation_at))
+    accrued = -found.pop(PERFORMANCE_ACCRUAL, ZERO)
+    amounts = round_to_total(found.values(), quantum=CENT)
+    lines = [
+        BalanceLine(code=code, name=ACCOUNTS[code].name, amount=amount)
+        for code, amount in zip(found, amounts, strict=True)
+    ]
+    assets = tuple(line for line in lines if ACCOUNTS[line.code].kind == "asset")
+    liabilities = tuple(line for line in lines if ACCOUNTS[line.code].kind == "liability")
+    return BalanceSheet(
+        assets=assets,
+        liabilities=liabilities,
+        assets_total=sum((line.amount for line in assets), ZERO),
+        liabilities_total=sum((line.amount for line in liabilities), ZERO),
+        net=sum(amounts, ZERO),
+        accrued=quantize(accrued, CENT),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetRecord:
+    """The record of one class net of every fee, from its first price to its newest NAV."""
+
+    code: str
+    since: date
+    until: date
+    total_return: Decimal
+    strikes: int
+
+
+def read_net_records(book: str) -> list[NetRecord]:
+    """The net record of each class of a book's fund that has been priced twice, by code."""
+    rows = (
+        ClassNav.objects.filter(strike__fund__book=book, strike__state=NavStrike.State.DEALT)
+        .select_related("strike", "share_class")
+        .defer("strike__inputs", "strike__checklist", "strike__second_engine", "strike__balances")
+        .order_by("share_class__code", "strike__valuation_at")
+    )
+    by_class: dict[str, list[ClassNav]] = {}
+    for row in rows:
+        kept = by_class.setdefault(row.share_class.code, [])
+        if row.price is None:
+            kept.clear()  # Without a unit there is no record; it begins with the next one.
+        kept.append(row)
+    found = [_net_record(code, kept) for code, kept in by_class.items()]
+    return [record for record in found if record is not None]
+
+
+def _net_record(code: str, rows: Sequence[ClassNav]) -> NetRecord | None:
+    if len(rows) < 2:
+        return None
+    versions = list(rows[0].share_class.policies.order_by("-version"))
+    final = set(
+        UnitEntry.objects.filter(
+            kind=UnitEntry.Kind.FEE_CANCEL, lot__share_class=rows[0].share_class
+        ).values_list("strike_id", flat=True)
+    )
+    points = []
+    for row in rows:
+        at = row.strike.valuation_at
+        terms = next((item for item in versions if item.effective_from <= at), versions[-1])
+        points.append(
+            ClassPoint(
+                day=at.date(),
+                price=row.issue_price,
+                terms=build_terms(terms.terms),
+                crystallises=row.strike_id in final,
+            )
+        )
+    record = build_net_record(points)
+    return NetRecord(
+        code=code,
+        since=record[0].day,
+        until=record[-1].day,
+        total_return=record[-1].value / record[0].value - 1,
+        strikes=len(record),
+    )
