@@ -59,6 +59,10 @@ class MovedSource:
         self._source, self._dial = source, dial
         self._read = dial.factor
 
+    @property
+    def venue(self) -> str:
+        return str(self._source.venue)
+
     def price(self, symbol: str, now_ms: int) -> float:
         factor = self._dial.factor
         if factor != self._read:

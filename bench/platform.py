@@ -92,8 +92,9 @@ def _ingest() -> list[Row]:
     from magnetfund.core.actors import Actor
     from trading.domain.candle_files import RawCandles
     from trading.domain.market import MINUTE_MS, Candles
-    from trading.services.candle_store import import_candles, load_candles, store_candles
-    from trading.services.instruments import ensure_perpetual
+    from trading.services.candle_import import import_candles
+    from trading.services.candle_store import load_candles, store_candles
+    from trading.services.instruments import ensure_instrument
 
     def columns(count: int) -> dict[str, Any]:
         rng = np.random.default_rng(11)
@@ -108,7 +109,8 @@ def _ingest() -> list[Row]:
             "volume": np.full(count, 3.0),
         }
 
-    bare = ensure_perpetual("BTC/USDT:USDT")
+    actor = Actor.system("bench")
+    bare = ensure_instrument("BTC/USDT:USDT", venue="binanceusdm", actor=actor)
     candles = Candles(instrument=bare.symbol, timeframe_ms=MINUTE_MS, **columns(CANDLES))
     began = time.perf_counter()
     with transaction.atomic():
@@ -117,12 +119,10 @@ def _ingest() -> list[Row]:
     began = time.perf_counter()
     assert len(load_candles(bare, "1m")) == CANDLES
     read = time.perf_counter() - began
-    whole = ensure_perpetual("ETH/USDT:USDT")
+    whole = ensure_instrument("ETH/USDT:USDT", venue="binanceusdm", actor=actor)
     raw = RawCandles(**columns(CANDLES), line=np.arange(CANDLES))
     began = time.perf_counter()
-    import_candles(
-        raw, instrument=whole, timeframe="1m", source="bench", actor=Actor.system("bench")
-    )
+    import_candles(raw, instrument=whole, timeframe="1m", source="bench", actor=actor)
     taken = CANDLES / (time.perf_counter() - began)
     return [
         (f"candle COPY, {CANDLES:,} rows", copied, 300_000.0, "rows/s"),

@@ -34,6 +34,8 @@ try:
         raise BadSetting("SECRET_KEY must have at least 50 characters")
     TRADING_MODE = _env.choice("TRADING_MODE", "paper", ("paper", "live"))
     INITIAL_EQUITY = _env.decimal("INITIAL_EQUITY", "430000.0")
+    EXCHANGE_HOST = _env.url("EXCHANGE_HOST", "", ("http", "https"))
+    EXCHANGE_PROXY = _env.url("EXCHANGE_PROXY", "", ("http", "https"))
     LOG_LEVEL = _env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
     DROPLET_ID = _env.integer("DROPLET_ID", 25, low=1, high=99999)
     STEWARD = _env.text("STEWARD", "Magnet Fund")

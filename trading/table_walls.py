@@ -13,6 +13,7 @@ from magnetfund.core.walls import (
 
 APPEND_ONLY_TABLES = (
     "trading_candle",
+    "trading_marketevent",
     "trading_marketrefusal",
     "trading_fundingrate",
     "trading_signal",
@@ -48,12 +49,16 @@ GRANTS = [
     *gateway_append(*GATEWAY_APPEND_TABLES),
     mutable(
         "trading_instrument",
+        "tick",
+        "lot",
         "minimum_notional",
         "maker_fee",
         "taker_fee",
         "maintenance_tiers",
         "gap_floor",
         "source_label",
+        "metadata_source",
+        "metadata_at",
         "is_restricted",
         "is_active",
     ),

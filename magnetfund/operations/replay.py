@@ -173,6 +173,7 @@ def _fine_candles(plan: ReplayPlan, start_ms: int, end_ms: int) -> dict[str, Can
 def _plain(plan: ReplayPlan) -> dict[str, Any]:
     return {
         "instruments": [item.symbol for item in plan.instruments],
+        "venues": [item.venue for item in plan.instruments],
         "from": isoformat_z(plan.start),
         "to": isoformat_z(plan.end),
         "sleeves": list(plan.sleeves),

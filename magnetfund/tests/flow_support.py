@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from magnetfund.core.actors import Actor
 from magnetfund.kernel.clock import to_milliseconds
 from magnetfund.operations.replay import ReplayPlan, run_replay
 from trading.domain.engine.rules import ResetPolicy
 from trading.domain.simulated_market import SimulatedInstrument
 from trading.models import Instrument
 from trading.services.candle_store import store_candles
-from trading.services.instruments import ensure_perpetual
+from trading.services.instruments import add_simulated_instrument
 from trading.services.market_source import SimulatedSource, SimulationConfig
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -22,7 +23,16 @@ SYMBOL = "BTC/USDT:USDT"
 def make_candles(*, days_before: int = 62, days: int = 45, seed: int = 5) -> Instrument:
     """Store simulated hours around :data:`START`."""
     begin = START - timedelta(days=days_before)
-    instrument = ensure_perpetual(SYMBOL, source_label="SIMULATED")
+    instrument = add_simulated_instrument(
+        SYMBOL,
+        tick=Decimal("0.1"),
+        lot=Decimal("0.001"),
+        minimum_notional=Decimal(5),
+        maker_fee=Decimal("0.0002"),
+        taker_fee=Decimal("0.0005"),
+        maintenance_rate=Decimal("0.004"),
+        actor=Actor.system("test"),
+    )
     source = SimulatedSource(
         SimulationConfig(
             seed=seed,

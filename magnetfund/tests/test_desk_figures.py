@@ -27,6 +27,7 @@ def position(quantity: str, mark: str = "50000", stop: str | None = "49000", lev
     instrument = Instrument(
         symbol="BTC/USDT:USDT", base="BTC", tick=Decimal("0.1"), lot=Decimal("0.001"),
         minimum_notional=5, taker_fee=Decimal("0.0005"), gap_floor=Decimal("0.25"),
+        maintenance_tiers=[["inf", "0.004"]],
     )  # fmt: skip
     row = Position(
         instrument=instrument, strategy=f"s{quantity}", quantity=Decimal(quantity),

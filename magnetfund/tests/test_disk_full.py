@@ -48,7 +48,7 @@ def test_an_import_that_does_not_fit_leaves_everything_as_it_was(tmp_path: Path)
     refused = import_file(large, limit=LIMIT_BYTES)
     assert refused.returncode == 1
     last = refused.stderr.strip().splitlines()[-1]
-    assert last.startswith("CommandError: the database refused, nothing was changed: ")
+    assert last.startswith("CommandError: rejected by the database, nothing was changed: ")
     assert "Traceback" not in refused.stderr
     again = import_file(small, limit=LIMIT_BYTES)
     head = write_candles(tmp_path / "head.csv", start_ms=1_600_000_020_000, count=1_000)

@@ -24,6 +24,7 @@ def make_user(name: str, *roles: Role, **extra: Any) -> User:
 
 def make_instrument(symbol: str = "BTC/USDT:USDT") -> Instrument:
     return Instrument.objects.create(
+        venue="sim",
         symbol=symbol,
         kind="linear_perpetual",
         base="BTC",
@@ -33,7 +34,10 @@ def make_instrument(symbol: str = "BTC/USDT:USDT") -> Instrument:
         lot=Decimal("0.001"),
         minimum_notional=Decimal(5),
         taker_fee=Decimal("0.0005"),
+        maintenance_tiers=[["inf", "0.004"]],
         gap_floor=Decimal("0.25"),
+        metadata_source="test",
+        metadata_at=NOON,
     )
 
 

@@ -14,6 +14,7 @@ from trading.models.market import (
     CandleGap,
     FundingRate,
     Instrument,
+    MarketEvent,
     MarketRefusal,
 )
 from trading.models.operation import (
@@ -38,6 +39,7 @@ __all__ = [
     "FundingRate",
     "Instrument",
     "Magnet",
+    "MarketEvent",
     "MarketRefusal",
     "Order",
     "OrderEvent",

@@ -22,8 +22,9 @@ class Instrument(models.Model):
         EQUITY = "equity"
         OPTION = "option"
 
-    symbol = models.CharField(max_length=60, unique=True)
-    venue = models.CharField(max_length=30, default="paper")
+    # The name of its market: simulated prices live on "sim" alone.
+    venue = models.CharField(max_length=30)
+    symbol = models.CharField(max_length=60)
     kind = models.CharField(max_length=20, choices=Kind.choices)
     base = models.CharField(max_length=20)
     quote = models.CharField(max_length=20)
@@ -38,12 +39,19 @@ class Instrument(models.Model):
     source_label = models.CharField(
         max_length=40, blank=True, help_text='Shown with its prices: "spot proxy", "SIMULATED".'
     )
+    metadata_source = models.CharField(
+        max_length=200, help_text="Where tick, lot, minimum, fees and tiers come from."
+    )
+    metadata_at = models.DateTimeField(help_text="The time for which that source states them.")
     is_restricted = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
 
     class Meta:
-        ordering = ["symbol"]
+        ordering = ["symbol", "venue"]
         constraints = [
+            models.UniqueConstraint(
+                fields=["venue", "symbol"], name="trading_instrument_once_a_venue"
+            ),
             *positive("trading_instrument", "tick", "lot"),
             *not_negative("trading_instrument", "minimum_notional", "taker_fee", "gap_floor"),
         ]
@@ -126,7 +134,7 @@ class CandleGap(models.Model):
 
 
 class MarketRefusal(models.Model):
-    """Garbage refused at the door: what came, from where, and why it was not taken."""
+    """Garbage refused by validation: what came, from where, and why it was not taken."""
 
     instrument = models.ForeignKey(
         Instrument, on_delete=models.PROTECT, related_name="+", null=True, blank=True
@@ -139,6 +147,26 @@ class MarketRefusal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source}: {self.reason}"
+
+
+class MarketEvent(models.Model):
+    """Something that happened to a market source or a series; kinds in ``domain.market.events``."""
+
+    kind = models.CharField(max_length=40)
+    venue = models.CharField(max_length=30)
+    instrument = models.ForeignKey(
+        Instrument, on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+    source = models.CharField(max_length=200)
+    occurred_at = models.DateTimeField()
+    recorded_at = models.DateTimeField()
+    detail = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = [models.Index(fields=["-recorded_at"], name="trading_marketevent_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.venue} {self.kind} {self.occurred_at:%Y-%m-%d %H:%M:%S}"
 
 
 class FundingRate(models.Model):

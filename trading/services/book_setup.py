@@ -91,6 +91,7 @@ def instrument_rules(row: Instrument) -> InstrumentRules:
         lot_size=float(row.lot),
         notional_min=float(row.minimum_notional),
         taker_fee_rate=float(row.taker_fee),
+        maintenance_rate=float(row.maintenance_tiers[0][1]),
         gap_rate_floor=float(row.gap_floor),
     )
 

@@ -1,12 +1,14 @@
-"""Reading candle files from disk: CSV, ZIP of CSV, JSON, feather, Parquet.
+"""Reading candle files from disk: CSV, JSON (each also as .gz), ZIP of CSV, feather, Parquet.
 
 Every failure is one clear line (:class:`InvalidInput`), and nothing has been written by then.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import zipfile
+import zlib
 from pathlib import Path
 
 from magnetfund.kernel.errors import InvalidInput
@@ -35,10 +37,10 @@ def read_candle_file(path: Path) -> RawCandles:
     try:
         if name.endswith(".zip"):
             return parse_csv_candles(_zipped_text(path))
-        if name.endswith((".csv", ".txt")):
-            return parse_csv_candles(path.read_text(encoding="utf-8-sig"))
-        if name.endswith(".json"):
-            return parse_json_candles(json.loads(path.read_text(encoding="utf-8")))
+        if name.endswith((".csv", ".txt", ".csv.gz", ".txt.gz")):
+            return parse_csv_candles(_plain_bytes(path).decode("utf-8-sig"))
+        if name.endswith((".json", ".json.gz")):
+            return parse_json_candles(json.loads(_plain_bytes(path).decode("utf-8")))
         if name.endswith((".parquet", ".pq", ".feather")):
             return _columnar(path)
     except UnicodeDecodeError:
@@ -50,9 +52,26 @@ def read_candle_file(path: Path) -> RawCandles:
     except RecursionError:
         raise InvalidInput(f"{path.name} is nested too deeply", code="broken_file") from None
     raise InvalidInput(
-        f"{path.name}: unsupported file type; use .csv, .zip, .json, .feather or .parquet",
+        f"{path.name}: unsupported file type; use .csv, .json (or .csv.gz, .json.gz), .zip, "
+        f".feather or .parquet",
         code="unknown_format",
     )
+
+
+def _plain_bytes(path: Path) -> bytes:
+    """The content of a file, unpacked where its name ends in .gz."""
+    if not path.name.lower().endswith(".gz"):
+        return path.read_bytes()
+    try:
+        with gzip.open(path) as packed:
+            content = packed.read(BYTES_MAX + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InvalidInput(
+            f"{path.name} is damaged or cut off: {error}", code="broken_file"
+        ) from None
+    if len(content) > BYTES_MAX:
+        raise InvalidInput(f"{path.name} unpacks to more than 2 GB", code="broken_file")
+    return content
 
 
 def _zipped_text(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Closed candles of an exchange by ccxt, page by page; every failure is one clear line."""
+"""Closed candles and terms of an exchange by ccxt; every failure is one clear line."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from django.conf import settings
 
 from magnetfund.kernel.errors import InvalidInput, Unavailable
 from trading.domain.candle_files import RawCandles
+from trading.domain.market import Instrument as Terms
 from trading.domain.market import timeframe_ms
+from trading.services.instrument_files import shipped_terms
+from trading.venues.ccxt_hosts import moved_urls
+from trading.venues.ccxt_terms import terms_from_market
 
 PAGE = 1_000
 TIMEOUT_MS = 15_000
@@ -21,7 +26,12 @@ def open_exchange(name: str) -> Any:
 
     if name not in ccxt.exchanges:
         raise InvalidInput(f"unknown exchange {name!r}", code="unknown_exchange")
-    return getattr(ccxt, name)({"enableRateLimit": True, "timeout": TIMEOUT_MS})
+    client = getattr(ccxt, name)({"enableRateLimit": True, "timeout": TIMEOUT_MS})
+    if settings.EXCHANGE_PROXY:
+        client.https_proxy = settings.EXCHANGE_PROXY
+    if settings.EXCHANGE_HOST:
+        client.urls["api"] = moved_urls(client.urls["api"], settings.EXCHANGE_HOST)
+    return client
 
 
 def fetch_candles(
@@ -50,9 +60,7 @@ def fetch_candles(
                 f"{client.id} does not list {symbol}", code="unknown_instrument"
             ) from None
         except ccxt.BaseError as error:
-            raise Unavailable(
-                f"{client.id} cannot be reached: {type(error).__name__}", code="exchange_away"
-            ) from None
+            raise exchange_away(client.id, error) from None
         fresh = [row for row in page if cursor <= row[0] and row[0] + step <= end_ms]
         if not fresh:
             break
@@ -69,4 +77,42 @@ def fetch_candles(
         close=columns[4].copy(),
         volume=columns[5].copy(),
         line=np.arange(1, columns.shape[1] + 1),
+    )
+
+
+def fetch_terms(client: Any, *, venue: str, symbol: str) -> tuple[Terms, str]:
+    """What a venue's public metadata states of an instrument, and the source in words.
+
+    Fees and maintenance tiers that the venue signs (Binance) come from the shipped file.  Raises
+    :class:`InvalidInput` (``unknown_instrument``) and :class:`Unavailable` (``exchange_away``).
+    """
+    import ccxt
+
+    try:
+        markets = client.load_markets(True)
+    except ccxt.BaseError as error:
+        raise exchange_away(client.id, error) from None
+    market = markets.get(symbol)
+    if market is None:
+        raise InvalidInput(f"{venue} does not list {symbol}", code="unknown_instrument")
+    shipped = shipped_terms(venue)
+    known = shipped.terms.get(symbol) if shipped is not None else None
+    terms, notes = terms_from_market(
+        market,
+        venue=venue,
+        precision_mode=client.precisionMode,
+        tiers=known.maintenance_tiers if known else (),
+        fees=(known.maker_fee, known.taker_fee) if known else None,
+    )
+    if shipped is not None and known is not None:
+        notes = (f"fees and maintenance: {shipped.source}",)
+    return terms, "; ".join([f"{venue} public metadata", *notes])
+
+
+def exchange_away(name: str, error: Exception) -> Unavailable:
+    """The one clear line where an exchange cannot be reached, with the next step."""
+    return Unavailable(
+        f"{name} cannot be reached ({type(error).__name__}); check the network, a proxy "
+        f"(EXCHANGE_PROXY) or another host (EXCHANGE_HOST), then run the command again",
+        code="exchange_away",
     )

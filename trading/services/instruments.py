@@ -1,65 +1,255 @@
-"""Instruments: named once, found by symbol."""
+"""Instruments: one row per venue and symbol, with terms that somebody stated.
+
+Tick, lot, minimum, fees and maintenance tiers come from the venue, from a dated file or from a
+person, and each row says from which; there is no default.
+"""
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
+from django.db import transaction
+
+from magnetfund.core.actors import Actor
+from magnetfund.core.services.audit import record_audit
+from magnetfund.kernel.clock import isoformat_z, utc_now
 from magnetfund.kernel.errors import InvalidInput
-from trading.models import Instrument
+from risk.domain.margin import flat_tier
+from trading.domain.market import Instrument as Terms
+from trading.domain.market import InstrumentKind
+from trading.domain.market.events import MarketEventKind
+from trading.domain.market.symbols import SIMULATED, normalise_symbol, normalise_venue, parse_symbol
+from trading.models import Instrument, Position
+from trading.services.instrument_files import shipped_terms
+from trading.services.market_events import NewMarketEvent, record_market_events
 
-#: Steps of the common perpetuals; another symbol gets cautious ones and can be changed in time.
-STEPS = {
-    "BTC": (Decimal("0.1"), Decimal("0.001")),
-    "ETH": (Decimal("0.01"), Decimal("0.01")),
-}
-TAKER_FEE = Decimal("0.0005")
-GAP_FLOOR = Decimal("0.25")
+#: Fields of an instrument that its venue states.
+TERMS = ("tick", "lot", "minimum_notional", "maker_fee", "taker_fee", "maintenance_tiers")
 
 
-def get_instrument(symbol: str) -> Instrument:
-    """The instrument of a symbol; raises :class:`InvalidInput` listing those that exist."""
-    row = Instrument.objects.filter(symbol=symbol).first()
-    if row is None:
-        known = ", ".join(Instrument.objects.values_list("symbol", flat=True)[:20]) or "none yet"
+def get_instrument(symbol: str, *, venue: str | None = None) -> Instrument:
+    """The instrument of a symbol, on a venue if one is named.
+
+    Without a venue a real market goes before the simulated one; two real ones must be told apart.
+    Raises :class:`InvalidInput` (``unknown_instrument``, ``several_venues``).
+    """
+    name = normalise_symbol(symbol)
+    rows = list(Instrument.objects.filter(symbol=name).order_by("venue"))
+    if venue is not None:
+        rows = [row for row in rows if row.venue == normalise_venue(venue)]
+    real = [row for row in rows if row.venue != SIMULATED]
+    if len(real) > 1:
+        venues = ", ".join(row.venue for row in real)
         raise InvalidInput(
-            f"there is no instrument {symbol}; known: {known}", code="unknown_instrument"
+            f"{name} exists on {venues}; name one with --venue", code="several_venues"
         )
+    for row in real or rows:
+        return row
+    known = [f"{row.symbol} on {row.venue}" for row in Instrument.objects.all()[:20]]
+    where = f" on {venue}" if venue else ""
+    raise InvalidInput(
+        f"there is no instrument {name}{where}; known: {', '.join(known) or 'none yet'}",
+        code="unknown_instrument",
+    )
+
+
+def ensure_instrument(
+    symbol: str, *, venue: str, source_label: str = "", actor: Actor
+) -> Instrument:
+    """The instrument, added with the shipped terms of its venue where it is new.
+
+    Raises :class:`InvalidInput`: ``sim_only`` for the simulated venue, ``no_terms`` (with the
+    command that supplies them) where no terms are on file.
+    """
+    name, where = normalise_symbol(symbol), normalise_venue(venue)
+    if where == SIMULATED:
+        raise InvalidInput(
+            f"the venue {SIMULATED} holds simulated prices only; name the market that the prices "
+            f"come from",
+            code="sim_only",
+        )
+    row = Instrument.objects.filter(venue=where, symbol=name).first()
+    if row is not None:
+        return row
+    shipped = shipped_terms(where)
+    terms = shipped.terms.get(name) if shipped is not None else None
+    if shipped is None or terms is None:
+        raise InvalidInput(
+            f"tick, lot and fees of {name} on {where} are unknown; run: manage.py add_instrument "
+            f"{name} --venue {where} --from-exchange (or with --tick, --lot, --minimum, "
+            f"--maker-fee, --taker-fee, --maintenance)",
+            code="no_terms",
+        )
+    return add_instrument(
+        terms,
+        source=shipped.source,
+        stated_at=shipped.stated_at,
+        source_label=source_label,
+        actor=actor,
+    )
+
+
+def add_instrument(
+    terms: Terms,
+    *,
+    source: str,
+    stated_at: datetime,
+    actor: Actor,
+    source_label: str = "",
+    is_active: bool = False,
+) -> Instrument:
+    """A new instrument with stated terms; an existing one with the same terms is returned as it is.
+
+    ``is_active`` lets the books of this home trade it; otherwise it has history alone.
+    Raises :class:`InvalidInput` (``terms_differ``) where it exists with others.
+    """
+    with transaction.atomic():
+        row, is_new = Instrument.objects.get_or_create(
+            venue=terms.venue,
+            symbol=terms.symbol,
+            defaults={
+                "kind": terms.kind.value,
+                "base": terms.base,
+                "quote": terms.quote,
+                "settle": terms.settle,
+                **_columns(terms),
+                "gap_floor": terms.gap_floor,
+                "source_label": source_label or terms.source_label,
+                "metadata_source": source[:200],
+                "metadata_at": stated_at,
+                "is_active": is_active,
+            },
+        )
+        if is_new:
+            record_audit(
+                actor=actor,
+                action="instrument.added",
+                subject=("instrument", f"{row.venue}:{row.symbol}"),
+                body={**_plain(_columns(terms)), "source": source},
+            )
+        elif changes := _changes(row, terms):
+            raise InvalidInput(
+                f"{row.symbol} on {row.venue} exists with another {' and '.join(changes)}; "
+                f"run: manage.py refresh_instruments --venue {row.venue}",
+                code="terms_differ",
+            )
+        elif is_active and not row.is_active:
+            row.is_active = True
+            row.save(update_fields=["is_active"])
+            record_audit(
+                actor=actor,
+                action="instrument.activated",
+                subject=("instrument", f"{row.venue}:{row.symbol}"),
+            )
     return row
 
 
-def ensure_perpetual(
+def add_simulated_instrument(
     symbol: str,
     *,
-    source_label: str = "",
-    tick: Decimal | None = None,
-    lot: Decimal | None = None,
-    taker_fee: Decimal = TAKER_FEE,
+    tick: Decimal,
+    lot: Decimal,
+    minimum_notional: Decimal,
+    maker_fee: Decimal,
+    taker_fee: Decimal,
+    maintenance_rate: Decimal,
+    actor: Actor,
 ) -> Instrument:
-    """The linear perpetual of a ccxt symbol (``BTC/USDT:USDT``), made when it is new."""
-    try:
-        pair, settle = symbol.split(":")
-        base, quote = pair.split("/")
-    except ValueError:
-        raise InvalidInput(
-            f"{symbol} is not a perpetual; write it as BTC/USDT:USDT", code="bad_symbol"
-        ) from None
-    if not (base and quote and settle == quote):
-        raise InvalidInput(f"{symbol} is not a linear perpetual", code="bad_symbol")
-    usual_tick, usual_lot = STEPS.get(base, (Decimal("0.0001"), Decimal("0.1")))
-    row, _ = Instrument.objects.get_or_create(
-        symbol=symbol,
-        defaults={
-            "kind": Instrument.Kind.LINEAR_PERPETUAL,
-            "base": base,
-            "quote": quote,
-            "settle": settle,
-            "tick": tick or usual_tick,
-            "lot": lot or usual_lot,
-            "minimum_notional": Decimal(5),
-            "taker_fee": taker_fee,
-            "maker_fee": Decimal("0.0002"),
-            "gap_floor": GAP_FLOOR,
-            "source_label": source_label,
-        },
+    """A perpetual of the simulated market, which states its own terms."""
+    parts = parse_symbol(symbol)
+    terms = Terms(
+        symbol=str(parts),
+        venue=SIMULATED,
+        kind=InstrumentKind.LINEAR_PERPETUAL,
+        base=parts.base,
+        quote=parts.quote,
+        settle=parts.settle,
+        tick=tick,
+        lot=lot,
+        minimum_notional=minimum_notional,
+        maker_fee=maker_fee,
+        taker_fee=taker_fee,
+        maintenance_tiers=flat_tier(rate=float(maintenance_rate)),
+        source_label="SIMULATED",
     )
-    return row
+    return add_instrument(
+        terms, source="simulated market", stated_at=utc_now(), actor=actor, is_active=True
+    )
+
+
+def refresh_terms(
+    terms: Terms, *, source: str, stated_at: datetime, actor: Actor
+) -> dict[str, list[str]]:
+    """Bring a known instrument to what its venue states now; returns old and new by field.
+
+    A change of tick or lot waits while a position is open: its stored quantities and prices are
+    whole steps of the old ones.  Every change is an audit line and an event of the market.
+    """
+    with transaction.atomic():
+        row = Instrument.objects.select_for_update().get(venue=terms.venue, symbol=terms.symbol)
+        changes = _changes(row, terms)
+        is_held = Position.objects.filter(instrument=row).exclude(quantity=0).exists()
+        waiting = [name for name in ("tick", "lot") if name in changes and is_held]
+        if waiting:
+            raise InvalidInput(
+                f"{row.symbol}: {row.venue} changed its {' and '.join(waiting)} while a position "
+                f"is open; close it, then refresh again",
+                code="position_open",
+            )
+        row.metadata_source, row.metadata_at = source[:200], stated_at
+        for name, value in _columns(terms).items():
+            setattr(row, name, value)
+        row.save(update_fields=[*TERMS, "metadata_source", "metadata_at"])
+        if changes:
+            record_audit(
+                actor=actor,
+                action="instrument.terms_changed",
+                subject=("instrument", f"{row.venue}:{row.symbol}"),
+                body={"changes": changes, "source": source},
+            )
+            record_market_events(
+                [
+                    NewMarketEvent(
+                        kind=MarketEventKind.TERMS_CHANGED,
+                        occurred_at=utc_now(),
+                        instrument=row,
+                        source=source,
+                        detail={"changes": changes, "stated_at": isoformat_z(stated_at)},
+                    )
+                ]
+            )
+    return changes
+
+
+def _columns(terms: Terms) -> dict[str, Any]:
+    """The terms as the row stores them; tiers as [upper bound, rate] in text."""
+    return {
+        "tick": terms.tick,
+        "lot": terms.lot,
+        "minimum_notional": terms.minimum_notional,
+        "maker_fee": terms.maker_fee,
+        "taker_fee": terms.taker_fee,
+        "maintenance_tiers": [[str(tier.cap), str(tier.rate)] for tier in terms.maintenance_tiers],
+    }
+
+
+def _changes(row: Instrument, terms: Terms) -> dict[str, list[str]]:
+    stated = _columns(terms)
+    return {
+        name: [_text(getattr(row, name)), _text(stated[name])]
+        for name in TERMS
+        if getattr(row, name) != stated[name]
+    }
+
+
+def _text(value: Any) -> str:
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)
+
+
+def _plain(columns: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _text(value) if isinstance(value, Decimal) else value
+        for name, value in columns.items()
+    }

@@ -156,7 +156,10 @@ def find_instrument(symbol: str) -> Instrument:
     """By ``BTC/USDT:USDT`` or the short form ``BTCUSDT``; raises :class:`InvalidInput`."""
     short = symbol.replace("/", "").replace(":", "").upper()
     for row in Instrument.objects.filter(is_active=True):
-        if symbol == row.symbol or short in (f"{row.base}{row.quote}", f"{row.base}{row.quote}2"):
+        if symbol.upper() == row.symbol or short in (
+            f"{row.base}{row.quote}",
+            f"{row.base}{row.quote}2",
+        ):
             return row
     raise InvalidInput(f"{symbol} is not an instrument of this fund", code="unknown_instrument")
 

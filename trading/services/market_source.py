@@ -11,6 +11,7 @@ import numpy as np
 from magnetfund.core.models import SystemConfig
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.market import HOUR_MS, MINUTE_MS, Candles
+from trading.domain.market.symbols import SIMULATED
 from trading.domain.simulated_market import SimulatedInstrument, SimulatedMarket, simulate_market
 
 CONFIG_KEY = "simulated_market"
@@ -22,6 +23,7 @@ class MarketSource(Protocol):
     """Prices at an instant, and the closed hours up to it."""
 
     label: str
+    venue: str
 
     def price(self, symbol: str, now_ms: int) -> float:
         """Last price at ``now_ms``."""
@@ -86,6 +88,7 @@ class SimulatedSource:
     """The simulated market, drawn as far as it was asked for."""
 
     label = "SIMULATED"
+    venue = SIMULATED
 
     def __init__(self, config: SimulationConfig) -> None:
         self._config = config

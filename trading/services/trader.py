@@ -115,7 +115,9 @@ class Trader:
         self._reconcile(utc_now(), is_start=True)
 
     def _setup(self) -> BookSetup:
-        instruments = list(Instrument.objects.filter(is_active=True).order_by("symbol"))
+        instruments = list(
+            Instrument.objects.filter(is_active=True, venue=self.source.venue).order_by("symbol")
+        )
         sleeves = active_sleeves()
         if not instruments or not sleeves:
             raise InvalidInput("the book has no instruments or sleeves yet", code="no_sleeves")

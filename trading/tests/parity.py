@@ -23,7 +23,7 @@ from trading.models import Instrument, Strategy
 from trading.services.book_setup import active_sleeves, build_setup
 from trading.services.candle_store import store_candles
 from trading.services.history import TradingHistory
-from trading.services.instruments import ensure_perpetual
+from trading.services.instruments import add_simulated_instrument
 from trading.services.paper_book import PaperBook
 from trading.services.trader import Trader
 
@@ -65,6 +65,7 @@ class PriceSequence:
     """
 
     label = "SIMULATED"
+    venue = "sim"
 
     def __init__(self, market: Market, *, late: dict[int, int] | None = None) -> None:
         self._fine = market.fine
@@ -92,8 +93,15 @@ def build_ground(market: Market, *, tick: str, risk: str = "0.0035") -> tuple[In
     """Instruments, sleeves and the stored past of a market."""
     instruments = []
     for symbol, candles in sorted(market.before.items()):
-        row = ensure_perpetual(
-            symbol, source_label="SIMULATED", tick=Decimal(tick), lot=Decimal("0.001")
+        row = add_simulated_instrument(
+            symbol,
+            tick=Decimal(tick),
+            lot=Decimal("0.001"),
+            minimum_notional=Decimal(5),
+            maker_fee=Decimal("0.0002"),
+            taker_fee=Decimal("0.0005"),
+            maintenance_rate=Decimal("0.004"),
+            actor=Actor.system("test"),
         )
         store_candles(
             candles,

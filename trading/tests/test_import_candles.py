@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from trading.models import Candle, CandleGap, MarketRefusal
+from magnetfund.tests.flow_support import make_candles
+from trading.models import Candle, CandleGap, Instrument, MarketEvent, MarketRefusal
+from trading.services import instrument_files, instruments
+from trading.services.instruments import get_instrument
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def other_venues(monkeypatch: pytest.MonkeyPatch):
+    """Venues of their own for tests that compare two series, with the shipped terms."""
+    shipped = instrument_files.shipped_terms
+
+    def terms(venue: str):
+        found = shipped("binanceusdm" if venue in ("whole", "parts") else venue)
+        if found is None or venue == found.venue:
+            return found
+        named = {name: replace(one, venue=venue) for name, one in found.terms.items()}
+        return replace(found, venue=venue, terms=named)
+
+    monkeypatch.setattr(instruments, "shipped_terms", terms)
+
+
 HEAD = "open_time,open,high,low,close,volume\n"
 
 
@@ -22,14 +44,15 @@ def rows(count: int, *, start: int = 1_700_000_000_000 // 3_600_000 * 3_600_000)
     ]
 
 
-def load(path: Path) -> str:
+def load(*paths: Path, **options: object) -> str:
     out = io.StringIO()
-    call_command("import_candles", str(path), instrument="BTC/USDT:USDT", stdout=out)
+    chosen = {"instrument": "BTC/USDT:USDT", **options}
+    call_command("import_candles", *map(str, paths), stdout=out, **chosen)
     return out.getvalue()
 
 
-def written(folder: Path, lines: list[str]) -> Path:
-    path = folder / "candles.csv"
+def written(folder: Path, lines: list[str], name: str = "candles.csv") -> Path:
+    path = folder / name
     path.write_text(HEAD + "\n".join(lines) + "\n")
     return path
 
@@ -71,6 +94,7 @@ def test_holes_are_recorded_and_closed_when_filled(tmp_path: Path):
         ("empty.csv", b"", ""),
         ("columns.csv", b"a,b\n1,2\n", ""),
         ("cut.zip", b"PK\x03\x04 cut off", "damaged or cut off"),
+        ("cut.csv.gz", gzip.compress(HEAD.encode())[:-9], "damaged or cut off"),
         ("text.json", b"{not json", "is not valid JSON"),
         ("bytes.csv", b"\xff\xfe\x00\x00", ""),
     ],
@@ -108,6 +132,107 @@ def test_an_exchange_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch):
         raise ccxt.NetworkError("no route")
 
     monkeypatch.setattr(ccxt.binanceusdm, "fetch_ohlcv", away)
-    with pytest.raises(CommandError, match="binanceusdm cannot be reached: NetworkError"):
+    with pytest.raises(
+        CommandError, match=r"binanceusdm cannot be reached \(NetworkError\); check"
+    ):
         call_command("backfill_candles", "--instrument", "BTC/USDT:USDT", "--from", "2024-01-01")
     assert Candle.objects.count() == 0
+
+
+def jumping(count: int, *, at: int, factor: float) -> list[str]:
+    """Hours whose price moves to another level for good."""
+    lines = rows(count)
+    for k in range(at, count):
+        stamp, *cells, volume = lines[k].split(",")
+        lines[k] = ",".join([stamp, *(f"{float(cell) * factor:g}" for cell in cells), volume])
+    return lines
+
+
+def stored(venue: str = "binanceusdm") -> list[tuple[object, ...]]:
+    bars = Candle.objects.filter(instrument__venue=venue).order_by("open_time")
+    return list(bars.values_list("open_time", "open", "high", "low", "close", "volume"))
+
+
+@pytest.mark.parametrize("at", [18, 19, 20, 21, 39])
+def test_one_file_or_ten_store_the_same_candles(tmp_path: Path, at: int):
+    lines = jumping(40, at=at, factor=1.8)
+    lines[10] = f"{lines[10].split(',')[0]},300,306,299,301,10"
+    load(written(tmp_path, lines), venue="whole")
+    parts = [
+        written(tmp_path, lines[k : k + 4], f"part{k:02}.csv") for k in range(0, len(lines), 4)
+    ]
+    for part in parts:
+        load(part, venue="parts")
+    assert stored("parts") == stored("whole")
+    assert len(stored("whole")) == (39 if at < 38 else 38)
+    for venue in ("whole", "parts"):
+        levels = MarketEvent.objects.filter(instrument__venue=venue, kind="level_held")
+        assert levels.count() == (1 if at < 38 else 0)
+
+
+def test_a_level_off_by_ten_waits_for_a_confirmation_and_then_comes_in(tmp_path: Path):
+    path = written(tmp_path, jumping(40, at=20, factor=10))
+    said = load(path)
+    assert "20 scale" in said
+    assert "--confirm-jumps" in said
+    assert "20 new, 20 stored before" in load(path, confirm_jumps=True)
+    assert MarketEvent.objects.get().kind == "level_confirmed"
+    assert "0 new, 40 stored before" in load(path)
+    assert MarketEvent.objects.count() == 1
+
+
+def test_symbols_are_one_however_they_are_typed(tmp_path: Path):
+    path = written(tmp_path, rows(20))
+    load(path)
+    assert "0 new, 20 stored before" in load(path, instrument=" btc/usdt:usdt")
+    assert Instrument.objects.get().symbol == "BTC/USDT:USDT"
+
+
+def test_packed_text_is_read(tmp_path: Path):
+    path = tmp_path / "candles.csv.gz"
+    path.write_bytes(gzip.compress((HEAD + "\n".join(rows(20))).encode()))
+    assert "20 new" in load(path)
+
+
+def test_an_instrument_without_terms_is_refused_with_the_command_that_supplies_them(
+    tmp_path: Path,
+):
+    path = written(tmp_path, rows(20))
+    with pytest.raises(CommandError, match="add_instrument PEPE/USDT:USDT --venue binanceusdm"):
+        load(path, instrument="PEPE/USDT:USDT")
+    assert not Instrument.objects.exists()
+    call_command(
+        "add_instrument", "pepe/usdt:usdt", tick="0.0000001", lot="100", minimum="5",
+        maker_fee="0.0002", taker_fee="0.0005", maintenance="0.01", source="test",
+    )  # fmt: skip
+    assert "20 new" in load(path, instrument="PEPE/USDT:USDT")
+    row = Instrument.objects.get()
+    assert (f"{row.tick.normalize():f}", row.metadata_source) == ("0.0000001", "test")
+    assert not row.is_active
+
+
+def test_real_candles_never_meet_simulated_ones(tmp_path: Path):
+    simulated = make_candles(days_before=2, days=1)
+    before = stored("sim")
+    with pytest.raises(CommandError, match="simulated prices only"):
+        load(written(tmp_path, rows(20)), venue="sim")
+    load(written(tmp_path, rows(20)))
+    assert stored("sim") == before
+    assert len(stored("binanceusdm")) == 20
+    assert get_instrument("BTC/USDT:USDT").venue == "binanceusdm"
+    assert get_instrument("BTC/USDT:USDT", venue="sim") == simulated
+
+
+@pytest.mark.real_data
+def test_real_hours_of_xrp_come_in_whole_in_one_file_or_in_many(real_data: Path, tmp_path: Path):
+    from pyarrow import parquet
+
+    path = real_data / "candles" / "binance-spot-XRPUSDT-1h-2022-2023.parquet"
+    table = parquet.read_table(path)
+    load(path, instrument="XRP/USDT:USDT", venue="whole")
+    for start in range(0, table.num_rows, 1_000):
+        part = tmp_path / f"{start:06}.parquet"
+        parquet.write_table(table.slice(start, 1_000), part)
+        load(part, instrument="XRP/USDT:USDT", venue="parts")
+    assert len(stored("whole")) == table.num_rows
+    assert stored("parts") == stored("whole")

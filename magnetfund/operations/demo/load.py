@@ -45,7 +45,7 @@ from trading.models import BookFlow, Instrument, Strategy, Trade
 from trading.services.book_setup import active_sleeves, build_setup
 from trading.services.candle_store import load_candles, store_candles
 from trading.services.history import TradingHistory
-from trading.services.instruments import ensure_perpetual
+from trading.services.instruments import add_simulated_instrument
 from trading.services.market_source import SimulatedSource, SimulationConfig, save_simulation
 from trading.services.paper_book import PaperBook, StoredVenue
 
@@ -147,11 +147,15 @@ def _make_market(
     )
     save_simulation(config)
     rows = [
-        ensure_perpetual(
+        add_simulated_instrument(
             item["symbol"],
-            source_label=plain["label"],
             tick=Decimal(item["tick"]),
             lot=Decimal(item["lot"]),
+            minimum_notional=Decimal(plain["minimum_notional"]),
+            maker_fee=Decimal(plain["maker_fee"]),
+            taker_fee=Decimal(plain["taker_fee"]),
+            maintenance_rate=Decimal(plain["maintenance_rate"]),
+            actor=Actor.system("load_demo"),
         )
         for item in plain["instruments"]
     ]

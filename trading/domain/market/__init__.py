@@ -1,9 +1,9 @@
-"""Market data: instruments, closed candles, the door they come in by, gaps, timeframes, sessions.
+"""Market data: instruments, closed candles, their validation, gaps, timeframes, sessions.
 
 Pure.  Times are integer milliseconds UTC, signals float64, steps exact.  See the parts:
-``instruments`` (what is traded, ticks and lots), ``candles`` (bars in columns), ``door``
-(validation with coded refusals), ``gaps``, ``sessions`` (days by the instrument's rule) and
-``resampling``.
+``instruments`` (what is traded, ticks and lots), ``candles`` (bars in columns), ``validation``
+(with coded refusals), ``price_levels`` (which jumps are believed), ``gaps``, ``sessions`` (days by
+the instrument's rule) and ``resampling``.
 """
 
 from trading.domain.market.candles import (
@@ -17,16 +17,6 @@ from trading.domain.market.candles import (
     is_stale,
     same_candles,
     timeframe_ms,
-)
-from trading.domain.market.door import (
-    CandleReason,
-    CandleRefusal,
-    CheckedCandles,
-    DoorRules,
-    DoorState,
-    build_candles,
-    check_candle,
-    check_candles,
 )
 from trading.domain.market.gaps import (
     GAP_BARS_MAX,
@@ -49,6 +39,12 @@ from trading.domain.market.instruments import (
     tick_array,
     ticks_from_price,
 )
+from trading.domain.market.price_levels import (
+    LevelChange,
+    SeriesState,
+    ValidationRules,
+    resume_state,
+)
 from trading.domain.market.resampling import resample, resample_sessions
 from trading.domain.market.sessions import (
     Period,
@@ -57,6 +53,14 @@ from trading.domain.market.sessions import (
     session_bounds,
     session_labels,
     session_starts,
+)
+from trading.domain.market.validation import (
+    CandleReason,
+    CandleRefusal,
+    CheckedCandles,
+    build_candles,
+    check_candle,
+    check_candles,
 )
 
 __all__ = [
@@ -72,14 +76,15 @@ __all__ = [
     "Candles",
     "CheckedCandles",
     "DayRule",
-    "DoorRules",
-    "DoorState",
     "Gap",
     "GapReason",
     "Instrument",
     "InstrumentKind",
+    "LevelChange",
     "Outage",
     "Period",
+    "SeriesState",
+    "ValidationRules",
     "build_candles",
     "check_candle",
     "check_candles",
@@ -94,6 +99,7 @@ __all__ = [
     "quantity_from_lots",
     "resample",
     "resample_sessions",
+    "resume_state",
     "round_to_lots",
     "round_to_ticks",
     "same_candles",

@@ -12,9 +12,10 @@ from magnetfund.core.commands import FundCommand, Progress
 from magnetfund.kernel.clock import to_milliseconds, utc_now
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.market import timeframe_ms
-from trading.services.candle_store import import_candles, load_candles
+from trading.services.candle_import import import_candles
+from trading.services.candle_store import load_candles
 from trading.services.exchange_candles import fetch_candles, open_exchange
-from trading.services.instruments import ensure_perpetual
+from trading.services.instruments import ensure_instrument
 
 
 class Command(FundCommand):
@@ -25,13 +26,21 @@ class Command(FundCommand):
         parser.add_argument("--instrument", required=True, help="for example BTC/USDT:USDT")
         parser.add_argument("--timeframe", default="1h")
         parser.add_argument("--from", dest="start", required=True, help="YYYY-MM-DD")
+        parser.add_argument(
+            "--confirm-jumps",
+            action="store_true",
+            help="a second source shows the same prices: take jumps that would be refused",
+        )
 
     def work(self, **options: Any) -> dict[str, Any]:
         frame = options["timeframe"]
         step = timeframe_ms(frame)
         client = open_exchange(options["exchange"])
+        actor = Actor.system("backfill_candles")
         start, end = _start(options["start"]), to_milliseconds(utc_now())
-        instrument = ensure_perpetual(options["instrument"])
+        instrument = ensure_instrument(
+            options["instrument"], venue=options["exchange"], actor=actor
+        )
         stored = load_candles(instrument, frame, start_ms=start)
         if len(stored) and int(stored.open_time[0]) == start:
             start = int(stored.open_time[-1]) + step
@@ -39,7 +48,7 @@ class Command(FundCommand):
         progress = None if self.wants_json else Progress(label="candles", total=total)
         raw = fetch_candles(
             client,
-            symbol=options["instrument"],
+            symbol=instrument.symbol,
             timeframe=frame,
             start_ms=start,
             end_ms=end,
@@ -50,10 +59,16 @@ class Command(FundCommand):
             instrument=instrument,
             timeframe=frame,
             source=options["exchange"],
-            actor=Actor.system("backfill_candles"),
+            actor=actor,
+            confirm_jumps=options["confirm_jumps"],
         )
         self.say(f"{report.taken:,} new candles, {sum(report.refused.values()):,} rejected.")
-        return {"instrument": instrument.symbol, "taken": report.taken, "refused": report.refused}
+        return {
+            "instrument": instrument.symbol,
+            "venue": instrument.venue,
+            "taken": report.taken,
+            "refused": report.refused,
+        }
 
 
 def _start(text: str) -> int:

@@ -28,6 +28,7 @@ class Command(FundCommand):
             required=True,
             help="instrument symbol; repeat for several",
         )
+        parser.add_argument("--venue", help="where several venues have the instrument")
         parser.add_argument("--from", dest="start", required=True, help="YYYY-MM-DD")
         parser.add_argument("--to", dest="end", required=True, help="YYYY-MM-DD, exclusive")
         parser.add_argument("--sleeves", default="trend,magnet")
@@ -50,7 +51,9 @@ class Command(FundCommand):
     def work(self, **options: Any) -> dict[str, Any]:
         plan = ReplayPlan(
             book=options["book"] or f"r{datetime.now(UTC):%y%m%d%H%M%S}",
-            instruments=tuple(get_instrument(name) for name in options["instrument"]),
+            instruments=tuple(
+                get_instrument(name, venue=options["venue"]) for name in options["instrument"]
+            ),
             start=_day(options["start"]),
             end=_day(options["end"]),
             sleeves=tuple(options["sleeves"].split(",")),

@@ -1,4 +1,4 @@
-"""The door for candles: good bars come in, garbage stays out with a reason."""
+"""Validation of candles: good bars come in, garbage stays out with a reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trading.domain.market import (
     CandleReason,
     Candles,
     CheckedCandles,
-    DoorState,
+    SeriesState,
     build_candles,
     check_candle,
     check_candles,
@@ -127,14 +127,64 @@ def test_a_jump_is_refused_wherever_it_stands(
     assert [(r.row, r.reason) for r in checked.refusals] == [(row, reason)]
 
 
-def test_a_confirmed_jump_comes_in_and_the_next_bars_are_measured_from_it() -> None:
+def test_a_level_that_holds_for_three_bars_is_taken_whole_and_reported() -> None:
     columns = walk()
     for row in range(30, 60):
         scale_bar(columns, row, 0.3)
+    checked = check(columns)
+    assert checked.refusals == ()
+    [level] = checked.levels
+    assert level.open_time == columns["open_time"][30]
+    assert (level.close_before, level.close_after) == (columns["close"][29], columns["close"][30])
+    assert level.bars == 3
+
+
+def test_two_bars_of_a_level_are_held_and_the_third_releases_them_in_a_later_batch() -> None:
+    columns = walk()
+    for row in range(30, 60):
+        scale_bar(columns, row, 0.3)
+    first = check({n: c[:32] for n, c in columns.items()})
+    assert [(r.row, r.reason) for r in first.refusals] == [
+        (30, CandleReason.JUMP), (31, CandleReason.JUMP),
+    ]  # fmt: skip
+    second = check({n: c[32:] for n, c in columns.items()}, state=first.state)
+    assert second.refusals == ()
+    assert second.candles.open_time.tolist() == columns["open_time"][30:].tolist()
+    repeated = check({n: c[31:32] for n, c in columns.items()}, state=first.state)
+    assert [r.reason for r in repeated.refusals] == [CandleReason.DUPLICATE]
+
+
+def test_an_hour_of_minus_a_fifth_after_a_calm_series_comes_in_with_those_that_follow() -> None:
+    columns = walk()
+    columns["low"][30] = columns["close"][30] = columns["open"][30] * 0.8
+    for row in range(31, 60):
+        scale_bar(columns, row, 0.8)
+    assert check(columns).refusals == ()
+
+
+@pytest.mark.parametrize("factor", [10.0, 0.1, 100.0, 0.01, 1000.0])
+def test_a_level_off_by_a_power_of_ten_needs_confirmation_however_long_it_holds(
+    factor: float,
+) -> None:
+    columns = walk()
+    for row in range(30, 60):
+        scale_bar(columns, row, factor)
     alone = check(columns)
-    assert {r.row for r in alone.refusals} == set(range(30, 60))
+    assert {(r.row, r.reason) for r in alone.refusals} == {
+        (row, CandleReason.SCALE) for row in range(30, 60)
+    }
     confirmed = check(columns, confirmed={int(columns["open_time"][30])})
     assert confirmed.refusals == ()
+    assert [level.bars for level in confirmed.levels] == [0]
+
+
+def test_wild_prices_that_do_not_agree_are_no_level() -> None:
+    columns = walk()
+    for row, factor in zip(range(30, 36), (3.0, 0.2, 5.0, 0.3, 2.0, 0.4), strict=True):
+        scale_bar(columns, row, factor)
+    checked = check(columns)
+    assert [r.row for r in checked.refusals] == [30, 31, 32, 33, 34, 35]
+    assert checked.levels == ()
 
 
 def test_a_single_wild_wick_is_a_jump_too() -> None:
@@ -166,22 +216,24 @@ def test_rows_of_a_sorted_archive_keep_their_numbers_in_refusals() -> None:
 
 @given(st.integers(1, 59), st.integers(0, 2**32 - 1))
 @settings(max_examples=40, deadline=None)
-def test_batches_and_single_bars_through_the_door_agree(cut: int, seed: int) -> None:
+def test_batches_and_single_bars_agree(cut: int, seed: int) -> None:
     columns = walk(seed=3)
     rng = np.random.default_rng(seed)
     for row in rng.integers(0, 60, 4).tolist():
-        scale_bar(columns, int(row), float(rng.choice([0.1, 0.8, 1.3, 10.0])))
+        for k in range(int(row), min(60, int(row) + int(rng.choice([1, 2, 3, 60])))):
+            scale_bar(columns, k, float(rng.choice([0.1, 0.7, 1.4, 10.0])) if k == row else 1.4)
     columns["volume"][int(rng.integers(0, 60))] = math.nan
     # The reference of the very first bar is the median of what came with it: fix it for all.
-    state = DoorState(open_time=START - HOUR_MS, close=20_000.0)
+    state = SeriesState(open_time=START - HOUR_MS, close=20_000.0)
     whole = check(columns, state=state)
     first = check({n: c[:cut] for n, c in columns.items()}, state=state)
     second = check({n: c[cut:] for n, c in columns.items()}, state=first.state)
-    assert [r.reason for r in whole.refusals] == [
-        r.reason for part in (first, second) for r in part.refusals
-    ]
+    parts = [time for part in (first, second) for time in part.candles.open_time.tolist()]
+    assert parts == whole.candles.open_time.tolist()
     taken: list[int] = []
-    at: DoorState | None = state
+    levels = list(first.levels) + list(second.levels)
+    assert levels == list(whole.levels)
+    at: SeriesState | None = state
     for i in range(60):
         bar = Candle(**{name: c[i].item() for name, c in columns.items()})
         one = check_candle(candle=bar, instrument="X", timeframe_ms=HOUR_MS, now_ms=NOW, state=at)
@@ -242,9 +294,17 @@ def test_a_decision_sees_only_bars_closed_at_its_time() -> None:
 
 @pytest.mark.real_data
 @pytest.mark.parametrize(
-    "name", ["binance-spot-BTCUSDT-1h-2017-2024", "binance-spot-ETHUSDT-1h-2020-2025"]
+    ("name", "levels"),
+    [
+        ("binance-spot-BTCUSDT-1h-2017-2024", 0),
+        ("binance-spot-ETHUSDT-1h-2020-2025", 0),
+        # 13 July 2023: +98 % at the high within four hours, after a court's ruling.
+        ("binance-spot-XRPUSDT-1h-2022-2023", 3),
+    ],
 )
-def test_every_hour_of_the_real_files_comes_in_crashes_included(real_data: Path, name: str) -> None:
+def test_every_hour_of_the_real_files_comes_in_crashes_included(
+    real_data: Path, name: str, levels: int
+) -> None:
     from pyarrow import parquet
 
     table = parquet.read_table(real_data / "candles" / f"{name}.parquet")
@@ -253,3 +313,4 @@ def test_every_hour_of_the_real_files_comes_in_crashes_included(real_data: Path,
     checked = check({"open_time": times, **columns}, now_ms=2**60)
     assert checked.refusals == ()
     assert len(checked.candles) == table.num_rows
+    assert len(checked.levels) == levels
