@@ -19,7 +19,7 @@ KELLY = "risk/domain/sizing/comparisons.py"
 PROVEN = "equivalent: the price was found positive before, so the zero never stands in"
 READ = "equivalent: the number was found positive before, so the zero never stands in"
 SIDES = "equivalent: a side is +1 or -1, nothing else reaches the line"
-_CAP = "share = min(Decimal(1), gate_value / wanted) if wanted > 0 else Decimal(1)"
+_CAP = "share = Decimal(1)"
 _THREE = (
     "entry, stop, side = float(case.entry_price), float(case.stop_price or 0.0), _side_of(case)"
 )

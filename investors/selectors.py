@@ -10,8 +10,11 @@ from decimal import Decimal
 from investors.domain.exact import round_to_total
 from investors.domain.ledger import ACCOUNTS
 from investors.domain.performance import ClassPoint, build_net_record
-from investors.models import ClassNav, Fund, NavStrike, UnitEntry
+from investors.models import ClassNav, DealingOrder, Fund, NavStrike, UnitEntry
+from investors.services.dealing import OPEN_STATES
 from investors.services.ledger import PERFORMANCE_ACCRUAL, owns_and_owes
+from investors.services.nav_dealing import preview_dealing
+from investors.services.nav_orders import ASIDE_WORDS
 from investors.services.policies import build_terms
 from magnetfund.kernel.money import quantize
 
@@ -126,4 +129,82 @@ def _net_record(code: str, rows: Sequence[ClassNav]) -> NetRecord | None:
         until=record[-1].day,
         total_return=record[-1].value / record[0].value - 1,
         strikes=len(record),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DealtLine:
+    """One order as the approval would deal it: units, money, and what is left for later."""
+
+    code: str
+    kind: str
+    investor: str
+    units: Decimal
+    money: Decimal
+    deferred: Decimal
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DealingPreview:
+    """Orders, units and cash that approving a strike deals; cash out is negative."""
+
+    lines: tuple[DealtLine, ...]
+    money_in: Decimal
+    money_out: Decimal
+
+
+def read_dealing(strike: NavStrike) -> DealingPreview:
+    """What approving a prepared strike would deal, by the plan that the approval carries out."""
+    plans = preview_dealing(strike)
+    orders = {
+        str(order.pk): order
+        for order in DealingOrder.objects.filter(
+            share_class__fund=strike.fund_id, state__in=OPEN_STATES
+        ).select_related("investor")
+    }
+    lines = []
+    for row, plan in plans:
+        code = row.share_class.code
+        for out in plan.redemptions:
+            lines.append(
+                DealtLine(
+                    code=code,
+                    kind="Redemption",
+                    investor=orders[out.order].investor.legal_name,
+                    units=-out.units,
+                    money=-out.payout,
+                    deferred=out.deferred,
+                    reason="deferred by the gate" if out.deferred else "",
+                )
+            )
+        for bought in plan.subscriptions:
+            order = orders[bought.order]
+            lines.append(
+                DealtLine(
+                    code=code,
+                    kind="Subscription",
+                    investor=order.investor.legal_name,
+                    units=bought.units,
+                    money=order.amount or ZERO,
+                    deferred=ZERO,
+                    reason="",
+                )
+            )
+        for pk, why in plan.aside.items():
+            lines.append(
+                DealtLine(
+                    code=code,
+                    kind=orders[pk].get_kind_display(),
+                    investor=orders[pk].investor.legal_name,
+                    units=ZERO,
+                    money=ZERO,
+                    deferred=ZERO,
+                    reason=f"set aside: {ASIDE_WORDS[why.value]}",
+                )
+            )
+    return DealingPreview(
+        lines=tuple(lines),
+        money_in=sum((line.money for line in lines if line.money > 0), ZERO),
+        money_out=sum((line.money for line in lines if line.money < 0), ZERO),
     )

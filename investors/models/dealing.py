@@ -52,6 +52,7 @@ class DealingOrder(models.Model):
         DEFERRED = "deferred", "Deferred to the next dealing day"
         PAYABLE = "payable", "Payment due"
         SETTLED = "settled"
+        SET_ASIDE = "set_aside", "Set aside"
         CANCELLED = "cancelled"
         REJECTED = "rejected"
         REFUNDED = "refunded"
@@ -64,6 +65,14 @@ class DealingOrder(models.Model):
     share_class = models.ForeignKey("investors.ShareClass", on_delete=models.PROTECT)
     amount = ExactField(null=True, blank=True)
     units = ExactField(null=True, blank=True)
+    is_all = models.BooleanField(
+        default=False, help_text="A redemption of whatever the lots are when it is dealt."
+    )
+    first_day = models.DateField(
+        null=True, blank=True, help_text="The dealing day on which the order first queued."
+    )
+    funded_at = models.DateTimeField(null=True, blank=True)
+    rolls = models.PositiveSmallIntegerField(default=0)
     state = models.CharField(max_length=10, choices=State.choices, default=State.SUBMITTED)
     dealing_day = models.ForeignKey(
         DealingDay, on_delete=models.PROTECT, related_name="orders", null=True, blank=True
@@ -94,7 +103,8 @@ class DealingOrder(models.Model):
             *not_negative("investors_dealingorder", "dealt_units", "dealt_amount", "fee_amount"),
             models.CheckConstraint(
                 condition=Q(kind="subscription", amount__isnull=False)
-                | Q(kind="redemption", units__isnull=False),
+                | Q(kind="redemption", units__isnull=False, is_all=False)
+                | Q(kind="redemption", units__isnull=True, is_all=True),
                 name="investors_dealingorder_measured",
             ),
         ]

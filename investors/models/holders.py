@@ -127,6 +127,7 @@ class UnitEntry(models.Model):
         SIDE_POCKET_IN = "side_pocket_in"
         MERGE = "merge", "Side pocket merged back"
         COMPENSATION = "compensation"
+        CLOCK = "clock", "Hurdle period begins"
 
     lot = models.ForeignKey(UnitLot, on_delete=models.PROTECT, related_name="entries")
     kind = models.CharField(max_length=16, choices=Kind.choices)
@@ -146,7 +147,10 @@ class UnitEntry(models.Model):
         ordering = ["effective_at", "id"]
         constraints = [
             *in_range("investors_unitentry", "units"),
-            models.CheckConstraint(condition=~Q(units=0), name="investors_unitentry_not_zero"),
+            models.CheckConstraint(
+                condition=Q(kind="clock", units=0) | (~Q(kind="clock") & ~Q(units=0)),
+                name="investors_unitentry_not_zero",
+            ),
             *positive("investors_unitentry", "price"),
         ]
 

@@ -13,36 +13,56 @@ from decimal import Decimal
 from django.db import transaction
 from django.db.models import F
 
+from investors.domain.dealing import DealingDate, choose_dealing_date
+from investors.domain.ledger import Tags, build_entry
+from investors.domain.onboarding import KycState
 from investors.models import DealingDay, DealingOrder, Fund, Holding, Investor, ShareClass
-from investors.services.ledger import NewEntry, move, post_entry
+from investors.services.ledger import NewEntry, post_entry
 from investors.services.policies import terms_in_force
 from magnetfund.core.actors import Actor
+from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.kernel.money import currency_quantum, decimal_of, quantize
 
-#: What the fund is kept in.
-CURRENCY = "USD"
+#: What a ledger source has room for beside its prefix.
+REFERENCE_MAX = 80
 OPEN_STATES = ("submitted", "accepted", "funded", "deferred")
 
 
-def next_dealing_day(fund: Fund, *, received_at: datetime) -> DealingDay:
-    """The first day with ``received_at <= cutoff_at`` that is not suspended.
+def next_dealing_day(fund: Fund, *, received_at: datetime, notice_days: int = 0) -> DealingDay:
+    """The day that an order takes by the calendar's rule.
 
-    Raises :class:`InvalidInput` where the calendar ends before.
+    Raises :class:`InvalidInput` (``no_dealing_day``) where the calendar ends before.
     """
-    day = (
-        DealingDay.objects.filter(fund=fund, cutoff_at__gte=received_at, is_suspended=False)
-        .order_by("day")
-        .first()
+    days = {
+        row.day: row for row in DealingDay.objects.filter(fund=fund, cutoff_at__gte=received_at)
+    }
+    chosen = choose_dealing_date(
+        calendar=[
+            DealingDate(
+                day=row.day,
+                cutoff_at=row.cutoff_at,
+                funding_deadline_at=row.funding_deadline_at,
+                valuation_at=row.valuation_at,
+                is_suspended=row.is_suspended,
+            )
+            for row in days.values()
+        ],
+        received_at=received_at,
+        notice_days=notice_days,
     )
-    if day is None:
-        raise InvalidInput(
-            "no dealing day is open for orders; try again once the calendar is extended",
-            code="no_dealing_day",
-        )
-    return day
+    return days[chosen.day]
+
+
+def find_dealing_day(fund: Fund, *, received_at: datetime) -> DealingDay | None:
+    """The next dealing day of an order that is carried over; ``None`` until the calendar is
+    extended, and then the first new day takes it."""
+    try:
+        return next_dealing_day(fund, received_at=received_at)
+    except InvalidInput:
+        return None
 
 
 def require_open(fund: Fund) -> None:
@@ -68,20 +88,23 @@ def submit_subscription(
     _require_own(investor, actor)
     require_open(share_class.fund)
     _require_kyc(investor)
-    _require_measure(amount, quantum=currency_quantum(CURRENCY), what="amount")
+    currency = share_class.fund.currency
+    _require_measure(amount, quantum=currency_quantum(currency), what="amount")
     if amount < share_class.minimum_subscription and not _holds(investor, share_class):
         raise InvalidInput(
-            f"the minimum first subscription is {share_class.minimum_subscription:,.2f} USD",
+            f"the minimum first subscription is {share_class.minimum_subscription:,.2f} {currency}",
             code="below_minimum",
         )
     with transaction.atomic():
+        day = next_dealing_day(share_class.fund, received_at=at)
         order = DealingOrder.objects.create(
             kind=DealingOrder.Kind.SUBSCRIPTION,
             investor=investor,
             share_class=share_class,
             amount=amount,
             state=DealingOrder.State.ACCEPTED,
-            dealing_day=next_dealing_day(share_class.fund, received_at=at),
+            dealing_day=day,
+            first_day=day.day,
             submitted_by=actor.user,
             received_at=at,
             updated_at=at,
@@ -94,20 +117,22 @@ def submit_redemption(
     *,
     investor: Investor,
     share_class: ShareClass,
-    units: Decimal,
+    units: Decimal | None,
     actor: Actor,
     at: datetime | None = None,
 ) -> DealingOrder:
-    """Take in a redemption by units and reserve them.
+    """Take in a redemption by units, or of everything (``None``), and reserve it.
 
-    Raises :class:`Conflict` (``not_enough_units``) when fewer units are free, also when another
-    order took them a moment ago.
+    An order of everything takes whatever the lots are when it is dealt, also after fee units were
+    cancelled.  Raises :class:`Conflict` (``not_enough_units``) when fewer units are free, also when
+    another order took them a moment ago.
     """
     at = at or utc_now()
     _require_own(investor, actor)
     require_open(share_class.fund)
     terms = terms_in_force(share_class, at=at)
-    _require_measure(units, quantum=terms.unit_quantum, what="number of units")
+    if units is not None:
+        _require_measure(units, quantum=terms.unit_quantum, what="number of units")
     with transaction.atomic():
         holding = (
             Holding.objects.select_for_update()
@@ -115,22 +140,26 @@ def submit_redemption(
             .first()
         )
         free = holding.units - holding.reserved_units if holding is not None else Decimal(0)
-        if holding is None or units > free:
+        wanted = free if units is None else units
+        if holding is None or wanted > free or wanted == 0:
             raise Conflict(
                 f"only {free.normalize():f} units are available to redeem",
                 code="not_enough_units",
                 details={"free": f"{free:f}"},
             )
         Holding.objects.filter(pk=holding.pk).update(
-            reserved_units=F("reserved_units") + units, updated_at=at
+            reserved_units=F("reserved_units") + wanted, updated_at=at
         )
+        day = next_dealing_day(share_class.fund, received_at=at, notice_days=terms.notice_days)
         order = DealingOrder.objects.create(
             kind=DealingOrder.Kind.REDEMPTION,
             investor=investor,
             share_class=share_class,
             units=units,
+            is_all=units is None,
             state=DealingOrder.State.ACCEPTED,
-            dealing_day=next_dealing_day(share_class.fund, received_at=at),
+            dealing_day=day,
+            first_day=day.day,
             submitted_by=actor.user,
             received_at=at,
             updated_at=at,
@@ -145,14 +174,15 @@ def cancel_order(*, order: DealingOrder, actor: Actor, at: datetime | None = Non
     _require_own(order.investor, actor)
     with transaction.atomic():
         row = DealingOrder.objects.select_for_update().get(pk=order.pk)
-        if row.state not in ("submitted", "accepted") or row.dealing_day is None:
+        is_aside = row.state == DealingOrder.State.SET_ASIDE
+        if row.state not in ("submitted", "accepted", "deferred") and not is_aside:
             raise Conflict(
                 "this order can no longer be cancelled: it is no longer open", code="order_closed"
             )
-        if at > row.dealing_day.cutoff_at:
+        if not is_aside and row.dealing_day is not None and at > row.dealing_day.cutoff_at:
             raise Conflict("the cut-off for this dealing day has passed", code="cutoff_passed")
-        if row.kind == DealingOrder.Kind.REDEMPTION:
-            release_units(row, row.units or Decimal(0), at)
+        if row.kind == DealingOrder.Kind.REDEMPTION and not is_aside:
+            release_units(row, at)
         row.state, row.updated_at = DealingOrder.State.CANCELLED, at
         row.save(update_fields=["state", "updated_at"])
         _note(actor, "order.cancelled", row, at)
@@ -160,13 +190,27 @@ def cancel_order(*, order: DealingOrder, actor: Actor, at: datetime | None = Non
 
 
 def receive_money(
-    *, order: DealingOrder, amount: Decimal, actor: Actor, at: datetime | None = None
+    *,
+    order: DealingOrder,
+    amount: Decimal,
+    reference: str,
+    actor: Actor,
+    currency: str = "",
+    at: datetime | None = None,
 ) -> DealingOrder:
     """Book the cleared money of a subscription: client money, a liability until units exist.
 
-    Raises :class:`InvalidInput` when it is not the order's amount: an unknown receipt is not dealt.
+    ``reference`` is the bank's or the chain's own and is booked once.  Raises
+    :class:`InvalidInput` when it is not the order's amount or currency (an unknown receipt is not
+    dealt) and :class:`Conflict` (``reference_used``) for a reference that is in the books.
     """
-    at = at or utc_now()
+    actor.require(Capability.DEALING_PROCESS)
+    at, reference = at or utc_now(), reference.strip()
+    if not reference or len(reference) > REFERENCE_MAX:
+        raise InvalidInput(
+            f"give the bank's or chain's reference, up to {REFERENCE_MAX} characters",
+            code="reference_missing",
+        )
     with transaction.atomic():
         row = DealingOrder.objects.select_for_update().get(pk=order.pk)
         if row.state != DealingOrder.State.ACCEPTED or row.kind != "subscription":
@@ -176,31 +220,42 @@ def receive_money(
                 "the amount received differs from the order amount", code="wrong_amount"
             )
         fund = row.share_class.fund
-        post_entry(
-            fund,
-            NewEntry(
-                kind="subscription_received",
-                source_ref=f"received:{row.pk}",
-                effective_at=at,
-                text=f"Cleared funds for order {row.pk}",
-                legs=move("1020", "2010", amount, share_class=row.share_class.code),
-            ),
-            actor=actor,
+        if currency and currency != fund.currency:
+            raise InvalidInput(
+                f"the order is in {fund.currency}, the money in {currency}", code="currency_differs"
+            )
+        entry = build_entry(
+            event="subscription_received",
+            source_ref=f"receipt:{fund.code}:{reference}",
+            effective_at=at,
+            amounts={"amount": amount},
+            currency=fund.currency,
+            tags=Tags(share_class=row.share_class.code),
+            text=f"Cleared funds for order {row.pk}",
         )
-        row.state, row.updated_at = DealingOrder.State.FUNDED, at
-        row.save(update_fields=["state", "updated_at"])
+        if post_entry(fund, NewEntry.of(entry), actor=actor) is None:
+            raise Conflict("this reference is in the books already", code="reference_used")
+        row.state, row.updated_at, row.funded_at = DealingOrder.State.FUNDED, at, at
+        row.save(update_fields=["state", "updated_at", "funded_at"])
         _note(actor, "order.funded", row, at)
     return row
 
 
-def release_units(order: DealingOrder, units: Decimal, at: datetime) -> None:
-    """Free reserved units in the caller's transaction."""
-    Holding.objects.select_for_update().get(
+def release_units(order: DealingOrder, at: datetime) -> None:
+    """Free what an order reserved, in the caller's transaction: the others keep theirs."""
+    holding = Holding.objects.select_for_update().get(
         investor_id=order.investor_id, share_class_id=order.share_class_id
     )
-    Holding.objects.filter(
-        investor_id=order.investor_id, share_class_id=order.share_class_id
-    ).update(reserved_units=F("reserved_units") - units, updated_at=at)
+    others = DealingOrder.objects.filter(
+        investor_id=order.investor_id,
+        share_class_id=order.share_class_id,
+        kind=DealingOrder.Kind.REDEMPTION,
+        state__in=OPEN_STATES,
+    ).exclude(pk=order.pk)
+    kept = sum((other.units or Decimal(0) for other in others), Decimal(0))
+    if any(other.is_all for other in others):
+        kept = holding.units
+    Holding.objects.filter(pk=holding.pk).update(reserved_units=kept, updated_at=at)
 
 
 def _holds(investor: Investor, share_class: ShareClass) -> bool:
@@ -208,7 +263,7 @@ def _holds(investor: Investor, share_class: ShareClass) -> bool:
 
 
 def _require_kyc(investor: Investor) -> None:
-    if investor.kyc_state != Investor.Kyc.APPROVED:
+    if investor.kyc_state != KycState.APPROVED:
         raise NotAllowed("your identity verification (KYC) is not complete", code="kyc_open")
 
 
@@ -227,8 +282,6 @@ def _require_own(investor: Investor, actor: Actor) -> None:
         return
     if investor.user_id == actor.user.pk:
         return
-    from magnetfund.core.roles import Capability
-
     actor.require(Capability.DEALING_PROCESS)
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
-from uuid import UUID
 
 from django.db import connection, transaction
 
 from investors.domain.ledger import ACCOUNTS, JournalEntry, Leg
-from investors.models import Account, Entry, Fund, Posting
+from investors.models import Account, Entry, Fund, NavStrike, Posting
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.errors import InvariantBroken
 from magnetfund.kernel.identifiers import content_hash, derived_uuid
@@ -57,22 +56,6 @@ def ensure_chart() -> None:
         [Account(code=code, name=name, kind=kind) for code, name, kind in CHART],
         ignore_conflicts=True,
     )
-
-
-def move(debit: str, credit: str, amount: Decimal, **tags: object) -> list[Leg]:
-    """Two legs of one amount; a negative amount turns both round, zero makes none."""
-    if amount == 0:
-        return []
-    return [
-        Leg(account=debit, amount=amount, **tags),  # type: ignore[arg-type]  # tags of a Leg
-        Leg(account=credit, amount=-amount, **tags),  # type: ignore[arg-type]
-    ]
-
-
-def unit_legs(*, fund: Fund, share_class: str, lot: UUID, units: Decimal) -> list[Leg]:
-    """Units into a lot (> 0) or out of it; units of a class are a currency of their own."""
-    currency = f"U:{fund.code}:{share_class}"
-    return move("8010", "8020", units, currency=currency, share_class=share_class, lot=lot)
 
 
 def post_entry(fund: Fund, new: NewEntry, *, actor: Actor) -> Entry | None:
@@ -133,7 +116,6 @@ def _entry_row(fund: Fund, new: NewEntry, actor: Actor) -> Entry:
         source_ref=new.source_ref,
         text=new.text[:300],
         effective_at=new.effective_at,
-        recorded_at=new.effective_at,
         content_hash=content_hash([new.kind, new.source_ref, new.effective_at, plain]),
         created_by=actor.user,
         created_by_label=actor.label,
@@ -190,6 +172,17 @@ def net_assets(fund: Fund, *, before: datetime) -> Decimal:
         ),
         Decimal(0),
     )
+
+
+def open_since(fund: Fund) -> datetime:
+    """The instant of the last dealt NAV: everything before it is closed, itself is open."""
+    last = (
+        NavStrike.objects.filter(fund=fund, state=NavStrike.State.DEALT)
+        .order_by("-valuation_at")
+        .values_list("valuation_at", flat=True)
+        .first()
+    )
+    return last if last is not None else datetime.min.replace(tzinfo=UTC)
 
 
 def class_balance(fund: Fund, account: str, share_class: str, *, until: datetime) -> Decimal:

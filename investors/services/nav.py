@@ -7,16 +7,13 @@ who names the hash that was shown.  Dealing happens in the approval's transactio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
 
 from investors.domain.strike import (
-    ClassInput,
-    LotInput,
     Strike,
     StrikeInputs,
     compute_strike,
@@ -28,18 +25,14 @@ from investors.models import (
     Fund,
     LotNav,
     NavStrike,
-    ShareClass,
-    UnitLot,
 )
 from investors.services.dealing import require_open
 from investors.services.ledger import (
-    PERFORMANCE_ACCRUAL,
-    class_balance,
-    net_assets,
     owns_and_owes,
-    read_balances,
 )
-from investors.services.nav_dealing import deal_strike
+from investors.services.nav_checks import check_strike
+from investors.services.nav_dealing import deal_strike, ends_period
+from investors.services.nav_inputs import gather_inputs, last_dealt
 from investors.services.policies import terms_in_force
 from investors.services.trading_books import (
     OpenPosition,
@@ -60,18 +53,6 @@ STRIKE_LOCK = 7006
 CENT = Decimal("0.01")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckLine:
-    """One blocking test of a strike, in words with its numbers."""
-
-    name: str
-    passed: bool
-    words: str
-
-    def plain(self) -> dict[str, Any]:
-        return {"name": self.name, "passed": self.passed, "words": self.words}
-
-
 def prepare_strike(
     *,
     fund: Fund,
@@ -90,6 +71,36 @@ def prepare_strike(
     if actor.user is None:
         raise NotAllowed("a NAV must be prepared by a person", code="needs_person")
     at = at or utc_now()
+    try:
+        return _prepare(fund, valuation_at, dealing_day, actor, at)
+    except InvalidInput as error:
+        if error.code != "nav_not_positive":
+            raise
+        _suspend(fund, actor, at, error.message)
+        raise
+
+
+def _suspend(fund: Fund, actor: Actor, at: datetime, reason: str) -> None:
+    """A fund without a positive value is closed to orders and dealing until people decide."""
+    with transaction.atomic():
+        Fund.objects.filter(pk=fund.pk).update(is_suspended=True)
+        record_audit(
+            actor=actor,
+            action="fund.suspended",
+            subject=("fund", fund.pk),
+            body={"reason": reason},
+            at=at,
+        )
+
+
+def _prepare(
+    fund: Fund,
+    valuation_at: datetime,
+    dealing_day: DealingDay | None,
+    actor: Actor,
+    at: datetime,
+) -> NavStrike:
+    assert actor.user is not None
     with transaction.atomic():
         _lock(fund)
         _require_instant(fund, valuation_at, dealing_day, at)
@@ -111,7 +122,7 @@ def prepare_strike(
         row = NavStrike.objects.create(
             fund=fund,
             valuation_at=valuation_at,
-            known_at=at,
+            known_at=_database_time(),
             version=version,
             dealing_day=dealing_day,
             gross_assets=strike.net_assets,
@@ -204,174 +215,6 @@ def reject_strike(
             at=at or utc_now(),
         )
     return row
-
-
-def gather_inputs(fund: Fund, valuation_at: datetime) -> StrikeInputs:
-    """The inputs of a strike as the books stand: net assets, classes after the last dealing, lots.
-
-    The mark of open positions must have been posted.
-    """
-    previous = last_dealt(fund, before=valuation_at)
-    return build_inputs(
-        day=valuation_at.date(),
-        previous=previous,
-        money=net_assets(fund, before=valuation_at),
-        classes=tuple(
-            _class_input(item, previous, valuation_at) for item in fund.classes.order_by("code")
-        ),
-    )
-
-
-def build_inputs(
-    *, day: date, previous: NavStrike | None, money: Decimal, classes: tuple[ClassInput, ...]
-) -> StrikeInputs:
-    """The inputs of a strike; money without any unit is set apart as unallocated, never priced."""
-    unallocated = ZERO
-    if money > 0 and not any(item.units > 0 for item in classes):
-        unallocated = quantize(money, CENT)
-    return StrikeInputs(
-        day=day,
-        previous_day=previous.valuation_at.date() if previous is not None else None,
-        net_assets=money - unallocated,
-        unallocated=unallocated,
-        classes=classes,
-    )
-
-
-def last_dealt(fund: Fund, *, before: datetime) -> NavStrike | None:
-    """The newest dealt strike before an instant."""
-    return (
-        NavStrike.objects.filter(fund=fund, valuation_at__lt=before, state=NavStrike.State.DEALT)
-        .order_by("-valuation_at", "-version")
-        .first()
-    )
-
-
-def _class_input(
-    item: ShareClass, previous: NavStrike | None, valuation_at: datetime
-) -> ClassInput:
-    after: dict[str, Decimal] = {}
-    if previous is not None:
-        after = class_after(ClassNav.objects.get(strike=previous, share_class=item))
-    lots = UnitLot.objects.filter(share_class=item, units__gt=0).select_related("holding")
-    return ClassInput(
-        code=item.code,
-        terms=terms_in_force(item, at=valuation_at),
-        launch_price=item.launch_price,
-        gav_before=after.get("gav", ZERO),
-        nav_before=after.get("nav", ZERO),
-        fee_cumulative=after.get("fee_cumulative", ZERO),
-        accrual_before=after.get("accrual", ZERO),
-        lots=tuple(
-            LotInput(
-                lot=str(lot.pk),
-                number=lot.number,
-                units=lot.units,
-                mark=lot.high_water_mark,
-                clock=lot.hurdle_start,
-                dealing_day=lot.dealing_day,
-                cost=lot.cost,
-                holder=str(lot.holding.investor_id),
-            )
-            for lot in lots.order_by("number")
-        ),
-    )
-
-
-def class_after(row: ClassNav) -> dict[str, Decimal]:
-    """Where a dealt strike left a class: gav and nav after dealing, fee and accrual standing.
-
-    Units come from the unit entries, the accrual from the ledger, so nothing is stored twice.
-    """
-    at, fund = row.strike.valuation_at, row.strike.fund
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT coalesce(sum(u.units), 0) FROM investors_unitentry u
-               JOIN investors_unitlot l ON l.id = u.lot_id
-               WHERE l.share_class_id = %s AND u.effective_at <= %s""",
-            [row.share_class_id, at],
-        )
-        units: Decimal = cursor.fetchone()[0]
-    accrual = -class_balance(fund, PERFORMANCE_ACCRUAL, row.share_class.code, until=at)
-    gav = units * row.issue_price
-    return {
-        "gav": gav,
-        "nav": gav - accrual,
-        "fee_cumulative": Decimal(row.detail["fee_cumulative"]),
-        "accrual": accrual,
-    }
-
-
-def check_strike(
-    fund: Fund,
-    valuation_at: datetime,
-    inputs: StrikeInputs,
-    strike: Strike,
-    second: dict[str, dict[str, Decimal]],
-) -> list[CheckLine]:
-    """Every blocking equality of a strike."""
-    checks = []
-    for item in strike.classes:
-        other = second[item.code]
-        same = (
-            other.get("price") == item.price
-            and other["management_fee"] == item.management_fee
-            and other["performance_fee"] == item.performance_fee
-            and abs(other["nav"] - item.nav) < CENT / 2
-        )
-        checks.append(
-            CheckLine(
-                name=f"independent recalculation, class {item.code}",
-                passed=same,
-                words=f"price {item.price or 'none'} against {other.get('price', 'none')}, "
-                f"NAV {item.nav:,.2f} against {other['nav']:,.2f}",
-            )
-        )
-    checks.append(_check_sums(strike))
-    checks.append(_check_units(fund, inputs))
-    if inputs.unallocated:
-        checks.append(
-            CheckLine(
-                name="money without units",
-                passed=True,
-                words=f"{inputs.unallocated:,.2f} become the liability 2340, unallocated; they "
-                f"price no unit",
-            )
-        )
-    return checks
-
-
-def _check_sums(strike: Strike) -> CheckLine:
-    """Lots and rounding make each class, classes make the fund, lines of the waterfall add."""
-    parts = sum((item.gav for item in strike.classes), ZERO)
-    fees = sum((item.management_fee for item in strike.classes), ZERO)
-    navs = sum((item.nav for item in strike.classes), ZERO)
-    loose = [
-        item.code
-        for item in strike.classes
-        if abs(item.nav - sum(item.lot_values, ZERO) - item.residue) > CENT
-    ]
-    return CheckLine(
-        name="lots sum to classes, classes to the fund",
-        passed=parts == strike.net_assets - fees and navs == strike.nav and not loose,
-        words=f"classes {navs:,.2f}, fund {strike.nav:,.2f}"
-        + (f"; lots differ in {', '.join(loose)}" if loose else ""),
-    )
-
-
-def _check_units(fund: Fund, inputs: StrikeInputs) -> CheckLine:
-    """Units in the register against the units in the ledger."""
-    balances = read_balances(fund)
-    wrong = [
-        f"class {item.code}: register {item.units}, ledger {ledger}"
-        for item in inputs.classes
-        if (ledger := balances.get(("8010", f"U:{fund.code}:{item.code}"), ZERO)) != item.units
-    ]
-    return CheckLine(
-        name="unit register agrees with ledger",
-        passed=not wrong,
-        words="; ".join(wrong) or "units of every class agree",
-    )
 
 
 def _store_results(row: NavStrike, strike: Strike, inputs: StrikeInputs) -> None:
@@ -495,6 +338,50 @@ def _require_instant(
         fund=fund, valuation_at__gt=valuation_at, state=NavStrike.State.DEALT
     ).exists():
         raise Conflict("a later NAV has already been dealt", code="later_dealt")
+    _require_nothing_between(fund, valuation_at)
+
+
+def _require_nothing_between(fund: Fund, valuation_at: datetime) -> None:
+    """No NAV passes over the end of a fiscal period, nor over a dealing day with orders."""
+    previous = last_dealt(fund, before=valuation_at)
+    if previous is None:
+        return
+    ends = find_due_period_end(fund, before=valuation_at)
+    if ends is not None:
+        raise Conflict(
+            f"the fiscal period ends at {ends:%Y-%m-%d %H:%M} UTC; strike that NAV first",
+            code="period_end_unstruck",
+            details={"valuation_at": ends.isoformat()},
+        )
+    passed_over = DealingDay.objects.filter(
+        fund=fund,
+        is_suspended=False,
+        valuation_at__gt=previous.valuation_at,
+        valuation_at__lt=valuation_at,
+        orders__state__in=("accepted", "funded", "deferred"),
+    ).first()
+    if passed_over is not None:
+        raise Conflict(
+            f"orders wait for the dealing day {passed_over.day}; strike its NAV first",
+            code="day_unstruck",
+        )
+
+
+def find_due_period_end(fund: Fund, *, before: datetime) -> datetime | None:
+    """The first instant after the last dealt NAV and strictly before ``before`` at which a fiscal
+    period of a class with units ends; it takes a NAV of its own."""
+    previous = last_dealt(fund, before=before)
+    if previous is None:
+        return None
+    instant = previous.valuation_at
+    while True:
+        year, month = divmod(instant.year * 12 + instant.month, 12)
+        instant = datetime(year, month + 1, 1, tzinfo=UTC)
+        if instant >= before:
+            return None
+        for item in fund.classes.filter(holdings__units__gt=0).distinct():
+            if ends_period(terms_in_force(item, at=instant), instant):
+                return instant
 
 
 def _plain_strike(strike: Strike) -> dict[str, Any]:
@@ -510,6 +397,14 @@ def _plain_strike(strike: Strike) -> dict[str, Any]:
         }
     )
     return plain
+
+
+def _database_time() -> datetime:
+    """What the database knows by: recorded times are its own, never the caller's."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+    return now
 
 
 def _lock(fund: Fund) -> None:

@@ -1,141 +1,57 @@
 """What a strike's approval sets in motion, in its transaction and at its price.
 
-Order: fees of the period, redemptions under the gate, crystallisation of what stays where the
-fiscal year turns, subscriptions, then the money: collection swept, redemptions and fees paid, the
-rest to or from the trading venue as one flow of the book.  All entries are effective at the
-valuation instant.
-
-Redeemed units crystallise by leaving (their fee is withheld and payable), so they come before the
-year's crystallisation: a holder gets the same money either way, and a full redemption never meets
-its own fee units.
+Read once (orders, holdings, lots), decided by :func:`investors.domain.dealing.plan.plan_dealing`,
+written once: one ledger entry per class and event with the lots as its postings, then the money
+(:mod:`investors.services.nav_settlement`).  All entries are effective at the valuation instant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import F, Max
+from django.db import connection
+from django.db.models import Max
 
-from investors.domain.fees import is_crystallisation_day
-from investors.domain.ledger import build_entry
-from investors.domain.strike import (
-    ClassTerms,
-    LotInput,
-    LotStrike,
-    RedemptionOrder,
-    RedemptionResult,
-    SubscriptionOrder,
-    SubscriptionResult,
-    crystallise_lots,
-    deal_redemptions,
-    deal_subscription,
-)
+from investors.domain.dealing import DealingDate, SubscriptionStep, decide_subscription
+from investors.domain.dealing.plan import ClassDesk, ClassPlan, Redeeming, plan_dealing
+from investors.domain.exact import round_to_total
+from investors.domain.fees import ClassTerms, is_crystallisation_day
+from investors.domain.ledger import JointLine, JournalEntry, Tags, build_joint_entry
+from investors.domain.strike import LotInput, RedemptionResult, SubscriptionOrder
 from investors.models import (
     ClassNav,
+    DealingDay,
     DealingOrder,
-    Fund,
     Holding,
-    InvestorSnapshot,
-    LotNav,
+    Investor,
     NavStrike,
     UnitEntry,
     UnitLot,
 )
-from investors.services.dealing import next_dealing_day
-from investors.services.ledger import (
-    Leg,
-    NewEntry,
-    class_balance,
-    move,
-    post_entries,
-    post_entry,
-    read_balances,
-    unit_legs,
-)
+from investors.services.ledger import NewEntry, post_entries
+from investors.services.nav_orders import save_orders
+from investors.services.nav_settlement import settle_strike, snapshot_investors
 from investors.services.policies import terms_in_force
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.identifiers import derived_uuid
-from magnetfund.kernel.money import quantize
-from trading.models import BookFlow
 
-ZERO = Decimal(0)
-CENT = Decimal("0.01")
-DEALT_FIELDS = (
-    "state",
-    "dealing_day",
-    "strike",
-    "units",
-    "dealt_units",
-    "dealt_price",
-    "dealt_amount",
-    "fee_amount",
-    "updated_at",
-)
+ZERO, CENT = Decimal(0), Decimal("0.01")
+REDEEMING = ("submitted", "accepted", "deferred")
 
 
-def deal_strike(strike: NavStrike, *, actor: Actor, at: datetime) -> None:
-    """Carry out everything that an approved strike means, in the caller's transaction."""
-    fund = strike.fund
-    rows = [
-        (row, terms_in_force(row.share_class, at=strike.valuation_at))
-        for row in strike.classes.select_related("share_class").order_by("share_class__code")
-    ]
-    gate = _gate_share(strike)
-    _post_unallocated(strike, actor)
-    for row, terms in rows:
-        _post_fees(strike, row, actor)
-        _redeem(strike, row, terms, gate, actor)
-        if ends_period(terms, strike.valuation_at):
-            _crystallise(strike, row, terms, actor)
-        _subscribe(strike, row, terms, actor)
-    _settle(fund, strike, actor)
-    _roll_unfunded(strike, at)
-    snapshot_investors(strike)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Book:
+    """What the day knows: the strike, its classes with terms, and the open orders by id."""
 
-
-# ---- fees ----------------------------------------------------------------------------------------
-
-
-def _post_unallocated(strike: NavStrike, actor: Actor) -> None:
-    """Money that stood in the books while no class had units is owed from now on."""
-    amount = Decimal(strike.inputs.get("unallocated", "0"))
-    if amount:
-        entry = build_entry(
-            event="unallocated_recognised",
-            source_ref=f"unallocated:{strike.pk}",
-            effective_at=strike.valuation_at,
-            amounts={"amount": amount},
-            currency=strike.fund.currency,
-        )
-        post_entries(strike.fund, [NewEntry.of(entry)], actor=actor)
-
-
-def _post_fees(strike: NavStrike, row: ClassNav, actor: Actor) -> None:
-    code = row.share_class.code
-    change = Decimal(row.detail["accrual_change"])
-    post_entries(
-        strike.fund,
-        [
-            NewEntry(
-                kind="management_fee",
-                source_ref=f"management_fee:{strike.pk}:{code}",
-                effective_at=strike.valuation_at,
-                text=f"management fee of class {code}",
-                legs=move("5010", "2100", row.management_fee, share_class=code),
-            ),
-            NewEntry(
-                kind="performance_fee_accrual",
-                source_ref=f"performance_fee:{strike.pk}:{code}",
-                effective_at=strike.valuation_at,
-                text=f"Performance fee accrual, class {code}",
-                legs=move("5020", "2110", change, share_class=code),
-            ),
-        ],
-        actor=actor,
-    )
+    strike: NavStrike
+    rows: Sequence[tuple[ClassNav, ClassTerms]]
+    orders: dict[str, DealingOrder]
+    due: frozenset[str]
+    funded: dict[str, Sequence[SubscriptionOrder]]
 
 
 def ends_period(terms: ClassTerms, valuation_at: datetime) -> bool:
@@ -144,173 +60,245 @@ def ends_period(terms: ClassTerms, valuation_at: datetime) -> bool:
     return is_crystallisation_day(terms=terms, day=day)
 
 
-def _crystallise(strike: NavStrike, row: ClassNav, terms: ClassTerms, actor: Actor) -> None:
-    """Fee units leave the lots, the mark of a lot that paid moves to g, every clock restarts."""
-    lots = [
-        _lot_strike(n)
-        for n in strike.lots.filter(
-            lot__share_class=row.share_class, lot__units__gt=0
-        ).select_related("lot")
-    ]
-    found = crystallise_lots(terms=terms, price=row.issue_price, lots=lots)
-    code, day = row.share_class.code, strike.valuation_at.date()
-    for item in found:
-        lot = UUID(item.lot)
-        entry = post_entry(
-            strike.fund,
-            NewEntry(
-                kind="performance_fee_crystallised",
-                source_ref=f"crystallised:{strike.pk}:{item.lot}",
-                effective_at=strike.valuation_at,
-                text="Performance fee crystallised, units cancelled",
-                legs=[
-                    *move("2110", "2120", item.payable, share_class=code, lot=lot),
-                    *move("2110", "5020", quantize(item.dust, CENT), share_class=code, lot=lot),
-                    *unit_legs(fund=strike.fund, share_class=code, lot=lot, units=-item.units),
-                ],
-            ),
-            actor=actor,
-        )
-        UnitEntry.objects.create(
-            lot_id=lot,
-            kind=UnitEntry.Kind.FEE_CANCEL,
-            units=-item.units,
-            price=row.issue_price,
-            high_water_mark=row.issue_price,
-            hurdle_start=day,
-            strike=strike,
-            entry=entry,
-            effective_at=strike.valuation_at,
-        )
-
-
-def _lot_strike(n: LotNav) -> LotStrike:
-    return LotStrike(
-        lot=str(n.lot_id),
-        number=n.lot.number,
-        units=n.lot.units,
-        mark=n.high_water_mark,
-        fee_per_unit=n.performance_fee_per_unit,
-        net_per_unit=n.net_value_per_unit,
+def deal_strike(strike: NavStrike, *, actor: Actor, at: datetime) -> None:
+    """Carry out everything that an approved strike means, in the caller's transaction."""
+    book = _open_book(strike)
+    _post_fees(book, actor)
+    plans = plan_dealing(
+        desks=[_desk(book, row, terms) for row, terms in book.rows], fund_nav=strike.nav
     )
+    paid_in = ZERO
+    for (row, _), plan in zip(book.rows, plans, strict=True):
+        _reserve(row, plan)
+        lots = {lot.lot: lot for lot in _lots(row)}
+        _redeem(book, row, plan, lots, actor)
+        _crystallise(book, row, plan, lots, actor)
+        paid_in += _subscribe(book, row, plan, actor)
+    save_orders(
+        strike=strike,
+        plans=[(row, plan) for (row, _), plan in zip(book.rows, plans, strict=True)],
+        orders=book.orders,
+        due=book.due,
+        actor=actor,
+        at=at,
+    )
+    settle_strike(strike, paid_in=paid_in, actor=actor)
+    snapshot_investors(strike)
 
 
-# ---- redemptions ---------------------------------------------------------------------------------
+def preview_dealing(strike: NavStrike) -> Sequence[tuple[ClassNav, ClassPlan]]:
+    """What approving a prepared strike would deal; nothing is written."""
+    book = _open_book(strike, lock=False)
+    plans = plan_dealing(
+        desks=[_desk(book, row, terms) for row, terms in book.rows], fund_nav=strike.nav
+    )
+    return list(zip((row for row, _ in book.rows), plans, strict=True))
 
 
-def _due(strike: NavStrike, kind: str, *states: str) -> list[DealingOrder]:
-    if strike.dealing_day is None:
-        return []
-    return list(
-        DealingOrder.objects.select_for_update()
-        .filter(dealing_day=strike.dealing_day, kind=kind, state__in=states)
+# ---- reading -------------------------------------------------------------------------------------
+
+
+def _open_book(strike: NavStrike, *, lock: bool = True) -> _Book:
+    rows = [
+        (row, terms_in_force(row.share_class, at=strike.valuation_at))
+        for row in strike.classes.select_related("share_class").order_by("share_class__code")
+    ]
+    query = (
+        DealingOrder.objects.filter(
+            share_class__fund=strike.fund_id, state__in=(*REDEEMING, "funded")
+        )
+        .select_related("dealing_day")
         .order_by("received_at", "id")
     )
+    found = list(query.select_for_update(of=("self",)) if lock else query)
+    if lock:
+        # The holding's row is what every change of its units locks.
+        holders = [order.investor_id for order in found]
+        list(
+            Holding.objects.select_for_update()
+            .filter(share_class__fund=strike.fund_id, investor__in=holders)
+            .order_by("pk")
+        )
+    due = frozenset(str(order.pk) for order in found if _is_due(order, strike.dealing_day))
+    return _Book(
+        strike=strike,
+        rows=rows,
+        orders={str(order.pk): order for order in found},
+        due=due,
+        funded=_find_funded(strike, found, due, rows),
+    )
 
 
-def _gate_share(strike: NavStrike) -> Decimal:
-    """The part of every redemption that the fund's gate lets through today."""
-    orders = _due(strike, "redemption", "accepted", "deferred")
-    prices = {
-        row.share_class_id: row.issue_price for row in strike.classes.select_related("share_class")
-    }
-    wanted = sum(((o.units or ZERO) * prices[o.share_class_id] for o in orders), ZERO)
-    limits = [
-        terms_in_force(row.share_class, at=strike.valuation_at).gate_share
-        for row in strike.classes.select_related("share_class")
+def _is_due(order: DealingOrder, day: DealingDay | None) -> bool:
+    """Orders of this day, of a day that was passed over, and of none yet; none on a shut day."""
+    if day is None or day.is_suspended:
+        return False
+    if order.dealing_day is None:
+        return order.received_at <= day.cutoff_at
+    return order.dealing_day.day <= day.day
+
+
+def _find_funded(
+    strike: NavStrike,
+    orders: Sequence[DealingOrder],
+    due: frozenset[str],
+    rows: Sequence[tuple[ClassNav, ClassTerms]],
+) -> dict[str, Sequence[SubscriptionOrder]]:
+    """Subscriptions to deal by class id: money cleared in time and the investor approved now."""
+    day = strike.dealing_day
+    found: dict[str, list[SubscriptionOrder]] = {str(row.share_class_id): [] for row, _ in rows}
+    if day is None:
+        return dict(found)
+    date = DealingDate(
+        day=day.day,
+        cutoff_at=day.cutoff_at,
+        funding_deadline_at=day.funding_deadline_at,
+        valuation_at=day.valuation_at,
+        is_suspended=day.is_suspended,
+    )
+    approved = set(
+        Investor.objects.filter(
+            pk__in=[order.investor_id for order in orders], kyc_state=Investor.Kyc.APPROVED
+        ).values_list("pk", flat=True)
+    )
+    for order in orders:
+        if order.kind == DealingOrder.Kind.SUBSCRIPTION and str(order.pk) in due:
+            step = decide_subscription(
+                dealing_date=date,
+                is_kyc_approved=order.investor_id in approved,
+                cleared_at=order.funded_at,
+                rolls=order.rolls,
+                rolls_max=order.rolls + 1,
+            )
+            if step is SubscriptionStep.DEAL:
+                found[str(order.share_class_id)].append(
+                    SubscriptionOrder(order=str(order.pk), amount=order.amount or ZERO)
+                )
+    return dict(found)
+
+
+def _desk(book: _Book, row: ClassNav, terms: ClassTerms) -> ClassDesk:
+    strike = book.strike
+    ends = ends_period(terms, strike.valuation_at)
+    asked = [
+        order
+        for order in book.orders.values()
+        if order.share_class_id == row.share_class_id and order.kind == DealingOrder.Kind.REDEMPTION
     ]
-    limit = min(limits) * strike.nav
-    return Decimal(1) if wanted <= limit else limit / wanted
+    is_needed = bool(asked) or ends
+    return ClassDesk(
+        code=row.share_class.code,
+        terms=terms,
+        price=row.issue_price,
+        nav=row.nav,
+        day=strike.valuation_at.date(),
+        lots=tuple(_lots(row)) if is_needed else (),
+        fees={
+            str(lot): fee
+            for lot, fee in strike.lots.filter(
+                lot__share_class=row.share_class, performance_fee_per_unit__gt=0
+            ).values_list("lot_id", "performance_fee_per_unit")
+        }
+        if is_needed
+        else {},
+        ends_period=ends,
+        redemptions=tuple(
+            Redeeming(
+                order=str(order.pk),
+                holder=str(order.investor_id),
+                units=None if order.is_all else order.units,
+                first_day=order.first_day or strike.valuation_at.date(),
+                is_due=str(order.pk) in book.due,
+            )
+            for order in asked
+        ),
+        subscriptions=tuple(book.funded.get(str(row.share_class_id), ())),
+    )
+
+
+def _lots(row: ClassNav) -> list[LotInput]:
+    """Open lots of a class with what is left of their capital in the ledger."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT l.id, l.number, l.units, l.high_water_mark, l.hurdle_start, l.dealing_day,
+                      h.investor_id, coalesce(c.cost, 0)
+               FROM investors_unitlot l JOIN investors_holding h ON h.id = l.holding_id
+               LEFT JOIN (SELECT p.lot, -sum(p.amount) AS cost FROM investors_posting p
+                          WHERE p.account_id = '3010' AND p.lot IS NOT NULL GROUP BY p.lot) c
+                 ON c.lot = l.id
+               WHERE l.share_class_id = %s AND l.units > 0 ORDER BY l.number""",
+            [row.share_class_id],
+        )
+        return [
+            LotInput(lot=str(lot), number=number, units=units, mark=mark, clock=clock,
+                     dealing_day=day, holder=str(holder), cost=cost)
+            for lot, number, units, mark, clock, day, holder, cost in cursor.fetchall()
+        ]  # fmt: skip
+
+
+# ---- writing -------------------------------------------------------------------------------------
+
+
+def _post_fees(book: _Book, actor: Actor) -> None:
+    strike, news = book.strike, []
+    unallocated = Decimal(strike.inputs.get("unallocated", "0"))
+    if unallocated:
+        news.append(_entry(book, "unallocated_recognised", "", [({"amount": unallocated}, Tags())]))
+    for row, _ in book.rows:
+        tags = Tags(share_class=row.share_class.code)
+        change = Decimal(row.detail["accrual_change"])
+        for event, amount in (
+            ("management_fee", row.management_fee), ("performance_fee_accrual", change)
+        ):  # fmt: skip
+            if amount:
+                news.append(_entry(book, event, tags.share_class, [({"amount": amount}, tags)]))
+    post_entries(strike.fund, [NewEntry.of(entry) for entry in news], actor=actor)
+
+
+def _entry(
+    book: _Book, event: str, code: str, lines: Sequence[tuple[Mapping[str, Decimal], Tags]]
+) -> JournalEntry:
+    strike = book.strike
+    return build_joint_entry(
+        event=event,
+        source_ref=f"{event}:{strike.pk}:{code}",
+        effective_at=strike.valuation_at,
+        lines=[JointLine(amounts=amounts, tags=tags) for amounts, tags in lines],
+        currency=strike.fund.currency,
+        fund=strike.fund.code,
+    )
+
+
+def _reserve(row: ClassNav, plan: ClassPlan) -> None:
+    """Reservations fall before the units do: they may never exceed them."""
+    for holder, units in plan.reserved.items():
+        Holding.objects.filter(investor_id=UUID(holder), share_class=row.share_class).update(
+            reserved_units=units
+        )
 
 
 def _redeem(
-    strike: NavStrike, row: ClassNav, terms: ClassTerms, gate: Decimal, actor: Actor
+    book: _Book, row: ClassNav, plan: ClassPlan, lots: dict[str, LotInput], actor: Actor
 ) -> None:
-    orders = [
-        order
-        for order in _due(strike, "redemption", "accepted", "deferred")
-        if order.share_class_id == row.share_class_id
-    ]
-    if not orders:
+    code, dealt = row.share_class.code, [item for item in plan.redemptions if item.units > 0]
+    if not dealt:
         return
-    # The holding's row is what every change of its units locks.
-    list(Holding.objects.select_for_update().filter(share_class=row.share_class).order_by("pk"))
-    lots = [
-        _lot_input(lot)
-        for lot in UnitLot.objects.select_related("holding")
-        .filter(share_class=row.share_class, units__gt=0)
-        .order_by("number")
-    ]
-    fees = {
-        str(n.lot_id): n.performance_fee_per_unit
-        for n in strike.lots.filter(lot__share_class=row.share_class)
-    }
-    wanted = sum((order.units or ZERO for order in orders), ZERO) * row.issue_price
-    results = deal_redemptions(
-        terms=terms,
-        price=row.issue_price,
-        fees=fees,
-        lots=lots,
-        orders=[
-            RedemptionOrder(
-                order=str(order.pk), holder=str(order.investor_id), units=order.units or ZERO
-            )
-            for order in orders
-        ],
-        gate_value=wanted * gate,
-    )
-    for order, result in zip(orders, results, strict=True):
-        _book_redemption(strike, row, order, result, lots, actor)
-
-
-def _lot_input(lot: UnitLot) -> LotInput:
-    return LotInput(
-        lot=str(lot.pk),
-        number=lot.number,
-        units=lot.units,
-        mark=lot.high_water_mark,
-        clock=lot.hurdle_start,
-        dealing_day=lot.dealing_day,
-        cost=lot.cost,
-        holder=str(lot.holding.investor_id),
-    )
-
-
-def _book_redemption(
-    strike: NavStrike,
-    row: ClassNav,
-    order: DealingOrder,
-    result: RedemptionResult,
-    lots: Sequence[LotInput],
-    actor: Actor,
-) -> None:
-    code, by_lot = row.share_class.code, {lot.lot: lot for lot in lots}
-    legs: list[Leg] = []
-    for cut in result.cuts:
-        gross = quantize(cut.gross, CENT)
-        tags = {"share_class": code, "lot": UUID(cut.lot)}
-        legs += move("3010", "2020", cut.cost, **tags)
-        legs += move("3100", "2020", gross - cut.cost, **tags)
-        legs += move("2110", "2120", cut.fee, **tags)
-        legs += unit_legs(fund=strike.fund, share_class=code, lot=UUID(cut.lot), units=-cut.units)
-    credited = sum((quantize(cut.gross, CENT) for cut in result.cuts), ZERO)
-    legs += move("2020", "4060", result.exit_fee, share_class=code)
-    legs += move("2020", "3900", credited - result.exit_fee - result.payout, share_class=code)
-    entry = post_entry(
-        strike.fund,
-        NewEntry(
-            kind="redemption_dealt",
-            source_ref=f"redeemed:{order.pk}:{strike.pk}",
-            effective_at=strike.valuation_at,
-            text=f"redemption of {result.units.normalize():f} units of class {code}",
-            legs=legs,
-        ),
-        actor=actor,
-    )
-    # The reservation falls before the units do: it may never exceed them.
-    Holding.objects.filter(investor_id=order.investor_id, share_class=row.share_class).update(
-        reserved_units=F("reserved_units") - result.units, updated_at=strike.valuation_at
-    )
+    lines = []
+    for result in dealt:
+        for cut, gross in zip(result.cuts, _gross_of_cuts(result), strict=True):
+            amounts = {
+                "capital": cut.cost,
+                "result": gross - cut.cost,
+                "performance_fee": cut.fee,
+                "units": cut.units,
+            }
+            lines.append((amounts, Tags(share_class=code, lot=UUID(cut.lot))))
+    news = [NewEntry.of(_entry(book, "redemption_dealt", code, lines))]
+    exit_fees = sum((result.exit_fee for result in dealt), ZERO)
+    if exit_fees:
+        tags = Tags(share_class=code)
+        news.append(NewEntry.of(_entry(book, "exit_fee", code, [({"to_fund": exit_fees}, tags)])))
+    entry = post_entries(book.strike.fund, news, actor=actor)[0]
     UnitEntry.objects.bulk_create(
         [
             UnitEntry(
@@ -318,238 +306,139 @@ def _book_redemption(
                 kind=UnitEntry.Kind.REDEEM,
                 units=-cut.units,
                 price=row.issue_price,
-                high_water_mark=by_lot[cut.lot].mark,
-                hurdle_start=by_lot[cut.lot].clock,
+                high_water_mark=lots[cut.lot].mark,
+                hurdle_start=lots[cut.lot].clock,
+                strike=book.strike,
+                order=book.orders[result.order],
+                entry=entry,
+                effective_at=book.strike.valuation_at,
+            )
+            for result in dealt
+            for cut in result.cuts
+        ],
+        batch_size=5000,
+    )
+
+
+def _gross_of_cuts(result: RedemptionResult) -> list[Decimal]:
+    """What each lot pays in cents; together the payout and the exit fee."""
+    parts = list(round_to_total([cut.gross for cut in result.cuts], quantum=CENT))
+    parts[0] += result.payout + result.exit_fee - sum(parts, ZERO)
+    return parts
+
+
+def _crystallise(
+    book: _Book, row: ClassNav, plan: ClassPlan, lots: dict[str, LotInput], actor: Actor
+) -> None:
+    """Fee units leave, the mark of a charged lot moves to g, clocks start anew by the terms."""
+    strike, code = book.strike, row.share_class.code
+    day, moves, entry = strike.valuation_at.date(), [], None
+    if plan.crystallised:
+        lines = [
+            (
+                {"payable": item.payable, "units": item.units},
+                Tags(share_class=code, lot=UUID(item.lot)),
+            )
+            for item in plan.crystallised
+        ]
+        dust = round_to_total([sum((i.dust for i in plan.crystallised), ZERO)], quantum=CENT)[0]
+        lines.append(({"dust": dust}, Tags(share_class=code)))
+        new = NewEntry.of(_entry(book, "performance_fee_crystallised", code, lines))
+        entry = post_entries(strike.fund, [new], actor=actor)[0]
+        moves = [
+            (UnitEntry.Kind.FEE_CANCEL, item.lot, -item.units, row.issue_price, day)
+            for item in plan.crystallised
+        ]
+    moves += [
+        (UnitEntry.Kind.CLOCK, lot, ZERO, lots[lot].mark, clock)
+        for lot, clock in plan.clocks.items()
+    ]
+    UnitEntry.objects.bulk_create(
+        [
+            UnitEntry(
+                lot_id=UUID(lot),
+                kind=kind,
+                units=units,
+                price=row.issue_price,
+                high_water_mark=mark,
+                hurdle_start=clock,
+                strike=strike,
+                entry=entry if units else None,
+                effective_at=strike.valuation_at,
+            )
+            for kind, lot, units, mark, clock in moves
+        ],
+        batch_size=5000,
+    )
+
+
+def _subscribe(book: _Book, row: ClassNav, plan: ClassPlan, actor: Actor) -> Decimal:
+    """New lots and their entries; gives the money that left client money for them."""
+    strike, code, dealt = book.strike, row.share_class.code, plan.subscriptions
+    if not dealt:
+        return ZERO
+    orders = [book.orders[result.order] for result in dealt]
+    at, day = strike.valuation_at, strike.valuation_at.date()
+    Holding.objects.bulk_create(
+        [
+            Holding(investor_id=who, share_class=row.share_class, updated_at=at)
+            for who in dict.fromkeys(order.investor_id for order in orders)
+        ],
+        ignore_conflicts=True,
+    )
+    holdings = dict(
+        Holding.objects.filter(
+            share_class=row.share_class, investor__in=[order.investor_id for order in orders]
+        ).values_list("investor_id", "pk")
+    )
+    newest = UnitLot.objects.aggregate(n=Max("number"))["n"] or 0
+    lots = [
+        UnitLot(
+            id=derived_uuid("lot", result.order),
+            number=newest + k,
+            holding_id=holdings[order.investor_id],
+            share_class=row.share_class,
+            dealing_day=day,
+            strike=strike,
+            entry_price=row.issue_price,
+            units=ZERO,
+            high_water_mark=row.issue_price,
+            hurdle_start=day,
+            cost=result.consideration,
+            opened_at=at,
+        )
+        for k, (result, order) in enumerate(zip(dealt, orders, strict=True), start=1)
+    ]
+    UnitLot.objects.bulk_create(lots, batch_size=5000)
+    lines = [
+        (
+            {"consideration": r.consideration, "residue": r.residue, "units": r.units},
+            Tags(share_class=code, lot=lot.pk),
+        )
+        for r, lot in zip(dealt, lots, strict=True)
+    ]
+    news = [NewEntry.of(_entry(book, "units_issued", code, lines))]
+    fees = sum((result.entry_fee for result in dealt), ZERO)
+    if fees:
+        tags = Tags(share_class=code)
+        news.append(NewEntry.of(_entry(book, "entry_fee", code, [({"to_fund": fees}, tags)])))
+    entry = post_entries(strike.fund, news, actor=actor)[0]
+    UnitEntry.objects.bulk_create(
+        [
+            UnitEntry(
+                lot=lot,
+                kind=UnitEntry.Kind.ISSUE,
+                units=result.units,
+                price=row.issue_price,
+                high_water_mark=row.issue_price,
+                hurdle_start=day,
                 strike=strike,
                 order=order,
                 entry=entry,
-                effective_at=strike.valuation_at,
+                effective_at=at,
             )
-            for cut in result.cuts
-        ]
-    )
-    order.dealt_units = (order.dealt_units or ZERO) + result.units
-    order.dealt_amount = (order.dealt_amount or ZERO) + result.payout
-    order.dealt_price, order.strike = row.issue_price, strike
-    order.fee_amount += result.exit_fee
-    if result.deferred > 0:
-        order.state, order.units = DealingOrder.State.DEFERRED, result.deferred
-        order.dealing_day = next_dealing_day(
-            strike.fund, received_at=strike.valuation_at + timedelta(microseconds=1)
-        )
-    else:
-        order.state = DealingOrder.State.SETTLED
-    order.updated_at = strike.valuation_at
-    order.save(update_fields=DEALT_FIELDS)
-
-
-# ---- subscriptions -------------------------------------------------------------------------------
-
-
-def _subscribe(strike: NavStrike, row: ClassNav, terms: ClassTerms, actor: Actor) -> None:
-    for order in _due(strike, "subscription", "funded"):
-        if order.share_class_id != row.share_class_id:
-            continue
-        result = deal_subscription(
-            terms=terms,
-            price=row.issue_price,
-            order=SubscriptionOrder(order=str(order.pk), amount=order.amount or ZERO),
-        )
-        _book_subscription(strike, row, order, result, actor)
-
-
-def _book_subscription(
-    strike: NavStrike,
-    row: ClassNav,
-    order: DealingOrder,
-    result: SubscriptionResult,
-    actor: Actor,
-) -> None:
-    code, day = row.share_class.code, strike.valuation_at.date()
-    holding, _ = Holding.objects.get_or_create(
-        investor=order.investor,
-        share_class=row.share_class,
-        defaults={"updated_at": strike.valuation_at},
-    )
-    newest = UnitLot.objects.aggregate(n=Max("number"))["n"] or 0
-    lot = UnitLot.objects.create(
-        id=derived_uuid("lot", str(order.pk)),
-        number=newest + 1,
-        holding=holding,
-        share_class=row.share_class,
-        dealing_day=day,
-        strike=strike,
-        entry_price=row.issue_price,
-        units=ZERO,
-        high_water_mark=row.issue_price,
-        hurdle_start=day,
-        cost=result.consideration,
-        opened_at=strike.valuation_at,
-    )
-    tags = {"share_class": code, "lot": lot.pk}
-    entry = post_entry(
-        strike.fund,
-        NewEntry(
-            kind="units_issued",
-            source_ref=f"issued:{order.pk}",
-            effective_at=strike.valuation_at,
-            text=f"{result.units.normalize():f} units of class {code} at "
-            f"{row.issue_price.normalize():f}",
-            legs=[
-                *move("2010", "3010", result.consideration, **tags),
-                *move("2010", "3900", result.residue, **tags),
-                *move("2010", "4060", result.entry_fee, **tags),
-                *unit_legs(fund=strike.fund, share_class=code, lot=lot.pk, units=result.units),
-            ],
-        ),
-        actor=actor,
-    )
-    UnitEntry.objects.create(
-        lot=lot,
-        kind=UnitEntry.Kind.ISSUE,
-        units=result.units,
-        price=row.issue_price,
-        high_water_mark=row.issue_price,
-        hurdle_start=day,
-        strike=strike,
-        order=order,
-        entry=entry,
-        effective_at=strike.valuation_at,
-    )
-    order.dealt_units, order.dealt_price = result.units, row.issue_price
-    order.dealt_amount, order.fee_amount = result.consideration, result.entry_fee
-    order.state, order.strike = DealingOrder.State.SETTLED, strike
-    order.updated_at = strike.valuation_at
-    order.save(update_fields=DEALT_FIELDS)
-
-
-# ---- money ---------------------------------------------------------------------------------------
-
-
-def _settle(fund: Fund, strike: NavStrike, actor: Actor) -> None:
-    """Sweep the collection account for dealt money, pay what is payable, balance with the venue."""
-    at = strike.valuation_at
-    issued = sum(
-        (
-            order.amount or ZERO
-            for order in DealingOrder.objects.filter(strike=strike, kind="subscription")
-        ),
-        ZERO,
-    )
-    just_after = at + timedelta(microseconds=1)
-    balances = read_balances(fund, before=just_after)
-    owed = {
-        account: -balances.get((account, fund.currency), ZERO)
-        for account in ("2020", "2100", "2120")
-    }
-    paid = sum(owed.values(), ZERO)
-    flow = issued - paid
-    names = {
-        "2020": "Redemption proceeds paid",
-        "2100": "management fee paid",
-        "2120": "performance fee paid",
-    }
-    news = [
-        NewEntry(
-            kind="collection_swept",
-            source_ref=f"swept:{strike.pk}",
-            effective_at=at,
-            text="Subscription money of dealt orders, to operating account",
-            legs=move("1010", "1020", issued),
-        ),
-        NewEntry(
-            kind="venue_transfer",
-            source_ref=f"venue:{strike.pk}",
-            effective_at=at,
-            text="Transfer to venue" if flow > 0 else "Transfer from venue",
-            legs=move("1030", "1010", flow),
-        ),
-    ]
-    news += [
-        NewEntry(
-            kind="paid",
-            source_ref=f"paid:{strike.pk}:{account}",
-            effective_at=at,
-            text=names[account],
-            legs=_paid_legs(fund, account, amount, just_after),
-        )
-        for account, amount in owed.items()
-    ]
-    post_entries(fund, news, actor=actor)
-    if flow:
-        BookFlow.objects.create(
-            book=fund.book,
-            amount=flow,
-            source_ref=f"strike:{strike.pk}",
-            text=f"Dealing day {at:%Y-%m-%d}",
-            occurred_at=at,
-        )
-
-
-def _paid_legs(fund: Fund, account: str, amount: Decimal, until: datetime) -> list[Leg]:
-    """The payment of a liability, class by class so that each class's account ends at zero."""
-    legs: list[Leg] = []
-    left = amount
-    for item in fund.classes.order_by("code"):
-        part = -class_balance(fund, account, item.code, until=until)
-        legs += move(account, "1010", part, share_class=item.code)
-        left -= part
-    return [*legs, *move(account, "1010", left)]
-
-
-def _roll_unfunded(strike: NavStrike, at: datetime) -> None:
-    """A subscription without cleared money waits for the next dealing day."""
-    for order in _due(strike, "subscription", "accepted"):
-        order.dealing_day = next_dealing_day(
-            strike.fund, received_at=strike.valuation_at + timedelta(microseconds=1)
-        )
-        order.updated_at = at
-        order.save(update_fields=["dealing_day", "updated_at"])
-
-
-def snapshot_investors(strike: NavStrike) -> None:
-    """Each investor's units and net value after dealing, for the portal's curve."""
-    fees = {n.lot_id: n.performance_fee_per_unit for n in strike.lots.all()}
-    cancelled = set(
-        UnitEntry.objects.filter(strike=strike, kind="fee_cancel").values_list("lot_id", flat=True)
-    )
-    prices = {
-        row.share_class_id: row.issue_price for row in strike.classes.select_related("share_class")
-    }
-    units: dict[UUID, Decimal] = {}
-    values: dict[UUID, Decimal] = {}
-    lots = UnitLot.objects.filter(share_class__fund=strike.fund, units__gt=0)
-    for lot in lots.select_related("holding"):
-        who = lot.holding.investor_id
-        fee = ZERO if lot.pk in cancelled else fees.get(lot.pk, ZERO)
-        units[who] = units.get(who, ZERO) + lot.units
-        values[who] = values.get(who, ZERO) + lot.units * (prices[lot.share_class_id] - fee)
-    total = sum(values.values(), ZERO)
-    invested = _net_invested(strike)
-    InvestorSnapshot.objects.bulk_create(
-        [
-            InvestorSnapshot(
-                investor_id=who,
-                day=strike.valuation_at.date(),
-                units=units.get(who, ZERO),
-                value=quantize(values.get(who, ZERO), CENT),
-                net_invested=invested[who],
-                share_of_fund=float(values.get(who, ZERO) / total) if total > 0 else 0.0,
-            )
-            for who in sorted(invested, key=str)
+            for result, order, lot in zip(dealt, orders, lots, strict=True)
         ],
-        update_conflicts=True,
-        unique_fields=["investor", "day"],
-        update_fields=["units", "value", "net_invested", "share_of_fund", "is_estimate"],
+        batch_size=5000,
     )
-
-
-def _net_invested(strike: NavStrike) -> dict[UUID, Decimal]:
-    """Money put in less money taken out, per investor who ever dealt."""
-    orders = DealingOrder.objects.filter(share_class__fund=strike.fund, dealt_amount__isnull=False)
-    found: dict[UUID, Decimal] = {}
-    for order in orders:
-        sign = 1 if order.kind == DealingOrder.Kind.SUBSCRIPTION else -1
-        moved = (order.amount or ZERO) if sign > 0 else (order.dealt_amount or ZERO)
-        found[order.investor_id] = found.get(order.investor_id, ZERO) + sign * moved
-    return found
+    return sum((order.amount or ZERO for order in orders), ZERO)

@@ -13,10 +13,11 @@ from django.db.models import Max
 
 from investors.domain.fees import ClassTerms, DayCount, FeeForm, Hurdle, LockUp, Rank, Tier
 from investors.models import ClassPolicyVersion, ShareClass
+from investors.services.ledger import open_since
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
-from magnetfund.kernel.errors import InvalidInput
+from magnetfund.kernel.errors import Conflict, InvalidInput
 from magnetfund.kernel.identifiers import content_hash
 
 
@@ -114,6 +115,11 @@ def set_terms(
         raise InvalidInput("terms are set by two people", code="needs_person")
     approver.require_other_than(proposer.user, "a change of terms")
     terms = plain_terms(build_terms(terms))
+    if effective_from < open_since(share_class.fund):
+        raise Conflict(
+            "a NAV was struck after that instant; terms take effect after the last NAV",
+            code="period_closed",
+        )
     with transaction.atomic():
         last = share_class.policies.aggregate(v=Max("version"))["v"] or 0
         row = ClassPolicyVersion.objects.create(

@@ -14,8 +14,9 @@ from django.db.models import Exists, OuterRef, Value
 from django.db.models.fields import CharField
 from django.db.models.functions import Cast, Concat
 
+from investors.domain.ledger import Tags, build_entry
 from investors.models import Entry, Fund
-from investors.services.ledger import NewEntry, move, post_entries, post_entry, read_balances
+from investors.services.ledger import NewEntry, open_since, post_entries, post_entry, read_balances
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.clock import isoformat_z
 from magnetfund.kernel.errors import Unavailable
@@ -23,6 +24,8 @@ from magnetfund.kernel.money import quantize
 from trading.models import Candle, Fill, FundingPayment, Instrument
 
 ZERO = Decimal(0)
+#: An open position is not marked at an older price.
+PRICE_AGE_MAX = timedelta(hours=6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +42,13 @@ class OpenPosition:
 
 def post_trading(fund: Fund, *, before: datetime, actor: Actor) -> int:
     """Post every fill and funding payment before an instant that is not in the ledger yet."""
-    news = [_fill_entry(row) for row in _unposted(Fill, "fill", fund, before)]
-    news += [_funding_entry(row) for row in _unposted(FundingPayment, "funding", fund, before)]
+    since, currency = open_since(fund), fund.currency
+    found = [_fill_entry(row, since, currency) for row in _unposted(Fill, "fill", fund, before)]
+    found += [
+        _funding_entry(row, since, currency)
+        for row in _unposted(FundingPayment, "funding", fund, before)
+    ]
+    news = [new for new in found if new is not None]
     news.sort(key=lambda new: (new.effective_at, new.source_ref))
     return len(post_entries(fund, news, actor=actor))
 
@@ -57,35 +65,43 @@ def _unposted(model: type, prefix: str, fund: Fund, before: datetime):  # type: 
     )
 
 
-def _fill_entry(row: Fill) -> NewEntry:
-    tags = {"instrument": row.instrument.symbol, "strategy": row.strategy}
-    return NewEntry(
-        kind="trade_fill",
+def _fill_entry(row: Fill, since: datetime, currency: str) -> NewEntry | None:
+    tags = Tags(instrument=row.instrument.symbol, strategy=row.strategy)
+    if not row.realised and not row.fee:
+        return None
+    entry = build_entry(
+        event="trade_fill",
         source_ref=f"fill:{row.pk}",
-        effective_at=row.occurred_at,
+        effective_at=max(row.occurred_at, since),
+        amounts={"realised": row.realised, "fee": row.fee},
+        currency=currency,
+        tags=tags,
         text=f"{row.side} {row.quantity.normalize():f} {row.instrument.base} at "
-        f"{row.price.normalize():f}",
-        legs=[
-            *move("1030", "4010", row.realised, **tags),
-            *move("5090", "1030", row.fee, **tags),
-        ],
+        f"{row.price.normalize():f}{_late(row.occurred_at, since)}",
     )
+    return NewEntry.of(entry)
 
 
-def _funding_entry(row: FundingPayment) -> NewEntry:
-    tags = {"instrument": row.instrument.symbol, "strategy": row.strategy}
-    legs = (
-        move("1030", "4030", row.amount, **tags)
-        if row.amount > 0
-        else move("5100", "1030", -row.amount, **tags)
-    )
-    return NewEntry(
-        kind="funding",
+def _funding_entry(row: FundingPayment, since: datetime, currency: str) -> NewEntry | None:
+    tags = Tags(instrument=row.instrument.symbol, strategy=row.strategy)
+    if not row.amount:
+        return None
+    part = "received" if row.amount > 0 else "paid"
+    entry = build_entry(
+        event="funding",
         source_ref=f"funding:{row.pk}",
-        effective_at=row.stamp,
-        text=f"funding of {row.instrument.base} at {row.rate:.6%}",
-        legs=legs,
+        effective_at=max(row.stamp, since),
+        amounts={part: abs(row.amount)},
+        currency=currency,
+        tags=tags,
+        text=f"funding of {row.instrument.base} at {row.rate:.6%}{_late(row.stamp, since)}",
     )
+    return NewEntry.of(entry)
+
+
+def _late(happened_at: datetime, since: datetime) -> str:
+    """A period that a NAV closed stays closed: what arrives late counts in the open one."""
+    return f"; of {isoformat_z(happened_at)}, recorded late" if happened_at < since else ""
 
 
 def positions_at(fund: Fund, *, at: datetime) -> list[OpenPosition]:
@@ -139,12 +155,19 @@ def mark_price(instrument: Instrument, *, at: datetime) -> Decimal:
     row = (
         Candle.objects.filter(instrument=instrument, timeframe="1h", known_at__lte=at)
         .order_by("-open_time", "-version")
-        .values_list("close", flat=True)
+        .values_list("close", "known_at")
         .first()
     )
     if row is None:
         raise Unavailable(f"{instrument.symbol} has no price at {at:%Y-%m-%d %H:%M}")
-    ticks = (Decimal(repr(row)) / instrument.tick).to_integral_value()
+    close, known_at = row
+    if at - known_at > PRICE_AGE_MAX:
+        raise Unavailable(
+            f"the newest price of {instrument.symbol} is of {known_at:%Y-%m-%d %H:%M}, older than "
+            f"{PRICE_AGE_MAX.total_seconds() / 3600:.0f} hours; bring the market data up to date",
+            code="price_too_old",
+        )
+    ticks = (Decimal(repr(close)) / instrument.tick).to_integral_value()
     return ticks * instrument.tick
 
 
@@ -157,15 +180,15 @@ def post_mark(
     """
     wanted = sum((position.unrealised for position in positions), ZERO)
     standing = read_balances(fund, before=at).get(("1120", fund.currency), ZERO)
-    post_entry(
-        fund,
-        NewEntry(
-            kind="mark_to_market",
+    if wanted != standing:
+        entry = build_entry(
+            event="mark_to_market",
             source_ref=f"mark:{fund.code}:{isoformat_z(at)}:{version}",
             effective_at=at - timedelta(microseconds=1),
+            amounts={"change": wanted - standing},
+            currency=fund.currency,
+            account="1120",
             text="Open positions, marked to market",
-            legs=move("1120", "4020", wanted - standing),
-        ),
-        actor=actor,
-    )
+        )
+        post_entry(fund, NewEntry.of(entry), actor=actor)
     return wanted

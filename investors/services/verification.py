@@ -14,7 +14,7 @@ from django.db.models import Sum
 from investors.domain.strike import ClassInput, LotInput, StrikeInputs, recompute_strike
 from investors.models import ClassNav, Fund, LotNav, NavStrike, UnitLot
 from investors.services.ledger import net_assets, read_balances
-from investors.services.nav import build_inputs, class_after
+from investors.services.nav_inputs import build_inputs, class_after
 from investors.services.policies import terms_in_force
 from investors.services.trading_books import fold_fill
 from trading.models import Fill, FundingPayment, Position
@@ -140,10 +140,12 @@ def find_trading_differences(fund: Fund) -> list[str]:
             """SELECT count(*) FROM trading_fill f WHERE f.book = %s AND f.occurred_at <
                  coalesce((SELECT max(valuation_at) FROM investors_navstrike
                            WHERE fund_id = %s AND state = 'dealt'), '-infinity')
+               AND f.recorded_at <= coalesce((SELECT max(known_at) FROM investors_navstrike
+                           WHERE fund_id = %s AND state = 'dealt'), '-infinity')
                AND (f.realised <> 0 OR f.fee <> 0)
                AND NOT EXISTS (SELECT 1 FROM investors_entry e
                                WHERE e.source_ref = 'fill:' || f.id)""",
-            [fund.book, fund.pk],
+            [fund.book, fund.pk, fund.pk],
         )
         (missing,) = cursor.fetchone()
         cursor.execute(

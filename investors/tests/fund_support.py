@@ -79,15 +79,21 @@ class SmallFund:
         )
         if paid:
             receive_money(
-                order=order, amount=D(amount), actor=self.maker, at=before - timedelta(days=3)
+                order=order,
+                amount=D(amount),
+                reference=f"REF-{order.pk}",
+                actor=self.maker,
+                at=before - timedelta(days=3),
             )
         return order
 
-    def redeem(self, name: str, units: str, *, before: datetime, code: str = "A") -> DealingOrder:
+    def redeem(
+        self, name: str, units: str | None, *, before: datetime, code: str = "A"
+    ) -> DealingOrder:
         return submit_redemption(
             investor=self.investor(name),
             share_class=self.share_class(code),
-            units=D(units),
+            units=None if units is None else D(units),
             actor=self.maker,
             at=before - timedelta(days=10),
         )

@@ -228,8 +228,8 @@ class FundKeeper:
                     )
                     continue
                 held = Holding.objects.get(investor=investor, share_class=share_class)
-                free = held.units - held.reserved_units
-                units = quantize(free * Decimal(order["redeem"]), UNIT, Rounding.DOWN)
+                free, share = held.units - held.reserved_units, Decimal(order["redeem"])
+                units = None if share == 1 else quantize(free * share, UNIT, Rounding.DOWN)
                 submit_redemption(
                     investor=investor, share_class=share_class, units=units, actor=actor, at=at
                 )
@@ -245,7 +245,8 @@ class FundKeeper:
             receive_money(
                 order=order,
                 amount=order.amount or Decimal(0),
-                actor=Actor.system("scenario (SIMULATED)"),
+                reference=f"SIM-{order.pk}",
+                actor=self.people.maker,
                 at=at,
             )
 

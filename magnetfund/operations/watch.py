@@ -11,7 +11,8 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 
 from investors.models import Fund, InvestorSnapshot
-from investors.services.estimates import estimate_fund, write_snapshots
+from investors.services.estimates import estimate_fund
+from investors.services.holder_values import write_snapshots
 from investors.services.verification import verify_fund
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import Heartbeat, JobRun

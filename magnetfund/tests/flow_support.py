@@ -17,6 +17,8 @@ from trading.services.instruments import add_simulated_instrument
 from trading.services.market_source import SimulatedSource, SimulationConfig
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+#: After the last dealing of a replay of 33 days, where candles still give a price.
+LATER = START + timedelta(days=34)
 SYMBOL = "BTC/USDT:USDT"
 
 

@@ -14,9 +14,8 @@ from investors.services.nav import prepare_strike
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import AuditEvent, User
 from magnetfund.core.roles import CAPABILITIES, Capability, Role
-from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.people import ensure_user
-from magnetfund.tests.flow_support import make_candles, replay
+from magnetfund.tests.flow_support import LATER, make_candles, replay
 from trading.models import Instrument, Order
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
@@ -101,7 +100,7 @@ def test_nobody_approves_what_he_prepared_by_the_page_either(fund: Fund):
     both = client_of(Role.ACCOUNTANT, Role.CONTROLLER, name="both")
     strike = prepare_strike(
         fund=fund,
-        valuation_at=utc_now(),
+        valuation_at=LATER,
         actor=Actor.of(User.objects.get(email="both@example.com")),
     )
     page = reverse("desk_nav_decide", args=[strike.pk])

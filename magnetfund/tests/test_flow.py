@@ -18,10 +18,9 @@ from investors.services.nav import approve_strike, prepare_strike
 from investors.services.verification import verify_fund
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Role
-from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, NotAllowed
 from magnetfund.operations.people import ensure_user
-from magnetfund.tests.flow_support import START, make_candles, replay
+from magnetfund.tests.flow_support import LATER, START, make_candles, replay
 from trading.models import Order, Trade
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
@@ -84,7 +83,7 @@ class TestFourEyes:
                 email="both@example.com", name="Both", roles=[Role.ACCOUNTANT, Role.CONTROLLER]
             )
         )
-        strike = prepare_strike(fund=fund, valuation_at=utc_now(), actor=both)
+        strike = prepare_strike(fund=fund, valuation_at=LATER, actor=both)
         with pytest.raises(NotAllowed, match="second person"):
             approve_strike(strike=strike, seen_hash=strike.result_hash, actor=both)
         strike.refresh_from_db()
@@ -95,14 +94,14 @@ class TestFourEyes:
         two = ensure_user(email="b@example.com", name="B", roles=[Role.CONTROLLER])
         type(two).objects.using("owner").filter(pk=two.pk).update(person=one.person)
         two.refresh_from_db()
-        strike = prepare_strike(fund=fund, valuation_at=utc_now(), actor=Actor.of(one))
+        strike = prepare_strike(fund=fund, valuation_at=LATER, actor=Actor.of(one))
         with pytest.raises(NotAllowed, match="second person"):
             approve_strike(strike=strike, seen_hash=strike.result_hash, actor=Actor.of(two))
 
     def test_what_was_not_shown_cannot_be_approved(self, fund: Fund):
         maker = ensure_user(email="a@example.com", name="A", roles=[Role.ACCOUNTANT])
         checker = ensure_user(email="b@example.com", name="B", roles=[Role.CONTROLLER])
-        strike = prepare_strike(fund=fund, valuation_at=utc_now(), actor=Actor.of(maker))
+        strike = prepare_strike(fund=fund, valuation_at=LATER, actor=Actor.of(maker))
         with pytest.raises(Conflict, match="review it again"):
             approve_strike(strike=strike, seen_hash="0" * 64, actor=Actor.of(checker))
         approve_strike(strike=strike, seen_hash=strike.result_hash, actor=Actor.of(checker))

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from django.db import connections
 
+from investors.domain.ledger import Tags, build_entry
 from investors.models import DealingDay, DealingOrder, Entry, Fund, Holding, NavStrike
 from investors.services.dealing import cancel_order, submit_redemption, submit_subscription
-from investors.services.ledger import NewEntry, move, post_entry
+from investors.services.ledger import NewEntry, post_entry
 from investors.services.nav import approve_strike, prepare_strike, reject_strike
 from investors.services.verification import verify_fund
 from magnetfund.core.actors import Actor
@@ -21,7 +22,7 @@ from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, FundError
 from magnetfund.operations.people import ensure_user
-from magnetfund.tests.flow_support import START, make_candles, replay
+from magnetfund.tests.flow_support import LATER, START, make_candles, replay
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
 NOBODY = Actor.system("test")
@@ -93,14 +94,17 @@ def test_a_strike_has_its_dealing_days_instant_in_the_past_and_in_order(fund: Fu
 
 def test_a_strike_on_books_that_changed_since_is_not_approved(fund: Fund):
     maker, checker = person("maker", Role.ACCOUNTANT), person("checker", Role.CONTROLLER)
-    instant = utc_now()
+    instant = LATER
     strike = prepare_strike(fund=fund, valuation_at=instant, actor=maker)
-    late = NewEntry(
-        kind="expense",
-        source_ref="late invoice",
-        effective_at=instant - timedelta(minutes=5),
-        text="an invoice found late",
-        legs=move("5010", "2100", Decimal(100), share_class="A"),
+    late = NewEntry.of(
+        build_entry(
+            event="management_fee",
+            source_ref="late invoice",
+            effective_at=instant - timedelta(minutes=5),
+            amounts={"amount": 100},
+            tags=Tags(share_class="A"),
+            text="an invoice found late",
+        )
     )
     post_entry(fund, late, actor=NOBODY)
     before = counts()
@@ -121,7 +125,7 @@ def test_a_strike_on_books_that_changed_since_is_not_approved(fund: Fund):
 def test_of_two_approvals_at_once_one_deals(fund: Fund):
     maker = person("maker", Role.ACCOUNTANT)
     checkers = [person(name, Role.CONTROLLER) for name in ("ann", "ben")]
-    strike = prepare_strike(fund=fund, valuation_at=utc_now(), actor=maker)
+    strike = prepare_strike(fund=fund, valuation_at=LATER, actor=maker)
     gate = threading.Barrier(2)
 
     def approve(checker: Actor) -> str:
@@ -143,7 +147,7 @@ def test_a_suspended_fund_takes_no_order_and_deals_nothing(fund: Fund):
     maker, checker = person("maker", Role.ACCOUNTANT), person("checker", Role.CONTROLLER)
     holding = Holding.objects.filter(share_class__fund=fund, units__gt=0).first()
     assert holding is not None
-    strike = prepare_strike(fund=fund, valuation_at=utc_now(), actor=maker)
+    strike = prepare_strike(fund=fund, valuation_at=LATER, actor=maker)
     Fund.objects.filter(pk=fund.pk).update(is_suspended=True)
     before = counts()
     who = {"investor": holding.investor, "share_class": holding.share_class, "actor": NOBODY}

@@ -9,7 +9,9 @@ from investors.domain.ledger.balances import (
     value_net_assets,
 )
 from investors.domain.ledger.build import (
+    JointLine,
     build_entry,
+    build_joint_entry,
     build_period_close,
     find_event,
     reverse_entry,
@@ -24,6 +26,7 @@ __all__ = [
     "EVENTS",
     "BalanceFault",
     "Event",
+    "JointLine",
     "JournalEntry",
     "LedgerAccount",
     "Leg",
@@ -32,6 +35,7 @@ __all__ = [
     "Tags",
     "TrialRow",
     "build_entry",
+    "build_joint_entry",
     "build_period_close",
     "build_trial_balance",
     "check_books",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -41,19 +41,60 @@ def build_entry(
     ``unknown_part``, ``negative`` (a part that has one direction only), ``account_not_allowed``,
     ``no_currency``, ``no_unit_tags``, ``empty_entry``.
     """
+    return build_joint_entry(
+        event=event,
+        source_ref=source_ref,
+        effective_at=effective_at,
+        lines=(JointLine(amounts=amounts, tags=tags, other=other),),
+        currency=currency,
+        other_currency=other_currency,
+        fund=fund,
+        account=account,
+        text=text,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointLine:
+    """One lot's or class's part of an event that many share."""
+
+    amounts: Mapping[str, Number]
+    tags: Tags = NO_TAGS
+    other: Tags = NO_TAGS
+
+
+@exactly
+def build_joint_entry(
+    *,
+    event: str,
+    source_ref: str,
+    effective_at: datetime,
+    lines: Iterable[JointLine],
+    currency: str,
+    other_currency: str = "",
+    fund: str = "",
+    account: str = "",
+    text: str = "",
+) -> JournalEntry:
+    """One entry of one event that happened to many lots at once, each with its own amounts.
+
+    Raises what :func:`build_entry` raises.
+    """
     rules = find_event(event)
-    unknown = sorted(set(amounts) - rules.parts)
-    if unknown:
-        raise InvalidInput(f"{event} has no part {unknown[0]!r}", code="unknown_part")
     if (account or rules.choices) and account not in rules.choices:
         raise InvalidInput(f"{event} may not use account {account!r}", code="account_not_allowed")
     legs: list[Leg] = []
-    for rule in rules.rules:
-        amount = decimal_of(amounts.get(rule.part, ZERO))
-        if amount < 0 and not rule.either_sign:
-            raise InvalidInput(f"{rule.part} may not be negative", code="negative")
-        if amount != 0:
-            legs += _legs(rule, amount, (currency, other_currency, fund), (tags, other), account)
+    for line in lines:
+        unknown = sorted(set(line.amounts) - rules.parts)
+        if unknown:
+            raise InvalidInput(f"{event} has no part {unknown[0]!r}", code="unknown_part")
+        for rule in rules.rules:
+            amount = decimal_of(line.amounts.get(rule.part, ZERO))
+            if amount < 0 and not rule.either_sign:
+                raise InvalidInput(f"{rule.part} may not be negative", code="negative")
+            if amount != 0:
+                places = (line.tags, line.other)
+                legs += _legs(rule, amount, (currency, other_currency, fund), places, account)
     return JournalEntry(
         kind=event,
         source_ref=source_ref,

@@ -8,10 +8,10 @@ down, and what rounding leaves goes to the fund's residue, never to the manager.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from investors.domain.exact import exactly
+from investors.domain.exact import exactly, round_to_total
 from investors.domain.fees import ClassTerms, crystallise_units
 from investors.domain.strike.types import LotInput, LotStrike
 from magnetfund.kernel.errors import InvalidInput
@@ -123,24 +123,27 @@ def deal_redemptions(
     fees: Mapping[str, Decimal],
     lots: Sequence[LotInput],
     orders: Sequence[RedemptionOrder],
-    gate_value: Decimal,
+    gate_value: Decimal | None = None,
 ) -> tuple[RedemptionResult, ...]:
     """Redeem lots first in, first out, at g less each lot's fee, under the gate.
 
-    ``fees`` is pf by lot; ``gate_value`` the most that may leave today at g.  Requests above it are
-    filled in proportion, rounded down, and the rest is deferred.  Raises :class:`InvalidInput`
+    ``fees`` is pf by lot; ``gate_value`` the most that may leave today at g (``None``: the caller
+    has applied the fund's gate).  Requests above it are filled in proportion, rounded down, and the
+    rest is deferred.  Raises :class:`InvalidInput`
     (``not_enough_units``) when a holder asks for more than he has.
     """
     wanted = sum((order.units for order in orders), ZERO) * price
-    share = min(Decimal(1), gate_value / wanted) if wanted > 0 else Decimal(1)
+    share = Decimal(1)
+    if gate_value is not None and wanted > 0:
+        share = min(share, gate_value / wanted)
     left = {lot.lot: lot.units for lot in lots}
     cost_left = {lot.lot: lot.cost for lot in lots}
+    by_holder: dict[str, list[LotInput]] = {}
+    for lot in lots:
+        by_holder.setdefault(lot.holder, []).append(lot)
     results = []
     for order in orders:
-        own = sorted(
-            (lot for lot in lots if lot.holder == order.holder),
-            key=lambda lot: (lot.dealing_day, lot.number),
-        )
+        own = sorted(by_holder.get(order.holder, ()), key=lambda lot: (lot.dealing_day, lot.number))
         if order.units > sum((left[lot.lot] for lot in own), ZERO):
             raise InvalidInput("more units than are held", code="not_enough_units")
         units = order.units
@@ -178,10 +181,11 @@ def _redeem(
                 lot=lot.lot,
                 units=taken,
                 gross=taken * (price - fee),
-                fee=quantize(taken * fee, terms.cash_quantum),
+                fee=taken * fee,
                 cost=cost,
             )
         )
+    cuts = _round_fees(cuts, terms)
     gross = sum((cut.gross for cut in cuts), ZERO)
     exit_fee = quantize(gross * terms.exit_fee_rate, terms.cash_quantum)
     payout = quantize(gross - exit_fee, terms.cash_quantum, Rounding.DOWN)
@@ -196,6 +200,14 @@ def _redeem(
         performance_fee=sum((cut.fee for cut in cuts), ZERO),
         cuts=tuple(cuts),
     )
+
+
+def _round_fees(cuts: list[LotCut], terms: ClassTerms) -> list[LotCut]:
+    """Fees in whole cents that together never exceed what was accrued for these units."""
+    owed = sum((cut.fee for cut in cuts), ZERO)
+    total = quantize(owed, terms.cash_quantum, Rounding.DOWN)
+    fees = round_to_total([cut.fee for cut in cuts], quantum=terms.cash_quantum, total=total)
+    return [replace(cut, fee=fee) for cut, fee in zip(cuts, fees, strict=True)]
 
 
 @exactly

@@ -15,8 +15,13 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from investors.models import ClassNav, DealingDay, Fund, LotNav, NavStrike
-from investors.selectors import read_balance_sheet
-from investors.services.nav import approve_strike, prepare_strike, reject_strike
+from investors.selectors import read_balance_sheet, read_dealing
+from investors.services.nav import (
+    approve_strike,
+    find_due_period_end,
+    prepare_strike,
+    reject_strike,
+)
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
@@ -348,6 +353,7 @@ def _strike_context(strike: NavStrike, fund: Fund) -> dict[str, Any]:
         ),
         **lots.aggregate(lot_count=Count("pk"), lot_units=Sum("units"), lot_value=Sum("net_value")),
         "sheet": read_balance_sheet(strike, fund),
+        "dealing": read_dealing(strike) if strike.state == NavStrike.State.PREPARED else None,
         "rounding": sum((row.rounding for row in classes), Decimal(0)),
         "passed": sum(1 for line in strike.checklist if line["passed"]),
     }
@@ -363,8 +369,13 @@ def prepare_nav(request: HttpRequest) -> HttpResponse:
         messages.error(request, "No dealing day is due.")
         return redirect("desk_nav")
     try:
+        # A fiscal period that ended before the dealing day is struck first, by itself.
+        ends = find_due_period_end(fund, before=day.valuation_at)
         prepare_strike(
-            fund=fund, valuation_at=day.valuation_at, dealing_day=day, actor=actor_of(request)
+            fund=fund,
+            valuation_at=ends or day.valuation_at,
+            dealing_day=None if ends else day,
+            actor=actor_of(request),
         )
     except FundError as error:
         messages.error(request, f"Not prepared: {error.message}.")

@@ -1,0 +1,334 @@
+"""What a dealing day does, decided before anything is written.
+
+Order: redemptions under the gate, crystallisation of what stays where a fiscal period ends,
+subscriptions, and what the open orders reserve afterwards.  Redeemed units crystallise by leaving,
+so they come before the crystallisation of the rest.  One order that cannot be dealt is set aside
+with its reason and stops nobody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+from investors.domain.dealing.liquidity import GateRequest, fill_gate
+from investors.domain.exact import ONE, ZERO, exactly, round_to_total
+from investors.domain.fees import ClassTerms, choose_clock
+from investors.domain.strike.dealing import (
+    Crystallisation,
+    RedemptionOrder,
+    RedemptionResult,
+    SubscriptionOrder,
+    SubscriptionResult,
+    crystallise_lots,
+    deal_redemptions,
+    deal_subscription,
+)
+from investors.domain.strike.types import LotInput, LotStrike
+from magnetfund.kernel.errors import InvalidInput
+from magnetfund.kernel.money import Rounding, quantize
+
+#: The gate is filled in value; this is finer than any unit step is worth.
+VALUE_QUANTUM = Decimal("1e-18")
+
+
+class Aside(StrEnum):
+    """Why an order is not dealt today and waits for a person."""
+
+    NOT_ENOUGH_UNITS = "not_enough_units"
+    NO_UNITS_LEFT = "no_units_left"
+    TOO_SMALL = "amount_too_small"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redeeming:
+    """A redemption: ``units`` of the class, or whatever the holder has (``None``).
+
+    ``is_due`` is whether it deals today; any other only keeps its reservation.
+    """
+
+    order: str
+    holder: str
+    units: Decimal | None
+    first_day: date
+    is_due: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassDesk:
+    """One class on its dealing day.
+
+    ``price`` is g, ``nav`` what the class is worth after every accrued fee, ``fees`` pf by lot.
+    Subscriptions are those whose money and approval are there.
+    """
+
+    code: str
+    terms: ClassTerms
+    price: Decimal
+    nav: Decimal
+    day: date
+    lots: tuple[LotInput, ...]
+    fees: Mapping[str, Decimal]
+    ends_period: bool
+    redemptions: tuple[Redeeming, ...] = ()
+    subscriptions: tuple[SubscriptionOrder, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassPlan:
+    """What happens in one class.
+
+    ``reserved`` is what open redemptions hold of each holder's units afterwards, ``rebased`` the
+    new size of an order that asked for more than fee units left, ``clocks`` the hurdle start of
+    each lot that stays uncharged but starts a new period, ``dust`` what the rounding of the
+    crystallised fees leaves of the accrual.
+    """
+
+    code: str
+    redemptions: tuple[RedemptionResult, ...]
+    crystallised: tuple[Crystallisation, ...]
+    clocks: Mapping[str, date]
+    subscriptions: tuple[SubscriptionResult, ...]
+    reserved: Mapping[str, Decimal]
+    rebased: Mapping[str, Decimal]
+    aside: Mapping[str, Aside]
+
+
+@exactly
+def plan_dealing(*, desks: Sequence[ClassDesk], fund_nav: Decimal) -> tuple[ClassPlan, ...]:
+    """The plan of every class; ``fund_nav`` is what the gate is a share of, net of accrued fees."""
+    asked = {desk.code: _ask(desk) for desk in desks}
+    shares = _gate(desks, {code: found[0] for code, found in asked.items()}, fund_nav)
+    return tuple(_plan_class(desk, *asked[desk.code], shares) for desk in desks)
+
+
+def _ask(desk: ClassDesk) -> tuple[dict[str, Decimal], dict[str, Aside]]:
+    """Units that each due order asks for in its turn, and those that ask for what is not there."""
+    left: dict[str, Decimal] = {}
+    for lot in desk.lots:
+        left[lot.holder] = left.get(lot.holder, ZERO) + lot.units
+    units: dict[str, Decimal] = {}
+    aside: dict[str, Aside] = {}
+    for item in desk.redemptions:
+        if not item.is_due:
+            continue
+        held = left.get(item.holder, ZERO)
+        wanted = held if item.units is None else item.units
+        if wanted > held:
+            aside[item.order] = Aside.NOT_ENOUGH_UNITS
+        elif wanted == 0:
+            aside[item.order] = Aside.NO_UNITS_LEFT
+        else:
+            units[item.order] = wanted
+            left[item.holder] = held - wanted
+    return units, aside
+
+
+def _gate(
+    desks: Sequence[ClassDesk], asked: Mapping[str, Mapping[str, Decimal]], fund_nav: Decimal
+) -> dict[str, Decimal]:
+    """The part of each order that the fund's gate lets through, measured net of accrued fees.
+
+    The strictest class rules; a share of one is no gate.
+    """
+    share = min((desk.terms.gate_share for desk in desks), default=ONE)
+    if share == ONE:
+        return {}
+    strictest = next(desk for desk in desks if desk.terms.gate_share == share)
+    requests = [
+        GateRequest(
+            order=result.order,
+            holder=order.holder,
+            units=result.gross,
+            first_day=order.first_day,
+        )
+        for desk in desks
+        for order, result in _value(desk, asked[desk.code])
+    ]
+    fills = fill_gate(
+        requests=requests,
+        price=ONE,
+        cap=max(ZERO, fund_nav) * share,
+        rank=strictest.terms.gate_rank,
+        unit_quantum=VALUE_QUANTUM,
+    )
+    return {
+        fill.order: fill.filled / request.units
+        for fill, request in zip(fills, requests, strict=True)
+        if fill.deferred > 0
+    }
+
+
+def _value(
+    desk: ClassDesk, units: Mapping[str, Decimal]
+) -> list[tuple[Redeeming, RedemptionResult]]:
+    due = [item for item in desk.redemptions if item.order in units]
+    results = deal_redemptions(
+        terms=desk.terms,
+        price=desk.price,
+        fees=desk.fees,
+        lots=desk.lots,
+        orders=[
+            RedemptionOrder(order=item.order, holder=item.holder, units=units[item.order])
+            for item in due
+        ],
+    )
+    return list(zip(due, results, strict=True))
+
+
+def _plan_class(
+    desk: ClassDesk,
+    asked: Mapping[str, Decimal],
+    aside: dict[str, Aside],
+    shares: Mapping[str, Decimal],
+) -> ClassPlan:
+    step = desk.terms.unit_quantum
+    units = {
+        order: quantize(wanted * shares[order], step, Rounding.DOWN) if order in shares else wanted
+        for order, wanted in asked.items()
+    }
+    redemptions = [
+        replace(result, deferred=asked[result.order] - result.units)
+        for _, result in _value(desk, {o: u for o, u in units.items() if u > 0})
+    ]
+    redemptions += [_nothing(order, asked[order]) for order, dealt in units.items() if dealt == 0]
+    left = _units_left(desk, redemptions)
+    if desk.lots and not any(left.values()):
+        redemptions = _pay_out_all(desk, redemptions)
+    crystallised: tuple[Crystallisation, ...] = ()
+    clocks: dict[str, date] = {}
+    if desk.ends_period:
+        crystallised = crystallise_lots(
+            terms=desk.terms, price=desk.price, lots=_struck(desk, left)
+        )
+        for item in crystallised:
+            left[item.lot] -= item.units
+        clocks = _restart_clocks(desk, left, {item.lot for item in crystallised})
+    subscriptions, small = _subscribe(desk)
+    aside = {**aside, **small}
+    reserved, rebased = _reserve(desk, redemptions, left, aside)
+    return ClassPlan(
+        code=desk.code,
+        redemptions=tuple(redemptions),
+        crystallised=crystallised,
+        clocks=clocks,
+        subscriptions=subscriptions,
+        reserved=reserved,
+        rebased=rebased,
+        aside=aside,
+    )
+
+
+def _nothing(order: str, deferred: Decimal) -> RedemptionResult:
+    return RedemptionResult(
+        order=order, units=ZERO, deferred=deferred, gross=ZERO, exit_fee=ZERO, payout=ZERO,
+        residue=ZERO, performance_fee=ZERO, cuts=(),
+    )  # fmt: skip
+
+
+def _units_left(desk: ClassDesk, redemptions: Sequence[RedemptionResult]) -> dict[str, Decimal]:
+    left = {lot.lot: lot.units for lot in desk.lots}
+    for result in redemptions:
+        for cut in result.cuts:
+            left[cut.lot] -= cut.units
+    return left
+
+
+def _pay_out_all(
+    desk: ClassDesk, redemptions: Sequence[RedemptionResult]
+) -> list[RedemptionResult]:
+    """Nobody remains: no exit fee, and the class pays all that it is worth, to the cent."""
+    payouts = round_to_total(
+        [result.gross for result in redemptions],
+        quantum=desk.terms.cash_quantum,
+    )
+    rest = desk.nav - sum(payouts, ZERO)
+    first = max(range(len(payouts)), key=lambda k: (payouts[k], -k))
+    return [
+        replace(
+            result,
+            exit_fee=ZERO,
+            residue=ZERO,
+            payout=payout + (rest if k == first else ZERO),
+        )
+        for k, (result, payout) in enumerate(zip(redemptions, payouts, strict=True))
+    ]
+
+
+def _struck(desk: ClassDesk, left: Mapping[str, Decimal]) -> list[LotStrike]:
+    return [
+        LotStrike(
+            lot=lot.lot,
+            number=lot.number,
+            units=left[lot.lot],
+            mark=lot.mark,
+            fee_per_unit=desk.fees.get(lot.lot, ZERO),
+            net_per_unit=desk.price - desk.fees.get(lot.lot, ZERO),
+        )
+        for lot in desk.lots
+        if left[lot.lot] > 0
+    ]
+
+
+def _restart_clocks(
+    desk: ClassDesk, left: Mapping[str, Decimal], charged: set[str]
+) -> dict[str, date]:
+    found = {}
+    for lot in desk.lots:
+        if left[lot.lot] > 0 and lot.lot not in charged:
+            clock = choose_clock(terms=desk.terms, clock=lot.clock, day=desk.day, fee_taken=False)
+            if clock != lot.clock:
+                found[lot.lot] = clock
+    return found
+
+
+def _subscribe(
+    desk: ClassDesk,
+) -> tuple[tuple[SubscriptionResult, ...], dict[str, Aside]]:
+    done: list[SubscriptionResult] = []
+    small: dict[str, Aside] = {}
+    for order in desk.subscriptions:
+        try:
+            done.append(deal_subscription(terms=desk.terms, price=desk.price, order=order))
+        except InvalidInput:
+            small[order.order] = Aside.TOO_SMALL
+    return tuple(done), small
+
+
+def _reserve(
+    desk: ClassDesk,
+    redemptions: Sequence[RedemptionResult],
+    left: Mapping[str, Decimal],
+    aside: Mapping[str, Aside],
+) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+    """Reservations after the day; orders by units shrink in proportion to what fee units left."""
+    deferred = {result.order: result.deferred for result in redemptions}
+    held: dict[str, Decimal] = {}
+    for lot in desk.lots:
+        held[lot.holder] = held.get(lot.holder, ZERO) + left[lot.lot]
+    reserved: dict[str, Decimal] = {}
+    rebased: dict[str, Decimal] = {}
+    for holder in {item.holder for item in desk.redemptions}:
+        open_orders = [
+            (item, deferred.get(item.order, item.units))
+            for item in desk.redemptions
+            if item.holder == holder
+            and item.order not in aside
+            and (not item.is_due or deferred.get(item.order, ZERO) > 0)
+        ]
+        units = held.get(holder, ZERO)
+        if any(item.units is None for item, _ in open_orders):
+            reserved[holder] = units
+            continue
+        wanted = sum((rest or ZERO for _, rest in open_orders), ZERO)
+        if wanted > units:
+            for item, rest in open_orders:
+                rebased[item.order] = quantize(
+                    (rest or ZERO) * units / wanted, desk.terms.unit_quantum, Rounding.DOWN
+                )
+            wanted = sum((rebased[item.order] for item, _ in open_orders), ZERO)
+        reserved[holder] = wanted
+    return reserved, rebased

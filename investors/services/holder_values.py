@@ -1,0 +1,60 @@
+"""The daily value of each investor, struck or estimated, as the portal's curve shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from uuid import UUID
+
+from investors.models import DealingOrder, Fund, InvestorSnapshot
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderValue:
+    """Units of one investor over all classes and what they are worth, in cents."""
+
+    units: Decimal
+    value: Decimal
+
+
+def write_snapshots(
+    fund: Fund, *, day: date, values: Mapping[UUID, HolderValue], is_estimate: bool
+) -> int:
+    """Keep one day's value of everybody who ever dealt in the fund."""
+    total = sum((held.value for held in values.values()), ZERO)
+    nothing = HolderValue(units=ZERO, value=ZERO)
+    invested = net_invested(fund)
+    InvestorSnapshot.objects.bulk_create(
+        [
+            InvestorSnapshot(
+                investor_id=who,
+                day=day,
+                units=values.get(who, nothing).units,
+                value=values.get(who, nothing).value,
+                net_invested=invested[who],
+                share_of_fund=float(values.get(who, nothing).value / total) if total > 0 else 0.0,
+                is_estimate=is_estimate,
+            )
+            for who in sorted(invested, key=str)
+        ],
+        batch_size=5000,
+        update_conflicts=True,
+        unique_fields=["investor", "day"],
+        update_fields=["units", "value", "net_invested", "share_of_fund", "is_estimate"],
+    )
+    return len(invested)
+
+
+def net_invested(fund: Fund) -> dict[UUID, Decimal]:
+    """Money put in less money taken out, per investor who ever dealt."""
+    orders = DealingOrder.objects.filter(share_class__fund=fund, dealt_amount__isnull=False)
+    found: dict[UUID, Decimal] = {}
+    for order in orders.iterator(chunk_size=5000):
+        sign = 1 if order.kind == DealingOrder.Kind.SUBSCRIPTION else -1
+        moved = (order.amount or ZERO) if sign > 0 else (order.dealt_amount or ZERO)
+        found[order.investor_id] = found.get(order.investor_id, ZERO) + sign * moved
+    return found

@@ -1,0 +1,132 @@
+"""The blocking checks of a prepared strike, each in words with its numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from investors.domain.strike import (
+    Strike,
+    StrikeInputs,
+)
+from investors.models import (
+    Fund,
+)
+from investors.services.ledger import (
+    read_balances,
+)
+from trading.models import Reconciliation
+
+ZERO, CENT = Decimal(0), Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckLine:
+    """One blocking test of a strike, in words with its numbers."""
+
+    name: str
+    passed: bool
+    words: str
+
+    def plain(self) -> dict[str, Any]:
+        return {"name": self.name, "passed": self.passed, "words": self.words}
+
+
+def check_strike(
+    fund: Fund,
+    valuation_at: datetime,
+    inputs: StrikeInputs,
+    strike: Strike,
+    second: dict[str, dict[str, Decimal]],
+) -> list[CheckLine]:
+    """Every blocking equality of a strike."""
+    checks = []
+    for item in strike.classes:
+        other = second[item.code]
+        same = (
+            other.get("price") == item.price
+            and other["management_fee"] == item.management_fee
+            and other["performance_fee"] == item.performance_fee
+            and abs(other["nav"] - item.nav) < CENT / 2
+        )
+        checks.append(
+            CheckLine(
+                name=f"independent recalculation, class {item.code}",
+                passed=same,
+                words=f"price {item.price or 'none'} against {other.get('price', 'none')}, "
+                f"NAV {item.nav:,.2f} against {other['nav']:,.2f}",
+            )
+        )
+    checks.append(_check_sums(strike))
+    checks.append(_check_units(fund, inputs))
+    checks += [_check_suspense(fund, valuation_at), _check_breaks(fund)]
+    if inputs.unallocated:
+        checks.append(
+            CheckLine(
+                name="money without units",
+                passed=True,
+                words=f"{inputs.unallocated:,.2f} become the liability 2340, unallocated; they "
+                f"price no unit",
+            )
+        )
+    return checks
+
+
+def _check_sums(strike: Strike) -> CheckLine:
+    """Lots and rounding make each class, classes make the fund, lines of the waterfall add."""
+    parts = sum((item.gav for item in strike.classes), ZERO)
+    fees = sum((item.management_fee for item in strike.classes), ZERO)
+    navs = sum((item.nav for item in strike.classes), ZERO)
+    loose = [
+        item.code
+        for item in strike.classes
+        if abs(item.nav - sum(item.lot_values, ZERO) - item.residue) > CENT
+    ]
+    return CheckLine(
+        name="lots sum to classes, classes to the fund",
+        passed=parts == strike.net_assets - fees and navs == strike.nav and not loose,
+        words=f"classes {navs:,.2f}, fund {strike.nav:,.2f}"
+        + (f"; lots differ in {', '.join(loose)}" if loose else ""),
+    )
+
+
+def _check_suspense(fund: Fund, valuation_at: datetime) -> CheckLine:
+    """Suspense is nobody's money: a NAV waits until it is explained."""
+    open_amount = read_balances(fund, before=valuation_at).get(("1900", fund.currency), ZERO)
+    return CheckLine(
+        name="suspense account is zero",
+        passed=open_amount == 0,
+        words=f"account 1900: {open_amount:,.2f} {fund.currency}",
+    )
+
+
+def _check_breaks(fund: Fund) -> CheckLine:
+    """The newest reconciliation of the trading book against the venue lists no difference."""
+    newest = Reconciliation.objects.filter(book=fund.book).order_by("-occurred_at").first()
+    if newest is None:
+        return CheckLine(
+            name="no open break against the venue", passed=True, words="nothing traded yet"
+        )
+    return CheckLine(
+        name="no open break against the venue",
+        passed=newest.is_clean,
+        words=f"reconciled {newest.occurred_at:%Y-%m-%d %H:%M} UTC, "
+        f"{len(newest.differences)} differences",
+    )
+
+
+def _check_units(fund: Fund, inputs: StrikeInputs) -> CheckLine:
+    """Units in the register against the units in the ledger."""
+    balances = read_balances(fund)
+    wrong = [
+        f"class {item.code}: register {item.units}, ledger {ledger}"
+        for item in inputs.classes
+        if (ledger := balances.get(("8010", f"U:{fund.code}:{item.code}"), ZERO)) != item.units
+    ]
+    return CheckLine(
+        name="unit register agrees with ledger",
+        passed=not wrong,
+        words="; ".join(wrong) or "units of every class agree",
+    )

@@ -1,0 +1,127 @@
+"""What a strike is computed from, as the books stand: net assets, classes after the last dealing,
+lots."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from django.db import connection
+
+from investors.domain.strike import (
+    ClassInput,
+    LotInput,
+    StrikeInputs,
+)
+from investors.models import (
+    ClassNav,
+    Fund,
+    NavStrike,
+    ShareClass,
+    UnitLot,
+)
+from investors.services.ledger import (
+    PERFORMANCE_ACCRUAL,
+    class_balance,
+    net_assets,
+)
+from investors.services.policies import terms_in_force
+from magnetfund.kernel.money import quantize
+
+ZERO, CENT = Decimal(0), Decimal("0.01")
+
+
+def gather_inputs(fund: Fund, valuation_at: datetime) -> StrikeInputs:
+    """The inputs of a strike as the books stand: net assets, classes after the last dealing, lots.
+
+    The mark of open positions must have been posted.
+    """
+    previous = last_dealt(fund, before=valuation_at)
+    return build_inputs(
+        day=valuation_at.date(),
+        previous=previous,
+        money=net_assets(fund, before=valuation_at),
+        classes=tuple(
+            _class_input(item, previous, valuation_at) for item in fund.classes.order_by("code")
+        ),
+    )
+
+
+def build_inputs(
+    *, day: date, previous: NavStrike | None, money: Decimal, classes: tuple[ClassInput, ...]
+) -> StrikeInputs:
+    """The inputs of a strike; money without any unit is set apart as unallocated, never priced."""
+    unallocated = ZERO
+    if money > 0 and not any(item.units > 0 for item in classes):
+        unallocated = quantize(money, CENT)
+    return StrikeInputs(
+        day=day,
+        previous_day=previous.valuation_at.date() if previous is not None else None,
+        net_assets=money - unallocated,
+        unallocated=unallocated,
+        classes=classes,
+    )
+
+
+def last_dealt(fund: Fund, *, before: datetime) -> NavStrike | None:
+    """The newest dealt strike before an instant."""
+    return (
+        NavStrike.objects.filter(fund=fund, valuation_at__lt=before, state=NavStrike.State.DEALT)
+        .order_by("-valuation_at", "-version")
+        .first()
+    )
+
+
+def _class_input(
+    item: ShareClass, previous: NavStrike | None, valuation_at: datetime
+) -> ClassInput:
+    after: dict[str, Decimal] = {}
+    if previous is not None:
+        after = class_after(ClassNav.objects.get(strike=previous, share_class=item))
+    lots = UnitLot.objects.filter(share_class=item, units__gt=0).select_related("holding")
+    return ClassInput(
+        code=item.code,
+        terms=terms_in_force(item, at=valuation_at),
+        launch_price=item.launch_price,
+        gav_before=after.get("gav", ZERO),
+        nav_before=after.get("nav", ZERO),
+        fee_cumulative=after.get("fee_cumulative", ZERO),
+        accrual_before=after.get("accrual", ZERO),
+        lots=tuple(
+            LotInput(
+                lot=str(lot.pk),
+                number=lot.number,
+                units=lot.units,
+                mark=lot.high_water_mark,
+                clock=lot.hurdle_start,
+                dealing_day=lot.dealing_day,
+                cost=lot.cost,
+                holder=str(lot.holding.investor_id),
+            )
+            for lot in lots.order_by("number")
+        ),
+    )
+
+
+def class_after(row: ClassNav) -> dict[str, Decimal]:
+    """Where a dealt strike left a class: gav and nav after dealing, fee and accrual standing.
+
+    Units come from the unit entries, the accrual from the ledger, so nothing is stored twice.
+    """
+    at, fund = row.strike.valuation_at, row.strike.fund
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT coalesce(sum(u.units), 0) FROM investors_unitentry u
+               JOIN investors_unitlot l ON l.id = u.lot_id
+               WHERE l.share_class_id = %s AND u.effective_at <= %s""",
+            [row.share_class_id, at],
+        )
+        units: Decimal = cursor.fetchone()[0]
+    accrual = -class_balance(fund, PERFORMANCE_ACCRUAL, row.share_class.code, until=at)
+    gav = units * row.issue_price
+    return {
+        "gav": gav,
+        "nav": gav - accrual,
+        "fee_cumulative": Decimal(row.detail["fee_cumulative"]),
+        "accrual": accrual,
+    }

@@ -1,0 +1,105 @@
+"""What a dealing day leaves of each order: dealt, deferred, re-based, rolled or set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from investors.domain.dealing.plan import ClassPlan
+from investors.models import ClassNav, DealingDay, DealingOrder, NavStrike
+from investors.services.dealing import find_dealing_day
+from magnetfund.core.actors import Actor
+from magnetfund.core.services.audit import record_audit
+
+ZERO = Decimal(0)
+ASIDE_WORDS = {
+    "not_enough_units": "more units asked for than are held",
+    "no_units_left": "no units are left for this order",
+    "amount_too_small": "the amount does not buy the smallest step of units",
+}
+SAVED_FIELDS = (
+    "state", "dealing_day", "strike", "units", "dealt_units", "dealt_price", "dealt_amount",
+    "fee_amount", "reason", "rolls", "updated_at",
+)  # fmt: skip
+
+
+def save_orders(
+    *,
+    strike: NavStrike,
+    plans: Sequence[tuple[ClassNav, ClassPlan]],
+    orders: Mapping[str, DealingOrder],
+    due: frozenset[str],
+    actor: Actor,
+    at: datetime,
+) -> None:
+    """Bring every open order to where the day left it; one set aside is noted with its reason."""
+    after = find_dealing_day(
+        strike.fund, received_at=strike.valuation_at + timedelta(microseconds=1)
+    )
+    touched: dict[str, DealingOrder] = {}
+    for row, plan in plans:
+        for redeemed in plan.redemptions:
+            order = touched.setdefault(redeemed.order, orders[redeemed.order])
+            _deal(
+                order, strike, row, units=redeemed.units, money=redeemed.payout,
+                fee=redeemed.exit_fee,
+            )  # fmt: skip
+            order.state = DealingOrder.State.SETTLED
+            if redeemed.deferred > 0:
+                order.state, order.dealing_day = DealingOrder.State.DEFERRED, after
+                order.units = None if order.is_all else redeemed.deferred
+        for bought in plan.subscriptions:
+            order = touched.setdefault(bought.order, orders[bought.order])
+            _deal(
+                order, strike, row, units=bought.units, money=bought.consideration,
+                fee=bought.entry_fee,
+            )  # fmt: skip
+            order.state = DealingOrder.State.SETTLED
+        for pk, units in plan.rebased.items():
+            order = touched.setdefault(pk, orders[pk])
+            if units > 0:
+                order.units = units
+            else:
+                _set_aside(order, "no_units_left", actor, at)
+        for pk, reason in plan.aside.items():
+            _set_aside(touched.setdefault(pk, orders[pk]), reason.value, actor, at)
+    for pk in due - set(touched):
+        _roll(touched.setdefault(pk, orders[pk]), after)
+    for order in touched.values():
+        order.updated_at = at
+    DealingOrder.objects.bulk_update(touched.values(), SAVED_FIELDS, batch_size=500)
+
+
+def _deal(
+    order: DealingOrder,
+    strike: NavStrike,
+    row: ClassNav,
+    *,
+    units: Decimal,
+    money: Decimal,
+    fee: Decimal,
+) -> None:
+    if units == 0:
+        return
+    order.dealt_units = (order.dealt_units or ZERO) + units
+    order.dealt_amount = (order.dealt_amount or ZERO) + money
+    order.fee_amount += fee
+    order.dealt_price, order.strike = row.issue_price, strike
+
+
+def _roll(order: DealingOrder, after: DealingDay | None) -> None:
+    """Without its money, or without an approved investor, an order waits for the next day."""
+    order.dealing_day = after
+    order.rolls += 1
+
+
+def _set_aside(order: DealingOrder, reason: str, actor: Actor, at: datetime) -> None:
+    order.state, order.reason = DealingOrder.State.SET_ASIDE, ASIDE_WORDS[reason]
+    record_audit(
+        actor=actor,
+        action="order.set_aside",
+        subject=("dealing_order", order.pk),
+        body={"reason": reason},
+        at=at,
+    )

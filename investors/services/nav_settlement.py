@@ -1,0 +1,99 @@
+"""The money of a dealing day: what is swept, what is paid, what goes to or from the venue; and the
+value of every investor after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from investors.domain.exact import round_to_total
+from investors.domain.ledger import JointLine, Tags, build_joint_entry
+from investors.models import NavStrike, UnitEntry, UnitLot
+from investors.services.holder_values import HolderValue, write_snapshots
+from investors.services.ledger import NewEntry, class_balance, post_entries, read_balances
+from magnetfund.core.actors import Actor
+from trading.models import BookFlow
+
+ZERO, CENT = Decimal(0), Decimal("0.01")
+#: What a dealing day pays: the liability by the event that clears it.
+PAYMENTS: Mapping[str, str] = {
+    "redemption_paid": "2020",
+    "management_fee_paid": "2100",
+    "performance_fee_paid": "2120",
+}
+
+
+def settle_strike(strike: NavStrike, *, paid_in: Decimal, actor: Actor) -> None:
+    """Sweep client money of dealt orders, pay what is payable, balance with the venue."""
+    fund, at = strike.fund, strike.valuation_at
+    until = at + timedelta(microseconds=1)
+    balances = read_balances(fund, before=until)
+    codes = list(fund.classes.order_by("code").values_list("code", flat=True))
+    lines: dict[str, list[JointLine]] = {}
+    paid_out = ZERO
+    for event, account in PAYMENTS.items():
+        owed = -balances.get((account, fund.currency), ZERO)
+        paid_out += owed
+        parts = [(code, -class_balance(fund, account, code, until=until)) for code in codes]
+        parts.append(("", owed - sum((part for _, part in parts), ZERO)))
+        lines[event] = [
+            JointLine(amounts={"amount": part}, tags=Tags(share_class=code))
+            for code, part in parts
+            if part
+        ]
+    flow = paid_in - paid_out
+    if paid_in:
+        lines["collection_swept"] = [JointLine(amounts={"amount": paid_in})]
+    if flow:
+        lines["venue_funded"] = [JointLine(amounts={"amount": flow})]
+    news = [
+        NewEntry.of(
+            build_joint_entry(
+                event=event,
+                source_ref=f"{event}:{strike.pk}",
+                effective_at=at,
+                lines=parts,
+                currency=fund.currency,
+            )
+        )
+        for event, parts in lines.items()
+        if parts
+    ]
+    post_entries(fund, news, actor=actor)
+    if flow:
+        BookFlow.objects.create(
+            book=fund.book,
+            amount=flow,
+            source_ref=f"strike:{strike.pk}",
+            text=f"Dealing day {at:%Y-%m-%d}",
+            occurred_at=at,
+        )
+
+
+def snapshot_investors(strike: NavStrike) -> None:
+    """Each investor's units and net value after dealing, for the portal's curve."""
+    fees = dict(
+        strike.lots.filter(performance_fee_per_unit__gt=0).values_list(
+            "lot_id", "performance_fee_per_unit"
+        )
+    )
+    for lot in UnitEntry.objects.filter(strike=strike, kind="fee_cancel").values_list("lot_id"):
+        fees.pop(lot[0], None)
+    prices = {
+        row.share_class_id: row.issue_price for row in strike.classes.select_related("share_class")
+    }
+    held: dict[UUID, HolderValue] = {}
+    rows = UnitLot.objects.filter(share_class__fund=strike.fund, units__gt=0).values_list(
+        "pk", "share_class_id", "units", "holding__investor_id"
+    )
+    for lot_id, class_id, units, who in rows.iterator(chunk_size=5000):
+        had = held.get(who, HolderValue(units=ZERO, value=ZERO))
+        value = units * (prices[class_id] - fees.get(lot_id, ZERO))
+        held[who] = HolderValue(units=had.units + units, value=had.value + value)
+    values = {
+        who: HolderValue(units=item.units, value=round_to_total([item.value], quantum=CENT)[0])
+        for who, item in held.items()
+    }
+    write_snapshots(strike.fund, day=strike.valuation_at.date(), values=values, is_estimate=False)
