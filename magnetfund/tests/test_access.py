@@ -23,7 +23,7 @@ PUBLIC = {
 }  # fmt: skip
 DESK = {
     "/desk/", "/desk/risk/", "/desk/trading/", "/desk/trading/trades.csv", "/desk/signals/",
-    "/desk/fund/",
+    "/desk/fund/", "/desk/fund/orders/",
 }  # fmt: skip
 #: Pages of the desk for some of the house only; test_desk_ticket.py has their matrix.
 TRADE = {"/desk/trading/ticket/"}
@@ -36,6 +36,7 @@ POSTS: dict[str, set[Role]] = {
         Role.DIRECTOR, Role.ADMINISTRATOR, Role.COORDINATOR, Role.SERVICE,
     },
     "/desk/risk/reset/": {Role.RISK_OFFICER},
+    "/desk/risk/disarm/": {Role.RISK_OFFICER},
     "/desk/trading/order/": {Role.OPERATOR},
     "/desk/fund/prepare/": {Role.ACCOUNTANT},
 }  # fmt: skip

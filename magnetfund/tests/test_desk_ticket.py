@@ -113,7 +113,7 @@ def test_a_preview_says_everything_and_keeps_nothing(client: Client):
     page = client.get(TICKET, TYPED).content.decode()
     assert "Pre-trade check: allowed" in page
     assert "20,000.00" in page
-    assert "Largest allowed quantity" in page
+    assert "Quantity that each sizing limit allows" in page
     assert "binding" in page
     assert Order.objects.count() == PreTradeCheck.objects.count() == 0
     assert AuditEvent.objects.count() == audited

@@ -16,7 +16,7 @@ from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.walls_support import make_instrument
-from magnetfund.web.desk.trade_list import TradeQuery
+from magnetfund.web.desk.trade_list import TRADES
 from trading.models import Trade
 
 pytestmark = pytest.mark.usefixtures("fresh_database")
@@ -56,7 +56,7 @@ def test_the_page_and_the_file_answer_the_same_query(
     client: Client, query: str, sleeves: list[str]
 ):
     page = client.get(f"/desk/trading/?{query}")
-    assert [trade.strategy for trade in page.context["trades"].trades] == sleeves
+    assert [trade.strategy for trade in page.context["listing"].rows] == sleeves
     file = client.get(f"/desk/trading/trades.csv?{query}").content.decode()
     assert [row["strategy"] for row in csv.DictReader(io.StringIO(file))] == sleeves
 
@@ -67,6 +67,39 @@ def test_words_in_the_file_are_no_formula(client: Client):
 
 
 def test_a_query_survives_its_own_address():
-    query = TradeQuery(instrument="BTC", sleeve="by & hand", result="won", sort="best")
-    assert TradeQuery.of(QueryDict(query.text)) == query
-    assert TradeQuery().text == ""
+    asked = {"instrument": "BTC", "sleeve": "by & hand", "result": "won", "sort": "best"}
+    listing = TRADES.read(asked)
+    assert TRADES.read(QueryDict(listing.query)) == listing
+    assert TRADES.read({}).query == ""
+
+
+def test_htmx_gets_the_list_alone_and_a_browser_the_page(client: Client):
+    asked = {"HX-Request": "true", "HX-Target": "trades"}
+    part = client.get("/desk/trading/?result=won", headers=asked)
+    text = part.content.decode()
+    assert "<html" not in text
+    assert 'id="trades"' in text
+    assert 'id="strip"' in text
+    assert 'hx-swap-oob="true"' in text
+    assert {"HX-Request", "HX-Target"} <= {item.strip() for item in part["Vary"].split(",")}
+    whole = client.get("/desk/trading/?result=won").content.decode()
+    assert "<html" in whole
+    unknown = client.get("/desk/trading/", headers={"HX-Request": "true", "HX-Target": "else"})
+    assert "<html" in unknown.content.decode()
+
+
+def test_heads_lead_to_the_next_order_and_keep_the_filters(client: Client):
+    page = client.get("/desk/trading/?result=won&sort=best")
+    heads = {head.column.label: head for head in page.context["listing"].heads}
+    assert heads["Net P&L, USD"].aria_sort == "descending"
+    assert heads["Net P&L, USD"].href == "/desk/trading/?result=won&sort=worst"
+    assert heads["Trade"].href == "/desk/trading/?result=won"
+
+
+def test_a_session_that_ended_leaves_the_page_instead_of_filling_a_part(fresh_database: Any):
+    asked = {
+        "HX-Request": "true", "HX-Target": "trades",
+        "HX-Current-URL": "http://testserver/desk/trading/?result=won",
+    }  # fmt: skip
+    answer = Client().get("/desk/trading/?result=won", headers=asked)
+    assert answer["HX-Redirect"] == "/account/login/?next=%2Fdesk%2Ftrading%2F%3Fresult%3Dwon"

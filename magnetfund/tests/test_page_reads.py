@@ -17,6 +17,7 @@ from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
 from magnetfund.tests.walls_support import make_instrument, make_user
 from magnetfund.web.administration.admin import BoundedPaginator
+from magnetfund.web.desk import open_work
 from magnetfund.web.desk import selectors as desk
 from magnetfund.web.portal.selectors import find_activity
 from risk.models import FuseReset
@@ -97,7 +98,7 @@ def subscribe(share_class: ShareClass, investor: Investor, amount: int, at: date
 def test_open_work_of_all_kinds_stands_in_one_list_oldest_first(
     share_class: ShareClass, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(desk, "UNPAID_SHOWN", 2)
+    monkeypatch.setattr(open_work, "TASKS_SHOWN", 2)
     investor = Investor.objects.create(number="1", legal_name="Ines Marlow", email="i@example.com")
     for days, amount in ((0, 1_000), (2, 2_500), (3, 9_999)):
         subscribe(share_class, investor, amount, DAY + timedelta(days=days))
@@ -105,13 +106,15 @@ def test_open_work_of_all_kinds_stands_in_one_list_oldest_first(
         book="main", reason="quiet again", reconciliation="r", proposed_at=DAY + timedelta(days=1),
         proposed_by=make_user("rita", Role.RISK_OFFICER),
     )  # fmt: skip
-    found = desk.find_open_work("main")
+    found = open_work.find_rows("main")
     assert [item.what for item in found] == [
-        "Ines Marlow, 1,000.00 USD", "Request to re-arm the fuse", "Ines Marlow, 2,500.00 USD",
-    ]  # fmt: skip
+        "Ines Marlow, 1,000.00 USD",
+        "Request to re-arm the fuse: a second risk officer approves",
+        "Ines Marlow, 2,500.00 USD",
+    ]
     assert found[1].note == "quiet again (by Rita)"
     assert found[0].note == "class A; funds not yet cleared"
-    assert desk.find_open_work("other") == []
+    assert open_work.find_rows("other") == []
 
 
 def test_the_activity_is_cut_into_pages_without_loss(share_class: ShareClass):

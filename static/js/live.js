@@ -1,9 +1,9 @@
-/* Keeps marked figures alive: <b data-live="equity">. Messages come as server-sent events; where they
-   do not come, the page stays as it was served and says how old it is. */
+/* Keeps marked figures alive: <b data-live="equity">. The SSE extension of htmx holds the connection and
+   hands over each message; where none comes, the page stays as it was served and says how old it is. */
 (function () {
   "use strict";
-  var url = document.body.getAttribute("data-live-url");
-  if (!url || !window.EventSource) { return; }
+  var listener = document.getElementById("live");
+  if (!listener || !window.htmx || !window.EventSource) { return; }
   function group(text, places) {
     var n = Number(text);
     if (!isFinite(n)) { return null; }
@@ -31,17 +31,15 @@
       if (price != null) { e.textContent = group(price, Number(e.getAttribute("data-places") || 2)); }
     });
   }
-  /* A page nobody looks at holds no connection: browsers allow few of them to one host. */
-  function follow() {
-    if (document.hidden) {
-      if (source) { source.close(); source = null; }
-    } else if (!source) {
-      source = new EventSource(url);
-      source.addEventListener("tick", take);
-    }
-  }
-  document.addEventListener("visibilitychange", follow);
-  follow();
+  listener.addEventListener("htmx:sseMessage", function (event) { take(event.detail); });
+  /* A page nobody looks at holds no connection: browsers allow few of them to one host. The extension
+     opens a closed connection again when it is told of an error. */
+  document.body.addEventListener("htmx:sseOpen", function (event) { source = event.detail.source; });
+  document.addEventListener("visibilitychange", function () {
+    if (!source) { return; }
+    if (document.hidden) { source.close(); }
+    else if (source.readyState === EventSource.CLOSED) { source.onerror(new Event("error")); }
+  });
   setInterval(function () {
     if (!seen) { return; }
     var age = Math.round((Date.now() - seen) / 1000);

@@ -167,6 +167,17 @@ def ago(value: datetime | None) -> str:
 
 
 @register.filter
+def age(value: datetime | None) -> SafeString | str:
+    """How long ago, with the instant on hover."""
+    if not value:
+        return MISSING
+    instant = f"{value.day} {value:%b %Y, %H:%M}{SPACE}UTC"
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', isoformat_z(value), instant, ago(value)
+    )
+
+
+@register.filter
 def words(value: Any) -> str:
     """A code as words: daily_loss is daily loss."""
     return str(value).replace("_", " ")

@@ -5,23 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 
-from django.contrib.auth.decorators import login_required
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import resolve_url
+from django_htmx.http import HttpResponseClientRedirect
 
 from magnetfund.core.roles import Capability
 
 View = Callable[..., HttpResponse]
 
 
+def _ask_to_sign_in(request: HttpRequest) -> HttpResponse:
+    """The sign-in page; htmx leaves the page it is on, so that no part is filled with a form."""
+    htmx = getattr(request, "htmx", None)
+    if htmx:
+        login = resolve_url(settings.LOGIN_URL)
+        return HttpResponseClientRedirect(
+            f"{login}?{urlencode({'next': htmx.current_url_abs_path or '/desk/'})}"
+        )
+    return redirect_to_login(request.get_full_path())
+
+
 def desk_view(capability: Capability = Capability.DESK_VIEW) -> Callable[[View], View]:
     """Decorator for desk views; staff without the capability receive a 403."""
 
     def decorate(view: View) -> View:
-        @login_required
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not request.user.is_authenticated:
+                return _ask_to_sign_in(request)
             user: Any = request.user
             if not user.is_active or not user.can(capability):
                 raise PermissionDenied

@@ -21,6 +21,10 @@ KIND_WORDS = {
 }  # fmt: skip
 
 
+#: Zones on the chart and in its table.
+ZONES_SHOWN = 9
+
+
 def kind_words(kind: str) -> str:
     """A level's recipe in words."""
     return KIND_WORDS.get(kind, kind.replace("_", " ").capitalize())
@@ -119,7 +123,7 @@ def candle_chart(instrument: Instrument, signal: Signal | None) -> dict[str, Any
         return None
     found = (signal.reading or {}).get("map") if signal is not None else None
     close = rows[-1].close
-    zones = _spread(found, close)
+    zones = choose_zones(found)
     target = _target_price(signal, found)
     bands = [
         {
@@ -159,15 +163,10 @@ def candle_chart(instrument: Instrument, signal: Signal | None) -> dict[str, Any
     }
 
 
-def _spread(found: dict[str, Any] | None, close: float) -> list[dict[str, Any]]:
-    """The strongest zones that stand far enough apart to be labelled, at most seven."""
-    chosen: list[dict[str, Any]] = []
-    apart = ((found or {}).get("atr") or close * 0.01) * 0.9
-    for zone in sorted((found or {}).get("zones", ()), key=lambda item: -item["strength"]):
-        taken = [close, *(item["price"] for item in chosen)]
-        if all(abs(zone["price"] - other) >= apart for other in taken):
-            chosen.append(zone)
-    return chosen[:7]
+def choose_zones(found: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The strongest zones of a map, highest price first, for the chart and its table."""
+    strongest = sorted((found or {}).get("zones", ()), key=lambda zone: -zone["strength"])
+    return sorted(strongest[:ZONES_SHOWN], key=lambda zone: -zone["price"])
 
 
 def _zone_words(zone: dict[str, Any]) -> str:
@@ -185,13 +184,28 @@ def _target_price(signal: Signal | None, found: dict[str, Any] | None) -> float 
 
 
 def direction_of(signal: Signal) -> int:
-    """+1 long, -1 short: the magnet sleeve's direction, or that of the nearer reading."""
+    """+1 long, -1 short: the side that the magnet sleeve judged, else the one with less conflict.
+
+    A sleeve that stays out has no direction, but it names the strength and conflict of the side
+    that it looked at; another side would have another tier than its reason tells.
+    """
     plain = (signal.reading or {}).get("magnet", {})
     if plain.get("direction"):
         return int(plain["direction"])
     found = (signal.reading or {}).get("map") or {}
+    for name, side in (("long", 1), ("short", -1)):
+        if _is_judged(plain, found.get(name) or {}):
+            return side
     long_c = (found.get("long") or {}).get("conflict")
     short_c = (found.get("short") or {}).get("conflict")
     if long_c is None and short_c is None:
         return 1
     return 1 if short_c is None or (long_c is not None and long_c <= short_c) else -1
+
+
+def _is_judged(plain: dict[str, Any], reading: dict[str, Any]) -> bool:
+    """Whether the sleeve's strength and conflict are those of this side of the map."""
+    names = ("strength", "conflict")
+    if any(plain.get(name) is None or reading.get(name) is None for name in names):
+        return False
+    return all(abs(plain[name] - reading[name]) < 1e-5 for name in names)

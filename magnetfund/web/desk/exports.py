@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from magnetfund.core.spreadsheets import safe_cell
 from magnetfund.kernel.clock import isoformat_z
 from magnetfund.web.desk.access import desk_view
-from magnetfund.web.desk.trade_list import TradeQuery, find_trades
+from magnetfund.web.desk.trade_list import find_trades
 
 COLUMNS = (
     "closed_at", "opened_at", "instrument", "direction", "strategy", "quantity", "entry_price",
@@ -27,7 +27,7 @@ def trades(request: HttpRequest) -> HttpResponse:
     response["Content-Disposition"] = 'attachment; filename="trades.csv"'
     writer = csv.writer(response)
     writer.writerow(COLUMNS)
-    for row in find_trades(settings.MAGNET_BOOK, TradeQuery.of(request.GET)):
+    for row in find_trades(settings.MAGNET_BOOK, request.GET):
         writer.writerow(
             [
                 isoformat_z(row.closed_at), isoformat_z(row.opened_at), row.instrument.symbol,

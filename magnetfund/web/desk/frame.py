@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import User
 from magnetfund.web.desk import selectors as desk
+from magnetfund.web.desk.open_work import Facts, list_open_work
 from magnetfund.web.public.pages import page_context, used_shares
 
 
@@ -18,14 +19,24 @@ def build_frame(request: HttpRequest, place: str) -> dict[str, Any]:
     book = settings.MAGNET_BOOK
     user: Any = request.user
     context = page_context(request, place)
-    work = desk.find_open_work(book)
+    engine = desk.find_engine(book)
+    valuation = context["valuation"]
+    work = list_open_work(
+        book,
+        Facts(
+            fuse_state=context["fuse_state"],
+            engine=engine,
+            data_at=valuation.at if valuation is not None else None,
+            is_stale=context["is_stale"],
+        ),
+    )
     return {
         **context,
         **used_shares(context["valuation"]),
         "work": work,
         "open_work": len(work),
         "role_words": ", ".join(sorted(role.value.replace("_", " ") for role in user.roles)),
-        "engine": desk.find_engine(book),
+        "engine": engine,
         "capabilities": {item.value.replace(".", "_") for item in user.capabilities},
     }
 

@@ -10,21 +10,14 @@ from typing import Any
 from django.db.models import (
     Case,
     Count,
-    DateTimeField,
-    DecimalField,
-    F,
-    Field,
-    IntegerField,
     OuterRef,
     Q,
-    QuerySet,
     Subquery,
     Sum,
     TextField,
-    Value,
     When,
 )
-from django.db.models.functions import Cast, Coalesce, JSONObject, NullIf
+from django.db.models.functions import Cast, JSONObject
 
 from investors.models import ClassNav, DealingDay, DealingOrder, NavStrike
 from magnetfund.core.models import Heartbeat, JobRun
@@ -49,25 +42,11 @@ ZERO = Decimal(0)
 DUST_SHARE = Decimal("0.001")
 #: How many of the newest trades a row of losses is looked for in.
 TRADES_LOOKED_AT = 200
-#: Subscriptions without money in the list of open work; the oldest come first.
-UNPAID_SHOWN = 20
 #: After a restart the web answers some seconds before the trader has reconciled.
 PROCESS_STARTED_AT = utc_now()
 START_GRACE = timedelta(minutes=2)
 #: Shapes of a job's state; any other state is a failure.
 JOB_SHAPES = {"done": "ok", "none": "none", "late": "warn"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenWork:
-    """A task awaiting a person."""
-
-    kind: str
-    what: str
-    note: str
-    waits_on: str
-    since: datetime
-    url_name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,97 +66,6 @@ class ShownPosition:
     def tick(self) -> Decimal:
         """Price step of the instrument, by which its prices are printed."""
         return self.row.instrument.tick
-
-
-def find_open_work(book: str) -> list[OpenWork]:
-    """What waits on whom, oldest first; of unpaid subscriptions the oldest :data:`UNPAID_SHOWN`.
-
-    One read for all three kinds, because every page of the desk shows how many there are.
-    """
-    strikes = _waiting(
-        NavStrike.objects.filter(fund__book=book, state=NavStrike.State.PREPARED),
-        kind="NAV",
-        since="prepared_at",
-        day="valuation_at",
-        number="version",
-        who=_name_of("prepared_by"),
-    )
-    resets = _waiting(
-        FuseReset.objects.filter(book=book, withdrawn_at=None, approved_at=None),
-        kind="Fuse",
-        since="proposed_at",
-        who=_name_of("proposed_by"),
-        words="reason",
-    )
-    unpaid = _waiting(
-        DealingOrder.objects.filter(
-            share_class__fund__book=book, kind="subscription", state="accepted"
-        ),
-        kind="Money",
-        since="received_at",
-        who="investor__legal_name",
-        words="share_class__code",
-        amount="amount",
-    )
-    oldest = unpaid.order_by("since")[:UNPAID_SHOWN]
-    return [_open_work(row) for row in strikes.union(resets, oldest, all=True).order_by("since")]
-
-
-def _name_of(account: str) -> Coalesce:
-    """An account as people read it: the name, else the address."""
-    return Coalesce(NullIf(f"{account}__name", Value("")), f"{account}__email")
-
-
-def _waiting(
-    rows: QuerySet[Any],
-    *,
-    kind: str,
-    since: str,
-    who: str | Coalesce,
-    day: str | None = None,
-    number: str | None = None,
-    words: str | None = None,
-    amount: str | None = None,
-) -> QuerySet[Any, dict[str, Any]]:
-    """Rows of one table in the columns that all open work has."""
-
-    def column(name: str | None, field: Field[Any, Any]) -> Cast:
-        return Cast(Value(None) if name is None else F(name), field)
-
-    text = TextField()
-    return rows.order_by().values(
-        kind_of_work=Cast(Value(kind), text),
-        since=F(since),
-        who=Cast(F(who) if isinstance(who, str) else who, text),
-        on_day=column(day, DateTimeField()),
-        number=column(number, IntegerField()),
-        words=column(words, text),
-        money=column(amount, DecimalField(max_digits=38, decimal_places=18)),
-    )
-
-
-def _open_work(row: dict[str, Any]) -> OpenWork:
-    """The task described by one row."""
-    if row["kind_of_work"] == "NAV":
-        what = f"NAV of {row['on_day']:%d %b %Y}, version {row['number']}"
-        note = f"prepared by {row['who']}; another person approves"
-        waits_on, url_name = "Controller", "desk_nav"
-    elif row["kind_of_work"] == "Fuse":
-        what = "Request to re-arm the fuse"
-        note = f"{row['words']} (by {row['who']})"
-        waits_on, url_name = "Second risk officer", "desk_risk"
-    else:
-        what = f"{row['who']}, {row['money']:,.2f} USD"
-        note = f"class {row['words']}; funds not yet cleared"
-        waits_on, url_name = "Investor", "desk_nav"
-    return OpenWork(
-        kind=row["kind_of_work"],
-        what=what,
-        note=note,
-        waits_on=waits_on,
-        since=row["since"],
-        url_name=url_name,
-    )
 
 
 def next_dealing(book: str) -> dict[str, Any] | None:

@@ -6,13 +6,11 @@ from typing import Any
 
 from django.conf import settings
 
-from magnetfund.web.desk.charts import direction_of, kind_words
+from magnetfund.web.desk.charts import choose_zones, direction_of, kind_words
 from risk.domain.leverage import LeverageCase, choose_leverage
 from risk.domain.limits import LimitSet
 from trading.models import Instrument, Proposal, Signal
 
-#: Zones in the table; the strongest come first in the choice.
-ZONES_SHOWN = 9
 REASON_WORDS = {
     "entry": "Entry signal.",
     "warm_up": "Not enough closed candles yet (warm-up).",
@@ -74,16 +72,13 @@ def explain_signal(
     zones = [
         {**zone, "words": kind_words(zone["members"][0]["kind"]) if zone["members"] else "Zone",
          "is_above": zone["price"] > signal.close}
-        for zone in found.get("zones", ())
+        for zone in choose_zones(found)
     ]  # fmt: skip
     return {
         "proposals": proposals,
         "sleeves": sleeves,
-        "zones": sorted(
-            sorted(zones, key=lambda zone: -zone["strength"])[:ZONES_SHOWN],
-            key=lambda zone: -zone["price"],
-        ),
-        "zone_count": len(zones),
+        "zones": zones,
+        "zone_count": len(found.get("zones", ())),
         "decision": decision,
         "target": target,
         "side_words": "long" if side > 0 else "short",

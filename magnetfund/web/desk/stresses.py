@@ -45,6 +45,36 @@ class Consequence:
     liquidated: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopCost:
+    """What closing every position at market now costs, in the fund's currency, all positive.
+
+    ``realised`` is the unrealised profit or loss that closing makes final; it is no cost.
+    """
+
+    notional: Decimal
+    fees: Decimal
+    slippage: Decimal
+    realised: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        """Fees and slippage."""
+        return self.fees + self.slippage
+
+
+def find_stop_cost(positions: list[ShownPosition]) -> StopCost:
+    """An estimate: taker fee and the slippage of a fill that the fuse forces, at the mark price."""
+    fees = slippage = realised = notional = Decimal(0)
+    for item in positions:
+        rules = instrument_rules(item.row.instrument)
+        notional += item.notional
+        fees += item.notional * Decimal(str(rules.taker_fee_rate))
+        slippage += item.notional * Decimal(str(rules.fuse_slippage_rate))
+        realised += item.unrealised or Decimal(0)
+    return StopCost(notional=notional, fees=fees, slippage=slippage, realised=realised)
+
+
 def find_assets(positions: list[ShownPosition]) -> tuple[str, ...]:
     """What the open positions are in, each once."""
     return tuple(sorted({item.row.instrument.base for item in positions}))

@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.idempotency import StoredAnswer, fingerprint_of, run_once
+from magnetfund.core.templatetags.figures import multiple
 from magnetfund.core.templatetags.figures import price as price_text
 from magnetfund.core.templatetags.figures import quantity as quantity_text
 from magnetfund.kernel.clock import utc_now
@@ -29,8 +30,10 @@ from magnetfund.web.desk import selectors as desk
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
 from magnetfund.web.desk.order_words import say_codes
+from magnetfund.web.parts import asked_part, render_page
 from risk.domain.pretrade import Check, CheckStatus
 from risk.domain.pretrade.check import SIZE_CONTROLS
+from risk.services.limits import limits_in_force
 from trading import selectors
 from trading.models import Order, Position
 from trading.services.manual import (
@@ -136,7 +139,13 @@ def ticket_context(
 def preview(request: HttpRequest) -> HttpResponse:
     """The ticket with what it would be now, and the confirmation where nothing speaks against."""
     form = TicketForm(request.GET or None)
-    context: dict[str, Any] = {}
+    field = asked_part(request, [f"{item.auto_id}_field" for item in form])
+    if field:
+        name = field.removeprefix("id_").removesuffix("_field")
+        hint = limits_in_force(settings.MAGNET_BOOK).leverage_max if name == "leverage" else None
+        context = {"field": form[name], "hint": hint and multiple(hint), "is_live": True}
+        return render(request, "components/_field.html", context)
+    context = {}
     if form.is_bound and form.is_valid():
         book = settings.MAGNET_BOOK
         try:
@@ -148,10 +157,11 @@ def preview(request: HttpRequest) -> HttpResponse:
             form.add_error(None, f"{error.message[:1].upper()}{error.message[1:]}.")
         else:
             context = _show_plan(plan)
-    return render(
+    return render_page(
         request,
         "desk/ticket.html",
         {**build_frame(request, "trading"), **ticket_context(form), **context, "key": uuid4()},
+        parts=("preview",),
     )
 
 
@@ -290,10 +300,11 @@ def close(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect("desk_trading")
     if request.method != "POST":
         item = desk.show_positions([position], desk.live_marks(book))[0]
-        return render(
+        return render_page(
             request,
             "desk/close.html",
             {**build_frame(request, "trading"), "item": item, "key": uuid4()},
+            parts=("dialog",),
         )
 
     def execute() -> StoredAnswer:

@@ -2,77 +2,74 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from urllib.parse import urlencode
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from django.db.models import QuerySet
-from django.http import QueryDict
 
+from magnetfund.web.lists import Choices, Column, Listing, ListSpec
 from trading import selectors
 from trading.models import Strategy, Trade
 
-#: By what the list begins.
-SORTS = {"closed": "Newest first", "best": "Best result first", "worst": "Worst result first"}
-RESULTS = {"won": "Won", "lost": "Lost"}
+ORDERS = {"oldest": "closed_at", "best": "-net_pnl", "worst": "net_pnl"}
+TRADES = ListSpec(
+    name="trades",
+    url_name="desk_trading",
+    label="Pages of trades",
+    columns=(
+        Column(label="Trade", sorts=("closed", "oldest")),
+        Column(label="Entry", is_number=True),
+        Column(label="Exit", is_number=True),
+        Column(label="Net P&L, USD", is_number=True, sorts=("best", "worst")),
+        Column(label="Why", is_wide=True),
+    ),
+    filters=(
+        Choices(name="instrument", label="Instrument"),
+        Choices(name="sleeve", label="Sleeve"),
+        Choices(name="result", label="Result", options=(("won", "Won"), ("lost", "Lost"))),
+    ),
+    sorts=(
+        ("closed", "Newest first"),
+        ("oldest", "Oldest first"),
+        ("best", "Best result first"),
+        ("worst", "Worst result first"),
+    ),
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradeQuery:
-    """What is asked for; an empty text asks for everything, an unknown word for nothing else."""
-
-    instrument: str = ""
-    sleeve: str = ""
-    result: str = ""
-    sort: str = "closed"
-
-    @classmethod
-    def of(cls, given: QueryDict) -> TradeQuery:
-        result, sort = given.get("result", ""), given.get("sort", "")
-        return cls(
-            instrument=given.get("instrument", "")[:60],
-            sleeve=given.get("sleeve", "")[:40],
-            result=result if result in RESULTS else "",
-            sort=sort if sort in SORTS else "closed",
-        )
-
-    @property
-    def text(self) -> str:
-        """The query as it stands in an address, defaults left out."""
-        pairs = {
-            "instrument": self.instrument,
-            "sleeve": self.sleeve,
-            "result": self.result,
-            "sort": "" if self.sort == "closed" else self.sort,
-        }
-        return urlencode({name: value for name, value in pairs.items() if value})
-
-    def page_text(self, number: int) -> str:
-        """The query with a page's number, as it stands in that page's address."""
-        return "&".join(part for part in (self.text, f"page={number}") if part)
+def find_trade_page(
+    book: str, given: Mapping[str, Any], *, number: int, bases: Sequence[str]
+) -> Listing:
+    """A page of what an address asks for; ``bases`` are the instruments to choose from."""
+    spec = TRADES.with_options(
+        instrument=[(base, base) for base in bases],
+        sleeve=[(code, code) for code in find_sleeves()],
+    )
+    # Any instrument may be named in an address; the options are for the form alone.
+    listing = replace(TRADES.read(given, number=number), spec=spec)
+    rows = _rows(book, listing) if listing.query else None
+    page = selectors.trade_page(book, number=number, rows=rows)
+    return listing.hold(page.trades, number=page.number, has_older=page.has_older)
 
 
-def find_trade_page(book: str, query: TradeQuery, *, number: int) -> selectors.TradePage:
-    """A page of what the query asks for."""
-    rows = _rows(book, query) if query.text else None
-    return selectors.trade_page(book, number=number, rows=rows)
+def find_trades(book: str, given: Mapping[str, Any]) -> list[Trade]:
+    """All of what an address asks for, as far back as the list looks."""
+    return list(_rows(book, TRADES.read(given))[: selectors.LIST_MAX])
 
 
-def find_trades(book: str, query: TradeQuery) -> list[Trade]:
-    """All of what the query asks for, as far back as the list looks."""
-    return list(_rows(book, query)[: selectors.LIST_MAX])
-
-
-def _rows(book: str, query: TradeQuery) -> QuerySet[Trade]:
+def _rows(book: str, listing: Listing) -> QuerySet[Trade]:
+    chosen = listing.chosen
     return selectors.select_trades(
         book,
-        base=query.instrument,
-        strategy=query.sleeve,
-        won=None if not query.result else query.result == "won",
-        order={"best": "-net_pnl", "worst": "net_pnl"}.get(query.sort, ""),
+        base=chosen["instrument"],
+        strategy=chosen["sleeve"],
+        won=None if not chosen["result"] else chosen["result"] == "won",
+        order=ORDERS.get(listing.sort, ""),
     )
 
 
 def find_sleeves() -> list[str]:
-    """Whose trades there can be."""
+    """Sleeves that there are, by code."""
     rows = Strategy.objects.order_by("code")
     return list(rows.values_list("code", flat=True).distinct()[: selectors.LIST_MAX])

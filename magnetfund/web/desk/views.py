@@ -10,7 +10,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.db.models import Count, Exists, OuterRef, Sum
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
@@ -40,19 +40,15 @@ from magnetfund.web.desk.gauges import (
     find_market_gauges,
     find_nearest,
 )
-from magnetfund.web.desk.stresses import find_assets, find_consequences
+from magnetfund.web.desk.open_work import keep_role, roles_of
+from magnetfund.web.desk.stresses import find_assets, find_consequences, find_stop_cost
 from magnetfund.web.desk.ticket import ticket_context
-from magnetfund.web.desk.trade_list import (
-    RESULTS,
-    SORTS,
-    TradeQuery,
-    find_sleeves,
-    find_trade_page,
-)
+from magnetfund.web.desk.trade_list import find_trade_page
+from magnetfund.web.parts import render_page
 from magnetfund.web.public.pages import asked_page
 from risk.domain.limits import LimitSet
 from risk.models import FuseReset, FuseTransition
-from risk.services.fuse import approve_reset, propose_reset, withdraw_reset
+from risk.services.fuse import approve_reset, disarm_fuse, propose_reset, withdraw_reset
 from risk.services.stop import stop_trading
 from trading import selectors
 from trading.models import Instrument, Reconciliation
@@ -88,11 +84,15 @@ def today(request: HttpRequest) -> HttpResponse:
         frame.get("daily_used"), frame.get("drawdown_used"), gauges
     )
     dealing = desk.next_dealing(book)
-    return render(
+    asked = request.GET.get("role", "")
+    return render_page(
         request,
         "desk/today.html",
         {
             **frame,
+            "roles": roles_of(frame["work"]),
+            "asked_role": asked,
+            "shown_work": keep_role(frame["work"], asked),
             "strike": strike,
             "strike_classes": classes,
             **held,
@@ -105,6 +105,7 @@ def today(request: HttpRequest) -> HttpResponse:
             "trades": [trade for trade in trades if trade.closed_at >= since][:8],
             "events": [e for e in desk.fuse_history(book, 8) if e.occurred_at >= since],
         },
+        parts=("work",),
     )
 
 
@@ -126,7 +127,7 @@ def risk(request: HttpRequest) -> HttpResponse:
     valuation = frame["valuation"]
     marked = last_day(book)
     age = (utc_now() - valuation.at).total_seconds() if valuation else None
-    return render(
+    return render_page(
         request,
         "desk/risk.html",
         {
@@ -135,6 +136,7 @@ def risk(request: HttpRequest) -> HttpResponse:
             "readings": readings,
             "equity_spark": draw_equity(marked),
             "warnings": [gauge for gauge in readings if gauge.is_warning],
+            "stop_cost": find_stop_cost(everything),
             "assets": find_assets(everything),
             "consequences": find_consequences(everything, valuation, limits),
             "tripped": desk.find_trip(book, history, reconciliation, held["open_count"])
@@ -149,6 +151,7 @@ def risk(request: HttpRequest) -> HttpResponse:
             "age_seconds": age,
             "age_room": None if age is None else max(0.0, float(limits.equity_age_max_s) - age),
         },
+        parts=(),
     )
 
 
@@ -172,6 +175,26 @@ def emergency_stop(request: HttpRequest) -> HttpResponse:
         messages.error(request, f"Not stopped: {error.message}.")
     else:
         messages.success(request, "Trading is stopped. All positions are being closed now.")
+    return redirect("desk_risk")
+
+
+@require_POST
+@desk_view(Capability.FUSE_DISARM)
+def disarm(request: HttpRequest) -> HttpResponse:
+    """Disarm the fuse: one risk officer, a reason; positions keep their stops."""
+    try:
+        disarm_fuse(
+            book=settings.MAGNET_BOOK,
+            reason=request.POST.get("reason", ""),
+            actor=actor_of(request),
+        )
+        ring_bell()
+    except FundError as error:
+        messages.error(request, f"Not disarmed: {error.message}.")
+    else:
+        messages.success(
+            request, "The fuse is disarmed. No order can add exposure until two people re-arm it."
+        )
     return redirect("desk_risk")
 
 
@@ -230,11 +253,15 @@ def trading(request: HttpRequest) -> HttpResponse:
     book = settings.MAGNET_BOOK
     frame = build_frame(request, "trading")
     marks = desk.live_marks(book)
-    query = TradeQuery.of(request.GET)
     ticket = ticket_context(marks=marks) if "order_submit" in frame["capabilities"] else {}
     instruments = ticket["ticket"].instruments if ticket else selectors.active_instruments()
-    trades = find_trade_page(book, query, number=asked_page(request))
-    return render(
+    listing = find_trade_page(
+        book,
+        request.GET,
+        number=asked_page(request),
+        bases=sorted({item.base for item in instruments}),
+    )
+    return render_page(
         request,
         "desk/trading.html",
         {
@@ -244,15 +271,9 @@ def trading(request: HttpRequest) -> HttpResponse:
             "can_close": "order_submit" in frame["capabilities"],
             "orders": desk.order_lives(selectors.recent_orders(book, limit=14)),
             "fills": selectors.recent_fills(book, limit=7),
-            "trades": trades,
-            "newer": query.page_text(trades.number - 1),
-            "older": query.page_text(trades.number + 1),
-            "query": query,
-            "sorts": SORTS,
-            "results": RESULTS,
-            "sleeves": find_sleeves(),
-            "bases": sorted({item.base for item in instruments}),
+            "listing": listing,
         },
+        parts=("trades", "positions"),
     )
 
 
@@ -269,7 +290,7 @@ def signals(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"instruments": instruments, "instrument": chosen}
     if chosen is not None:
         context.update(_signal_context(chosen, frame["limits"]))
-    return render(request, "desk/signals.html", {**frame, **context})
+    return render_page(request, "desk/signals.html", {**frame, **context}, parts=())
 
 
 def _signal_context(instrument: Instrument, limits: LimitSet) -> dict[str, Any]:
@@ -311,7 +332,7 @@ def nav(request: HttpRequest) -> HttpResponse:
         and chosen.prepared_by_id != request.user.pk
         and "nav_approve" in frame["capabilities"]
     )
-    return render(request, "desk/nav.html", {**frame, **context})
+    return render_page(request, "desk/nav.html", {**frame, **context}, parts=())
 
 
 def _due_day(fund: Fund) -> DealingDay | None:

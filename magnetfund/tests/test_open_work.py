@@ -1,0 +1,194 @@
+"""Today's list: each kind of work appears while it waits, names its role and its page, and goes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from django.test import Client
+
+from investors.models import DealingDay, DealingOrder, Fund, Investor, NavStrike, ShareClass
+from magnetfund.core.actors import Actor
+from magnetfund.core.roles import Role
+from magnetfund.kernel.clock import utc_now
+from magnetfund.operations.people import ensure_user
+from magnetfund.tests.walls_support import (
+    arm_fuse,
+    make_engine_ready,
+    make_instrument,
+    make_order,
+    make_user,
+)
+from magnetfund.web.desk.open_work import Facts, Source, find_rows, find_states, register
+from risk.services.stop import stop_trading
+from trading.models import EngineTransition, Reconciliation, Valuation
+
+pytestmark = pytest.mark.usefixtures("fresh_database")
+DAY = datetime(2026, 10, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def fund() -> Fund:
+    return Fund.objects.create(code="F", name="Fund", book="main", inception=DAY)
+
+
+def make_day(fund: Fund, at: datetime = DAY) -> DealingDay:
+    return DealingDay.objects.create(
+        fund=fund, day=at.date(), cutoff_at=at - timedelta(days=2),
+        funding_deadline_at=at - timedelta(days=1), valuation_at=at,
+        settlement_day=at.date() + timedelta(days=5),
+    )  # fmt: skip
+
+
+def make_strike(fund: Fund, state: str, *, version: int = 1) -> NavStrike:
+    return NavStrike.objects.create(
+        fund=fund, valuation_at=DAY, known_at=DAY, version=version, state=state, inputs={},
+        waterfall=[], checklist=[], nav=0, gross_assets=0, result_hash="h", input_hash="i",
+        prepared_by=make_user(f"pia{version}", Role.ACCOUNTANT), prepared_at=DAY,
+        rejected_reason="prices differ" if state == "rejected" else "",
+    )  # fmt: skip
+
+
+def told() -> list[tuple[str, str]]:
+    """What is to be done, and by whom."""
+    return [(item.what, item.waits_on) for item in find_rows("main")]
+
+
+def test_a_strike_is_due_then_prepared_then_returned_then_prepared_again(fund: Fund):
+    make_day(fund)
+    make_day(fund, utc_now() + timedelta(days=40))
+    assert told() == [("NAV of 1 Oct 2026 is due", "Accountant")]
+    strike = make_strike(fund, "prepared")
+    assert told() == [("NAV of 1 Oct 2026, version 1", "Controller")]
+    NavStrike.objects.filter(pk=strike.pk).update(state="rejected", rejected_reason="prices differ")
+    assert told() == [("NAV of 1 Oct 2026, version 1 was returned", "Accountant")]
+    assert find_rows("main")[0].note == "prices differ"
+    make_strike(fund, "prepared", version=2)
+    assert told() == [("NAV of 1 Oct 2026, version 2", "Controller")]
+
+
+@pytest.mark.parametrize(
+    ("state", "minutes", "words"),
+    [
+        ("UNKNOWN", 0, ["Order of unknown outcome: buy BTC/USDT:USDT"]),
+        ("SENDING", 5, ["Order pending: BTC/USDT:USDT, sending"]),
+        ("SENDING", 0, []),
+        ("ACKED", 5, []),
+    ],
+)
+def test_an_order_waits_where_its_outcome_is_not_known(
+    fresh_database: Any, state: str, minutes: int, words: list[str]
+):
+    arm_fuse(make_user("ann", Role.RISK_OFFICER), make_user("ben", Role.RISK_OFFICER))
+    make_engine_ready()
+    order = make_order(make_instrument())
+    at = utc_now() - timedelta(minutes=minutes)
+    with psycopg.connect(fresh_database.dsn("postgres", "fresh")) as owner:
+        owner.execute("SET session_replication_role = replica")
+        owner.execute(
+            "UPDATE trading_order SET state = %s, occurred_at = %s WHERE id = %s",
+            [state, at, order.pk],
+        )
+    assert [what for what, _ in told()] == words
+
+
+def test_a_break_waits_until_a_comparison_is_clean():
+    now = utc_now()
+    Reconciliation.objects.using("gateway").create(
+        book="main", is_clean=False, occurred_at=now - timedelta(minutes=2)
+    )
+    assert told() == [("Break between books and venue", "Operator")]
+    Reconciliation.objects.using("gateway").create(book="main", is_clean=True, occurred_at=now)
+    assert told() == []
+
+
+@pytest.mark.parametrize(
+    ("state", "is_open"),
+    [("submitted", True), ("screening", True), ("review", True), ("approved", False),
+     ("collecting", False), ("declined", False)],
+)  # fmt: skip
+def test_an_identity_verification_waits_for_compliance(state: str, is_open: bool):
+    Investor.objects.create(
+        number="1", legal_name="Ines Marlow", email="i@example.com", kyc_state=state
+    )
+    expected = [("Identity verification of Ines Marlow", "Compliance")] if is_open else []
+    assert told() == expected
+
+
+def test_dealing_orders_wait_to_be_accepted_funded_and_paid(fund: Fund):
+    share_class = ShareClass.objects.create(fund=fund, code="A", name="A", launch_price=100)
+    investor = Investor.objects.create(number="1", legal_name="Ines Marlow", email="i@example.com")
+    order = DealingOrder.objects.create(
+        kind="subscription", investor=investor, share_class=share_class, amount=5_000,
+        state="submitted", received_at=DAY,
+    )  # fmt: skip
+    assert told() == [("Subscription of Ines Marlow, 5,000.00 USD", "Accountant")]
+    DealingOrder.objects.filter(pk=order.pk).update(state="accepted")
+    assert told() == [("Ines Marlow, 5,000.00 USD", "Investor")]
+    DealingOrder.objects.filter(pk=order.pk).update(state="settled")
+    assert told() == []
+
+
+READY = {"shape": "ok", "note": "", "since": None}
+
+
+def facts(**more: Any) -> Facts:
+    known: dict[str, Any] = {"fuse_state": "ARMED", "engine": READY, "data_at": DAY}
+    return Facts(**{**known, "is_stale": False, **more})
+
+
+def test_nothing_is_told_of_a_fund_in_order():
+    assert find_states("main", facts()) == []
+
+
+def test_a_tripped_fuse_a_stopped_engine_and_old_data_come_first():
+    arm_fuse(make_user("ann", Role.RISK_OFFICER), make_user("ben", Role.RISK_OFFICER))
+    stop_trading(
+        book="main", reason="venue is down", actor=Actor.of(make_user("olga", Role.OPERATOR))
+    )
+    (fuse,) = find_states("main", facts(fuse_state="TRIPPED"))
+    assert fuse.waits_on == "Risk officer"
+    assert "venue is down" in fuse.note
+    assert fuse.since is not None
+    (engine,) = find_states("main", facts(engine={**READY, "shape": "fail", "note": "no trader"}))
+    assert (engine.what, engine.waits_on) == ("Trading engine stopped", "Operator")
+    (data,) = find_states("main", facts(is_stale=True))
+    assert (data.what, data.since) == ("Figures are out of date", DAY)
+
+
+def test_the_page_says_no_open_tasks_only_when_it_is_true(
+    monkeypatch: pytest.MonkeyPatch, fund: Fund
+):
+    arm_fuse(make_user("ann", Role.RISK_OFFICER), make_user("ben", Role.RISK_OFFICER))
+    make_engine_ready()
+    Valuation.objects.using("gateway").create(
+        book="main", at=utc_now(), equity=430_000, cash=430_000, unit_value=100,
+        peak_unit_value=100, day_start_unit_value=100,
+    )  # fmt: skip
+    client = Client()
+    client.force_login(ensure_user(email="op@example.com", name="Op", roles=[Role.OPERATOR]))
+    assert "No open tasks" in client.get("/desk/").content.decode()
+    make_day(fund)
+    page = client.get("/desk/").content.decode()
+    assert "No open tasks" not in page
+    assert "NAV of 1 Oct 2026 is due" in page
+    EngineTransition.objects.using("gateway").create(
+        book="main", state="STOPPED", reason="trader died", actor_label="Olga Operator"
+    )
+    page = client.get("/desk/").content.decode()
+    assert "Trading engine stopped" in page
+    assert "trader died" in page
+    mine = client.get("/desk/?role=operator").content.decode()
+    assert "NAV of 1 Oct 2026 is due" not in mine
+    assert "Trading engine stopped" in mine
+
+
+def test_a_name_of_a_source_is_taken_once():
+    source = Source(
+        kind="x", role=None, url_name="desk_today", select=lambda book: None,  # type: ignore[arg-type, return-value]
+        describe=lambda row: ("", ""),
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="already"):
+        register("kyc", source)

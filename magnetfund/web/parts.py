@@ -1,0 +1,44 @@
+"""One way to answer a request that wants a part of a page.
+
+A template marks its parts with ``partialdef``; a part's name is the id of the element that it
+fills.  htmx names that element in its request, and keeps the name when the answer is a redirect, so
+a form that posts and a link that filters both come back to the same view.  Without scripts the
+same addresses give the whole page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
+
+#: The part that every page of the desk has: all that stands beside rail and strip.
+MAIN = "main"
+
+
+def asked_part(request: HttpRequest, parts: Collection[str]) -> str:
+    """The part of the page that is asked for; "" for the whole page."""
+    htmx = getattr(request, "htmx", None)
+    if not htmx or htmx.history_restore_request:
+        return ""
+    return htmx.target if htmx.target in parts else ""
+
+
+def render_page(
+    request: HttpRequest, template: str, context: dict[str, Any], *, parts: Collection[str]
+) -> HttpResponse:
+    """The page, or the one of its ``parts`` that htmx asks for with the messages beside it."""
+    part = asked_part(request, [*parts, MAIN])
+    if part == MAIN:
+        response = render(request, template, {**context, "desk_frame": "frames/_desk_main.html"})
+    elif part:
+        response = render(
+            request, "components/_part.html", {**context, "part": f"{template}#{part}"}
+        )
+    else:
+        response = render(request, template, context)
+    patch_vary_headers(response, ["HX-Request", "HX-Target"])
+    return response
