@@ -1,6 +1,8 @@
 # A thin front of bootstrap.py, which works without make too.
+#   make test ARGS="risk/tests/test_fuse.py -k trip"
 PYTHON ?= python3
 
-.PHONY: run test check bench drill screenshots lock
-run test check bench drill screenshots lock:
-	@$(PYTHON) bootstrap.py $@
+VERBS = run test test-fast check bench drill screenshots lock
+.PHONY: $(VERBS)
+$(VERBS):
+	@$(PYTHON) bootstrap.py $@ $(ARGS)

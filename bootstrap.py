@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Entry point for run, test, check, bench, screenshots, drill and lock.
+"""Entry point for run, test, test-fast, check, bench, screenshots, drill and lock.
 
 Needs Python 3.11 or newer and nothing else.  Makes ``.venv`` beside this file, installs the locked
 dependencies into it (hashes checked), and hands over to the platform's own commands.  The Makefile
@@ -23,7 +23,8 @@ ENVIRONMENT = PROJECT / ".venv"
 UV = "uv==0.13.8"
 VERBS = {
     "run": "start the platform with its demo fund (PORT, MAGNET_HOME)",
-    "test": "install what tests need and run the whole suite",
+    "test": "install what tests need and run the whole suite, or what ARGS names",
+    "test-fast": "run the pure tests alone: no Django, no database",
     "check": "format, lint, types, import rules, migrations, deployment settings, templates",
     "bench": "run the benchmarks and print a table against their targets",
     "drill": "run long property tests, race tests and mutation tests",
@@ -32,6 +33,8 @@ VERBS = {
 }
 #: Characters that a line of a template may have.
 TEMPLATE_WIDTH = 120
+#: Each worker has a database of its own; a file's tests stay together, since some share one.
+PARALLEL = ["-n", os.environ.get("WORKERS", "2"), "--dist", "loadfile"]
 CHECKED = [
     "magnetfund/kernel",
     "risk/domain",
@@ -113,6 +116,19 @@ def find_long_lines(folder: Path) -> list[str]:
         for number, line in enumerate(path.read_text().splitlines(), start=1)
         if len(line) > TEMPLATE_WIDTH
     ]
+
+
+def choose_test_options(arguments: Sequence[str]) -> list[str]:
+    """How to run what ``arguments`` name: all in parallel, some in one process, pure ones bare."""
+    from magnetfund.operations.checks.purity import is_pure
+
+    named = [Path(PROJECT / word.split("::")[0]) for word in arguments if not word.startswith("-")]
+    paths = [path for path in named if path.exists()]
+    if not paths:
+        return PARALLEL
+    if all(path.is_file() and is_pure(path, PROJECT) for path in paths):
+        return ["-p", "no:django"]
+    return []
 
 
 def check() -> int:
@@ -210,7 +226,13 @@ def main(arguments: Sequence[str]) -> int:
         case "run":
             hand_over("-m", "magnetfund.operations.supervisor", *rest)
         case "test":
-            hand_over("-m", "pytest", "-m", "not drill", *rest)
+            hand_over("-m", "pytest", "-m", "not drill", *choose_test_options(rest), *rest)
+        case "test-fast":
+            from magnetfund.operations.checks.purity import pure_test_files
+
+            files = [str(path.relative_to(PROJECT)) for path in pure_test_files(PROJECT)]
+            options = ["-p", "no:django", *PARALLEL, "-m", "not drill and not slow"]
+            hand_over("-m", "pytest", *options, *rest, *files, MAGNET_TEST_FAST="1")
         case "drill":
             tests = [interpreter(), "-m", "pytest", "-m", "drill", *rest]
             failed = subprocess.run(tests, cwd=PROJECT, check=False).returncode

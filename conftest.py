@@ -1,5 +1,7 @@
 """The suite's ground: a throwaway PostgreSQL of its own, migrated once, used as the run-time roles.
 
+Each worker of a parallel run has its own.  Pure tests (``-p no:django``) use nothing of it.
+
 Ordinary database tests run in a transaction that is rolled back.  A test that commits (races,
 deferred triggers) gets a fresh copy of the migrated database instead of a TRUNCATE, which the
 append-only walls would refuse.  No test reaches beyond loopback.
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,10 +37,23 @@ def real_data() -> Path:
     return folder
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get("MAGNET_TEST_FAST"):
+        from hypothesis import settings
+
+        settings.register_profile("fast", max_examples=15, deadline=None)
+        settings.load_profile("fast")
+
+
+def _has_settings() -> bool:
+    """Whether the suite's settings made a throwaway home; pure runs load no settings."""
+    return "magnetfund.settings_test" in sys.modules
+
+
 def _folder() -> Path:
     """The suite's throwaway home, made by its settings; the database's user must reach it."""
     folder = Path(os.environ["MAGNET_HOME"])
-    if not folder.name.startswith("magnetfund-test-"):
+    if not _has_settings() or not folder.name.startswith("magnetfund-test-"):
         # It is deleted at the end: nobody's own home may stand here.
         pytest.exit(f"{folder} is no throwaway home; are the suite's settings loaded?", 2)
     folder.chmod(0o755)
@@ -45,18 +61,22 @@ def _folder() -> Path:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if "MAGNET_HOME" in os.environ:
+    if _has_settings():
         shutil.rmtree(_folder(), ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[object]:
-    """The suite's own PostgreSQL, gone when the suite ends."""
-    from magnetfund.operations.servers.home import Home
-    from magnetfund.operations.servers.postgres import Postgres
+def cluster(django_db_blocker: object) -> Iterator[object]:
+    """The suite's own PostgreSQL with the databases "migrated" and "suite".
 
-    server = Postgres(Home(_folder()), durable=False)
-    server.start()
+    It starts from the copy that an earlier run kept, as long as no migration or model changed;
+    it is gone when the suite ends.
+    """
+    from magnetfund.operations.servers.home import Home
+    from magnetfund.tests.kept_cluster import start_cluster
+
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        server = start_cluster(Home(_folder()), migrate=_migrate)
     yield server
     server.stop()
     shutil.rmtree(server.home.sockets, ignore_errors=True)
@@ -78,18 +98,24 @@ def _point_at(cluster: object, name: str) -> None:
         connection.settings_dict.update(values)
 
 
-@pytest.fixture(scope="session")
-def django_db_setup(cluster: object, django_db_blocker: object) -> Iterator[None]:
+def _migrate(cluster: object) -> None:
     """Migrate the template once; the suite works on a first copy of it."""
     from django.core.management import call_command
     from django.db import connections
 
+    cluster.make_database("migrated")  # type: ignore[attr-defined]
+    _point_at(cluster, "migrated")
+    call_command("migrate", database="owner", verbosity=0)
+    connections.close_all()
+    _copy_database(cluster, "suite")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(cluster: object, django_db_blocker: object) -> Iterator[None]:
+    """Connect the suite to its database."""
+    from django.db import connections
+
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
-        cluster.make_database("migrated")  # type: ignore[attr-defined]
-        _point_at(cluster, "migrated")
-        call_command("migrate", database="owner", verbosity=0)
-        connections.close_all()
-        _copy_database(cluster, "suite")
         _point_at(cluster, "suite")
     yield
     with django_db_blocker.unblock():  # type: ignore[attr-defined]

@@ -47,6 +47,8 @@ from investors.domain.strike import (
 )
 from magnetfund.kernel.money import CONTEXT
 
+pytestmark = pytest.mark.slow
+
 D = Decimal
 FINE = D("1e-24")
 SIX = D("0.0000005")

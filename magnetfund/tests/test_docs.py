@@ -39,6 +39,7 @@ def read_index() -> dict[str, Path]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "match"), BLOCKS)
 def test_the_block_runs(page: Path, match: re.Match[str]) -> None:
     # Blank lines before the code make a traceback name the page's own line.

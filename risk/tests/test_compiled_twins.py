@@ -12,6 +12,8 @@ from risk.domain.fuse import thresholds
 from risk.domain.leverage import core as leverage
 from risk.domain.sizing import core as sizing
 
+pytestmark = pytest.mark.slow
+
 CASES = 10_000
 SEED = 20_251_121
 

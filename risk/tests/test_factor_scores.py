@@ -20,6 +20,8 @@ from risk.domain.factors import (
     standardise_factor,
 )
 
+pytestmark = pytest.mark.slow
+
 GENERATOR = np.random.default_rng(20260301)
 NAMES = [f"N{number:02d}" for number in range(40)]
 #: Two sectors that stand alone, two that are pooled: 18, 14, 4 and 4 names.

@@ -21,6 +21,8 @@ from risk.domain.liquidation import (
 )
 from risk.domain.liquidation.first_passage import _normal_scaled
 
+pytestmark = pytest.mark.slow
+
 WEEK = 7 / 365
 
 

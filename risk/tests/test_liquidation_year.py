@@ -21,6 +21,8 @@ from risk.domain.liquidation import (
 )
 from risk.domain.liquidation.bootstrap import YEAR_HOURS
 
+pytestmark = pytest.mark.slow
+
 WORD = 2**64 - 1
 FREE = {"fee_rate": 0.0, "funding_rate": 0.0, "fuse_slippage": 0.0, "maintenance_rate": 0.0}
 

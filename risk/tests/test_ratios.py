@@ -42,6 +42,8 @@ from risk.domain.ratios import (
     find_sharpe_facts,
 )
 
+pytestmark = pytest.mark.slow
+
 RETURNS = np.random.default_rng(20260102).standard_t(5, 750) * 0.01 + 0.0006
 BENCHMARK = np.random.default_rng(20260103).normal(0.0004, 0.01, 750)
 series = st.lists(st.floats(-0.9, 2.0), min_size=2, max_size=40)

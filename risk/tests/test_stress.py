@@ -27,6 +27,8 @@ from risk.domain.stress import (
     find_move,
 )
 
+pytestmark = pytest.mark.slow
+
 EVENTS = {scenario.name: scenario for scenario in build_event_scenarios()}
 SHOCKS = {scenario.name: scenario for scenario in build_shock_scenarios()}
 TIERS = build_tiers(caps=(20_000, 200_000, 1_000_000), rates=(0.004, 0.012, 0.03))

@@ -39,6 +39,8 @@ from risk.domain.tail_risk import (
     value_cornish_fisher_tail,
 )
 
+pytestmark = pytest.mark.slow
+
 RETURNS = np.random.default_rng(20260201).standard_t(5, 750) * 0.01 + 0.0006
 MEASURES = [
     compute_historical_risk,

@@ -17,6 +17,8 @@ from trading.domain.engine.rules import EngineRules
 from trading.domain.strategies.signals import Signals
 from trading.tests.engine_cases import make_market, make_rules, make_signals
 
+pytestmark = pytest.mark.slow
+
 WHOLE = (
     *("slot", "side", "lots", "entry_time", "exit_time", "entry_ticks", "exit_ticks"),
     *("decision_ticks", "stop_ticks", "target_ticks", "reason", "ticks_lots", "tier"),

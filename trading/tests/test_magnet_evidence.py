@@ -28,6 +28,8 @@ from trading.domain.evidence import (
 )
 from trading.tests.magnet_bars import make_random_bars
 
+pytestmark = pytest.mark.slow
+
 DAY_MS = 86_400_000
 
 

@@ -20,6 +20,8 @@ from trading.domain.magnets import (
 )
 from trading.tests.magnet_bars import HOUR_MS, make_random_bars, read_candles, without_bars
 
+pytestmark = pytest.mark.slow
+
 BTC = "candles/binance-spot-BTCUSDT-1h-2017-2024.parquet"
 ETH = "candles/binance-spot-ETHUSDT-1h-2020-2025.parquet"
 FOUND_IN_RANDOM_BARS = {

@@ -98,6 +98,7 @@ def test_a_book_that_is_stale_broken_or_young_says_so() -> None:
         find(book[::-1], 150 * SECOND)
 
 
+@pytest.mark.slow
 def test_no_wall_at_any_instant_depends_on_later_snapshots() -> None:
     moves = np.random.default_rng(3).choice([-10.0, 0.0, 10.0], 360, p=[0.02, 0.96, 0.02])
     middles = 30_000.0 + np.cumsum(moves)

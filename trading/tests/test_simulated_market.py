@@ -11,6 +11,8 @@ from trading.domain.simulated_market import (
     simulate_market,
 )
 
+pytestmark = pytest.mark.slow
+
 PAIR = (
     SimulatedInstrument(symbol="BTC/USDT:USDT", start_price=64_000.0, tick=0.1),
     SimulatedInstrument(

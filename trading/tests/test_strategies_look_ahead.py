@@ -15,6 +15,8 @@ from trading.domain.strategies.signals import Signals
 from trading.domain.strategies.trend import TrendStrategy
 from trading.tests.magnet_bars import make_random_bars, read_candles, without_bars
 
+pytestmark = pytest.mark.slow
+
 BTC = "candles/binance-spot-BTCUSDT-1h-2017-2024.parquet"
 ETH = "candles/binance-spot-ETHUSDT-1h-2020-2025.parquet"
 POINTS = 500

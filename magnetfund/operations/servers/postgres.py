@@ -125,7 +125,7 @@ class Postgres:
                 "--auth=scram-sha-256",
                 "--encoding=UTF8",
                 "--locale=C",
-                *(() if self.durable else ("--no-sync",)),
+                *(() if self.durable else ("--no-sync", "--wal-segsize=1")),
             )
         finally:
             word.unlink()

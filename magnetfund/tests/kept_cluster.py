@@ -1,0 +1,133 @@
+"""A migrated PostgreSQL cluster, kept between runs of the suite and copied for each worker.
+
+Making a cluster and migrating it takes seconds, copying it a moment.  The copy is named by a
+digest of everything that decides its content, lies in the user's cache folder, and belongs to that
+user alone.  Where it cannot be kept or does not start, a cluster is made from nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from magnetfund.operations.servers.home import Home, LaunchError
+from magnetfund.operations.servers.postgres import Postgres
+
+PROJECT = Path(__file__).resolve().parents[2]
+#: What decides the content of a migrated cluster.
+SOURCES = (
+    "*/migrations/*.py",
+    "*/models.py",
+    "*/models/*.py",
+    "*/table_walls.py",
+    "*/apps.py",
+    "magnetfund/core/migrations/*.py",
+    "magnetfund/core/*.py",
+    "magnetfund/operations/servers/*.py",
+    "magnetfund/settings*.py",
+    "magnetfund/tests/kept_cluster.py",
+    "conftest.py",
+    "requirements-dev.txt",
+)
+#: Several branches of one machine use the cache side by side.
+KEPT_MAX = 6
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "magnetfund"
+
+
+def cluster_key() -> str:
+    """Digest of the sources that decide what a migrated cluster holds."""
+    digest = hashlib.sha256(sys.version.encode())
+    for pattern in SOURCES:
+        for path in sorted(PROJECT.glob(pattern)):
+            digest.update(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:24]
+
+
+def start_cluster(home: Home, *, migrate: Callable[[Postgres], None]) -> Postgres:
+    """Start a cluster under ``home`` that ``migrate`` has prepared, now or in an earlier run."""
+    try:
+        with _locked(cache_folder() / "test-clusters") as folder:
+            kept = folder / cluster_key()
+            if kept.exists():
+                server = _start_copy(home, kept)
+                if server is not None:
+                    return server
+                shutil.rmtree(kept)
+            server = _start_new(home, migrate)
+            server.stop()
+            _keep(home, server, kept)
+    except OSError as error:
+        warnings.warn(f"no cluster is kept for the next run: {error}", stacklevel=1)
+        return _start_new(home, migrate)
+    server.start()
+    return server
+
+
+def _start_new(home: Home, migrate: Callable[[Postgres], None]) -> Postgres:
+    server = Postgres(home, durable=False)
+    server.start()
+    migrate(server)
+    return server
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[Path]:
+    """The cache folder, by one process at a time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    with (folder / "lock").open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield folder
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a folder with its owners and modes."""
+    result = subprocess.run(
+        ["cp", "-a", str(source), str(target)], check=False, capture_output=True, text=True
+    )
+    if result.returncode != 0:
+        raise OSError(result.stderr.strip() or "cp failed")
+
+
+def _start_copy(home: Home, kept: Path) -> Postgres | None:
+    """A server on a copy of the kept cluster; None where the copy does not start."""
+    os.utime(kept)
+    shutil.copy2(kept / "secrets.json", home.root / "secrets.json")
+    server = Postgres(home, durable=False)
+    shutil.rmtree(server.data, ignore_errors=True)
+    _copy(kept / "postgres", server.data)
+    try:
+        server.start()
+    except LaunchError as error:
+        warnings.warn(f"the kept cluster does not start and is made anew: {error}", stacklevel=1)
+        server.stop()
+        shutil.rmtree(server.data, ignore_errors=True)
+        return None
+    return server
+
+
+def _keep(home: Home, server: Postgres, kept: Path) -> None:
+    part = kept.with_name(f"{kept.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(mode=0o700)
+    shutil.copy2(home.root / "secrets.json", part / "secrets.json")
+    _copy(server.data, part / "postgres")
+    part.rename(kept)
+    others = sorted(
+        (path for path in kept.parent.iterdir() if path.is_dir()),
+        key=lambda path: path.stat().st_mtime,
+        reverse=True,
+    )
+    for path in others[KEPT_MAX:]:
+        shutil.rmtree(path, ignore_errors=True)
