@@ -41,6 +41,7 @@ from investors.services.trading_books import (
     post_trading,
 )
 from magnetfund.core.actors import Actor
+from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
@@ -49,7 +50,6 @@ from magnetfund.kernel.identifiers import canonical, content_hash
 from magnetfund.kernel.money import quantize
 
 ZERO = Decimal(0)
-STRIKE_LOCK = 7006
 CENT = Decimal("0.01")
 
 
@@ -409,8 +409,7 @@ def _database_time() -> datetime:
 
 def _lock(fund: Fund) -> None:
     """One strike procedure of a fund at a time."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [STRIKE_LOCK, fund.pk])
+    take_lock(AdvisoryLock.STRIKE_OF_FUND, fund.pk)
 
 
 def _next_version(fund: Fund, valuation_at: datetime) -> int:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, transaction
 
 from magnetfund.core.actors import Actor
+from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
@@ -29,7 +30,6 @@ from risk.models import (
     StrategyLock,
 )
 
-ORDER_LOCK = 7001
 #: How a refusal of the fuse's triggers begins.
 WALL_SAYS = "fuse: "
 SECOND_RESET_WINDOW = timedelta(days=30)
@@ -130,8 +130,8 @@ def trip_fuse(
 
 def wait_for_orders(book: str) -> None:
     """The barrier after a trip: returns when every order transaction that began before is over."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [ORDER_LOCK, book])
+    with transaction.atomic():
+        take_lock(AdvisoryLock.ORDERS_OF_BOOK, book)
 
 
 def reduce_instrument(

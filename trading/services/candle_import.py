@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-from django.db import connection, transaction
+from django.db import transaction
 from numpy.typing import NDArray
 
 from magnetfund.core.actors import Actor
+from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import from_milliseconds, to_milliseconds, utc_now
 from trading.domain.candle_files import RawCandles
@@ -42,8 +43,6 @@ from trading.services.market_events import NewMarketEvent, record_market_events
 
 #: Refused bars that are kept with their content; the rest is counted.
 REFUSALS_KEPT = 1_000
-#: Advisory-lock class of a series: two imports of one series would both see its bars as new.
-SERIES_LOCK = 7011
 _PRICES = ("open", "high", "low", "close", "volume")
 _HELD = (CandleReason.JUMP.value, CandleReason.SCALE.value)
 
@@ -154,11 +153,8 @@ def import_candles(
 
 
 def _lock_series(instrument: Instrument, timeframe: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(%s, hashtext(%s))",
-            [SERIES_LOCK, f"{instrument.pk}/{timeframe}"],
-        )
+    """One import of a series at a time: two would both see its bars as new."""
+    take_lock(AdvisoryLock.CANDLE_SERIES, f"{instrument.pk}/{timeframe}")
 
 
 def _usable_times(raw: RawCandles) -> NDArray[np.int64]:

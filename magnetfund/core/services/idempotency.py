@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import connection, transaction
+from django.db import transaction
 
+from magnetfund.core.locks import try_lock_text
 from magnetfund.core.models import IdempotencyKey
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput
@@ -53,14 +54,10 @@ def run_once(
     if not key or len(key) > 200 or not key.isprintable():
         raise InvalidInput("the idempotency key must have 1 to 200 printable characters")
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"{principal}:{key}"]
+        if not try_lock_text(f"{principal}:{key}"):
+            raise Conflict(
+                "a request with this key is still in progress; retry shortly", code="in_flight"
             )
-            if not cursor.fetchone()[0]:
-                raise Conflict(
-                    "a request with this key is still in progress; retry shortly", code="in_flight"
-                )
         row = IdempotencyKey.objects.filter(principal=principal, key=key).first()
         if row is not None:
             if row.fingerprint != fingerprint:

@@ -1,0 +1,46 @@
+"""The register of advisory locks: every key has its name here, and is taken from here.
+
+A lock is a pair of numbers: its kind, and a key of that kind (a row's id, or the hash of a text).
+It ends with its transaction.  Triggers in PostgreSQL take some of them too, under the same
+numbers.  The single 64-bit keys of PostgreSQL are a space of their own; only idempotency uses it.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from django.db import connection
+
+
+class AdvisoryLock(IntEnum):
+    """Kinds of locks."""
+
+    #: Orders of a book: shared by each order's gate, alone by the barrier after a trip.
+    ORDERS_OF_BOOK = 7001
+    #: The end of a hash chain: the audit trail or the ledger of a fund.
+    CHAIN = 7002
+    #: One position: book, instrument and strategy.
+    POSITION = 7003
+    #: States of the fuse of one scope of a book.
+    FUSE_SCOPE = 7004
+    #: States of the engine of a book.
+    ENGINE_OF_BOOK = 7005
+    #: Strikes of a fund.
+    STRIKE_OF_FUND = 7006
+    #: Candles of one instrument and timeframe.
+    CANDLE_SERIES = 7011
+
+
+def take_lock(lock: AdvisoryLock, key: int | str) -> None:
+    """Wait for a lock and hold it to the end of the transaction."""
+    place = "%s" if isinstance(key, int) else "hashtext(%s)"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_advisory_xact_lock(%s, {place})", [int(lock), key])
+
+
+def try_lock_text(text: str) -> bool:
+    """Take the lock of a text in the 64-bit space, unless another transaction holds it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [text])
+        row = cursor.fetchone()
+    return bool(row and row[0])
