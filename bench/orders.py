@@ -63,6 +63,9 @@ class MovedSource:
     def venue(self) -> str:
         return str(self._source.venue)
 
+    def depth(self, symbol: str, now_ms: int) -> float | None:
+        return None
+
     def price(self, symbol: str, now_ms: int) -> float:
         factor = self._dial.factor
         if factor != self._read:

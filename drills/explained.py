@@ -10,7 +10,7 @@ UNITS, DEALING = "investors/domain/dealing/sizing.py", "investors/domain/strike/
 SIZES, SIZE_CORE = "risk/domain/sizing/choose.py", "risk/domain/sizing/core.py"
 BOUNDS, CHECK = "risk/domain/pretrade/answers.py", "risk/domain/pretrade/check.py"
 FACTS = "risk/domain/pretrade/facts.py"
-MARKET, THRESHOLDS = "risk/domain/fuse/market.py", "risk/domain/fuse/thresholds.py"
+MARKET = "risk/domain/fuse/market.py"
 PASSAGE, YEAR = "risk/domain/liquidation/first_passage.py", "risk/domain/liquidation/kernel.py"
 MARGIN = "risk/domain/margin.py"
 LEVER = "risk/domain/leverage/choose.py"
@@ -155,15 +155,9 @@ _REASONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ),
     (
         MARKET,
-        "flips = flips + 1 if position.trend * position.side < 0 else 0",
+        "flip_bars = flip_bars + 1 if reading.trend * reading.side < 0 else 0",
         ("Mult -> Div",),
         "equivalent: dividing by a side of +1 or -1 is multiplying by it",
-    ),
-    (
-        THRESHOLDS,
-        "return level if level > 0.0 else 0.0",
-        ("Gt -> GtE",),
-        "equivalent: a level of zero is the zero that stands for no price",
     ),
     (
         PASSAGE,

@@ -67,11 +67,7 @@ MODULES = (
     Module(
         name="fuse",
         sources=("risk/domain/fuse/",),
-        tests=(
-            "risk/tests/test_fuse_edges.py",
-            "risk/tests/test_fuse.py",
-            "risk/tests/test_fuse_resets.py",
-        ),
+        tests=("risk/tests/test_fuse.py",),
     ),
     Module(
         name="pretrade",

@@ -23,8 +23,6 @@ try:
     _env = Environment.of_process()
     MAGNET_ENV = _env.choice("MAGNET_ENV", "production", ("production", "demo", "test"))
     MAGNET_HOME = _env.folder("MAGNET_HOME", BASE_DIR / "var")
-    BACKUP_FOLDER = _env.folder("BACKUP_FOLDER", MAGNET_HOME / "backups")
-    BACKUP_KEY_FILE = _env.folder("BACKUP_KEY_FILE", MAGNET_HOME / "backup.key")
     MAGNET_BOOK = _env.text("MAGNET_BOOK", "main")
     BUILD_ID = _env.text("BUILD_ID", VERSION)
     IS_PRODUCTION = MAGNET_ENV == "production"

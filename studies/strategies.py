@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from risk.domain.fuse import FuseRules, ResetPolicy
 from studies import samples
 from studies.controls import print_trend_controls
 from studies.published import MAGNET, TREND
@@ -22,7 +23,6 @@ from studies.rotations import print_magnet_rotations, print_trend_rotations
 from studies.runs import Setting, planned_multiples, run_sample, size_share
 from studies.samples import fill_hours, find_folder, load_candles
 from trading.domain.engine.book import FuseEvent, Trigger
-from trading.domain.engine.rules import FuseRules, ResetPolicy
 from trading.domain.magnets.history import compute_magnet_signals
 from trading.domain.magnets.parameters import DEFAULT_PARAMETERS
 from trading.domain.magnets.types import MagnetSignals

@@ -270,53 +270,5 @@ def recent_fills(book: str, *, limit: int = 50) -> list[Fill]:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """What the fuse watches on one instrument: the newest values, and those of the last bars.
-
-    The newest come from the newest bar that has a map, else from the newest bar.
-    """
-
-    symbol: str
-    base: str
-    volatility_ratio: float | None
-    conflict: float | None
-    volatility_ratios: list[float]
-    conflicts: list[float]
-
-
-def recent_measures(*, bars: int = 24, timeframe: str = "1h") -> list[Measured]:
-    """The magnet sleeve's measures at the last ``bars`` closes of each active instrument that has
-    any, oldest first; one read for all."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT i.symbol, i.base, bar.has_map, bar.ratio, bar.conflict
-               FROM trading_instrument i CROSS JOIN LATERAL (
-                 SELECT known_at, reading ? 'map' AS has_map,
-                        (reading #>> '{magnet,volatility_ratio}')::float AS ratio,
-                        (reading #>> '{magnet,conflict}')::float AS conflict
-                 FROM trading_signal WHERE instrument_id = i.id AND timeframe = %s
-                 ORDER BY known_at DESC LIMIT %s) bar
-               WHERE i.is_active ORDER BY i.symbol, bar.known_at""",
-            [timeframe, bars],
-        )
-        rows = cursor.fetchall()
-    found = []
-    for (symbol, base), group in itertools.groupby(rows, key=lambda row: row[:2]):
-        past = list(group)
-        newest = next((row for row in reversed(past) if row[2]), past[-1])
-        found.append(
-            Measured(
-                symbol=symbol,
-                base=base,
-                volatility_ratio=newest[3],
-                conflict=newest[4],
-                volatility_ratios=[row[3] for row in past if row[3] is not None],
-                conflicts=[row[4] for row in past if row[4] is not None],
-            )
-        )
-    return found
-
-
 def active_instruments() -> list[Instrument]:
     return list(Instrument.objects.filter(is_active=True).order_by("symbol")[:LIST_MAX])

@@ -19,7 +19,6 @@ from magnetfund.core.live import live_client
 from magnetfund.core.models import Heartbeat, JobRun
 from magnetfund.core.services.audit_check import find_audit_breaks
 from magnetfund.kernel.clock import utc_now
-from magnetfund.operations.backups.runs import read_health
 from magnetfund.operations.walls import missing_triggers, privilege_differences
 
 DISK_FREE_MIN = 1_000_000_000
@@ -178,13 +177,6 @@ def check_broker() -> Finding:
     return Finding(part="broker", state="ok", words="reachable")
 
 
-def check_backups() -> Finding:
-    health = read_health(at=utc_now())
-    running = Heartbeat.objects.filter(part="backups").exists()
-    state = "ok" if not health.is_alarm else "fail" if running and health.newest else "warn"
-    return Finding(part="backups", state=state, words=health.words)
-
-
 def check_disk() -> Finding:
     free = shutil.disk_usage(settings.MAGNET_HOME if settings.MAGNET_HOME.exists() else "/").free
     words = f"{free / 1e9:.1f} GB free"
@@ -210,7 +202,6 @@ DATABASE_CHECKS: tuple[Callable[[], Finding], ...] = (
     check_trader,
     check_worker,
     check_beat,
-    check_backups,
     check_clock,
 )
 OTHER_CHECKS: tuple[Callable[[], Finding], ...] = (check_broker, check_disk)

@@ -25,7 +25,7 @@ GATEWAY_COMMANDS = frozenset({"run_trader", "replay", "load_demo"})
 OWNER_COMMANDS = frozenset({"migrate", "prepare"})
 #: Commands that touch no database.
 FREE_COMMANDS = frozenset(
-    {"help", "makemigrations", "collectstatic", "spectacular", "check", "wall_sql", "restore"}
+    {"help", "makemigrations", "collectstatic", "spectacular", "check", "wall_sql"}
 )
 PLACEHOLDER = "postgresql://fa_app@127.0.0.1:1/none"
 

@@ -24,9 +24,9 @@ from magnetfund.operations.people import (
     rearm_by_scenario,
 )
 from magnetfund.operations.scenario import FundKeeper, build_fund, load_scenario
+from risk.domain.fuse import ResetPolicy
 from risk.models import FuseEvent
 from risk.services.limits import limits_in_force
-from trading.domain.engine.rules import ResetPolicy
 from trading.domain.engine.step import open_book
 from trading.domain.market import HOUR_MS, Candles
 from trading.models import (
@@ -41,6 +41,7 @@ from trading.models import (
 )
 from trading.services.book_setup import build_setup
 from trading.services.candle_store import load_candles
+from trading.services.correlations import find_correlation_groups, measure_correlations
 from trading.services.history import TradingHistory
 from trading.services.paper_book import PaperBook, StoredVenue
 
@@ -125,11 +126,16 @@ def build_history(
 ) -> TradingHistory:
     """The trading of a plan, ready to run on a book that starts with ``cash``."""
     limits = limits_in_force(plan.book, at=plan.start)
+    measure_correlations(book=plan.book, instruments=plan.instruments, at=plan.start)
+    symbols = [item.symbol for item in plan.instruments]
     setup = build_setup(
         instruments=plan.instruments,
         sleeves=[Strategy(code=code, version=1, risk_fraction=plan.risk) for code in plan.sleeves],
         limits=limits,
         cash=cash,
+        groups=find_correlation_groups(
+            book=plan.book, symbols=symbols, limits=limits, at=plan.start
+        ),
         reset_policy=plan.reset_policy,
     )
     start_ms, end_ms = to_milliseconds(plan.start), to_milliseconds(plan.end)

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 PERIODS: dict[str, timedelta] = {
     "fuse_dead_man": timedelta(seconds=5),
+    "equity_age": timedelta(seconds=15),
     "worker_heartbeat": timedelta(seconds=60),
     "position_monitor": timedelta(seconds=60),
     "job_health": timedelta(minutes=1),

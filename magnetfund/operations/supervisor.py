@@ -73,7 +73,6 @@ def platform_parts(port: int) -> tuple[Part, ...]:
             command=(python, "manage.py", "run_trader", "--wait"),
             role="gateway",
         ),
-        Part(name="backups", command=(python, "manage.py", "run_backups")),
     )  # fmt: skip
 
 

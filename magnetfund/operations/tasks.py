@@ -28,6 +28,7 @@ def _beat(slot: datetime) -> str:
 
 
 fuse_dead_man = _job("fuse_dead_man", lambda slot: watch.stop_without_trader())
+equity_age = _job("equity_age", lambda slot: watch.trip_on_stale_equity())
 worker_heartbeat = _job("worker_heartbeat", _beat)
 position_monitor = _job("position_monitor", lambda slot: watch.find_unprotected())
 job_health = _job("job_health", lambda slot: watch.find_late_jobs())

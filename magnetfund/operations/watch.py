@@ -20,13 +20,16 @@ from magnetfund.core.services.audit_check import find_audit_breaks
 from magnetfund.core.services.idempotency import purge_expired_keys
 from magnetfund.core.services.jobs import beat_heart, purge_old_runs, slot_of
 from magnetfund.core.services.refresh_tokens import purge_families
-from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.clock import to_milliseconds, utc_now
+from risk.domain.fuse import FuseRules, Trigger, is_equity_stale
 from risk.services.fuse import FuseFacts, state_of, trip_fuse
-from trading.models import EngineState, Order, Position
+from risk.services.limits import limits_in_force
+from trading.models import EngineState, EngineTransition, Order, Position, Valuation
 from trading.services.engine import engine_state_of, stop_engine
 from trading.services.trader import dead_man_after
 
 _log = logging.getLogger("magnetfund.watch")
+DEAD_MAN = "dead-man switch"
 
 
 def stop_without_trader() -> str:
@@ -37,11 +40,49 @@ def stop_without_trader() -> str:
     beat = Heartbeat.objects.filter(part="trader", instance=book).first()
     if beat is not None and utc_now() - beat.seen_at <= dead_man_after():
         return "trader heartbeat on time"
-    stop_engine(
-        book=book, actor=Actor.system("dead-man switch"), reason="no heartbeat from the trader"
-    )
+    stop_engine(book=book, actor=Actor.system(DEAD_MAN), reason="no heartbeat from the trader")
     _log.error("no heartbeat from the trader; new entries stopped")
     return "new entries stopped: no heartbeat from the trader"
+
+
+def trip_on_stale_equity() -> str:
+    """Trip the fuse when the book's equity is older than the limits allow.
+
+    Age counts while somebody should be valuing the book: since the engine became ready, or since
+    the dead-man switch stopped it.  A trader that was stopped on purpose leaves protection at the
+    venue, and one that starts values the book before it trades.
+    """
+    book, now = settings.MAGNET_BOOK, utc_now()
+    engine = EngineTransition.objects.filter(book=book).order_by("-id").first()
+    is_watched = engine is not None and (
+        engine.state == EngineState.READY
+        or (engine.state == EngineState.STOPPED and engine.actor_label == DEAD_MAN)
+    )
+    if engine is None or not is_watched or state_of(book) != "ARMED":
+        return "nothing to value"
+    newest = (
+        Valuation.objects.filter(book=book).order_by("-at").values_list("at", flat=True).first()
+    )
+    valued = max(newest, engine.occurred_at) if newest is not None else engine.occurred_at
+    rules = FuseRules.of_limit_set(limits_in_force(book, at=now))
+    if not is_equity_stale(
+        valued_ms=to_milliseconds(valued), now_ms=to_milliseconds(now), rules=rules
+    ):
+        return "equity on time"
+    age, limit = (now - valued).total_seconds(), rules.equity_age_max_ms / 1000
+    trip_fuse(
+        book=book,
+        facts=FuseFacts(
+            trigger=Trigger.EQUITY_STALE.code,
+            reason=f"Equity is {age:.0f} s old, limit {limit:.0f} s.",
+            severity=1.0,
+            measured={"value": age, "threshold": limit},
+            limits_version=rules.limits_version,
+        ),
+        actor=Actor.system("equity age"),
+    )
+    _log.error("equity is %.0f s old; the fuse tripped", age)
+    return f"tripped: equity is {age:.0f} s old"
 
 
 def find_unprotected() -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.clock import to_milliseconds
 from magnetfund.operations.replay import ReplayPlan, run_replay
-from trading.domain.engine.rules import ResetPolicy
+from risk.domain.fuse import ResetPolicy
 from trading.domain.simulated_market import SimulatedInstrument
 from trading.models import Instrument
 from trading.services.candle_store import store_candles

@@ -12,6 +12,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
+from magnetfund.core.actors import Actor
 from magnetfund.core.models import AuditEvent, Heartbeat
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
@@ -24,7 +25,9 @@ from magnetfund.tests.walls_support import (
     trip_fuse,
 )
 from risk.models import PreTradeCheck
-from trading.models import Instrument, Order, Position, Valuation
+from trading.models import Instrument, Order, Position, Signal, Valuation
+from trading.services.manual import submit_manual_order
+from trading.services.manual_plan import ManualOrder
 
 pytestmark = pytest.mark.usefixtures("fresh_database")
 TICKET = "/desk/trading/ticket/"
@@ -175,6 +178,53 @@ def test_a_refusal_is_in_words_and_offers_no_confirmation(
     page = client.get(TICKET, {**TYPED, **changes}).content.decode()
     assert words in page
     assert 'id="confirm"' not in page
+
+
+@pytest.mark.parametrize(
+    ("reading", "side", "named"),
+    [
+        ({"map": {"volatility_ratio": 2.41}}, "long", "volatility 2.41, limit 2.00"),
+        ({"map": {"long": {"conflict": 0.93}}}, "long", "conflict 0.93, limit 0.80"),
+        ({"map": {"long": {"conflict": 0.93}}}, "short", ""),
+        ({"map": {"volatility_ratio": 2.0, "long": {"conflict": 0.8}}}, "long", ""),
+    ],
+)
+def test_nobody_opens_by_hand_what_the_fuse_would_cut(
+    client: Client, instrument: Instrument, reading: dict[str, Any], side: str, named: str
+):
+    """Ticket, service and Risk page answer from the same reading of the newest close."""
+    Signal.objects.create(
+        instrument=instrument, timeframe="1h", known_at=utc_now() - timedelta(minutes=5),
+        close=50_000.0, reading=reading,
+    )  # fmt: skip
+    prices = {} if side == "long" else {"stop": "51000", "target": "48000"}
+    page = client.get(TICKET, {**TYPED, "side": side, **prices})
+    assert ("the fuse would cut this position" in page.content.decode()) is bool(named)
+    assert named in page.content.decode()
+    request = ManualOrder(
+        book="main", symbol=instrument.symbol, direction=side, tier=3,
+        entry_price=Decimal(50_000), stop_price=Decimal(49_000 if side == "long" else 51_000),
+    )  # fmt: skip
+    actor = Actor.of(ensure_user(email="op@example.com", name="Op", roles=[Role.OPERATOR]))
+    order = submit_manual_order(request, actor=actor)
+    assert (order.state == "DENIED") is bool(named)
+    risk = client_of(Role.RISK_OFFICER).get("/desk/risk/").content.decode()
+    assert ("blocks new entries" in risk) is bool(named or "0.93" in str(reading))
+    if not named:
+        return
+    assert order.denial_codes == ["market_trigger"]
+    (denial,) = PreTradeCheck.objects.get(order_id=order.id).denials
+    assert denial["words"].endswith(named)
+    assert denial["value"].split()[1] in named
+    assert denial["limit"] in named
+
+
+def test_an_old_reading_says_nothing(client: Client, instrument: Instrument):
+    Signal.objects.create(
+        instrument=instrument, timeframe="1h", known_at=utc_now() - timedelta(hours=3),
+        close=50_000.0, reading={"map": {"volatility_ratio": 9.0}},
+    )  # fmt: skip
+    assert "would cut this position" not in client.get(TICKET, TYPED).content.decode()
 
 
 def test_a_stopped_fund_refuses_in_the_preview_and_when_confirmed(client: Client):

@@ -22,6 +22,7 @@ from magnetfund.web.desk import selectors as desk
 from magnetfund.web.portal.selectors import find_activity
 from risk.models import FuseReset
 from trading import selectors
+from trading.fuse_selectors import recent_measures
 from trading.models import Instrument, Signal, Valuation
 
 pytestmark = pytest.mark.django_db
@@ -71,14 +72,15 @@ def test_measures_come_from_the_newest_bar_with_a_map_and_the_past_in_order():
         reading: dict[str, Any] = {"magnet": {"volatility_ratio": ratio, "conflict": None}}
         Signal.objects.create(
             instrument=instrument, timeframe="1h", known_at=DAY + timedelta(hours=hour), close=1.0,
-            reading={**reading, "map": {}} if has_map else reading,
+            reading={**reading, "map": {"long": {"conflict": 0.25}}} if has_map else reading,
         )  # fmt: skip
     Instrument.objects.filter(pk=instrument.pk).update(is_active=True)
-    (found,) = selectors.recent_measures()
-    assert (found.base, found.volatility_ratio, found.conflict) == ("BTC", 1.5, None)
+    (found,) = recent_measures()
+    assert (found.base, found.volatility_ratio) == ("BTC", 1.5)
+    assert found.conflicts == {1: 0.25, -1: None}
     assert found.volatility_ratios == [1.0, 1.5, 1.7]
-    assert found.conflicts == []
-    (short,) = selectors.recent_measures(bars=2)
+    assert found.conflicts_past == {1: [0.25, 0.25], -1: []}
+    (short,) = recent_measures(bars=2)
     assert short.volatility_ratios == [1.5, 1.7]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError, transaction
@@ -21,6 +21,15 @@ from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.kernel.identifiers import canonical
+from risk.domain.fuse import (
+    FuseRules,
+    ResetDenialCode,
+    Trigger,
+    Trip,
+    find_heaviest,
+    find_reset_denial,
+    is_director_needed,
+)
 from risk.models import (
     FUND_SCOPE,
     FuseEvent,
@@ -29,10 +38,10 @@ from risk.models import (
     FuseTransition,
     StrategyLock,
 )
+from risk.services.limits import limits_in_force
 
 #: How a refusal of the fuse's triggers begins.
 WALL_SAYS = "fuse: "
-SECOND_RESET_WINDOW = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,11 +247,11 @@ def propose_reset(
             raise Conflict("the fuse is armed", code="already_armed")
         if FuseReset.objects.filter(book=book, withdrawn_at=None, transition=None).exists():
             raise Conflict("a request to re-arm is open", code="reset_open")
-        trips = _trips_since_armed(book)
+        events = _trips_since_armed(book)
         reset = FuseReset.objects.create(
             book=book,
-            event=trips[0] if trips else None,
-            trigger=_heaviest(trips),
+            event=events[0] if events else None,
+            trigger=find_heaviest(_plain_trips(events)),
             reason=reason.strip()[:300],
             reconciliation=reconciliation,
             proposed_by=_person(actor),
@@ -279,21 +288,22 @@ def approve_reset(
         if row.withdrawn_at or row.approved_at:
             raise Conflict("this request is closed", code="reset_closed")
         actor.require_other_than(row.proposed_by, "re-arming")
-        trips = _trips_since_armed(row.book)
-        losses = [trip for trip in trips if trip.trigger == "daily_loss"]
-        if any(at.date() <= trip.occurred_at.date() for trip in losses):
-            raise Conflict(
-                "after a daily-loss trip the fuse can be re-armed from the next 00:00 UTC",
-                code="same_day",
-            )
-        fell = any(trip.trigger == "drawdown" for trip in trips)
-        if fell and _recent_drawdown_reset(row, at):
-            if director is None:
-                raise NotAllowed(
-                    "a second drawdown reset within 30 days also needs the approval of a fund "
-                    "director",
-                    code="needs_director",
-                )
+        trips = _plain_trips(_trips_since_armed(row.book))
+        rules = FuseRules.of_limit_set(limits_in_force(row.book, at=at))
+        earlier = _drawdown_resets(row)
+        denial = find_reset_denial(
+            trips=trips,
+            drawdown_resets=earlier,
+            has_director=director is not None,
+            at=at,
+            rules=rules,
+        )
+        if denial is not None:
+            kind = NotAllowed if denial.code is ResetDenialCode.NEEDS_DIRECTOR else Conflict
+            raise kind(denial.words, code=denial.code.value)
+        if director is not None and is_director_needed(
+            trips=trips, drawdown_resets=earlier, at=at, rules=rules
+        ):
             director.require(Capability.DRAWDOWN_SECOND_RESET)
             director.require_other_than(row.proposed_by, "the director's signature")
             director.require_other_than(_person(actor), "the director's signature")
@@ -357,25 +367,16 @@ def _trips_since_armed(book: str) -> list[FuseEvent]:
     ]
 
 
-def _heaviest(trips: list[FuseEvent]) -> str:
-    """The trigger that a reset is filed under: drawdown before daily loss before the newest."""
-    triggers = [trip.trigger for trip in trips]
-    for name in ("drawdown", "daily_loss"):
-        if name in triggers:
-            return name
-    return triggers[0] if triggers else ""
+def _plain_trips(events: list[FuseEvent]) -> list[Trip]:
+    return [Trip(trigger=event.trigger, tripped_at=event.occurred_at) for event in events]
 
 
-def _recent_drawdown_reset(reset: FuseReset, at: datetime) -> bool:
-    return (
-        FuseReset.objects.filter(
-            book=reset.book,
-            trigger="drawdown",
-            approved_at__gt=at - SECOND_RESET_WINDOW,
-        )
-        .exclude(pk=reset.pk)
-        .exists()
-    )
+def _drawdown_resets(reset: FuseReset) -> list[datetime]:
+    """When earlier drawdowns of the book were reset, this request left out."""
+    rows = FuseReset.objects.filter(
+        book=reset.book, trigger=Trigger.DRAWDOWN.code, approved_at__isnull=False
+    ).exclude(pk=reset.pk)
+    return [at for at in rows.values_list("approved_at", flat=True) if at is not None]
 
 
 def _require_reason(reason: str) -> None:

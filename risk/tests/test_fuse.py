@@ -1,4 +1,4 @@
-"""The fuse: what trips it, what reduces, what locks, and what it shows (FUSE-1, FUSE-2, FUSE-4)."""
+"""The survival fuse: the functions that engine, services and pages call."""
 
 from __future__ import annotations
 
@@ -10,663 +10,507 @@ from decimal import Decimal
 import pytest
 
 from risk.domain.fuse import (
-    ClosedTrade,
-    EventKind,
-    FuseAction,
-    FuseEvaluation,
-    FuseReading,
-    FuseSnapshot,
-    FuseState,
-    Gauge,
-    GaugeStatus,
-    InstrumentReading,
-    PositionReading,
-    Reconciliation,
-    StrategyReading,
+    MANUAL_WATCH,
+    NEVER_MS,
+    NO_EPISODE,
+    Condition,
+    Episode,
+    FuseBook,
+    FuseRules,
+    MarketReading,
+    Move,
+    ResetDenialCode,
+    ResetPolicy,
+    Sight,
     Trigger,
-    evaluate_fuse,
+    Trip,
+    WatchList,
+    check_liquidity,
+    check_position,
+    check_strategy_day,
+    check_volatility,
+    count_round_trip,
+    find_entry_block,
+    find_heaviest,
+    find_reset_denial,
+    find_trip_level,
+    find_worst,
+    is_equity_stale,
+    is_reconciled_since,
+    lift_peaks,
+    lock_end,
+    losses_allowed,
+    open_fuse,
+    rearm,
+    scale_for_flow,
+    step_episode,
+    trip_from_outside,
+    trip_on_loss,
+    turn_day,
+)
+from risk.domain.fuse.thresholds import (
+    find_cut_lots,
     find_cut_share,
-    find_further_cut_share,
     find_liquidity_score,
     find_loss_threshold,
+    find_open_conflict,
     find_severity,
-    find_trip_level,
-    find_trip_price,
+    find_shortfall_severity,
 )
-from risk.domain.limits import DEFAULT_LIMITS, OPTION_STRATEGY_LIMITS, LimitSet
+from risk.domain.limits import LimitSet, StrategyLimits, find_groups
 
-NOON = datetime(2025, 6, 2, 12, tzinfo=UTC)
-MIDNIGHT = datetime(2025, 6, 3, tzinfo=UTC)
-BTC = "BTC/USDT:USDT"
-HOUR = timedelta(hours=1)
-
-
-def armed(**changes: object) -> FuseSnapshot:
-    base = FuseSnapshot(
-        state=FuseState.ARMED,
-        since=NOON - 2 * HOUR,
-        unit_value=100.0,
-        unit_value_at=NOON,
-        day=NOON.replace(hour=0),
-        day_start=100.0,
-        peak=100.0,
-        peak_unreset=100.0,
-    )
-    return replace(base, **changes)  # type: ignore[arg-type]
+DAY = 86_400_000
+MIDNIGHT = 20_000 * DAY
+NOON = MIDNIGHT + DAY // 2
+HOUR = 3_600_000
+RULES = FuseRules()
+EVERYTHING = WatchList(
+    trigger_conflict=True, trigger_opposite=True, trigger_trend_flip=True, conflict_bars=2
+)
 
 
-def reading(unit_value: float | None = 100.0, at: datetime = NOON, **more: object) -> FuseReading:
-    more.setdefault("reconciliation", Reconciliation.CLEAN)
-    return FuseReading(unit_value=unit_value, unit_value_at=at, **more)  # type: ignore[arg-type]
+def fuse(**changes: object) -> FuseBook:
+    opened = open_fuse(time_ms=NOON, equity=100.0, strategies=2, instruments=1)
+    return replace(opened, **changes)  # type: ignore[arg-type]
 
 
-def evaluate(
-    snapshot: FuseSnapshot, given: FuseReading, now: datetime = NOON, **more: object
-) -> FuseEvaluation:
-    return evaluate_fuse(
-        snapshot=snapshot,
-        reading=given,
-        now=now,
-        limits=more.pop("limits", DEFAULT_LIMITS),  # type: ignore[arg-type]
-        **more,  # type: ignore[arg-type]
-    )
+# ---- losses --------------------------------------------------------------------------------------
 
 
-def gauge(evaluation: FuseEvaluation, trigger: Trigger) -> Gauge:
-    return next(item for item in evaluation.gauges if item.trigger is trigger)
+def test_an_open_fuse_is_armed_and_starts_its_day_at_midnight() -> None:
+    opened = fuse()
+    assert (opened.tripped_by, opened.day_start_ms, opened.rearm_at) == (0, MIDNIGHT, NEVER_MS)
+    assert opened.episodes == (NO_EPISODE,)
 
 
-def kinds(evaluation: FuseEvaluation) -> list[EventKind]:
-    return [event.kind for event in evaluation.events]
-
-
-def position(bar: datetime = NOON, **changes: object) -> PositionReading:
-    base = PositionReading(
-        position_id="p1",
-        instrument=BTC,
-        strategy="magnet",
-        side=1,
-        bar_closed_at=bar,
-        conflict=0.1,
-        opposite_strength=20.0,
-        target_strength=80.0,
-        trend=1,
-    )
-    return replace(base, **changes)  # type: ignore[arg-type]
-
-
-def market(**changes: object) -> InstrumentReading:
-    base = InstrumentReading(
-        instrument=BTC,
-        volatility_ratio=1.0,
-        depth_value=4_000_000.0,
-        notional_intended=100_000.0,
-        notional=100_000.0,
-    )
-    return replace(base, **changes)  # type: ignore[arg-type]
-
-
-# --- fund triggers ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("unit_value", "trips"), [(97.5001, False), (97.5, True), (97.4999, True)])
-def test_daily_loss_trips_at_two_and_a_half_percent(unit_value: float, trips: bool) -> None:
-    done = evaluate(armed(), reading(unit_value))
-    assert (done.snapshot.state is FuseState.TRIPPED) is trips
-    assert (EventKind.TRIP in kinds(done)) is trips
-    if trips:
-        event = done.events[0]
-        assert (event.trigger, event.action) == (Trigger.DAILY_LOSS, FuseAction.CLOSE_ALL)
-        assert event.value == pytest.approx(1 - unit_value / 100)
-        assert event.threshold == 0.025
-        assert done.snapshot.latched[0].tripped_at == NOON
+@pytest.mark.parametrize(("peak", "level"), [(100.0, 97.5), (110.0, 104.5), (102.0, 97.5)])
+def test_the_trip_level_is_the_higher_of_day_and_drawdown(peak: float, level: float) -> None:
+    assert find_trip_level(fuse(peak_equity=peak), RULES) == pytest.approx(level)
 
 
 @pytest.mark.parametrize(
-    ("unit_value", "trips"), [(114.0001, False), (114.0, True), (113.9999, True)]
+    ("equity", "peak", "trigger", "value", "threshold"),
+    [
+        (97.5, 100.0, Trigger.DAILY_LOSS, 0.025, 0.025),
+        (95.0, 100.0, Trigger.DRAWDOWN, 0.05, 0.05),
+        (99.0, 110.0, Trigger.DRAWDOWN, 0.1, 0.05),
+    ],
 )
-def test_drawdown_trips_at_five_percent_from_the_peak(unit_value: float, trips: bool) -> None:
-    done = evaluate(armed(peak=120.0, day_start=115.0), reading(unit_value))
-    assert (done.snapshot.state is FuseState.TRIPPED) is trips
-    if trips:
-        assert done.events[0].trigger is Trigger.DRAWDOWN
-
-
-def test_subscriptions_do_not_move_the_fuse_because_it_reads_unit_value() -> None:
-    # Equity doubles by a subscription; the unit value stands still.
-    done = evaluate(armed(), reading(100.0, equity=2_000_000.0))
-    assert done.snapshot.peak == 100.0
-    assert gauge(done, Trigger.DAILY_LOSS).value == 0.0
-
-
-def test_the_extreme_of_a_bar_trips_before_its_close_can_lift_the_peak() -> None:
-    done = evaluate(armed(), reading(110.0, unit_value_extreme=97.0))
-    assert done.snapshot.state is FuseState.TRIPPED
-    calm = evaluate(armed(), reading(110.0, unit_value_extreme=99.0))
-    assert calm.snapshot.state is FuseState.ARMED
-    assert calm.snapshot.peak == 110.0
-    # 110 -> low 105 would be -4.5 % from the new peak, but the peak was still 100 in this bar.
-    assert gauge(calm, Trigger.DRAWDOWN).value == pytest.approx(0.01)
-
-
-def test_the_peak_rises_and_never_falls() -> None:
-    up = evaluate(armed(), reading(103.0)).snapshot
-    assert (up.peak, up.peak_unreset) == (103.0, 103.0)
-    down = evaluate(up, reading(102.0)).snapshot
-    assert (down.peak, down.peak_unreset) == (103.0, 103.0)
-
-
-def test_a_new_utc_day_begins_at_the_last_value_known() -> None:
-    later = MIDNIGHT + timedelta(minutes=5)
-    done = evaluate(armed(unit_value=99.0), reading(98.0, later), later)
-    assert done.snapshot.day == MIDNIGHT
-    assert done.snapshot.day_start == 99.0
-    assert gauge(done, Trigger.DAILY_LOSS).value == pytest.approx(1 - 98 / 99)
-
-
-def test_at_midnight_the_value_is_tested_against_the_day_that_ends() -> None:
-    done = evaluate(armed(), reading(97.0, MIDNIGHT), MIDNIGHT)
-    assert done.snapshot.state is FuseState.TRIPPED
-    assert done.snapshot.day_start == 97.0
-    assert done.snapshot.day == MIDNIGHT
-    calm = evaluate(armed(), reading(99.0, MIDNIGHT), MIDNIGHT)
-    assert (calm.snapshot.state, calm.snapshot.day_start) == (FuseState.ARMED, 99.0)
-
-
-def test_a_given_day_start_rules_over_the_remembered_one() -> None:
-    done = evaluate(armed(), reading(97.0, day_start_unit_value=98.0))
-    assert done.snapshot.day_start == 98.0
-    assert done.snapshot.state is FuseState.ARMED
-
-
-@pytest.mark.parametrize(
-    ("age_s", "trips"),
-    [(0, False), (179, False), (180, False), (180.001, True), (-0.9, False), (-1.5, True)],
-)
-def test_stale_or_future_equity_trips(age_s: float, trips: bool) -> None:
-    at = NOON - timedelta(seconds=age_s)
-    done = evaluate(armed(), reading(100.0, at))
-    assert (done.snapshot.state is FuseState.TRIPPED) is trips
-    if trips:
-        assert done.events[0].trigger is Trigger.EQUITY_STALE
-
-
-@pytest.mark.parametrize("value", [None, math.nan, math.inf])
-def test_equity_without_a_usable_value_trips_and_leaves_the_memory(value: float | None) -> None:
-    done = evaluate(armed(), reading(value))
-    assert done.snapshot.state is FuseState.TRIPPED
-    assert (done.snapshot.unit_value, done.snapshot.peak) == (100.0, 100.0)
-    assert gauge(done, Trigger.DAILY_LOSS).status is GaugeStatus.NO_SOURCE
-
-
-def test_a_wiped_out_unit_value_is_a_loss_not_a_missing_value() -> None:
-    done = evaluate(armed(), reading(-5.0))
-    assert {item.trigger for item in done.snapshot.latched} == {
-        Trigger.DAILY_LOSS,
-        Trigger.DRAWDOWN,
-    }
-
-
-def test_a_break_trips_and_a_missing_reconciliation_is_shown() -> None:
-    broken = evaluate(armed(), reading(reconciliation=Reconciliation.BROKEN))
-    assert broken.events[0].trigger is Trigger.RECONCILIATION_BREAK
-    unknown = evaluate(armed(), reading(reconciliation=None))
-    assert unknown.snapshot.state is FuseState.ARMED
-    assert gauge(unknown, Trigger.RECONCILIATION_BREAK).status is GaugeStatus.NO_SOURCE
-
-
-def test_a_manual_stop_trips_from_every_state() -> None:
-    for state in (FuseState.ARMED, FuseState.DISARMED):
-        done = evaluate(armed(state=state), reading(manual_reason="odd fills"))
-        assert done.snapshot.state is FuseState.TRIPPED
-        assert done.events[0].reason == "odd fills"
-
-
-def test_disarmed_is_the_first_state_and_trips_only_over_open_positions() -> None:
-    assert FuseSnapshot().state is FuseState.DISARMED
-    flat = evaluate(FuseSnapshot(), reading(None))
-    assert flat.snapshot.state is FuseState.DISARMED
-    held = evaluate(armed(state=FuseState.DISARMED), reading(97.0, positions_open=1))
-    assert held.snapshot.state is FuseState.TRIPPED
-
-
-def test_a_trip_is_told_once_and_further_triggers_are_latched_on_top() -> None:
-    first = evaluate(armed(), reading(97.0))
-    again = evaluate(first.snapshot, reading(97.0, NOON + HOUR), NOON + HOUR)
-    assert kinds(again) == []
-    more = evaluate(first.snapshot, reading(94.0, NOON + HOUR), NOON + HOUR)
-    assert [event.trigger for event in more.events] == [Trigger.DRAWDOWN]
-    assert {item.trigger for item in more.snapshot.latched} == {
-        Trigger.DAILY_LOSS,
-        Trigger.DRAWDOWN,
-    }
-    assert more.snapshot.since == NOON
-
-
-def test_a_daily_loss_on_a_later_day_moves_the_date_that_its_reset_waits_for() -> None:
-    first = evaluate(armed(peak=200.0, day_start=200.0, unit_value=195.0), reading(195.0)).snapshot
-    tomorrow = NOON + timedelta(days=1)
-    second = evaluate(first, reading(189.0, tomorrow), tomorrow)
-    latched = {item.trigger: item.tripped_at for item in second.snapshot.latched}
-    assert latched[Trigger.DAILY_LOSS] == tomorrow
-
-
-def test_an_evaluation_never_arms() -> None:
-    tripped = evaluate(armed(), reading(97.0)).snapshot
-    for days in range(1, 60):
-        now = NOON + timedelta(days=days)
-        tripped = evaluate(tripped, reading(150.0, now), now).snapshot
-        assert tripped.state is FuseState.TRIPPED
-
-
-@pytest.mark.parametrize(
-    ("unit_value", "status"),
-    [(98.126, GaugeStatus.OK), (98.12, GaugeStatus.WARN), (97.5, GaugeStatus.OVER)],
-)
-def test_gauges_warn_from_three_quarters_of_the_threshold(
-    unit_value: float, status: GaugeStatus
+def test_a_trip_names_its_trigger_with_value_and_threshold(
+    equity: float, peak: float, trigger: Trigger, value: float, threshold: float
 ) -> None:
-    shown = gauge(evaluate(armed(), reading(unit_value)), Trigger.DAILY_LOSS)
-    assert shown.status is status
-    assert shown.room == pytest.approx(0.025 - (1 - unit_value / 100))
-    assert shown.used_share == pytest.approx((1 - unit_value / 100) / 0.025)
-
-
-def test_a_warning_is_told_once_until_it_was_fine_again() -> None:
-    warned = evaluate(armed(), reading(98.0))
-    assert kinds(warned) == [EventKind.WARNING]
-    still = evaluate(warned.snapshot, reading(98.0))
-    assert kinds(still) == []
-    fine = evaluate(still.snapshot, reading(99.5))
-    assert kinds(evaluate(fine.snapshot, reading(98.0))) == [EventKind.WARNING]
-
-
-def test_the_trip_level_is_the_higher_of_day_and_drawdown_level() -> None:
-    assert find_trip_level(snapshot=armed(), limits=DEFAULT_LIMITS) == pytest.approx(97.5)
-    assert find_trip_level(snapshot=armed(peak=120.0), limits=DEFAULT_LIMITS) == pytest.approx(
-        114.0
+    after, event = trip_on_loss(
+        fuse(peak_equity=peak), equity=equity, time_ms=NOON, positions=2, rules=RULES
     )
-    assert find_trip_level(snapshot=FuseSnapshot(), limits=DEFAULT_LIMITS) is None
-    assert find_loss_threshold(100.0, 100.0, 0.025, 0.05) == 97.5
-    assert find_loss_threshold(100.0, 110.0, 0.025, 0.05) == pytest.approx(104.5)
-
-
-def test_trip_price_is_where_equity_meets_the_threshold() -> None:
-    # 2 units long at 60,000, equity 430,000, threshold 419,250: 10,750 / 2 below.
-    assert find_trip_price(60_000.0, 430_000.0, 419_250.0, 2.0, 1.0) == 54_625.0
-    assert find_trip_price(60_000.0, 430_000.0, 419_250.0, -2.0, 1.0) == 65_375.0
-    assert find_trip_price(60_000.0, 430_000.0, 430_000.0, 2.0, 1.0) == 60_000.0
-    assert find_trip_price(60_000.0, 430_000.0, 419_250.0, 0.0, 1.0) == 0.0
-    assert find_trip_price(60_000.0, 430_000.0, 1_000.0, 0.001, 1.0) == 0.0
-
-
-# --- market triggers ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("ratio", "reduces"), [(1.999, False), (2.0, False), (2.001, True)])
-def test_volatility_reduces_its_instrument_above_two(ratio: float, reduces: bool) -> None:
-    done = evaluate(armed(), reading(instruments=(market(volatility_ratio=ratio),)))
-    assert (EventKind.REDUCE in kinds(done)) is reduces
-    assert done.snapshot.state is FuseState.ARMED
-    expected = FuseState.REDUCING if reduces else FuseState.ARMED
-    assert done.snapshot.state_of(BTC) is expected
-    assert done.snapshot.state_of("ETH/USDT:USDT") is FuseState.ARMED
-    assert done.snapshot.displayed_state is expected
+    assert (after.tripped_by, after.tripped_at) == (trigger, NOON)
+    assert event.trigger == trigger
+    assert event.value == pytest.approx(value)
+    assert (event.threshold, event.severity, event.positions) == (threshold, 1.0, 2)
 
 
 @pytest.mark.parametrize(
-    ("ratio", "severity", "cut"),
-    [(2.4, 0.2, 0.38), (3.0, 0.5, 0.5), (4.0, 1.0, 0.7), (9.0, 1.0, 0.7)],
+    ("policy", "equity", "wait"),
+    [
+        (ResetPolicy.NONE, 97.0, NEVER_MS - NOON),
+        (ResetPolicy.NEXT_DAY, 90.0, DAY // 2),
+        (ResetPolicy.COOLDOWN_7D, 97.0, DAY // 2),
+        (ResetPolicy.COOLDOWN_7D, 90.0, 7 * DAY),
+    ],
 )
-def test_the_cut_is_thirty_percent_plus_forty_times_severity(
-    ratio: float, severity: float, cut: float
-) -> None:
-    done = evaluate(
-        armed(), reading(instruments=(market(volatility_ratio=ratio),), positions=(position(),))
-    )
-    event = done.events[0]
-    assert event.kind is EventKind.REDUCE
-    assert event.action is FuseAction.CUT_EXPOSURE
-    assert event.severity == pytest.approx(severity)
-    assert event.cut_share == pytest.approx(cut)
-    assert event.cut_share_now == pytest.approx(cut)
-    assert event.until == NOON + timedelta(seconds=180)
+def test_a_scenario_rearms_by_its_policy(policy: ResetPolicy, equity: float, wait: int) -> None:
+    rules = FuseRules(reset_policy=policy)
+    after, _ = trip_on_loss(fuse(), equity=equity, time_ms=NOON, positions=0, rules=rules)
+    assert after.rearm_at - NOON == wait
 
 
-def test_without_a_position_a_reduction_only_stops_entries() -> None:
-    done = evaluate(armed(), reading(instruments=(market(volatility_ratio=3.0, notional=0.0),)))
-    assert done.events[0].action is FuseAction.STOP_ENTRIES
+def test_a_new_day_starts_at_the_last_mark_and_a_due_reset_rebases_a_drawdown() -> None:
+    results = (5.0, -1.0)
+    same, told = turn_day(fuse(), time_ms=NOON, equity=99.0, results=results)
+    assert (same, told) == (fuse(), None)
+    turned, told = turn_day(fuse(), time_ms=MIDNIGHT + DAY, equity=99.0, results=results)
+    assert told is None
+    assert (turned.day_start_equity, turned.result_day_start) == (99.0, results)
+    fell, _ = trip_on_loss(fuse(), equity=90.0, time_ms=NOON, positions=0, rules=RULES)
+    waiting, told = turn_day(fell, time_ms=NOON + 7 * DAY - 1, equity=91.0, results=results)
+    assert told is None
+    assert waiting.tripped_by == Trigger.DRAWDOWN
+    back, told = turn_day(fell, time_ms=NOON + 7 * DAY, equity=91.0, results=results)
+    assert told is not None
+    assert (told.trigger, told.value, told.threshold) == (Trigger.RESET, 2.0, 91.0)
+    assert (back.tripped_by, back.peak_equity, back.peak_equity_unreset) == (0, 91.0, 100.0)
 
 
-def test_one_cut_an_episode_deepened_only_when_severity_rises() -> None:
-    snapshot, cuts = armed(), []
-    for minute, ratio in enumerate((2.4, 2.2, 2.4, 3.0, 2.6, 4.0, 8.0)):
-        now = NOON + timedelta(minutes=minute)
-        done = evaluate(
-            snapshot,
-            reading(
-                at=now,
-                instruments=(market(volatility_ratio=ratio),),
-                positions=(position(),),
-            ),
-            now,
-        )
-        snapshot = done.snapshot
-        cuts += [(e.kind, round(e.cut_share or 0, 6)) for e in done.events if e.cut_share_now]
-    assert cuts == [
-        (EventKind.REDUCE, 0.38),
-        (EventKind.DEEPEN, 0.5),
-        (EventKind.DEEPEN, 0.7),
-    ]
-    assert snapshot.episodes[0].started_at == NOON
+def test_only_a_drawdown_rebases_the_peak() -> None:
+    lost, _ = trip_on_loss(fuse(), equity=97.0, time_ms=NOON, positions=0, rules=RULES)
+    assert rearm(lost, equity=97.0).peak_equity == 100.0
+    stopped = trip_from_outside(fuse(), time_ms=NOON)
+    assert (stopped.tripped_by, stopped.rearm_at) == (Trigger.MANUAL, NEVER_MS)
+    assert rearm(stopped, equity=97.0).peak_equity == 100.0
 
 
-def test_a_deepening_cuts_only_what_is_still_missing() -> None:
-    # 100 -> 62 after 38 %; to stand at 50 another 12 of 62 go.
-    assert find_further_cut_share(0.38, 0.5) == pytest.approx(12 / 62)
-    assert find_further_cut_share(0.5, 0.38) == 0.0
-    assert find_further_cut_share(0.5, 0.5) == 0.0
-    assert find_further_cut_share(1.0, 1.0) == 0.0
-    assert find_cut_share(0.0, 0.3, 0.7) == 0.3
-    assert find_severity(math.nan, 2.0) == 0.0
-    assert find_severity(2.0, 0.0) == 0.0
+def test_peaks_rise_with_equity_and_only_the_unreset_one_while_tripped() -> None:
+    assert lift_peaks(fuse(), equity=99.0) == fuse()
+    up = lift_peaks(fuse(), equity=101.0)
+    assert (up.peak_equity, up.peak_equity_unreset) == (101.0, 101.0)
+    stopped = lift_peaks(trip_from_outside(fuse(), time_ms=NOON), equity=101.0)
+    assert (stopped.peak_equity, stopped.peak_equity_unreset) == (100.0, 101.0)
 
 
-def test_reducing_means_the_whole_book_at_most_one_times_equity() -> None:
-    eth = InstrumentReading(instrument="ETH", volatility_ratio=1.0, notional=80_000.0)
-    done = evaluate(
-        armed(),
-        reading(
-            equity=100_000.0,
-            instruments=(market(volatility_ratio=2.4, notional=60_000.0), eth),
-            positions=(position(),),
-        ),
-    )
-    # The cut leaves 37,200, but 80,000 are held elsewhere: only 20,000 fit under 1.0x.
-    assert done.events[0].notional_max == pytest.approx(20_000.0)
-    alone = evaluate(
-        armed(),
-        reading(
-            equity=100_000.0,
-            instruments=(market(volatility_ratio=2.4, notional=60_000.0),),
-            positions=(position(),),
-        ),
-    )
-    assert alone.events[0].notional_max == pytest.approx(37_200.0)
-
-
-def test_entries_return_five_minutes_after_the_condition_cleared() -> None:
-    hot = reading(instruments=(market(volatility_ratio=3.0),))
-    snapshot = evaluate(armed(), hot).snapshot
-    cleared_at = NOON + timedelta(minutes=10)
-    calm = evaluate(snapshot, reading(at=cleared_at, instruments=(market(),)), cleared_at)
-    assert kinds(calm) == [EventKind.CLEARED]
-    assert calm.snapshot.state_of(BTC) is FuseState.REDUCING
-    early = cleared_at + timedelta(seconds=299)
-    waiting = evaluate(calm.snapshot, reading(at=early, instruments=(market(),)), early)
-    assert kinds(waiting) == []
-    due = cleared_at + timedelta(seconds=300)
-    done = evaluate(waiting.snapshot, reading(at=due, instruments=(market(),)), due)
-    assert kinds(done) == [EventKind.REARM]
-    assert done.snapshot.state_of(BTC) is FuseState.ARMED
-
-
-def test_a_condition_that_comes_back_restarts_the_wait_without_a_second_cut() -> None:
-    snapshot = evaluate(armed(), reading(instruments=(market(volatility_ratio=3.0),))).snapshot
-    times = [(1, 1.0), (5, 2.5), (7, 1.0), (11.9, 1.0), (12, 1.0)]
-    seen = []
-    for minutes, ratio in times:
-        now = NOON + timedelta(minutes=minutes)
-        done = evaluate(
-            snapshot, reading(at=now, instruments=(market(volatility_ratio=ratio),)), now
-        )
-        snapshot = done.snapshot
-        seen.append([kind for kind in kinds(done) if kind is not EventKind.WARNING])
-    assert seen == [[EventKind.CLEARED], [], [EventKind.CLEARED], [], [EventKind.REARM]]
-
-
-def test_a_condition_that_cannot_be_seen_has_not_cleared() -> None:
-    snapshot = evaluate(armed(), reading(instruments=(market(volatility_ratio=3.0),))).snapshot
-    for minutes in range(1, 60):
-        now = NOON + timedelta(minutes=minutes)
-        done = evaluate(
-            snapshot, reading(at=now, instruments=(market(volatility_ratio=None),)), now
-        )
-        snapshot = done.snapshot
-        assert gauge(done, Trigger.VOLATILITY).status is GaugeStatus.NO_SOURCE
-    assert snapshot.state_of(BTC) is FuseState.REDUCING
-
-
-def test_conflict_counts_after_two_closed_bars() -> None:
-    first = evaluate(armed(), reading(positions=(position(conflict=0.81),)))
-    assert EventKind.REDUCE not in kinds(first)
-    assert gauge(first, Trigger.CONFLICT).status is GaugeStatus.WARN
-    same_bar = evaluate(first.snapshot, reading(positions=(position(conflict=0.81),)))
-    assert EventKind.REDUCE not in kinds(same_bar)
-    now = NOON + HOUR
-    second = evaluate(
-        same_bar.snapshot, reading(at=now, positions=(position(now, conflict=0.88),)), now
-    )
-    assert second.events[0].trigger is Trigger.CONFLICT
-    assert second.events[0].severity == pytest.approx(0.1)
-
-
-def test_conflict_of_exactly_the_limit_never_counts_and_a_calm_bar_starts_anew() -> None:
-    snapshot = armed()
-    for hours, conflict in enumerate((0.8, 0.8, 0.81, 0.5, 0.81)):
-        now = NOON + hours * HOUR
-        done = evaluate(
-            snapshot, reading(at=now, positions=(position(now, conflict=conflict),)), now
-        )
-        snapshot = done.snapshot
-        assert snapshot.state_of(BTC) is FuseState.ARMED
-
-
-def test_a_conflict_without_a_source_neither_adds_nor_clears() -> None:
-    snapshot = armed()
-    for hours, conflict in enumerate((0.9, None, 0.9)):
-        now = NOON + hours * HOUR
-        done = evaluate(
-            snapshot, reading(at=now, positions=(position(now, conflict=conflict),)), now
-        )
-        snapshot = done.snapshot
-    assert snapshot.state_of(BTC) is FuseState.REDUCING
-
-
-def test_the_trend_must_stand_against_the_position_for_two_closed_bars() -> None:
-    snapshot, states = armed(), []
-    for hours, trend in enumerate((-1, 1, -1, 0, -1, -1)):
-        now = NOON + hours * HOUR
-        done = evaluate(snapshot, reading(at=now, positions=(position(now, trend=trend),)), now)
-        snapshot = done.snapshot
-        states.append(snapshot.state_of(BTC))
-    assert states == [FuseState.ARMED] * 5 + [FuseState.REDUCING]
-    assert snapshot.episodes[0].trigger is Trigger.TREND_FLIP
-    assert snapshot.episodes[0].cut_share == pytest.approx(0.3)
-
-
-def test_a_short_is_hit_by_a_rising_trend() -> None:
-    snapshot = armed()
-    for hours in range(2):
-        now = NOON + hours * HOUR
-        done = evaluate(
-            snapshot, reading(at=now, positions=(position(now, side=-1, trend=1),)), now
-        )
-        snapshot = done.snapshot
-    assert snapshot.state_of(BTC) is FuseState.REDUCING
-
-
-@pytest.mark.parametrize(("opposite", "reduces"), [(79.9, False), (80.0, False), (80.1, True)])
-def test_an_opposite_zone_stronger_than_the_recorded_target_reduces(
-    opposite: float, reduces: bool
-) -> None:
-    done = evaluate(armed(), reading(positions=(position(opposite_strength=opposite),)))
-    assert (EventKind.REDUCE in kinds(done)) is reduces
+def test_a_flow_moves_no_share() -> None:
+    before = fuse(peak_equity=110.0, day_start_equity=105.0)
+    after = scale_for_flow(before, factor=2.0)
+    level = find_trip_level(before, RULES)
+    assert find_trip_level(after, RULES) == pytest.approx(2.0 * level)
+    assert after.peak_equity_unreset == 200.0
 
 
 @pytest.mark.parametrize(
-    ("depth", "score", "reduces"),
-    [(600_000.0, 30.0, False), (599_000.0, 29.95, True), (9e9, 100.0, False), (0.0, 0.0, True)],
+    ("age", "is_stale"), [(0, False), (180_000, False), (180_001, True), (None, True)]
 )
-def test_liquidity_below_thirty_reduces(depth: float, score: float, reduces: bool) -> None:
-    # 100 x min(1, depth / (20 x 100,000)).
-    assert find_liquidity_score(depth, 100_000.0) == pytest.approx(score)
-    done = evaluate(
-        armed(), reading(instruments=(market(depth_value=depth),), positions=(position(),))
-    )
-    assert (EventKind.REDUCE in kinds(done)) is reduces
-    assert gauge(done, Trigger.LIQUIDITY).value == pytest.approx(score)
+def test_equity_is_stale_beyond_its_age(age: int | None, is_stale: bool) -> None:
+    valued = None if age is None else NOON - age
+    assert is_equity_stale(valued_ms=valued, now_ms=NOON, rules=RULES) is is_stale
 
 
-def test_position_triggers_are_tested_only_while_a_position_is_open() -> None:
-    done = evaluate(armed(), reading(instruments=(market(depth_value=0.0),)))
-    for trigger in (
-        Trigger.CONFLICT,
-        Trigger.OPPOSITE_MAGNET,
-        Trigger.TREND_FLIP,
-        Trigger.LIQUIDITY,
-    ):
-        assert gauge(done, trigger).status is GaugeStatus.NOT_TESTED
-    assert done.snapshot.state_of(BTC) is FuseState.ARMED
-
-
-def test_triggers_that_do_not_concern_a_strategy_are_not_tested_for_it() -> None:
-    held = position(
-        opposite_strength=99.0,
-        conflict=None,
-        trend=None,
-        triggers=frozenset({Trigger.VOLATILITY}),
-    )
-    done = evaluate(armed(), reading(instruments=(market(),), positions=(held,)))
-    assert gauge(done, Trigger.OPPOSITE_MAGNET).status is GaugeStatus.NOT_TESTED
-    assert gauge(done, Trigger.CONFLICT).status is GaugeStatus.NOT_TESTED
-    assert kinds(done) == []
-
-
-def test_a_trigger_without_a_source_is_shown_as_such() -> None:
-    held = position(conflict=None, opposite_strength=None, trend=None)
-    done = evaluate(
-        armed(),
-        reading(
-            instruments=(market(volatility_ratio=math.nan, depth_value=None),), positions=(held,)
-        ),
-    )
-    for trigger in (
-        Trigger.VOLATILITY,
-        Trigger.CONFLICT,
-        Trigger.OPPOSITE_MAGNET,
-        Trigger.TREND_FLIP,
-        Trigger.LIQUIDITY,
-    ):
-        assert gauge(done, trigger).status is GaugeStatus.NO_SOURCE
-
-
-def test_every_trigger_has_a_gauge_even_when_nothing_is_traded() -> None:
-    done = evaluate(armed(), reading())
-    shown = {item.trigger for item in done.gauges}
-    assert shown == set(Trigger) - {Trigger.STRATEGY_DAILY_LOSS}
-
-
-def test_the_worst_of_several_conditions_sets_the_cut() -> None:
-    done = evaluate(
-        armed(),
-        reading(
-            instruments=(market(volatility_ratio=2.2),),
-            positions=(position(opposite_strength=120.0),),
-        ),
-    )
-    assert done.events[0].trigger is Trigger.OPPOSITE_MAGNET
-    assert done.events[0].severity == pytest.approx(0.5)
-
-
-def test_closing_the_position_clears_its_own_triggers() -> None:
-    held = reading(positions=(position(opposite_strength=99.0),), instruments=(market(),))
-    snapshot = evaluate(armed(), held).snapshot
-    assert snapshot.state_of(BTC) is FuseState.REDUCING
-    now = NOON + timedelta(minutes=1)
-    done = evaluate(snapshot, reading(at=now, instruments=(market(),)), now)
-    assert kinds(done) == [EventKind.CLEARED]
-    assert done.snapshot.positions == ()
-
-
-def test_a_tripped_fund_keeps_watching_but_orders_no_cuts() -> None:
-    tripped = evaluate(armed(), reading(97.0)).snapshot
-    done = evaluate(
-        tripped,
-        reading(97.0, instruments=(market(volatility_ratio=3.0),), positions=(position(),)),
-    )
-    assert [event.action for event in done.events] == [FuseAction.STOP_ENTRIES]
-    assert done.snapshot.state_of(BTC) is FuseState.TRIPPED
-    assert done.snapshot.displayed_state is FuseState.TRIPPED
-
-
-# --- strategies ---------------------------------------------------------------------------------
-
-
-def trades(*results: float, start: int = 1, strategy: str = "trend") -> tuple[ClosedTrade, ...]:
-    return tuple(
-        ClosedTrade(strategy=strategy, sequence=start + i, net=net, closed_at=NOON)
-        for i, net in enumerate(results)
-    )
+# ---- strategies ----------------------------------------------------------------------------------
 
 
 def test_three_losses_in_a_row_lock_their_strategy_until_midnight() -> None:
-    done = evaluate(armed(), reading(closed_trades=trades(-1, -2, -0.01)))
-    event = next(e for e in done.events if e.kind is EventKind.LOCK)
-    assert (event.strategy, event.until) == ("trend", MIDNIGHT)
-    assert done.snapshot.state is FuseState.ARMED
-    assert done.snapshot.locked_until("trend", NOON) == MIDNIGHT
-    assert done.snapshot.locked_until("magnet", NOON) is None
-    assert done.snapshot.locked_until("trend", MIDNIGHT) is None
-    unlocked = evaluate(done.snapshot, reading(at=MIDNIGHT), MIDNIGHT)
-    assert EventKind.UNLOCK in kinds(unlocked)
-    assert unlocked.snapshot.strategies[0].losses_in_a_row == 0
+    state, told = fuse(), None
+    for net in (-1.0, 0.0, -1.0, -1.0):
+        state, told = count_round_trip(state, strategy=1, net=net, time_ms=NOON, rules=RULES)
+        assert told is None
+    state, told = count_round_trip(state, strategy=1, net=-1.0, time_ms=NOON, rules=RULES)
+    assert told is not None
+    assert (told.trigger, told.strategy, told.value, told.threshold) == (
+        Trigger.LOSS_STREAK, 1, 3.0, 3.0,
+    )  # fmt: skip
+    assert state.lock_until == (0, MIDNIGHT + DAY)
+    assert state.losses_in_a_row == (0, 0)
+    assert state.result_closed == (0.0, -4.0)
 
 
-@pytest.mark.parametrize("results", [(-1, -1), (-1, -1, 0.0, -1), (-1, 5, -1, -1), (0, 0, 0)])
-def test_fewer_or_broken_streaks_do_not_lock(results: tuple[float, ...]) -> None:
-    done = evaluate(armed(), reading(closed_trades=trades(*results)))
-    assert EventKind.LOCK not in kinds(done)
+def test_a_fuse_that_does_not_act_counts_and_locks_nobody() -> None:
+    state = fuse()
+    for _ in range(5):
+        state, told = count_round_trip(
+            state, strategy=0, net=-1.0, time_ms=NOON, rules=FuseRules(acting=False)
+        )
+        assert told is None
+    assert (state.losses_in_a_row[0], state.lock_until[0]) == (5, 0)
 
 
-def test_a_round_trip_counts_once_however_often_it_is_read() -> None:
-    first = evaluate(armed(), reading(closed_trades=trades(-1, -1)))
-    assert gauge(first, Trigger.LOSS_STREAK).status is GaugeStatus.WARN
-    again = evaluate(first.snapshot, reading(closed_trades=trades(-1, -1)))
-    assert again.snapshot.strategies[0].losses_in_a_row == 2
-    third = evaluate(again.snapshot, reading(closed_trades=trades(-1, start=3)))
-    assert EventKind.LOCK in kinds(third)
+def test_the_stricter_number_of_losses_rules() -> None:
+    assert losses_allowed(RULES, StrategyLimits(losses_in_a_row_count=2)) == 2
+    assert losses_allowed(RULES, StrategyLimits(losses_in_a_row_count=9)) == 3
+    assert losses_allowed(RULES, StrategyLimits()) == 3
+    assert lock_end(NOON) == lock_end(MIDNIGHT) == MIDNIGHT + DAY
 
 
-def test_losses_of_two_strategies_do_not_add_up() -> None:
-    mixed = trades(-1, -1) + trades(-1, -1, strategy="magnet")
-    assert EventKind.LOCK not in kinds(evaluate(armed(), reading(closed_trades=mixed)))
+def test_a_strategys_own_daily_loss_locks_it_once() -> None:
+    own = StrategyLimits(daily_loss_share=Decimal("0.03"))
+    state = fuse(result_day_start=(10.0, 0.0))
+
+    def check(result: float, book: FuseBook = state) -> tuple[FuseBook, object]:
+        return check_strategy_day(
+            book, strategy=0, result=result, time_ms=NOON, rules=RULES, own=own
+        )
+
+    assert check(7.001) == (state, None)
+    locked, told = check(7.0)
+    assert told is not None
+    assert locked.lock_until == (MIDNIGHT + DAY, 0)
+    assert told.trigger == Trigger.STRATEGY_DAILY_LOSS  # type: ignore[attr-defined]
+    assert told.value == pytest.approx(0.03)  # type: ignore[attr-defined]
+    assert check(2.0, locked) == (locked, None)
 
 
-def test_a_streak_found_only_on_the_next_day_locks_no_more() -> None:
-    late = MIDNIGHT + HOUR
-    done = evaluate(armed(), reading(at=late, closed_trades=trades(-1, -1, -1)), late)
-    assert EventKind.LOCK not in kinds(done)
+# ---- market triggers -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("result", "locks"), [(-0.0299, False), (-0.03, True), (-0.05, True)])
-def test_option_strategies_stop_for_the_day_at_three_percent(result: float, locks: bool) -> None:
-    done = evaluate(
-        armed(),
-        reading(strategies=(StrategyReading(strategy="condor", day_result_share=result),)),
-        strategy_limits={"condor": OPTION_STRATEGY_LIMITS},
+@pytest.mark.parametrize(("ratio", "holds"), [(2.0, False), (2.001, True), (math.nan, False)])
+def test_volatility_holds_above_its_limit(ratio: float, holds: bool) -> None:
+    found = check_volatility(ratio, RULES)
+    assert (found is not None) is holds
+    if found is not None:
+        assert found.words == "volatility 2.00, limit 2.00"
+
+
+def test_liquidity_is_judged_against_what_is_held() -> None:
+    assert check_liquidity(600_000.0, 100_000.0, RULES) is None  # a score of exactly 30
+    thin = check_liquidity(300_000.0, 100_000.0, RULES)
+    assert thin is not None
+    assert (thin.value, thin.threshold, thin.severity) == (15.0, 30.0, 0.5)
+    assert check_liquidity(math.nan, 100_000.0, RULES) is None
+    assert check_liquidity(0.0, 0.0, RULES) is None
+
+
+def held(**changes: object) -> MarketReading:
+    base = MarketReading(
+        side=1, conflict=0.1, opposite_strength=20.0, target_strength=80.0, trend=1
     )
-    assert (EventKind.LOCK in kinds(done)) is locks
-    again = evaluate(
-        done.snapshot,
-        reading(strategies=(StrategyReading(strategy="condor", day_result_share=result),)),
-        strategy_limits={"condor": OPTION_STRATEGY_LIMITS},
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def test_conflict_and_flip_count_after_confirming_bars() -> None:
+    bars = (0, 0)
+    for expected in ((), (Trigger.CONFLICT, Trigger.TREND_FLIP)):
+        found = check_position(
+            reading=held(conflict=1.2, trend=-1), watched=EVERYTHING, rules=RULES,
+            conflict_bars=bars[0], flip_bars=bars[1],
+        )  # fmt: skip
+        bars = (found.conflict_bars, found.flip_bars)
+        assert tuple(item.trigger for item in found.conditions) == expected
+    assert bars == (2, 2)
+    calm = check_position(
+        reading=held(), watched=EVERYTHING, rules=RULES, conflict_bars=2, flip_bars=2
     )
-    assert EventKind.LOCK not in kinds(again)
+    assert (calm.conflict_bars, calm.flip_bars, calm.conditions) == (0, 0, ())
 
 
-def test_the_version_of_the_limits_is_on_every_event() -> None:
-    limits = LimitSet(version=9, daily_loss_share=Decimal("0.01"))
-    done = evaluate(armed(), reading(99.0), limits=limits)
-    assert done.snapshot.state is FuseState.TRIPPED
-    assert {event.limits_version for event in done.events} == {9}
+def test_a_strategy_may_need_fewer_bars_and_the_limits_too() -> None:
+    eager = replace(EVERYTHING, conflict_bars=1)
+    one = FuseRules(confirmation_bars=1)
+    for watched, rules, expected in (
+        (eager, RULES, {Trigger.CONFLICT}),
+        (EVERYTHING, one, {Trigger.CONFLICT, Trigger.TREND_FLIP}),
+    ):
+        found = check_position(
+            reading=held(conflict=1.2, trend=-1), watched=watched, rules=rules,
+            conflict_bars=0, flip_bars=0,
+        )  # fmt: skip
+        assert {item.trigger for item in found.conditions} == expected
+
+
+def test_an_opposite_zone_counts_at_once_and_only_what_is_watched_is_tested() -> None:
+    strong = held(opposite_strength=88.0, conflict=5.0)
+    found = check_position(
+        reading=strong, watched=EVERYTHING, rules=RULES, conflict_bars=0, flip_bars=0
+    )
+    assert [item.trigger for item in found.conditions] == [Trigger.OPPOSITE_MAGNET]
+    assert found.conditions[0].severity == pytest.approx(0.1)
+    nobody = check_position(
+        reading=strong, watched=WatchList(), rules=RULES, conflict_bars=1, flip_bars=1
+    )
+    assert (nobody.conditions, nobody.conflict_bars, nobody.flip_bars) == ((), 1, 1)
+
+
+def test_what_has_no_source_is_unseen() -> None:
+    blind = held(conflict=math.nan, opposite_strength=math.nan)
+    found = check_position(
+        reading=blind, watched=EVERYTHING, rules=RULES, conflict_bars=1, flip_bars=0
+    )
+    assert found.conditions == ()
+    assert set(found.unseen) == {Trigger.CONFLICT, Trigger.OPPOSITE_MAGNET}
+
+
+@pytest.mark.parametrize(
+    ("changes", "watched", "trigger"),
+    [
+        ({"volatility_ratio": 2.5}, EVERYTHING, Trigger.VOLATILITY),
+        ({"conflict": 0.81}, EVERYTHING, Trigger.CONFLICT),
+        ({"conflict": 0.8}, EVERYTHING, None),
+        ({"opposite_strength": 81.0}, EVERYTHING, Trigger.OPPOSITE_MAGNET),
+        ({"trend": -1}, EVERYTHING, Trigger.TREND_FLIP),
+        ({"trend": 0}, EVERYTHING, None),
+        ({"volatility_ratio": 2.5}, MANUAL_WATCH, Trigger.VOLATILITY),
+        ({"conflict": 0.81}, MANUAL_WATCH, Trigger.CONFLICT),
+        ({"opposite_strength": 81.0, "trend": -1}, MANUAL_WATCH, None),
+        ({"conflict": math.nan, "volatility_ratio": math.nan}, EVERYTHING, None),
+    ],
+)
+def test_nobody_opens_what_the_fuse_would_cut(
+    changes: dict[str, object], watched: WatchList, trigger: Trigger | None
+) -> None:
+    reading = held(**changes)
+    found = find_entry_block(reading=reading, watched=watched, rules=RULES)
+    assert (None if found is None else found.trigger) is trigger
+    for rules in (FuseRules(acting=False), FuseRules(market_acting=False)):
+        assert find_entry_block(reading=reading, watched=watched, rules=rules) is None
+
+
+# ---- episodes ------------------------------------------------------------------------------------
+
+
+def volatile(ratio: float) -> Condition:
+    found = check_volatility(ratio, RULES)
+    assert found is not None
+    return found
+
+
+def step(
+    episode: Episode, now: int, condition: Condition | None = None, sight: Sight = Sight.CLEAR
+) -> tuple[Episode, Move]:
+    return step_episode(episode=episode, condition=condition, sight=sight, now_ms=now, rules=RULES)
+
+
+def test_an_episode_cuts_once_and_deepens_only_when_severity_rises() -> None:
+    episode, move = step(NO_EPISODE, NOON, volatile(3.0))
+    assert move is Move.BEGUN
+    assert (episode.severity, episode.cut_share) == (0.5, pytest.approx(0.5))
+    assert episode.no_new_trades_until == NOON + 180_000
+    for ratio in (3.0, 2.5):
+        same, move = step(episode, NOON + HOUR, volatile(ratio))
+        assert (same, move) == (episode, Move.NONE)
+    deeper, move = step(episode, NOON + HOUR, volatile(4.0))
+    assert move is Move.DEEPENED
+    assert (deeper.cut_share, deeper.started_at) == (pytest.approx(0.7), NOON)
+    assert deeper.no_new_trades_until == NOON + HOUR + 180_000
+
+
+def test_only_a_reading_that_sees_the_trigger_clears_it() -> None:
+    episode, _ = step(NO_EPISODE, NOON, volatile(3.0))
+    for sight in (Sight.NOTHING, Sight.BLIND):
+        assert step(episode, NOON + HOUR, None, sight) == (episode, Move.NONE)
+    clearing, move = step(episode, NOON + HOUR)
+    assert (clearing.cleared_at, move) == (NOON + HOUR, Move.NONE)
+    assert step(clearing, NOON + 2 * HOUR, None, Sight.NOTHING) == (clearing, Move.NONE)
+    again, move = step(clearing, NOON + 2 * HOUR, None, Sight.BLIND)
+    assert (again.cleared_at, move) == (0, Move.NONE)
+    back, move = step(clearing, NOON + 2 * HOUR, volatile(2.5))
+    assert (back.cleared_at, move) == (0, Move.NONE)
+
+
+@pytest.mark.parametrize(("wait", "ends"), [(299_999, False), (300_000, True)])
+def test_entries_return_a_fixed_time_after_the_clearing(wait: int, ends: bool) -> None:
+    episode, _ = step(NO_EPISODE, NOON, volatile(3.0))
+    clearing, _ = step(episode, NOON + HOUR)
+    after, move = step(clearing, NOON + HOUR + wait)
+    assert (move is Move.ENDED) is ends
+    assert after == (NO_EPISODE if ends else clearing)
+
+
+def test_no_new_trades_holds_longer_where_the_limits_say_so() -> None:
+    rules = FuseRules(no_new_trades_ms=3 * HOUR)
+    episode, _ = step_episode(
+        episode=NO_EPISODE, condition=volatile(3.0), sight=Sight.CLEAR, now_ms=NOON, rules=rules
+    )
+    clearing = replace(episode, cleared_at=NOON + HOUR)
+    for hours, expected in ((2, Move.NONE), (3, Move.ENDED)):
+        _, move = step_episode(
+            episode=clearing, condition=None, sight=Sight.CLEAR,
+            now_ms=NOON + hours * HOUR, rules=rules,
+        )  # fmt: skip
+        assert move is expected
+
+
+def test_the_most_severe_condition_rules_and_of_equals_the_first() -> None:
+    mild, grave = volatile(2.5), volatile(3.5)
+    assert find_worst([mild, grave]) is grave
+    flip = Condition(trigger=Trigger.TREND_FLIP, value=-1.0, threshold=0.0)
+    other = replace(flip, trigger=Trigger.CONFLICT)
+    assert find_worst([flip, other]) is flip
+    assert find_worst([]) is None
+
+
+# ---- thresholds ----------------------------------------------------------------------------------
+
+
+def test_thresholds_and_severities_by_hand() -> None:
+    assert find_loss_threshold(100.0, 200.0, 0.1, 0.25) == 150.0
+    assert find_loss_threshold(100.0, 100.0, 0.1, 0.25) == 90.0
+    assert (find_severity(3.0, 2.0), find_severity(9.0, 2.0), find_severity(2.0, 2.0)) == (
+        0.5, 1.0, 0.0,
+    )  # fmt: skip
+    assert (find_severity(1.0, 0.0), find_severity(math.nan, 2.0)) == (0.0, 0.0)
+    assert (find_shortfall_severity(15.0, 30.0), find_shortfall_severity(30.0, 30.0)) == (0.5, 0.0)
+    assert (find_shortfall_severity(-60.0, 30.0), find_shortfall_severity(-1.0, 0.0)) == (1.0, 0.0)
+    assert find_cut_share(0.25, 0.3, 0.7) == pytest.approx(0.4)
+    assert find_liquidity_score(1_000_000.0, 100_000.0) == 50.0
+    assert find_liquidity_score(1e12, 1.0) == find_liquidity_score(1.0, 0.0) == 100.0
+    assert find_liquidity_score(math.nan, 1.0) == find_liquidity_score(0.0, 1.0) == 0.0
+
+
+def test_a_cut_leaves_its_share_and_no_more_than_equity() -> None:
+    assert find_cut_lots(100, 100, 0.3, 1_000.0, 500.0) == 30
+    assert find_cut_lots(80, 100, 0.3, 1_000.0, 500.0) == 10
+    assert find_cut_lots(60, 100, 0.3, 1_000.0, 500.0) == 0
+    assert find_cut_lots(100, 100, 0.3, 1_000.0, 2_000.0) == 50
+    assert find_cut_lots(100, 100, 0.3, -5.0, 2_000.0) == 100
+
+
+def test_open_conflict_is_the_opposite_pull_over_the_recorded_targets() -> None:
+    # The target of strength 100 stands 3 ATR away: pull exp(-1).
+    found = find_open_conflict(100.0, 1.0, 103.0, 100.0, 0.5)
+    assert found == pytest.approx(0.5 / math.exp(-1.0))
+    assert find_open_conflict(100.0, 1.0, 103.0, 100.0, 50.0) == 9.99
+    for odd in ((100.0, 0.0, 103.0, 100.0, 0.5), (100.0, 1.0, 103.0, 40.0, 0.5),
+                (100.0, 1.0, 103.0, 100.0, math.nan)):  # fmt: skip
+        assert math.isnan(find_open_conflict(*odd))
+
+
+# ---- rules and groups ----------------------------------------------------------------------------
+
+
+def test_the_rules_are_those_of_the_limit_set() -> None:
+    made = FuseRules.of_limit_set(LimitSet())
+    assert replace(made, reset_policy=RULES.reset_policy) == RULES
+    assert made.reset_policy is ResetPolicy.NONE
+
+
+@pytest.mark.parametrize(
+    ("rho", "minimum", "together"),
+    [(0.69, 0.7, False), (0.7, 0.7, True), (-0.9, 0.7, True), (0.69, 0.5, True), (None, 0.7, True)],
+)
+def test_correlated_and_unmeasured_pairs_are_one_group(
+    rho: float | None, minimum: float, together: bool
+) -> None:
+    known = {} if rho is None else {("A", "B"): rho}
+    groups = find_groups(names=["B", "A"], correlations=known, minimum=minimum)
+    assert (groups["A"] == groups["B"]) is together
+
+
+def test_groups_join_through_a_third_name() -> None:
+    known = {("A", "B"): 0.0, ("A", "C"): 0.9, ("B", "C"): 0.9, ("A", "D"): 0.0,
+             ("B", "D"): 0.0, ("C", "D"): 0.1}  # fmt: skip
+    groups = find_groups(names=["A", "B", "C", "D"], correlations=known, minimum=0.7)
+    assert groups == {"A": 0, "B": 0, "C": 0, "D": 1}
+
+
+# ---- resets --------------------------------------------------------------------------------------
+
+AT = datetime(2025, 6, 2, 12, tzinfo=UTC)
+
+
+def denial(*trips: Trip, at: datetime = AT, resets: tuple[datetime, ...] = (),
+           has_director: bool = False, days: float = 30.0) -> ResetDenialCode | None:  # fmt: skip
+    found = find_reset_denial(
+        trips=trips, drawdown_resets=resets, has_director=has_director, at=at,
+        rules=FuseRules(second_drawdown_days=days),
+    )  # fmt: skip
+    return None if found is None else found.code
+
+
+def test_a_daily_loss_waits_for_the_next_utc_day() -> None:
+    loss = Trip(trigger="daily_loss", tripped_at=AT)
+    assert denial(loss) is ResetDenialCode.SAME_DAY
+    assert denial(loss, at=AT.replace(hour=23, minute=59)) is ResetDenialCode.SAME_DAY
+    assert denial(loss, at=AT.replace(hour=0) + timedelta(days=1)) is None
+    assert denial(Trip(trigger="manual", tripped_at=AT)) is None
+
+
+def test_a_second_drawdown_reset_needs_a_director_within_the_approved_days() -> None:
+    fell = Trip(trigger="drawdown", tripped_at=AT - timedelta(days=1))
+    month = (AT - timedelta(days=29),)
+    assert denial(fell) is None
+    assert denial(fell, resets=month) is ResetDenialCode.NEEDS_DIRECTOR
+    assert denial(fell, resets=month, has_director=True) is None
+    assert denial(fell, resets=(AT - timedelta(days=30),)) is None
+    longer = denial(fell, resets=(AT - timedelta(days=40),), days=60.0)
+    assert longer is ResetDenialCode.NEEDS_DIRECTOR
+
+
+def test_a_reset_is_filed_under_the_heaviest_trip() -> None:
+    names = ["manual", "daily_loss", "drawdown"]
+    trips = [Trip(trigger=name, tripped_at=AT) for name in names]
+    assert find_heaviest(trips) == "drawdown"
+    assert find_heaviest(trips[:2]) == "daily_loss"
+    assert find_heaviest(trips[:1]) == "manual"
+    assert find_heaviest([]) == ""
+
+
+def test_a_request_rests_on_a_reconciliation_since_the_trip() -> None:
+    assert is_reconciled_since(reconciled_at=AT, tripped_at=AT)
+    assert is_reconciled_since(reconciled_at=AT, tripped_at=None)
+    assert not is_reconciled_since(reconciled_at=AT, tripped_at=AT + timedelta(seconds=1))
+    assert not is_reconciled_since(reconciled_at=None, tripped_at=None)

@@ -253,5 +253,5 @@ def test_the_allowed_quantity_would_have_passed(lots: int, stop: int):
 
 def test_every_control_is_told_in_the_verdict_of_a_sound_order():
     statuses = {check.control.value: check.status for check in judge().checks}
-    assert len(statuses) == 35
+    assert len(statuses) == 36
     assert CheckStatus.DENIED not in statuses.values()

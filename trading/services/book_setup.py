@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from risk.domain.limits import LimitSet
+from magnetfund.kernel.errors import InvalidInput
+from magnetfund.kernel.money import decimal_of
+from risk.domain.fuse import FuseRules, ResetPolicy
+from risk.domain.limits import LimitSet, StrategyLimits
 from trading.domain.engine.rules import (
     EngineRules,
-    FuseRules,
     InstrumentRules,
     LimitRules,
-    ResetPolicy,
     SlotRules,
 )
 from trading.domain.strategies.base import Strategy as PureStrategy
+from trading.domain.strategies.magnet import MagnetStrategy
 from trading.domain.strategies.registry import build_strategy
 from trading.domain.strategies.signals import StrategyTraits
 from trading.models import Instrument
@@ -22,9 +24,9 @@ from trading.models import Strategy as StrategyRow
 from trading.services.sleeves import Sleeve
 
 MANUAL = "manual"
-MANUAL_TRAITS = StrategyTraits(
-    strategy_id=MANUAL, version="manual.1", trigger_volatility=False, entry_checks_triggers=False
-)
+#: Where a sleeve's own limits stand among its parameters.
+LIMITS_KEY = "limits"
+MANUAL_TRAITS = StrategyTraits(strategy_id=MANUAL, version="manual.1", trigger_volatility=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +45,12 @@ def build_setup(
     sleeves: Sequence[StrategyRow],
     limits: LimitSet,
     cash: float,
+    groups: Mapping[str, int] | None = None,
     reset_policy: ResetPolicy = ResetPolicy.NONE,
 ) -> BookSetup:
     """The setup of given instruments and sleeves, strategy by strategy, instrument by instrument.
 
+    ``groups`` are the correlation groups by symbol; without them all count as one.
     ``reset_policy`` other than NONE is for scenarios only; live re-arming is for two people.
     """
     strategies: dict[str, PureStrategy] = {}
@@ -56,23 +60,28 @@ def build_setup(
         if row.code == MANUAL:
             traits = MANUAL_TRAITS
         else:
-            strategies[row.code] = build_strategy(row.code, row.parameters)
+            strategies[row.code] = _build_strategy(row, limits)
             traits = strategies[row.code].traits
+        own = strategy_limits(row)
         for index, instrument in enumerate(instruments):
             share = float(row.risk_fraction)
             slots.append(
-                SlotRules(traits=traits, strategy=number, instrument=index, risk_share=share)
+                SlotRules(
+                    traits=traits,
+                    strategy=number,
+                    instrument=index,
+                    risk_share=share,
+                    limits=own,
+                )
             )
             placed.append(Sleeve(strategy=row.code, instrument=instrument, risk_fraction=share))
     rules = EngineRules(
-        instruments=tuple(instrument_rules(item) for item in instruments),
+        instruments=tuple(
+            instrument_rules(item, group=(groups or {}).get(item.symbol, 0)) for item in instruments
+        ),
         slots=tuple(slots),
         limits=LimitRules.of_limit_set(limits),
-        fuse=FuseRules(
-            daily_loss_share=float(limits.daily_loss_share),
-            drawdown_share=float(limits.drawdown_share),
-            reset_policy=reset_policy,
-        ),
+        fuse=FuseRules.of_limit_set(limits, reset_policy=reset_policy),
         cash_opening=cash,
     )
     return BookSetup(
@@ -83,7 +92,31 @@ def build_setup(
     )
 
 
-def instrument_rules(row: Instrument) -> InstrumentRules:
+def _build_strategy(row: StrategyRow, limits: LimitSet) -> PureStrategy:
+    """A sleeve's strategy, reading opposing zones as far as the limits say."""
+    parameters = {k: v for k, v in row.parameters.items() if k != LIMITS_KEY}
+    strategy = build_strategy(row.code, parameters)
+    if isinstance(strategy, MagnetStrategy):
+        reach = float(limits.opposite_distance_atr)
+        strategy = replace(strategy, magnets=replace(strategy.magnets, heavy_zone_reach=reach))
+    return strategy
+
+
+def strategy_limits(row: StrategyRow) -> StrategyLimits:
+    """A sleeve's own limits beside the fund's, kept with the parameters of its version.
+
+    Raises :class:`InvalidInput` for a figure that is unknown or no positive number.
+    """
+    given = row.parameters.get(LIMITS_KEY, {})
+    unknown = set(given) - set(StrategyLimits.__slots__)
+    if unknown:
+        raise InvalidInput(f"unknown strategy limits {sorted(unknown)}", code="unknown_figure")
+    figures = {name: decimal_of(value) for name, value in given.items()}
+    count = figures.pop("losses_in_a_row_count", None)
+    return StrategyLimits(**figures, losses_in_a_row_count=None if count is None else int(count))
+
+
+def instrument_rules(row: Instrument, *, group: int = 0) -> InstrumentRules:
     """An instrument as the paper venue trades it: ticks, lots, fees, slippage, maintenance."""
     return InstrumentRules(
         symbol=row.symbol,
@@ -93,6 +126,7 @@ def instrument_rules(row: Instrument) -> InstrumentRules:
         taker_fee_rate=float(row.taker_fee),
         maintenance_rate=float(row.maintenance_tiers[0][1]),
         gap_rate_floor=float(row.gap_floor),
+        correlation_group=group,
     )
 
 

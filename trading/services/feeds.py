@@ -6,6 +6,7 @@ recomputes history.  The same feed serves a replay, the demo's past and the live
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from magnetfund.kernel.errors import InvalidInput
@@ -47,6 +48,12 @@ class InstrumentFeed:
             self._note_extremes(candles.at(index))
         self.newest_open_ms = int(candles.open_time[-1])
 
+    def set_heavy_reach(self, reach: float) -> None:
+        """How far, in ATR, an opposing zone counts from the next close on."""
+        for stream in self._streams.values():
+            if isinstance(stream, MagnetSignalStream):
+                stream.set_heavy_reach(reach)
+
     def update(self, candle: Candle) -> dict[str, Signal]:
         """Take the next closed hour; returns each strategy's signal.
 
@@ -70,8 +77,10 @@ class InstrumentFeed:
             gap_rate_short=self._worst_rise,
         )
 
-    def tick_bar(self, price: float, *, funding_rate: float = 0.0) -> Bar:
-        """One live price as a bar without extent."""
+    def tick_bar(
+        self, price: float, *, funding_rate: float = 0.0, depth_value: float | None = None
+    ) -> Bar:
+        """One live price as a bar without extent; ``depth_value`` None where no book is read."""
         ticks = self.ticks(price)
         return Bar(
             open=ticks,
@@ -81,6 +90,7 @@ class InstrumentFeed:
             funding_rate=funding_rate,
             gap_rate_long=self._worst_fall,
             gap_rate_short=self._worst_rise,
+            depth_value=math.nan if depth_value is None else depth_value,
         )
 
     def ticks(self, price: float) -> int:

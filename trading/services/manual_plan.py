@@ -29,6 +29,7 @@ from risk.domain.sizing import (
     size_position,
 )
 from risk.services.limits import limits_in_force
+from trading.fuse_selectors import find_manual_block
 from trading.models import Instrument, Order, Position, Strategy, Valuation
 from trading.services.book_setup import MANUAL, instrument_rules
 from trading.services.snapshots import build_snapshot
@@ -119,6 +120,9 @@ def plan_manual_order(request: ManualOrder, *, at: datetime) -> OrderPlan:
         observed_at=reference.observed_at,
         at=at,
         limits=limits,
+        entry_block=find_manual_block(
+            instrument_id=instrument.pk, side=side.sign, limits=limits, at=at
+        ),
     )
     case = _case(request, instrument, side, reference.price, stop, target, snapshot)
     sizing = size_position(case=case, limits=limits)
@@ -225,6 +229,8 @@ def _case(
 ) -> SizingCase:
     sleeve = Strategy.objects.filter(code=MANUAL, is_active=True).order_by("-version").first()
     same = [p for p in snapshot.positions if p.instrument == instrument.symbol]
+    group = snapshot.instrument.correlation_group
+    grouped = [p for p in snapshot.positions if p.correlation_group == group]
     rules = instrument_rules(instrument)
     return SizingCase(
         equity=float(snapshot.equity),
@@ -242,7 +248,7 @@ def _case(
         maintenance_rate=rules.maintenance_rate,
         risk_share=float(sleeve.risk_fraction) if sleeve else None,
         margin_open_instrument=float(sum((p.margin for p in same), Decimal(0))),
-        margin_open_group=float(sum((p.margin for p in snapshot.positions), Decimal(0))),
+        margin_open_group=float(sum((p.margin for p in grouped), Decimal(0))),
         margin_open_total=float(sum((p.margin for p in snapshot.positions), Decimal(0))),
         gap_loss_open_instrument=float(sum((p.gap_loss for p in same), Decimal(0))),
         gap_loss_open_book=float(sum((p.gap_loss for p in snapshot.positions), Decimal(0))),

@@ -29,6 +29,10 @@ class MarketSource(Protocol):
         """Last price at ``now_ms``."""
         ...
 
+    def depth(self, symbol: str, now_ms: int) -> float | None:
+        """Value resting within 10 bp of mid, in quote currency; None where no book is read."""
+        ...
+
     def candles(self, symbol: str, start_ms: int, end_ms: int) -> Candles:
         """Closed hours with ``start_ms <= open time`` and end at most ``end_ms``."""
         ...
@@ -106,6 +110,10 @@ class SimulatedSource:
         value = float(minutes[before] + (minutes[after] - minutes[before]) * share)
         tick = self._config.instruments[row].tick
         return round(round(value / tick) * tick, 10)
+
+    def depth(self, symbol: str, now_ms: int) -> float | None:
+        """Nothing: a simulated path has no order book."""
+        return None
 
     def candles(self, symbol: str, start_ms: int, end_ms: int) -> Candles:
         market = self._drawn_to(end_ms)

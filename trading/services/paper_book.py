@@ -11,19 +11,21 @@ times the tick, whole lots times the lot, fees at the instrument's rate.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
 
 from magnetfund.core.actors import Actor
-from magnetfund.kernel.clock import from_milliseconds, utc_midnight
+from magnetfund.kernel.clock import from_milliseconds
 from magnetfund.kernel.errors import InvariantBroken
 from magnetfund.kernel.identifiers import derived_uuid
 from magnetfund.kernel.money import decimal_from_float, quantize
+from risk.domain.fuse import LOSS_TRIGGERS, STRATEGY_TRIGGERS, lock_end
 from risk.domain.limits import LimitSet
 from risk.domain.pretrade import OrderRequest, OrderType, Side
 from risk.services.fuse import (
@@ -64,7 +66,6 @@ from trading.services.valuation import BookValue
 CENT18 = Decimal("1e-18")
 #: Value of one of the book's own units before its first bar.
 FIRST_UNIT_VALUE = 100.0
-FUND_TRIGGERS = (pure.Trigger.DAILY_LOSS, pure.Trigger.DRAWDOWN)
 Resetter = Callable[[str, datetime], None]
 
 
@@ -112,6 +113,7 @@ class PaperBook:
         self.limits = limits
         self.counts = StepCounts()
         self._reset = reset
+        self._priced = time.monotonic()
         self.orders = OrderDesk(code=code, sleeves=self.sleeves, actor=actor)
         self.orders.sequence = 0 if stored is None else stored.sequence
         if not self.shares:
@@ -120,6 +122,10 @@ class PaperBook:
             intent.slot: intent for intent in self.book.pending if not intent.reduces
         }
         self.orders.find_again()
+
+    def take_rules(self, rules: EngineRules, limits: LimitSet) -> None:
+        """Go on under another version of the limits; instruments and slots stay what they are."""
+        self.rules, self.limits = rules, limits
 
     # ---- one step ------------------------------------------------------------------------------
 
@@ -139,6 +145,7 @@ class PaperBook:
         not that of the rules.  Raises :class:`InvariantBroken` when our exact books and the
         decision's differ.
         """
+        self._priced = time.monotonic()
         rules = self.rules if bar_ms is None else replace(self.rules, bar_ms=bar_ms)
         after, events = process_bar(
             rules=rules,
@@ -428,17 +435,18 @@ class PaperBook:
                 "threshold": finite_or_none(event.threshold),
                 "cut_share": event.cut_share,
             },
-            limits_version=self.limits.version,
+            limits_version=self.rules.fuse.limits_version,
             positions_closed=event.positions,
+            latency_ms=(time.monotonic() - self._priced) * 1000.0,
         )
-        if trigger in FUND_TRIGGERS:
+        if trigger in LOSS_TRIGGERS:
             trip_fuse(book=self.code, facts=facts, actor=self.actor, at=at)
-        elif trigger is pure.Trigger.LOSS_STREAK:
+        elif trigger in STRATEGY_TRIGGERS:
             strategy = self._strategy_code(event.strategy)
             lock_strategy(
                 book=self.code,
                 strategy=strategy,
-                until=utc_midnight(at) + timedelta(days=1),
+                until=from_milliseconds(lock_end(event.time_ms)),
                 facts=facts,
                 actor=self.actor,
                 at=at,
@@ -478,6 +486,18 @@ class PaperBook:
             for instrument, ticks in zip(self.instruments, self.book.marks, strict=True)
             if ticks > 0
         }
+
+    def streaks(self) -> list[dict[str, Any]]:
+        """Each strategy's losses in a row, and until when it is locked (0: it is not)."""
+        fuse = self.book.fuse
+        return [
+            {
+                "strategy": self._strategy_code(index),
+                "losses": fuse.losses_in_a_row[index],
+                "locked_until_ms": fuse.lock_until[index],
+            }
+            for index in range(self.rules.strategy_count)
+        ]
 
     def _strategy_code(self, index: int) -> str:
         for slot, rules in enumerate(self.rules.slots):
@@ -526,7 +546,7 @@ def _unit(value: float) -> Decimal:
 
 def _trips_first(events: Sequence[pure.Event]) -> list[pure.Event]:
     """A trip is written before the fills that it caused, so its closing orders stand under it."""
-    trips = [e for e in events if isinstance(e, pure.FuseEvent) and e.trigger in FUND_TRIGGERS]
+    trips = [e for e in events if isinstance(e, pure.FuseEvent) and e.trigger in LOSS_TRIGGERS]
     if not trips:
         return list(events)
     rest = [e for e in events if e not in trips]

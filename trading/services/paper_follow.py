@@ -34,7 +34,7 @@ def follow_fuse(paper: PaperBook, *, at: datetime) -> bool:
     state = state_of(paper.code)
     tripped = paper.book.fuse.tripped_by
     if state == "ARMED" and tripped:
-        paper.book = rearm_book(book=paper.book, rebase_peak=tripped == int(pure.Trigger.DRAWDOWN))
+        paper.book = rearm_book(book=paper.book)
         return True
     if state == "ARMED" or tripped:
         return False

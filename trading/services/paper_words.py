@@ -80,6 +80,7 @@ def keep_refusal(
             "direction": "long" if refusal.direction > 0 else "short",
             "is_trade": False,
             "reason": pure.Denial(refusal.denial).code,
+            "why": "" if refusal.condition is None else f"{refusal.condition.words}.",
         },
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from risk.domain.fuse import FuseState
+from risk.domain.fuse import Condition, FuseState
 from risk.domain.limits import LimitSet
 from risk.domain.pretrade import (
     BookOrder,
@@ -23,10 +23,8 @@ from risk.domain.pretrade import (
 from risk.models import FUND_SCOPE, StrategyLock
 from risk.services.fuse import state_of
 from trading.models import Instrument, Order, Position
+from trading.services.correlations import find_correlation_groups
 from trading.services.engine import engine_state_of
-
-#: Instruments whose prices move together count as one for the group limit.
-CRYPTO_GROUP = "crypto"
 
 
 def build_snapshot(
@@ -41,8 +39,13 @@ def build_snapshot(
     limits: LimitSet,
     mode: Mode = Mode.PAPER,
     observed_at: datetime | None = None,
+    entry_block: Condition | None = None,
 ) -> BookSnapshot:
-    """Everything that :func:`risk.domain.pretrade.check_order` wants to know of the book."""
+    """Everything that :func:`risk.domain.pretrade.check_order` wants to know of the book.
+
+    ``entry_block`` is the market trigger that holds against an entry now, where one does.
+    """
+    groups = _groups(book, limits, at)
     fund = state_of(book, FUND_SCOPE)
     local = state_of(book, instrument.symbol)
     met = fund if fund != "ARMED" else local
@@ -57,16 +60,29 @@ def build_snapshot(
         mode=mode,
         fuse_state=FuseState(met),
         engine_state=EngineState(engine_state_of(book)),
-        instrument=_rules(instrument),
+        instrument=_rules(instrument, groups),
         reference=ReferencePrice(price=reference, observed_at=observed_at or at),
-        positions=_positions(book, marks),
-        orders=_orders(book),
+        positions=_positions(book, marks, groups),
+        orders=_orders(book, groups),
         recent=_recent(book, at),
         strategy_locked_until=lock,
+        entry_block=entry_block,
     )
 
 
-def _rules(instrument: Instrument) -> InstrumentRules:
+def _groups(book: str, limits: LimitSet, at: datetime) -> dict[str, str]:
+    """The name of each instrument's correlation group, that of its first member."""
+    symbols = list(
+        Instrument.objects.filter(is_active=True)
+        .order_by("symbol")
+        .values_list("symbol", flat=True)
+    )
+    numbers = find_correlation_groups(book=book, symbols=symbols, limits=limits, at=at)
+    first = {number: symbol for symbol, number in reversed(numbers.items())}
+    return {symbol: first[number] for symbol, number in numbers.items()}
+
+
+def _rules(instrument: Instrument, groups: Mapping[str, str]) -> InstrumentRules:
     return InstrumentRules(
         instrument=instrument.symbol,
         tick_size=instrument.tick,
@@ -74,13 +90,15 @@ def _rules(instrument: Instrument) -> InstrumentRules:
         notional_min=instrument.minimum_notional,
         fee_rate=instrument.taker_fee,
         gap_rate=instrument.gap_floor,
-        correlation_group=CRYPTO_GROUP,
+        correlation_group=groups.get(instrument.symbol, instrument.symbol),
         is_allowed=instrument.is_active,
         is_restricted=instrument.is_restricted,
     )
 
 
-def _positions(book: str, marks: Mapping[str, Decimal]) -> tuple[BookPosition, ...]:
+def _positions(
+    book: str, marks: Mapping[str, Decimal], groups: Mapping[str, str]
+) -> tuple[BookPosition, ...]:
     rows = Position.objects.filter(book=book).exclude(quantity=0).select_related("instrument")
     found = []
     for row in rows:
@@ -96,13 +114,13 @@ def _positions(book: str, marks: Mapping[str, Decimal]) -> tuple[BookPosition, .
                 mark=mark,
                 margin=margin,
                 gap_loss=notional * min(1 / Decimal(str(row.leverage)), row.instrument.gap_floor),
-                correlation_group=CRYPTO_GROUP,
+                correlation_group=groups.get(row.instrument.symbol, row.instrument.symbol),
             )
         )
     return tuple(found)
 
 
-def _orders(book: str) -> tuple[BookOrder, ...]:
+def _orders(book: str, groups: Mapping[str, str]) -> tuple[BookOrder, ...]:
     rows = Order.objects.filter(book=book, closed_at=None).select_related("instrument")
     found = []
     for row in rows:
@@ -123,7 +141,7 @@ def _orders(book: str) -> tuple[BookOrder, ...]:
                 gap_loss=min(margin, notional * row.instrument.gap_floor),
                 reduces=row.reduces,
                 is_protective=row.purpose in ("stop", "target"),
-                correlation_group=CRYPTO_GROUP,
+                correlation_group=groups.get(row.instrument.symbol, row.instrument.symbol),
             )
         )
     return tuple(found)

@@ -33,13 +33,15 @@ from magnetfund.core.services.leases import (
 )
 from magnetfund.kernel.clock import from_milliseconds, isoformat_z, to_milliseconds, utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput
+from risk.domain.limits import LimitSet
 from risk.services.fuse import FuseFacts, state_of, trip_fuse
 from risk.services.limits import limits_in_force
 from trading.domain.engine import book as pure
 from trading.domain.engine.step import open_book
 from trading.domain.market import MINUTE_MS
 from trading.models import Instrument
-from trading.services.book_setup import BookSetup, active_sleeves, build_setup
+from trading.services.book_setup import active_sleeves, build_setup
+from trading.services.correlations import find_correlation_groups, measure_correlations
 from trading.services.engine import begin_reconciling, make_ready, stop_engine
 from trading.services.feeds import InstrumentFeed
 from trading.services.history import FUNDING_RATE, FUNDING_STAMP_MS
@@ -85,9 +87,10 @@ class Trader:
         )
         now = utc_now()
         begin_reconciling(book=self.code, actor=self.actor, reason="trader started", at=now)
-        self.setup = self._setup()
-        stored = load_venue(self.code)
         limits = limits_in_force(self.code, at=now)
+        self._find_members()
+        self._set_up(limits, now)
+        stored = load_venue(self.code)
         fresh = open_book(rules=self.setup.rules, time_ms=to_milliseconds(now))
         self.paper = PaperBook(
             code=self.code,
@@ -114,19 +117,36 @@ class Trader:
         self.paper.save()
         self._reconcile(utc_now(), is_start=True)
 
-    def _setup(self) -> BookSetup:
-        instruments = list(
+    def _find_members(self) -> None:
+        self._instruments = list(
             Instrument.objects.filter(is_active=True, venue=self.source.venue).order_by("symbol")
         )
-        sleeves = active_sleeves()
-        if not instruments or not sleeves:
+        self._sleeve_rows = active_sleeves()
+        if not self._instruments or not self._sleeve_rows:
             raise InvalidInput("the book has no instruments or sleeves yet", code="no_sleeves")
-        return build_setup(
-            instruments=instruments,
-            sleeves=sleeves,
-            limits=limits_in_force(self.code),
+
+    def _set_up(self, limits: LimitSet, now: datetime) -> None:
+        """The rules of this book's members under ``limits``, correlations measured anew."""
+        measure_correlations(book=self.code, instruments=self._instruments, at=now)
+        symbols = [item.symbol for item in self._instruments]
+        self.setup = build_setup(
+            instruments=self._instruments,
+            sleeves=self._sleeve_rows,
+            limits=limits,
             cash=float(settings.INITIAL_EQUITY),
+            groups=find_correlation_groups(book=self.code, symbols=symbols, limits=limits, at=now),
         )
+
+    def _follow_limits(self, now: datetime) -> None:
+        """Act under the limits in force from this beat on; a new version needs no restart."""
+        limits = limits_in_force(self.code, at=now)
+        if limits.version == self.paper.limits.version:
+            return
+        self._set_up(limits, now)
+        self.paper.take_rules(self.setup.rules, limits)
+        for feed in self.feeds:
+            feed.set_heavy_reach(float(limits.opposite_distance_atr))
+        _log.info("limits version %s in force", limits.version)
 
     def _warm_up(self, now_ms: int) -> None:
         """Give the strategies the past; hours that the book has not decided on wait."""
@@ -190,6 +210,7 @@ class Trader:
         renew_lease(self.lease, seconds=LEASE_SECONDS)
         now = utc_now()
         now_ms = to_milliseconds(now)
+        self._follow_limits(now)
         missed = self._walk_missed(now_ms)
         decided, events = self._decide(now_ms)
         changed = follow(self.paper, at=now)
@@ -199,7 +220,6 @@ class Trader:
         if now_ms - self._snapshot_ms >= SNAPSHOT_MS or events:
             self._snapshot(now, now_ms)
         if now_ms - self._reconciled_ms >= RECONCILE_MS:
-            self.paper.limits = limits_in_force(self.code, at=now)
             self._reconcile(now, is_start=False)
         self._tell(now, events)
         beat_heart(
@@ -209,6 +229,7 @@ class Trader:
             holder=self.holder,
             price_at=isoformat_z(now),
             prices={symbol: f"{price:f}" for symbol, price in self.paper.marks().items()},
+            streaks=self.paper.streaks(),
         )
 
     def _decide(self, now_ms: int) -> tuple[bool, tuple[pure.Event, ...]]:
@@ -231,7 +252,8 @@ class Trader:
                 bars[index] = feed.tick_bar(
                     hour.candle.close
                     if in_time
-                    else self.source.price(feed.instrument.symbol, now_ms)
+                    else self.source.price(feed.instrument.symbol, now_ms),
+                    depth_value=self.source.depth(feed.instrument.symbol, now_ms),
                 )
                 self.paper.decided[feed.instrument.symbol] = hour.candle.open_time
             events += self.paper.step(
@@ -250,7 +272,11 @@ class Trader:
             return ()
         rate = self._funding_due(now_ms)
         bars: list[pure.Bar | None] = [
-            feed.tick_bar(self.source.price(feed.instrument.symbol, now_ms), funding_rate=rate)
+            feed.tick_bar(
+                self.source.price(feed.instrument.symbol, now_ms),
+                funding_rate=rate,
+                depth_value=self.source.depth(feed.instrument.symbol, now_ms),
+            )
             for feed in self.feeds
         ]
         return self.paper.step(time_ms=now_ms, bars=bars, bar_ms=1)

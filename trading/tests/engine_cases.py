@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 
+from risk.domain.fuse import FuseRules, ResetPolicy
+from risk.domain.limits import NO_STRATEGY_LIMITS, StrategyLimits
 from trading.domain.backtest.market import MarketBars, build_instrument_bars, join_markets
 from trading.domain.engine.rules import (
     EngineRules,
-    FuseRules,
     InstrumentRules,
     LimitRules,
-    ResetPolicy,
     SlotRules,
 )
 from trading.domain.strategies.signals import (
@@ -57,13 +59,22 @@ def make_rules(rng: np.random.Generator, *, instruments: int, cash: float = 1e5)
         trigger_opposite=True,
         trigger_trend_flip=True,
         conflict_bars=int(rng.integers(1, 3)),
-        entry_checks_triggers=bool(rng.integers(0, 2)),
         liquidation_share_max=0.9,
     )
+    own = StrategyLimits(
+        daily_loss_share=Decimal("0.002"),
+        losses_in_a_row_count=2,
+        loss_at_stop_share=Decimal("0.008"),
+        margin_share_position=Decimal("0.3"),
+        stop_liquidation_share_max=Decimal("0.7"),
+    )
+    limits = own if rng.integers(0, 2) else NO_STRATEGY_LIMITS
     slots = []
     for index in range(instruments):
         slots.append(SlotRules(traits=fixed, strategy=0, instrument=index, risk_share=0.01))
-        slots.append(SlotRules(traits=magnet, strategy=1, instrument=index, risk_share=0.01))
+        slots.append(
+            SlotRules(traits=magnet, strategy=1, instrument=index, risk_share=0.01, limits=limits)
+        )
     return EngineRules(
         instruments=tuple(
             InstrumentRules(
@@ -86,6 +97,7 @@ def make_rules(rng: np.random.Generator, *, instruments: int, cash: float = 1e5)
             gap_share_position=5.0,
             gap_share_book=9.0,
             loss_at_stop_share=1.0,
+            stop_liquidation_share_max=0.8,
             volatility_target=float(rng.choice([0.0, 0.5])),
             liquidation_quantile=float(rng.choice([0.0, 3.29])),
         )
@@ -96,6 +108,9 @@ def make_rules(rng: np.random.Generator, *, instruments: int, cash: float = 1e5)
             market_acting=bool(rng.integers(0, 2)),
             daily_loss_share=float(rng.choice([0.0025, 0.025])),
             drawdown_share=float(rng.choice([0.01, 0.05])),
+            confirmation_bars=int(rng.integers(1, 4)),
+            no_new_trades_ms=int(rng.choice([180_000, 5 * HOUR_MS])),
+            rearm_after_clear_ms=int(rng.choice([300_000, 3 * HOUR_MS])),
             reset_policy=ResetPolicy(int(rng.integers(0, 3))),
         ),
         cash_opening=cash,

@@ -22,6 +22,7 @@ from trading.domain.market import HOUR_MS, Candles, resample
 from trading.models import Instrument, Strategy
 from trading.services.book_setup import active_sleeves, build_setup
 from trading.services.candle_store import store_candles
+from trading.services.correlations import find_correlation_groups, measure_correlations
 from trading.services.history import TradingHistory
 from trading.services.instruments import add_simulated_instrument
 from trading.services.paper_book import PaperBook
@@ -72,11 +73,15 @@ class PriceSequence:
         self._hours = market.hours
         self._late = late or {}
         self.now_ms = market.start_ms
+        self.depths: dict[str, float] = {}
 
     def price(self, symbol: str, now_ms: int) -> float:
         bars = self._fine[symbol]
         row = int(np.searchsorted(bars.open_time, now_ms, side="right")) - 1
         return float(bars.open[row])
+
+    def depth(self, symbol: str, now_ms: int) -> float | None:
+        return self.depths.get(symbol)
 
     def candles(self, symbol: str, start_ms: int, end_ms: int) -> Candles:
         hours = self._hours[symbol]
@@ -190,7 +195,16 @@ def run_history(
 ) -> tuple[Recorder, PaperBook]:
     """Drive the replay's driver through the same market, on its shorter bars or on hours."""
     limits = limits_in_force(book, at=from_milliseconds(market.start_ms))
-    setup = build_setup(instruments=instruments, sleeves=active_sleeves(), limits=limits, cash=CASH)
+    start = from_milliseconds(market.start_ms)
+    measure_correlations(book=book, instruments=instruments, at=start)
+    symbols = [item.symbol for item in instruments]
+    setup = build_setup(
+        instruments=instruments,
+        sleeves=active_sleeves(),
+        limits=limits,
+        cash=CASH,
+        groups=find_correlation_groups(book=book, symbols=symbols, limits=limits, at=start),
+    )
     paper = PaperBook(
         code=book,
         rules=setup.rules,

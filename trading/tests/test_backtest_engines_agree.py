@@ -92,6 +92,7 @@ def test_the_random_cases_reach_every_exit_trigger_and_denial() -> None:
         "trend_flip",
         "reset",
         "cleared",
+        "strategy_daily_loss",
     }
     assert denials >= {
         "fuse_tripped",
@@ -101,6 +102,6 @@ def test_the_random_cases_reach_every_exit_trigger_and_denial() -> None:
         "stop_wrong_side",
         "stop_beyond_liquidation",
         "tier_four",
-        "own_trigger",
+        "market_trigger",
         "below_minimum",
     }

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from magnetfund.kernel.errors import InvalidInput
+from risk.domain.fuse import ResetPolicy
 from trading.domain.backtest.moving_average import (
     MovingAverageParameters,
     TickCandles,
@@ -20,7 +21,6 @@ from trading.domain.backtest.moving_average import (
     vary_parameters,
 )
 from trading.domain.engine.book import CloseReason
-from trading.domain.engine.rules import ResetPolicy
 
 HOUR_MS = 3_600_000
 SMALL = MovingAverageParameters(fast=2, slow=4, atr_length=3, fee_rate=0.0, equity_share=1.0)

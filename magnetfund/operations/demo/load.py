@@ -36,14 +36,15 @@ from magnetfund.operations.scenario import (
     build_fund,
     load_scenario,
 )
+from risk.domain.fuse import ResetPolicy
 from risk.services.limits import limits_in_force
-from trading.domain.engine.rules import ResetPolicy
 from trading.domain.engine.step import open_book
 from trading.domain.market import HOUR_MS
 from trading.domain.simulated_market import SimulatedInstrument
 from trading.models import BookFlow, Instrument, Strategy, Trade
 from trading.services.book_setup import active_sleeves, build_setup
 from trading.services.candle_store import load_candles, store_candles
+from trading.services.correlations import find_correlation_groups, measure_correlations
 from trading.services.history import TradingHistory
 from trading.services.instruments import add_simulated_instrument
 from trading.services.market_source import SimulatedSource, SimulationConfig, save_simulation
@@ -251,11 +252,15 @@ def _history(
     book = keeper.fund.book
     limits = limits_in_force(book, at=start)
     ordered = sorted(instruments, key=lambda row: row.symbol)
+    measure_correlations(book=book, instruments=ordered, at=start)
     setup = build_setup(
         instruments=ordered,
         sleeves=active_sleeves(),
         limits=limits,
         cash=float(cash),
+        groups=find_correlation_groups(
+            book=book, symbols=[row.symbol for row in ordered], limits=limits, at=start
+        ),
         reset_policy=ResetPolicy.COOLDOWN_7D,
     )
     opening = open_book(rules=setup.rules, time_ms=to_milliseconds(start))

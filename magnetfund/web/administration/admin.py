@@ -24,7 +24,7 @@ from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.core.spreadsheets import safe_cell
 
-APPS = ("core", "risk", "trading", "investors", "operations")
+APPS = ("core", "risk", "trading", "investors")
 EXPORT_ROWS_MAX = 50_000
 ROWS_BROWSED_MAX = 10_000
 #: Working state that an administrator may change, field by field.

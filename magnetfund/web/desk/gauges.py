@@ -1,19 +1,23 @@
 """The fuse's measures against their thresholds, and their last 24 hours.
 
-A share is the measure over its threshold; 1 is the threshold.  A measure that could only cut a
-position that is not there is idle: it is shown, and it warns of nothing.
+Readings, thresholds and blocks are those of :mod:`risk.domain.fuse` under the limits in force: what
+refuses an entry and cuts a position is what is drawn.  A share is the measure over its threshold; 1
+is the threshold.  A measure that could only cut a position that is not there is idle: it is shown,
+and it warns of nothing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from magnetfund.web.desk.selectors import ShownPosition
+from risk.domain.fuse import MANUAL_WATCH, Condition, FuseRules, Trigger, find_entry_block
 from risk.domain.limits import LimitSet
-from trading.models import Trade, Valuation
-from trading.selectors import Measured
+from trading.fuse_selectors import LossStreak, Measured
+from trading.models import Valuation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +52,10 @@ def draw_equity(marked: list[Valuation]) -> Spark | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gauge:
-    """One measure.  ``now``, ``threshold`` and ``room`` are printed with ``places`` decimals."""
+    """One measure.  ``now``, ``threshold`` and ``room`` are printed with ``places`` decimals.
+
+    ``is_blocking`` is what the ticket and the engine would be told of an entry now.
+    """
 
     name: str
     note: str
@@ -56,6 +63,7 @@ class Gauge:
     threshold: Decimal
     places: int = 2
     is_idle: bool = False
+    is_blocking: bool = False
     spark: Spark | None = None
     warning: Decimal = Decimal("0.75")
 
@@ -80,78 +88,96 @@ def find_market_gauges(
     limits: LimitSet,
     positions: list[ShownPosition],
     measured: list[Measured],
-    trades: list[Trade],
+    streaks: list[LossStreak],
+    *,
+    at: datetime,
 ) -> list[Gauge]:
-    """What cuts positions: volatility and conflict of each instrument, losses in a row.
-
-    ``trades`` are the newest, newest first.
-    """
-    held = {(item.row.instrument.symbol, item.row.strategy) for item in positions}
-    found = [gauge for item in measured for gauge in _of_instrument(item, limits, held)]
-    losses, sleeve = find_losses_in_a_row(trades)
-    found.append(
-        Gauge(
-            name="Consecutive losses",
-            note=_whose(sleeve) if losses else "closed trades per sleeve",
-            now=Decimal(losses),
-            threshold=limits.losses_in_a_row_count,
-            places=0,
-            warning=limits.warning_share,
-        )
-    )
+    """What cuts positions: volatility and conflict of each instrument, losses in a row."""
+    rules = FuseRules.of_limit_set(limits)
+    found = [gauge for item in measured for gauge in _of_instrument(item, rules, positions, at)]
+    found.append(_of_streaks(rules, streaks))
     return found
 
 
-def _of_instrument(item: Measured, limits: LimitSet, held: set[tuple[str, str]]) -> list[Gauge]:
-    # The fuse cuts what strategies hold; what a person opened is left to the person.
-    is_held = any(symbol == item.symbol and code != "manual" for symbol, code in held)
-    by_magnet = (item.symbol, "magnet") in held
-    found = []
-    for name, value, past, threshold, can_cut, note in (
-        ("Volatility ratio", item.volatility_ratio, item.volatility_ratios,
-         limits.volatility_ratio_max, is_held, "24 h over 30 days"),
-        ("Magnet conflict", item.conflict, item.conflicts, limits.conflict_max, by_magnet,
-         "in the trend\u2019s direction"),
-    ):  # fmt: skip
-        if value is None:
-            continue
-        found.append(
-            Gauge(
-                name=name,
-                note=f"{item.base}, {note}"
-                if can_cut
-                else f"{item.base}, no strategy position open",
-                now=Decimal(str(value)),
-                threshold=threshold,
-                is_idle=not can_cut,
-                spark=draw_spark(past),
-                warning=limits.warning_share,
+def _of_instrument(
+    item: Measured, rules: FuseRules, positions: list[ShownPosition], at: datetime
+) -> list[Gauge]:
+    held = [p.row for p in positions if p.row.instrument.symbol == item.symbol]
+    blocks = {
+        side: find_entry_block(reading=item.reading(side, at=at), watched=MANUAL_WATCH, rules=rules)
+        for side in (1, -1)
+    }
+    rows = [
+        (
+            "Volatility ratio",
+            Trigger.VOLATILITY,
+            1,
+            item.volatility_ratio,
+            item.volatility_ratios,
+            rules.volatility_ratio_max,
+            bool(held),
+            "24 h over 30 days",
+        )
+    ]
+    for side, word in ((1, "long"), (-1, "short")):
+        # A manual position records no target zone, so conflict cuts what the magnet sleeve holds.
+        is_held = any(row.strategy == "magnet" and (row.quantity > 0) == (side > 0) for row in held)
+        rows.append(
+            (
+                f"Magnet conflict, {word}",
+                Trigger.CONFLICT,
+                side,
+                item.conflicts[side],
+                item.conflicts_past[side],
+                rules.conflict_max,
+                is_held,
+                f"opposing over {word} pull",
             )
         )
-    return found
+    return [
+        Gauge(
+            name=name,
+            note=f"{item.base}, {note}" if can_cut else f"{item.base}, no position it would cut",
+            now=Decimal(str(value)),
+            threshold=Decimal(str(threshold)),
+            is_idle=not can_cut,
+            is_blocking=_is_named(blocks[side], trigger),
+            spark=draw_spark(past),
+            warning=Decimal(str(rules.warning_share)),
+        )
+        for name, trigger, side, value, past, threshold, can_cut, note in rows
+        if value is not None
+    ]
 
 
-def _whose(sleeve: str) -> str:
-    return (
-        f"{'manual orders' if sleeve == 'manual' else f'{sleeve} sleeve'}; locked for the day at 3"
+def _is_named(block: Condition | None, trigger: Trigger) -> bool:
+    return block is not None and block.trigger is trigger
+
+
+def _of_streaks(rules: FuseRules, streaks: list[LossStreak]) -> Gauge:
+    """The sleeve that is locked or nearest to it, as its engine counts."""
+    worst = max(
+        streaks,
+        key=lambda row: (row.locked_until is not None, row.losses),
+        default=LossStreak(strategy="", losses=0, locked_until=None),
     )
-
-
-def find_losses_in_a_row(trades: list[Trade]) -> tuple[int, str]:
-    """The longest present row of losing trades of a sleeve, and the sleeve; newest trade first."""
-    rows: dict[str, int] = {}
-    ended: set[str] = set()
-    for trade in trades:
-        if trade.strategy in ended:
-            continue
-        if trade.net_pnl < 0:
-            rows[trade.strategy] = rows.get(trade.strategy, 0) + 1
-        else:
-            ended.add(trade.strategy)
-    if not rows:
-        return 0, ""
-    sleeve = max(rows, key=lambda name: rows[name])
-    return rows[sleeve], sleeve
+    sleeve = "manual orders" if worst.strategy == "manual" else f"{worst.strategy} sleeve"
+    if worst.locked_until is not None:
+        note = f"{sleeve}; locked until {worst.locked_until:%Y-%m-%d %H:%M} UTC"
+    elif worst.losses:
+        note = f"{sleeve}; locked for the day at {rules.losses_in_a_row}"
+    else:
+        note = "closed trades per sleeve"
+    is_locked = worst.locked_until is not None
+    return Gauge(
+        name="Consecutive losses",
+        note=note,
+        now=Decimal(rules.losses_in_a_row if is_locked else worst.losses),
+        threshold=Decimal(rules.losses_in_a_row),
+        places=0,
+        is_blocking=is_locked,
+        warning=Decimal(str(rules.warning_share)),
+    )
 
 
 def find_nearest(daily: Any, drawdown: Any, gauges: list[Gauge]) -> tuple[str, Decimal]:

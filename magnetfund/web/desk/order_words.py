@@ -37,6 +37,8 @@ CODE_WORDS = {
     "mode": "This trading mode is not enabled for the fund.",
     "fuse_state": "The survival fuse is not armed, so no order can add exposure. Closing "
     "is allowed.",
+    "market_trigger": "A market trigger of the fuse holds in this instrument and would cut the "
+    "position. The preview names it with its value and threshold.",
     "strategy_lock": "Manual orders are locked until the next 00:00 UTC after consecutive losses.",
     "engine_state": "The trading engine has not reconciled yet. No order can add exposure until "
     "it has.",

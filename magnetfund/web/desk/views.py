@@ -22,6 +22,7 @@ from investors.services.nav import (
     prepare_strike,
     reject_strike,
 )
+from magnetfund.core.models import Heartbeat
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
@@ -46,11 +47,13 @@ from magnetfund.web.desk.ticket import ticket_context
 from magnetfund.web.desk.trade_list import find_trade_page
 from magnetfund.web.parts import render_page
 from magnetfund.web.public.pages import asked_page
+from risk.domain.fuse import is_reconciled_since
 from risk.domain.limits import LimitSet
 from risk.models import FuseReset, FuseTransition
 from risk.services.fuse import approve_reset, disarm_fuse, propose_reset, withdraw_reset
 from risk.services.stop import stop_trading
 from trading import selectors
+from trading.fuse_selectors import loss_streaks, recent_measures
 from trading.models import Instrument, Reconciliation
 from trading.services.manual import ring_bell
 
@@ -76,9 +79,14 @@ def today(request: HttpRequest) -> HttpResponse:
     trader = next((p for p in parts if (p.part, p.instance) == ("trader", book)), None)
     since = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
     held = desk.positions_context(book, _equity(frame), marks=desk.marks_of(trader))
-    readings, trades = selectors.recent_measures(), desk.newest_results(book)
+    readings, trades = recent_measures(), desk.newest_results(book)
+    now = utc_now()
     gauges = find_market_gauges(
-        frame["limits"], [*held["positions"], *held["dust"]], readings, trades
+        frame["limits"],
+        [*held["positions"], *held["dust"]],
+        readings,
+        loss_streaks(trader, at=now),
+        at=now,
     )
     nearest, nearest_share = find_nearest(
         frame.get("daily_used"), frame.get("drawdown_used"), gauges
@@ -118,8 +126,10 @@ def risk(request: HttpRequest) -> HttpResponse:
     limits = frame["limits"]
     held = desk.positions_context(book, _equity(frame))
     everything = [*held["positions"], *held["dust"]]
+    trader = Heartbeat.objects.filter(part="trader", instance=book).first()
+    now = utc_now()
     readings = find_market_gauges(
-        limits, everything, selectors.recent_measures(), desk.newest_results(book)
+        limits, everything, recent_measures(), loss_streaks(trader, at=now), at=now
     )
     open_reset, resets = desk.find_resets(book)
     reconciliation = desk.find_reconciliation(book)
@@ -208,7 +218,10 @@ def request_reset(request: HttpRequest) -> HttpResponse:
     )
     try:
         tripped = FuseTransition.objects.filter(book=book, state="TRIPPED").order_by("-id").first()
-        if newest is None or (tripped is not None and newest.occurred_at < tripped.occurred_at):
+        if newest is None or not is_reconciled_since(
+            reconciled_at=newest.occurred_at,
+            tripped_at=None if tripped is None else tripped.occurred_at,
+        ):
             messages.error(
                 request,
                 "Not requested: the books have not been reconciled since the trip. Reconciliation "

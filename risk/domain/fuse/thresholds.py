@@ -8,6 +8,12 @@ from __future__ import annotations
 
 import math
 
+ORDINARY_STRENGTH = 40.0
+"""A zone of at most this strength neither pulls nor opposes."""
+PULL_SPAN = 60.0
+PULL_DECAY = 3.0
+CONFLICT_MAX = 9.99
+
 
 def find_day_threshold(day_start_equity: float, daily_loss_share: float) -> float:
     """Equity at or below which the daily loss trips."""
@@ -29,23 +35,6 @@ def find_loss_threshold(
     )
 
 
-def find_trip_price(
-    price: float, equity: float, threshold: float, net_units: float, multiplier: float
-) -> float:
-    """Price of an instrument at which equity meets the threshold, all else standing still.
-
-    ``net_units`` is the signed quantity.  0.0 where no price does (flat, or a long whose loss at
-    price zero stays above the threshold); the present price when equity is at it already.
-    """
-    if equity <= threshold:
-        return price
-    exposure = net_units * multiplier
-    if exposure == 0.0:
-        return 0.0
-    level = price - (equity - threshold) / exposure
-    return level if level > 0.0 else 0.0
-
-
 def find_severity(value: float, threshold: float) -> float:
     """Severity of a market trigger: (value - threshold) / threshold, limited to 0..1."""
     if not threshold > 0.0 or not value > threshold:
@@ -65,11 +54,52 @@ def find_cut_share(severity: float, cut_share_min: float, cut_share_max: float) 
     return cut_share_min + (cut_share_max - cut_share_min) * severity
 
 
-def find_further_cut_share(cut_share_before: float, cut_share: float) -> float:
-    """Part of what is left that goes when an episode's cut deepens from one share to another."""
-    if cut_share <= cut_share_before or cut_share_before >= 1.0:
-        return 0.0
-    return (cut_share - cut_share_before) / (1.0 - cut_share_before)
+def find_cut_lots(
+    lots: int, lots_at_start: int, cut_share: float, equity: float, notional_total: float
+) -> int:
+    """Lots to sell off when an episode begins or deepens.
+
+    What may remain is (1 - cut) of the lots at the episode's start, and no more than brings the
+    book's notional down to its equity (1.0x); rounded down, so the cut is never smaller.
+    """
+    remaining = math.floor(lots_at_start * (1.0 - cut_share))
+    if notional_total > equity and notional_total > 0.0:
+        remaining = min(remaining, math.floor(lots * max(0.0, equity) / notional_total))
+    return max(0, lots - remaining)
+
+
+def is_drawdown_trip(equity: float, peak_equity: float, drawdown_share: float) -> bool:
+    """Whether a trip at this equity is (also) one of the drawdown, which asks for more to reset."""
+    return equity <= peak_equity * (1.0 - drawdown_share)
+
+
+def find_rearm_time(
+    time_ms: int, drawdown: bool, reset_policy: int, day_ms: int, never_ms: int
+) -> int:
+    """When a scenario re-arms a trip: never (0), the next 00:00 UTC (1), or after seven days for a
+    drawdown and the next 00:00 UTC for a daily loss (2)."""
+    if reset_policy == 0:
+        return never_ms
+    if drawdown and reset_policy == 2:
+        return time_ms + 7 * day_ms
+    return (time_ms // day_ms + 1) * day_ms
+
+
+def find_open_conflict(
+    price: float, atr: float, zone_price: float, zone_strength: float, opposite_pull: float
+) -> float:
+    """Conflict C of an open position: the opposite pull now over its recorded target's pull now.
+
+    pull = max(0, S - 40) / 60 * exp(-d / 3) with d the zone's distance today in ATR; C is at most
+    9.99.  NaN (not above any limit) where an input has no source.
+    """
+    if not (atr > 0.0 and zone_strength > ORDINARY_STRENGTH and opposite_pull >= 0.0):
+        return math.nan
+    distance = abs(zone_price - price) / atr
+    pull = (zone_strength - ORDINARY_STRENGTH) / PULL_SPAN * math.exp(-distance / PULL_DECAY)
+    if not pull > 0.0:
+        return math.nan
+    return min(opposite_pull / pull, CONFLICT_MAX)
 
 
 def find_liquidity_score(depth_value: float, notional_intended: float) -> float:

@@ -8,6 +8,7 @@ from risk.domain.limits.figures import (
     LimitSet,
     Tighter,
 )
+from risk.domain.limits.groups import find_groups
 from risk.domain.limits.sets import (
     FigureChange,
     FigureProblem,
@@ -41,6 +42,7 @@ __all__ = [
     "check_limits",
     "diff_limits",
     "figures_of",
+    "find_groups",
     "limits_of",
     "select_limits",
     "stricter",

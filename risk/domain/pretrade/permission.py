@@ -88,6 +88,20 @@ def check_fuse(facts: OrderFacts) -> Check:
     )
 
 
+def check_market(facts: OrderFacts) -> Check:
+    """Nobody opens what the fuse would cut."""
+    block = facts.book.entry_block
+    return answer_if(
+        Control.MARKET_TRIGGER,
+        block is None,
+        value=None if block is None else f"{block.trigger.code} {block.value:.4g}",
+        limit=None if block is None else f"{block.threshold:.4g}",
+        words="no market trigger holds"
+        if block is None
+        else f"the fuse would cut this position: {block.words}",
+    )
+
+
 def check_lock(facts: OrderFacts) -> Check:
     until = facts.book.strategy_locked_until
     return answer_if(

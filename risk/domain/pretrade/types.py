@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from risk.domain.fuse.types import FuseState
+from risk.domain.fuse.types import Condition, FuseState
 from risk.domain.leverage.types import EvidencePolicy
 from risk.domain.limits import NO_STRATEGY_LIMITS, StrategyLimits
 
@@ -64,6 +64,7 @@ class Control(StrEnum):
     LIVE_EVIDENCE = "live_evidence"
     LIVE_APPROVAL = "live_approval"
     FUSE_STATE = "fuse_state"
+    MARKET_TRIGGER = "market_trigger"
     STRATEGY_LOCK = "strategy_lock"
     ENGINE_STATE = "engine_state"
     STALE_PRICE = "stale_price"
@@ -223,8 +224,9 @@ class BookSnapshot:
 
     ``equity`` is the latest reconciled one less pending withdrawals.  ``fuse_state`` is the state
     that an order in this instrument meets, None where no row was found (which refuses).
-    ``strategy_locked_until`` is a loss-streak lock.  ``executions_since_review`` and
-    ``live_trades_of_strategy`` count for this order's strategy in live mode.
+    ``strategy_locked_until`` is a loss-streak lock, ``entry_block`` a market trigger that holds.
+    ``executions_since_review`` and ``live_trades_of_strategy`` count for this order's strategy in
+    live mode.
     """
 
     equity: Decimal
@@ -237,6 +239,7 @@ class BookSnapshot:
     orders: tuple[BookOrder, ...] = ()
     recent: tuple[RecentOrder, ...] = ()
     strategy_locked_until: datetime | None = None
+    entry_block: Condition | None = None
     client_class_leverage_max: Decimal | None = None
     evidence_policy: EvidencePolicy = EvidencePolicy.ADVISORY
     is_evidence_override_signed: bool = False

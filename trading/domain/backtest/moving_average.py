@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magnetfund.kernel.errors import InvalidInput
+from risk.domain.fuse import ResetPolicy
 from trading.domain.backtest.walk import walk_bars
-from trading.domain.engine.rules import ResetPolicy
 
 IntColumn = NDArray[np.int64]
 FloatColumn = NDArray[np.float64]

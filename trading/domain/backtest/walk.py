@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from risk.domain.fuse.thresholds import find_loss_threshold
+from risk.domain.fuse.thresholds import find_loss_threshold, is_drawdown_trip
 from trading.domain.engine.scalars import (
     find_liquidation_ticks,
     find_trip_share,
     find_trip_ticks,
-    is_drawdown_trip,
     slipped_ticks,
 )
 

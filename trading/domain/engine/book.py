@@ -11,10 +11,29 @@ by realised profit, fees and funding, each of which is an event.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 
-from trading.domain.engine.rules import NEVER_MS
+from risk.domain.fuse import Condition, Episode, FuseBook, FuseEvent, Trigger
+
+__all__ = [
+    "Bar",
+    "Book",
+    "CloseReason",
+    "Denial",
+    "Episode",
+    "Event",
+    "Fill",
+    "Funding",
+    "FuseBook",
+    "FuseEvent",
+    "OrderIntent",
+    "Position",
+    "Refusal",
+    "Trade",
+    "Trigger",
+]
 
 
 class CloseReason(IntEnum):
@@ -35,26 +54,6 @@ class CloseReason(IntEnum):
         return self.name.lower()
 
 
-class Trigger(IntEnum):
-    """What moved the fuse; the numbers are those of the compiled kernel."""
-
-    DAILY_LOSS = 1
-    DRAWDOWN = 2
-    LOSS_STREAK = 3
-    VOLATILITY = 4
-    CONFLICT = 5
-    OPPOSITE_MAGNET = 6
-    TREND_FLIP = 7
-    RESET = 8
-    CLEARED = 9
-    MANUAL = 10  # a person or another part of the platform stopped the book
-
-    @property
-    def code(self) -> str:
-        """The stable word for records."""
-        return self.name.lower()
-
-
 class Denial(IntEnum):
     """Why an entry signal led to no order; stored with the decision."""
 
@@ -67,7 +66,7 @@ class Denial(IntEnum):
     STOP_WRONG_SIDE = 6
     STOP_BEYOND_LIQUIDATION = 7
     TIER_FOUR = 8
-    OWN_TRIGGER = 9
+    MARKET_TRIGGER = 9
     BELOW_MINIMUM = 10
     NO_EQUITY = 11
     BAD_INPUT = 12
@@ -143,42 +142,6 @@ class OrderIntent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Episode:
-    """REDUCING on one instrument: open while ``active``, deepened only when severity rises.
-
-    ``cleared_at`` is the first close without a trigger, 0 while one holds.
-    """
-
-    active: bool = False
-    trigger: int = 0
-    severity: float = 0.0
-    cut_share: float = 0.0
-    started_at: int = 0
-    cleared_at: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FuseBook:
-    """The fuse as the engine carries it.
-
-    ``tripped_by`` 0 means ARMED.  ``rearm_at`` is the earliest re-arming that the reset policy
-    gives.  ``peak_equity`` is re-based when a drawdown is reset, ``peak_equity_unreset`` never.
-    ``lock_until`` and ``losses_in_a_row`` are per strategy, ``episodes`` per instrument.
-    """
-
-    day_start_ms: int
-    day_start_equity: float
-    peak_equity: float
-    peak_equity_unreset: float
-    tripped_by: int = 0
-    tripped_at: int = 0
-    rearm_at: int = NEVER_MS
-    lock_until: tuple[int, ...] = ()
-    losses_in_a_row: tuple[int, ...] = ()
-    episodes: tuple[Episode, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Book:
     """The state after a closed bar: what a service stores, what the next bar starts from."""
 
@@ -196,7 +159,8 @@ class Bar:
     """One closed bar of one instrument in integer ticks, and the funding rate due at its open.
 
     ``gap_rate_long`` and ``gap_rate_short`` are the worst adverse hour known at this bar's close
-    for a long and a short position, as fractions.
+    for a long and a short position, as fractions.  ``depth_value`` is what rests within 10 bp of
+    mid in quote currency; NaN where no order book is read.
     """
 
     open: int
@@ -206,6 +170,7 @@ class Bar:
     funding_rate: float = 0.0
     gap_rate_long: float = 0.25
     gap_rate_short: float = 0.25
+    depth_value: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,32 +234,17 @@ class Trade:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FuseEvent:
-    """The fuse moved: a trip, a cut, a lock, a clearing or a reset.
-
-    ``instrument`` and ``strategy`` are -1 where the event belongs to the whole fund.  ``value``
-    and ``threshold`` are the measured figure and its limit in the trigger's own unit.
-    """
-
-    time_ms: int
-    trigger: int
-    instrument: int
-    strategy: int
-    value: float
-    threshold: float
-    severity: float
-    cut_share: float
-    positions: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """An entry signal that led to no order, with the reason."""
+    """An entry signal that led to no order, with the reason.
+
+    ``condition`` is the market trigger that holds against it, where that is the reason.
+    """
 
     time_ms: int
     slot: int
     direction: int
     denial: int
+    condition: Condition | None = None
 
 
 Event = Fill | Funding | Trade | FuseEvent | OrderIntent | Refusal

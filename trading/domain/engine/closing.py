@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from decimal import Decimal
 
-from risk.domain.fuse.thresholds import find_cut_share, find_loss_threshold, find_severity
+from risk.domain.fuse import (
+    Condition,
+    MarketReading,
+    check_strategy_day,
+    find_entry_block,
+    find_trip_level,
+    lift_peaks,
+)
 from trading.domain.engine.book import (
     Bar,
     CloseReason,
     Denial,
-    Episode,
     OrderIntent,
-    Position,
     Refusal,
-    Trigger,
 )
 from trading.domain.engine.decision import decide_lots, find_stop_ticks
 from trading.domain.engine.intrabar import trip
 from trading.domain.engine.rules import InstrumentRules, SlotRules
-from trading.domain.engine.scalars import find_cut_lots, find_open_conflict
+from trading.domain.engine.watching import watch_market
 from trading.domain.engine.working import Working, make_exit
 from trading.domain.strategies.signals import LeverageRule, Signal
-
-#: Closed bars in a row that a trend must stand against a position before it counts.
-FLIP_BARS = 2
 
 
 def mark_and_decide(working: Working, *, last: bool) -> None:
@@ -36,7 +38,7 @@ def mark_and_decide(working: Working, *, last: bool) -> None:
     if working.rules.fuse.acting and working.rules.fuse.market_acting:
         for index, bar in enumerate(working.bars):
             if bar is not None:
-                _watch_market(working, index)
+                watch_market(working, index)
     if last:
         working.exits = [None] * len(working.exits)
         working.entries = [None] * len(working.entries)
@@ -56,157 +58,33 @@ def _mark(working: Working) -> None:
 
 
 def _test_losses_at_close(working: Working) -> None:
-    """The loss fuse on the close; peaks move on closes alone."""
-    fuse = working.rules.fuse
-    if fuse.acting and not working.tripped_by:
-        threshold = find_loss_threshold(
-            working.day_start_equity,
-            working.peak_equity,
-            fuse.daily_loss_share,
-            fuse.drawdown_share,
+    """The loss fuse and strategies' own daily stops on the close; peaks move on closes alone."""
+    rules = working.rules.fuse
+    armed = rules.acting and not working.fuse.tripped_by
+    if armed and working.equity <= find_trip_level(working.fuse, rules):
+        held = working.held()
+        equity = working.equity
+        for slot, _, bar in held:
+            working.fill_exit_at_market(slot, bar.close, CloseReason.FUSE)
+        trip(working, equity=equity, closed=len(held))
+        _mark(working)
+    working.fuse = lift_peaks(working.fuse, equity=working.equity)
+    if any(slot.limits.daily_loss_share is not None for slot in working.rules.slots):
+        _test_strategies(working)
+
+
+def _test_strategies(working: Working) -> None:
+    for strategy, result in enumerate(working.results()):
+        working.move_fuse(
+            check_strategy_day(
+                working.fuse,
+                strategy=strategy,
+                result=result,
+                time_ms=working.time_ms,
+                rules=working.rules.fuse,
+                own=working.rules.limits_of(strategy),
+            )
         )
-        if working.equity <= threshold:
-            held = working.held()
-            equity = working.equity
-            for slot, _, bar in held:
-                working.fill_exit_at_market(slot, bar.close, CloseReason.FUSE)
-            trip(working, equity=equity, closed=len(held))
-            _mark(working)
-    if not working.tripped_by:
-        working.peak_equity = max(working.peak_equity, working.equity)
-    working.peak_equity_unreset = max(working.peak_equity_unreset, working.equity)
-
-
-def _watch_market(working: Working, instrument: int) -> None:
-    """Begin, deepen or end the REDUCING episode of an instrument.
-
-    Only a reading moves it: a bar between two closes of the strategies' timeframe says nothing.
-    """
-    if not _has_reading(working, instrument):
-        return
-    trigger, value, threshold, severity = _find_market_trigger(working, instrument)
-    episode = working.episodes[instrument]
-    if trigger is None:
-        if not episode.active:
-            return
-        if not episode.cleared_at:
-            working.episodes[instrument] = replace(episode, cleared_at=working.close_ms)
-        elif working.close_ms - episode.cleared_at >= working.rules.fuse.rearm_after_clear_ms:
-            working.episodes[instrument] = Episode()
-            working.note(Trigger.CLEARED, at=working.close_ms, instrument=instrument)
-        return
-    begins = not episode.active
-    if not begins and severity <= episode.severity:
-        working.episodes[instrument] = replace(episode, cleared_at=0)
-        return
-    fuse = working.rules.fuse
-    cut_share = find_cut_share(severity, fuse.cut_share_min, fuse.cut_share_max)
-    working.episodes[instrument] = Episode(
-        active=True,
-        trigger=int(trigger),
-        severity=severity,
-        cut_share=cut_share,
-        started_at=working.close_ms if begins else episode.started_at,
-    )
-    touched = _order_cuts(working, instrument, cut_share, begins=begins)
-    working.note(
-        trigger,
-        at=working.close_ms,
-        instrument=instrument,
-        value=value,
-        threshold=threshold,
-        severity=severity,
-        cut_share=cut_share,
-        positions=touched,
-    )
-
-
-def _has_reading(working: Working, instrument: int) -> bool:
-    return any(
-        signal is not None and rules.instrument == instrument
-        for rules, signal in zip(working.rules.slots, working.signals, strict=True)
-    )
-
-
-def _order_cuts(working: Working, instrument: int, cut_share: float, *, begins: bool) -> int:
-    notional = sum(
-        working.marks[rules.instrument] * position.lots * working.slot_rules(slot)[1].tick_value
-        for slot, (rules, position) in enumerate(
-            zip(working.rules.slots, working.positions, strict=True)
-        )
-        if position is not None
-    )
-    touched = 0
-    for slot, position in enumerate(working.positions):
-        if position is None or working.rules.slots[slot].instrument != instrument:
-            continue
-        if begins or not position.episode_lots:
-            position = replace(position, episode_lots=position.lots)
-            working.positions[slot] = position
-        lots = find_cut_lots(
-            position.lots, position.episode_lots, cut_share, working.equity, notional
-        )
-        if lots > 0:
-            touched += 1
-            working.exits[slot] = make_exit(working, slot, position, CloseReason.FUSE_CUT, lots)
-    return touched
-
-
-def _find_market_trigger(
-    working: Working, instrument: int
-) -> tuple[Trigger | None, float, float, float]:
-    """The most severe trigger that holds on an instrument, with its value, limit and severity."""
-    fuse = working.rules.fuse
-    found: tuple[Trigger | None, float, float, float] = (None, 0.0, 0.0, 0.0)
-    for slot, rules in enumerate(working.rules.slots):
-        signal = working.signals[slot]
-        if rules.instrument != instrument or signal is None:
-            continue
-        candidates: list[tuple[Trigger, float, float, float]] = []
-        ratio, limit = signal.volatility_ratio, fuse.volatility_ratio_max
-        if rules.traits.trigger_volatility and ratio > limit:
-            candidates.append((Trigger.VOLATILITY, ratio, limit, find_severity(ratio, limit)))
-        position = working.positions[slot]
-        if position is not None:
-            candidates += _test_position(working, slot, position, signal)
-        for candidate in candidates:
-            if found[0] is None or candidate[3] > found[3]:
-                found = candidate
-    return found
-
-
-def _test_position(
-    working: Working, slot: int, position: Position, signal: Signal
-) -> list[tuple[Trigger, float, float, float]]:
-    """The triggers of an open position; its counters of closed bars move here."""
-    traits, limit = working.rules.slots[slot].traits, working.rules.fuse.conflict_max
-    found: list[tuple[Trigger, float, float, float]] = []
-    long = position.side > 0
-    if traits.trigger_conflict:
-        conflict = find_open_conflict(
-            working.marks[working.rules.slots[slot].instrument]
-            * working.slot_rules(slot)[1].tick_size,
-            signal.atr,
-            position.zone_price,
-            position.zone_strength,
-            signal.opposite_pull_long if long else signal.opposite_pull_short,
-        )
-        bars = position.conflict_bars + 1 if conflict > limit else 0
-        position = replace(position, conflict_bars=bars)
-        if bars >= traits.conflict_bars:
-            found.append((Trigger.CONFLICT, conflict, limit, find_severity(conflict, limit)))
-    if traits.trigger_opposite:
-        heavy = signal.heavy_opposite_long if long else signal.heavy_opposite_short
-        strength = position.zone_strength
-        if heavy > strength:
-            found.append((Trigger.OPPOSITE_MAGNET, heavy, strength, find_severity(heavy, strength)))
-    if traits.trigger_trend_flip:
-        bars = position.flip_bars + 1 if signal.trend * position.side < 0 else 0
-        position = replace(position, flip_bars=bars)
-        if bars >= FLIP_BARS:
-            found.append((Trigger.TREND_FLIP, float(signal.trend), 0.0, 0.0))
-    working.positions[slot] = position
-    return found
 
 
 def _decide(working: Working, slot: int, signal: Signal, bar: Bar) -> None:
@@ -225,7 +103,7 @@ def _decide(working: Working, slot: int, signal: Signal, bar: Bar) -> None:
             leaving = wanted and signal.direction == -position.side
     if signal.direction == 0 or (position is not None and not leaving):
         return
-    denial = _find_denial(working, slot, signal)
+    denial, condition = _find_denial(working, slot, signal)
     if denial is Denial.NONE:
         denial = _size_entry(working, slot, signal, bar)
     if denial is not Denial.NONE:
@@ -235,30 +113,34 @@ def _decide(working: Working, slot: int, signal: Signal, bar: Bar) -> None:
                 slot=slot,
                 direction=signal.direction,
                 denial=int(denial),
+                condition=condition,
             )
         )
 
 
-def _find_denial(working: Working, slot: int, signal: Signal) -> Denial:
-    """What forbids an entry before its size is asked for."""
-    rules, fuse = working.rules.slots[slot], working.rules.fuse
-    if working.tripped_by:
-        return Denial.FUSE_TRIPPED
-    if working.episodes[rules.instrument].active:
-        return Denial.INSTRUMENT_REDUCING
-    if working.close_ms < working.lock_until[rules.strategy]:
-        return Denial.STRATEGY_LOCKED
-    traits = rules.traits
-    if fuse.acting and fuse.market_acting and traits.entry_checks_triggers:
-        long = signal.direction > 0
-        heavy = signal.heavy_opposite_long if long else signal.heavy_opposite_short
-        if (
-            (traits.trigger_conflict and signal.conflict > fuse.conflict_max)
-            or (traits.trigger_opposite and heavy > signal.strength)
-            or (traits.trigger_trend_flip and signal.trend * signal.direction < 0)
-        ):
-            return Denial.OWN_TRIGGER
-    return Denial.NONE
+def _find_denial(working: Working, slot: int, signal: Signal) -> tuple[Denial, Condition | None]:
+    """What forbids an entry before its size is asked for, and the trigger behind it."""
+    rules = working.rules.slots[slot]
+    if working.fuse.tripped_by:
+        return Denial.FUSE_TRIPPED, None
+    if working.fuse.episodes[rules.instrument].active:
+        return Denial.INSTRUMENT_REDUCING, working.conditions[rules.instrument]
+    if working.close_ms < working.fuse.lock_until[rules.strategy]:
+        return Denial.STRATEGY_LOCKED, None
+    long = signal.direction > 0
+    block = find_entry_block(
+        reading=MarketReading(
+            side=signal.direction,
+            volatility_ratio=signal.volatility_ratio,
+            conflict=signal.conflict,
+            opposite_strength=signal.heavy_opposite_long if long else signal.heavy_opposite_short,
+            target_strength=signal.strength,
+            trend=signal.trend,
+        ),
+        watched=rules.traits,
+        rules=working.rules.fuse,
+    )
+    return (Denial.NONE, None) if block is None else (Denial.MARKET_TRIGGER, block)
 
 
 def _size_entry(working: Working, slot: int, signal: Signal, bar: Bar) -> Denial:
@@ -283,8 +165,12 @@ def _size_entry(working: Working, slot: int, signal: Signal, bar: Bar) -> Denial
         signal.sigma,
         *committed,
         gap_rate,
-        rules.risk_share,
-        rules.traits.liquidation_share_max,
+        min(rules.risk_share, _own(rules.limits.loss_at_stop_share)),
+        min(
+            rules.traits.liquidation_share_max,
+            limits.stop_liquidation_share_max,
+            _own(rules.limits.stop_liquidation_share_max),
+        ),
         instrument.tick_size,
         instrument.lot_size,
         instrument.notional_min,
@@ -294,7 +180,7 @@ def _size_entry(working: Working, slot: int, signal: Signal, bar: Bar) -> Denial
         limits.margin_share_tier_1,
         limits.margin_share_tier_2,
         limits.margin_share_tier_3,
-        limits.margin_share_position,
+        min(limits.margin_share_position, _own(rules.limits.margin_share_position)),
         limits.margin_share_group,
         limits.margin_share_total,
         limits.loss_at_stop_share,
@@ -327,6 +213,11 @@ def _size_entry(working: Working, slot: int, signal: Signal, bar: Bar) -> Denial
         working.entries[slot] = intent
         working.events.append(intent)
     return denial
+
+
+def _own(figure: Decimal | None) -> float:
+    """A strategy's own figure; without one it bounds nothing."""
+    return math.inf if figure is None else float(figure)
 
 
 def _find_committed(working: Working, slot: int) -> tuple[float, float, float, float, float]:

@@ -9,20 +9,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from risk.domain.fuse.thresholds import find_loss_threshold
-from trading.domain.engine.book import Bar, CloseReason, Position, Trigger
-from trading.domain.engine.rules import NEVER_MS
+from risk.domain.fuse import find_trip_level, trip_on_loss
+from trading.domain.engine.book import Bar, CloseReason, Position
 from trading.domain.engine.scalars import (
     find_book_trip_share,
     find_exit_share,
-    find_rearm_time,
     find_trip_ticks,
     is_beyond,
-    is_drawdown_trip,
     is_reached,
 )
 from trading.domain.engine.working import Working, make_exit
-from trading.domain.strategies.signals import DAY_MS
 
 
 def trade_bar(working: Working) -> None:
@@ -79,8 +75,8 @@ def _find_trip(
     working: Working, exits: list[tuple[int, int, CloseReason | None]]
 ) -> tuple[float, float]:
     """The share of the way at which the loss fuse trips and equity there; share 2 is no trip."""
-    fuse = working.rules.fuse
-    if not fuse.acting or working.tripped_by or not exits:
+    rules = working.rules.fuse
+    if not rules.acting or working.fuse.tripped_by or not exits:
         return 2.0, working.equity
     equity = working.cash
     for slot, position in enumerate(working.positions):
@@ -96,9 +92,7 @@ def _find_trip(
         worst = _worst(held, bar)
         losses.append(working.value_at(slot, bar.open) - working.value_at(slot, worst))
         shares.append(1.0 if reason is None else find_exit_share(bar.open, price, worst))
-    threshold = find_loss_threshold(
-        working.day_start_equity, working.peak_equity, fuse.daily_loss_share, fuse.drawdown_share
-    )
+    threshold = find_trip_level(working.fuse, rules)
     share = find_book_trip_share(equity, threshold, losses, shares, len(losses))
     return share, min(equity, threshold)
 
@@ -126,27 +120,18 @@ def _trip_inside(
 
 def trip(working: Working, *, equity: float, closed: int) -> None:
     """Move the fuse to TRIPPED: waiting entries fall, what could not be closed waits to be."""
-    fuse = working.rules.fuse
-    drawdown = is_drawdown_trip(equity, working.peak_equity, fuse.drawdown_share)
-    trigger = Trigger.DRAWDOWN if drawdown else Trigger.DAILY_LOSS
-    base = working.peak_equity if drawdown else working.day_start_equity
-    limit = fuse.drawdown_share if drawdown else fuse.daily_loss_share
-    working.tripped_by = int(trigger)
-    working.tripped_at = working.time_ms
-    working.rearm_at = find_rearm_time(
-        working.time_ms, drawdown, int(fuse.reset_policy), DAY_MS, NEVER_MS
+    tripped, event = trip_on_loss(
+        working.fuse,
+        equity=equity,
+        time_ms=working.time_ms,
+        positions=closed,
+        rules=working.rules.fuse,
     )
+    working.fuse = tripped
     working.entries = [None] * len(working.entries)
     for slot, position in enumerate(working.positions):
         if position is not None:
             working.exits[slot] = make_exit(
                 working, slot, position, CloseReason.FUSE, position.lots
             )
-    working.note(
-        trigger,
-        value=1.0 - equity / base,
-        threshold=limit,
-        severity=1.0,
-        cut_share=1.0,
-        positions=closed,
-    )
+    working.events.append(event)

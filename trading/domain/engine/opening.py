@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from risk.domain.fuse import turn_day as fuse_turn_day
 from trading.domain.engine.book import (
     Bar,
     CloseReason,
@@ -11,9 +12,7 @@ from trading.domain.engine.book import (
     Funding,
     OrderIntent,
     Position,
-    Trigger,
 )
-from trading.domain.engine.rules import NEVER_MS
 from trading.domain.engine.scalars import (
     find_liquidation_ticks,
     is_beyond,
@@ -26,16 +25,11 @@ from trading.domain.strategies.signals import DAY_MS
 
 def turn_day(working: Working) -> None:
     """Start a new UTC day at the last mark, and re-arm a trip whose time has come."""
-    day = working.time_ms // DAY_MS * DAY_MS
-    if day > working.day_start_ms:
-        working.day_start_ms = day
-        working.day_start_equity = working.equity
-    if working.tripped_by and working.time_ms >= working.rearm_at:
-        if working.tripped_by == Trigger.DRAWDOWN:
-            working.peak_equity = working.equity
-        working.note(Trigger.RESET, value=float(working.tripped_by), threshold=working.peak_equity)
-        working.tripped_by = 0
-        working.rearm_at = NEVER_MS
+    fuse, time_ms = working.fuse, working.time_ms
+    if time_ms // DAY_MS * DAY_MS > fuse.day_start_ms or fuse.tripped_by:
+        working.move_fuse(
+            fuse_turn_day(fuse, time_ms=time_ms, equity=working.equity, results=working.results())
+        )
 
 
 def open_bar(working: Working) -> None:

@@ -9,39 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from enum import IntEnum
 from statistics import NormalDist
 
 from magnetfund.kernel.errors import InvalidInput
-from risk.domain.limits import LimitSet
+from risk.domain.fuse import FuseRules
+from risk.domain.limits import NO_STRATEGY_LIMITS, LimitSet, StrategyLimits
 from trading.domain.strategies.signals import DAY_MS, StrategyTraits
-
-NEVER_MS = 2**62
-"""An instant after every bar: what is locked until then stays locked."""
-
-
-class ResetPolicy(IntEnum):
-    """When a scenario re-arms a tripped fuse; live re-arming is for two people."""
-
-    NONE = 0  # never
-    NEXT_DAY = 1  # every trip at the next 00:00 UTC
-    COOLDOWN_7D = 2  # a daily loss at the next 00:00 UTC, a drawdown seven days after the trip
-
-    @property
-    def code(self) -> str:
-        """The word that commands and records use."""
-        return ("none", "next-day", "cooldown:7d")[self]
-
-    @classmethod
-    def parse(cls, text: str) -> ResetPolicy:
-        """The policy of a command's word; raises :class:`InvalidInput` for another."""
-        for policy in cls:
-            if policy.code == text:
-                return policy
-        raise InvalidInput(f"unknown reset policy {text!r}", code="reset_policy")
-
-
-COOLDOWN_MS = 7 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +62,16 @@ class InstrumentRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotRules:
-    """One strategy on one instrument: the index of each, and the share of equity risked a trade."""
+    """One strategy on one instrument: the index of each, and the share of equity risked a trade.
+
+    ``limits`` are the strategy's own beside the fund's; the stricter figure rules.
+    """
 
     traits: StrategyTraits
     strategy: int
     instrument: int
     risk_share: float = 0.0035
+    limits: StrategyLimits = NO_STRATEGY_LIMITS
 
     def __post_init__(self) -> None:
         if not 0.0 < self.risk_share <= 0.01:
@@ -124,6 +101,7 @@ class LimitRules:
     volatility_target: float = 0.0
     liquidation_quantile: float = 0.0
     liquidation_years: float = 7.0 / 365.0
+    stop_liquidation_share_max: float = 0.6
 
     @classmethod
     def of_limit_set(cls, limits: LimitSet, *, leverage_cap: float | None = None) -> LimitRules:
@@ -145,28 +123,8 @@ class LimitRules:
                 1.0 - float(limits.liquidation_probability_max) / 2.0
             ),
             liquidation_years=float(limits.liquidation_horizon_days) / 365.0,
+            stop_liquidation_share_max=float(limits.stop_liquidation_share_max),
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FuseRules:
-    """The fuse of a run.  With ``acting`` off nothing is tripped or cut, losses are only borne.
-
-    ``market_acting`` switches the instrument triggers alone.  A bar's timers shorter than the bar
-    act at the next close.
-    """
-
-    acting: bool = True
-    market_acting: bool = True
-    daily_loss_share: float = 0.025
-    drawdown_share: float = 0.05
-    losses_in_a_row: int = 3
-    volatility_ratio_max: float = 2.0
-    conflict_max: float = 0.8
-    cut_share_min: float = 0.30
-    cut_share_max: float = 0.70
-    rearm_after_clear_ms: int = 300_000
-    reset_policy: ResetPolicy = ResetPolicy.COOLDOWN_7D
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +157,9 @@ class EngineRules:
         keys = {(slot.strategy, slot.instrument) for slot in self.slots}
         if len(keys) != len(self.slots):
             raise InvalidInput("a strategy stands twice on an instrument", code="slot_twice")
+        own = {(slot.strategy, slot.limits) for slot in self.slots}
+        if len(own) != len({slot.strategy for slot in self.slots}):
+            raise InvalidInput("a strategy has two sets of limits", code="slot_limits")
         if sorted({slot.strategy for slot in self.slots}) != list(range(self.strategy_count)):
             raise InvalidInput("strategies are numbered 0, 1, ...", code="slot_strategy")
 
@@ -206,3 +167,7 @@ class EngineRules:
     def strategy_count(self) -> int:
         """How many strategies share the book; each has its own loss streak and lock."""
         return 1 + max(slot.strategy for slot in self.slots)
+
+    def limits_of(self, strategy: int) -> StrategyLimits:
+        """A strategy's own limits beside the fund's."""
+        return next(slot.limits for slot in self.slots if slot.strategy == strategy)

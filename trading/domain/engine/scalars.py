@@ -13,12 +13,6 @@ from typing import Any
 
 from risk.domain.sizing.core import liquidation_price_core
 
-ORDINARY_STRENGTH = 40.0
-"""A zone of at most this strength neither pulls nor opposes."""
-PULL_SPAN = 60.0
-PULL_DECAY = 3.0
-CONFLICT_MAX = 9.99
-
 
 def slipped_ticks(price_ticks: int, side: int, rate: float) -> int:
     """A market fill ``rate`` worse than ``price_ticks`` for an order of ``side``, whole ticks.
@@ -52,11 +46,6 @@ def find_liquidation_ticks(
     """Isolated liquidation price in whole ticks, rounded toward the entry; 0 is none."""
     price = liquidation_price_core(float(entry_ticks), side, leverage, maintenance_rate)
     return math.ceil(price) if side > 0 else math.floor(price)
-
-
-def is_drawdown_trip(equity: float, peak_equity: float, drawdown_share: float) -> bool:
-    """Whether a trip at this equity is (also) one of the drawdown, which asks for more to reset."""
-    return equity <= peak_equity * (1.0 - drawdown_share)
 
 
 def find_trip_share(equity_open: float, equity_adverse: float, threshold: float) -> float:
@@ -109,46 +98,3 @@ def find_exit_share(open_ticks: int, exit_ticks: int, adverse_ticks: int) -> flo
     if adverse_ticks == open_ticks:
         return 0.0
     return (open_ticks - exit_ticks) / (open_ticks - adverse_ticks)
-
-
-def find_cut_lots(
-    lots: int, lots_at_start: int, cut_share: float, equity: float, notional_total: float
-) -> int:
-    """Lots to sell off when an episode begins or deepens.
-
-    What may remain is (1 - cut) of the lots at the episode's start, and no more than brings the
-    book's notional down to its equity (1.0x); rounded down, so the cut is never smaller.
-    """
-    remaining = math.floor(lots_at_start * (1.0 - cut_share))
-    if notional_total > equity and notional_total > 0.0:
-        remaining = min(remaining, math.floor(lots * max(0.0, equity) / notional_total))
-    return max(0, lots - remaining)
-
-
-def find_rearm_time(
-    time_ms: int, drawdown: bool, reset_policy: int, day_ms: int, never_ms: int
-) -> int:
-    """When a scenario re-arms a trip: never (0), the next 00:00 UTC (1), or after seven days for a
-    drawdown and the next 00:00 UTC for a daily loss (2)."""
-    if reset_policy == 0:
-        return never_ms
-    if drawdown and reset_policy == 2:
-        return time_ms + 7 * day_ms
-    return (time_ms // day_ms + 1) * day_ms
-
-
-def find_open_conflict(
-    price: float, atr: float, zone_price: float, zone_strength: float, opposite_pull: float
-) -> float:
-    """Conflict C of an open position: the opposite pull now over its recorded target's pull now.
-
-    pull = max(0, S - 40) / 60 * exp(-d / 3) with d the zone's distance today in ATR; C is at most
-    9.99.  NaN (not above any limit) where an input has no source.
-    """
-    if not (atr > 0.0 and zone_strength > ORDINARY_STRENGTH and opposite_pull >= 0.0):
-        return math.nan
-    distance = abs(zone_price - price) / atr
-    pull = (zone_strength - ORDINARY_STRENGTH) / PULL_SPAN * math.exp(-distance / PULL_DECAY)
-    if not pull > 0.0:
-        return math.nan
-    return min(opposite_pull / pull, CONFLICT_MAX)

@@ -9,21 +9,17 @@ arguments: the same book, bar and signals give the same events for ever.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from magnetfund.kernel.errors import InvalidInput
-from trading.domain.engine.book import (
-    Bar,
-    Book,
-    Episode,
-    Event,
-    FuseBook,
-)
+from risk.domain.fuse import open_fuse, scale_for_flow
+from trading.domain.engine.book import Bar, Book, Event
 from trading.domain.engine.closing import mark_and_decide
 from trading.domain.engine.intrabar import trade_bar
 from trading.domain.engine.opening import open_bar, turn_day
 from trading.domain.engine.rules import EngineRules
 from trading.domain.engine.working import Working
-from trading.domain.strategies.signals import DAY_MS, Signal
+from trading.domain.strategies.signals import Signal
 
 
 def open_book(*, rules: EngineRules, time_ms: int) -> Book:
@@ -36,14 +32,11 @@ def open_book(*, rules: EngineRules, time_ms: int) -> Book:
         marks=(0,) * len(rules.instruments),
         positions=(None,) * len(rules.slots),
         pending=(),
-        fuse=FuseBook(
-            day_start_ms=time_ms // DAY_MS * DAY_MS,
-            day_start_equity=cash,
-            peak_equity=cash,
-            peak_equity_unreset=cash,
-            lock_until=(0,) * rules.strategy_count,
-            losses_in_a_row=(0,) * rules.strategy_count,
-            episodes=(Episode(),) * len(rules.instruments),
+        fuse=open_fuse(
+            time_ms=time_ms,
+            equity=cash,
+            strategies=rules.strategy_count,
+            instruments=len(rules.instruments),
         ),
     )
 
@@ -86,24 +79,9 @@ def adjust_for_flow(*, book: Book, amount: float) -> Book:
     if not (book.equity > 0.0 and after > 0.0):
         raise InvalidInput("a flow must leave equity positive", code="flow_too_large")
     factor = after / book.equity
-    fuse = book.fuse
-    return Book(
-        time_ms=book.time_ms,
+    return replace(
+        book,
         cash=book.cash + amount,
         equity=after,
-        marks=book.marks,
-        positions=book.positions,
-        pending=book.pending,
-        fuse=FuseBook(
-            day_start_ms=fuse.day_start_ms,
-            day_start_equity=fuse.day_start_equity * factor,
-            peak_equity=fuse.peak_equity * factor,
-            peak_equity_unreset=fuse.peak_equity_unreset * factor,
-            tripped_by=fuse.tripped_by,
-            tripped_at=fuse.tripped_at,
-            rearm_at=fuse.rearm_at,
-            lock_until=fuse.lock_until,
-            losses_in_a_row=fuse.losses_in_a_row,
-            episodes=fuse.episodes,
-        ),
+        fuse=scale_for_flow(book.fuse, factor=factor),
     )

@@ -11,6 +11,7 @@ import math
 from dataclasses import asdict, replace
 from typing import Any
 
+from risk.domain.fuse import rearm, trip_from_outside
 from trading.domain.engine.book import (
     Book,
     CloseReason,
@@ -18,9 +19,7 @@ from trading.domain.engine.book import (
     FuseBook,
     OrderIntent,
     Position,
-    Trigger,
 )
-from trading.domain.engine.rules import NEVER_MS
 
 
 def dump_book(book: Book) -> dict[str, Any]:
@@ -45,8 +44,9 @@ def _with_nan(value: dict[str, Any]) -> dict[str, Any]:
 def load_book(value: dict[str, Any]) -> Book:
     """The book of :func:`dump_book`; an unknown or missing field raises ``TypeError``."""
     fuse = dict(value["fuse"])
-    fuse["lock_until"] = tuple(fuse["lock_until"])
-    fuse["losses_in_a_row"] = tuple(fuse["losses_in_a_row"])
+    strategies = len(fuse["lock_until"])
+    for name in ("lock_until", "losses_in_a_row", "result_closed", "result_day_start"):
+        fuse[name] = tuple(fuse.get(name, (0.0,) * strategies))
     fuse["episodes"] = tuple(Episode(**episode) for episode in fuse["episodes"])
     rest = {k: v for k, v in value.items() if k not in ("fuse", "marks", "positions", "pending")}
     return Book(
@@ -73,10 +73,7 @@ def trip_book(*, book: Book) -> Book:
         for slot, position in enumerate(book.positions)
         if position is not None and slot not in leaving
     )
-    fuse = replace(
-        book.fuse, tripped_by=int(Trigger.MANUAL), tripped_at=book.time_ms, rearm_at=NEVER_MS
-    )
-    return replace(book, pending=exits, fuse=fuse)
+    return replace(book, pending=exits, fuse=trip_from_outside(book.fuse, time_ms=book.time_ms))
 
 
 def _exit_intent(book: Book, slot: int, position: Position) -> OrderIntent:
@@ -99,9 +96,6 @@ def _exit_intent(book: Book, slot: int, position: Position) -> OrderIntent:
     )
 
 
-def rearm_book(*, book: Book, rebase_peak: bool) -> Book:
+def rearm_book(*, book: Book) -> Book:
     """The book after two people re-armed it; a drawdown's peak starts again at today's equity."""
-    fuse = replace(book.fuse, tripped_by=0, tripped_at=0, rearm_at=NEVER_MS)
-    if rebase_peak:
-        fuse = replace(fuse, peak_equity=book.equity)
-    return replace(book, fuse=fuse)
+    return replace(book, fuse=rearm(book.fuse, equity=book.equity))

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from risk.domain.fuse import Condition, count_round_trip
 from trading.domain.engine.book import (
     Bar,
     Book,
@@ -20,11 +21,10 @@ from trading.domain.engine.book import (
     OrderIntent,
     Position,
     Trade,
-    Trigger,
 )
 from trading.domain.engine.rules import EngineRules, InstrumentRules, SlotRules
 from trading.domain.engine.scalars import slipped_ticks
-from trading.domain.strategies.signals import DAY_MS, Signal
+from trading.domain.strategies.signals import Signal
 
 
 class Working:
@@ -52,17 +52,9 @@ class Working:
         self.entries: list[OrderIntent | None] = [None] * len(rules.slots)
         for intent in book.pending:
             (self.exits if intent.reduces else self.entries)[intent.slot] = intent
-        fuse = book.fuse
-        self.day_start_ms = fuse.day_start_ms
-        self.day_start_equity = fuse.day_start_equity
-        self.peak_equity = fuse.peak_equity
-        self.peak_equity_unreset = fuse.peak_equity_unreset
-        self.tripped_by = fuse.tripped_by
-        self.tripped_at = fuse.tripped_at
-        self.rearm_at = fuse.rearm_at
-        self.lock_until = list(fuse.lock_until)
-        self.losses_in_a_row = list(fuse.losses_in_a_row)
-        self.episodes = list(fuse.episodes)
+        self.fuse = book.fuse
+        #: What holds against each instrument at this close, whether an episode is open or not.
+        self.conditions: list[Condition | None] = [None] * len(rules.instruments)
         self.events: list[Event] = []
 
     def slot_rules(self, slot: int) -> tuple[SlotRules, InstrumentRules]:
@@ -192,52 +184,36 @@ class Working:
                 equity_at_entry=position.equity_at_entry,
             )
         )
-        self._count_loss(rules.strategy, net)
-
-    def _count_loss(self, strategy: int, net: float) -> None:
-        """Three losing round trips in a row lock their strategy until the next 00:00 UTC."""
-        fuse = self.rules.fuse
-        if net >= 0.0:
-            self.losses_in_a_row[strategy] = 0
-            return
-        self.losses_in_a_row[strategy] += 1
-        if fuse.acting and self.losses_in_a_row[strategy] >= fuse.losses_in_a_row:
-            self.losses_in_a_row[strategy] = 0
-            self.lock_until[strategy] = (self.time_ms // DAY_MS + 1) * DAY_MS
-            self.note(
-                Trigger.LOSS_STREAK,
-                strategy=strategy,
-                value=float(fuse.losses_in_a_row),
-                threshold=float(fuse.losses_in_a_row),
-            )
-
-    def note(
-        self,
-        trigger: Trigger,
-        *,
-        at: int = 0,
-        instrument: int = -1,
-        strategy: int = -1,
-        value: float = 0.0,
-        threshold: float = 0.0,
-        severity: float = 0.0,
-        cut_share: float = 0.0,
-        positions: int = 0,
-    ) -> None:
-        """Record that the fuse moved, by default at the bar's open time."""
-        self.events.append(
-            FuseEvent(
-                time_ms=at or self.time_ms,
-                trigger=int(trigger),
-                instrument=instrument,
-                strategy=strategy,
-                value=value,
-                threshold=threshold,
-                severity=severity,
-                cut_share=cut_share,
-                positions=positions,
+        self.move_fuse(
+            count_round_trip(
+                self.fuse,
+                strategy=rules.strategy,
+                net=net,
+                time_ms=self.time_ms,
+                rules=self.rules.fuse,
+                own=rules.limits,
             )
         )
+
+    def move_fuse(self, moved: tuple[FuseBook, FuseEvent | None]) -> None:
+        """Take over what a function of the fuse answered, and tell its event."""
+        self.fuse, event = moved
+        if event is not None:
+            self.events.append(event)
+
+    def results(self) -> tuple[float, ...]:
+        """Each strategy's result so far: finished round trips, and what is open at its mark."""
+        found = list(self.fuse.result_closed)
+        for slot, position in enumerate(self.positions):
+            if position is not None:
+                rules = self.rules.slots[slot]
+                found[rules.strategy] += (
+                    position.realised
+                    - position.fees
+                    + position.funding
+                    + self.value_at(slot, self.marks[rules.instrument])
+                )
+        return tuple(found)
 
     def freeze(self) -> Book:
         """The book as it now stands."""
@@ -249,18 +225,7 @@ class Working:
             marks=tuple(self.marks),
             positions=tuple(self.positions),
             pending=tuple(intent for intent in pending if intent is not None),
-            fuse=FuseBook(
-                day_start_ms=self.day_start_ms,
-                day_start_equity=self.day_start_equity,
-                peak_equity=self.peak_equity,
-                peak_equity_unreset=self.peak_equity_unreset,
-                tripped_by=self.tripped_by,
-                tripped_at=self.tripped_at,
-                rearm_at=self.rearm_at,
-                lock_until=tuple(self.lock_until),
-                losses_in_a_row=tuple(self.losses_in_a_row),
-                episodes=tuple(self.episodes),
-            ),
+            fuse=self.fuse,
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -56,6 +57,11 @@ class MagnetStream:
     def last_known_at(self) -> int | None:
         """Close of the newest bar taken in, in ms; None before the first."""
         return None if self._last_open < 0 else self._last_open + HOUR_MS
+
+    def set_heavy_reach(self, reach: float) -> None:
+        """Look ``reach`` ATR far for heavy opposite zones from the next bar on; levels stay."""
+        self._parameters = replace(self._parameters, heavy_zone_reach=reach)
+        self._constants = build_constants(self._parameters)
 
     def add_levels(self, levels: Sequence[ExternalLevel]) -> None:
         """Announce levels of other sources; each joins at the first bar closing at its known_at.

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from magnetfund.kernel.errors import InvalidInput
-from trading.domain.engine.rules import ResetPolicy
+from risk.domain.fuse import ResetPolicy
 from trading.domain.market.candles import timeframe_ms
 
 RULES = ("fund", "bare")

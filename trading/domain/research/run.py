@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from magnetfund.kernel.clock import from_milliseconds
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.identifiers import content_hash
+from risk.domain.fuse import FuseRules, ResetPolicy
 from trading.domain.backtest.market import (
     FUNDING_PERIOD_MS,
     FUNDING_RATE_DEFAULT,
@@ -24,14 +25,7 @@ from trading.domain.backtest.market import (
     join_markets,
 )
 from trading.domain.backtest.result import FILL_RULE_VERSION, BacktestResult, build_result
-from trading.domain.engine.rules import (
-    EngineRules,
-    FuseRules,
-    InstrumentRules,
-    LimitRules,
-    ResetPolicy,
-    SlotRules,
-)
+from trading.domain.engine.rules import EngineRules, InstrumentRules, LimitRules, SlotRules
 from trading.domain.market.candles import Candles, timeframe_ms
 from trading.domain.market.resampling import resample
 from trading.domain.research.parameters import read_parameters

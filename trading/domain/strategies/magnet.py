@@ -97,7 +97,7 @@ class MagnetStrategy:
 
     @property
     def traits(self) -> StrategyTraits:
-        """Leverage by the formula, every market trigger; form A enters without looking at them."""
+        """Leverage by the formula, every market trigger; form A needs no second bar of conflict."""
         coherent = self.form is MagnetForm.COHERENT
         return StrategyTraits(
             strategy_id="magnet",
@@ -108,7 +108,6 @@ class MagnetStrategy:
             trigger_opposite=True,
             trigger_trend_flip=True,
             conflict_bars=2 if coherent else 1,
-            entry_checks_triggers=coherent,
         )
 
     @property
@@ -187,6 +186,10 @@ class MagnetSignalStream:
     def magnets(self) -> MagnetStream:
         """The memory of levels, for those who show them."""
         return self._magnets
+
+    def set_heavy_reach(self, reach: float) -> None:
+        """How far, in ATR, an opposite zone counts from the next bar on."""
+        self._magnets.set_heavy_reach(reach)
 
     def warm(self, candles: Candles) -> None:
         """Take closed candles of the past at once; what is said later is the same."""

@@ -66,8 +66,8 @@ class StrategyTraits:
 
     ``hold_ms_max`` 0 means no time exit.  The four trigger flags say which market triggers of the
     fuse are tested for positions of this strategy; ``conflict_bars`` is how many closed bars in a
-    row the conflict must stand above its limit.  ``entry_checks_triggers`` refuses an entry while
-    one of its own triggers holds.  ``liquidation_share_max`` is the largest share of the way to
+    row the conflict must stand above its limit, where fewer than the fund's figure.
+    ``liquidation_share_max`` is the largest share of the way to
     liquidation at which the stop may lie.
     """
 
@@ -80,7 +80,6 @@ class StrategyTraits:
     trigger_opposite: bool = False
     trigger_trend_flip: bool = False
     conflict_bars: int = 2
-    entry_checks_triggers: bool = True
     liquidation_share_max: float = 0.5
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from django.core.management.base import CommandParser
 from magnetfund.core.commands import FundCommand, Progress
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.operations.replay import ReplayPlan, run_replay
-from trading.domain.engine.rules import ResetPolicy
+from risk.domain.fuse import ResetPolicy
 from trading.services.instruments import get_instrument
 
 #: Timeframes on which a replay can execute.

@@ -35,7 +35,7 @@ def headroom(gauge: Any) -> str:
     """Distance to the threshold, or what being over it means."""
     if not gauge.is_over:
         return money(gauge.room, gauge.places)
-    return "blocks new entries" if gauge.is_idle else "over limit"
+    return "blocks new entries" if gauge.is_blocking else "over limit"
 
 
 @register.filter

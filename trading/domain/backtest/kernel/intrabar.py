@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from risk.domain.fuse.thresholds import find_loss_threshold
+from risk.domain.fuse.thresholds import (
+    find_loss_threshold,
+    find_rearm_time,
+    is_drawdown_trip,
+)
 from trading.domain.backtest.kernel.layout import (
     BI_CLOSE,
     BI_HIGH,
@@ -36,19 +40,20 @@ from trading.domain.backtest.kernel.layout import (
     PI_STOP,
     PI_TARGET,
     RI_INSTRUMENT,
+    SF_DAILY,
+    SF_DAY_START,
+    SI_LOCK_UNTIL,
     ZF_DAILY,
     ZF_DRAWDOWN,
     ZI_ACTING,
     ZI_POLICY,
 )
-from trading.domain.backtest.kernel.trades import close_lots, note_event
+from trading.domain.backtest.kernel.trades import close_lots, find_result, note_event
 from trading.domain.engine.scalars import (
     find_book_trip_share,
     find_exit_share,
-    find_rearm_time,
     find_trip_ticks,
     is_beyond,
-    is_drawdown_trip,
     is_reached,
     slipped_ticks,
 )
@@ -56,7 +61,7 @@ from trading.domain.engine.scalars import (
 DAY_MS = 86_400_000
 NEVER_MS = 2**62
 TARGET, STOP, FUSE, LIQUIDATION = 1, 2, 5, 7
-DAILY_LOSS, DRAWDOWN = 1, 2
+DAILY_LOSS, DRAWDOWN, STRATEGY_DAILY_LOSS = 1, 2, 13
 
 
 def trade_slots(
@@ -70,6 +75,7 @@ def trade_slots(
     fi: Any,
     ff: Any,
     si: Any,
+    sf: Any,
     zi: Any,
     zf: Any,
     ti: Any,
@@ -99,7 +105,9 @@ def trade_slots(
             if is_reached(best, target, side):
                 pi[k, PI_AMBIGUOUS] = 1
         elif is_reached(best, target, side):
-            close_lots(k, target, TARGET, 0, time, pi, pf, ri, mf, fi, ff, si, zi, ti, tf, vi, vf)
+            close_lots(
+                k, target, TARGET, 0, time, pi, pf, ri, mf, fi, ff, si, sf, zi, ti, tf, vi, vf
+            )
             continue
         else:
             pi[k, PI_OUT_PRICE], pi[k, PI_OUT_REASON] = worst, 0
@@ -127,7 +135,9 @@ def trade_slots(
         elif reason == STOP:
             price = slipped_ticks(price, -side, mf[m, MF_SLIPPAGE])
         if reason > 0:
-            close_lots(k, price, reason, 0, time, pi, pf, ri, mf, fi, ff, si, zi, ti, tf, vi, vf)
+            close_lots(
+                k, price, reason, 0, time, pi, pf, ri, mf, fi, ff, si, sf, zi, ti, tf, vi, vf
+            )
     if share <= 1.0:
         trip(equity, closed, time, pi, fi, ff, zi, zf, vi, vf)
 
@@ -199,6 +209,32 @@ def trip(
     note_event(fi, vi, vf, time, trigger, -1, -1, 1.0 - equity / base, limit, 1.0, 1.0, closed)
 
 
+def stop_strategies(
+    time: int,
+    pi: Any,
+    pf: Any,
+    ri: Any,
+    mi: Any,
+    mf: Any,
+    fi: Any,
+    ff: Any,
+    si: Any,
+    sf: Any,
+    vi: Any,
+    vf: Any,
+) -> None:
+    """Lock the strategies whose own loss of the day reached their share of the fund."""
+    for s in range(si.shape[0]):
+        if sf[s, SF_DAILY] <= 0.0 or si[s, SI_LOCK_UNTIL] > time:
+            continue
+        loss = (sf[s, SF_DAY_START] - find_result(s, pi, pf, ri, mi, mf, sf)) / ff[FF_DAY_START]
+        if loss >= sf[s, SF_DAILY]:
+            si[s, SI_LOCK_UNTIL] = (time // DAY_MS + 1) * DAY_MS
+            note_event(
+                fi, vi, vf, time, STRATEGY_DAILY_LOSS, -1, s, loss, sf[s, SF_DAILY], 0.0, 0.0, 0
+            )
+
+
 def mark_book(pi: Any, ri: Any, mi: Any, mf: Any, ff: Any) -> None:
     """Equity at the present marks."""
     equity = ff[FF_CASH]
@@ -222,6 +258,7 @@ def close_bar(
     fi: Any,
     ff: Any,
     si: Any,
+    sf: Any,
     zi: Any,
     zf: Any,
     ti: Any,
@@ -247,7 +284,7 @@ def close_bar(
                 if side != 0 and bi[m, BI_PRESENT] != 0:
                     price = slipped_ticks(bi[m, BI_CLOSE], -side, mf[m, MF_FUSE_SLIPPAGE])
                     close_lots(
-                        k, price, FUSE, 0, time, pi, pf, ri, mf, fi, ff, si, zi, ti, tf, vi, vf
+                        k, price, FUSE, 0, time, pi, pf, ri, mf, fi, ff, si, sf, zi, ti, tf, vi, vf
                     )
                     closed += 1
             trip(equity, closed, time, pi, fi, ff, zi, zf, vi, vf)
@@ -256,3 +293,5 @@ def close_bar(
         ff[FF_PEAK] = ff[FF_EQUITY]
     if ff[FF_EQUITY] > ff[FF_PEAK_UNRESET]:
         ff[FF_PEAK_UNRESET] = ff[FF_EQUITY]
+    if zi[ZI_ACTING]:
+        stop_strategies(time, pi, pf, ri, mi, mf, fi, ff, si, sf, vi, vf)

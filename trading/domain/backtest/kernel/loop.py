@@ -25,6 +25,7 @@ def run_bars(
     fi: Any,
     ff: Any,
     si: Any,
+    sf: Any,
     ei: Any,
     ef: Any,
     zi: Any,
@@ -44,12 +45,12 @@ def run_bars(
     for t in range(size):
         time = times[t]
         bi, bf = bars_i[t], bars_f[t]
-        turn_day(time, fi, ff, vi, vf)
-        open_slots(time, bi, bf, pi, pf, ri, mf, fi, ff, si, zi, ti, tf, vi, vf)
+        turn_day(time, pi, pf, ri, mi, mf, fi, ff, sf, vi, vf)
+        open_slots(time, bi, bf, pi, pf, ri, mf, fi, ff, si, sf, zi, ti, tf, vi, vf)
         trade_slots(
-            time, bi, pi, pf, ri, mi, mf, fi, ff, si, zi, zf, ti, tf, vi, vf, losses, shares
+            time, bi, pi, pf, ri, mi, mf, fi, ff, si, sf, zi, zf, ti, tf, vi, vf, losses, shares
         )
-        close_bar(time, bi, pi, pf, ri, mi, mf, fi, ff, si, zi, zf, ti, tf, vi, vf)
+        close_bar(time, bi, pi, pf, ri, mi, mf, fi, ff, si, sf, zi, zf, ti, tf, vi, vf)
         equity[t] = ff[FF_EQUITY]
         order_slots(
             time + zi[ZI_BAR_MS],

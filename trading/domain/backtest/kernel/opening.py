@@ -59,8 +59,9 @@ from trading.domain.backtest.kernel.layout import (
     PI_TICKS_LOTS,
     PI_TIER,
     RI_INSTRUMENT,
+    SF_DAY_START,
 )
-from trading.domain.backtest.kernel.trades import close_lots, note_event
+from trading.domain.backtest.kernel.trades import close_lots, find_result, note_event
 from trading.domain.engine.scalars import (
     find_liquidation_ticks,
     is_beyond,
@@ -74,12 +75,26 @@ TARGET, STOP, FUSE, FUSE_CUT, LIQUIDATION = 1, 2, 5, 6, 7
 DRAWDOWN, RESET = 2, 8
 
 
-def turn_day(time: int, fi: Any, ff: Any, vi: Any, vf: Any) -> None:
+def turn_day(
+    time: int,
+    pi: Any,
+    pf: Any,
+    ri: Any,
+    mi: Any,
+    mf: Any,
+    fi: Any,
+    ff: Any,
+    sf: Any,
+    vi: Any,
+    vf: Any,
+) -> None:
     """A new UTC day starts at the last mark; a trip whose time has come is re-armed."""
     day = time // DAY_MS * DAY_MS
     if day > fi[FI_DAY_START_MS]:
         fi[FI_DAY_START_MS] = day
         ff[FF_DAY_START] = ff[FF_EQUITY]
+        for s in range(sf.shape[0]):
+            sf[s, SF_DAY_START] = find_result(s, pi, pf, ri, mi, mf, sf)
     by = fi[FI_TRIPPED_BY]
     if by != 0 and time >= fi[FI_REARM_AT]:
         if by == DRAWDOWN:
@@ -100,6 +115,7 @@ def open_slots(
     fi: Any,
     ff: Any,
     si: Any,
+    sf: Any,
     zi: Any,
     ti: Any,
     tf: Any,
@@ -129,7 +145,9 @@ def open_slots(
             price = slipped_ticks(o, -side, rate)
         pi[k, PI_EXIT_LOTS] = 0
         if reason != 0:
-            close_lots(k, price, reason, lots, time, pi, pf, ri, mf, fi, ff, si, zi, ti, tf, vi, vf)
+            close_lots(
+                k, price, reason, lots, time, pi, pf, ri, mf, fi, ff, si, sf, zi, ti, tf, vi, vf
+            )
     for k in range(count):
         m = ri[k, RI_INSTRUMENT]
         if pi[k, PI_ENTER_SIDE] != 0 and bi[m, BI_PRESENT] != 0:

@@ -34,6 +34,7 @@ from trading.domain.backtest.kernel.layout import (
     LF_LOSS_AT_STOP,
     LF_POSITION,
     LF_QUANTILE,
+    LF_STOP_LIQUIDATION,
     LF_TIER_1,
     LF_TIER_2,
     LF_TIER_3,
@@ -69,17 +70,19 @@ from trading.domain.backtest.kernel.layout import (
     PI_LOTS,
     PI_SIDE,
     RF_LIQUIDATION_SHARE,
+    RF_MARGIN_POSITION,
     RF_RISK_SHARE,
     RI_BY_MAGNET,
     RI_CONFLICT,
-    RI_ENTRY_CHECKS,
     RI_HOLD_MS,
     RI_INSTRUMENT,
     RI_OPPOSITE,
     RI_STRATEGY,
     RI_TREND_FLIP,
+    RI_VOLATILITY,
     SI_LOCK_UNTIL,
     ZF_CONFLICT,
+    ZF_RATIO,
     ZI_ACTING,
     ZI_MARKET,
 )
@@ -87,7 +90,7 @@ from trading.domain.backtest.kernel.watching import watch_instrument
 from trading.domain.engine.decision import decide_lots, find_stop_ticks
 
 SIGNAL, TIME = 3, 4
-DENIED_TRIPPED, DENIED_REDUCING, DENIED_LOCKED, DENIED_OWN_TRIGGER = 1, 2, 3, 9
+DENIED_TRIPPED, DENIED_REDUCING, DENIED_LOCKED, DENIED_MARKET = 1, 2, 3, 9
 
 
 def decide_slot(
@@ -136,14 +139,15 @@ def decide_slot(
         denial = DENIED_REDUCING
     elif closing < si[ri[k, RI_STRATEGY], SI_LOCK_UNTIL]:
         denial = DENIED_LOCKED
-    elif zi[ZI_ACTING] and zi[ZI_MARKET] and ri[k, RI_ENTRY_CHECKS]:
+    elif zi[ZI_ACTING] and zi[ZI_MARKET]:
         heavy = gf[k, GF_HEAVY_LONG] if long else gf[k, GF_HEAVY_SHORT]
         if (
-            (ri[k, RI_CONFLICT] and gf[k, GF_CONFLICT] > zf[ZF_CONFLICT])
+            (ri[k, RI_VOLATILITY] and gf[k, GF_RATIO] > zf[ZF_RATIO])
+            or (ri[k, RI_CONFLICT] and gf[k, GF_CONFLICT] > zf[ZF_CONFLICT])
             or (ri[k, RI_OPPOSITE] and heavy > gf[k, GF_STRENGTH])
             or (ri[k, RI_TREND_FLIP] and gi[k, GI_TREND] * direction < 0)
         ):
-            denial = DENIED_OWN_TRIGGER
+            denial = DENIED_MARKET
     if denial == 0:
         denial = size_slot(k, m, direction, bi, bf, gf, pi, pf, ri, rf, mi, mf, fi, ff, lf)
     if denial != 0:
@@ -212,7 +216,7 @@ def size_slot(
         gap_book,
         gap_rate,
         rf[k, RF_RISK_SHARE],
-        rf[k, RF_LIQUIDATION_SHARE],
+        min(rf[k, RF_LIQUIDATION_SHARE], lf[LF_STOP_LIQUIDATION]),
         tick_size,
         mf[m, MF_LOT_SIZE],
         mf[m, MF_NOTIONAL_MIN],
@@ -222,7 +226,7 @@ def size_slot(
         lf[LF_TIER_1],
         lf[LF_TIER_2],
         lf[LF_TIER_3],
-        lf[LF_POSITION],
+        min(lf[LF_POSITION], rf[k, RF_MARGIN_POSITION]),
         lf[LF_GROUP],
         lf[LF_TOTAL],
         lf[LF_LOSS_AT_STOP],

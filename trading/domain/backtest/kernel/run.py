@@ -6,12 +6,15 @@ packs its bars once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from risk.domain.fuse import losses_allowed
 from trading.domain.backtest.kernel import layout as at
 from trading.domain.backtest.market import MarketBars
 from trading.domain.backtest.reference import check_shapes
@@ -151,6 +154,7 @@ def run_packed(*, rules: EngineRules, market: PackedMarket, signals: PackedSigna
         fi,
         ff,
         si,
+        _pack_strategies(rules),
         np.zeros((len(rules.instruments), at.EI_WIDTH), dtype=np.int64),
         np.zeros(len(rules.instruments), dtype=np.float64),
         zi,
@@ -187,7 +191,7 @@ def _pack_slots(rules: EngineRules) -> tuple[IntArray, FloatArray]:
     ri = np.zeros((len(rules.slots), at.RI_WIDTH), dtype=np.int64)
     rf = np.zeros((len(rules.slots), at.RF_WIDTH), dtype=np.float64)
     for k, slot in enumerate(rules.slots):
-        traits = slot.traits
+        traits, own = slot.traits, slot.limits
         ri[k] = (
             slot.strategy,
             slot.instrument,
@@ -198,10 +202,26 @@ def _pack_slots(rules: EngineRules) -> tuple[IntArray, FloatArray]:
             traits.trigger_opposite,
             traits.trigger_trend_flip,
             traits.conflict_bars,
-            traits.entry_checks_triggers,
+            losses_allowed(rules.fuse, own),
         )
-        rf[k] = (slot.risk_share, traits.liquidation_share_max)
+        rf[k] = (
+            _least(slot.risk_share, own.loss_at_stop_share),
+            _least(traits.liquidation_share_max, own.stop_liquidation_share_max),
+            _least(math.inf, own.margin_share_position),
+        )
     return ri, rf
+
+
+def _pack_strategies(rules: EngineRules) -> FloatArray:
+    sf = np.zeros((rules.strategy_count, at.SF_WIDTH), dtype=np.float64)
+    for strategy in range(rules.strategy_count):
+        own = rules.limits_of(strategy).daily_loss_share
+        sf[strategy, at.SF_DAILY] = 0.0 if own is None else float(own)
+    return sf
+
+
+def _least(share: float, own: Decimal | None) -> float:
+    return share if own is None else min(share, float(own))
 
 
 def _pack_instruments(rules: EngineRules) -> tuple[IntArray, FloatArray]:
@@ -228,7 +248,8 @@ def _pack_fuse(rules: EngineRules) -> tuple[IntArray, FloatArray]:
     zi = (
         fuse.acting,
         fuse.market_acting,
-        fuse.losses_in_a_row,
+        fuse.confirmation_bars,
+        fuse.no_new_trades_ms,
         fuse.rearm_after_clear_ms,
         int(fuse.reset_policy),
         rules.bar_ms,

@@ -15,6 +15,7 @@ from trading.domain.backtest.kernel.layout import (
     FI_TRADES,
     MF_FEE,
     MF_TICK_VALUE,
+    MI_MARK,
     PF_EQUITY,
     PF_FEES,
     PF_FUNDING,
@@ -37,7 +38,9 @@ from trading.domain.backtest.kernel.layout import (
     PI_TICKS_LOTS,
     PI_TIER,
     RI_INSTRUMENT,
+    RI_LOSSES,
     RI_STRATEGY,
+    SF_CLOSED,
     SI_LOCK_UNTIL,
     SI_LOSSES,
     TF_EQUITY,
@@ -72,7 +75,6 @@ from trading.domain.backtest.kernel.layout import (
     VI_TIME,
     VI_TRIGGER,
     ZI_ACTING,
-    ZI_LOSSES,
 )
 
 DAY_MS = 86_400_000
@@ -121,6 +123,7 @@ def close_lots(
     fi: Any,
     ff: Any,
     si: Any,
+    sf: Any,
     zi: Any,
     ti: Any,
     tf: Any,
@@ -179,12 +182,28 @@ def close_lots(
     pi[k, PI_EXIT_LOTS] = 0
     pi[k, PI_OUT_REASON] = -1
     s = ri[k, RI_STRATEGY]
+    sf[s, SF_CLOSED] += net
     if net >= 0.0:
         si[s, SI_LOSSES] = 0
         return
     si[s, SI_LOSSES] += 1
-    if zi[ZI_ACTING] and si[s, SI_LOSSES] >= zi[ZI_LOSSES]:
+    if zi[ZI_ACTING] and si[s, SI_LOSSES] >= ri[k, RI_LOSSES]:
         si[s, SI_LOSSES] = 0
         si[s, SI_LOCK_UNTIL] = (time // DAY_MS + 1) * DAY_MS
-        limit = float(zi[ZI_LOSSES])
+        limit = float(ri[k, RI_LOSSES])
         note_event(fi, vi, vf, time, LOSS_STREAK, -1, s, limit, limit, 0.0, 0.0, 0)
+
+
+def find_result(s: int, pi: Any, pf: Any, ri: Any, mi: Any, mf: Any, sf: Any) -> float:
+    """A strategy's result so far: finished round trips, and what is open at its mark."""
+    result: float = sf[s, SF_CLOSED]
+    for k in range(pi.shape[0]):
+        side = pi[k, PI_SIDE]
+        if side != 0 and ri[k, RI_STRATEGY] == s:
+            m = ri[k, RI_INSTRUMENT]
+            moved = (mi[m, MI_MARK] - pi[k, PI_ENTRY]) * side * pi[k, PI_LOTS]
+            result += (
+                pf[k, PF_REALISED] - pf[k, PF_FEES] + pf[k, PF_FUNDING]
+                + moved * mf[m, MF_TICK_VALUE]
+            )  # fmt: skip
+    return result

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from risk.domain.fuse.thresholds import find_cut_share, find_severity
+from risk.domain.fuse.thresholds import (
+    find_cut_lots,
+    find_cut_share,
+    find_open_conflict,
+    find_severity,
+)
 from trading.domain.backtest.kernel.layout import (
     EI_ACTIVE,
     EI_CLEARED_AT,
+    EI_NO_TRADES_UNTIL,
+    EI_TRIGGER,
     FF_EQUITY,
     FI_ORDERS,
     GF_ATR,
@@ -39,15 +46,12 @@ from trading.domain.backtest.kernel.layout import (
     ZF_CUT_MAX,
     ZF_CUT_MIN,
     ZF_RATIO,
+    ZI_CONFIRMING,
+    ZI_NO_TRADES_MS,
     ZI_REARM_MS,
 )
 from trading.domain.backtest.kernel.trades import note_event
-from trading.domain.engine.scalars import (
-    find_cut_lots,
-    find_open_conflict,
-)
 
-FLIP_BARS = 2
 FUSE_CUT = 6
 VOLATILITY, CONFLICT, OPPOSITE_MAGNET, TREND_FLIP, CLEARED = 4, 5, 6, 7, 9
 
@@ -73,10 +77,15 @@ def watch_instrument(
 ) -> None:
     """Begin, deepen or end the REDUCING episode of instrument m."""
     trigger, value, limit, severity = 0, 0.0, 0.0, 0.0
+    # Whether the episode's own trigger had a source: what is not seen is not cleared.
+    own = ei[m, EI_TRIGGER]
+    blind = own == VOLATILITY
     for k in range(pi.shape[0]):
         if ri[k, RI_INSTRUMENT] != m:
             continue
         ratio = gf[k, GF_RATIO]
+        if ri[k, RI_VOLATILITY] and ratio == ratio and own == VOLATILITY:
+            blind = False
         if ri[k, RI_VOLATILITY] and ratio > zf[ZF_RATIO]:
             found = find_severity(ratio, zf[ZF_RATIO])
             if trigger == 0 or found > severity:
@@ -95,12 +104,16 @@ def watch_instrument(
                 pi[k, PI_CONFLICT_BARS] += 1
             else:
                 pi[k, PI_CONFLICT_BARS] = 0
-            if pi[k, PI_CONFLICT_BARS] >= ri[k, RI_CONFLICT_BARS]:
+            if conflict != conflict and own == CONFLICT:
+                blind = True
+            if pi[k, PI_CONFLICT_BARS] >= min(ri[k, RI_CONFLICT_BARS], zi[ZI_CONFIRMING]):
                 found = find_severity(conflict, zf[ZF_CONFLICT])
                 if trigger == 0 or found > severity:
                     trigger, value, limit, severity = CONFLICT, conflict, zf[ZF_CONFLICT], found
         if ri[k, RI_OPPOSITE]:
             heavy = gf[k, GF_HEAVY_LONG] if side > 0 else gf[k, GF_HEAVY_SHORT]
+            if heavy != heavy and own == OPPOSITE_MAGNET:
+                blind = True
             if heavy > strength:
                 found = find_severity(heavy, strength)
                 if trigger == 0 or found > severity:
@@ -111,15 +124,21 @@ def watch_instrument(
                 pi[k, PI_FLIP_BARS] += 1
             else:
                 pi[k, PI_FLIP_BARS] = 0
-            if pi[k, PI_FLIP_BARS] >= FLIP_BARS and trigger == 0:
+            if pi[k, PI_FLIP_BARS] >= zi[ZI_CONFIRMING] and trigger == 0:
                 trigger, value, limit, severity = TREND_FLIP, float(trend), 0.0, 0.0
     if trigger == 0:
         if ei[m, EI_ACTIVE]:
-            if ei[m, EI_CLEARED_AT] == 0:
+            if blind:
+                ei[m, EI_CLEARED_AT] = 0
+            elif ei[m, EI_CLEARED_AT] == 0:
                 ei[m, EI_CLEARED_AT] = closing
-            elif closing - ei[m, EI_CLEARED_AT] >= zi[ZI_REARM_MS]:
+            elif (
+                closing - ei[m, EI_CLEARED_AT] >= zi[ZI_REARM_MS]
+                and closing >= ei[m, EI_NO_TRADES_UNTIL]
+            ):
                 ei[m, EI_ACTIVE] = 0
                 ei[m, EI_CLEARED_AT] = 0
+                ei[m, EI_TRIGGER] = 0
                 ef[m] = 0.0
                 note_event(fi, vi, vf, closing, CLEARED, m, -1, 0.0, 0.0, 0.0, 0.0, 0)
         return
@@ -128,6 +147,8 @@ def watch_instrument(
     if not begins and severity <= ef[m]:
         return
     ei[m, EI_ACTIVE] = 1
+    ei[m, EI_TRIGGER] = trigger
+    ei[m, EI_NO_TRADES_UNTIL] = closing + zi[ZI_NO_TRADES_MS]
     ef[m] = severity
     cut = find_cut_share(severity, zf[ZF_CUT_MIN], zf[ZF_CUT_MAX])
     touched = order_cuts(m, cut, begins, pi, ri, mi, mf, fi, ff)
