@@ -86,7 +86,6 @@ INSTALLED_APPS = [
     "allauth.usersessions",
     "corsheaders",
     "csp",
-    "django_filters",
     "django_htmx",
     "template_partials",
     "rest_framework",
