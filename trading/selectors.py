@@ -7,8 +7,6 @@ bounded.  Nothing here reaches the network or writes.
 from __future__ import annotations
 
 import itertools
-import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,11 +16,14 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from magnetfund.kernel.clock import utc_now
+from risk.domain.ratios import compute_drawdowns, compute_sharpe
 from trading.models import Fill, Instrument, Order, Position, Trade, Valuation
 
 LIST_MAX = 500
 POINTS_MAX = 2_000
 DAYS_A_YEAR = 365
+#: A Sharpe ratio of fewer daily returns says nothing.
+RETURNS_MIN = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,23 +93,21 @@ def daily_unit_values(
 
 def find_drawdown(values: Sequence[Decimal]) -> list[float]:
     """Fall from the running maximum at each value, as a fraction <= 0; the first value counts."""
-    peak = Decimal(0)
-    out = []
-    for value in values:
-        peak = max(peak, value)
-        out.append(float(value / peak - 1) if peak > 0 else 0.0)
-    return out
+    if len(values) < 2 or min(values) <= 0:
+        return [0.0] * len(values)
+    return [float(fall) for fall in compute_drawdowns(returns=_returns(values))]
 
 
 def find_sharpe(values: Sequence[Decimal]) -> float | None:
     """Annualised Sharpe ratio of daily values; None under 30 returns or without any variation."""
-    returns = [float(b / a - 1) for a, b in itertools.pairwise(values) if a > 0]
-    if len(returns) < 30:
+    returns = _returns([value for value in values if value > 0])
+    if len(returns) < RETURNS_MIN:
         return None
-    spread = statistics.stdev(returns)
-    if spread == 0:
-        return None
-    return statistics.fmean(returns) / spread * math.sqrt(DAYS_A_YEAR)
+    return compute_sharpe(returns=returns, periods_a_year=DAYS_A_YEAR)
+
+
+def _returns(values: Sequence[Decimal]) -> list[float]:
+    return [float(after / before - 1) for before, after in itertools.pairwise(values)]
 
 
 def current_performance(book: str) -> Performance | None:
