@@ -77,11 +77,22 @@ def cluster(django_db_blocker: object) -> Iterator[object]:
 
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         server = start_cluster(Home(_folder()), migrate=_migrate)
+        _lift_connection_limits(server)
     yield server
     server.stop()
     shutil.rmtree(server.home.sockets, ignore_errors=True)
     if not str(server.home.cluster).startswith(str(_folder())):
         shutil.rmtree(server.home.cluster, ignore_errors=True)
+
+
+def _lift_connection_limits(server: object) -> None:
+    """Races open more sessions from one process than any part of the platform does."""
+    import psycopg
+
+    dsn = server.dsn("postgres", "postgres")  # type: ignore[attr-defined]
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for role in ("fa_app", "fa_gateway"):
+            connection.execute(f"ALTER ROLE {role} CONNECTION LIMIT -1".encode())
 
 
 def _point_at(cluster: object, name: str) -> None:

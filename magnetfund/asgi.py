@@ -4,3 +4,7 @@ from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "magnetfund.settings")
 application = get_asgi_application()
+
+from magnetfund.core import stop_line  # noqa: E402 - settings must be loaded first
+
+stop_line.hold_open()

@@ -50,6 +50,7 @@ try:
     REDIS_URL = _env.url("REDIS_URL", "redis://127.0.0.1:6379/0", ("redis", "rediss", "unix"))
     DB_ROLE = _env.choice("MAGNET_DB_ROLE", "app", ("app", "gateway", "owner"))
     _app_url = _env.text("DATABASE_URL")
+    DATABASE_STOP_URL = _env.text("DATABASE_STOP_URL", "")
     _databases = {
         "app": parse_database_url("DATABASE_URL", _app_url),
         "owner": parse_database_url(

@@ -13,7 +13,13 @@ os.environ.update(
     SECRET_KEY="only-for-tests-" + "x" * 50,
     DATABASE_URL="postgresql://fa_app@127.0.0.1:1/unset",
 )
-for _name in ("DATABASE_OWNER_URL", "DATABASE_GATEWAY_URL", "MAGNET_DB_ROLE", "REDIS_URL"):
+for _name in (
+    "DATABASE_OWNER_URL",
+    "DATABASE_GATEWAY_URL",
+    "DATABASE_STOP_URL",
+    "MAGNET_DB_ROLE",
+    "REDIS_URL",
+):
     os.environ.pop(_name, None)
 
 from magnetfund.settings import *  # noqa: E402, F403 - the environment must be set first

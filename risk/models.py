@@ -1,8 +1,9 @@
 """Rows of the risk app: limits, fuse states and events, resets, pre-trade checks, reservations.
 
-The state of the fuse is the newest ``FuseTransition`` of a scope.  Transitions, events, limits and
-checks are append-only; PostgreSQL refuses an ``ARMED`` row for the fund without an approved
-``FuseReset``, and the order gate of the trading app reads these very rows.
+PostgreSQL says the state of the fuse (``risk_fuse_state``): the fund is TRIPPED or DISARMED while
+any such event has no reset that names it, an instrument is REDUCING until a clearing that saw its
+newest episode.  Transitions, events, limits and checks are append-only; an ``ARMED`` row for the
+fund takes an approved ``FuseReset``, and the order gate of the trading app reads these very rows.
 ``book`` names the trading book; scope ``fund`` is the whole book, any other scope an instrument.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import uuid
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
@@ -82,7 +84,11 @@ class FuseState(models.TextChoices):
 
 
 class FuseEvent(models.Model):
-    """Append-only record of fuse measurements and actions (FUSE-4)."""
+    """Append-only record of fuse measurements and actions (FUSE-4).
+
+    A stop of the fund is such a row and nothing else.  Its insert waits for nobody: the account is
+    a plain id without a foreign key, because the key's row lock is one that others can hold.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     book = models.CharField(max_length=20, default="main")
@@ -103,6 +109,7 @@ class FuseEvent(models.Model):
         related_name="+",
         null=True,
         blank=True,
+        db_constraint=False,
     )
     actor_label = models.CharField(max_length=120)
     occurred_at = models.DateTimeField(default=utc_now)
@@ -110,7 +117,14 @@ class FuseEvent(models.Model):
 
     class Meta:
         ordering = ["occurred_at", "recorded_at"]
-        indexes = [models.Index(fields=["book", "-occurred_at"], name="risk_fuseevent_latest")]
+        indexes = [
+            models.Index(fields=["book", "-occurred_at"], name="risk_fuseevent_latest"),
+            models.Index(
+                fields=["book"],
+                condition=Q(scope=FUND_SCOPE, kind__in=["tripped", "disarmed"]),
+                name="risk_fuseevent_stops",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.occurred_at:%Y-%m-%d %H:%M} {self.scope} {self.kind} {self.trigger}"
@@ -125,6 +139,12 @@ class FuseReset(models.Model):
         FuseEvent, on_delete=models.PROTECT, related_name="resets", null=True, blank=True
     )
     trigger = models.CharField(max_length=40, blank=True)
+    stops = ArrayField(
+        models.UUIDField(),
+        default=list,
+        blank=True,
+        help_text="The stops that its signers saw; PostgreSQL fills it.",
+    )
     reason = models.CharField(max_length=500)
     reconciliation = models.CharField(
         max_length=80, help_text="The clean reconciliation run that it rests on."
@@ -168,10 +188,56 @@ class FuseReset(models.Model):
         return f"reset {self.id}"
 
 
+class FuseStopReset(models.Model):
+    """Which arming ended which stop of the fund; the arming's trigger alone writes it."""
+
+    event = models.OneToOneField(
+        FuseEvent,
+        on_delete=models.PROTECT,
+        primary_key=True,
+        related_name="stop_reset",
+        db_constraint=False,
+    )
+    reset = models.ForeignKey(
+        FuseReset, on_delete=models.PROTECT, related_name="stop_resets", db_constraint=False
+    )
+    recorded_at = models.DateTimeField(default=utc_now)
+
+    def __str__(self) -> str:
+        return f"{self.event_id} ended by {self.reset_id}"
+
+
+class FuseLatch(models.Model):
+    """One row per book, share-locked by each order that adds exposure until its commit.
+
+    Only functions of the owner touch it, so no run-time role can hold it by a statement of its own.
+    """
+
+    book = models.CharField(max_length=20, primary_key=True)
+    passed_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"latch of {self.book}"
+
+
+class FuseBarrier(models.Model):
+    """How long a stop waited for the orders before it, and which sessions it ended for that."""
+
+    book = models.CharField(max_length=20)
+    has_passed = models.BooleanField()
+    waited_ms = models.FloatField()
+    ended = models.JSONField(default=list)
+    recorded_at = models.DateTimeField(default=utc_now)
+
+    def __str__(self) -> str:
+        return f"barrier of {self.book} after {self.waited_ms:.1f} ms"
+
+
 class FuseTransition(models.Model):
-    """Append-only states; the newest row of (book, scope) is the state in force.
+    """Append-only states of the fund's armings and of instruments.
 
     A fund-scope ``ARMED`` row needs an approved, unused :class:`FuseReset` (a trigger checks).
+    ``follows`` is the newest REDUCING row that a clearing saw; a later one stays in force.
     """
 
     book = models.CharField(max_length=20, default="main")
@@ -183,6 +249,7 @@ class FuseTransition(models.Model):
     reset = models.OneToOneField(
         FuseReset, on_delete=models.PROTECT, related_name="transition", null=True, blank=True
     )
+    follows = models.BigIntegerField(null=True, blank=True, editable=False)
     occurred_at = models.DateTimeField(default=utc_now)
     recorded_at = models.DateTimeField(auto_now_add=True)
 

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from magnetfund.core.walls import Trigger, append_only, append_only_triggers, mutable
+from magnetfund.core.walls import (
+    Trigger,
+    append_only,
+    append_only_triggers,
+    mutable,
+    owner_only,
+    read_only,
+)
+
+#: Written by the owner's functions alone.
+STOP_TABLES = ("risk_fusestopreset", "risk_fusebarrier")
 
 APPEND_ONLY_TABLES = (
     "risk_limitset",
@@ -11,10 +21,14 @@ APPEND_ONLY_TABLES = (
     "risk_strategylock",
     "risk_pretradecheck",
     "risk_riskmeasure",
+    *STOP_TABLES,
 )
 
 GRANTS = [
-    *append_only(*APPEND_ONLY_TABLES),
+    *append_only(*(t for t in APPEND_ONLY_TABLES if t not in STOP_TABLES)),
+    *read_only(*STOP_TABLES),
+    # No run-time role can lock a row of the latch by a statement of its own.
+    *owner_only("risk_fuselatch"),
     mutable("risk_limitproposal", "limit_set_id", "withdrawn_at"),
     mutable("risk_fusereset", "approved_by_id", "approved_at", "director_id", "withdrawn_at"),
     mutable("risk_fusememory", "snapshot", "gauges", "updated_at"),

@@ -15,14 +15,8 @@ from django.db import connection
 class AdvisoryLock(IntEnum):
     """Kinds of locks."""
 
-    #: Orders of a book: shared by each order's gate, alone by the barrier after a trip.
-    ORDERS_OF_BOOK = 7001
     #: The end of a hash chain: the audit trail or the ledger of a fund.
     CHAIN = 7002
-    #: One position: book, instrument and strategy.
-    POSITION = 7003
-    #: States of the fuse of one scope of a book.
-    FUSE_SCOPE = 7004
     #: States of the engine of a book.
     ENGINE_OF_BOOK = 7005
     #: Strikes of a fund.

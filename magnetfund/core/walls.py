@@ -24,6 +24,7 @@ class GrantClass(StrEnum):
     GATEWAY = "gateway"
     GATEWAY_APPEND = "gateway append-only"
     READ_ONLY = "read-only"
+    OWNER_ONLY = "owner only"
     FRAMEWORK = "framework"
 
 
@@ -65,6 +66,10 @@ def read_only(*tables: str) -> list[TableGrant]:
     return [TableGrant(table=t, grant_class=GrantClass.READ_ONLY) for t in tables]
 
 
+def owner_only(*tables: str) -> list[TableGrant]:
+    return [TableGrant(table=t, grant_class=GrantClass.OWNER_ONLY) for t in tables]
+
+
 def framework(*tables: str) -> list[TableGrant]:
     return [TableGrant(table=t, grant_class=GrantClass.FRAMEWORK, deletes=True) for t in tables]
 
@@ -72,10 +77,9 @@ def framework(*tables: str) -> list[TableGrant]:
 def grant_sql(row: TableGrant) -> str:
     """SQL that brings the privileges of one table to exactly its grant class."""
     t = f'"{row.table}"'
-    lines = [
-        f"REVOKE ALL ON {t} FROM PUBLIC, fa_app, fa_gateway, fa_auditor;",
-        f"GRANT SELECT ON {t} TO fa_app, fa_gateway, fa_auditor;",
-    ]
+    lines = [f"REVOKE ALL ON {t} FROM PUBLIC, fa_app, fa_gateway, fa_auditor;"]
+    if row.grant_class is not GrantClass.OWNER_ONLY:
+        lines.append(f"GRANT SELECT ON {t} TO fa_app, fa_gateway, fa_auditor;")
     names = ", ".join(f'"{column}"' for column in row.columns)
     columns = f" ({names})" if names else ""
     match row.grant_class:
@@ -90,7 +94,7 @@ def grant_sql(row: TableGrant) -> str:
             lines.append(f"GRANT UPDATE{columns} ON {t} TO fa_gateway;")
         case GrantClass.GATEWAY_APPEND:
             lines.append(f"GRANT INSERT ON {t} TO fa_gateway;")
-        case GrantClass.READ_ONLY:
+        case GrantClass.READ_ONLY | GrantClass.OWNER_ONLY:
             pass
     if row.deletes:
         lines.append(f"GRANT DELETE ON {t} TO fa_app, fa_gateway;")

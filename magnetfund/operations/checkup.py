@@ -19,11 +19,11 @@ from magnetfund.core.live import live_client
 from magnetfund.core.models import Heartbeat, JobRun
 from magnetfund.core.services.audit_check import find_audit_breaks
 from magnetfund.kernel.clock import utc_now
+from magnetfund.operations.roles import ROLE_NAMES, RUN_TIME_ROLES
 from magnetfund.operations.walls import missing_triggers, privilege_differences
 
 DISK_FREE_MIN = 1_000_000_000
 CLOCK_SKEW_MAX = 2.0
-ROLES = ("fa_owner", "fa_app", "fa_gateway", "fa_auditor")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,15 +67,15 @@ def check_roles() -> Finding:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT rolname, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = ANY(%s)",
-            [list(ROLES)],
+            [list(ROLE_NAMES)],
         )
         found = dict(cursor.fetchall())
         cursor.execute(
-            "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tableowner IN "
-            "('fa_app', 'fa_gateway', 'fa_auditor')"
+            "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tableowner = ANY(%s)",
+            [list(RUN_TIME_ROLES)],
         )
         (owned,) = cursor.fetchone()
-    missing = [role for role in ROLES if role not in found]
+    missing = [role for role in ROLE_NAMES if role not in found]
     strong = [role for role, is_strong in found.items() if is_strong]
     if missing or strong or owned:
         words = "; ".join(
@@ -88,9 +88,7 @@ def check_roles() -> Finding:
             if part
         )
         return Finding(part="roles", state="fail", words=words)
-    return Finding(
-        part="roles", state="ok", words="owner, application, gateway and auditor roles are separate"
-    )
+    return Finding(part="roles", state="ok", words=f"{len(ROLE_NAMES)} login roles are separate")
 
 
 def check_walls() -> Finding:

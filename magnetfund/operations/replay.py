@@ -27,6 +27,7 @@ from magnetfund.operations.scenario import FundKeeper, build_fund, load_scenario
 from risk.domain.fuse import ResetPolicy
 from risk.models import FuseEvent
 from risk.services.limits import limits_in_force
+from risk.services.stop_audit import chain_stops
 from trading.domain.engine.step import open_book
 from trading.domain.market import HOUR_MS, Candles
 from trading.models import (
@@ -108,6 +109,7 @@ def run_replay(
         arm_by_scenario(book=plan.book, people=people, at=plan.start, reason="start of the replay")
     on_start(history.bars)
     history.run()
+    chain_stops()
     result = _measure(plan, fund, history, keeper)
     result["wall_seconds"] = round(time.monotonic() - began, 1)
     run.result, run.finished_at = canonical(result), utc_now()

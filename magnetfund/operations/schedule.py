@@ -7,6 +7,7 @@ from datetime import timedelta
 PERIODS: dict[str, timedelta] = {
     "fuse_dead_man": timedelta(seconds=5),
     "equity_age": timedelta(seconds=15),
+    "stop_audit": timedelta(seconds=10),
     "worker_heartbeat": timedelta(seconds=60),
     "position_monitor": timedelta(seconds=60),
     "job_health": timedelta(minutes=1),

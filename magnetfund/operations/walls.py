@@ -68,5 +68,5 @@ def _wanted(row: TableGrant, role: str) -> list[bool]:
             return [is_gateway or row.app_inserts, is_gateway, row.deletes, False]
         case GrantClass.GATEWAY_APPEND:
             return [is_gateway, False, row.deletes, False]
-        case GrantClass.READ_ONLY:
+        case GrantClass.READ_ONLY | GrantClass.OWNER_ONLY:
             return [False, False, False, False]

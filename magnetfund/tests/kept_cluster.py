@@ -32,6 +32,7 @@ SOURCES = (
     "magnetfund/core/migrations/*.py",
     "magnetfund/core/*.py",
     "magnetfund/operations/servers/*.py",
+    "magnetfund/operations/roles.py",
     "magnetfund/settings*.py",
     "magnetfund/tests/kept_cluster.py",
     "conftest.py",

@@ -18,6 +18,7 @@ from magnetfund.tests.walls_support import arm_fuse, make_user
 from risk.models import FuseReset
 from risk.services.fuse import disarm_fuse, state_of
 from risk.services.stop import stop_trading
+from risk.services.stop_audit import chain_stops
 from trading.models import Reconciliation
 
 pytestmark = pytest.mark.usefixtures("fresh_database")
@@ -130,6 +131,7 @@ def test_one_risk_officer_disarms_alone_and_two_are_needed_again(officers: tuple
     assert state_of("main") == "ARMED"
     disarm_fuse(book="main", reason="the venue asks for a pause", actor=Actor.of(ann))
     assert state_of("main") == "DISARMED"
+    chain_stops()
     assert AuditEvent.objects.filter(action="fuse.disarmed", actor=ann).count() == 1
     reconcile()
     ask(ann)

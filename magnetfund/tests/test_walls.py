@@ -207,7 +207,7 @@ def test_every_model_has_a_table_of_this_database():
 
 class TestFuseGate:
     def test_no_fuse_row_means_no_exposure(self, instrument: Instrument):
-        refuse(lambda: make_order(instrument), "the fuse is missing")
+        refuse(lambda: make_order(instrument), "the fuse is DISARMED")
 
     def test_an_armed_fuse_without_a_ready_engine_is_not_enough(self, officers, instrument):
         arm_fuse(*officers)
@@ -284,8 +284,8 @@ class TestFuseGate:
 
         def attack() -> None:
             execute(
-                "CREATE TEMP TABLE risk_fusetransition AS SELECT * FROM "
-                "public.risk_fusetransition WHERE state = 'ARMED'"
+                "CREATE TEMP TABLE risk_fuseevent AS SELECT * FROM public.risk_fuseevent "
+                "WHERE kind = 'armed'"
             )
             execute(setting)
             with connection.cursor() as cursor:
@@ -398,7 +398,7 @@ class TestArming:
         arm_fuse(*officers)
         used = FuseTransition.objects.get(state="ARMED").reset
         trip_fuse()
-        refuse(lambda: FuseTransition.objects.create(state="ARMED", reset=used), "duplicate key")
+        refuse(lambda: FuseTransition.objects.create(state="ARMED", reset=used), "stopped again")
 
 
 class TestLedger:

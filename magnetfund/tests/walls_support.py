@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from django.db import connection
+
 from magnetfund.core.models import RoleGrant, User
 from magnetfund.core.roles import Role
 from risk.models import FuseEvent, FuseReset, FuseTransition, PreTradeCheck
@@ -75,11 +77,14 @@ def arm_fuse(
 
 
 def trip_fuse(book: str = "main", trigger: str = "manual", at: datetime = NOON) -> FuseEvent:
-    event = FuseEvent.objects.create(
-        book=book, kind="tripped", trigger=trigger, actor_label="test", occurred_at=at
-    )
-    FuseTransition.objects.create(book=book, state="TRIPPED", event=event, occurred_at=at)
-    return event
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT event_id FROM risk_stop_fund(%s, 'tripped', %s, '', NULL, 'test', %s, NULL, "
+            "NULL, NULL, '', NULL, NULL)",
+            [book, trigger, at],
+        )
+        (event_id,) = cursor.fetchone()
+    return FuseEvent.objects.get(pk=event_id)
 
 
 def order_values(instrument: Instrument, **changes: Any) -> dict[str, Any]:

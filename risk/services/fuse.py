@@ -1,21 +1,24 @@
 """The only writers of the fuse: trip, reduce, clear, lock, disarm, propose and approve a reset.
 
-Anyone of the staff may stop; nobody alone may arm.  A trip is one insert and is visible at its
-commit; the barrier that follows returns once every order that began earlier is over, so what is
-read after it is the whole truth.  PostgreSQL refuses what these functions refuse, once more.
+Anyone of the staff may stop; nobody alone may arm.  A stop is one insert of the owner's function,
+waits for no lock that others can hold, and stays in force until an arming names it.  Its audit line
+is chained afterwards by :mod:`risk.services.stop_audit`.  The barrier returns once every order that
+began earlier is over, ending the sessions that hold it up.  PostgreSQL refuses what these functions
+refuse, once more.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 
+from magnetfund.core import stop_line
 from magnetfund.core.actors import Actor
-from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
@@ -58,17 +61,20 @@ class FuseFacts:
     latency_ms: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Barrier:
+    """How the wait for earlier orders ended; ``ended`` counts the sessions that were ended."""
+
+    has_passed: bool
+    waited_ms: float
+    ended: int
+
+
 def state_of(book: str, scope: str = FUND_SCOPE) -> str:
-    """The state in force; a fund without any row is DISARMED, an instrument without one ARMED."""
-    newest = (
-        FuseTransition.objects.filter(book=book, scope=scope)
-        .order_by("-id")
-        .values_list("state", flat=True)
-        .first()
-    )
-    if newest is None:
-        return FuseState.DISARMED if scope == FUND_SCOPE else FuseState.ARMED
-    return newest
+    """The state in force, as the order gate sees it; never armed is DISARMED for the fund."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT risk_fuse_state(%s, %s)", [book, scope])
+        return str(cursor.fetchone()[0])
 
 
 def _write(
@@ -112,35 +118,60 @@ def trip_fuse(
 ) -> FuseEvent:
     """Trip the fund: no new exposure from this commit on.  Tripping twice adds a second event.
 
-    Parts of the system may trip on their own; a person needs the right to stop trading.
+    Parts of the system may trip on their own; a person needs the right to stop trading.  The
+    event's time is the server's unless a history is told (``at``).
     """
     if actor.user is not None:
         actor.require(Capability.TRADING_STOP)
-    at = at or utc_now()
-    with transaction.atomic():
-        event = _write(
-            book=book,
-            scope=FUND_SCOPE,
-            state=FuseState.TRIPPED,
-            kind="tripped",
-            facts=facts,
-            actor=actor,
-            at=at,
-        )
-        record_audit(
-            actor=actor,
-            action="fuse.tripped",
-            subject=("fuse_event", event.id),
-            body={"book": book, "trigger": facts.trigger, "reason": facts.reason},
-            at=at,
-        )
-    return event
+    return _stop_fund("tripped", book=book, facts=facts, actor=actor, at=at)
 
 
-def wait_for_orders(book: str) -> None:
-    """The barrier after a trip: returns when every order transaction that began before is over."""
-    with transaction.atomic():
-        take_lock(AdvisoryLock.ORDERS_OF_BOOK, book)
+def _stop_fund(
+    kind: str, *, book: str, facts: FuseFacts, actor: Actor, at: datetime | None
+) -> FuseEvent:
+    measured = canonical(dict(facts.measured or {}))
+    event_id, occurred_at = stop_line.call(
+        "SELECT event_id, at FROM risk_stop_fund(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, "
+        "%s)",
+        [
+            book,
+            kind,
+            facts.trigger,
+            facts.reason,
+            actor.user.pk if actor.user is not None else None,
+            actor.label,
+            at,
+            facts.severity,
+            json.dumps(measured),
+            facts.limits_version,
+            facts.action,
+            facts.positions_closed,
+            facts.latency_ms,
+        ],
+    )
+    return FuseEvent(
+        id=event_id,
+        book=book,
+        kind=kind,
+        trigger=facts.trigger,
+        reason=facts.reason,
+        measured=measured,
+        actor=actor.user,
+        actor_label=actor.label,
+        occurred_at=occurred_at,
+    )
+
+
+def wait_for_orders(book: str) -> Barrier:
+    """The barrier after a stop: every order transaction that began before it is over.
+
+    Bounded: sessions that hold it up for 300 ms are ended by the database and named in the answer.
+    """
+    (said,) = stop_line.call("SELECT risk_fuse_barrier(%s)", [book])
+    found = json.loads(said) if isinstance(said, str) else said
+    return Barrier(
+        has_passed=found["passed"], waited_ms=found["waited_ms"], ended=len(found["ended"])
+    )
 
 
 def reduce_instrument(
@@ -211,25 +242,8 @@ def disarm_fuse(*, book: str, reason: str, actor: Actor, at: datetime | None = N
     """Stop all trading for as long as it takes; one risk officer may do it at any time."""
     actor.require(Capability.FUSE_DISARM)
     _require_reason(reason)
-    at = at or utc_now()
-    with transaction.atomic():
-        event = _write(
-            book=book,
-            scope=FUND_SCOPE,
-            state=FuseState.DISARMED,
-            kind="disarmed",
-            facts=FuseFacts(trigger="manual", reason=reason),
-            actor=actor,
-            at=at,
-        )
-        record_audit(
-            actor=actor,
-            action="fuse.disarmed",
-            subject=("fuse_event", event.id),
-            at=at,
-            body={"book": book, "reason": reason},
-        )
-    return event
+    facts = FuseFacts(trigger="manual", reason=reason)
+    return _stop_fund("disarmed", book=book, facts=facts, actor=actor, at=at)
 
 
 def propose_reset(
@@ -247,7 +261,7 @@ def propose_reset(
             raise Conflict("the fuse is armed", code="already_armed")
         if FuseReset.objects.filter(book=book, withdrawn_at=None, transition=None).exists():
             raise Conflict("a request to re-arm is open", code="reset_open")
-        events = _trips_since_armed(book)
+        events = _open_trips(book)
         reset = FuseReset.objects.create(
             book=book,
             event=events[0] if events else None,
@@ -257,6 +271,7 @@ def propose_reset(
             proposed_by=_person(actor),
             proposed_at=at,
         )
+        reset.refresh_from_db(fields=["trigger", "stops"])
         record_audit(
             actor=actor,
             action="fuse.reset_proposed",
@@ -288,7 +303,7 @@ def approve_reset(
         if row.withdrawn_at or row.approved_at:
             raise Conflict("this request is closed", code="reset_closed")
         actor.require_other_than(row.proposed_by, "re-arming")
-        trips = _plain_trips(_trips_since_armed(row.book))
+        trips = _plain_trips(_open_trips(row.book))
         rules = FuseRules.of_limit_set(limits_in_force(row.book, at=at))
         earlier = _drawdown_resets(row)
         denial = find_reset_denial(
@@ -348,23 +363,13 @@ def withdraw_reset(*, reset: FuseReset, actor: Actor) -> None:
         record_audit(actor=actor, action="fuse.reset_withdrawn", subject=("fuse_reset", row.id))
 
 
-def _trips_since_armed(book: str) -> list[FuseEvent]:
-    """Every trip since the fund was last armed, newest first; all of them bind a reset."""
-    armed = (
-        FuseTransition.objects.filter(book=book, scope=FUND_SCOPE, state=FuseState.ARMED)
-        .order_by("-id")
-        .values_list("id", flat=True)
-        .first()
+def _open_trips(book: str) -> list[FuseEvent]:
+    """Every trip that no arming has ended, newest first; all of them bind a reset."""
+    return list(
+        FuseEvent.objects.filter(
+            book=book, scope=FUND_SCOPE, kind="tripped", stop_reset=None
+        ).order_by("-occurred_at")
     )
-    return [
-        row.event
-        for row in FuseTransition.objects.filter(
-            book=book, scope=FUND_SCOPE, state=FuseState.TRIPPED, id__gt=armed or 0
-        )
-        .select_related("event")
-        .order_by("-id")
-        if row.event is not None
-    ]
 
 
 def _plain_trips(events: list[FuseEvent]) -> list[Trip]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from magnetfund.core.actors import Actor
-from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import InvalidInput
 from risk.models import FuseEvent
 from risk.services.fuse import FuseFacts, trip_fuse, wait_for_orders
@@ -13,6 +12,8 @@ from risk.services.fuse import FuseFacts, trip_fuse, wait_for_orders
 
 def stop_trading(*, book: str, reason: str, actor: Actor, at: datetime | None = None) -> FuseEvent:
     """Trip the fuse manually.  When this returns, no order that adds exposure can commit any more.
+
+    The event's ``measured`` says how the barrier ended.
 
     Raises :class:`InvalidInput` without a reason and :class:`NotAllowed` without the right.
     """
@@ -24,7 +25,12 @@ def stop_trading(*, book: str, reason: str, actor: Actor, at: datetime | None = 
             trigger="manual", reason=reason.strip()[:300], action="close all positions"
         ),
         actor=actor,
-        at=at or utc_now(),
+        at=at,
     )
-    wait_for_orders(book)
+    barrier = wait_for_orders(book)
+    event.measured = {
+        "barrier_passed": barrier.has_passed,
+        "barrier_ms": round(barrier.waited_ms, 1),
+        "sessions_ended": barrier.ended,
+    }
     return event

@@ -38,6 +38,7 @@ from magnetfund.operations.scenario import (
 )
 from risk.domain.fuse import ResetPolicy
 from risk.services.limits import limits_in_force
+from risk.services.stop_audit import chain_stops
 from trading.domain.engine.step import open_book
 from trading.domain.market import HOUR_MS
 from trading.domain.simulated_market import SimulatedInstrument
@@ -112,6 +113,7 @@ def load_demo(
     )
     on_start(history.bars)
     history.run()
+    chain_stops()
     rearm_by_scenario(book=book, people=people, at=end, reason="the demo begins armed")
     problems = verify_fund(fund)
     if problems:

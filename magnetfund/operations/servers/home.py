@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from magnetfund.operations.roles import ROLE_NAMES
+
 
 class LaunchError(Exception):
     """The platform cannot start; the message is one line for a person."""
@@ -128,13 +130,19 @@ class Home:
         return path.read_text().strip() if path.exists() else None
 
     def secrets(self) -> dict[str, str]:
-        """Passwords of the database roles and the signing key, made once, readable by us alone."""
+        """Passwords of the database roles and the signing key, readable by us alone.
+
+        Made once; a home of an earlier version gets what it lacks and keeps the rest.
+        """
         path = self.root / "secrets.json"
-        if path.exists():
-            return dict(json.loads(path.read_text()))
-        names = ("postgres", "fa_owner", "fa_app", "fa_gateway", "fa_auditor", "secret_key")
-        values = {name: secrets.token_urlsafe(48) for name in names}
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as handle:
-            json.dump(values, handle)
+        values = dict(json.loads(path.read_text())) if path.exists() else {}
+        missing = [name for name in ("postgres", *ROLE_NAMES, "secret_key") if name not in values]
+        if missing:
+            values.update({name: secrets.token_urlsafe(48) for name in missing})
+            # Written beside and moved, so that a crash leaves the old file or the new one.
+            draft = path.with_name(f"secrets.{secrets.token_hex(4)}")
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as handle:
+                json.dump(values, handle)
+            draft.rename(path)
         return values

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+from magnetfund.operations.roles import CONNECTIONS, prepare_roles, prepare_schema
 from magnetfund.operations.servers.home import Home, LaunchError, is_reachable_by_others
 from magnetfund.operations.servers.process import Child
 
-ROLES = ("fa_owner", "fa_app", "fa_gateway", "fa_auditor")
 DATABASE = "magnetfund"
 START_SECONDS = 60.0
 
@@ -63,7 +63,8 @@ class Postgres:
             "listen_addresses=",
             f"unix_socket_directories={self.home.sockets}",
             "unix_socket_permissions=0700",
-            "max_connections=120",
+            f"max_connections={CONNECTIONS}",
+            "authentication_timeout=5s",
             "shared_buffers=128MB",
             "timezone=UTC",
             "log_timezone=UTC",
@@ -155,18 +156,10 @@ class Postgres:
 
     def _make_roles(self) -> None:
         import psycopg
-        from psycopg import sql
 
         with psycopg.connect(self.dsn("postgres", "postgres"), autocommit=True) as connection:
-            known = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
-            for role in ROLES:
-                if role not in known:
-                    extra = "CREATEDB" if role == "fa_owner" else ""
-                    connection.execute(
-                        sql.SQL("CREATE ROLE {} LOGIN " + extra + " PASSWORD {}").format(
-                            sql.Identifier(role), sql.Literal(self.secrets[role])
-                        )
-                    )
+            prepare_roles(connection, self.secrets)
+            connection.execute("ALTER ROLE fa_owner CREATEDB")
         self.make_database(DATABASE)
 
     def make_database(self, name: str) -> None:
@@ -176,13 +169,13 @@ class Postgres:
 
         with psycopg.connect(self.dsn("postgres", "postgres"), autocommit=True) as connection:
             found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
-            if found.fetchone() is not None:
-                return
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} OWNER fa_owner").format(sql.Identifier(name))
-            )
+            if found.fetchone() is None:
+                connection.execute(
+                    sql.SQL("CREATE DATABASE {} OWNER fa_owner").format(sql.Identifier(name))
+                )
         with psycopg.connect(self.dsn("postgres", name), autocommit=True) as connection:
-            connection.execute(BASE_GRANTS)
+            connection.execute("ALTER SCHEMA public OWNER TO fa_owner")
+            prepare_schema(connection)
 
     def environment(self) -> Mapping[str, str]:
         """The variables by which Django finds the cluster, role by role."""
@@ -190,15 +183,9 @@ class Postgres:
             "DATABASE_URL": self.dsn("fa_app"),
             "DATABASE_OWNER_URL": self.dsn("fa_owner"),
             "DATABASE_GATEWAY_URL": self.dsn("fa_gateway"),
+            "DATABASE_STOP_URL": self.dsn("fa_stop"),
         }
 
     def stop(self) -> None:
         if self.child is not None:
             self.child.stop()
-
-
-BASE_GRANTS = """
-ALTER SCHEMA public OWNER TO fa_owner;
-REVOKE CREATE ON SCHEMA public FROM PUBLIC;
-GRANT USAGE ON SCHEMA public TO fa_app, fa_gateway, fa_auditor;
-"""

@@ -334,6 +334,7 @@ class EmergencyStopView(APIView):
                 "positions_closed": before - left,
                 "positions_left": left,
                 "event_id": event.pk,
+                "barrier": event.measured,
                 "at": isoformat_z(event.occurred_at),
             }
         )

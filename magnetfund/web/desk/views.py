@@ -49,7 +49,7 @@ from magnetfund.web.parts import render_page
 from magnetfund.web.public.pages import asked_page
 from risk.domain.fuse import is_reconciled_since
 from risk.domain.limits import LimitSet
-from risk.models import FuseReset, FuseTransition
+from risk.models import FuseEvent, FuseReset
 from risk.services.fuse import approve_reset, disarm_fuse, propose_reset, withdraw_reset
 from risk.services.stop import stop_trading
 from trading import selectors
@@ -217,7 +217,9 @@ def request_reset(request: HttpRequest) -> HttpResponse:
         Reconciliation.objects.filter(book=book, is_clean=True).order_by("-occurred_at").first()
     )
     try:
-        tripped = FuseTransition.objects.filter(book=book, state="TRIPPED").order_by("-id").first()
+        tripped = (
+            FuseEvent.objects.filter(book=book, kind="tripped").order_by("-occurred_at").first()
+        )
         if newest is None or not is_reconciled_since(
             reconciled_at=newest.occurred_at,
             tripped_at=None if tripped is None else tripped.occurred_at,

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandParser
 
+from magnetfund.core import stop_line
 from magnetfund.core.commands import FundCommand
 from magnetfund.kernel.errors import InvalidInput
 from trading.services.market_source import SimulatedSource, load_simulation
@@ -50,6 +51,7 @@ class Command(FundCommand):
             )
         deadline = time.monotonic() + options["seconds"] if options["seconds"] else None
         trader = Trader(book=options["book"], source=SimulatedSource(config))
+        stop_line.hold_open()
         trader.start()
         self.say(f"Trading book {options['book']} as {trader.holder}.")
         try:
@@ -60,4 +62,5 @@ class Command(FundCommand):
             )
         finally:
             trader.stop()
+            stop_line.let_go()
         return {"book": options["book"], "beats": trader.paper.counts.bars}

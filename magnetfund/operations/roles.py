@@ -1,0 +1,98 @@
+"""The login roles of the database: what each is for, its limits, and the SQL that makes them so.
+
+Run on every start of the embedded server and by ``manage.py prepare_roles``; it changes nothing
+where all is in place, completes what an earlier version left, and needs no superuser: a role with
+CREATEROLE that made the others (or was granted them WITH ADMIN OPTION) is enough.
+
+Timeouts protect against honest hangs.  A session may lift its own, so nothing that must not wait
+relies on them; connection limits cannot be lifted by the role itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+OWNER = "fa_owner"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseRole:
+    """One login role.  Times are PostgreSQL's notation; ``connections`` is its limit."""
+
+    name: str
+    connections: int
+    statement: str = "60s"
+    lock: str = "5s"
+    idle: str = "60s"
+
+
+#: The sum of the limits stays below max_connections, so no role can take another's slots.
+ROLES = (
+    DatabaseRole(name=OWNER, connections=6, statement="0", lock="30s", idle="10min"),
+    DatabaseRole(name="fa_app", connections=56),
+    DatabaseRole(name="fa_gateway", connections=24),
+    DatabaseRole(name="fa_stop", connections=8, statement="5s", lock="2s", idle="5s"),
+    DatabaseRole(name="fa_watchdog", connections=4, statement="5s", lock="2s", idle="5s"),
+    DatabaseRole(name="fa_auditor", connections=6),
+)
+ROLE_NAMES = tuple(role.name for role in ROLES)
+RUN_TIME_ROLES = tuple(name for name in ROLE_NAMES if name != OWNER)
+#: Slots that the limits leave to a superuser's maintenance.
+CONNECTIONS = 120
+
+
+def prepare_roles(connection: psycopg.Connection[Any], passwords: Mapping[str, str]) -> list[str]:
+    """Bring every role to its declared form; returns the names of those that were made.
+
+    ``connection`` is in autocommit mode.  A role that ``passwords`` does not name keeps its own; a
+    new one cannot sign in before it has one.  Raises :class:`psycopg.Error` where it may not.
+    """
+    known = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
+    made = []
+    for role in ROLES:
+        name = sql.Identifier(role.name)
+        if role.name not in known:
+            connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(name))
+            made.append(role.name)
+        connection.execute(
+            sql.SQL("ALTER ROLE {} LOGIN CONNECTION LIMIT {}").format(
+                name, sql.Literal(role.connections)
+            )
+        )
+        if role.name in passwords:
+            connection.execute(
+                sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(passwords[role.name]))
+            )
+        connection.execute(sql.SQL("ALTER ROLE {} RESET ALL").format(name))
+        for setting, value in (
+            ("statement_timeout", role.statement),
+            ("lock_timeout", role.lock),
+            ("idle_in_transaction_session_timeout", role.idle),
+        ):
+            connection.execute(
+                sql.SQL("ALTER ROLE {} SET {} = {}").format(
+                    name, sql.Identifier(setting), sql.Literal(value)
+                )
+            )
+    # The owner's functions end sessions that hold up a stop, which takes membership in their role.
+    connection.execute(
+        sql.SQL("GRANT {} TO {}").format(
+            sql.SQL(", ").join(map(sql.Identifier, RUN_TIME_ROLES)), sql.Identifier(OWNER)
+        )
+    )
+    return made
+
+
+def prepare_schema(connection: psycopg.Connection[Any]) -> None:
+    """Base grants of one database, for whoever owns its schema."""
+    connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    connection.execute(
+        sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(
+            sql.SQL(", ").join(map(sql.Identifier, RUN_TIME_ROLES))
+        )
+    )
