@@ -43,6 +43,7 @@ from trading.models import (
 from trading.services.book_setup import build_setup
 from trading.services.candle_store import load_candles
 from trading.services.correlations import find_correlation_groups, measure_correlations
+from trading.services.funding import load_funding
 from trading.services.history import TradingHistory
 from trading.services.paper_book import PaperBook, StoredVenue
 
@@ -160,6 +161,7 @@ def build_history(
         paper=paper,
         setup=setup,
         candles={item.symbol: load_candles(item, "1h") for item in plan.instruments},
+        funding={item.symbol: load_funding(item) for item in plan.instruments},
         start_ms=start_ms,
         end_ms=end_ms // HOUR_MS * HOUR_MS,
         keeper=keeper,

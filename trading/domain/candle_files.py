@@ -59,16 +59,16 @@ def columns_to_raw(
     first_line: int = 1,
 ) -> RawCandles:
     """Raw candles from columns of anything; ``prices`` is (open, high, low, close)."""
-    open_time = _milliseconds(np.asarray(time))
+    open_time = to_milliseconds_utc(np.asarray(time))
     n = open_time.shape[0]
-    o, h, low, c = (_floats(column) for column in prices)
+    o, h, low, c = (to_floats(column) for column in prices)
     return RawCandles(
         open_time=open_time,
         open=o,
         high=h,
         low=low,
         close=c,
-        volume=_floats(volume),
+        volume=to_floats(volume),
         line=np.arange(first_line, first_line + n, dtype=np.int64),
     )
 
@@ -162,7 +162,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _floats(column: Sequence[Any] | NDArray[Any]) -> NDArray[np.float64]:
+def to_floats(column: Sequence[Any] | NDArray[Any]) -> NDArray[np.float64]:
+    """A column of anything as float64, NaN where a cell is no number."""
     array = np.asarray(column)
     if array.dtype.kind in "fiu":
         return np.ascontiguousarray(array, dtype=np.float64)
@@ -175,8 +176,9 @@ def _floats(column: Sequence[Any] | NDArray[Any]) -> NDArray[np.float64]:
     return out
 
 
-def _milliseconds(array: NDArray[Any]) -> NDArray[np.int64]:
+def to_milliseconds_utc(column: Sequence[Any] | NDArray[Any]) -> NDArray[np.int64]:
     """Stamps in seconds, milliseconds, microseconds, nanoseconds or ISO text as milliseconds."""
+    array = np.asarray(column)
     if array.dtype.kind == "M":
         return array.astype("datetime64[ms]").astype(np.int64)
     if array.dtype.kind in "iuf":

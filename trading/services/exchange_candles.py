@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 
-from magnetfund.kernel.errors import InvalidInput, Unavailable
+from magnetfund.kernel.errors import InvalidInput
 from trading.domain.candle_files import RawCandles
 from trading.domain.market import Instrument as Terms
 from trading.domain.market import timeframe_ms
+from trading.domain.market.funding import FundingRates
 from trading.services.instrument_files import shipped_terms
+from trading.venues.ccxt_calls import ask_exchange, refuse_torn_answers
 from trading.venues.ccxt_hosts import moved_urls
 from trading.venues.ccxt_terms import terms_from_market
 
@@ -27,6 +29,7 @@ def open_exchange(name: str) -> Any:
     if name not in ccxt.exchanges:
         raise InvalidInput(f"unknown exchange {name!r}", code="unknown_exchange")
     client = getattr(ccxt, name)({"enableRateLimit": True, "timeout": TIMEOUT_MS})
+    refuse_torn_answers(client)
     if settings.EXCHANGE_PROXY:
         client.https_proxy = settings.EXCHANGE_PROXY
     if settings.EXCHANGE_HOST:
@@ -47,20 +50,16 @@ def fetch_candles(
 
     Raises :class:`Unavailable` when the exchange cannot be reached or refuses, with nothing stored.
     """
-    import ccxt
-
     step = timeframe_ms(timeframe)
     rows: list[list[float]] = []
     cursor = start_ms
     while cursor + step <= end_ms:
-        try:
-            page = client.fetch_ohlcv(symbol, timeframe, since=cursor, limit=PAGE)
-        except ccxt.BadSymbol:
-            raise InvalidInput(
-                f"{client.id} does not list {symbol}", code="unknown_instrument"
-            ) from None
-        except ccxt.BaseError as error:
-            raise exchange_away(client.id, error) from None
+        since = cursor
+        page = ask_exchange(
+            client,
+            lambda since=since: client.fetch_ohlcv(symbol, timeframe, since=since, limit=PAGE),
+            symbol=symbol,
+        )
         fresh = [row for row in page if cursor <= row[0] and row[0] + step <= end_ms]
         if not fresh:
             break
@@ -80,18 +79,45 @@ def fetch_candles(
     )
 
 
+def fetch_funding(client: Any, *, symbol: str, start_ms: int, end_ms: int) -> FundingRates:
+    """Funding rates with ``start_ms <= stamp < end_ms``, as the venue charged them."""
+    rows: dict[int, float] = {}
+    cursor = start_ms
+    while cursor < end_ms:
+        since = cursor
+        page = ask_exchange(
+            client,
+            lambda since=since: client.fetch_funding_rate_history(symbol, since=since, limit=PAGE),
+            symbol=symbol,
+        )
+        fresh = {
+            int(row["timestamp"]): float(row["fundingRate"])
+            for row in page
+            if cursor <= int(row["timestamp"]) < end_ms
+        }
+        if not fresh:
+            break
+        rows |= fresh
+        cursor = max(fresh) + 1
+    stamps = sorted(rows)
+    return FundingRates(
+        stamp_ms=np.array(stamps, dtype=np.int64),
+        rate=np.array([rows[stamp] for stamp in stamps], dtype=np.float64),
+    )
+
+
+def fetch_time_ms(client: Any) -> int:
+    """The venue's clock: a candle is closed by its word, not by ours."""
+    return int(ask_exchange(client, client.fetch_time))
+
+
 def fetch_terms(client: Any, *, venue: str, symbol: str) -> tuple[Terms, str]:
     """What a venue's public metadata states of an instrument, and the source in words.
 
     Fees and maintenance tiers that the venue signs (Binance) come from the shipped file.  Raises
     :class:`InvalidInput` (``unknown_instrument``) and :class:`Unavailable` (``exchange_away``).
     """
-    import ccxt
-
-    try:
-        markets = client.load_markets(True)
-    except ccxt.BaseError as error:
-        raise exchange_away(client.id, error) from None
+    markets = ask_exchange(client, lambda: client.load_markets())
     market = markets.get(symbol)
     if market is None:
         raise InvalidInput(f"{venue} does not list {symbol}", code="unknown_instrument")
@@ -107,12 +133,3 @@ def fetch_terms(client: Any, *, venue: str, symbol: str) -> tuple[Terms, str]:
     if shipped is not None and known is not None:
         notes = (f"fees and maintenance: {shipped.source}",)
     return terms, "; ".join([f"{venue} public metadata", *notes])
-
-
-def exchange_away(name: str, error: Exception) -> Unavailable:
-    """The one clear line where an exchange cannot be reached, with the next step."""
-    return Unavailable(
-        f"{name} cannot be reached ({type(error).__name__}); check the network, a proxy "
-        f"(EXCHANGE_PROXY) or another host (EXCHANGE_HOST), then run the command again",
-        code="exchange_away",
-    )

@@ -21,6 +21,7 @@ from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.engine import book as pure
 from trading.domain.market import DAY_MS, HOUR_MS, Candle, Candles
+from trading.domain.market.funding import FundingRates
 from trading.domain.strategies.signals import Signal
 from trading.models import Instrument
 from trading.services.book_setup import BookSetup
@@ -31,11 +32,8 @@ from trading.services.paper_follow import follow
 from trading.services.readings import ReadingLog
 from trading.services.valuation import BookValue, take_valuations
 
-FUNDING_STAMP_MS = 8 * HOUR_MS
 #: Bars before the end whose whole magnet map is stored, for the pages that draw it.
 MAPS_KEPT_MS = 48 * HOUR_MS
-FUNDING_RATE = 0.0001
-"""0.01 % per 8 hours, where no dated rate is stored."""
 
 
 class DayKeeper(Protocol):
@@ -90,7 +88,7 @@ class TradingHistory:
         start_ms: int,
         end_ms: int,
         keeper: DayKeeper | None = None,
-        funding: Mapping[str, Mapping[int, float]] | None = None,
+        funding: Mapping[str, FundingRates] | None = None,
         fine: Mapping[str, Candles] | None = None,
         valuation_hours: int = 24,
         on_bar: Callable[[], None] | None = None,
@@ -233,9 +231,8 @@ class TradingHistory:
         yield Slice(time_ms=time_ms, length_ms=HOUR_MS, bars=bars, is_end=True)
 
     def _funding_rate(self, instrument: Instrument, time_ms: int) -> float:
-        if time_ms % FUNDING_STAMP_MS:
-            return 0.0
-        return self._funding.get(instrument.symbol, {}).get(time_ms, FUNDING_RATE)
+        rates = self._funding.get(instrument.symbol, FundingRates.none())
+        return rates.due(time_ms, time_ms + HOUR_MS)
 
     def _account(self, day: _Day, events: Sequence[pure.Event]) -> None:
         """Remember what a losing day was made of."""

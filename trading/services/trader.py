@@ -39,12 +39,13 @@ from risk.services.limits import limits_in_force
 from trading.domain.engine import book as pure
 from trading.domain.engine.step import open_book
 from trading.domain.market import MINUTE_MS
+from trading.domain.market.candles import HOUR_MS
 from trading.models import Instrument
 from trading.services.book_setup import active_sleeves, build_setup
 from trading.services.correlations import find_correlation_groups, measure_correlations
 from trading.services.engine import begin_reconciling, make_ready, stop_engine
 from trading.services.feeds import InstrumentFeed
-from trading.services.history import FUNDING_RATE, FUNDING_STAMP_MS
+from trading.services.funding import load_funding
 from trading.services.hours import ClosedHour, HourReader
 from trading.services.manual import BELL
 from trading.services.market_source import MarketSource
@@ -270,25 +271,27 @@ class Trader:
     def _price_step(self, now_ms: int) -> tuple[pure.Event, ...]:
         if now_ms < self.paper.book.time_ms:
             return ()
-        rate = self._funding_due(now_ms)
+        due = self._funding_due(now_ms)
         bars: list[pure.Bar | None] = [
             feed.tick_bar(
                 self.source.price(feed.instrument.symbol, now_ms),
                 funding_rate=rate,
                 depth_value=self.source.depth(feed.instrument.symbol, now_ms),
             )
-            for feed in self.feeds
+            for feed, rate in zip(self.feeds, due, strict=True)
         ]
         return self.paper.step(time_ms=now_ms, bars=bars, bar_ms=1)
 
-    def _funding_due(self, now_ms: int) -> float:
-        """The rate of an 8-hour stamp once, at the first price on or after it."""
-        stamp = now_ms // FUNDING_STAMP_MS * FUNDING_STAMP_MS
-        before = self.paper.book.time_ms
-        if self._funded_ms >= stamp or before > stamp:
-            return 0.0
-        self._funded_ms = stamp
-        return FUNDING_RATE
+    def _funding_due(self, now_ms: int) -> list[float]:
+        """By feed: the rate of each stamp once, at the first price on or after it."""
+        since = max(self._funded_ms + 1, self.paper.book.time_ms)
+        self._funded_ms = max(self._funded_ms, now_ms)
+        if now_ms // HOUR_MS == (since - 1) // HOUR_MS:
+            return [0.0] * len(self.feeds)  # stamps fall on whole hours
+        return [
+            load_funding(feed.instrument, start_ms=since, end_ms=now_ms + 1).due(since, now_ms + 1)
+            for feed in self.feeds
+        ]
 
     def _snapshot(self, now: datetime, now_ms: int) -> None:
         at = from_milliseconds(now_ms // 1000 * 1000)

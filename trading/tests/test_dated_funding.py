@@ -1,21 +1,87 @@
-"""Funding of bars from a dated series: each 8-hour stamp takes its day's row, nothing between."""
+"""Funding by date: what falls due, on bars and between prices, and how rates come in."""
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
 import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
 
-from trading.domain.backtest.market import dated_funding
-from trading.domain.market import HOUR_MS
+from trading.domain.market import DAY_MS, HOUR_MS, MINUTE_MS
+from trading.domain.market.funding import FundingRates, spread_funding
+from trading.models import FundingRate
+from trading.services.funding import load_funding
+from trading.services.instruments import get_instrument
 
-DAY_MS = 24 * HOUR_MS
+MONDAY = 20_000 * DAY_MS
+RATES = FundingRates(
+    stamp_ms=MONDAY + np.array([8, 12, 16, 24]) * HOUR_MS,
+    rate=np.array([0.0003, 0.0002, -0.0001, 0.0004]),
+)
 
 
-def test_stamps_take_their_days_rate_and_the_default_before_the_first_row():
-    time_ms = np.arange(0, 4 * DAY_MS, HOUR_MS)
-    day_ms = np.array([DAY_MS, 2 * DAY_MS])
-    rates = dated_funding(
-        time_ms=time_ms, day_ms=day_ms, rate_8h=np.array([0.0003, -0.0002]), rate_before=0.0001
+@pytest.mark.parametrize("bar_ms", [MINUTE_MS, HOUR_MS, 4 * HOUR_MS, 8 * HOUR_MS])
+def test_bars_and_prices_pay_the_same_and_the_default_before_the_first_rate(bar_ms: int):
+    times = np.arange(MONDAY, MONDAY + 2 * DAY_MS, bar_ms)
+    spread = spread_funding(open_time=times, bar_ms=bar_ms, rates=RATES)
+    assert spread.tolist() == [RATES.due(t, t + bar_ms) for t in times.tolist()]
+    expected = 0.0001 + 0.0003 + 0.0002 - 0.0001 + 0.0004 + 2 * 0.0001
+    assert spread.sum() == pytest.approx(expected)
+
+
+def test_a_stamp_belongs_to_the_span_that_begins_with_it():
+    stamp = MONDAY + 8 * HOUR_MS
+    assert RATES.due(stamp - HOUR_MS, stamp) == 0.0
+    assert RATES.due(stamp, stamp + 1) == 0.0003
+    assert FundingRates.none().due(stamp, stamp + 1) == 0.0001
+
+
+def load(path: Path, **options: object) -> str:
+    out = io.StringIO()
+    call_command("import_funding", str(path), instrument="btc/usdt:usdt", stdout=out, **options)
+    return out.getvalue()
+
+
+@pytest.mark.django_db
+def test_rates_come_in_once_on_their_minute_and_garbage_stays_out(tmp_path: Path):
+    path = tmp_path / "rates.csv"
+    path.write_text(
+        "date,funding_rate\n"
+        "2025-03-07 08:00:00.001,0.0002\n"
+        "2025-03-07 16:00:00,-0.0001\n"
+        "2025-03-08 00:00:00,nan\n"
+        "2025-03-08 08:00:00,35\n"
     )
-    expected = [0.0001] * 3 + [0.0003] * 3 + [-0.0002] * 6
-    assert rates[::8].tolist() == expected
-    assert np.count_nonzero(rates) == len(expected)
+    assert "2 new rates, 0 stored before, 2 refused" in load(path)
+    assert "0 new rates, 2 stored before" in load(path)
+    path.write_text("date,funding_rate\n2025-03-07 16:00:00,0.0005\n")
+    assert "1 rates differ from stored ones" in load(path)
+    found = load_funding(get_instrument("BTC/USDT:USDT"))
+    assert (found.stamp_ms % HOUR_MS == 0).all()
+    assert found.rate.tolist() == [0.0002, -0.0001]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.csv", "x,y\n1,2\n"), ("b.csv", "date,rate\n"), ("c.txt", ""), ("d.parquet", "x")],
+)
+def test_a_wrong_file_is_one_line_and_stores_nothing(tmp_path: Path, name: str, content: str):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(CommandError) as refused:
+        load(tmp_path / name)
+    assert "\n" not in str(refused.value)
+    assert not FundingRate.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.real_data
+def test_the_real_files_come_in_whole(real_data: Path):
+    folder = real_data / "funding"
+    assert "266 new" in load(folder / "binance-perp-BTCUSDT-funding8h-2025.parquet")
+    daily = load(folder / "BTC-funding-daily-mean-2019-2026.csv")
+    assert "7,044 rows" in daily
+    rates = load_funding(get_instrument("BTC/USDT:USDT"))
+    assert rates.stamp_ms.size >= 3 * 2_348

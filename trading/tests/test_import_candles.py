@@ -15,6 +15,7 @@ from magnetfund.tests.flow_support import make_candles
 from trading.models import Candle, CandleGap, Instrument, MarketEvent, MarketRefusal
 from trading.services import instrument_files, instruments
 from trading.services.instruments import get_instrument
+from trading.venues import ccxt_calls
 
 pytestmark = pytest.mark.django_db
 
@@ -131,7 +132,8 @@ def test_an_exchange_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch):
     def away(*_args: object, **_options: object) -> None:
         raise ccxt.NetworkError("no route")
 
-    monkeypatch.setattr(ccxt.binanceusdm, "fetch_ohlcv", away)
+    monkeypatch.setattr(ccxt.binanceusdm, "fetch_time", away)
+    monkeypatch.setattr(ccxt_calls.time, "sleep", lambda seconds: None)
     with pytest.raises(
         CommandError, match=r"binanceusdm cannot be reached \(NetworkError\); check"
     ):

@@ -15,14 +15,10 @@ from numpy.typing import NDArray
 
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.engine.book import Bar
-from trading.domain.strategies.signals import HOUR_MS
+from trading.domain.market.funding import FUNDING_PERIOD_MS, FUNDING_RATE_DEFAULT
 
 IntColumn = NDArray[np.int64]
 FloatColumn = NDArray[np.float64]
-
-FUNDING_PERIOD_MS = 8 * HOUR_MS
-FUNDING_RATE_DEFAULT = 0.0001
-"""0.01 % per 8 hours, where no dated rate is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,23 +134,6 @@ def find_gap_rates(
     fall = np.maximum.accumulate(np.maximum(1.0 - low / before, history[0]))
     rise = np.maximum.accumulate(np.maximum(high / before - 1.0, history[1]))
     return np.maximum(fall, 0.0), np.maximum(rise, 0.0)
-
-
-def dated_funding(
-    *,
-    time_ms: IntColumn,
-    day_ms: IntColumn,
-    rate_8h: FloatColumn,
-    rate_before: float = FUNDING_RATE_DEFAULT,
-) -> FloatColumn:
-    """Funding per bar from a dated series of 8-hour rates (``day_ms`` = 00:00 UTC of each row).
-
-    Each 8-hour stamp takes the row of its day, ``rate_before`` before the first row and the last
-    row after the end.
-    """
-    position = np.searchsorted(day_ms, time_ms, side="right") - 1
-    rates = np.where(position >= 0, rate_8h[np.maximum(position, 0)], rate_before)
-    return np.where(time_ms % FUNDING_PERIOD_MS == 0, rates, 0.0)
 
 
 def join_markets(instruments: Sequence[InstrumentBars]) -> MarketBars:

@@ -17,8 +17,6 @@ from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.identifiers import content_hash
 from risk.domain.fuse import FuseRules, ResetPolicy
 from trading.domain.backtest.market import (
-    FUNDING_PERIOD_MS,
-    FUNDING_RATE_DEFAULT,
     InstrumentBars,
     MarketBars,
     build_instrument_bars,
@@ -27,6 +25,7 @@ from trading.domain.backtest.market import (
 from trading.domain.backtest.result import FILL_RULE_VERSION, BacktestResult, build_result
 from trading.domain.engine.rules import EngineRules, InstrumentRules, LimitRules, SlotRules
 from trading.domain.market.candles import Candles, timeframe_ms
+from trading.domain.market.funding import FundingRates, spread_funding
 from trading.domain.market.resampling import resample
 from trading.domain.research.parameters import read_parameters
 from trading.domain.research.request import BacktestRequest
@@ -347,18 +346,10 @@ def find_funding(
     """Funding charged at the open of each bar: the dated rate, else 0.01 % at an 8-hour stamp."""
     if kind == "none":
         return np.zeros(time_ms.size)
-    last_stamp = (time_ms + bar_ms - 1) // FUNDING_PERIOD_MS
-    stamps = last_stamp - (time_ms - 1) // FUNDING_PERIOD_MS
-    rate = FUNDING_RATE_DEFAULT * stamps
-    if kind == "default" or not series.funding_ms.size:
-        return np.asarray(rate, dtype=np.float64)
-    row = np.searchsorted(time_ms, series.funding_ms, side="right") - 1
-    inside = (row >= 0) & (series.funding_ms < time_ms[np.maximum(row, 0)] + bar_ms)
-    dated = np.zeros(time_ms.size)
-    np.add.at(dated, row[inside], series.funding_rate[inside])
-    known = np.zeros(time_ms.size, dtype=np.bool_)
-    known[row[inside]] = True
-    return np.where(known, dated, rate)
+    none = FundingRates.none()
+    dated = FundingRates(stamp_ms=series.funding_ms, rate=series.funding_rate)
+    rates = dated if kind == "dated" else none
+    return spread_funding(open_time=time_ms, bar_ms=bar_ms, rates=rates)
 
 
 def _words_of(length_ms: int) -> str:

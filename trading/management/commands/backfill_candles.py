@@ -9,12 +9,14 @@ from django.core.management.base import CommandParser
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.commands import FundCommand, Progress
-from magnetfund.kernel.clock import to_milliseconds, utc_now
+from magnetfund.kernel.clock import to_milliseconds
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.market import timeframe_ms
+from trading.domain.market.symbols import normalise_symbol
+from trading.models import Instrument
 from trading.services.candle_import import import_candles
 from trading.services.candle_store import load_candles
-from trading.services.exchange_candles import fetch_candles, open_exchange
+from trading.services.exchange_candles import fetch_candles, fetch_time_ms, open_exchange
 from trading.services.instruments import ensure_instrument
 
 
@@ -37,23 +39,25 @@ class Command(FundCommand):
         step = timeframe_ms(frame)
         client = open_exchange(options["exchange"])
         actor = Actor.system("backfill_candles")
-        start, end = _start(options["start"]), to_milliseconds(utc_now())
-        instrument = ensure_instrument(
-            options["instrument"], venue=options["exchange"], actor=actor
-        )
-        stored = load_candles(instrument, frame, start_ms=start)
-        if len(stored) and int(stored.open_time[0]) == start:
-            start = int(stored.open_time[-1]) + step
+        symbol = normalise_symbol(options["instrument"])
+        start, end = _start(options["start"]), fetch_time_ms(client)
+        known = Instrument.objects.filter(venue=options["exchange"], symbol=symbol).first()
+        if known is not None:
+            stored = load_candles(known, frame, start_ms=start)
+            if len(stored) and int(stored.open_time[0]) == start:
+                start = int(stored.open_time[-1]) + step
         total = max(0, (end - start) // step)
         progress = None if self.wants_json else Progress(label="candles", total=total)
         raw = fetch_candles(
             client,
-            symbol=instrument.symbol,
+            symbol=symbol,
             timeframe=frame,
             start_ms=start,
             end_ms=end,
             on_progress=progress.advance if progress else None,
         )
+        # Only a venue that answered makes an instrument that is new.
+        instrument = ensure_instrument(symbol, venue=options["exchange"], actor=actor)
         report = import_candles(
             raw,
             instrument=instrument,
