@@ -103,9 +103,12 @@ def add_instrument(
     """A new instrument with stated terms; an existing one with the same terms is returned as it is.
 
     ``is_active`` lets the books of this home trade it; otherwise it has history alone.
-    Raises :class:`InvalidInput` (``terms_differ``) where it exists with others.
+    Raises :class:`InvalidInput`: ``terms_differ`` where it exists with others, ``two_markets``
+    where this home trades another venue already.
     """
     with transaction.atomic():
+        if is_active:
+            _refuse_two_markets(terms.venue)
         row, is_new = Instrument.objects.get_or_create(
             venue=terms.venue,
             symbol=terms.symbol,
@@ -221,6 +224,17 @@ def refresh_terms(
                 ]
             )
     return changes
+
+
+def _refuse_two_markets(venue: str) -> None:
+    """A home trades one venue: simulated and real prices never meet in its books."""
+    other = Instrument.objects.filter(is_active=True).exclude(venue=venue).first()
+    if other is not None:
+        raise InvalidInput(
+            f"this home trades {other.symbol} on {other.venue}; an instrument of {venue} can be "
+            f"added with history alone (without --trade)",
+            code="two_markets",
+        )
 
 
 def _columns(terms: Terms) -> dict[str, Any]:

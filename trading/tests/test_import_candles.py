@@ -225,6 +225,16 @@ def test_real_candles_never_meet_simulated_ones(tmp_path: Path):
     assert get_instrument("BTC/USDT:USDT", venue="sim") == simulated
 
 
+def test_a_home_that_trades_simulated_prices_takes_no_real_instrument_to_trade():
+    make_candles(days_before=2, days=1)
+    given = {"tick": "0.1", "lot": "0.001", "minimum": "5", "maker_fee": "0", "taker_fee": "0",
+             "maintenance": "0.01"}  # fmt: skip
+    with pytest.raises(CommandError, match="this home trades BTC/USDT:USDT on sim"):
+        call_command("add_instrument", "ETH/USDT:USDT", trade=True, **given)
+    call_command("add_instrument", "ETH/USDT:USDT", **given)
+    assert not get_instrument("ETH/USDT:USDT").is_active
+
+
 @pytest.mark.real_data
 def test_real_hours_of_xrp_come_in_whole_in_one_file_or_in_many(real_data: Path, tmp_path: Path):
     from pyarrow import parquet

@@ -8,18 +8,6 @@ from enum import StrEnum
 class MarketEventKind(StrEnum):
     """A kind of event of a market source or of an instrument's series."""
 
-    LEVEL_HELD = "level_held"
-    LEVEL_CONFIRMED = "level_confirmed"
-    TERMS_CHANGED = "terms_changed"
-
-    @property
-    def label(self) -> str:
-        """The kind in words, as pages show it."""
-        return _LABELS[self]
-
-
-_LABELS = {
-    MarketEventKind.LEVEL_HELD: "New price level taken after consistent candles",
-    MarketEventKind.LEVEL_CONFIRMED: "Price jump confirmed by a second source",
-    MarketEventKind.TERMS_CHANGED: "The venue changed the instrument's terms",
-}
+    LEVEL_HELD = "level_held"  # a new price level taken: consistent candles agree on it
+    LEVEL_CONFIRMED = "level_confirmed"  # a jump taken: a person or a second source vouches for it
+    TERMS_CHANGED = "terms_changed"  # the venue changed tick, lot, minimum, fees or tiers
