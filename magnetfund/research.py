@@ -20,12 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from magnetfund.kernel.errors import InvalidInput
-from trading.domain.candle_files import RawCandles
-from trading.domain.engine.rules import InstrumentRules
-from trading.domain.market import check_candles
 from trading.domain.market.candles import Candles, timeframe_ms
 from trading.domain.research import figures as _figures
 from trading.domain.research import sweep as _sweep
@@ -42,9 +37,8 @@ from trading.domain.research.run import (
 from trading.domain.research.sweep import Sweep, read_space
 from trading.domain.strategies.registry import STRATEGIES, compute_columns
 from trading.domain.strategies.signals import Signals
-from trading.services.candle_files import read_candle_file
+from trading.services.research.file_series import LOT_DEFAULT, load_file_series
 
-LOT_DEFAULT = 1e-6
 Rule = str | Callable[..., Any]
 
 
@@ -122,19 +116,15 @@ def load(
 
     ``tick`` None is the finest step of the prices in the file.  Raises ``InvalidInput``.
     """
-    candles = check_raw(read_candle_file(Path(path)), instrument=instrument, timeframe=timeframe)
-    rules = InstrumentRules(
-        symbol=instrument,
-        tick_size=tick or find_tick(candles),
-        lot_size=lot,
-        taker_fee_rate=fee_rate,
+    series = load_file_series(
+        Path(path),
+        instrument=instrument,
+        timeframe=timeframe,
+        tick=tick,
+        lot=lot,
+        fee_rate=fee_rate,
     )
-    empty = np.empty(0, dtype=np.int64)
-    return Market(
-        series=InstrumentSeries(
-            rules=rules, candles=candles, funding_ms=empty, funding_rate=empty.astype(np.float64)
-        )
-    )
+    return Market(series=series)
 
 
 def signals(rule: Rule, market: Market, *, parameters: Mapping[str, Any] | None = None) -> Signals:
@@ -178,35 +168,6 @@ def sweep(
         builders=builders,
         space=read_space(builders[name], space, count=count, seed=seed),
     )
-
-
-def check_raw(raw: RawCandles, *, instrument: str, timeframe: str) -> Candles:
-    """Sane candles of a file; raises ``InvalidInput`` (``no_candles``) where none is left."""
-    checked = check_candles(
-        instrument=instrument,
-        timeframe_ms=timeframe_ms(timeframe),
-        open_time=raw.open_time,
-        open=raw.open,
-        high=raw.high,
-        low=raw.low,
-        close=raw.close,
-        volume=raw.volume,
-        now_ms=int(raw.open_time.max(initial=0)) + 2 * timeframe_ms(timeframe),
-        sort=True,
-    )
-    if not len(checked.candles):
-        reason = checked.refusals[0].reason.value if checked.refusals else "empty"
-        raise InvalidInput(f"no candle of the file is usable ({reason})", code="no_candles")
-    return checked.candles
-
-
-def find_tick(candles: Candles) -> float:
-    """The finest decimal step of the closes, at most eight places."""
-    sample = candles.close[:: max(1, len(candles) // 2_000)]
-    for places in range(9):
-        if np.allclose(sample, np.round(sample, places), rtol=0, atol=1e-9):
-            return float(10.0**-places)
-    return 1e-8
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -26,6 +26,7 @@ APPEND_ONLY_TABLES = (
     "trading_enginetransition",
     "trading_valuation",
     "trading_bookflow",
+    "trading_trial",
 )
 
 #: What the venue reported: the gateway alone writes it.
@@ -67,6 +68,24 @@ GRANTS = [
     mutable("trading_strategy", "is_active"),
     mutable("trading_tradingsession", "ended_at", "summary"),
     mutable("trading_replayrun", "result", "finished_at"),
+    mutable(
+        "trading_researchrun",
+        "state",
+        "family",
+        "strategy_version",
+        "inputs_hash",
+        "data_hash",
+        "code_version",
+        "result",
+        "trades_file",
+        "equity_file",
+        "refusal_code",
+        "refusal",
+        "progress",
+        "wall_ms",
+        "started_at",
+        "finished_at",
+    ),
 ]
 
 TRIGGERS = [

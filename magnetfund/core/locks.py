@@ -1,8 +1,9 @@
 """The register of advisory locks: every key has its name here, and is taken from here.
 
 A lock is a pair of numbers: its kind, and a key of that kind (a row's id, or the hash of a text).
-It ends with its transaction.  Triggers in PostgreSQL take some of them too, under the same
-numbers.  The single 64-bit keys of PostgreSQL are a space of their own; only idempotency uses it.
+It ends with its transaction, a session lock with its session.  Triggers in PostgreSQL take some of
+them too, under the same numbers.  The single 64-bit keys of PostgreSQL are a space of their own;
+only idempotency uses it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class AdvisoryLock(IntEnum):
     STRIKE_OF_FUND = 7006
     #: Candles of one instrument and timeframe.
     CANDLE_SERIES = 7011
+    #: A run of research: held by its worker's session, so that a dead worker lets go of it.
+    RESEARCH_RUN = 7031
 
 
 def take_lock(lock: AdvisoryLock, key: int | str) -> None:
@@ -38,3 +41,17 @@ def try_lock_text(text: str) -> bool:
         cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [text])
         row = cursor.fetchone()
     return bool(row and row[0])
+
+
+def try_session_lock(lock: AdvisoryLock, key: int) -> bool:
+    """Take a lock for the session, unless another session holds it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [int(lock), key])
+        row = cursor.fetchone()
+    return bool(row and row[0])
+
+
+def release_session_lock(lock: AdvisoryLock, key: int) -> None:
+    """Give a session's lock back."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [int(lock), key])

@@ -30,6 +30,7 @@ class Capability(StrEnum):
     DESK_VIEW = "desk.view"
     ORDER_SUBMIT = "order.submit"
     MARKET_IMPORT = "market.import"
+    RESEARCH_RUN = "research.run"
     TRADING_STOP = "trading.stop"
     LIMITS_PROPOSE = "limits.propose"
     LIMITS_APPROVE = "limits.approve"
@@ -57,13 +58,15 @@ _STAFF_BASE = frozenset({Capability.DESK_VIEW, Capability.TRADING_STOP, Capabili
 
 CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
     Role.INVESTOR: frozenset({Capability.PORTAL_VIEW}),
-    Role.OPERATOR: _STAFF_BASE | {Capability.ORDER_SUBMIT, Capability.MARKET_IMPORT},
+    Role.OPERATOR: _STAFF_BASE
+    | {Capability.ORDER_SUBMIT, Capability.MARKET_IMPORT, Capability.RESEARCH_RUN},
     Role.RISK_OFFICER: _STAFF_BASE
     | {
         Capability.LIMITS_PROPOSE,
         Capability.LIMITS_APPROVE,
         Capability.FUSE_RESET,
         Capability.FUSE_DISARM,
+        Capability.RESEARCH_RUN,
     },
     Role.ACCOUNTANT: _STAFF_BASE
     | {
@@ -86,7 +89,12 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
         Capability.ERASE,
         Capability.ADMIN_VIEW,
     },
-    Role.DIRECTOR: _STAFF_BASE | {Capability.OVERRIDE_SIGN, Capability.DRAWDOWN_SECOND_RESET},
+    Role.DIRECTOR: _STAFF_BASE
+    | {
+        Capability.OVERRIDE_SIGN,
+        Capability.DRAWDOWN_SECOND_RESET,
+        Capability.RESEARCH_RUN,
+    },
     Role.COORDINATOR: frozenset(
         {Capability.API_READ, Capability.API_EXECUTE, Capability.TRADING_STOP}
     ),

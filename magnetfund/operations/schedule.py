@@ -26,3 +26,11 @@ BEAT_SCHEDULE = {
     }
     for name, period in PERIODS.items()
 }
+
+RESEARCH_QUEUE = "research"
+"""Research has workers of its own: a sweep must never stand before a safety job."""
+BEAT_SCHEDULE["research_queue"] = {
+    "task": "magnetfund.research_queue",
+    "schedule": 30.0,
+    "options": {"queue": RESEARCH_QUEUE, "expires": 27.0},
+}

@@ -24,6 +24,7 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
+from magnetfund.operations.schedule import RESEARCH_QUEUE
 from magnetfund.operations.servers.home import STOPPING, Home, LaunchError
 from magnetfund.operations.servers.postgres import Postgres
 from magnetfund.operations.servers.process import Child
@@ -62,6 +63,14 @@ def platform_parts(port: int) -> tuple[Part, ...]:
             command=(
                 python, "-m", "celery", "-A", "magnetfund", "worker", "--concurrency", "1",
                 "--loglevel", "warning", "--without-mingle", "--without-gossip",
+            ),
+        ),
+        Part(
+            name="research",
+            command=(
+                python, "-m", "celery", "-A", "magnetfund", "worker", "--concurrency", "1",
+                "--queues", RESEARCH_QUEUE, "--hostname", "research@%h", "--loglevel", "warning",
+                "--without-mingle", "--without-gossip",
             ),
         ),
         Part(

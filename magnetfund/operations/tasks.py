@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 
 from celery import shared_task
 from django.conf import settings
+from kombu.exceptions import OperationalError
 
 from magnetfund.core.services.jobs import beat_heart, run_slot
 from magnetfund.operations import watch
-from magnetfund.operations.schedule import PERIODS
+from magnetfund.operations.schedule import PERIODS, RESEARCH_QUEUE
 from risk.services.stop_audit import chain_stops
+
+log = logging.getLogger(__name__)
 
 
 def _job(name: str, work: Callable[[datetime], str]) -> Callable[[], str]:
@@ -38,3 +42,22 @@ orchestrator_heartbeat = _job("orchestrator_heartbeat", lambda slot: watch.tell_
 investor_estimates = _job("investor_estimates", lambda slot: watch.estimate_investors())
 daily_verification = _job("daily_verification", lambda slot: watch.verify_all())
 housekeeping = _job("housekeeping", lambda slot: watch.clean_up())
+
+#: A sweep or a survival study may run for hours; a backtest takes a second.
+RESEARCH_SECONDS_MAX = 6 * 3_600
+
+
+@shared_task(name="magnetfund.research_queue", time_limit=RESEARCH_SECONDS_MAX)
+def research_queue() -> str:
+    """Work on waiting research runs; the rows are the queue, so a lost message loses nothing."""
+    from trading.services.research.queue import work_waiting
+
+    return f"{work_waiting()} runs"
+
+
+def wake_research() -> None:
+    """Tell a research worker that a run waits; without a broker the row waits for its round."""
+    try:
+        research_queue.apply_async(queue=RESEARCH_QUEUE, retry=False, expires=600)
+    except OperationalError:
+        log.warning("no broker: research runs wait for the next round")

@@ -24,6 +24,8 @@ PUBLIC = {
 DESK = {
     "/desk/", "/desk/risk/", "/desk/trading/", "/desk/trading/trades.csv", "/desk/signals/",
     "/desk/fund/", "/desk/fund/orders/",
+    "/desk/research/", "/desk/research/compare/", "/desk/research/parameters/",
+    "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",
 }  # fmt: skip
 #: Pages of the desk for some of the house only; test_desk_ticket.py has their matrix.
 TRADE = {"/desk/trading/ticket/"}
@@ -39,8 +41,17 @@ POSTS: dict[str, set[Role]] = {
     "/desk/risk/disarm/": {Role.RISK_OFFICER},
     "/desk/trading/order/": {Role.OPERATOR},
     "/desk/fund/prepare/": {Role.ACCOUNTANT},
+    "/desk/research/evidence/start/": {Role.OPERATOR, Role.RISK_OFFICER, Role.DIRECTOR},
+    "/desk/research/survival/start/": {Role.OPERATOR, Role.RISK_OFFICER, Role.DIRECTOR},
 }  # fmt: skip
+#: Forms of research answer a bad field with 422 beside it, not with a way back.
+RESEARCH = {Role.OPERATOR, Role.RISK_OFFICER, Role.DIRECTOR}
+FORMS: dict[str, set[Role]] = {
+    "/desk/research/backtests/": RESEARCH,
+    "/desk/research/sweeps/start/": RESEARCH,
+}
 API_POSTS: dict[str, set[Role]] = {
+    "/api/backtests": RESEARCH,
     "/api/leverage/calculate": {r for r in Role if r is not Role.INVESTOR},
     "/api/sizing/calculate": {r for r in Role if r is not Role.INVESTOR},
     "/api/trade/execute": {Role.OPERATOR, Role.COORDINATOR},
@@ -125,9 +136,16 @@ def test_desk_actions_open_to_their_roles_alone(role: Role, path: str):
     assert status in (302, 403)
 
 
+@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize("path", sorted(FORMS))
+def test_research_forms_open_to_their_roles_alone(role: Role, path: str):
+    status = client_of(role).post(path, {}).status_code
+    assert status == (422 if role in FORMS[path] else 403)
+
+
 def test_desk_actions_take_no_get():
     client = client_of(Role.RISK_OFFICER)
-    for path in POSTS:
+    for path in [*POSTS, *FORMS]:
         assert client.get(path).status_code == 405
 
 
@@ -175,7 +193,7 @@ def test_api_actions_open_to_their_roles_alone(path: str):
 
 
 def test_every_path_is_in_this_matrix_or_takes_an_identifier():
-    known = PUBLIC | DESK | TRADE | INVESTOR | API_READ | set(POSTS) | set(API_POSTS)
+    known = PUBLIC | DESK | TRADE | INVESTOR | API_READ | set(POSTS) | set(FORMS) | set(API_POSTS)
     known |= {
         "/home/", "/live", "/api/positions/open", "/api/auth/token", "/api/auth/refresh",
         "/api/investor/login",

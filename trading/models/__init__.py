@@ -25,6 +25,7 @@ from trading.models.operation import (
     ReplayRun,
     TradingSession,
 )
+from trading.models.research import ResearchRun, RunState, Trial
 from trading.models.signals import Magnet, Proposal, Signal, Strategy
 from trading.models.valuation import Valuation
 
@@ -48,9 +49,12 @@ __all__ = [
     "Proposal",
     "Reconciliation",
     "ReplayRun",
+    "ResearchRun",
+    "RunState",
     "Signal",
     "Strategy",
     "Trade",
     "TradingSession",
+    "Trial",
     "Valuation",
 ]

@@ -25,6 +25,7 @@ from trading.domain.research.sweep import (
 from trading.domain.research.trials import (
     TrialFacts,
     Verdict,
+    family_of,
     judge,
     measure_overfitting,
 )
@@ -46,9 +47,9 @@ def test_the_best_of_5000_random_rules_does_not_survive() -> None:
     noise = np.random.default_rng(5).normal(0.0, 0.01, (DAYS, 5_000))
     sharpes = sharpe_columns(noise)
     best = int(np.argmax(sharpes))
-    alone = judge(facts=facts_of(noise[:, best]), sharpes=[sharpes[best]], trades=500)
+    alone = judge(facts=facts_of(noise[:, best]), family=family_of([sharpes[best]]), trades=500)
     assert alone.verdict is Verdict.SURVIVES  # what a platform without a count would say
-    counted = judge(facts=facts_of(noise[:, best]), sharpes=sharpes.tolist(), trades=500)
+    counted = judge(facts=facts_of(noise[:, best]), family=family_of(sharpes.tolist()), trades=500)
     assert counted.verdict is Verdict.LUCK
     assert counted.deflated < 0.95
     assert counted.trials == 5_000
@@ -60,7 +61,7 @@ def test_a_planted_edge_is_found_among_as_many_trials() -> None:
     noise[:, 7] += 0.0022
     sharpes = sharpe_columns(noise)
     assert int(np.argmax(sharpes)) == 7
-    found = judge(facts=facts_of(noise[:, 7]), sharpes=sharpes.tolist(), trades=500)
+    found = judge(facts=facts_of(noise[:, 7]), family=family_of(sharpes.tolist()), trades=500)
     assert found.verdict is Verdict.SURVIVES
 
 
@@ -75,9 +76,9 @@ def test_overfitting_is_even_odds_on_noise_and_small_with_an_edge() -> None:
 
 def test_a_loser_and_a_rule_without_trades_are_named_so() -> None:
     falling = np.random.default_rng(8).normal(-0.001, 0.01, 800)
-    loser = judge(facts=facts_of(falling), sharpes=[-0.1], trades=50)
+    loser = judge(facts=facts_of(falling), family=family_of([-0.1]), trades=50)
     assert loser.verdict is Verdict.LOSES
-    assert judge(facts=None, sharpes=[], trades=0).verdict is Verdict.NO_TRADES
+    assert judge(facts=None, family=family_of([]), trades=0).verdict is Verdict.NO_TRADES
 
 
 def test_a_walk_forward_learns_before_it_trades() -> None:

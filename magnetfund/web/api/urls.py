@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from magnetfund.web.api import calculators, errors, tokens, trading, udc
+from magnetfund.web.api import calculators, errors, research, tokens, trading, udc
 
 urlpatterns = [
     path("health", udc.HealthView.as_view(), name="health"),
@@ -37,6 +37,8 @@ urlpatterns = [
         trading.EmergencyStopView.as_view(),
         name="api_emergency_stop",
     ),
+    path("api/backtests", research.BacktestsView.as_view(), name="api_backtests"),
+    path("api/backtests/<int:pk>", research.BacktestView.as_view(), name="api_backtest"),
     path("api/schema", SpectacularAPIView.as_view(), name="api_schema"),
     path("docs", SpectacularSwaggerView.as_view(url_name="api_schema"), name="api_docs"),
     re_path(r"^api/.*$", errors.not_found),

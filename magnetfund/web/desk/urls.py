@@ -1,6 +1,6 @@
 from django.urls import path
 
-from magnetfund.web.desk import dealing, exports, ticket, views
+from magnetfund.web.desk import dealing, exports, research, research_studies, ticket, views
 
 urlpatterns = [
     path("desk/", views.today, name="desk_today"),
@@ -15,6 +15,29 @@ urlpatterns = [
     path("desk/trading/order/", ticket.place, name="desk_order"),
     path("desk/trading/close/<int:pk>/", ticket.close, name="desk_close"),
     path("desk/signals/", views.signals, name="desk_signals"),
+    path("desk/research/", research.runs, name="desk_research"),
+    path("desk/research/parameters/", research.parameters, name="desk_research_parameters"),
+    path("desk/research/backtests/", research.start, name="desk_research_start"),
+    path("desk/research/compare/", research.compare, name="desk_research_compare"),
+    path("desk/research/sweeps/", research_studies.sweeps, name="desk_sweeps"),
+    path("desk/research/sweeps/start/", research_studies.start_sweep, name="desk_sweep_start"),
+    path("desk/research/evidence/", research_studies.study, {"kind": "evidence"}, "desk_evidence"),
+    path(
+        "desk/research/evidence/start/",
+        research_studies.start_study,
+        {"kind": "evidence"},
+        "desk_evidence_start",
+    ),
+    path("desk/research/survival/", research_studies.study, {"kind": "survival"}, "desk_survival"),
+    path(
+        "desk/research/survival/start/",
+        research_studies.start_study,
+        {"kind": "survival"},
+        "desk_survival_start",
+    ),
+    path("desk/research/<int:pk>/cancel/", research_studies.cancel, name="desk_research_cancel"),
+    path("desk/research/<int:pk>/", research.run, name="desk_research_run"),
+    path("desk/research/<int:pk>/<str:name>", research.export, name="desk_research_export"),
     path("desk/fund/", views.nav, name="desk_nav"),
     path("desk/fund/orders/", dealing.orders, name="desk_dealing"),
     path("desk/fund/orders/<uuid:pk>/cancel/", dealing.cancel, name="desk_dealing_cancel"),

@@ -116,7 +116,7 @@ def prepare(
         if strategy.timeframe_ms != request.bar_ms:
             raise InvalidInput(
                 f"{strategy.traits.strategy_id} reads candles of "
-                f"{_words_of(strategy.timeframe_ms)}, not of {request.timeframe}",
+                f"{words_of(strategy.timeframe_ms)}, not of {request.timeframe}",
                 code="bad_timeframe",
             )
     candles = tuple(fit_candles(series[name].candles, request) for name in request.instruments)
@@ -239,8 +239,8 @@ def fit_candles(candles: Candles, request: BacktestRequest) -> Candles:
     usual = int(np.median(np.diff(candles.open_time))) if len(candles) > 2 else 0
     if usual > candles.timeframe_ms:
         raise InvalidInput(
-            f"the candles of {name} stand {_words_of(usual)} apart but are stored as "
-            f"{_words_of(candles.timeframe_ms)}; import them with their own timeframe",
+            f"the candles of {name} stand {words_of(usual)} apart but are stored as "
+            f"{words_of(candles.timeframe_ms)}; import them with their own timeframe",
             code="wrong_timeframe",
         )
     if candles.timeframe_ms != request.bar_ms:
@@ -352,7 +352,8 @@ def find_funding(
     return spread_funding(open_time=time_ms, bar_ms=bar_ms, rates=rates)
 
 
-def _words_of(length_ms: int) -> str:
+def words_of(length_ms: int) -> str:
+    """A length as the name of its timeframe."""
     for name in ("1d", "12h", "8h", "6h", "4h", "2h", "1h", "30m", "15m", "5m", "3m", "1m"):
         if timeframe_ms(name) == length_ms:
             return name

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magnetfund.kernel.errors import InvalidInput
+from magnetfund.kernel.identifiers import content_hash
 from risk.domain.ratios.inference import find_sharpe_facts
 from trading.domain.backtest.kernel.run import pack_market, pack_signals, run_packed
 from trading.domain.backtest.result import find_daily_equity, find_drawdown
@@ -369,3 +370,13 @@ def tabulate_surface(variants: Sequence[Variant], across: str, down: str) -> dic
             for row in rows
         ],
     }
+
+
+def hash_variant(prepared: Prepared, parameters: Mapping[str, Any]) -> str:
+    """The hash of a variant as a trial: its bars, rules and the whole of its parameters."""
+    return content_hash(
+        {
+            "inputs": prepared.inputs_hash,
+            "parameters": {name: text_of(value) for name, value in parameters.items()},
+        }
+    )

@@ -66,23 +66,37 @@ class Judgement:
     detail: str
 
 
-def find_trials_variance(sharpes: Sequence[float], *, days: int) -> float:
-    """Variance of the daily Sharpe ratios of all trials; of one alone, that of pure chance."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """All trials of a family: how many, and the variance of their daily Sharpe ratios (or None)."""
+
+    trials: int
+    variance: float | None = None
+
+    def spread(self, days: int) -> float:
+        """The variance that counts: never less than that of pure chance over ``days``.
+
+        Variants of one rule resemble each other; a narrow spread of theirs is no proof of skill.
+        """
+        chance = 1.0 / max(days - 1, 1)
+        known = self.variance if self.variance and math.isfinite(self.variance) else 0.0
+        return max(known, chance)
+
+
+def family_of(sharpes: Sequence[float]) -> Family:
+    """The family of given daily Sharpe ratios; those that are no number count as tried."""
     known = [value for value in sharpes if math.isfinite(value)]
-    chance = 1.0 / max(days - 1, 1)
-    if len(known) < 2:
-        return chance
-    # Variants of one rule resemble each other; their spread never counts for less than chance.
-    return max(float(np.var(known, ddof=1)), chance)
+    variance = float(np.var(known, ddof=1)) if len(known) > 1 else None
+    return Family(trials=len(sharpes), variance=variance)
 
 
-def judge(*, facts: TrialFacts | None, sharpes: Sequence[float], trades: int) -> Judgement:
-    """Judge a result by all daily Sharpe ratios of its family, its own among them."""
-    trials = max(1, len(sharpes))
+def judge(*, facts: TrialFacts | None, family: Family, trades: int) -> Judgement:
+    """Judge a result by its family, itself among it."""
+    trials = max(1, family.trials)
     if facts is None or trades == 0 or not math.isfinite(facts.sharpe):
         return _say(Verdict.NO_TRADES, trials, "No trades", "nothing can be said of this rule")
     year = math.sqrt(YEAR_DAYS)
-    variance = find_trials_variance(sharpes, days=facts.days)
+    variance = family.spread(facts.days)
     luck = compute_expected_sharpe_max(trials=trials, trials_variance=variance)
     stated = SharpeFacts(
         sharpe=facts.sharpe, periods=facts.days, skewness=facts.skewness, kurtosis=facts.kurtosis

@@ -1,0 +1,226 @@
+"""Research on the desk and over the API: asked, watched, read, compared, exported."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from celery import Task
+from django.test import Client
+from kombu.exceptions import OperationalError
+from pyarrow import parquet
+
+from magnetfund.core.roles import Role
+from magnetfund.operations import tasks
+from magnetfund.operations.people import ensure_user
+from magnetfund.tests.test_access import _keys, bearer
+from trading.models import ResearchRun, RunState, Trial
+from trading.services.research.queue import work_waiting
+from trading.tests.magnet_bars import make_random_bars
+from trading.tests.test_research_backtests import NAME, store
+
+pytestmark = pytest.mark.django_db
+__all__ = ["_keys"]
+FORM = {
+    "strategy": "moving-average", "instrument": NAME, "p_fast": "5", "p_slow": "20",
+    "cash": "430,000", "risk": "0.35", "rules": "fund", "funding": "dated", "gaps": "1",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def market(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Stored hours, and a broker that only notes what was sent."""
+    store(make_random_bars(count=3_000, seed=31))
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        Task, "apply_async", lambda self, *a, **options: sent.append({"task": self.name, **options})
+    )
+    return sent
+
+
+@pytest.fixture
+def desk() -> Client:
+    client = Client()
+    client.force_login(ensure_user(email="op@example.com", name="Operator", roles=[Role.OPERATOR]))
+    return client
+
+
+def ask(desk: Client, **changes: str) -> ResearchRun:
+    answer = desk.post("/desk/research/backtests/", {**FORM, **changes})
+    assert answer.status_code == 302, answer.content.decode()
+    return ResearchRun.objects.get(pk=int(answer.url.rstrip("/").rsplit("/", 1)[1]))
+
+
+def done(desk: Client, **changes: str) -> ResearchRun:
+    run = ask(desk, **changes)
+    work_waiting()
+    run.refresh_from_db()
+    return run
+
+
+def test_a_run_waits_is_watched_and_opens_as_a_result(
+    desk: Client, market: list[dict[str, Any]]
+) -> None:
+    run = ask(desk)
+    page = desk.get(f"/desk/research/{run.pk}/").content.decode()
+    assert "Waiting for a worker" in page
+    assert market[0]["task"] == "magnetfund.research_queue"
+    assert market[0]["queue"] == "research"
+    part = desk.get(f"/desk/research/{run.pk}/", headers={"HX-Request": "true"})
+    assert "<html" not in part.content.decode()
+    work_waiting()
+    ready = desk.get(f"/desk/research/{run.pk}/", headers={"HX-Request": "true"})
+    assert ready["HX-Refresh"] == "true"
+    page = desk.get(f"/desk/research/{run.pk}/").content.decode()
+    for words in ("Verdict", "By month", "Where the money went", "Trades by result", "Sleeves",
+                  "What this run assumes", "bought and held", "Deflated Sharpe"):  # fmt: skip
+        assert words in page
+    assert "style=" not in page
+    assert "style=" not in desk.get("/desk/research/").content.decode()
+
+
+def test_a_bad_field_is_told_beside_it_and_nothing_is_stored(desk: Client) -> None:
+    bad = {**FORM, "p_fast": "0", "cash": "much", "start": "1.1.2024"}
+    del bad["instrument"]
+    answer = desk.post("/desk/research/backtests/", bad)
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    for words in ("fast = 0 is outside its bounds 1 to 2000", "Enter a number.",
+                  "Enter a date as YYYY-MM-DD.", "Choose at least one instrument."):  # fmt: skip
+        assert words in page
+    assert 'value="much"' in page
+    crossed = desk.post("/desk/research/backtests/", {**FORM, "p_fast": "30", "p_slow": "20"})
+    assert "Windows must satisfy" in crossed.content.decode()
+    unknown = desk.post("/desk/research/backtests/", {**FORM, "strategy": "no-such"})
+    assert "There is no such strategy." in unknown.content.decode()
+    assert not ResearchRun.objects.exists()
+
+
+def test_a_refusal_is_shown_with_its_reason_and_counts_nothing(desk: Client) -> None:
+    run = done(desk, start="2035-01-01")
+    assert run.state == RunState.REFUSED
+    page = desk.get(f"/desk/research/{run.pk}/").content.decode()
+    assert "there are no candles of BTC/USDT:USDT in this span" in page
+    assert not Trial.objects.exists()
+
+
+def test_equal_inputs_lead_to_the_run_that_exists(desk: Client) -> None:
+    first = done(desk)
+    again = done(desk)
+    assert again.state == RunState.REPEATED
+    answer = desk.get(f"/desk/research/{again.pk}/")
+    assert answer.status_code == 302
+    assert answer.url == f"/desk/research/{first.pk}/"
+    assert Trial.objects.count() == 1
+
+
+def test_runs_are_compared_and_exported(desk: Client) -> None:
+    first, second = done(desk), done(desk, p_fast="8", unseen="2024-04-01")
+    page = desk.get(f"/desk/research/compare/?run={first.pk}&run={second.pk}&run=99999").content
+    assert b"Side by side" in page
+    assert b"Mark at least two" in desk.get(f"/desk/research/compare/?run={first.pk}").content
+    base = f"/desk/research/{second.pk}/"
+    assert "Unseen" in desk.get(base).content.decode()
+    trades = desk.get(base + "trades.csv").content.decode().splitlines()
+    count = second.result["figures"]["metrics"]["trades"]
+    assert len(trades) == count + 1
+    assert trades[0].startswith("strategy,instrument,side,entry,exit")
+    body = desk.get(base + "equity.parquet").content
+    assert parquet.read_table(io.BytesIO(body)).num_rows == 3_000
+    assert len(desk.get(base + "report.html").content) < 2_000_000
+    assert json.loads(desk.get(base + "result.json").content)["metrics"]["trades"] == count
+    assert desk.get(base + "other.csv").status_code == 404
+
+
+def test_the_list_shows_verdicts_and_families_in_few_queries(
+    desk: Client, django_assert_max_num_queries: Any
+) -> None:
+    for fast in ("5", "6", "7"):
+        done(desk, p_fast=fast)
+    with django_assert_max_num_queries(15):
+        page = desk.get("/desk/research/").content.decode()
+    assert "Trials by family" in page
+    assert "This will be trial 1 of its family." in page  # of trend, which is chosen
+    run = ResearchRun.objects.filter(state=RunState.DONE).first()
+    assert run is not None
+    with django_assert_max_num_queries(15):
+        desk.get(f"/desk/research/{run.pk}/")
+    part = desk.get("/desk/research/parameters/?strategy=trend").content.decode()
+    assert "Swing order" in part
+
+
+def test_the_api_takes_a_backtest_and_gives_its_result() -> None:
+    body = {
+        "sleeves": [{"strategy": "moving-average", "parameters": {"fast": 5, "slow": 20}}],
+        "instruments": [NAME],
+    }
+    client = Client(headers=bearer(Role.OPERATOR))
+    asked = client.post("/api/backtests", json.dumps(body), content_type="application/json")
+    assert asked.status_code == 202
+    path = asked["Location"]
+    assert client.get(path).json()["state"] == "waiting"
+    work_waiting()
+    found = client.get(path).json()
+    assert found["state"] == "done"
+    assert found["verdict"]["trials"] == 1
+    assert len(found["series"]["t"]) == len(found["series"]["equity"])
+    body["sleeves"][0]["parameters"]["fast"] = 0  # type: ignore[index]
+    bad = client.post("/api/backtests", json.dumps(body), content_type="application/json")
+    assert bad.status_code == 422
+    assert bad.json()["error"]["code"] == "out_of_bounds"
+    assert client.get("/api/backtests/999999").status_code == 404
+
+
+def test_without_a_broker_the_run_waits_and_nothing_is_lost(
+    desk: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Any, *_a: Any, **_options: Any) -> None:
+        raise OperationalError("no broker")
+
+    monkeypatch.setattr(Task, "apply_async", refuse)
+    run = ask(desk)
+    assert run.state == RunState.WAITING
+    assert tasks.research_queue() == "1 runs"
+    run.refresh_from_db()
+    assert run.state == RunState.DONE
+
+
+def test_a_sweep_from_the_form_opens_with_its_surface(desk: Client) -> None:
+    asked = {
+        "strategy": "moving-average", "instrument": NAME, "space": "fast = 5,10\nslow=20:60:20",
+        "draw": "0",
+    }  # fmt: skip
+    answer = desk.post("/desk/research/sweeps/start/", asked)
+    assert answer.status_code == 302
+    work_waiting()
+    page = desk.get(answer.url).content.decode()
+    for words in ("Surface", "Chance of overfitting", "Walk-forward", "Best variants"):
+        assert words in page
+    assert desk.get("/desk/research/sweeps/").status_code == 200
+    bad = desk.post("/desk/research/sweeps/start/", {**asked, "space": "fast 5"})
+    assert bad.status_code == 422
+    assert "is not a parameter = values" in bad.content.decode()
+
+
+def test_studies_run_from_their_pages_and_show_their_answer(desk: Client) -> None:
+    for kind, words in (("evidence", "Holm p"), ("survival", "Ever below half")):
+        assert "No study has been run yet." in desk.get(f"/desk/research/{kind}/").content.decode()
+        answer = desk.post(f"/desk/research/{kind}/start/", {"instrument": NAME})
+        ResearchRun.objects.filter(kind="survival").update(state=RunState.WAITING)
+        run = ResearchRun.objects.get(kind=kind)
+        assert answer.url == f"/desk/research/{run.pk}/"
+        work_waiting()
+        assert words in desk.get(f"/desk/research/{kind}/").content.decode()
+        assert words in desk.get(answer.url).content.decode()
+
+
+def test_an_open_run_is_cancelled_once(desk: Client) -> None:
+    run = ask(desk)
+    desk.post(f"/desk/research/{run.pk}/cancel/")
+    run.refresh_from_db()
+    assert run.state == RunState.CANCELLED
+    assert work_waiting() == 0
+    page = desk.get(f"/desk/research/{run.pk}/").content.decode()
+    assert "Cancelled" in page

@@ -1,0 +1,197 @@
+"""Sweeps, evidence and survival on the desk: asked for, listed, cancelled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from magnetfund.core.roles import Capability
+from magnetfund.kernel.errors import FundError, InvalidInput
+from magnetfund.operations.tasks import wake_research
+from magnetfund.web.desk.access import desk_view
+from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.research_form import BacktestForm
+from magnetfund.web.public.pages import asked_page
+from trading import selectors_research as selectors
+from trading.models import ResearchRun
+from trading.services.research.catalogue import load_catalogue
+from trading.services.research.studies import ask_study
+from trading.services.research.sweeps import ask_sweep, cancel_run
+
+STUDIES = {
+    "evidence": (
+        "Do magnets attract the price?",
+        "Price is asked which it reaches first: the magnet, or the point as far away on the other "
+        "side. Without any attraction that is an even chance.",
+    ),
+    "survival": (
+        "Survival of a year",
+        "Accounts without an edge live through years drawn from real hours: 10x all-in, the rules "
+        "of this fund, and the fuse when it comes late.",
+    ),
+}
+
+
+@require_safe
+@desk_view()
+def sweeps(request: HttpRequest) -> HttpResponse:
+    """The form of a sweep and the stored ones."""
+    return _show_sweeps(request, BacktestForm.of(request.GET, load_catalogue()), {})
+
+
+def _show_sweeps(
+    request: HttpRequest, form: BacktestForm, given: dict[str, str], status: int = 200
+) -> HttpResponse:
+    rows, count = selectors.list_runs(kind=ResearchRun.Kind.SWEEP, page=asked_page(request))
+    page = asked_page(request)
+    return render(
+        request,
+        "desk/research/sweeps.html",
+        {
+            **build_frame(request, "research"),
+            "form": form,
+            "space": given.get("space", "fast = 10:50:10\nslow = 100,200"),
+            "draw": given.get("draw", "0"),
+            "whole_error": form.errors.get("", ""),
+            "strategies": sorted(load_catalogue().builders),
+            "spans": selectors.list_spans(),
+            "rows": [(row.run, selectors.judge_finished(row.run)) for row in rows],
+            "count": count,
+            "page": page,
+            "has_older": page * selectors.RUNS_SHOWN < count,
+        },
+        status=status,
+    )
+
+
+@require_POST
+@desk_view(Capability.RESEARCH_RUN)
+def start_sweep(request: HttpRequest) -> HttpResponse:
+    """Ask for a sweep; what is wrong is told above the form and nothing is stored."""
+    catalogue = load_catalogue()
+    form = BacktestForm.of(request.POST, catalogue)
+    given = {name: request.POST.get(name, "")[:2_000] for name in ("space", "draw")}
+    asked = form.read(catalogue)
+    try:
+        if asked is None:
+            raise InvalidInput(next(iter(form.errors.values())))
+        run = ask_sweep(
+            request=asked,
+            space=_read_lines(given["space"]),
+            count=_read_count(given["draw"]),
+            seed=1,
+            actor=actor_of(request),
+        )
+    except FundError as error:
+        form.errors[""] = error.message[:1].upper() + error.message[1:]
+        return _show_sweeps(request, form, given, status=422)
+    wake_research()
+    return redirect("desk_research_run", pk=run.pk)
+
+
+def _read_lines(text: str) -> dict[str, str]:
+    space = {}
+    for line in text.splitlines():
+        if line.strip():
+            name, is_pair, values = line.partition("=")
+            if not is_pair:
+                raise InvalidInput(f"{line.strip()} is not a parameter = values", code="bad_space")
+            space[name.strip()] = values.strip()
+    return space
+
+
+def _read_count(text: str) -> int:
+    if not text.strip():
+        return 0
+    if not text.strip().isdecimal() or len(text.strip()) > 5:
+        raise InvalidInput("the number of draws is a whole number", code="bad_space")
+    return int(text)
+
+
+@require_safe
+@desk_view()
+def study(request: HttpRequest, kind: str) -> HttpResponse:
+    """The newest answer on each instrument, and the runs before."""
+    title, question = STUDIES[kind]
+    found = selectors.newest_studies(kind)
+    return render(
+        request,
+        f"desk/research/{kind}.html",
+        {
+            **build_frame(request, "research"),
+            "kind": kind,
+            "title": title,
+            "question": question,
+            "found": found,
+            "waiting": selectors.open_runs(kind),
+            "spans": selectors.list_spans(),
+        },
+    )
+
+
+@require_POST
+@desk_view(Capability.RESEARCH_RUN)
+def start_study(request: HttpRequest, kind: str) -> HttpResponse:
+    """Ask for a study of an instrument's stored hours."""
+    try:
+        run = ask_study(
+            kind=kind,
+            instrument=request.POST.get("instrument", "")[:60],
+            actor=actor_of(request),
+        )
+    except FundError as error:
+        messages.error(request, f"Not started: {error.message}.")
+        return redirect(f"desk_{kind}")
+    wake_research()
+    return redirect("desk_research_run", pk=run.pk)
+
+
+@require_POST
+@desk_view(Capability.RESEARCH_RUN)
+def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    """Stop an open run."""
+    run = get_object_or_404(ResearchRun.objects.defer(*selectors.HEAVY), pk=pk)
+    if cancel_run(run=run, actor=actor_of(request)):
+        messages.success(request, f"Run {run.pk} is cancelled. None of it counts as a trial.")
+    else:
+        messages.info(request, f"Run {run.pk} was finished already.")
+    return redirect("desk_research_run", pk=pk)
+
+
+def study_context(run: ResearchRun) -> dict[str, Any]:
+    """What the page of a finished sweep or study shows beyond the run."""
+    if run.kind == ResearchRun.Kind.SWEEP:
+        sweep = run.result["sweep"]
+        return {
+            "sweep": sweep,
+            "judgement": selectors.judge_run(run),
+            "surface": shade_surface(sweep["surface"], sweep["best"]),
+            "all_trials": selectors.count_all_trials(),
+        }
+    return {"item": run}
+
+
+def shade_surface(surface: dict[str, Any] | None, best: dict[str, Any]) -> dict[str, Any] | None:
+    """Cells with the step of their shade, s0 (below zero) to s5; the best is marked."""
+    if surface is None:
+        return None
+    known = [cell for row in surface["rows"] for cell in row["cells"] if cell is not None]
+    high = max([*known, 1e-9])
+    rows = []
+    for row in surface["rows"]:
+        cells = []
+        for name, value in zip(surface["columns"], row["cells"], strict=True):
+            shade = "is-none"
+            if value is not None:
+                shade = "s0" if value <= 0 else f"s{1 + min(4, int(4.999 * value / high))}"
+            chosen = best["parameters"]
+            is_best = chosen[surface["across"]] == name and row["name"] in (
+                "", chosen[surface["down"]]
+            )  # fmt: skip
+            cells.append({"value": value, "shade": shade, "is_best": is_best})
+        rows.append({"name": row["name"], "cells": cells})
+    return {**surface, "rows": rows}

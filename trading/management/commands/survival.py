@@ -1,0 +1,56 @@
+"""How often accounts without an edge are liquidated, ruined or halved, under several rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from magnetfund.core.actors import Actor
+from magnetfund.core.commands import FundCommand
+from magnetfund.kernel.errors import InvalidInput
+from trading.management.commands.backtest import read_day, read_file_candles
+from trading.management.commands.test_magnets import add_study_arguments
+from trading.models import ResearchRun, RunState
+from trading.selectors_research import describe_run
+from trading.services.research.backtests import hold_run
+from trading.services.research.studies import ask_study, work_survival
+
+
+class Command(FundCommand):
+    help = __doc__
+
+    def add_own_arguments(self, parser: CommandParser) -> None:
+        add_study_arguments(parser)
+        parser.add_argument("--paths", type=int, default=20_000)
+
+    def work(self, **options: Any) -> dict[str, Any]:
+        candles = read_file_candles(options)
+        run = ask_study(
+            kind=ResearchRun.Kind.SURVIVAL,
+            instrument=options["instrument"],
+            actor=Actor.system("survival"),
+            by_person=False,
+            stored_candles=candles is None,
+            start_ms=read_day(options["start"]),
+            end_ms=read_day(options["end"]),
+            seed=options["seed"],
+            paths=options["paths"],
+        )
+        with hold_run(run.pk):
+            run = work_survival(run, candles=candles)
+        if run.state == RunState.REFUSED:
+            raise InvalidInput(run.refusal, code=run.refusal_code)
+        self.say(f"Survival {run.pk}: {run.result['paths']:,} paths a row, over 365 days.")
+        self.say(f"{'account':<46}{'liquidated':>12}{'ruined':>10}{'below half':>12}{'median':>8}")
+        for row in run.result["rows"]:
+            year = row["horizons"][-1]
+            self.say(
+                f"{row['name']:<46}{year['liquidated']['value']:>12.4f}"
+                f"{year['ruined']['value']:>10.4f}{year['halved']['value']:>12.4f}"
+                f"{year['median']:>8.2f}"
+            )
+        self.say(run.result["sentence"])
+        for line in run.result["assumptions"]:
+            self.say(f"  {line}")
+        return describe_run(run)

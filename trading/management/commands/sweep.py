@@ -1,0 +1,89 @@
+"""Try many variants of one strategy; every variant is a trial, and the best is told beside them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from magnetfund.core.actors import Actor
+from magnetfund.core.commands import FundCommand, Progress
+from magnetfund.kernel.errors import InvalidInput
+from trading.domain.research.sweep import read_space
+from trading.management.commands.backtest import (
+    add_file_arguments,
+    add_request_arguments,
+    read_request,
+    read_series,
+    shown,
+)
+from trading.models import RunState
+from trading.selectors_research import describe_run, judge_run
+from trading.services.research.backtests import hold_run
+from trading.services.research.catalogue import load_catalogue
+from trading.services.research.sweeps import ask_sweep, work_sweep
+
+
+class Command(FundCommand):
+    help = __doc__
+
+    def add_own_arguments(self, parser: CommandParser) -> None:
+        add_request_arguments(parser)
+        add_file_arguments(parser)
+        parser.add_argument(
+            "--try",
+            dest="space",
+            action="append",
+            default=[],
+            metavar="NAME=LOW:HIGH:STEP",
+            help="or NAME=10,20,50; lists are separated by semicolons",
+        )
+        parser.add_argument("--random", type=int, default=0, help="draw so many of the grid")
+        parser.add_argument("--seed", type=int, default=1)
+
+    def work(self, **options: Any) -> dict[str, Any]:
+        request = read_request(options)
+        space = {}
+        for text in options["space"]:
+            name, is_pair, value = text.partition("=")
+            if not is_pair:
+                raise InvalidInput(f"{text} is not NAME=VALUES", code="bad_space")
+            space[name] = value
+        series = read_series(options, request)
+        run = ask_sweep(
+            request=request,
+            space=space,
+            count=options["random"],
+            seed=options["seed"],
+            actor=Actor.system("sweep"),
+            by_person=False,
+            stored_candles=series is None,
+        )
+        builder = load_catalogue().builders[request.sleeves[0].strategy]
+        grid = read_space(builder, space, count=options["random"], seed=options["seed"])
+        progress = None
+        if not self.wants_json:
+            progress = Progress(label="sweep", total=min(grid.count or grid.size, grid.size))
+        with hold_run(run.pk):
+            run = work_sweep(run, series=series, on_variant=progress.advance if progress else None)
+        if run.state == RunState.REFUSED:
+            raise InvalidInput(run.refusal, code=run.refusal_code)
+        result = run.result["sweep"]
+        verdict = judge_run(run)
+        best, over = result["best"], result["overfitting"]
+        chosen = ", ".join(f"{name} {value}" for name, value in best["parameters"].items())
+        self.say(f"Sweep {run.pk}: {result['variants']:,} variants, {result['refused']} refused.")
+        self.say(
+            f"  Best where seen: {chosen}; Sharpe {shown(best['seen'], '.2f')} seen, "
+            f"{shown(best['unseen'], '.2f')} unseen; neighbours "
+            f"{shown(result['neighbours'], '.2f')}."
+        )
+        if over:
+            self.say(f"  Probability of overfitting {over['probability']:.0%}.")
+        for walk in result["walks"]:
+            self.say(
+                f"  Walk-forward, {walk['kind']}: Sharpe {walk['sharpe']:.2f} traded, "
+                f"{walk['sharpe_seen']:.2f} where it was learned, {walk['stretches']} stretches."
+            )
+        self.say(f"  {verdict.headline}: {verdict.detail}.")
+        return describe_run(run)

@@ -1,0 +1,69 @@
+"""Test whether magnets attract the price of an instrument, and store the answer, also a "no"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from magnetfund.core.actors import Actor
+from magnetfund.core.commands import FundCommand
+from magnetfund.kernel.errors import InvalidInput
+from trading.management.commands.backtest import (
+    add_file_arguments,
+    read_day,
+    read_file_candles,
+    shown,
+)
+from trading.models import ResearchRun, RunState
+from trading.selectors_research import describe_run
+from trading.services.research.backtests import hold_run
+from trading.services.research.studies import ask_study, work_evidence
+
+
+class Command(FundCommand):
+    help = __doc__
+
+    def add_own_arguments(self, parser: CommandParser) -> None:
+        add_study_arguments(parser)
+
+    def work(self, **options: Any) -> dict[str, Any]:
+        candles = read_file_candles(options)
+        run = ask_study(
+            kind=ResearchRun.Kind.EVIDENCE,
+            instrument=options["instrument"],
+            actor=Actor.system("test_magnets"),
+            by_person=False,
+            stored_candles=candles is None,
+            start_ms=read_day(options["start"]),
+            end_ms=read_day(options["end"]),
+            seed=options["seed"],
+        )
+        with hold_run(run.pk):
+            run = work_evidence(run, candles=candles)
+        if run.state == RunState.REFUSED:
+            raise InvalidInput(run.refusal, code=run.refusal_code)
+        found = run.result
+        self.say(
+            f"Evidence {run.pk}: {found['decisions']:,} decisions over {found['bars']:,} hours."
+        )
+        self.say(f"{'kind':<28}{'n':>8}{'P(first)':>10}{'z':>7}{'95 % interval':>18}{'Holm p':>9}")
+        for row in found["rows"]:
+            first = row["first"]
+            name = f"control: {row['name']}" if row["control"] else row["name"]
+            interval = f"{shown(first['low'], '.3f')} to {shown(first['high'], '.3f')}"
+            self.say(
+                f"{name:<28}{first['n']:>8,}{shown(first['value'], '.3f'):>10}"
+                f"{shown(first['z'], '.1f'):>7}{interval:>18}{shown(row['p_holm'], '.3f'):>9}"
+            )
+        self.say(found["sentence"])
+        return describe_run(run)
+
+
+def add_study_arguments(parser: CommandParser) -> None:
+    """The arguments that studies of one instrument share."""
+    parser.add_argument("--instrument", required=True)
+    parser.add_argument("--from", dest="start", help="first day, YYYY-MM-DD")
+    parser.add_argument("--to", dest="end", help="first day that is not in it, YYYY-MM-DD")
+    parser.add_argument("--seed", type=int)
+    add_file_arguments(parser)

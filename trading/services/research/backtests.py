@@ -1,0 +1,220 @@
+"""Backtests: asked for by a person, a command or the API; worked on by whoever claims the row.
+
+The row is the queue.  A worker holds a session lock on the run's number while it works, so a run
+whose worker died is taken up again at once, and nobody works on one that is being worked on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from magnetfund.core.actors import Actor
+from magnetfund.core.locks import AdvisoryLock, release_session_lock, try_session_lock
+from magnetfund.core.roles import Capability
+from magnetfund.core.services.audit import record_audit
+from magnetfund.kernel.clock import from_milliseconds, utc_now
+from magnetfund.kernel.errors import FundError, InvalidInput
+from risk.domain.fuse import FuseRules
+from risk.services.limits import limits_in_force
+from trading.domain.engine.rules import LimitRules
+from trading.domain.research.figures import build_figures, describe_trade, find_trial_facts
+from trading.domain.research.request import BacktestRequest, request_of
+from trading.domain.research.run import InstrumentSeries, Prepared, build, prepare, run_backtest
+from trading.models import ResearchRun, RunState, Trial
+from trading.services.instruments import get_instrument
+from trading.services.research.catalogue import Catalogue, load_catalogue
+from trading.services.research.series import load_series
+from trading.services.research.tables import encode_equity, encode_trades
+
+WORKED_ON = ("state", "result", "trades_file", "equity_file", "inputs_hash", "data_hash")
+
+
+def ask_backtest(
+    *,
+    request: BacktestRequest,
+    actor: Actor,
+    by_person: bool = True,
+    stored_candles: bool = True,
+) -> ResearchRun:
+    """Check a request and put it into the queue.
+
+    Raises :class:`InvalidInput` for what can be known before candles are read, and
+    :class:`NotAllowed` where a person lacks the right to run research.
+    """
+    if by_person:
+        actor.require(Capability.RESEARCH_RUN)
+    catalogue = load_catalogue()
+    for sleeve in request.sleeves:
+        build(catalogue.builders, sleeve.strategy, sleeve.parameters)
+    for name in request.instruments if stored_candles else ():
+        get_instrument(name)
+    return store_question(ResearchRun.Kind.BACKTEST, request, actor, catalogue)
+
+
+def store_question(
+    kind: str, request: BacktestRequest, actor: Actor, catalogue: Catalogue, **extra: Any
+) -> ResearchRun:
+    """The waiting row of a question, with its audit line."""
+    first = request.sleeves[0]
+    names = " and ".join(sleeve.strategy for sleeve in request.sleeves)
+    with transaction.atomic():
+        run = ResearchRun.objects.create(
+            kind=kind,
+            title=f"{names}, {', '.join(request.instruments)}"[:160],
+            family=catalogue.family_of(first.strategy),
+            request={**request.plain(), **extra},
+            code_version=settings.BUILD_ID[:60],
+            asked_by=actor.user,
+            actor_label=actor.label[:120],
+        )
+        record_audit(
+            actor=actor,
+            action=f"research.{kind}_asked",
+            subject=("researchrun", run.pk),
+            body={"title": run.title},
+        )
+    return run
+
+
+@contextmanager
+def hold_run(run_id: int) -> Iterator[bool]:
+    """The session lock of a run; False where another worker holds it."""
+    is_mine = try_session_lock(AdvisoryLock.RESEARCH_RUN, run_id)
+    try:
+        yield is_mine
+    finally:
+        if is_mine:
+            release_session_lock(AdvisoryLock.RESEARCH_RUN, run_id)
+
+
+def work_backtest(
+    run: ResearchRun, *, series: Mapping[str, InstrumentSeries] | None = None
+) -> ResearchRun:
+    """Work on one claimed backtest to its end; a refusal is an answer and is stored."""
+    begin_work(run)
+    began = time.monotonic()
+    try:
+        request = request_of(run.request)
+        catalogue = load_catalogue()
+        prepared = prepare_stored(request, catalogue, series)
+        known = find_finished(run.kind, prepared.inputs_hash)
+        if known is not None:
+            return repeat_run(run, known)
+        backtest = run_backtest(prepared, columns=catalogue.columns)
+    except InvalidInput as error:
+        return refuse_run(run, error)
+    figures = build_figures(backtest)
+    facts = find_trial_facts(backtest.result, prepared.rules)
+    rows = [
+        describe_trade(trade, prepared.rules, prepared.market) for trade in backtest.result.trades
+    ]
+    run.result = {
+        "figures": figures,
+        "facts": None
+        if facts is None
+        else {
+            "sharpe": facts.sharpe,
+            "days": facts.days,
+            "skewness": facts.skewness,
+            "kurtosis": facts.kurtosis,
+        },
+        "parameters": catalogue.describe(prepared.strategies),
+        "limits": prepared.request.rules == "fund",
+    }
+    run.trades_file, run.equity_file = encode_trades(rows), encode_equity(backtest)
+    run.strategy_version = ", ".join(s.traits.version for s in prepared.strategies)[:80]
+    run.inputs_hash, run.data_hash = prepared.inputs_hash, prepared.data_hash
+    run.wall_ms = round(1000 * (time.monotonic() - began))
+    with transaction.atomic():
+        finish_run(run)
+        Trial.objects.bulk_create(
+            [
+                Trial(
+                    family=run.family,
+                    strategy=" and ".join(s.strategy for s in prepared.request.sleeves)[:60],
+                    parameters={s.strategy: dict(s.parameters) for s in prepared.request.sleeves},
+                    inputs_hash=prepared.inputs_hash,
+                    data_hash=prepared.data_hash,
+                    run=run,
+                    sharpe_daily=facts.sharpe if facts else None,
+                    days=facts.days if facts else 0,
+                    trades=len(rows),
+                    total_return=figures["metrics"]["total_return"],
+                    drawdown_max=figures["metrics"]["drawdown_max"],
+                    first_at=from_milliseconds(int(prepared.market.time_ms[0])),
+                    last_at=from_milliseconds(int(prepared.market.time_ms[-1])),
+                )
+            ],
+            ignore_conflicts=True,
+        )
+    return run
+
+
+def prepare_stored(
+    request: BacktestRequest,
+    catalogue: Catalogue,
+    series: Mapping[str, InstrumentSeries] | None = None,
+) -> Prepared:
+    """A request on stored candles (or given ones) with the limits in force."""
+    limits = limits_in_force(settings.MAGNET_BOOK)
+    return prepare(
+        request=request,
+        series=series or load_series(request),
+        builders=catalogue.builders,
+        sources={s.strategy: catalogue.source_of(s.strategy) for s in request.sleeves},
+        limits=LimitRules.of_limit_set(limits),
+        fuse=FuseRules.of_limit_set(limits),
+    )
+
+
+def find_finished(kind: str, inputs_hash: str) -> ResearchRun | None:
+    """The finished run of equal inputs, if there is one."""
+    return ResearchRun.objects.filter(
+        kind=kind, inputs_hash=inputs_hash, state=RunState.DONE
+    ).first()
+
+
+def begin_work(run: ResearchRun) -> None:
+    """Mark a run as being worked on."""
+    run.state, run.started_at = RunState.RUNNING, utc_now()
+    run.save(update_fields=["state", "started_at"])
+
+
+def finish_run(run: ResearchRun) -> None:
+    """Store a finished run with everything that it gave."""
+    run.state, run.finished_at, run.progress = RunState.DONE, utc_now(), 1.0
+    run.save(
+        update_fields=[
+            *WORKED_ON, "strategy_version", "family", "wall_ms", "finished_at", "progress",
+        ]
+    )  # fmt: skip
+
+
+def refuse_run(run: ResearchRun, error: FundError) -> ResearchRun:
+    """Store why a run was refused; nothing of it counts as a trial."""
+    run.state, run.finished_at = RunState.REFUSED, utc_now()
+    run.refusal_code, run.refusal = error.code[:60], error.message[:400]
+    run.save(update_fields=["state", "finished_at", "refusal_code", "refusal"])
+    return run
+
+
+def fail_run(run: ResearchRun, error: Exception) -> ResearchRun:
+    """Store that a run broke; the log holds the trace."""
+    run.state, run.finished_at = RunState.FAILED, utc_now()
+    run.refusal_code, run.refusal = "failed", f"{type(error).__name__}: {error}"[:400]
+    run.save(update_fields=["state", "finished_at", "refusal_code", "refusal"])
+    return run
+
+
+def repeat_run(run: ResearchRun, known: ResearchRun) -> ResearchRun:
+    """Point a run at the finished one of equal inputs, and give that one."""
+    run.state, run.finished_at, run.progress = RunState.REPEATED, utc_now(), 1.0
+    run.result = {"same_as": known.pk}
+    run.save(update_fields=["state", "finished_at", "progress", "result"])
+    return known

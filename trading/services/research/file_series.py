@@ -1,0 +1,76 @@
+"""Candles of a file as a series for a run, without any stored instrument and without Django."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from magnetfund.kernel.errors import InvalidInput
+from trading.domain.candle_files import RawCandles
+from trading.domain.engine.rules import InstrumentRules
+from trading.domain.market import check_candles
+from trading.domain.market.candles import Candles, timeframe_ms
+from trading.domain.research.run import InstrumentSeries
+from trading.services.candle_files import read_candle_file
+
+LOT_DEFAULT = 1e-6
+"""Quantity step where none is given; smaller than a venue's, and the report says so."""
+
+
+def load_file_series(
+    path: Path,
+    *,
+    instrument: str,
+    timeframe: str,
+    tick: float | None = None,
+    lot: float | None = None,
+    fee_rate: float = 0.0005,
+) -> InstrumentSeries:
+    """Checked candles of a file with the given steps.
+
+    ``tick`` None is the finest step of the prices in the file.  Raises :class:`InvalidInput`.
+    """
+    candles = check_raw(read_candle_file(path), instrument=instrument, timeframe=timeframe)
+    rules = InstrumentRules(
+        symbol=instrument,
+        tick_size=tick or find_tick(candles),
+        lot_size=lot or LOT_DEFAULT,
+        taker_fee_rate=fee_rate,
+    )
+    return InstrumentSeries(
+        rules=rules,
+        candles=candles,
+        funding_ms=np.empty(0, dtype=np.int64),
+        funding_rate=np.empty(0, dtype=np.float64),
+        label="from a file" if lot else "from a file, quantity step assumed",
+    )
+
+
+def check_raw(raw: RawCandles, *, instrument: str, timeframe: str) -> Candles:
+    """Sane candles of a file; raises ``InvalidInput`` (``no_candles``) where none is left."""
+    checked = check_candles(
+        instrument=instrument,
+        timeframe_ms=timeframe_ms(timeframe),
+        open_time=raw.open_time,
+        open=raw.open,
+        high=raw.high,
+        low=raw.low,
+        close=raw.close,
+        volume=raw.volume,
+        now_ms=int(raw.open_time.max(initial=0)) + 2 * timeframe_ms(timeframe),
+        sort=True,
+    )
+    if not len(checked.candles):
+        reason = checked.refusals[0].reason.value if checked.refusals else "empty"
+        raise InvalidInput(f"no candle of the file is usable ({reason})", code="no_candles")
+    return checked.candles
+
+
+def find_tick(candles: Candles) -> float:
+    """The finest decimal step of the closes, at most eight places."""
+    sample = candles.close[:: max(1, len(candles) // 2_000)]
+    for places in range(9):
+        if np.allclose(sample, np.round(sample, places), rtol=0, atol=1e-9):
+            return float(10.0**-places)
+    return 1e-8

@@ -1,0 +1,267 @@
+"""A backtest as a stored run: by command, once per inputs, counted for ever, refused in words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection, transaction
+from pyarrow import parquet
+
+from magnetfund.core.actors import Actor
+from magnetfund.core.models import AuditEvent
+from magnetfund.core.roles import Role
+from magnetfund.kernel.clock import from_milliseconds
+from magnetfund.kernel.errors import NotAllowed
+from magnetfund.operations.people import ensure_user
+from trading.domain.market import Candles
+from trading.domain.market.candles import timeframe_ms
+from trading.domain.research.request import BacktestRequest, SleeveRequest
+from trading.models import FundingRate, Instrument, ResearchRun, RunState, Trial
+from trading.selectors_research import family_named, list_families, list_runs
+from trading.services.candle_store import store_candles
+from trading.services.instruments import ensure_instrument
+from trading.services.research.backtests import ask_backtest, hold_run
+from trading.services.research.queue import work_one, work_waiting
+from trading.tests.magnet_bars import make_random_bars
+
+pytestmark = pytest.mark.django_db
+NAME = "BTC/USDT:USDT"
+ARGUMENTS = ("--instrument", NAME, "--set", "fast=5", "--set", "slow=20")
+
+
+def market(symbol: str = NAME) -> Instrument:
+    return ensure_instrument(
+        symbol, venue="binanceusdm", source_label="spot proxy", actor=Actor.system("test")
+    )
+
+
+def store(candles: Candles, timeframe: str = "1h", symbol: str = NAME) -> None:
+    store_candles(
+        replace(candles, timeframe_ms=timeframe_ms(timeframe)),
+        instrument=market(symbol),
+        timeframe=timeframe,
+        source="test",
+        available_ms=int(candles.open_time[-1]) + 10 * timeframe_ms(timeframe),
+    )
+
+
+@pytest.fixture
+def bars() -> Candles:
+    candles = make_random_bars(count=3_000, seed=31)
+    store(candles)
+    return candles
+
+
+def run(*arguments: str) -> dict[str, Any]:
+    out = StringIO()
+    call_command("backtest", "--strategy", "moving-average", *arguments, "--json", stdout=out)
+    found: dict[str, Any] = json.loads(out.getvalue())
+    return found
+
+
+def request(**options: Any) -> BacktestRequest:
+    sleeve = SleeveRequest(strategy="moving-average", parameters={"fast": 5, "slow": 20})
+    return BacktestRequest(sleeves=(sleeve,), instruments=(NAME,), **options)
+
+
+def officer() -> Actor:
+    return Actor.of(ensure_user(email="risk@example.com", name="Risk", roles=[Role.RISK_OFFICER]))
+
+
+def test_the_command_stores_the_run_its_trial_and_an_audit_line(bars: Candles) -> None:
+    found = run(*ARGUMENTS)
+    stored = ResearchRun.objects.get(pk=found["id"])
+    assert stored.state == RunState.DONE
+    assert stored.inputs_hash == found["inputs_hash"] != ""
+    assert found["metrics"]["trades"] > 10
+    assert found["verdict"]["trials"] == 1
+    assert found["coverage"][0]["label"] == "spot proxy"
+    trial = Trial.objects.get(run=stored)
+    assert (trial.family, trial.trades) == ("moving-average", found["metrics"]["trades"])
+    assert AuditEvent.objects.filter(action="research.backtest_asked").count() == 1
+
+
+def test_equal_inputs_are_shown_again_and_are_no_new_trial(bars: Candles) -> None:
+    first, again = run(*ARGUMENTS), run(*ARGUMENTS)
+    assert again["id"] == first["id"]
+    assert Trial.objects.count() == 1
+    assert ResearchRun.objects.get(state=RunState.REPEATED).result == {"same_as": first["id"]}
+    other = run("--instrument", NAME, "--set", "fast=6", "--set", "slow=20")
+    assert other["id"] != first["id"]
+    assert other["verdict"]["trials"] == 2
+    assert family_named("moving-average").trials == 2
+
+
+def test_other_limits_or_other_bars_are_other_inputs(bars: Candles) -> None:
+    first = run(*ARGUMENTS)
+    assert run(*ARGUMENTS, "--rules", "bare")["id"] != first["id"]
+    later = make_random_bars(count=3_100, seed=31).between(3_000, 3_100)
+    store(later)
+    assert run(*ARGUMENTS)["data_hash"] != first["data_hash"]
+
+
+def test_dated_funding_changes_the_cost_of_funding(bars: Candles) -> None:
+    plain = run(*ARGUMENTS, "--funding", "none")
+    assert plain["costs"]["funding"] == 0.0
+    instrument = market()
+    stamps = bars.open_time[bars.open_time % 28_800_000 == 0]
+    FundingRate.objects.bulk_create(
+        FundingRate(instrument=instrument, at=from_milliseconds(int(at)), rate=0.001, source="t")
+        for at in stamps
+    )
+    default = run(*ARGUMENTS, "--funding", "default")
+    dated = run(*ARGUMENTS, "--funding", "dated")
+    assert abs(dated["costs"]["funding"]) > 2 * abs(default["costs"]["funding"])
+    assert dated["coverage"][0]["funding_stamps"] == stamps.size
+
+
+def test_reports_and_tables_are_written(bars: Candles, tmp_path: Path) -> None:
+    html, table, trades = (tmp_path / name for name in ("r.html", "t.csv", "t.parquet"))
+    found = run(*ARGUMENTS, "--html", str(html), "--csv", str(table), "--parquet", str(trades))
+    count = found["metrics"]["trades"]
+    assert html.stat().st_size < 2_000_000
+    assert "Assumptions" in html.read_text()
+    assert len(table.read_text().splitlines()) == count + 1
+    assert parquet.read_table(trades).num_rows == count
+
+
+def test_a_file_runs_without_any_stored_candle(tmp_path: Path) -> None:
+    bars = make_random_bars(count=2_000, seed=5)
+    table = {"open_time": bars.open_time, "open": bars.open, "high": bars.high}
+    table |= {"low": bars.low, "close": bars.close, "volume": bars.volume}
+    path = tmp_path / "bars.parquet"
+    parquet.write_table(pa.table(table), path)
+    found = run(*ARGUMENTS, "--file", str(path), "--tick", "0.01", "--lot", "0.001")
+    assert found["metrics"]["trades"] > 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("--instrument", "XYZ/USDT:USDT"), "unknown_instrument"),
+        ((*ARGUMENTS, "--set", "fats=5"), "unknown_parameter"),
+        ((*ARGUMENTS, "--set", "fast=0"), "out_of_bounds"),
+        ((*ARGUMENTS, "--set", "fast"), "bad_parameter"),
+        ((*ARGUMENTS, "--from", "2030-01-01"), "no_candles"),
+        ((*ARGUMENTS, "--from", "01.02.2024"), "bad_date"),
+        ((*ARGUMENTS, "--timeframe", "4h"), "bad_timeframe"),
+        ((*ARGUMENTS, "--html", "/no/such/folder/r.html"), "cannot_write"),
+        ((*ARGUMENTS, "--file", "/no/such/file.csv"), "no_such_file"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_in_one_line_and_counts_as_no_trial(
+    bars: Candles, arguments: tuple[str, ...], code: str
+) -> None:
+    with pytest.raises(CommandError, match=rf"\({code}\)") as caught:
+        run(*arguments)
+    assert "\n" not in str(caught.value)
+    assert not Trial.objects.exists()
+
+
+def test_hours_imported_as_minutes_are_refused_and_the_refusal_is_kept() -> None:
+    store(make_random_bars(count=500, seed=3), timeframe="1m")
+    with pytest.raises(CommandError, match="wrong_timeframe"):
+        run(*ARGUMENTS)
+    kept = ResearchRun.objects.get()
+    assert (kept.state, kept.refusal_code) == (RunState.REFUSED, "wrong_timeframe")
+
+
+def test_asking_takes_the_right_to_run_research(bars: Candles) -> None:
+    auditor = ensure_user(email="audit@example.com", name="Audit", roles=[Role.AUDITOR])
+    with pytest.raises(NotAllowed):
+        ask_backtest(request=request(), actor=Actor.of(auditor))
+    assert not ResearchRun.objects.exists()
+
+
+def test_the_queue_works_on_what_was_asked_and_takes_up_what_a_dead_worker_left(
+    bars: Candles,
+) -> None:
+    asked = ask_backtest(request=request(), actor=officer())
+    orphan = ask_backtest(request=request(cash=50_000.0), actor=officer())
+    ResearchRun.objects.filter(pk=orphan.pk).update(state=RunState.RUNNING)
+    assert work_waiting() == 2
+    for item in (asked, orphan):
+        item.refresh_from_db()
+        assert item.state == RunState.DONE
+    assert work_waiting() == 0
+    assert not work_one(asked.pk)
+
+
+def test_a_run_that_breaks_is_marked_and_stops_nobody_else(
+    bars: Candles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = ask_backtest(request=request(), actor=officer())
+    fine = ask_backtest(request=request(cash=60_000.0), actor=officer())
+    from trading.services.research import backtests
+
+    real = backtests.run_backtest
+
+    def sometimes(prepared: Any, **options: Any) -> Any:
+        if prepared.request.cash == 430_000.0:
+            raise RuntimeError("the planted error")
+        return real(prepared, **options)
+
+    monkeypatch.setattr(backtests, "run_backtest", sometimes)
+    work_waiting()
+    broken.refresh_from_db()
+    fine.refresh_from_db()
+    assert (broken.state, fine.state) == (RunState.FAILED, RunState.DONE)
+    assert "planted" in broken.refusal
+
+
+def test_a_trial_can_be_neither_changed_nor_taken_away(bars: Candles) -> None:
+    run(*ARGUMENTS)
+    for statement in (
+        "UPDATE trading_trial SET family = 'other'",
+        "DELETE FROM trading_trial",
+        "DELETE FROM trading_researchrun",
+        "UPDATE trading_researchrun SET request = '{}'",
+    ):
+        with (
+            pytest.raises(DatabaseError),
+            transaction.atomic(),
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(statement)
+
+
+def test_lists_filter_by_name_state_and_verdict(bars: Candles) -> None:
+    first = run(*ARGUMENTS)
+    with pytest.raises(CommandError):
+        run(*ARGUMENTS, "--from", "2030-01-01")
+    rows, count = list_runs()
+    assert count == 2
+    assert list_runs(search=str(first["id"]))[1] == 1
+    assert list_runs(search="no such")[1] == 0
+    assert list_runs(verdict="refused")[1] == 1
+    assert list_runs(verdict=first["verdict"]["code"])[1] == 1
+    assert [row.name for row in list_families()] == ["moving-average"]
+    assert {row.run.state for row in rows} == {"done", "refused"}
+
+
+def test_a_held_run_is_left_to_its_holder(bars: Candles, django_db_blocker: Any) -> None:
+    asked = ask_backtest(request=request(), actor=officer())
+    with hold_run(asked.pk) as mine, hold_run(asked.pk) as again:
+        # The lock belongs to the session, and this is one session: it may hold it twice.
+        assert mine
+        assert again
+    asked.refresh_from_db()
+    assert asked.state == RunState.WAITING
+
+
+def test_two_instruments_share_one_book(bars: Candles) -> None:
+    other = replace(make_random_bars(count=3_000, seed=77), instrument="ETH/USDT:USDT")
+    store(other, symbol="ETH/USDT:USDT")
+    alone = run(*ARGUMENTS)
+    both = run(*ARGUMENTS, "--instrument", "ETH/USDT:USDT")
+    assert both["metrics"]["trades"] > alone["metrics"]["trades"]
+    assert len(both["coverage"]) == 2
+    assert np.isfinite(both["metrics"]["sharpe"])

@@ -1,0 +1,157 @@
+"""Sweeps and studies as stored runs, and the studies' figures on real hours."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from magnetfund.core.actors import Actor
+from magnetfund.core.roles import Role
+from magnetfund.operations.people import ensure_user
+from trading.domain.research.request import BacktestRequest, SleeveRequest
+from trading.models import ResearchRun, RunState, Trial
+from trading.selectors_research import family_named
+from trading.services.research.queue import work_waiting
+from trading.services.research.studies import ask_study
+from trading.services.research.sweeps import ask_sweep, cancel_run
+from trading.tests.magnet_bars import make_random_bars
+from trading.tests.test_research_backtests import NAME, store
+
+pytestmark = pytest.mark.django_db
+BTC = "candles/binance-spot-BTCUSDT-1h-2017-2024.parquet"
+
+
+def call(command: str, *arguments: str) -> dict[str, Any]:
+    out = StringIO()
+    call_command(command, *arguments, "--json", stdout=out)
+    found: dict[str, Any] = json.loads(out.getvalue())
+    return found
+
+
+def sweep(*arguments: str) -> dict[str, Any]:
+    return call("sweep", "--strategy", "moving-average", "--instrument", NAME, *arguments)
+
+
+@pytest.fixture
+def _hours() -> None:
+    store(make_random_bars(count=3_000, seed=31))
+
+
+@pytest.mark.usefixtures("_hours")
+def test_every_variant_of_a_sweep_counts_once_and_for_ever() -> None:
+    found = sweep("--try", "fast=5,10,20", "--try", "slow=20:40:20")
+    assert found["sweep"]["variants"] == 5
+    assert found["sweep"]["refused"] == 1
+    assert found["new_trials"] == Trial.objects.count() == 5
+    assert found["verdict"]["trials"] == 5
+    surface = found["sweep"]["surface"]
+    assert (surface["across"], surface["columns"]) == ("fast", ["5", "10", "20"])
+    again = sweep("--try", "fast=5,10,20", "--try", "slow=20:40:20")
+    assert again["id"] == found["id"]
+    wider = sweep("--try", "fast=5,10,20,25", "--try", "slow=20:40:20")
+    assert wider["new_trials"] == 1
+    assert family_named("moving-average").trials == 6
+
+
+@pytest.mark.usefixtures("_hours")
+def test_a_backtest_after_a_sweep_is_judged_by_all_its_variants() -> None:
+    sweep("--try", "fast=2:19:1", "--set", "slow=60")
+    out = call("backtest", "--strategy", "moving-average", "--instrument", NAME)
+    assert out["verdict"]["trials"] == 19
+
+
+@pytest.mark.usefixtures("_hours")
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ((), "bad_space"),
+        (("--try", "fast"), "bad_space"),
+        (("--try", "fast=1:2000:1", "--try", "slow=2:2000:1"), "sweep_too_large"),
+        (("--try", "fats=1,2"), "unknown_parameter"),
+        (("--try", "fast=50,60", "--set", "slow=20"), "bad_parameter"),
+    ],
+)
+def test_a_bad_sweep_is_refused_and_counts_nothing(arguments: tuple[str, ...], code: str) -> None:
+    with pytest.raises(CommandError, match=code):
+        sweep(*arguments)
+    assert not Trial.objects.exists()
+
+
+@pytest.mark.usefixtures("_hours")
+def test_a_cancelled_sweep_stops_and_counts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    officer = Actor.of(ensure_user(email="r@example.com", name="R", roles=[Role.RISK_OFFICER]))
+    request = BacktestRequest(
+        sleeves=(SleeveRequest(strategy="moving-average"),), instruments=(NAME,)
+    )
+    run = ask_sweep(request=request, space={"fast": "5:20:5"}, count=0, seed=1, actor=officer)
+    from trading.services.research import sweeps
+
+    monkeypatch.setattr(sweeps, "PROGRESS_SECONDS", 0.0)
+    real = sweeps._Progress.__call__
+
+    def cancel_then_tell(self: Any) -> bool:
+        cancel_run(run=run, actor=officer)
+        return real(self)
+
+    monkeypatch.setattr(sweeps._Progress, "__call__", cancel_then_tell)
+    work_waiting()
+    run.refresh_from_db()
+    assert run.state == RunState.CANCELLED
+    assert not Trial.objects.exists()
+
+
+def test_evidence_is_stored_also_when_the_answer_is_no() -> None:
+    store(make_random_bars(count=4_000, seed=5))
+    found = call("test_magnets", "--instrument", NAME)
+    run = ResearchRun.objects.get(pk=found["id"])
+    names = {row["name"] for row in run.result["rows"]}
+    assert {"prior_day", "random_price"} <= names
+    assert run.result["sentence"].startswith(("No.", "Void", "Price"))
+    assert call("test_magnets", "--instrument", NAME)["id"] == found["id"]
+
+
+def test_survival_says_how_far_apart_the_accounts_are() -> None:
+    store(make_random_bars(count=3_000, seed=8, step=0.01))
+    found = call("survival", "--instrument", NAME, "--paths", "1000")["result"]
+    bold, fund = found["rows"][0], found["rows"][1]
+    year = bold["horizons"][-1]
+    assert year["liquidated"]["low"] <= year["liquidated"]["value"] <= year["liquidated"]["high"]
+    assert year["halved"]["value"] > fund["horizons"][-1]["halved"]["value"]
+    assert [h["days"] for h in fund["horizons"]] == [1, 7, 30, 365]
+    assert "10x all-in" in found["sentence"]
+
+
+def test_studies_refuse_what_they_cannot_answer() -> None:
+    store(make_random_bars(count=300, seed=8))
+    with pytest.raises(CommandError, match="too_few_candles"):
+        call("survival", "--instrument", NAME)
+    with pytest.raises(CommandError, match="out_of_bounds"):
+        call("survival", "--instrument", NAME, "--paths", "10")
+    with pytest.raises(CommandError, match="unknown_instrument"):
+        call("test_magnets", "--instrument", "XYZ/USDT:USDT")
+
+
+def test_the_queue_works_on_every_kind() -> None:
+    store(make_random_bars(count=4_000, seed=5))
+    officer = Actor.of(ensure_user(email="r@example.com", name="R", roles=[Role.RISK_OFFICER]))
+    for kind in ("evidence", "survival"):
+        ask_study(kind=kind, instrument=NAME, actor=officer, paths=1_000)
+    assert work_waiting() == 2
+    assert set(ResearchRun.objects.values_list("state", flat=True)) == {"done"}
+
+
+@pytest.mark.real_data
+def test_survival_reproduces_the_published_headline(real_data: Path) -> None:
+    span = ("--from", "2017-10-01", "--to", "2021-07-01")
+    path = str(real_data / BTC)
+    rows = call("survival", "--instrument", NAME, "--file", path, *span)["result"]["rows"]
+    year = {row["name"]: row["horizons"][-1] for row in rows}
+    bold = year["10x all-in, no fuse"]
+    assert bold["liquidated"]["value"] == pytest.approx(0.79, abs=0.02)
+    assert year["3x all-in, no fuse"]["liquidated"]["value"] == pytest.approx(0.086, abs=0.02)
+    assert year["3x all-in, fuse a day late"]["ruined"]["value"] == pytest.approx(0.266, abs=0.01)
