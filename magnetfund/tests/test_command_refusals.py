@@ -8,6 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from investors.models import Fund
+from magnetfund.core.models import User
 from magnetfund.tests.walls_support import make_instrument
 from trading.models import Instrument
 
@@ -40,6 +41,17 @@ def test_replay(name: str):
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 400
     assert not Fund.objects.exists()
+
+
+@pytest.mark.parametrize("command", [["replay", *BTC, *SPAN], ["load_demo"]], ids=lambda c: c[0])
+def test_a_production_installation_takes_no_invented_people(command: list[str], settings):
+    make_instrument()
+    settings.IS_PRODUCTION = True
+    with pytest.raises(CommandError, match="production installation") as refused:
+        call_command(*command)
+    assert "\n" not in str(refused.value)
+    assert not Fund.objects.exists()
+    assert not User.objects.exists()
 
 
 FILES = {

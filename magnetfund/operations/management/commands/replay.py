@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandParser
 
 from magnetfund.core.commands import FundCommand, Progress
-from magnetfund.kernel.errors import InvalidInput
+from magnetfund.kernel.errors import InvalidInput, NotAllowed
 from magnetfund.operations.replay import ReplayPlan, run_replay
 from risk.domain.fuse import ResetPolicy
 from trading.services.instruments import get_instrument
@@ -49,6 +50,12 @@ class Command(FundCommand):
         parser.add_argument("--book", help="name of a separate book for this run")
 
     def work(self, **options: Any) -> dict[str, Any]:
+        if settings.IS_PRODUCTION:
+            raise NotAllowed(
+                "a replay invents people and a fund, which a production installation never holds; "
+                "run it on a home of its own (MAGNET_HOME)",
+                code="production",
+            )
         plan = ReplayPlan(
             book=options["book"] or f"r{datetime.now(UTC):%y%m%d%H%M%S}",
             instruments=tuple(
