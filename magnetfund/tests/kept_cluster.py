@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ SOURCES = (
 )
 #: Several branches of one machine use the cache side by side.
 KEPT_MAX = 6
+UNUSED_SECONDS = 3600.0
 
 
 def cache_folder() -> Path:
@@ -58,8 +60,9 @@ def cluster_key() -> str:
 def start_cluster(home: Home, *, migrate: Callable[[Postgres], None]) -> Postgres:
     """Start a cluster under ``home`` that ``migrate`` has prepared, now or in an earlier run."""
     try:
-        with _locked(cache_folder() / "test-clusters") as folder:
-            kept = folder / cluster_key()
+        folder, key = cache_folder() / "test-clusters", cluster_key()
+        with _locked(folder, key):
+            kept = folder / key
             if kept.exists():
                 server = _start_copy(home, kept)
                 if server is not None:
@@ -83,13 +86,13 @@ def _start_new(home: Home, migrate: Callable[[Postgres], None]) -> Postgres:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[Path]:
-    """The cache folder, by one process at a time."""
+def _locked(folder: Path, key: str) -> Iterator[None]:
+    """One kept cluster, by one process at a time; other branches do not wait for it."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    with (folder / "lock").open("a") as handle:
+    with (folder / f"{key}.lock").open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield folder
+        yield
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -131,4 +134,6 @@ def _keep(home: Home, server: Postgres, kept: Path) -> None:
         reverse=True,
     )
     for path in others[KEPT_MAX:]:
-        shutil.rmtree(path, ignore_errors=True)
+        if time.time() - path.stat().st_mtime > UNUSED_SECONDS:  # nobody copies it now
+            shutil.rmtree(path, ignore_errors=True)
+            path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
