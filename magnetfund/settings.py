@@ -60,12 +60,22 @@ try:
             "DATABASE_GATEWAY_URL", _env.text("DATABASE_GATEWAY_URL", _app_url)
         ),
     }
+    DATABASE_POOL = _env.integer("DATABASE_POOL", 16, low=2, high=40)
 except BadSetting as problem:
     sys.exit(f"magnetfund: {problem.message}")
 
-for _database in _databases.values():
-    _database["CONN_MAX_AGE"] = 60
+for _name, _database in _databases.items():
     _database["CONN_HEALTH_CHECKS"] = True
+    # The trader and commands keep the one session that they began with.
+    _database["CONN_MAX_AGE"] = None
+    if _name == "app" and DB_ROLE == "app" and MAGNET_ENV != "test":
+        # Web and workers: a thread per request borrows one of a few sessions; what finds none in
+        # time, or a queue that is full, is answered with 503.
+        _database["CONN_MAX_AGE"] = 0
+        _database["OPTIONS"] = {
+            **_database["OPTIONS"],
+            "pool": {"min_size": 1, "max_size": DATABASE_POOL, "timeout": 3.0, "max_waiting": 200},
+        }
 DATABASES = {
     "default": _databases[DB_ROLE],
     "owner": _databases["owner"],
@@ -106,6 +116,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "magnetfund.web.api.vitals.VitalsMiddleware",
+    "magnetfund.core.stop_lane.StopLaneMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -303,10 +314,18 @@ SIMPLE_JWT = {
 }
 
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    # Counters of throttles: Redis, and PostgreSQL while Redis does not answer.
+    "default": {"BACKEND": "magnetfund.core.counters.CounterCache", "LOCATION": REDIS_URL}
     if MAGNET_ENV != "test"
-    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    # What must ask nobody: the throttle of the emergency stop.
+    "process": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": "process",
+    },
 }
+#: How long an anonymous public page and the answer of /health are shown again, in seconds.
+PUBLIC_CACHE_SECONDS = 2.0 if MAGNET_ENV != "test" else 0.0
 
 # ---- background work -------------------------------------------------------------------------
 CELERY_BROKER_URL = (

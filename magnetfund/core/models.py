@@ -200,6 +200,17 @@ class RefreshFamily(models.Model):
         return f"{self.user_id}:{self.id}"
 
 
+class CachedCounter(models.Model):
+    """A throttle's counter while Redis does not answer; written by Django's database cache."""
+
+    cache_key = models.CharField(max_length=255, primary_key=True)
+    value = models.TextField()
+    expires = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.cache_key
+
+
 class JobRun(models.Model):
     """One slot of one scheduled job; the unique row decides who runs it."""
 

@@ -64,7 +64,9 @@ class ActivityMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         key = request.session.session_key
-        if key and request.user.is_authenticated and self._is_due(request, key):
+        # A stop writes nothing before it has stopped.
+        is_stop = getattr(request, "on_stop_lane", False)
+        if key and not is_stop and request.user.is_authenticated and self._is_due(request, key):
             UserSession.objects.create_from_request(request)
         return self._get_response(request)
 

@@ -31,7 +31,7 @@ GRANTS = [
     mutable("core_systemconfig", "value", "updated_at", "updated_by_id"),
     # An expired key may be removed; a stored answer is never rewritten.
     mutable("core_idempotencykey", "created_at", deletes=True),
-    *framework("core_user_groups", "core_user_user_permissions"),
+    *framework("core_user_groups", "core_user_user_permissions", "core_cachedcounter"),
     mutable("core_refreshfamily", "token", "revoked_at", "expires_at", deletes=True),
 ]
 

@@ -157,6 +157,10 @@ def check_trader() -> Finding:
     return _part_alive("trader", timedelta(seconds=15))
 
 
+def check_watchdog() -> Finding:
+    return _part_alive("watchdog", timedelta(seconds=15))
+
+
 def check_beat() -> Finding:
     newest = JobRun.objects.order_by("-scheduled_for").first()
     if newest is None:
@@ -198,6 +202,7 @@ DATABASE_CHECKS: tuple[Callable[[], Finding], ...] = (
     check_ledger,
     check_audit,
     check_trader,
+    check_watchdog,
     check_worker,
     check_beat,
     check_clock,

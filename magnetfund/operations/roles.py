@@ -34,9 +34,9 @@ class DatabaseRole:
 #: The sum of the limits stays below max_connections, so no role can take another's slots.
 ROLES = (
     DatabaseRole(name=OWNER, connections=6, statement="0", lock="30s", idle="10min"),
-    DatabaseRole(name="fa_app", connections=56),
+    DatabaseRole(name="fa_app", connections=52),
     DatabaseRole(name="fa_gateway", connections=24),
-    DatabaseRole(name="fa_stop", connections=8, statement="5s", lock="2s", idle="5s"),
+    DatabaseRole(name="fa_stop", connections=12, statement="5s", lock="2s", idle="5s"),
     DatabaseRole(name="fa_watchdog", connections=4, statement="5s", lock="2s", idle="5s"),
     DatabaseRole(name="fa_auditor", connections=6),
 )

@@ -1,8 +1,9 @@
 """``make run``: servers, migrations, demo, web, worker, beat and trader, one process to stop.
 
 Everything ends with this process: Ctrl-C or SIGTERM stops the children in reverse order and leaves
-nothing behind.  A child that dies is started again with a growing pause; one that dies five times
-in two minutes ends everything with a line that says which and why.
+nothing behind.  A child that dies is started again with a growing pause, however often; no part's
+deaths end another.  Each part knows the database password of its own role, and those of the parts
+that it holds a session for.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -31,8 +32,8 @@ from magnetfund.operations.servers.process import Child
 from magnetfund.operations.servers.valkey import Valkey
 
 PROJECT = Path(__file__).resolve().parents[2]
-RESTARTS_MAX = 5
 RESTART_WINDOW = 120.0
+RESTART_PAUSE_MAX = 15.0
 READY_SECONDS = 120.0
 #: How long a start waits for the trader once the web answers; a stopped fuse stays inactive.
 TRADER_SECONDS = 12.0
@@ -45,6 +46,8 @@ class Part:
     name: str
     command: tuple[str, ...]
     role: str = "app"
+    #: Variables with a database password that this part is given.
+    urls: tuple[str, ...] = ("DATABASE_URL",)
 
 
 def platform_parts(port: int) -> tuple[Part, ...]:
@@ -57,6 +60,7 @@ def platform_parts(port: int) -> tuple[Part, ...]:
                 "--port", str(port), "--log-level", "warning", "--no-access-log",
                 "--timeout-graceful-shutdown", "3",
             ),
+            urls=("DATABASE_URL", "DATABASE_STOP_URL"),
         ),
         Part(
             name="worker",
@@ -81,8 +85,29 @@ def platform_parts(port: int) -> tuple[Part, ...]:
             name="trader",
             command=(python, "manage.py", "run_trader", "--wait"),
             role="gateway",
+            urls=("DATABASE_GATEWAY_URL", "DATABASE_STOP_URL"),
+        ),
+        Part(
+            name="watchdog",
+            command=(python, "-m", "magnetfund.operations.watchdog"),
+            role="watchdog",
+            urls=("DATABASE_WATCHDOG_URL",),
         ),
     )  # fmt: skip
+
+
+def environment_of(part: Part, environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables of one part: its own role's database URLs alone."""
+    own = {
+        name: value
+        for name, value in environment.items()
+        if not (name.startswith("DATABASE_") and name.endswith("URL")) or name in part.urls
+    }
+    if part.role == "gateway":
+        own["DATABASE_URL"] = own.get("DATABASE_GATEWAY_URL", environment["DATABASE_URL"])
+    if part.role != "watchdog":
+        own["MAGNET_DB_ROLE"] = part.role
+    return own
 
 
 @dataclass(slots=True)
@@ -193,11 +218,17 @@ class Supervisor:
 
     def _start_parts(self, environment: dict[str, str]) -> None:
         for part in platform_parts(self.port):
+            if part.role == "watchdog" and not environment.get("DATABASE_WATCHDOG_URL"):
+                print(
+                    "magnetfund: DATABASE_WATCHDOG_URL is not set; no watchdog is running",
+                    file=sys.stderr,
+                )
+                continue
             child = Child(
                 part.name,
                 part.command,
                 log=self.home.logs / f"{part.name}.log",
-                environment={**environment, "MAGNET_DB_ROLE": part.role},
+                environment=environment_of(part, environment),
                 folder=PROJECT,
             )
             child.start()
@@ -251,12 +282,7 @@ class Supervisor:
                 continue
             if not item.due_at:
                 item.restarts = [t for t in item.restarts if now - t < RESTART_WINDOW]
-                if len(item.restarts) >= RESTARTS_MAX:
-                    raise LaunchError(
-                        f"{item.child.name} ended {RESTARTS_MAX} times in two minutes, so "
-                        f"everything was stopped. Its last lines:\n{item.child.last_lines()}"
-                    )
-                item.due_at = now + min(10.0, 0.5 * 2 ** len(item.restarts))
+                item.due_at = now + min(RESTART_PAUSE_MAX, 0.5 * 2 ** len(item.restarts))
                 print(
                     f"magnetfund: {item.child.name} ended (code {item.child.exit_code}); "
                     "starting it again",

@@ -14,6 +14,7 @@ from magnetfund.core.services.jobs import beat_heart, run_slot
 from magnetfund.operations import watch
 from magnetfund.operations.schedule import PERIODS, RESEARCH_QUEUE
 from risk.services.stop_audit import chain_stops
+from trading.services.engine import chain_watchdog_stops
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,10 @@ def _beat(slot: datetime) -> str:
 
 fuse_dead_man = _job("fuse_dead_man", lambda slot: watch.stop_without_trader())
 equity_age = _job("equity_age", lambda slot: watch.trip_on_stale_equity())
-stop_audit = _job("stop_audit", lambda slot: f"{chain_stops()} audit lines of stops written")
+stop_audit = _job(
+    "stop_audit",
+    lambda slot: f"{chain_stops() + chain_watchdog_stops()} audit lines of stops written",
+)
 worker_heartbeat = _job("worker_heartbeat", _beat)
 position_monitor = _job("position_monitor", lambda slot: watch.find_unprotected())
 job_health = _job("job_health", lambda slot: watch.find_late_jobs())

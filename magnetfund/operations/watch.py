@@ -25,7 +25,7 @@ from risk.domain.fuse import FuseRules, Trigger, is_equity_stale
 from risk.services.fuse import FuseFacts, state_of, trip_fuse
 from risk.services.limits import limits_in_force
 from trading.models import EngineState, EngineTransition, Order, Position, Valuation
-from trading.services.engine import engine_state_of, stop_engine
+from trading.services.engine import WATCHDOG, engine_state_of, stop_engine
 from trading.services.trader import dead_man_after
 
 _log = logging.getLogger("magnetfund.watch")
@@ -56,7 +56,7 @@ def trip_on_stale_equity() -> str:
     engine = EngineTransition.objects.filter(book=book).order_by("-id").first()
     is_watched = engine is not None and (
         engine.state == EngineState.READY
-        or (engine.state == EngineState.STOPPED and engine.actor_label == DEAD_MAN)
+        or (engine.state == EngineState.STOPPED and engine.actor_label in (DEAD_MAN, WATCHDOG))
     )
     if engine is None or not is_watched or state_of(book) != "ARMED":
         return "nothing to value"

@@ -47,7 +47,7 @@ def test_a_home_of_an_earlier_version_is_completed_without_a_superuser(cluster: 
             "JOIN pg_db_role_setting s ON s.setrole = r.oid WHERE r.rolname = 'fa_app'"
         ).fetchone()
     assert row is not None
-    assert row[0] == 56
+    assert row[0] == 52
     assert "lock_timeout=5s" in row[1]
 
 

@@ -261,7 +261,7 @@ def test_no_role_reaches_what_a_stop_rests_on(fresh_database: Any, role: str, at
 
 def test_the_stop_role_can_stop_and_nothing_else(fresh_database: Any, ann: User):
     with session(fresh_database, "fa_stop") as stop:
-        for table in ("core_user", "trading_order", "risk_fusetransition", "investors_entry"):
+        for table in ("core_auditevent", "trading_order", "risk_fusetransition", "investors_entry"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege), stop.transaction():
                 stop.execute(f"SELECT 1 FROM {table}".encode())
         row = stop.execute("SELECT risk_fuse_state('main', 'fund')").fetchone()

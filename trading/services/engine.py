@@ -6,14 +6,22 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import CharField, Exists, OuterRef
+from django.db.models.functions import Cast
 
 from magnetfund.core.actors import Actor
+from magnetfund.core.locks import AdvisoryLock, take_lock
+from magnetfund.core.models import AuditEvent
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict
 from magnetfund.kernel.identifiers import canonical
 from trading.models import EngineState, EngineTransition, Reconciliation
+
+WATCHDOG = "watchdog"
+TRANSITION = "engine_transition"
+BATCH = 200
 
 
 def engine_state_of(book: str) -> str:
@@ -94,6 +102,37 @@ def make_ready(
         at=at,
         reconciliation=reconciliation,
     )
+
+
+def was_stopped_by_watchdog(book: str) -> bool:
+    """Whether the engine stands still only because its trader was silent."""
+    newest = EngineTransition.objects.filter(book=book).order_by("-id").first()
+    if newest is None:
+        return False
+    return (newest.state, newest.actor_label) == (EngineState.STOPPED, WATCHDOG)
+
+
+def chain_watchdog_stops() -> int:
+    """Write the audit lines of the watchdog's stops, which wait for no chain; returns how many."""
+    line = AuditEvent.objects.filter(
+        subject_type=TRANSITION, subject_id=Cast(OuterRef("pk"), CharField())
+    )
+    with transaction.atomic():
+        take_lock(AdvisoryLock.CHAIN, "audit:main")
+        rows = list(
+            EngineTransition.objects.filter(actor_label=WATCHDOG)
+            .exclude(Exists(line))
+            .order_by("id")[:BATCH]
+        )
+        for row in rows:
+            record_audit(
+                actor=Actor.system(WATCHDOG),
+                action="engine.stopped",
+                subject=(TRANSITION, row.pk),
+                body={"book": row.book, "reason": row.reason},
+                at=row.occurred_at,
+            )
+    return len(rows)
 
 
 def stop_engine(

@@ -43,7 +43,12 @@ from trading.domain.market.candles import HOUR_MS
 from trading.models import Instrument
 from trading.services.book_setup import active_sleeves, build_setup
 from trading.services.correlations import find_correlation_groups, measure_correlations
-from trading.services.engine import begin_reconciling, make_ready, stop_engine
+from trading.services.engine import (
+    begin_reconciling,
+    make_ready,
+    stop_engine,
+    was_stopped_by_watchdog,
+)
 from trading.services.feeds import InstrumentFeed
 from trading.services.funding import load_funding
 from trading.services.hours import ClosedHour, HourReader
@@ -229,6 +234,7 @@ class Trader:
             build_id=settings.BUILD_ID,
             holder=self.holder,
             price_at=isoformat_z(now),
+            equity=str(self.paper.value(now).equity),
             prices={symbol: f"{price:f}" for symbol, price in self.paper.marks().items()},
             streaks=self.paper.streaks(),
         )
@@ -302,7 +308,7 @@ class Trader:
         result = reconcile(self.paper, at=now)
         self._reconciled_ms = to_milliseconds(now)
         if result.is_clean:
-            if is_start:
+            if is_start or was_stopped_by_watchdog(self.code):
                 make_ready(book=self.code, reconciliation=result, actor=self.actor, at=now)
             return
         begin_reconciling(book=self.code, actor=self.actor, reason="books do not reconcile", at=now)

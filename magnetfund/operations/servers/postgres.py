@@ -184,6 +184,7 @@ class Postgres:
             "DATABASE_OWNER_URL": self.dsn("fa_owner"),
             "DATABASE_GATEWAY_URL": self.dsn("fa_gateway"),
             "DATABASE_STOP_URL": self.dsn("fa_stop"),
+            "DATABASE_WATCHDOG_URL": self.dsn("fa_watchdog"),
         }
 
     def stop(self) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from django.core.cache import caches
 from django.http import HttpResponse
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -35,7 +36,10 @@ def needs(*capabilities: Capability) -> type[BasePermission]:
 
 
 class StopThrottle(UserRateThrottle):
+    """Counted in this process alone: a stop asks neither Redis nor a table."""
+
     scope = "stop"
+    cache = caches["process"]
 
 
 def answer_once(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.db import DatabaseError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
@@ -18,6 +19,9 @@ from rest_framework.views import exception_handler
 from magnetfund.kernel.errors import FundError
 
 _log = logging.getLogger("magnetfund.web.api")
+#: When a request that found no free database session may come again.
+RETRY_SECONDS = "2"
+UNAVAILABLE = "the database is temporarily unavailable; try again"
 _CODES = {
     exceptions.NotAuthenticated: "not_authenticated",
     exceptions.AuthenticationFailed: "not_authenticated",
@@ -44,7 +48,9 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
     if isinstance(error, OperationalError):
         _log.error("the database is temporarily unavailable; try again")
         return Response(
-            error_body("unavailable", "the database is temporarily unavailable; try again"), 503
+            error_body("unavailable", UNAVAILABLE),
+            503,
+            headers={"Retry-After": RETRY_SECONDS},
         )
     if isinstance(error, DatabaseError):
         _log.exception("the database refused a request")
@@ -87,8 +93,19 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> JsonR
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """The last answer to a fault: the one shape under /api/, the page everywhere else."""
-    if request.path.startswith("/api/"):
+    """The last answer to a fault: the one shape under /api/, the page everywhere else.
+
+    503 with Retry-After where no database session was free or the server is away.
+    """
+    is_api = request.path.startswith("/api/")
+    if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
+        retry = {"Retry-After": RETRY_SECONDS}
+        if is_api:
+            body = error_body("unavailable", UNAVAILABLE)
+            return JsonResponse(body, status=503, headers=retry)
+        words = "The server is busy. Please try again in a moment.\n"
+        return HttpResponse(words, status=503, content_type="text/plain", headers=retry)
+    if is_api:
         body = error_body("error", "an internal error; nothing more was done with this request")
         return JsonResponse(body, status=500)
     return defaults.server_error(request)

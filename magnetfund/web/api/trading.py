@@ -320,14 +320,13 @@ class EmergencyStopView(APIView):
         form = StopRequest(data=request.data)
         form.is_valid(raise_exception=True)
         book = settings.MAGNET_BOOK
-        before = len(selectors.open_positions(book))
         event = stop_trading(
             book=book,
             reason=form.validated_data["reason"],
             actor=Actor.of(request.user),  # type: ignore[arg-type]  # an account by permission
         )
         ring_bell()
-        left = wait_until_flat(book, seconds=5.0)
+        before, left = wait_until_flat(book, seconds=5.0)
         return Response(
             {
                 "stopped": True,
@@ -340,13 +339,15 @@ class EmergencyStopView(APIView):
         )
 
 
-def wait_until_flat(book: str, *, seconds: float) -> int:
-    """Positions that are still open after at most ``seconds``."""
+def wait_until_flat(book: str, *, seconds: float) -> tuple[int, int]:
+    """Positions open at first, and those still open after at most ``seconds``."""
     import time
 
     deadline = utc_now() + timedelta(seconds=seconds)
+    first: int | None = None
     while True:
         left = Position.objects.filter(book=book).exclude(quantity=0).count()
+        first = left if first is None else first
         if left == 0 or utc_now() > deadline:
-            return left
+            return first, left
         time.sleep(0.02)

@@ -21,7 +21,9 @@ from magnetfund.core.models import AuditEvent, Heartbeat
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import isoformat_z, utc_now
 from magnetfund.web.api.access import needs
+from magnetfund.web.api.errors import RETRY_SECONDS
 from magnetfund.web.api.vitals import STARTED_AT, read_vitals
+from magnetfund.web.public.busy import Kept
 from risk.services.fuse import state_of
 from trading.models import Trade
 from trading.selectors import latest_valuation
@@ -76,6 +78,19 @@ def _chain_head(book: str) -> str:
     return hashlib.sha256(head).hexdigest()
 
 
+def _facts(book: str) -> dict[str, Any]:
+    """What /health says of the book; read once for everybody who asks within some seconds."""
+    facts: dict[str, Any] = {"status": _trading_status(book), "proof": _chain_head(book)}
+    newest = latest_valuation(book)
+    if newest is not None:
+        change = newest.equity - newest.equity / (newest.unit_value / newest.day_start_unit_value)
+        facts["yield_usd"] = round(float(change), 2)
+    return facts
+
+
+_health: Kept[dict[str, Any]] = Kept()
+
+
 class HealthView(APIView):
     """Public health check. Returns 503 when the database is unavailable. Not rate-limited."""
 
@@ -99,16 +114,13 @@ class HealthView(APIView):
             "uptime_seconds": int(time.time() - STARTED_AT),
         }
         try:
-            body["status"] = _trading_status(settings.MAGNET_BOOK)
-            body["proof"] = _chain_head(settings.MAGNET_BOOK)
-            newest = latest_valuation(settings.MAGNET_BOOK)
-            if newest is not None:
-                change = newest.equity - newest.equity / (
-                    newest.unit_value / newest.day_start_unit_value
-                )
-                body["yield_usd"] = round(float(change), 2)
+            body.update(_health.get(lambda: _facts(settings.MAGNET_BOOK)))
         except DatabaseError:
-            return Response({**body, "message": "the database is unavailable"}, status=503)
+            return Response(
+                {**body, "message": "the database is unavailable"},
+                status=503,
+                headers={"Retry-After": RETRY_SECONDS},
+            )
         return Response(body)
 
 

@@ -14,12 +14,14 @@ from django.views.decorators.http import require_safe
 from investors.selectors import read_net_records
 from investors.services.policies import terms_by_class
 from magnetfund.kernel.clock import utc_now
+from magnetfund.web.public.busy import same_for_strangers
 from magnetfund.web.public.pages import page_context, record_charts, used_shares
 from risk.models import FuseEvent
 from trading import selectors
 
 
 @require_safe
+@same_for_strangers
 def landing(request: HttpRequest) -> HttpResponse:
     """The fund in public: its record, how it stays alive, what it trades, terms and risks."""
     book = settings.MAGNET_BOOK
