@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from celery import shared_task
+from celery.exceptions import OperationalError
 from django.conf import settings
-from kombu.exceptions import OperationalError
 
 from magnetfund.core.services.jobs import beat_heart, run_slot
 from magnetfund.operations import watch

@@ -224,7 +224,7 @@ def test_a_named_instrument_brings_its_own_caps(client: Client):
     instrument = Instrument.objects.get()
     assert caps_of(client)["liquidation_probability"]["not_evaluated"]
     make_hours(instrument, step=0.02)
-    instrument.maintenance_tiers = [{"leverage_max": 1.25}, {"leverage_max": 1.0}]
+    instrument.maintenance_tiers = [["50000", "0.004", "1.25"], ["250000", "0.01", "1.0"]]
     instrument.save(update_fields=["maintenance_tiers"])
     caps = caps_of(client, instrument="BTCUSDT")
     # 2 % an hour up and down is 187 % a year: a week of it leaves little room to liquidation.

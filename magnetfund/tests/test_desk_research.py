@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from celery import Task
+from celery.exceptions import OperationalError
 from django.test import Client
-from kombu.exceptions import OperationalError
 from pyarrow import parquet
 
 from magnetfund.core.roles import Role

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from django.core.cache import cache
+from django.core.cache import cache, caches
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework_simplejwt.settings import api_settings
@@ -159,6 +159,7 @@ def test_a_well_formed_order_with_an_odd_text_is_refused_and_not_broken(client: 
             answer = client.post("/api/trade/execute", body, content_type="application/json")
             refuse_to_break(answer, name)
             assert answer.status_code in (400, 422, 503), answer.content
+    caches["process"].clear()
     stop = json.dumps({"reason": "a\ud800b"})
     answer = client.post("/api/system/emergency-stop", stop, content_type="application/json")
     assert answer.status_code == 400

@@ -261,7 +261,7 @@ def test_the_emergency_stop_asks_and_then_stops(browser: Any, site: Site):
     page.check("#stop [name=understood]")
     page.click("#stop .btn-stop")
     page.wait_for_selector("[role=status]")
-    assert "Stopped." in page.locator("[role=status]").inner_text()
+    assert "Trading is stopped." in page.locator("[role=status]").inner_text()
     assert page.locator("h1 + p").inner_text().startswith("Tripped")
     page.goto("/desk/trading/ticket/?instrument=BTC/USDT:USDT&side=long&amount=5000&unit=money"
               f"&leverage=1&stop={PRICE - 1_000}&tier=3")  # fmt: skip

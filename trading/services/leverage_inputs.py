@@ -49,8 +49,7 @@ def read_leverage_inputs(instrument: Instrument) -> LeverageInputs:
 def find_venue_cap(instrument: Instrument) -> float | None:
     """Leverage that the venue allows in the instrument's smallest margin tier, where stored."""
     tiers = instrument.maintenance_tiers or []
-    leverages = [tier.get("leverage_max") for tier in tiers if isinstance(tier, dict)]
-    known = [float(value) for value in leverages if value]
+    known = [float(tier[2]) for tier in tiers if len(tier) > 2]
     return max(known, default=None)
 
 

@@ -34,6 +34,8 @@ EDITABLE: dict[str, tuple[str, ...]] = {
     "trading.instrument": ("is_restricted", "is_active", "source_label"),
     "trading.strategy": ("is_active",),
 }
+#: Locks of the database's own functions, which no run-time role may read.
+UNREADABLE = frozenset({"risk.fuselatch"})
 HIDDEN_FIELDS = ("password", "body")
 
 
@@ -123,7 +125,7 @@ def register_all() -> None:
     """One admin a table, its columns and filters from the model itself."""
     for app in APPS:
         for model in apps.get_app_config(app).get_models():
-            if not admin.site.is_registered(model):
+            if model._meta.label_lower not in UNREADABLE and not admin.site.is_registered(model):
                 admin.site.register(model, _build_admin(model))
 
 
