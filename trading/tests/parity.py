@@ -34,26 +34,31 @@ SLEEVES = ("trend", "magnet")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Market:
-    """Hours before ``start_ms`` and the shorter bars from there on, by symbol."""
+    """Hours before ``start_ms`` and the shorter bars from there on, by symbol.
+
+    ``whole`` holds the bars that the hours are made of, where those are not ``fine``.
+    """
 
     before: dict[str, Candles]
     fine: dict[str, Candles]
     start_ms: int
     end_ms: int
+    whole: dict[str, Candles] | None = None
 
     @property
     def hours(self) -> dict[str, Candles]:
         return {
             name: _joined(self.before[name], resample(candles=bars, timeframe_ms=HOUR_MS))
-            for name, bars in self.fine.items()
+            for name, bars in (self.whole or self.fine).items()
         }
 
     def flat(self) -> Market:
-        """The same market as a sequence of prices: every bar is its open and nothing else."""
+        """The same hours with a sequence of prices: every bar is its close and nothing else."""
         return replace(
             self,
+            whole=self.whole or self.fine,
             fine={
-                name: replace(bars, high=bars.open, low=bars.open, close=bars.open)
+                name: replace(bars, open=bars.close, high=bars.close, low=bars.close)
                 for name, bars in self.fine.items()
             },
         )
@@ -313,10 +318,12 @@ def _why_missing(
 
 
 def _why_other(one: RoundTrip, two: RoundTrip) -> str:
-    if (one.side, one.entry_ticks) != (two.side, two.entry_ticks):
+    if one.side != two.side:
         return "unexplained"
     if one.lots != two.lots:
         return "equity at the decision" if one.equity != two.equity else "unexplained"
+    if one.entry_ticks != two.entry_ticks:
+        return "entry at the price seen, not at the open"
     for a, b in zip_longest(one.exits, two.exits):
         if a == b:
             continue
