@@ -69,6 +69,16 @@ class Environment:
             raise BadSetting(f"{name} must be one of {', '.join(choices)}")
         return value
 
+    def trading_mode(self, live_venues: tuple[str, ...]) -> str:
+        """``TRADING_MODE``; "live" is refused while no venue can execute for real."""
+        mode = self.choice("TRADING_MODE", "paper", ("paper", "live"))
+        if mode == "live" and not live_venues:
+            raise BadSetting(
+                "TRADING_MODE=live needs an execution venue and none is connected; "
+                "set TRADING_MODE=paper"
+            )
+        return mode
+
     def items(self, name: str, default: str = "") -> list[str]:
         return [item.strip() for item in self.text(name, default).split(",") if item.strip()]
 

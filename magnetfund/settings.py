@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from csp.constants import NONE, SELF
 
 from magnetfund.env import BadSetting, Environment, parse_database_url
+from trading.venues import LIVE_VENUES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
@@ -30,7 +31,7 @@ try:
     SECRET_KEY = _env.text("SECRET_KEY")
     if IS_PRODUCTION and len(SECRET_KEY) < 50:
         raise BadSetting("SECRET_KEY must have at least 50 characters")
-    TRADING_MODE = _env.choice("TRADING_MODE", "paper", ("paper", "live"))
+    TRADING_MODE = _env.trading_mode(LIVE_VENUES)
     INITIAL_EQUITY = _env.decimal("INITIAL_EQUITY", "430000.0")
     EXCHANGE_HOST = _env.url("EXCHANGE_HOST", "", ("http", "https"))
     EXCHANGE_PROXY = _env.url("EXCHANGE_PROXY", "", ("http", "https"))

@@ -27,6 +27,7 @@ APPEND_ONLY_TABLES = (
     "trading_valuation",
     "trading_bookflow",
     "trading_trial",
+    "trading_bookmember",
 )
 
 #: What the venue reported: the gateway alone writes it.

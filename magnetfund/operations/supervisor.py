@@ -25,11 +25,13 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
+from magnetfund.env import BadSetting, Environment
 from magnetfund.operations.schedule import RESEARCH_QUEUE
 from magnetfund.operations.servers.home import STOPPING, Home, LaunchError
 from magnetfund.operations.servers.postgres import Postgres
 from magnetfund.operations.servers.process import Child
 from magnetfund.operations.servers.valkey import Valkey
+from trading.venues import LIVE_VENUES
 
 PROJECT = Path(__file__).resolve().parents[2]
 RESTART_WINDOW = 120.0
@@ -349,9 +351,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-demo", action="store_true", help="start without the demo fund")
     options = parser.parse_args(arguments)
     try:
+        Environment.of_process().trading_mode(LIVE_VENUES)
         port = int(os.environ.get("PORT", "8000"))
         home = Home(Path(os.environ.get("MAGNET_HOME", PROJECT / "var")))
-    except (ValueError, LaunchError) as error:
+    except (ValueError, LaunchError, BadSetting) as error:
         print(f"magnetfund: {error}", file=sys.stderr)
         return 1
     try:

@@ -17,6 +17,7 @@ from trading.models.market import (
     MarketEvent,
     MarketRefusal,
 )
+from trading.models.membership import BookMember
 from trading.models.operation import (
     BookFlow,
     EngineState,
@@ -31,6 +32,7 @@ from trading.models.valuation import Valuation
 
 __all__ = [
     "BookFlow",
+    "BookMember",
     "Candle",
     "CandleGap",
     "EngineState",

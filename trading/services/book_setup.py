@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from magnetfund.kernel.errors import InvalidInput
@@ -47,10 +47,12 @@ def build_setup(
     cash: float,
     groups: Mapping[str, int] | None = None,
     reset_policy: ResetPolicy = ResetPolicy.NONE,
+    only: Collection[tuple[str, int]] | None = None,
 ) -> BookSetup:
     """The setup of given instruments and sleeves, strategy by strategy, instrument by instrument.
 
     ``groups`` are the correlation groups by symbol; without them all count as one.
+    ``only`` names the slots (strategy, instrument's key) where not every pair is one.
     ``reset_policy`` other than NONE is for scenarios only; live re-arming is for two people.
     """
     strategies: dict[str, PureStrategy] = {}
@@ -64,6 +66,8 @@ def build_setup(
             traits = strategies[row.code].traits
         own = strategy_limits(row)
         for index, instrument in enumerate(instruments):
+            if only is not None and (row.code, instrument.pk) not in only:
+                continue
             share = float(row.risk_fraction)
             slots.append(
                 SlotRules(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from django.db import transaction
 
+from magnetfund.kernel.errors import InvalidInput
 from trading.domain.market import HOUR_MS, Candle, Candles
 from trading.domain.strategies.signals import Signal
 from trading.services.candle_store import load_candles, store_candles
@@ -50,6 +51,8 @@ class HourReader:
         self.feed = feed
         self._source = source
         self._waiting: list[Candles] = []
+        #: Why the source gave no candles when it was last asked; empty where it did.
+        self.problem = ""
 
     def warm(self, *, decided_ms: int | None, now_ms: int) -> None:
         """Take the stored past without asking; hours after ``decided_ms`` wait to be read.
@@ -73,14 +76,23 @@ class HourReader:
             found += self._take(candles)
         self._waiting = []
         if self.feed.newest_open_ms + HOUR_MS < hour:
-            candles = self._source.candles(
-                self.feed.instrument.symbol, max(0, self.feed.newest_open_ms + HOUR_MS), hour
-            )
-            self._store(candles)
-            found += self._take(candles)
+            candles = self._fetch(max(0, self.feed.newest_open_ms + HOUR_MS), hour)
+            if candles is not None:
+                self._store(candles)
+                found += self._take(candles)
         if found:
             self._log.save()
         return found
+
+    def _fetch(self, start_ms: int, end_ms: int) -> Candles | None:
+        """What the source has; None where it does not know the instrument."""
+        try:
+            candles = self._source.candles(self.feed.instrument.symbol, start_ms, end_ms)
+        except InvalidInput as error:
+            self.problem = error.message
+            return None
+        self.problem = ""
+        return candles
 
     def _take(self, candles: Candles) -> list[ClosedHour]:
         found = []

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -22,7 +22,7 @@ from django.db import transaction
 
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.clock import from_milliseconds
-from magnetfund.kernel.errors import InvariantBroken
+from magnetfund.kernel.errors import Conflict, InvariantBroken
 from magnetfund.kernel.identifiers import derived_uuid
 from magnetfund.kernel.money import decimal_from_float, quantize
 from risk.domain.fuse import LOSS_TRIGGERS, STRATEGY_TRIGGERS, lock_end
@@ -33,11 +33,13 @@ from risk.services.fuse import (
     clear_instrument,
     lock_strategy,
     reduce_instrument,
+    state_of,
     trip_fuse,
 )
 from risk.services.pretrade import check_and_reserve, release_reservation
 from trading.domain.engine import book as pure
 from trading.domain.engine.rules import EngineRules
+from trading.domain.engine.slots import Layout, carry_book
 from trading.domain.engine.step import adjust_for_flow, process_bar
 from trading.domain.engine.storage import drop_pending, dump_book, load_book
 from trading.domain.strategies.signals import Signal
@@ -104,7 +106,10 @@ class PaperBook:
         self.rules = rules
         self.instruments = tuple(instruments)
         self.sleeves = tuple(sleeves)
-        self.book = book if stored is None else stored.book
+        self.layout = layout_of(self.sleeves, self.instruments)
+        self.book = book if stored is None else _laid_out(stored, self.layout)
+        #: Slots that may not open a position now; their signals only close.
+        self.closed_slots: frozenset[int] = frozenset()
         self.shares = 0.0 if stored is None else stored.shares
         self.flow_id = 0 if stored is None else stored.flow_id
         #: Open time of the newest hour that was decided on, by instrument.
@@ -152,10 +157,7 @@ class PaperBook:
             book=self.book,
             time_ms=time_ms,
             bars=bars,
-            signals=[
-                readings[slot.instrument].get(sleeve.strategy) if readings else None
-                for slot, sleeve in zip(self.rules.slots, self.sleeves, strict=True)
-            ],
+            signals=self._signals(readings),
             last=last,
         )
         self.book = after
@@ -163,6 +165,49 @@ class PaperBook:
             self._write(event)
         self.counts.bars += 1
         return events
+
+    def _signals(self, readings: Sequence[Mapping[str, Signal]] | None) -> list[Signal | None]:
+        if readings is None:
+            return [None] * len(self.sleeves)
+        found = [
+            readings[slot.instrument].get(sleeve.strategy)
+            for slot, sleeve in zip(self.rules.slots, self.sleeves, strict=True)
+        ]
+        return [
+            replace(signal, direction=0)
+            if signal is not None and slot in self.closed_slots
+            else signal
+            for slot, signal in enumerate(found)
+        ]
+
+    def rearrange(
+        self, *, rules: EngineRules, instruments: Sequence[Instrument], sleeves: Sequence[Sleeve]
+    ) -> None:
+        """Go on over other slots; what is held follows its strategy and instrument.
+
+        Raises :class:`Conflict` when a slot that is dropped is not flat.
+        """
+        before, self.layout = self.layout, layout_of(sleeves, instruments)
+        self.book = carry_book(book=self.book, before=before, after=self.layout)
+        intents = {before.slots[slot]: intent for slot, intent in self._intents.items()}
+        self._intents = {
+            slot: replace(intents[key], slot=slot)
+            for slot, key in enumerate(self.layout.slots)
+            if key in intents
+        }
+        self.rules, self.sleeves = rules, tuple(sleeves)
+        self.instruments = tuple(instruments)
+        self.orders.rearrange(self.sleeves)
+
+    def continue_episodes(self) -> None:
+        """An instrument that joins while its fuse row says REDUCING goes on reducing here too."""
+        episodes = list(self.book.fuse.episodes)
+        for index, instrument in enumerate(self.instruments):
+            is_new = not episodes[index].active and not self.book.marks[index]
+            if is_new and state_of(self.code, instrument.symbol) == "REDUCING":
+                episodes[index] = pure.Episode(active=True, trigger=int(pure.Trigger.VOLATILITY))
+        fuse = replace(self.book.fuse, episodes=tuple(episodes))
+        self.book = replace(self.book, fuse=fuse)
 
     def save(self) -> None:
         """Store the venue's memory; our own rows are already committed."""
@@ -175,6 +220,7 @@ class PaperBook:
                 "flow_id": self.flow_id,
                 "shares": self.shares,
                 "decided": self.decided,
+                "layout": asdict(self.layout),
             }
             row.updated_at = from_milliseconds(self.book.time_ms)
             row.save()
@@ -512,7 +558,8 @@ class StoredVenue:
 
     ``sequence`` counts orders and fills, ``flow_id`` is the last flow applied, ``shares`` the units
     in which the book's own value is measured (dealing units are those of the share classes),
-    ``decided`` the open time of the newest hour that was decided on, by instrument.
+    ``decided`` the open time of the newest hour that was decided on, by instrument, ``layout`` the
+    names of the book's parts.
     """
 
     book: pure.Book
@@ -520,6 +567,7 @@ class StoredVenue:
     flow_id: int
     shares: float
     decided: Mapping[str, int] = field(default_factory=dict)
+    layout: Layout | None = None
 
 
 def load_venue(code: str) -> StoredVenue | None:
@@ -533,7 +581,38 @@ def load_venue(code: str) -> StoredVenue | None:
         flow_id=int(row.state["flow_id"]),
         shares=float(row.state["shares"]),
         decided=row.state.get("decided", {}),
+        layout=_load_layout(row.state.get("layout")),
     )
+
+
+def layout_of(sleeves: Sequence[Sleeve], instruments: Sequence[Instrument]) -> Layout:
+    """Names that outlast a change of the list: a strategy's code, an instrument's key."""
+    return Layout(
+        strategies=tuple(dict.fromkeys(sleeve.strategy for sleeve in sleeves)),
+        instruments=tuple(str(item.pk) for item in instruments),
+        slots=tuple((sleeve.strategy, str(sleeve.instrument.pk)) for sleeve in sleeves),
+    )
+
+
+def _load_layout(plain: Mapping[str, Any] | None) -> Layout | None:
+    if plain is None:
+        return None
+    return Layout(
+        strategies=tuple(plain["strategies"]),
+        instruments=tuple(plain["instruments"]),
+        slots=tuple((slot[0], slot[1]) for slot in plain["slots"]),
+    )
+
+
+def _laid_out(stored: StoredVenue, layout: Layout) -> pure.Book:
+    if stored.layout is not None:
+        return carry_book(book=stored.book, before=stored.layout, after=layout)
+    if len(stored.book.positions) != len(layout.slots):
+        raise Conflict(
+            "the stored book does not name its slots and has another number of them",
+            code="sleeves_differ",
+        )
+    return stored.book
 
 
 def _money(value: float) -> Decimal:

@@ -7,6 +7,7 @@ at the next price and not later.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -59,6 +60,49 @@ def follow_fuse(paper: PaperBook, *, at: datetime) -> bool:
     return True
 
 
+def close_slots(paper: PaperBook, slots: Collection[int], *, at: datetime) -> bool:
+    """Order the exit of every slot that leaves the book and still holds; entries are withdrawn."""
+    changed = False
+    for slot in sorted(slots):
+        waiting = [intent for intent in paper.book.pending if intent.slot == slot]
+        entry = paper.orders.entries.pop(slot, None)
+        if entry is not None:
+            record_move(entry, "CANCELLED", kind="slot_leaves", at=at)
+            release_reservation(entry.id, at=at)
+            paper.book = replace(
+                paper.book,
+                pending=tuple(i for i in paper.book.pending if i.reduces or i.slot != slot),
+            )
+            changed = True
+        held = paper.book.positions[slot]
+        if held is None or any(intent.reduces for intent in waiting):
+            continue
+        sleeve = paper.sleeves[slot]
+        mark = paper.book.marks[paper.rules.slots[slot].instrument]
+        order = paper.orders.send(
+            sleeve,
+            purpose="manual",
+            side=-held.side,
+            kind="market",
+            lots=held.lots,
+            reference=price_of(sleeve.instrument, mark),
+            at=at,
+            reason="the slot leaves the book",
+        )
+        paper.orders.exits[slot] = order
+        intent = _intent(paper, slot, order, at)
+        paper.book = replace(paper.book, pending=(*paper.book.pending, intent))
+        changed = True
+    return changed
+
+
+def is_flat(paper: PaperBook, slot: int) -> bool:
+    """Nothing held and nothing waiting."""
+    return paper.book.positions[slot] is None and not any(
+        intent.slot == slot for intent in paper.book.pending
+    )
+
+
 def take_waiting_orders(paper: PaperBook, *, at: datetime) -> bool:
     """Send the intents that people or the API committed, oldest first."""
     waiting = (
@@ -76,7 +120,8 @@ def _take(paper: PaperBook, order: Order, at: datetime) -> bool:
     slot = _slot_of(paper, order)
     held = paper.book.positions[slot] if slot is not None else None
     waits = slot is not None and any(intent.slot == slot for intent in paper.book.pending)
-    if slot is None or waits or (held is None) == order.reduces:
+    barred = slot in paper.closed_slots and not order.reduces
+    if slot is None or waits or barred or (held is None) == order.reduces:
         record_move(order, "EXPIRED", kind="no_room", at=at, detail={"slot": slot})
         release_reservation(order.id, at=at)
         return True

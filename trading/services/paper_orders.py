@@ -196,6 +196,12 @@ class OrderDesk:
             )
             record_move(order, "CANCELLED", kind="resized", at=at)
 
+    def rearrange(self, sleeves: Sequence[Sleeve]) -> None:
+        """Take other slots; the orders behind them are found again."""
+        self._sleeves = tuple(sleeves)
+        self.entries, self.exits, self.protection = {}, {}, {}
+        self.find_again()
+
     def find_again(self) -> None:
         """Find the orders that rest at the venue again after a restart."""
         by_key = {

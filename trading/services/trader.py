@@ -32,7 +32,7 @@ from magnetfund.core.services.leases import (
     renew_lease,
 )
 from magnetfund.kernel.clock import from_milliseconds, isoformat_z, to_milliseconds, utc_now
-from magnetfund.kernel.errors import Conflict, InvalidInput
+from magnetfund.kernel.errors import InvalidInput
 from risk.domain.limits import LimitSet
 from risk.services.fuse import FuseFacts, state_of, trip_fuse
 from risk.services.limits import limits_in_force
@@ -40,8 +40,8 @@ from trading.domain.engine import book as pure
 from trading.domain.engine.step import open_book
 from trading.domain.market import MINUTE_MS
 from trading.domain.market.candles import HOUR_MS
-from trading.models import Instrument
-from trading.services.book_setup import active_sleeves, build_setup
+from trading.models import BookMember
+from trading.services.book_setup import build_setup
 from trading.services.correlations import find_correlation_groups, measure_correlations
 from trading.services.engine import (
     begin_reconciling,
@@ -54,9 +54,16 @@ from trading.services.funding import load_funding
 from trading.services.hours import ClosedHour, HourReader
 from trading.services.manual import BELL
 from trading.services.market_source import MarketSource
+from trading.services.membership import (
+    Membership,
+    begin_membership,
+    finish_leaving,
+    members_of,
+    newest_version,
+)
 from trading.services.orders import settle_leftovers
 from trading.services.paper_book import PaperBook, load_venue
-from trading.services.paper_follow import follow
+from trading.services.paper_follow import close_slots, follow, is_flat
 from trading.services.reconcile import reconcile
 from trading.services.valuation import take_valuations
 
@@ -80,6 +87,7 @@ class Trader:
         self._is_listening = False
         self._heard_on: object = None
         self._snapshot_ms = self._reconciled_ms = self._funded_ms = 0
+        self._unpriced: dict[str, str] = {}
 
     # ---- start and stop ------------------------------------------------------------------------
 
@@ -93,8 +101,12 @@ class Trader:
         )
         now = utc_now()
         begin_reconciling(book=self.code, actor=self.actor, reason="trader started", at=now)
+        self.members = members_of(self.code)
+        if not self.members.members:
+            self.members = begin_membership(
+                book=self.code, venue=self.source.venue, actor=self.actor, at=now
+            )
         limits = limits_in_force(self.code, at=now)
-        self._find_members()
         self._set_up(limits, now)
         stored = load_venue(self.code)
         fresh = open_book(rules=self.setup.rules, time_ms=to_milliseconds(now))
@@ -108,10 +120,7 @@ class Trader:
             actor=self.actor,
             limits=limits,
         )
-        if len(self.paper.book.positions) != len(self.setup.sleeves):
-            raise Conflict(
-                "the stored book has other sleeves than are configured", code="sleeves_differ"
-            )
+        self._close_slots()
         settle_leftovers(self.code, at=now)
         self.feeds = [
             InstrumentFeed(instrument=item, strategies=self.setup.strategies)
@@ -123,24 +132,18 @@ class Trader:
         self.paper.save()
         self._reconcile(utc_now(), is_start=True)
 
-    def _find_members(self) -> None:
-        self._instruments = list(
-            Instrument.objects.filter(is_active=True, venue=self.source.venue).order_by("symbol")
-        )
-        self._sleeve_rows = active_sleeves()
-        if not self._instruments or not self._sleeve_rows:
-            raise InvalidInput("the book has no instruments or sleeves yet", code="no_sleeves")
-
     def _set_up(self, limits: LimitSet, now: datetime) -> None:
         """The rules of this book's members under ``limits``, correlations measured anew."""
-        measure_correlations(book=self.code, instruments=self._instruments, at=now)
-        symbols = [item.symbol for item in self._instruments]
+        instruments = self.members.instruments
+        measure_correlations(book=self.code, instruments=instruments, at=now)
+        symbols = [item.symbol for item in instruments]
         self.setup = build_setup(
-            instruments=self._instruments,
-            sleeves=self._sleeve_rows,
+            instruments=instruments,
+            sleeves=self.members.sleeves,
             limits=limits,
             cash=float(settings.INITIAL_EQUITY),
             groups=find_correlation_groups(book=self.code, symbols=symbols, limits=limits, at=now),
+            only={member.key for member in self.members.members},
         )
 
     def _follow_limits(self, now: datetime) -> None:
@@ -154,10 +157,76 @@ class Trader:
             feed.set_heavy_reach(float(limits.opposite_distance_atr))
         _log.info("limits version %s in force", limits.version)
 
-    def _warm_up(self, now_ms: int) -> None:
+    def _close_slots(self) -> None:
+        """Let the slots that are paused or leaving open nothing."""
+        state = {member.key: member.state for member in self.members.members}
+        by_slot = [state[sleeve.strategy, sleeve.instrument.pk] for sleeve in self.setup.sleeves]
+        self.paper.closed_slots = frozenset(
+            slot for slot, found in enumerate(by_slot) if found != BookMember.State.TRADING
+        )
+        self._leaving = frozenset(
+            slot for slot, found in enumerate(by_slot) if found == BookMember.State.LEAVING
+        )
+
+    def _follow_members(self, now: datetime, *, look: bool) -> bool:
+        """Take over a new membership; close what leaves, and let go of it once it is flat."""
+        changed = False
+        if look or newest_version(self.code) != self.members.version:
+            found = members_of(self.code)
+            if found != self.members:
+                self._rearrange(found, now)
+                changed = True
+        if self._leaving:
+            changed |= close_slots(self.paper, self._leaving, at=now)
+            sleeves = self.setup.sleeves
+            flat = {
+                (sleeves[slot].strategy, sleeves[slot].instrument.pk)
+                for slot in self._leaving
+                if is_flat(self.paper, slot)
+            }
+            if flat:
+                gone = [member for member in self.members.members if member.key in flat]
+                rest = finish_leaving(book=self.code, members=gone, actor=self.actor, at=now)
+                self._rearrange(rest, now)
+                changed = True
+        return changed
+
+    def _rearrange(self, members: Membership, now: datetime) -> None:
+        """Trade other slots from here on; only what is new is warmed up."""
+        before = {feed.instrument.pk: reader for feed, reader in zip(
+            self.feeds, self.hours, strict=True
+        )}  # fmt: skip
+        codes = set(self.setup.strategies)
+        self.members = members
+        self._set_up(self.paper.limits, now)
+        self.paper.rearrange(
+            rules=self.setup.rules,
+            instruments=self.setup.instruments,
+            sleeves=self.setup.sleeves,
+        )
+        if set(self.setup.strategies) != codes:
+            before = {}  # other strategies read every instrument
+        self.hours = [
+            before.get(item.pk)
+            or HourReader(
+                feed=InstrumentFeed(instrument=item, strategies=self.setup.strategies),
+                source=self.source,
+            )
+            for item in self.setup.instruments
+        ]
+        self.feeds = [reader.feed for reader in self.hours]
+        self._warm_up(to_milliseconds(now), but=frozenset(before))
+        for reader in self.hours:
+            reader.feed.set_heavy_reach(float(self.paper.limits.opposite_distance_atr))
+        self._close_slots()
+        self.paper.continue_episodes()
+
+    def _warm_up(self, now_ms: int, *, but: frozenset[int] = frozenset()) -> None:
         """Give the strategies the past; hours that the book has not decided on wait."""
         known = self.paper.decided
         for reader in self.hours:
+            if reader.feed.instrument.pk in but:
+                continue
             symbol = reader.feed.instrument.symbol
             decided = known.get(symbol)
             reader.warm(decided_ms=decided, now_ms=now_ms)
@@ -217,15 +286,17 @@ class Trader:
         now = utc_now()
         now_ms = to_milliseconds(now)
         self._follow_limits(now)
+        is_minute = now_ms - self._reconciled_ms >= RECONCILE_MS
+        changed = self._follow_members(now, look=is_minute)
         missed = self._walk_missed(now_ms)
         decided, events = self._decide(now_ms)
-        changed = follow(self.paper, at=now)
+        changed |= follow(self.paper, at=now)
         events = missed + events + self._price_step(now_ms)
         if changed or decided or events:
             self.paper.save()
         if now_ms - self._snapshot_ms >= SNAPSHOT_MS or events:
             self._snapshot(now, now_ms)
-        if now_ms - self._reconciled_ms >= RECONCILE_MS:
+        if is_minute:
             self._reconcile(now, is_start=False)
         self._tell(now, events)
         beat_heart(
@@ -237,6 +308,7 @@ class Trader:
             equity=str(self.paper.value(now).equity),
             prices={symbol: f"{price:f}" for symbol, price in self.paper.marks().items()},
             streaks=self.paper.streaks(),
+            problems=self._problems(),
         )
 
     def _decide(self, now_ms: int) -> tuple[bool, tuple[pure.Event, ...]]:
@@ -256,10 +328,9 @@ class Trader:
             bars: list[pure.Bar | None] = [None] * len(self.feeds)
             for index, hour in hours.items():
                 feed = self.feeds[index]
+                price = None if in_time else self._price(feed, now_ms)
                 bars[index] = feed.tick_bar(
-                    hour.candle.close
-                    if in_time
-                    else self.source.price(feed.instrument.symbol, now_ms),
+                    hour.candle.close if price is None else price,
                     depth_value=self.source.depth(feed.instrument.symbol, now_ms),
                 )
                 self.paper.decided[feed.instrument.symbol] = hour.candle.open_time
@@ -278,15 +349,38 @@ class Trader:
         if now_ms < self.paper.book.time_ms:
             return ()
         due = self._funding_due(now_ms)
-        bars: list[pure.Bar | None] = [
+        prices = [self._price(feed, now_ms) for feed in self.feeds]
+        bars = [
             feed.tick_bar(
-                self.source.price(feed.instrument.symbol, now_ms),
+                price,
                 funding_rate=rate,
                 depth_value=self.source.depth(feed.instrument.symbol, now_ms),
             )
-            for feed, rate in zip(self.feeds, due, strict=True)
+            if price is not None
+            else None
+            for feed, price, rate in zip(self.feeds, prices, due, strict=True)
         ]
         return self.paper.step(time_ms=now_ms, bars=bars, bar_ms=1)
+
+    def _price(self, feed: InstrumentFeed, now_ms: int) -> float | None:
+        """The present price; None, told with the next heartbeat, where the source has none."""
+        symbol = feed.instrument.symbol
+        try:
+            price = self.source.price(symbol, now_ms)
+        except InvalidInput as error:
+            self._unpriced[symbol] = error.message
+            return None
+        self._unpriced.pop(symbol, None)
+        return price
+
+    def _problems(self) -> list[str]:
+        """What keeps a slot from trading, each with the way out."""
+        found = dict(self._unpriced)
+        found.update({r.feed.instrument.symbol: r.problem for r in self.hours if r.problem})
+        return [
+            f"{symbol} has no prices: {why}. Import its candles or remove it from the book."
+            for symbol, why in sorted(found.items())
+        ]
 
     def _funding_due(self, now_ms: int) -> list[float]:
         """By feed: the rate of each stamp once, at the first price on or after it."""

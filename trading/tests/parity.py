@@ -183,7 +183,7 @@ def run_trader(
     clock = VirtualClock(from_milliseconds(market.start_ms))
     recorder = Recorder()
     with use_clock(clock):
-        _arm(book, market.start_ms)
+        arm(book, market.start_ms)
         trader = Trader(book=book, source=source)
         trader.start()
         with recorder.listening(trader.paper):
@@ -229,7 +229,7 @@ def run_history(
     )
     recorder = Recorder()
     with use_clock(history.clock):
-        _arm(book, market.start_ms)
+        arm(book, market.start_ms)
     with recorder.listening(paper):
         history.run()
     return recorder, paper
@@ -341,7 +341,7 @@ def _why_other(one: RoundTrip, two: RoundTrip) -> str:
     return "identical"
 
 
-def _arm(book: str, at_ms: int) -> None:
+def arm(book: str, at_ms: int) -> None:
     arm_by_scenario(
         book=book, people=ensure_scenario_people(), at=from_milliseconds(at_ms), reason="test"
     )

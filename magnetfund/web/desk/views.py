@@ -110,6 +110,7 @@ def today(request: HttpRequest) -> HttpResponse:
             "coming": desk.find_coming(dealing["day"] if dealing else None, len(readings)),
             "jobs": desk.find_jobs(),
             "parts": parts,
+            "problems": trader.detail.get("problems", []) if trader is not None else [],
             "trades": [trade for trade in trades if trade.closed_at >= since][:8],
             "events": [e for e in desk.fuse_history(book, 8) if e.occurred_at >= since],
         },

@@ -12,7 +12,8 @@ from django.core.management.base import CommandParser
 
 from magnetfund.core import stop_line
 from magnetfund.core.commands import FundCommand
-from magnetfund.kernel.errors import InvalidInput
+from magnetfund.kernel.errors import FundError, InvalidInput
+from trading.services.engine import stop_engine
 from trading.services.market_source import SimulatedSource, load_simulation
 from trading.services.trader import Trader
 
@@ -52,7 +53,16 @@ class Command(FundCommand):
         deadline = time.monotonic() + options["seconds"] if options["seconds"] else None
         trader = Trader(book=options["book"], source=SimulatedSource(config))
         stop_line.hold_open()
-        trader.start()
+        try:
+            trader.start()
+        except FundError as error:
+            # The desk shows an engine's last reason; a process that ended can tell nobody else.
+            stop_engine(
+                book=options["book"],
+                actor=trader.actor,
+                reason=f"The trader could not start: {error.message} ({error.code}).",
+            )
+            raise
         self.say(f"Trading book {options['book']} as {trader.holder}.")
         try:
             trader.run(
