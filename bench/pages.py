@@ -33,7 +33,11 @@ DESK = (
     "/desk/trading/?sort=worst&result=lost&page=2", "/desk/trading/ticket/",
     "/desk/trading/trades.csv", "/desk/signals/", "/desk/fund/",
 )  # fmt: skip
-PORTAL = ("/overview/", "/activity/", "/activity/?page=2")
+PORTAL = (
+    "/overview/", "/activity/", "/activity/?page=2", "/redeem/",
+    "/redeem/?share_class=A&what=units&size=1", "/redeem/?share_class=A&what=amount&size=100",
+    "/subscribe/", "/subscribe/?share_class=A&amount=100000",
+)  # fmt: skip
 READS = (
     "/health", "/capabilities", "/state", "/dependencies", "/api/positions/open",
     "/api/trades/recent", "/api/trades/recent?limit=500", "/api/performance/current",

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import F
 
 from investors.domain.dealing import DealingDate, choose_dealing_date
+from investors.domain.fees import ClassTerms
 from investors.domain.ledger import Tags, build_entry
 from investors.domain.onboarding import KycState
 from investors.models import DealingDay, DealingOrder, Fund, Holding, Investor, ShareClass
@@ -28,6 +29,7 @@ from magnetfund.kernel.money import currency_quantum, decimal_of, quantize
 
 #: What a ledger source has room for beside its prefix.
 REFERENCE_MAX = 80
+CANCELLABLE = ("submitted", "accepted", "deferred", "set_aside")
 OPEN_STATES = ("submitted", "accepted", "funded", "deferred")
 
 
@@ -86,15 +88,7 @@ def submit_subscription(
     """Take in a subscription by amount; units and price are known only after the strike."""
     at = at or utc_now()
     _require_own(investor, actor)
-    require_open(share_class.fund)
-    _require_kyc(investor)
-    currency = share_class.fund.currency
-    _require_measure(amount, quantum=currency_quantum(currency), what="amount")
-    if amount < share_class.minimum_subscription and not _holds(investor, share_class):
-        raise InvalidInput(
-            f"the minimum first subscription is {share_class.minimum_subscription:,.2f} {currency}",
-            code="below_minimum",
-        )
+    require_subscribable(investor=investor, share_class=share_class, amount=amount)
     with transaction.atomic():
         day = next_dealing_day(share_class.fund, received_at=at)
         order = DealingOrder.objects.create(
@@ -131,22 +125,14 @@ def submit_redemption(
     _require_own(investor, actor)
     require_open(share_class.fund)
     terms = terms_in_force(share_class, at=at)
-    if units is not None:
-        _require_measure(units, quantum=terms.unit_quantum, what="number of units")
     with transaction.atomic():
         holding = (
             Holding.objects.select_for_update()
             .filter(investor=investor, share_class=share_class)
             .first()
         )
-        free = holding.units - holding.reserved_units if holding is not None else Decimal(0)
-        wanted = free if units is None else units
-        if holding is None or wanted > free or wanted == 0:
-            raise Conflict(
-                f"only {free.normalize():f} units are available to redeem",
-                code="not_enough_units",
-                details={"free": f"{free:f}"},
-            )
+        wanted = require_redeemable(investor=investor, terms=terms, holding=holding, units=units)
+        assert holding is not None
         Holding.objects.filter(pk=holding.pk).update(
             reserved_units=F("reserved_units") + wanted, updated_at=at
         )
@@ -168,6 +154,58 @@ def submit_redemption(
     return order
 
 
+def require_subscribable(*, investor: Investor, share_class: ShareClass, amount: Decimal) -> None:
+    """Raise for the first rule that refuses a subscription: ``fund_suspended``, ``kyc_open``,
+    ``not_positive``, ``too_fine``, ``below_minimum``."""
+    require_open(share_class.fund)
+    _require_kyc(investor)
+    currency = share_class.fund.currency
+    _require_measure(amount, quantum=currency_quantum(currency), what="amount")
+    if amount < share_class.minimum_subscription and not _holds(investor, share_class):
+        raise InvalidInput(
+            f"the minimum first subscription is {share_class.minimum_subscription:,.2f} {currency}",
+            code="below_minimum",
+        )
+
+
+def require_redeemable(
+    *, investor: Investor, terms: ClassTerms, holding: Holding | None, units: Decimal | None
+) -> Decimal:
+    """Units that an order for ``units`` (``None``: everything) takes of a holding.
+
+    Raises :class:`NotAllowed` (``on_hold``), :class:`InvalidInput` (``not_positive``, ``too_fine``)
+    and :class:`Conflict` (``not_enough_units``).
+    """
+    if investor.kyc_state == KycState.RESTRICTED:
+        raise NotAllowed(
+            "this account is on hold; the fund's compliance officer can tell you more",
+            code="on_hold",
+        )
+    if units is not None:
+        _require_measure(units, quantum=terms.unit_quantum, what="number of units")
+    free = holding.units - holding.reserved_units if holding is not None else Decimal(0)
+    wanted = free if units is None else units
+    if wanted > free or wanted == 0:
+        raise Conflict(
+            f"only {free.normalize():f} units are available to redeem",
+            code="not_enough_units",
+            details={"free": f"{free:f}"},
+        )
+    return wanted
+
+
+def can_cancel(order: DealingOrder, *, at: datetime) -> bool:
+    """Whether an order can be taken back: it is open without money, and its cut-off lies ahead.
+
+    One that waits for no day, or was set aside, has no cut-off.
+    """
+    if order.state not in CANCELLABLE:
+        return False
+    if order.state == DealingOrder.State.SET_ASIDE or order.dealing_day is None:
+        return True
+    return at <= order.dealing_day.cutoff_at
+
+
 def cancel_order(*, order: DealingOrder, actor: Actor, at: datetime | None = None) -> DealingOrder:
     """Take an order back before its cut-off; reserved units are free again."""
     at = at or utc_now()
@@ -175,11 +213,11 @@ def cancel_order(*, order: DealingOrder, actor: Actor, at: datetime | None = Non
     with transaction.atomic():
         row = DealingOrder.objects.select_for_update().get(pk=order.pk)
         is_aside = row.state == DealingOrder.State.SET_ASIDE
-        if row.state not in ("submitted", "accepted", "deferred") and not is_aside:
+        if row.state not in CANCELLABLE:
             raise Conflict(
                 "this order can no longer be cancelled: it is no longer open", code="order_closed"
             )
-        if not is_aside and row.dealing_day is not None and at > row.dealing_day.cutoff_at:
+        if not can_cancel(row, at=at):
             raise Conflict("the cut-off for this dealing day has passed", code="cutoff_passed")
         if row.kind == DealingOrder.Kind.REDEMPTION and not is_aside:
             release_units(row, at)

@@ -8,7 +8,8 @@ performance fee of each lot over its own mark, are therefore taken off as the ne
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -42,7 +43,7 @@ def estimate_fund(fund: Fund, *, at: datetime) -> dict[UUID, HolderValue]:
         return {}
 
 
-def estimate_inputs(fund: Fund, *, at: datetime) -> StrikeInputs | None:
+def estimate_inputs(fund: Fund, *, at: datetime, is_pooled: bool = False) -> StrikeInputs | None:
     """The inputs of an unsigned strike at ``at`` from the newest equity of the trading book."""
     strike = last_dealt(fund, before=at)
     newest = Valuation.objects.filter(book=fund.book, at__lte=at).order_by("-at").first()
@@ -51,7 +52,48 @@ def estimate_inputs(fund: Fund, *, at: datetime) -> StrikeInputs | None:
     balances = read_balances(fund, before=at)
     posted = sum((balances.get((code, fund.currency), ZERO) for code in TRADING_ACCOUNTS), ZERO)
     money = net_assets(fund, before=at) - posted + newest.equity
-    return replace(gather_inputs(fund, at), net_assets=money, unallocated=ZERO)
+    inputs = gather_inputs(fund, at, is_pooled=is_pooled)
+    return replace(inputs, net_assets=money, unallocated=ZERO)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceEstimate:
+    """Price per unit of each class by code, before the performance fee of the lots, at ``at``.
+
+    ``is_struck`` marks the issue prices of the last NAV, where nothing newer is known; ``nav`` is
+    what that NAV came to.  Between NAVs a class without units has no price.
+    """
+
+    prices: Mapping[str, Decimal]
+    at: datetime
+    is_struck: bool
+    nav: Decimal
+
+
+def estimate_prices(fund: Fund, *, at: datetime) -> PriceEstimate | None:
+    """What a unit is worth now by the engine of the NAV; ``None`` before the first NAV.
+
+    Reads no lot, so a page may ask for it; a lot's own fee is taken off by its reader.
+    """
+    strike = last_dealt(fund, before=at)
+    if strike is None:
+        return None
+    inputs = estimate_inputs(fund, at=at, is_pooled=True)
+    if inputs is not None:
+        try:
+            found = compute_strike(inputs).classes
+        except InvalidInput as error:
+            _log.warning("no estimated price for %s: %s", fund.code, error.message)
+        else:
+            prices = {item.code: item.price for item in found if item.price is not None}
+            return PriceEstimate(prices=prices, at=at, is_struck=False, nav=strike.nav)
+    struck = strike.classes.select_related("share_class")
+    return PriceEstimate(
+        prices={row.share_class.code: row.issue_price for row in struck},
+        at=strike.valuation_at,
+        is_struck=True,
+        nav=strike.nav,
+    )
 
 
 def value_holders(inputs: StrikeInputs) -> dict[UUID, HolderValue]:

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from django.db import connection
+from django.db.models import QuerySet, Sum
 
 from investors.domain.strike import (
     ClassInput,
@@ -31,10 +32,11 @@ from magnetfund.kernel.money import quantize
 ZERO, CENT = Decimal(0), Decimal("0.01")
 
 
-def gather_inputs(fund: Fund, valuation_at: datetime) -> StrikeInputs:
+def gather_inputs(fund: Fund, valuation_at: datetime, *, is_pooled: bool = False) -> StrikeInputs:
     """The inputs of a strike as the books stand: net assets, classes after the last dealing, lots.
 
-    The mark of open positions must have been posted.
+    The mark of open positions must have been posted.  ``is_pooled`` puts all units of a class into
+    one lot: prices are the same, since they come before the performance fee, and no lot is read.
     """
     previous = last_dealt(fund, before=valuation_at)
     return build_inputs(
@@ -42,7 +44,8 @@ def gather_inputs(fund: Fund, valuation_at: datetime) -> StrikeInputs:
         previous=previous,
         money=net_assets(fund, before=valuation_at),
         classes=tuple(
-            _class_input(item, previous, valuation_at) for item in fund.classes.order_by("code")
+            _class_input(item, previous, valuation_at, is_pooled=is_pooled)
+            for item in fund.classes.order_by("code")
         ),
     )
 
@@ -73,12 +76,12 @@ def last_dealt(fund: Fund, *, before: datetime) -> NavStrike | None:
 
 
 def _class_input(
-    item: ShareClass, previous: NavStrike | None, valuation_at: datetime
+    item: ShareClass, previous: NavStrike | None, valuation_at: datetime, *, is_pooled: bool
 ) -> ClassInput:
     after: dict[str, Decimal] = {}
     if previous is not None:
         after = class_after(ClassNav.objects.get(strike=previous, share_class=item))
-    lots = UnitLot.objects.filter(share_class=item, units__gt=0).select_related("holding")
+    read = _pooled_lot if is_pooled else read_lots
     return ClassInput(
         code=item.code,
         terms=terms_in_force(item, at=valuation_at),
@@ -87,20 +90,33 @@ def _class_input(
         nav_before=after.get("nav", ZERO),
         fee_cumulative=after.get("fee_cumulative", ZERO),
         accrual_before=after.get("accrual", ZERO),
-        lots=tuple(
-            LotInput(
-                lot=str(lot.pk),
-                number=lot.number,
-                units=lot.units,
-                mark=lot.high_water_mark,
-                clock=lot.hurdle_start,
-                dealing_day=lot.dealing_day,
-                cost=lot.cost,
-                holder=str(lot.holding.investor_id),
-            )
-            for lot in lots.order_by("number")
-        ),
+        lots=read(UnitLot.objects.filter(share_class=item, units__gt=0), valuation_at.date()),
     )
+
+
+def read_lots(lots: QuerySet[UnitLot], day: date) -> tuple[LotInput, ...]:
+    """Lots as the engine takes them, by number of issue; ``day`` is that of the valuation."""
+    return tuple(
+        LotInput(
+            lot=str(lot.pk),
+            number=lot.number,
+            units=lot.units,
+            mark=lot.high_water_mark,
+            clock=lot.hurdle_start,
+            dealing_day=lot.dealing_day,
+            cost=lot.cost,
+            holder=str(lot.holding.investor_id),
+        )
+        for lot in lots.select_related("holding").order_by("number")
+    )
+
+
+def _pooled_lot(lots: QuerySet[UnitLot], day: date) -> tuple[LotInput, ...]:
+    units = lots.aggregate(total=Sum("units"))["total"]
+    if not units:
+        return ()
+    mark = Decimal(1)
+    return (LotInput(lot="pool", number=1, units=units, mark=mark, clock=day, dealing_day=day),)
 
 
 def class_after(row: ClassNav) -> dict[str, Decimal]:

@@ -29,7 +29,10 @@ DESK = {
 }  # fmt: skip
 #: Pages of the desk for some of the house only; test_desk_ticket.py has their matrix.
 TRADE = {"/desk/trading/ticket/"}
-INVESTOR = {"/overview/", "/activity/"}
+INVESTOR = {
+    "/overview/", "/activity/", "/redeem/", "/redeem/confirm/",
+    "/subscribe/", "/subscribe/confirm/",
+}  # fmt: skip
 API_READ = {"/state", "/dependencies", "/api/fuse/status"}
 #: POST paths with the roles that pass the door (what is behind may still refuse the body).
 POSTS: dict[str, set[Role]] = {

@@ -39,7 +39,10 @@ PAGES: dict[str, tuple[str, ...]] = {
         "/desk/", "/desk/risk/", "/desk/trading/", "/desk/trading/ticket/", "/desk/signals/",
         "/desk/fund/", "/account/2fa/", "/account/sessions/",
     ),
-    "investor": ("/overview/", "/activity/"),
+    "investor": (
+        "/overview/", "/activity/", "/redeem/", "/redeem/?share_class=A&what=all",
+        "/subscribe/", "/subscribe/?share_class=A&amount=100000",
+    ),
 }  # fmt: skip
 NARROW = {"width": 360, "height": 740}
 #: What a thumb must hit; links inside sentences are exempt, as in WCAG 2.5.8.

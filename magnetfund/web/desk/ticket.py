@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from magnetfund.core.roles import Capability
-from magnetfund.core.services.idempotency import StoredAnswer, fingerprint_of, run_once
+from magnetfund.core.services.idempotency import StoredAnswer
 from magnetfund.core.templatetags.figures import multiple
 from magnetfund.core.templatetags.figures import price as price_text
 from magnetfund.core.templatetags.figures import quantity as quantity_text
@@ -30,6 +30,7 @@ from magnetfund.web.desk import selectors as desk
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
 from magnetfund.web.desk.order_words import say_codes
+from magnetfund.web.forms import FigureField, figure_field, send_once
 from magnetfund.web.parts import asked_part, render_page
 from risk.domain.pretrade import Check, CheckStatus
 from risk.domain.pretrade.check import SIZE_CONTROLS
@@ -49,40 +50,16 @@ ROOMS_SHOWN = 3
 TIERS = {"1": "Tier 1", "2": "Tier 2", "3": "Tier 3"}
 
 
-class FigureField(forms.DecimalField):
-    """A decimal field that accepts thousands separators: 1,250.50 or 1 250.50."""
-
-    def to_python(self, value: Any) -> Decimal | None:
-        if isinstance(value, str):
-            value = value.replace(",", "").replace(" ", "").replace("\u00a0", "")
-        return super().to_python(value)
-
-
-def _figure(**more: Any) -> FigureField:
-    return FigureField(
-        min_value=Decimal("1e-12"),
-        max_digits=30,
-        error_messages={
-            "required": "Required.",
-            "invalid": "Enter a number, for example 1,250.50.",
-            "min_value": "Must be greater than zero.",
-            "max_digits": "Use fewer digits.",
-        },
-        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
-        **more,
-    )
-
-
 class TicketForm(forms.Form):
     """An entry by hand as it is typed in."""
 
     instrument = forms.ChoiceField()
     side = forms.ChoiceField(choices=[("long", "Buy (long)"), ("short", "Sell (short)")])
-    amount = _figure(label="Size")
+    amount = figure_field(label="Size")
     unit = forms.ChoiceField(label="Size in", choices=[("money", "USD"), ("units", "units")])
-    leverage = _figure(label="Leverage", initial="1.0")
-    stop = _figure(label="Stop price (required)")
-    target = _figure(label="Target price (optional)", required=False)
+    leverage = figure_field(label="Leverage", initial="1.0")
+    stop = figure_field(label="Stop price (required)")
+    target = figure_field(label="Target price (optional)", required=False)
     tier = forms.ChoiceField(label="Margin tier", choices=list(TIERS.items()), initial="3")
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -281,7 +258,7 @@ def place(request: HttpRequest) -> HttpResponse:
         return StoredAnswer(status=303, body=str(order.id).encode(), content_type="text/plain")
 
     try:
-        answer = _once(request, execute)
+        answer = send_once(request, execute)
     except FundError as error:
         messages.error(request, f"Not sent: {error.message}.")
         return redirect(again)
@@ -312,25 +289,12 @@ def close(request: HttpRequest, pk: int) -> HttpResponse:
         return StoredAnswer(status=303, body=str(order.id).encode(), content_type="text/plain")
 
     try:
-        answer = _once(request, execute)
+        answer = send_once(request, execute)
     except FundError as error:
         messages.error(request, f"Not closed: {error.message}.")
     else:
         _tell_outcome(request, UUID(answer.body.decode()), is_replay=answer.is_replay)
     return redirect("desk_trading")
-
-
-def _once(request: HttpRequest, execute: Any) -> StoredAnswer:
-    """Run once for the key of the page that was confirmed."""
-    given = sorted(
-        (name, value) for name, value in request.POST.items() if name != "csrfmiddlewaretoken"
-    )
-    return run_once(
-        principal=f"user:{request.user.pk}",
-        key=request.POST.get("key", ""),
-        fingerprint=fingerprint_of("POST", request.path, urlencode(given).encode()),
-        execute=execute,
-    )
 
 
 def _typed(request: HttpRequest, form: TicketForm) -> dict[str, str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Case, Exists, OuterRef, Q, Subquery, When
 
@@ -61,6 +62,7 @@ class Happening:
     what: str
     note: str
     amount: Decimal | None
+    order: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,6 +265,7 @@ def find_activity(
             what=f"{order.get_kind_display()} order received",
             note=f"Class {order.share_class.code} · {order.get_state_display().lower()}",
             amount=order.amount,
+            order=order.pk,
         )
         for order in orders
     ]

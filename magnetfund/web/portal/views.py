@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from investors.models import Investor
 from magnetfund.web.portal import selectors
+from magnetfund.web.portal.access import own_investor
 from magnetfund.web.public.pages import asked_page, page_context, used_shares
-
-
-def _investor(request: HttpRequest) -> Investor:
-    user: Any = request.user
-    investor: Investor | None = Investor.objects.filter(user=user).first()
-    if investor is None:
-        raise Http404
-    return investor
 
 
 @require_safe
 @login_required
 def overview(request: HttpRequest) -> HttpResponse:
     """What I have, how it went, how safe it is now."""
-    investor = _investor(request)
+    investor = own_investor(request)
     context = page_context(request, "overview")
     return render(
         request,
@@ -44,7 +34,7 @@ def overview(request: HttpRequest) -> HttpResponse:
 @login_required
 def activity(request: HttpRequest) -> HttpResponse:
     """Every order, movement of units and price, newest first."""
-    investor = _investor(request)
+    investor = own_investor(request)
     return render(
         request,
         "portal/activity.html",

@@ -1,0 +1,51 @@
+"""Form fields for figures as people type them, and forms that take effect once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.http import HttpRequest
+
+from magnetfund.core.services.idempotency import StoredAnswer, fingerprint_of, run_once
+
+
+class FigureField(forms.DecimalField):
+    """A decimal field that accepts thousands separators: 1,250.50 or 1 250.50."""
+
+    def to_python(self, value: Any) -> Decimal | None:
+        if isinstance(value, str):
+            value = value.replace(",", "").replace(" ", "").replace("\u00a0", "")
+        return super().to_python(value)
+
+
+def figure_field(**more: Any) -> FigureField:
+    """A figure above zero, with its refusals in words."""
+    return FigureField(
+        min_value=Decimal("1e-12"),
+        max_digits=30,
+        error_messages={
+            "required": "Required.",
+            "invalid": "Enter a number, for example 1,250.50.",
+            "min_value": "Must be greater than zero.",
+            "max_digits": "Use fewer digits.",
+        },
+        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
+        **more,
+    )
+
+
+def send_once(request: HttpRequest, execute: Callable[[], StoredAnswer]) -> StoredAnswer:
+    """Run once for the key of the page that was confirmed; the same post again is a replay."""
+    given = sorted(
+        (name, value) for name, value in request.POST.items() if name != "csrfmiddlewaretoken"
+    )
+    return run_once(
+        principal=f"user:{request.user.pk}",
+        key=request.POST.get("key", ""),
+        fingerprint=fingerprint_of("POST", request.path, urlencode(given).encode()),
+        execute=execute,
+    )

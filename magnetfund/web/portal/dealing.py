@@ -1,0 +1,337 @@
+"""An investor's own orders: try one out, confirm it, follow it, cancel it before the cut-off.
+
+Trying out is a GET and keeps nothing.  The confirmation carries a key made with the page, so that
+sending it twice is one order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.cache import caches
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_safe
+
+from investors.models import DealingOrder, Fund, Holding, Investor, ShareClass
+from investors.services.dealing import (
+    can_cancel,
+    cancel_order,
+    find_dealing_day,
+    submit_redemption,
+    submit_subscription,
+)
+from investors.services.dealing_quotes import order_reference, quote_redemption, quote_subscription
+from investors.services.estimates import PriceEstimate, estimate_prices
+from magnetfund.core.actors import Actor
+from magnetfund.core.services.idempotency import StoredAnswer
+from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.errors import FundError
+from magnetfund.web.forms import figure_field, send_once
+from magnetfund.web.parts import render_page
+from magnetfund.web.portal.access import own_investor
+from magnetfund.web.public.pages import page_context
+
+#: How long one estimate of the prices serves everybody, in seconds.
+ESTIMATE_SECONDS = 30
+CONFIRM = "Tick the box first: the price is not known yet."
+
+
+class RedeemForm(forms.Form):
+    """Units, an amount, or everything of one class."""
+
+    share_class = forms.ModelChoiceField(
+        ShareClass.objects.none(), label="Class", to_field_name="code"
+    )
+    what = forms.ChoiceField(
+        label="Redeem",
+        choices=[("units", "a number of units"), ("amount", "an amount"), ("all", "all units")],
+    )
+    size = figure_field(label="How much", required=False)
+
+    def __init__(self, investor: Investor, data: Any = None) -> None:
+        super().__init__(data)
+        field: Any = self.fields["share_class"]
+        field.queryset = _own_fund().filter(holdings__investor=investor, holdings__units__gt=0)
+        _style(self)
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if given.get("what") != "all" and "size" in given and given["size"] is None:
+            self.add_error("size", "Required.")
+        return given
+
+
+class SubscribeForm(forms.Form):
+    """An amount in one class."""
+
+    share_class = forms.ModelChoiceField(
+        ShareClass.objects.none(), label="Class", to_field_name="code"
+    )
+    amount = figure_field(label="Amount")
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data)
+        field: Any = self.fields["share_class"]
+        field.queryset = _own_fund()
+        _style(self)
+
+
+def _own_fund() -> Any:
+    return (
+        ShareClass.objects.filter(fund__book=settings.MAGNET_BOOK)
+        .select_related("fund")
+        .order_by("code")
+    )
+
+
+def _style(form: forms.Form) -> None:
+    for field in form.fields.values():
+        is_choice = isinstance(field, forms.ChoiceField)
+        field.widget.attrs["class"] = "form-select" if is_choice else "form-control mf-num"
+    chooser: Any = form.fields["share_class"]
+    chooser.label_from_instance = lambda item: f"{item.code}, {item.name}"
+    chooser.empty_label = None
+
+
+def _estimate(fund: Fund) -> PriceEstimate | None:
+    found: PriceEstimate | None = caches["process"].get_or_set(
+        f"portal:prices:{fund.pk}",
+        lambda: estimate_prices(fund, at=utc_now()),
+        ESTIMATE_SECONDS,
+    )
+    return found
+
+
+def _frame(request: HttpRequest, investor: Investor, place: str) -> dict[str, Any]:
+    fund = Fund.objects.filter(book=settings.MAGNET_BOOK).first()
+    return {**page_context(request, place), "investor": investor, "fund": fund}
+
+
+def _redemption(request: HttpRequest, investor: Investor) -> dict[str, Any]:
+    """The form as it is filled in, with its quote or its refusal."""
+    form = RedeemForm(investor, request.GET or None)
+    context: dict[str, Any] = {"form": form, "quote": None, "refusal": None}
+    if form.is_bound and form.is_valid():
+        given = form.cleaned_data
+        size = given["size"]
+        try:
+            context["quote"] = quote_redemption(
+                investor=investor,
+                share_class=given["share_class"],
+                estimate=_estimate(given["share_class"].fund),
+                at=utc_now(),
+                units=size if given["what"] == "units" else None,
+                amount=size if given["what"] == "amount" else None,
+            )
+        except FundError as error:
+            context["refusal"] = error
+    quote = context["quote"]
+    if quote is not None:
+        context["gate_least"] = quote.gate.least * quote.units
+        context["gate_most"] = quote.gate.most * quote.units
+        context["confirm_query"] = urlencode(
+            {
+                "share_class": quote.share_class.code,
+                "what": "all" if quote.is_all else "units",
+                "size": "" if quote.is_all else f"{quote.units:f}",
+            }
+        )
+    return context
+
+
+@require_safe
+@login_required
+def redeem(request: HttpRequest) -> HttpResponse:
+    """Try out a redemption: day, units, fees and the estimated money; nothing is ordered."""
+    investor = own_investor(request)
+    holdings = list(
+        Holding.objects.filter(
+            investor=investor, units__gt=0, share_class__fund__book=settings.MAGNET_BOOK
+        ).select_related("share_class")
+    )
+    for row in holdings:
+        row.free = row.units - row.reserved_units  # type: ignore[attr-defined]  # for the page
+    context = {
+        **_frame(request, investor, "redeem"),
+        "holdings": holdings,
+        **_redemption(request, investor),
+    }
+    return render_page(request, "portal/redeem.html", context, parts=("simulator",))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def confirm_redemption(request: HttpRequest) -> HttpResponse:
+    """What exactly would be ordered; a POST orders it once."""
+    investor = own_investor(request)
+    if request.method != "POST":
+        context = _redemption(request, investor)
+        if context["quote"] is None:
+            return _go(f"{reverse('redeem')}?{request.GET.urlencode()}")
+        page = {**_frame(request, investor, "redeem"), **context, "key": uuid4()}
+        return render_page(request, "portal/redeem_confirm.html", page, parts=())
+    form = RedeemForm(investor, request.POST)
+    back = f"{reverse('redeem')}?{_typed(request, form)}"
+    if not form.is_valid() or form.cleaned_data["what"] == "amount":
+        messages.error(request, "Not ordered: the order is incomplete. Calculate it again.")
+        return _go(back)
+    given = form.cleaned_data
+
+    def order() -> DealingOrder:
+        return submit_redemption(
+            investor=investor,
+            share_class=given["share_class"],
+            units=given["size"] if given["what"] == "units" else None,
+            actor=_actor(request),
+        )
+
+    return _send(request, order, back)
+
+
+@require_safe
+@login_required
+def subscribe(request: HttpRequest) -> HttpResponse:
+    """Try out a subscription: day, fee, estimated units, minimum; nothing is ordered."""
+    investor = own_investor(request)
+    context = {**_frame(request, investor, "subscribe"), **_subscription(request, investor)}
+    context["day"] = (
+        find_dealing_day(context["fund"], received_at=utc_now()) if context["fund"] else None
+    )
+    return render_page(request, "portal/subscribe.html", context, parts=("simulator",))
+
+
+def _subscription(request: HttpRequest, investor: Investor) -> dict[str, Any]:
+    form = SubscribeForm(request.GET or None)
+    context: dict[str, Any] = {"form": form, "quote": None, "refusal": None}
+    if form.is_bound and form.is_valid():
+        given = form.cleaned_data
+        try:
+            context["quote"] = quote_subscription(
+                investor=investor,
+                share_class=given["share_class"],
+                estimate=_estimate(given["share_class"].fund),
+                amount=given["amount"],
+                at=utc_now(),
+            )
+        except FundError as error:
+            context["refusal"] = error
+        else:
+            context["confirm_query"] = urlencode(
+                {"share_class": given["share_class"].code, "amount": f"{given['amount']:f}"}
+            )
+    return context
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def confirm_subscription(request: HttpRequest) -> HttpResponse:
+    """What exactly would be ordered; a POST orders it once."""
+    investor = own_investor(request)
+    if request.method != "POST":
+        context = _subscription(request, investor)
+        if context["quote"] is None:
+            return _go(f"{reverse('subscribe')}?{request.GET.urlencode()}")
+        page = {**_frame(request, investor, "subscribe"), **context, "key": uuid4()}
+        return render_page(request, "portal/subscribe_confirm.html", page, parts=())
+    form = SubscribeForm(request.POST)
+    back = f"{reverse('subscribe')}?{_typed(request, form)}"
+    if not form.is_valid():
+        messages.error(request, "Not ordered: the order is incomplete. Calculate it again.")
+        return _go(back)
+    given = form.cleaned_data
+
+    def order() -> DealingOrder:
+        return submit_subscription(
+            investor=investor,
+            share_class=given["share_class"],
+            amount=given["amount"],
+            actor=_actor(request),
+        )
+
+    return _send(request, order, back)
+
+
+@require_safe
+@login_required
+def show_order(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """One order of one's own: its state, its day, and how to pay for it."""
+    investor = own_investor(request)
+    order = _own_order(investor, pk)
+    context = {
+        **_frame(request, investor, "activity"),
+        "order": order,
+        "reference": order_reference(order),
+        "can_cancel": can_cancel(order, at=utc_now()),
+    }
+    return render_page(request, "portal/order.html", context, parts=())
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Take one's own order back before its cut-off, after the page that says what that means."""
+    investor = own_investor(request)
+    order = _own_order(investor, pk)
+    if request.method != "POST":
+        context = {
+            **_frame(request, investor, "activity"),
+            "order": order,
+            "can_cancel": can_cancel(order, at=utc_now()),
+        }
+        return render_page(request, "portal/order_cancel.html", context, parts=())
+    try:
+        cancel_order(order=order, actor=_actor(request))
+    except FundError as error:
+        _refuse(request, "Not cancelled", error)
+    else:
+        messages.success(request, "Your order is cancelled. Nothing will be dealt.")
+    return _go(reverse("order", args=[order.pk]))
+
+
+def _own_order(investor: Investor, pk: UUID) -> DealingOrder:
+    rows = DealingOrder.objects.select_related("share_class__fund", "dealing_day", "investor")
+    return get_object_or_404(rows, pk=pk, investor=investor)
+
+
+def _actor(request: HttpRequest) -> Actor:
+    return Actor.of(request.user)  # type: ignore[arg-type]  # signed in by the decorator
+
+
+def _send(request: HttpRequest, order: Any, back: str) -> HttpResponse:
+    if request.POST.get("understood") != "on":
+        messages.error(request, f"Not ordered. {CONFIRM}")
+        return _go(back)
+
+    def execute() -> StoredAnswer:
+        return StoredAnswer(status=303, body=str(order().pk).encode(), content_type="text/plain")
+
+    try:
+        answer = send_once(request, execute)
+    except FundError as error:
+        _refuse(request, "Not ordered", error)
+        return _go(back)
+    if answer.is_replay:
+        messages.info(request, "This order had been received already; it was not placed again.")
+    else:
+        messages.success(request, "Your order is received.")
+    return _go(reverse("order", args=[UUID(answer.body.decode())]))
+
+
+def _refuse(request: HttpRequest, what: str, error: FundError) -> None:
+    messages.error(request, f"{what}: {error.message}. ({error.code})")
+
+
+def _typed(request: HttpRequest, form: forms.Form) -> str:
+    return urlencode({name: request.POST[name] for name in form.fields if name in request.POST})
+
+
+def _go(address: str) -> HttpResponse:
+    return HttpResponseRedirect(address, status=303)
