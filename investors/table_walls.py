@@ -12,6 +12,7 @@ from magnetfund.core.walls import (
 
 APPEND_ONLY_TABLES = (
     "investors_classpolicyversion",
+    "investors_fundholiday",
     "investors_entry",
     "investors_posting",
     "investors_unitentry",
@@ -25,6 +26,7 @@ GRANTS = [
     # A lot's units, mark and clock move with its unit entries, by a trigger and nothing else.
     *append_only("investors_unitlot"),
     mutable("investors_fund", "is_suspended"),
+    mutable("investors_termsproposal", "policy_id", "withdrawn_at"),
     mutable("investors_shareclass", "name", "minimum_subscription"),
     mutable("investors_account", "name"),
     mutable(

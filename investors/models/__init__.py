@@ -1,7 +1,13 @@
 """Rows of the investors app: the fund and its classes, holders and lots, orders, NAV, ledger."""
 
 from investors.models.dealing import DealingDay, DealingOrder
-from investors.models.fund import ClassPolicyVersion, Fund, ShareClass
+from investors.models.fund import (
+    ClassPolicyVersion,
+    Fund,
+    FundHoliday,
+    ShareClass,
+    TermsProposal,
+)
 from investors.models.holders import Holding, Investor, InvestorSnapshot, UnitEntry, UnitLot
 from investors.models.ledger import Account, Entry, EntryBalance, Posting
 from investors.models.nav import ClassNav, LotNav, NavStrike
@@ -15,6 +21,7 @@ __all__ = [
     "Entry",
     "EntryBalance",
     "Fund",
+    "FundHoliday",
     "Holding",
     "Investor",
     "InvestorSnapshot",
@@ -22,6 +29,7 @@ __all__ = [
     "NavStrike",
     "Posting",
     "ShareClass",
+    "TermsProposal",
     "UnitEntry",
     "UnitLot",
 ]

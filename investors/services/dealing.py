@@ -7,7 +7,7 @@ promise the same unit.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from django.db import transaction
@@ -17,7 +17,15 @@ from investors.domain.dealing import DealingDate, choose_dealing_date
 from investors.domain.fees import ClassTerms
 from investors.domain.ledger import Tags, build_entry
 from investors.domain.onboarding import KycState
-from investors.models import DealingDay, DealingOrder, Fund, Holding, Investor, ShareClass
+from investors.models import (
+    DealingDay,
+    DealingOrder,
+    Fund,
+    FundHoliday,
+    Holding,
+    Investor,
+    ShareClass,
+)
 from investors.services.ledger import NewEntry, post_entry
 from investors.services.policies import terms_in_force
 from magnetfund.core.actors import Actor
@@ -41,6 +49,11 @@ def next_dealing_day(fund: Fund, *, received_at: datetime, notice_days: int = 0)
     days = {
         row.day: row for row in DealingDay.objects.filter(fund=fund, cutoff_at__gte=received_at)
     }
+    holidays = (
+        frozenset(FundHoliday.objects.filter(fund=fund).values_list("day", flat=True))
+        if notice_days
+        else frozenset[date]()
+    )
     chosen = choose_dealing_date(
         calendar=[
             DealingDate(
@@ -54,6 +67,7 @@ def next_dealing_day(fund: Fund, *, received_at: datetime, notice_days: int = 0)
         ],
         received_at=received_at,
         notice_days=notice_days,
+        holidays=holidays,
     )
     return days[chosen.day]
 

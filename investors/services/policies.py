@@ -9,16 +9,22 @@ from enum import StrEnum
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
 from investors.domain.fees import ClassTerms, DayCount, FeeForm, Hurdle, LockUp, Rank, Tier
-from investors.models import ClassPolicyVersion, ShareClass
+from investors.models import ClassPolicyVersion, ShareClass, TermsProposal
 from investors.services.ledger import open_since
 from magnetfund.core.actors import Actor
+from magnetfund.core.locks import AdvisoryLock, take_lock
+from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
+from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput
 from magnetfund.kernel.identifiers import content_hash
+
+#: As long as a reason may be in the tables.
+REASON_MAX = 300
 
 
 def terms_in_force(share_class: ShareClass, *, at: datetime) -> ClassTerms:
@@ -109,34 +115,161 @@ def set_terms(
     approver: Actor,
 ) -> ClassPolicyVersion:
     """Put a further version in force, proposed by an accountant and approved by a controller."""
-    proposer.require(Capability.NAV_PREPARE)
-    approver.require(Capability.NAV_APPROVE)
+    proposer.require(Capability.TERMS_PROPOSE)
+    approver.require(Capability.TERMS_APPROVE)
     if proposer.user is None or approver.user is None:
         raise InvalidInput("terms are set by two people", code="needs_person")
     approver.require_other_than(proposer.user, "a change of terms")
     terms = plain_terms(build_terms(terms))
+    require_open_period(share_class, effective_from)
+    with transaction.atomic():
+        return _put_in_force(
+            share_class=share_class,
+            terms=terms,
+            effective_from=effective_from,
+            proposed_by=proposer.user,
+            approver=approver,
+            at=effective_from,
+        )
+
+
+def require_open_period(share_class: ShareClass, effective_from: datetime) -> None:
+    """Raise :class:`Conflict` (``period_closed``) for terms from before the last NAV."""
     if effective_from < open_since(share_class.fund):
         raise Conflict(
             "a NAV was struck after that instant; terms take effect after the last NAV",
             code="period_closed",
         )
+
+
+def propose_terms(
+    *,
+    share_class: ShareClass,
+    terms: dict[str, Any],
+    reason: str,
+    effective_from: datetime,
+    actor: Actor,
+) -> TermsProposal:
+    """Propose terms of a class; a second person puts them in force.
+
+    Raises :class:`Conflict` (``proposal_open``) while another proposal of the class waits.
+    """
+    actor.require(Capability.TERMS_PROPOSE)
+    if actor.user is None:
+        raise InvalidInput("terms are proposed by a person", code="needs_person")
+    if not reason.strip():
+        raise InvalidInput("a reason is needed", code="reason_missing")
+    plain = plain_terms(build_terms(terms))
     with transaction.atomic():
-        last = share_class.policies.aggregate(v=Max("version"))["v"] or 0
-        row = ClassPolicyVersion.objects.create(
+        take_lock(AdvisoryLock.STRIKE_OF_FUND, share_class.fund_id)
+        require_open_period(share_class, effective_from)
+        if open_proposals().filter(share_class=share_class).exists():
+            raise Conflict(
+                f"terms of {share_class} wait for a signature already; decide on those first",
+                code="proposal_open",
+            )
+        row = TermsProposal.objects.create(
             share_class=share_class,
-            version=last + 1,
-            terms=terms,
-            content_hash=content_hash([share_class.code, last + 1, terms]),
+            terms=plain,
+            content_hash=content_hash([share_class.code, plain, effective_from]),
+            reason=reason.strip()[:REASON_MAX],
             effective_from=effective_from,
-            proposed_by=proposer.user,
-            approved_by=approver.user,
-            recorded_at=effective_from,
+            proposed_by=actor.user,
         )
-        record_audit(
-            actor=approver,
-            action="class.terms",
-            subject=("share_class", share_class.pk),
-            body={"version": row.version, "hash": row.content_hash},
-            at=effective_from,
+        _note(actor, "class.terms_proposed", row)
+    return row
+
+
+def approve_terms(*, proposal: TermsProposal, seen_hash: str, actor: Actor) -> ClassPolicyVersion:
+    """Second signature: the proposal becomes the next version of the class's terms.
+
+    ``seen_hash`` is that of what the approver was shown; another raises :class:`Conflict`
+    (``changed``).
+    """
+    actor.require(Capability.TERMS_APPROVE)
+    with transaction.atomic():
+        row = _lock_open(proposal)
+        actor.require_other_than(row.proposed_by, "a change of terms")
+        if seen_hash != row.content_hash:
+            raise Conflict(
+                "the proposal changed since you opened this page; reload and review it again",
+                code="changed",
+            )
+        require_open_period(row.share_class, row.effective_from)
+        row.policy = _put_in_force(
+            share_class=row.share_class,
+            terms=row.terms,
+            effective_from=row.effective_from,
+            proposed_by=row.proposed_by,
+            approver=actor,
+            at=utc_now(),
         )
+        row.save(update_fields=["policy"])
+    return row.policy
+
+
+def withdraw_terms(*, proposal: TermsProposal, reason: str, actor: Actor) -> TermsProposal:
+    """Close a proposal without effect: its maker takes it back, or an approver returns it."""
+    if actor.user is None or not actor.user.can(Capability.TERMS_PROPOSE):
+        actor.require(Capability.TERMS_APPROVE)
+    if not reason.strip():
+        raise InvalidInput("a reason is needed", code="reason_missing")
+    with transaction.atomic():
+        row = _lock_open(proposal)
+        row.withdrawn_at = utc_now()
+        row.save(update_fields=["withdrawn_at"])
+        _note(actor, "class.terms_withdrawn", row, why=reason.strip()[:REASON_MAX])
+    return row
+
+
+def open_proposals() -> QuerySet[TermsProposal]:
+    """Proposals that wait for a second signature, oldest first."""
+    return TermsProposal.objects.filter(policy=None, withdrawn_at=None).order_by("proposed_at")
+
+
+def _lock_open(proposal: TermsProposal) -> TermsProposal:
+    """The proposal as it is now, under the fund's lock; strikes wait, and so do other signers."""
+    take_lock(AdvisoryLock.STRIKE_OF_FUND, proposal.share_class.fund_id)
+    row = TermsProposal.objects.select_for_update(of=("self",)).get(pk=proposal.pk)
+    if row.policy_id is not None or row.withdrawn_at is not None:
+        raise Conflict("this proposal is closed", code="proposal_closed")
+    return row
+
+
+def _note(actor: Actor, action: str, row: TermsProposal, **more: str) -> None:
+    record_audit(
+        actor=actor,
+        action=action,
+        subject=("terms_proposal", row.pk),
+        body={"class": row.share_class.code, "hash": row.content_hash, **more},
+    )
+
+
+def _put_in_force(
+    *,
+    share_class: ShareClass,
+    terms: dict[str, Any],
+    effective_from: datetime,
+    proposed_by: User,
+    approver: Actor,
+    at: datetime,
+) -> ClassPolicyVersion:
+    last = share_class.policies.aggregate(v=Max("version"))["v"] or 0
+    row = ClassPolicyVersion.objects.create(
+        share_class=share_class,
+        version=last + 1,
+        terms=terms,
+        content_hash=content_hash([share_class.code, last + 1, terms]),
+        effective_from=effective_from,
+        proposed_by=proposed_by,
+        approved_by=approver.user,
+        recorded_at=at,
+    )
+    record_audit(
+        actor=approver,
+        action="class.terms",
+        subject=("share_class", share_class.pk),
+        body={"version": row.version, "hash": row.content_hash},
+        at=at,
+    )
     return row

@@ -22,6 +22,8 @@ class AdvisoryLock(IntEnum):
     ENGINE_OF_BOOK = 7005
     #: Strikes of a fund.
     STRIKE_OF_FUND = 7006
+    #: Setting up the funds of this home and their holders.
+    FOUNDING = 7012
     #: Candles of one instrument and timeframe.
     CANDLE_SERIES = 7011
     #: A run of research: held by its worker's session, so that a dead worker lets go of it.

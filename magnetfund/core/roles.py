@@ -40,6 +40,9 @@ class Capability(StrEnum):
     NAV_APPROVE = "nav.approve"
     RECON_WORK = "recon.work"
     DEALING_PROCESS = "dealing.process"
+    FUND_SET_UP = "fund.set_up"
+    TERMS_PROPOSE = "terms.propose"
+    TERMS_APPROVE = "terms.approve"
     RESTATE_APPROVE = "restate.approve"
     PERIOD_CLOSE = "period.close"
     KYC_REVIEW = "kyc.review"
@@ -73,11 +76,14 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
         Capability.NAV_PREPARE,
         Capability.RECON_WORK,
         Capability.DEALING_PROCESS,
+        Capability.FUND_SET_UP,
+        Capability.TERMS_PROPOSE,
         Capability.ADMIN_VIEW,
     },
     Role.CONTROLLER: _STAFF_BASE
     | {
         Capability.NAV_APPROVE,
+        Capability.TERMS_APPROVE,
         Capability.RESTATE_APPROVE,
         Capability.PERIOD_CLOSE,
         Capability.ADMIN_VIEW,
