@@ -269,3 +269,32 @@ def test_the_calendar_moves_over_holidays_and_follows_the_zone():
     with pytest.raises(InvalidInput) as refused:
         CalendarRule(funding_days=0)
     assert refused.value.code == "not_forward"
+
+
+def test_the_page_names_what_is_missing_in_an_empty_home_and_takes_the_signatures(staff, client):
+    client.force_login(staff["oskar"].user)
+    page = client.get("/desk/founding/").content.decode()
+    assert "no fund yet" in page
+    assert "manage.py found --from fund.toml" in page
+    assert 'href="/desk/founding/"' in client.get("/desk/").content.decode()
+    found()
+    assert "wait for a signature" in client.get("/desk/").content.decode()
+    page = client.get("/desk/founding/").content.decode()
+    assert page.count("Sign terms") == 2
+    assert "Sign limits" not in page
+    for row in TermsProposal.objects.all():
+        answer = client.post(
+            f"/desk/founding/terms/{row.pk}/", {"decision": "approve", "hash": row.content_hash}
+        )
+        assert answer["Location"] == "/desk/founding/"
+    assert not TermsProposal.objects.filter(policy=None).exists()
+    limits = LimitProposal.objects.get()
+    address, seen = f"/desk/founding/limits/{limits.pk}/", {"hash": limits.content_hash}
+    assert client.post(address, seen).status_code == 403
+    client.force_login(staff["nadia"].user)
+    assert "Sign limits" not in client.get("/desk/founding/").content.decode()
+    client.post(address, seen)
+    assert limits_in_force("main").version == 0
+    client.force_login(staff["paul"].user)
+    client.post(address, seen)
+    assert limits_in_force("main").daily_loss_share == Decimal("0.02")

@@ -29,10 +29,10 @@ from django.db.models import (
 from django.db.models.functions import Cast, Coalesce, NullIf
 from django.urls import reverse
 
-from investors.models import DealingDay, DealingOrder, Investor, NavStrike
+from investors.models import DealingDay, DealingOrder, Investor, NavStrike, TermsProposal
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
-from risk.models import FuseEvent, FuseReset
+from risk.models import FuseEvent, FuseReset, LimitProposal
 from trading.models import Order, Reconciliation
 
 #: Tasks of one source in the list; the oldest come first.
@@ -287,6 +287,20 @@ def _select_kyc(book: str) -> QuerySet[Any, dict[str, Any]]:
     return columns_of(rows, since="joined_at", who="legal_name", words="kyc_state")
 
 
+def _select_terms(book: str) -> QuerySet[Any, dict[str, Any]]:
+    rows = TermsProposal.objects.filter(
+        share_class__fund__book=book, policy=None, withdrawn_at=None
+    )
+    return columns_of(
+        rows, since="proposed_at", who=name_of("proposed_by"), words="share_class__code"
+    )
+
+
+def _select_limits(book: str) -> QuerySet[Any, dict[str, Any]]:
+    rows = LimitProposal.objects.filter(book=book, limit_set=None, withdrawn_at=None)
+    return columns_of(rows, since="proposed_at", who=name_of("proposed_by"), words="reason")
+
+
 def _select_unknown(book: str) -> QuerySet[Any, dict[str, Any]]:
     rows = Order.objects.filter(book=book, state="UNKNOWN", closed_at=None)
     return columns_of(rows, since="occurred_at", who="instrument__symbol", words="side")
@@ -406,6 +420,34 @@ register(
         url_name="admin:investors_investor_changelist",
         select=_select_kyc,
         describe=lambda row: (f"Identity verification of {row['who']}", row["words"]),
+    ),
+)
+register(
+    "terms_proposed",
+    Source(
+        kind="Founding",
+        role=Role.CONTROLLER,
+        url_name="desk_founding",
+        anchor="terms",
+        select=_select_terms,
+        describe=lambda row: (
+            f"Terms of class {row['words']} wait for a signature",
+            f"proposed by {row['who']}; another person signs",
+        ),
+    ),
+)
+register(
+    "limits_proposed",
+    Source(
+        kind="Limits",
+        role=Role.RISK_OFFICER,
+        url_name="desk_founding",
+        anchor="limits",
+        select=_select_limits,
+        describe=lambda row: (
+            "Proposed limits wait for a second risk officer",
+            f"{row['words']} (by {row['who']})",
+        ),
     ),
 )
 register(

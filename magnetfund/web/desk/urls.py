@@ -1,9 +1,20 @@
 from django.urls import path
 
-from magnetfund.web.desk import dealing, exports, research, research_studies, ticket, views
+from magnetfund.web.desk import (
+    dealing,
+    exports,
+    founding,
+    research,
+    research_studies,
+    ticket,
+    views,
+)
 
 urlpatterns = [
     path("desk/", views.today, name="desk_today"),
+    path("desk/founding/", founding.founding, name="desk_founding"),
+    path("desk/founding/terms/<uuid:pk>/", founding.decide_terms, name="desk_founding_terms"),
+    path("desk/founding/limits/<uuid:pk>/", founding.sign_limits, name="desk_founding_limits"),
     path("desk/risk/", views.risk, name="desk_risk"),
     path("desk/risk/stop/", views.emergency_stop, name="desk_stop"),
     path("desk/risk/disarm/", views.disarm, name="desk_disarm"),

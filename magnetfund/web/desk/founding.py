@@ -1,0 +1,129 @@
+"""The page Founding: what is missing, who does it, and what waits for a second signature."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_POST, require_safe
+
+from investors.models import TermsProposal
+from investors.services.policies import (
+    approve_terms,
+    build_terms,
+    open_proposals,
+    plain_terms,
+    withdraw_terms,
+)
+from magnetfund.core.models import User
+from magnetfund.core.roles import Capability
+from magnetfund.kernel.errors import FundError
+from magnetfund.operations.founding_state import read_founding
+from magnetfund.web.desk.access import desk_view
+from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.parts import render_page
+from risk.domain.limits import FIGURES, LimitSet
+from risk.models import LimitProposal
+from risk.services.limits import approve_limits
+
+PROPOSALS_SHOWN = 20
+#: Steps of rounding are shown with the others only where a class has its own.
+_DEFAULTS = plain_terms(build_terms({}))
+
+
+def _terms(row: TermsProposal) -> list[tuple[str, str]]:
+    """The terms that differ from a class without any, as the approver reads them."""
+    return [
+        (name.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else value)
+        for name, value in row.terms.items()
+        if value != _DEFAULTS.get(name)
+    ]
+
+
+def _limits(row: LimitProposal, limits: LimitSet) -> list[dict[str, Any]]:
+    """The proposed figures that differ from those in force."""
+    changes = []
+    for name, rule in FIGURES.items():
+        before, plain = getattr(limits, name), row.figures.get(name)
+        after = None if plain is None else Decimal(plain)
+        if before != after:
+            changes.append({"words": rule.words, "before": before, "after": after})
+    return changes
+
+
+def _may_sign(user: Any, maker: User, capability: Capability) -> bool:
+    other = user.pk != maker.pk and user.person != maker.person
+    return bool(other and user.can(capability))
+
+
+@require_safe
+@desk_view()
+def founding(request: HttpRequest) -> HttpResponse:
+    """The steps, and every proposal that waits for a second person."""
+    book, user = settings.MAGNET_BOOK, request.user
+    frame = build_frame(request, "today")
+    terms = open_proposals().filter(share_class__fund__book=book)
+    limits = LimitProposal.objects.filter(book=book, limit_set=None, withdrawn_at=None)
+    context = {
+        "founding": read_founding(book),
+        "terms": [
+            {
+                "row": row,
+                "lines": _terms(row),
+                "may_sign": _may_sign(user, row.proposed_by, Capability.TERMS_APPROVE),
+            }
+            for row in terms.select_related("share_class", "proposed_by")[:PROPOSALS_SHOWN]
+        ],
+        "proposed_limits": [
+            {
+                "row": row,
+                "changes": _limits(row, frame["limits"]),
+                "may_sign": _may_sign(user, row.proposed_by, Capability.LIMITS_APPROVE),
+            }
+            for row in limits.select_related("proposed_by").order_by("proposed_at")[
+                :PROPOSALS_SHOWN
+            ]
+        ],
+    }
+    return render_page(request, "desk/founding.html", {**frame, **context}, parts=())
+
+
+@require_POST
+@desk_view(Capability.TERMS_APPROVE)
+def decide_terms(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Sign the terms that were shown, or return them with a reason."""
+    row = get_object_or_404(TermsProposal, pk=pk, share_class__fund__book=settings.MAGNET_BOOK)
+    try:
+        if request.POST.get("decision") == "approve":
+            seen = request.POST.get("hash", "")
+            approve_terms(proposal=row, seen_hash=seen, actor=actor_of(request))
+            messages.success(request, f"The terms of {row.share_class} are in force.")
+        else:
+            withdraw_terms(
+                proposal=row, reason=request.POST.get("reason", ""), actor=actor_of(request)
+            )
+            messages.success(request, "Returned to the proposer.")
+    except FundError as error:
+        messages.error(request, f"Not saved: {error.message}.")
+    return redirect("desk_founding")
+
+
+@require_POST
+@desk_view(Capability.LIMITS_APPROVE)
+def sign_limits(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Sign the limits that were shown."""
+    row = get_object_or_404(LimitProposal, pk=pk, book=settings.MAGNET_BOOK)
+    try:
+        limits = approve_limits(
+            proposal=row, seen_hash=request.POST.get("hash", ""), actor=actor_of(request)
+        )
+    except FundError as error:
+        messages.error(request, f"Not saved: {error.message}.")
+    else:
+        messages.success(request, f"Limits version {limits.version} is approved.")
+    return redirect("desk_founding")
