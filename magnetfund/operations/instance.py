@@ -15,8 +15,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from magnetfund.operations.servers.home import Home, LaunchError
+
+if TYPE_CHECKING:
+    from magnetfund.operations.servers.postgres import Postgres
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -67,17 +71,35 @@ def _run_beside(home: Home, arguments: Sequence[str]) -> int:
     lock = _take_lock(home)
     environment = {**os.environ, **postgres.environment(), **valkey.environment()}
     if lock is None:
-        return _run(arguments, environment)
+        return _run_command(arguments, environment, postgres)
     try:
         postgres.start()
         valkey.start()
         migrate = {**environment, "MAGNET_DB_ROLE": "owner"}
         code = _run(["prepare"], migrate)
-        return code or _run(arguments, environment)
+        return code or _run_command(arguments, environment, postgres)
     finally:
         valkey.stop()
         postgres.stop()
         lock.close()
+
+
+def _run_command(arguments: Sequence[str], environment: dict[str, str], postgres: Postgres) -> int:
+    """Run the command; a replay of a production installation gets a scratch database."""
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    needs = command == "replay" and environment.get("MAGNET_ENV") == "production"
+    if not needs or environment.get("SCRATCH_DATABASE_URL"):
+        return _run(arguments, environment)
+    from magnetfund.operations.servers.scratch import ScratchServer
+
+    def migrate(url: str) -> None:
+        names = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_GATEWAY_URL")
+        owner = {**environment, **dict.fromkeys(names, url), "MAGNET_DB_ROLE": "owner"}
+        if _run(["migrate", "--database", "owner", "--verbosity", "0"], owner):
+            raise LaunchError("the template of scratch databases could not be migrated")
+
+    with ScratchServer(postgres, migrate=migrate).database() as url:
+        return _run(arguments, {**environment, "SCRATCH_DATABASE_URL": url})
 
 
 def _take_lock(home: Home):  # type: ignore[no-untyped-def]  # an open file or None

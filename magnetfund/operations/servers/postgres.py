@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from magnetfund.operations.roles import CONNECTIONS, prepare_roles, prepare_schema
+from magnetfund.operations.roles import CONNECTIONS, ROLE_NAMES, prepare_roles, prepare_schema
 from magnetfund.operations.servers.home import Home, LaunchError, is_reachable_by_others
 from magnetfund.operations.servers.process import Child
 
@@ -163,7 +163,7 @@ class Postgres:
         self.make_database(DATABASE)
 
     def make_database(self, name: str) -> None:
-        """Make an empty database with the roles' base grants; harmless when it exists."""
+        """Make an empty database that the fund's roles alone enter; harmless when it exists."""
         import psycopg
         from psycopg import sql
 
@@ -173,6 +173,13 @@ class Postgres:
                 connection.execute(
                     sql.SQL("CREATE DATABASE {} OWNER fa_owner").format(sql.Identifier(name))
                 )
+            # Other roles of the cluster, such as that of scratch databases, stay outside.
+            database = sql.Identifier(name)
+            roles = sql.SQL(", ").join(map(sql.Identifier, ROLE_NAMES))
+            grant = sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}")
+            connection.execute(grant.format(database, roles))
+            revoke = sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC")
+            connection.execute(revoke.format(database))
         with psycopg.connect(self.dsn("postgres", name), autocommit=True) as connection:
             connection.execute("ALTER SCHEMA public OWNER TO fa_owner")
             prepare_schema(connection)

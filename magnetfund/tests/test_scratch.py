@@ -1,0 +1,131 @@
+"""Replays of a production installation run apart: invented people and funds never enter it."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connections
+
+from investors.models import Fund
+from magnetfund.core.models import User
+from magnetfund.env import parse_database_url
+from magnetfund.operations.scratch import URL
+from magnetfund.operations.servers.postgres import DATABASE
+from magnetfund.operations.servers.scratch import COPY, ScratchServer
+from magnetfund.tests.walls_support import make_instrument
+from trading.models import Fill, ReplayRun
+
+REPLAY = ["--instrument", "BTC/USDT:USDT", "--from", "2026-01-02", "--to", "2026-01-05"]
+
+
+@pytest.mark.django_db
+def test_the_funds_own_database_is_no_scratch_database(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://fa_app@db.example.com/fund")
+    monkeypatch.setenv(URL, "postgresql://fa_app@db.example.com/fund")
+    settings.IS_PRODUCTION = True
+    make_instrument()
+    with pytest.raises(CommandError, match="scratch_is_fund"):
+        call_command("replay", *REPLAY)
+
+
+@pytest.fixture
+def server(cluster: Any, django_db_setup: None, django_db_blocker: Any) -> ScratchServer:
+    """Scratch databases on the suite's cluster; its template is migrated here."""
+
+    def migrate(url: str) -> None:
+        owner = connections["owner"]
+        before = dict(owner.settings_dict)
+        with django_db_blocker.unblock():
+            owner.close()
+            owner.settings_dict.update(parse_database_url("test", url))
+            try:
+                call_command("migrate", database="owner", verbosity=0)
+            finally:
+                owner.close()
+                owner.settings_dict.update(before)
+        MIGRATED.append(url)
+
+    return ScratchServer(cluster, migrate=migrate)
+
+
+MIGRATED: list[str] = []
+
+
+def copies(cluster: Any) -> set[str]:
+    with psycopg.connect(cluster.dsn("postgres", "postgres")) as administrator:
+        rows = administrator.execute(
+            "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [COPY]
+        )
+        return {name for (name,) in rows}
+
+
+def test_a_scratch_database_has_the_schema_and_no_way_to_the_funds(
+    cluster: Any, server: ScratchServer
+) -> None:
+    MIGRATED.clear()
+    with server.database() as url, psycopg.connect(url, autocommit=True) as scratch:
+        assert scratch.execute("SELECT count(*) FROM investors_fund").fetchone() == (0,)
+        row = scratch.execute(
+            "SELECT rolsuper, rolcreatedb, rolbypassrls, rolcreaterole FROM pg_roles "
+            "WHERE rolname = current_user"
+        ).fetchone()
+        assert row == (False, True, False, False)
+        with pytest.raises(psycopg.OperationalError, match="permission denied"):
+            psycopg.connect(server.dsn(DATABASE))
+        used = scratch.info.dbname
+        abandoned = f"{COPY}abandoned"
+        scratch.execute(f"CREATE DATABASE {abandoned}")
+        with server.database():  # the template is kept; what is in use stays
+            assert len(MIGRATED) <= 1
+            assert used in copies(cluster)
+            assert abandoned not in copies(cluster)
+    assert copies(cluster) == set()
+
+
+@pytest.mark.drill
+def test_a_production_replay_brings_back_one_result_and_nobody(
+    as_gateway: None,
+    server: ScratchServer,
+    tmp_path: Path,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    django_db_blocker: Any,
+) -> None:
+    settings.IS_PRODUCTION = True
+    start = datetime(2025, 1, 1, tzinfo=UTC)
+    lines = ["date,open,high,low,close,volume"]
+    price = 60_000.0
+    for hour in range(24 * 64):
+        before, price = price, 60_000.0 + 3_000.0 * math.sin(hour / 15.0) + 7.0 * (hour % 11)
+        low, high = min(before, price) - 40.0, max(before, price) + 40.0
+        at = (start + timedelta(hours=hour)).isoformat()
+        lines.append(f"{at},{before:.1f},{high:.1f},{low:.1f},{price:.1f},{50 + hour % 7}")
+    file = tmp_path / "btc.csv"
+    file.write_text("\n".join(lines) + "\n")
+    with django_db_blocker.unblock(), server.database() as url:
+        call_command("import_candles", str(file), "--instrument", "BTC/USDT:USDT")
+        monkeypatch.setenv(URL, url)
+        span = ["--from", "2025-03-02", "--to", "2025-03-05"]
+        call_command("replay", "--instrument", "BTC/USDT:USDT", *span, "--book", "past")
+        with psycopg.connect(url) as scratch:
+            assert scratch.execute("SELECT count(*) FROM investors_fund").fetchone() == (1,)
+        run = ReplayRun.objects.get()
+        assert run.book == "past"
+        assert run.result["bars"] > 0
+        assert run.result["ledger"] == "clean"
+        assert not Fund.objects.exists()
+        assert not User.objects.exists()
+        assert not Fill.objects.exists()
+        settings.IS_PRODUCTION = False
+        call_command("replay", "--instrument", "BTC/USDT:USDT", *span, "--book", "here")
+        here = ReplayRun.objects.get(book="here")
+        assert here.result["orders"] > 0
+        assert here.result["state_hash"] == run.result["state_hash"]
