@@ -7,7 +7,7 @@ reaches SQL, and each column carries a range check in PostgreSQL that refuses Na
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -18,6 +18,11 @@ LIMIT = Decimal("1e20")
 
 class ExactField(models.DecimalField):
     """``NUMERIC(38,18)`` that accepts Decimal, int and str, never float."""
+
+    if TYPE_CHECKING:  # a row's attribute holds a number, not this field
+
+        def __get__(self, row: Any, owner: Any = None) -> Any: ...
+        def __set__(self, row: Any, value: Decimal | int | str | None) -> None: ...
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["max_digits"] = 38

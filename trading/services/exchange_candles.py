@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -54,10 +55,9 @@ def fetch_candles(
     rows: list[list[float]] = []
     cursor = start_ms
     while cursor + step <= end_ms:
-        since = cursor
         page = ask_exchange(
             client,
-            lambda since=since: client.fetch_ohlcv(symbol, timeframe, since=since, limit=PAGE),
+            partial(client.fetch_ohlcv, symbol, timeframe, since=cursor, limit=PAGE),
             symbol=symbol,
         )
         fresh = [row for row in page if cursor <= row[0] and row[0] + step <= end_ms]
@@ -84,10 +84,9 @@ def fetch_funding(client: Any, *, symbol: str, start_ms: int, end_ms: int) -> Fu
     rows: dict[int, float] = {}
     cursor = start_ms
     while cursor < end_ms:
-        since = cursor
         page = ask_exchange(
             client,
-            lambda since=since: client.fetch_funding_rate_history(symbol, since=since, limit=PAGE),
+            partial(client.fetch_funding_rate_history, symbol, since=cursor, limit=PAGE),
             symbol=symbol,
         )
         fresh = {

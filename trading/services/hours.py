@@ -76,10 +76,10 @@ class HourReader:
             found += self._take(candles)
         self._waiting = []
         if self.feed.newest_open_ms + HOUR_MS < hour:
-            candles = self._fetch(max(0, self.feed.newest_open_ms + HOUR_MS), hour)
-            if candles is not None:
-                self._store(candles)
-                found += self._take(candles)
+            newer = self._fetch(max(0, self.feed.newest_open_ms + HOUR_MS), hour)
+            if newer is not None:
+                self._store(newer)
+                found += self._take(newer)
         if found:
             self._log.save()
         return found

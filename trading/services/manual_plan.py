@@ -126,7 +126,7 @@ def plan_manual_order(request: ManualOrder, *, at: datetime) -> OrderPlan:
     )
     case = _case(request, instrument, side, reference.price, stop, target, snapshot)
     sizing = size_position(case=case, limits=limits)
-    largest = sizing.lots * instrument.lot
+    largest = Decimal(sizing.lots * instrument.lot)
     quantity = _asked_quantity(request, instrument, reference.price)
     if quantity is None:
         quantity = largest

@@ -223,9 +223,9 @@ class OrderDesk:
 
 def price_of(instrument: Instrument, ticks: int) -> Decimal:
     """The exact price of whole ticks."""
-    return ticks * instrument.tick
+    return Decimal(ticks * instrument.tick)
 
 
 def quantity_of(instrument: Instrument, lots: int) -> Decimal:
     """The exact quantity of whole lots."""
-    return lots * instrument.lot
+    return Decimal(lots * instrument.lot)

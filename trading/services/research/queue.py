@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from trading.models import ResearchRun, RunState
 from trading.services.research.backtests import fail_run, hold_run, work_backtest
@@ -10,7 +11,7 @@ from trading.services.research.studies import work_evidence, work_survival
 from trading.services.research.sweeps import work_sweep
 
 log = logging.getLogger(__name__)
-WORKERS = {
+WORKERS: dict[str, Callable[[ResearchRun], ResearchRun]] = {
     ResearchRun.Kind.BACKTEST: work_backtest,
     ResearchRun.Kind.SWEEP: work_sweep,
     ResearchRun.Kind.EVIDENCE: work_evidence,

@@ -207,15 +207,14 @@ def describe_sweep(sweep: Sweep) -> dict[str, Any]:
     elif swept:
         surface = tabulate_surface(sweep.variants, swept[0], swept[0])
         surface["rows"] = [_diagonal(surface)]
+    facts = sweep.variants[sweep.best].facts
     plain: dict[str, Any] = clean(
         {
             "variants": len(sweep.variants),
             "refused": sweep.refused,
             "cut_ms": sweep.cut_ms,
             "best": _plain_variant(sweep.variants[sweep.best]),
-            "facts": asdict(sweep.variants[sweep.best].facts)
-            if sweep.variants[sweep.best].facts
-            else None,
+            "facts": asdict(facts) if facts else None,
             "top": [_plain_variant(sweep.variants[k]) for k in order[:SHOWN_MAX]],
             "surface": surface,
             "neighbours": sweep.neighbours,
