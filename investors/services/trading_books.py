@@ -6,6 +6,7 @@ funding touch venue cash; what is open stands at market in 1120.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -22,6 +23,7 @@ from magnetfund.kernel.clock import isoformat_z
 from magnetfund.kernel.errors import Unavailable
 from magnetfund.kernel.money import quantize
 from trading.models import Candle, Fill, FundingPayment, Instrument
+from trading.services.fills import rebuild_positions
 
 ZERO = Decimal(0)
 #: An open position is not marked at an older price.
@@ -109,45 +111,33 @@ def positions_at(fund: Fund, *, at: datetime) -> list[OpenPosition]:
 
     Raises :class:`Unavailable` where a held instrument has no closed candle.
     """
-    held: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}
-    instruments: dict[str, Instrument] = {}
+    instruments: dict[int, Instrument] = {}
     fills = Fill.objects.filter(book=fund.book, occurred_at__lt=at).select_related("instrument")
-    for fill in fills.order_by("occurred_at", "id").iterator(chunk_size=2000):
-        symbol = fill.instrument.symbol
-        instruments[symbol] = fill.instrument
-        key = (symbol, fill.strategy)
-        held[key] = fold_fill(
-            *held.get(key, (ZERO, ZERO)),
-            signed=fill.quantity if fill.side == "buy" else -fill.quantity,
-            price=fill.price,
-        )
+
+    def noted() -> Iterator[Fill]:
+        for fill in fills.order_by("occurred_at", "id").iterator(chunk_size=2000):
+            instruments[fill.instrument_id] = fill.instrument
+            yield fill
+
+    held = rebuild_positions(noted())
     found = []
-    for (symbol, strategy), (quantity, average) in sorted(held.items()):
-        if quantity == 0:
+    for (key, strategy), position in sorted(
+        held.items(), key=lambda item: (instruments[item[0][0]].symbol, item[0][1])
+    ):
+        if position.quantity == 0:
             continue
-        price = mark_price(instruments[symbol], at=at)
+        price = mark_price(instruments[key], at=at)
         found.append(
             OpenPosition(
-                instrument=symbol,
+                instrument=instruments[key].symbol,
                 strategy=strategy,
-                quantity=quantity,
-                average_price=average,
+                quantity=position.quantity,
+                average_price=position.average_price,
                 price=price,
-                unrealised=quantize((price - average) * quantity, Decimal("1e-8")),
+                unrealised=quantize(position.unrealised(price), Decimal("1e-8")),
             )
         )
     return found
-
-
-def fold_fill(
-    quantity: Decimal, average: Decimal, *, signed: Decimal, price: Decimal
-) -> tuple[Decimal, Decimal]:
-    """(quantity, average price) after one more fill; average cost, a closing fill keeps it."""
-    after = quantity + signed
-    if quantity == 0 or (quantity > 0) == (signed > 0):
-        size = abs(quantity) + abs(signed)
-        return after, (abs(quantity) * average + abs(signed) * price) / size
-    return after, average if after != 0 else ZERO
 
 
 def mark_price(instrument: Instrument, *, at: datetime) -> Decimal:

@@ -16,8 +16,9 @@ from investors.models import ClassNav, Fund, LotNav, NavStrike, UnitLot
 from investors.services.ledger import net_assets, read_balances
 from investors.services.nav_inputs import build_inputs, class_after
 from investors.services.policies import terms_in_force
-from investors.services.trading_books import fold_fill
+from trading.domain.positions import Position as FoldedPosition
 from trading.models import Fill, FundingPayment, Position
+from trading.services.fills import rebuild_positions
 
 ZERO = Decimal(0)
 
@@ -111,24 +112,20 @@ def find_unit_differences(fund: Fund) -> list[str]:
 
 def find_position_differences(fund: Fund) -> list[str]:
     """Stored positions agree with positions rebuilt from fills."""
-    rebuilt: dict[tuple[int, str], tuple[Decimal, Decimal]] = {}
     fills = Fill.objects.filter(book=fund.book).order_by("occurred_at", "id")
-    for fill in fills.iterator(chunk_size=2000):
-        key = (fill.instrument_id, fill.strategy)
-        rebuilt[key] = fold_fill(
-            *rebuilt.get(key, (ZERO, ZERO)),
-            signed=fill.quantity if fill.side == "buy" else -fill.quantity,
-            price=fill.price,
-        )
+    rebuilt = rebuild_positions(fills.iterator(chunk_size=2000))
     found = []
     for row in Position.objects.filter(book=fund.book).select_related("instrument"):
-        quantity, average = rebuilt.pop((row.instrument_id, row.strategy), (ZERO, ZERO))
-        if quantity != row.quantity or abs(average - row.average_price) > Decimal("1e-12"):
+        ours = rebuilt.pop((row.instrument_id, row.strategy), FoldedPosition())
+        if ours.quantity != row.quantity or abs(ours.average_price - row.average_price) > Decimal(
+            "1e-12"
+        ):
             found.append(
                 f"{row.instrument.symbol} {row.strategy}: stored {row.quantity} at "
-                f"{row.average_price}, recomputed from fills {quantity} at {average}"
+                f"{row.average_price}, recomputed from fills {ours.quantity} at "
+                f"{ours.average_price}"
             )
-    found += [f"fills without a position: {key}" for key, (q, _) in rebuilt.items() if q]
+    found += [f"fills without a position: {key}" for key, p in rebuilt.items() if p.quantity]
     return found
 
 

@@ -196,9 +196,10 @@ class OrderClaimed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderTooOld:
-    """The intent passed its age before it was sent."""
+    """The intent was not sent in time: its age, the gate or the book stood against it."""
 
     at: datetime
+    reason: str = "too old"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,7 +301,7 @@ def transition(*, order: Order, event: OrderEvent, rules: AbsenceRules | None = 
             return _close(order, OrderState.DENIED, event.at, event.reason)
         case OrderTooOld():
             _expect(order, event, OrderState.INTENT)
-            return _close(order, OrderState.EXPIRED, event.at, "too old")
+            return _close(order, OrderState.EXPIRED, event.at, event.reason)
         case OrderClaimed():
             _expect(order, event, OrderState.INTENT)
             return replace(order, state=OrderState.SENDING, sent_at=event.at)

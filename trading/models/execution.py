@@ -15,6 +15,7 @@ from django.db.models import F, Q
 
 from magnetfund.core.fields import ExactField, in_range, not_negative, positive
 from magnetfund.kernel.clock import utc_now
+from trading.domain.orders import OrderState
 
 
 class Order(models.Model):
@@ -60,7 +61,7 @@ class Order(models.Model):
     leverage = models.FloatField(default=1.0)
     tier = models.PositiveSmallIntegerField(null=True, blank=True)
     reduces = models.BooleanField(default=False, editable=False)
-    state = models.CharField(max_length=16, default="INTENT")
+    state = models.CharField(max_length=16, default=OrderState.INTENT.value)
     filled_quantity = ExactField(default=0)
     average_price = ExactField(null=True, blank=True)
     denial_codes = models.JSONField(default=list, blank=True)
@@ -84,22 +85,7 @@ class Order(models.Model):
                 condition=Q(filled_quantity__lte=F("quantity")), name="trading_order_not_overfilled"
             ),
             models.CheckConstraint(
-                condition=Q(
-                    state__in=[
-                        "INTENT",
-                        "SENDING",
-                        "ACKED",
-                        "PARTIALLY_FILLED",
-                        "FILLED",
-                        "CANCEL_PENDING",
-                        "CANCELLED",
-                        "REJECTED",
-                        "UNKNOWN",
-                        "ABSENT",
-                        "EXPIRED",
-                        "DENIED",
-                    ]
-                ),
+                condition=Q(state__in=[state.value for state in OrderState]),
                 name="trading_order_known_state",
             ),
         ]

@@ -6,19 +6,20 @@ Only the gateway role may write these rows.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Max
 
 from magnetfund.kernel.clock import to_milliseconds
 from magnetfund.kernel.identifiers import derived_uuid
-from risk.services.pretrade import release_reservation
 from trading.domain import positions as pure
-from trading.models import Fill, FundingPayment, Instrument, Order, OrderEvent, Position, Trade
+from trading.domain.orders import OrderFilled
+from trading.models import Fill, FundingPayment, Instrument, Order, Position, Trade
+from trading.services.orders import record_events
 
 ZERO = Decimal(0)
 
@@ -109,7 +110,15 @@ def record_fill(
         )
         if position.entry_fill is None:
             position.entry_fill = fill.pk
-        _advance_order(order, report)
+        record_events(
+            order,
+            OrderFilled(
+                at=report.occurred_at,
+                trade_id=report.venue_trade_id,
+                quantity=report.quantity,
+                price=report.price,
+            ),
+        )
         closed = None
         if entry is not None and position.quantity != 0:
             _remember_entry(position, entry, report)
@@ -145,6 +154,24 @@ def record_funding(
             position.save(update_fields=["funding"])
 
 
+def rebuild_positions(fills: Iterable[Fill]) -> dict[tuple[int, str], pure.Position]:
+    """Each sleeve's position by instrument key and strategy, from its fills in their order."""
+    found: dict[tuple[int, str], pure.Position] = {}
+    for row in fills:
+        key = (row.instrument_id, row.strategy)
+        found[key] = pure.apply_fill(
+            position=found.get(key, pure.Position()),
+            fill=pure.PositionFill(
+                id=row.venue_trade_id,
+                time_ms=to_milliseconds(row.occurred_at),
+                quantity=row.quantity if row.side == "buy" else -row.quantity,
+                price=row.price,
+                fee=row.fee,
+            ),
+        ).position
+    return found
+
+
 def _apply(position: Position, signed: Decimal, report: FillReport) -> Decimal:
     """Fold the fill into the locked row; returns the profit that it realised."""
     effect = pure.apply_fill(
@@ -177,30 +204,6 @@ def _apply(position: Position, signed: Decimal, report: FillReport) -> Decimal:
         after.fees,
     )
     return effect.realised
-
-
-def _advance_order(order: Order, report: FillReport) -> None:
-    row = Order.objects.select_for_update().get(pk=order.pk)
-    before = row.state
-    spent = (row.average_price or ZERO) * row.filled_quantity + report.price * report.quantity
-    row.filled_quantity += report.quantity
-    row.average_price = spent / row.filled_quantity
-    done = row.filled_quantity == row.quantity
-    row.state = "FILLED" if done else "PARTIALLY_FILLED"
-    row.closed_at = report.occurred_at if done else None
-    row.save(update_fields=["filled_quantity", "average_price", "state", "closed_at"])
-    last = row.events.aggregate(last=Max("seq"))["last"] or 0
-    OrderEvent.objects.create(
-        order=row,
-        seq=last + 1,
-        kind="fill",
-        from_state=before,
-        to_state=row.state,
-        detail={"quantity": f"{report.quantity:f}", "price": f"{report.price:f}"},
-        occurred_at=report.occurred_at,
-    )
-    if done:
-        release_reservation(row.id, at=report.occurred_at)
 
 
 def _remember_entry(position: Position, entry: EntryFacts, report: FillReport) -> None:

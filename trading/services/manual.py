@@ -20,10 +20,11 @@ from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import InvalidInput, NotAllowed
 from risk.services.pretrade import check_and_reserve, release_reservation
+from trading.domain.orders import FINAL_STATES
 from trading.models import Order, Position
 from trading.services.book_setup import MANUAL
 from trading.services.manual_plan import ManualOrder, OrderPlan, live_price, plan_manual_order
-from trading.services.orders import FINAL_STATES, GateRefused, NewOrder, commit_intent
+from trading.services.orders import GateRefused, NewOrder, commit_intent
 
 BELL = "magnetfund_orders"
 EXPIRES = timedelta(seconds=30)

@@ -9,35 +9,47 @@ again.  A denial is kept as an order in state DENIED with its codes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from decimal import Decimal, localcontext
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, InternalError, transaction
-from django.db.models import Max
 
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.clock import utc_now
-from magnetfund.kernel.errors import Conflict, FundError
+from magnetfund.kernel.errors import FundError
 from magnetfund.kernel.identifiers import canonical, client_order_id
+from magnetfund.kernel.money import CONTEXT
+from risk.domain.pretrade import OrderType, Side
+from risk.services.pretrade import release_reservation
+from trading.domain import orders as pure
 from trading.models import Instrument, Order, OrderEvent
 
-#: States after which nothing more happens to an order.
-FINAL_STATES = frozenset({"FILLED", "CANCELLED", "REJECTED", "ABSENT", "EXPIRED", "DENIED"})
+#: Columns of an order that its life moves.
+MOVED_COLUMNS = ("state", "venue_order_id", "filled_quantity", "average_price", "closed_at")
 
-#: Moves that the trader may record.  UNKNOWN leads anywhere that a query can prove.
-MOVES: Mapping[str, frozenset[str]] = {
-    "INTENT": frozenset({"SENDING", "EXPIRED", "CANCELLED"}),
-    "SENDING": frozenset({"ACKED", "PARTIALLY_FILLED", "FILLED", "REJECTED", "UNKNOWN"}),
-    "ACKED": frozenset({"PARTIALLY_FILLED", "FILLED", "CANCEL_PENDING", "CANCELLED", "EXPIRED"}),
-    "PARTIALLY_FILLED": frozenset({"PARTIALLY_FILLED", "FILLED", "CANCEL_PENDING", "CANCELLED"}),
-    "CANCEL_PENDING": frozenset({"PARTIALLY_FILLED", "FILLED", "CANCELLED"}),
-    "UNKNOWN": frozenset(
-        {"ACKED", "PARTIALLY_FILLED", "FILLED", "REJECTED", "CANCELLED", "ABSENT"}
-    ),
+#: The word of each event in its stored row.
+KINDS: Mapping[type, str] = {
+    pure.OrderDenied: "denied",
+    pure.OrderClaimed: "sending",
+    pure.OrderTooOld: "not_sent",
+    pure.OrderAcknowledged: "acknowledged",
+    pure.OrderRejected: "rejected",
+    pure.OutcomeUnseen: "outcome_unseen",
+    pure.OrderFilled: "fill",
+    pure.CancelRequested: "cancel_requested",
+    pure.CancelRefused: "cancel_refused",
+    pure.VenueReported: "venue_reported",
+    pure.NotFound: "not_found",
 }
+
+
+IN_DOUBT = (pure.OrderState.SENDING, pure.OrderState.UNKNOWN)
+
+#: Of a venue whose first answer is its last word: no request is still on its way there.
+DEFINITE = pure.AbsenceRules(validity_window=timedelta(0), queries_min=1, spacing=timedelta(0))
 
 
 class GateRefused(FundError):
@@ -102,7 +114,7 @@ def commit_intent(new: NewOrder, *, actor: Actor, at: datetime | None = None) ->
         target_price=new.target_price,
         leverage=new.leverage,
         tier=new.tier,
-        state="DENIED" if denied else "INTENT",
+        state=(pure.OrderState.DENIED if denied else pure.OrderState.INTENT).value,
         denial_codes=list(new.denial_codes),
         reason=new.reason,
         actor=actor.user,
@@ -123,45 +135,53 @@ def commit_intent(new: NewOrder, *, actor: Actor, at: datetime | None = None) ->
     return order
 
 
-def record_move(
+def record_events(
     order: Order,
-    to_state: str,
-    *,
-    kind: str,
-    at: datetime | None = None,
+    *events: pure.OrderEvent,
     detail: Mapping[str, Any] | None = None,
-    **columns: Any,
+    rules: pure.AbsenceRules | None = None,
 ) -> Order:
-    """Move an order along its states, with its event, in one transaction under its row lock.
+    """Move an order by what happened to it, a row for each step, under its row lock.
 
-    Raises :class:`Conflict` for a move that the table does not know and :class:`GateRefused` when
-    the gate refuses the sending.
+    :func:`trading.domain.orders.transition` alone says where an event leads; news that is known
+    already leaves no trace.  An order that ends gives its reservation back.  Raises
+    :class:`Conflict` for a move that cannot be and :class:`GateRefused` when PostgreSQL's gate
+    refuses the sending.
     """
-    at = at or utc_now()
     try:
         with transaction.atomic():
-            row = Order.objects.select_for_update().get(pk=order.pk)
-            if to_state not in MOVES.get(row.state, frozenset()):
-                raise Conflict(f"an order cannot change from {row.state} to {to_state}")
-            before, row.state = row.state, to_state
-            changed = ["state"]
-            if to_state in FINAL_STATES:
-                row.closed_at = at
-                changed.append("closed_at")
-            for name, value in columns.items():
-                setattr(row, name, value)
-                changed.append(name)
-            row.save(update_fields=changed)
-            last = row.events.aggregate(last=Max("seq"))["last"] or 0
-            OrderEvent.objects.create(
-                order=row,
-                seq=last + 1,
-                kind=kind,
-                from_state=before,
-                to_state=to_state,
-                detail=canonical(dict(detail or {})),
-                occurred_at=at,
-            )
+            rows = Order.objects.select_for_update(of=("self",)).select_related("instrument")
+            row = rows.get(pk=order.pk)
+            history = list(row.events.order_by("seq"))
+            state = _pure_order(row, history)
+            steps: list[OrderEvent] = []
+            for event in events:
+                after = pure.transition(order=state, event=event, rules=rules)
+                if after == state:
+                    continue
+                steps.append(
+                    OrderEvent(
+                        order=row,
+                        seq=len(history) + len(steps) + 1,
+                        kind=KINDS[type(event)],
+                        from_state=state.state.value,
+                        to_state=after.state.value,
+                        detail=canonical({**_plain(event), **(detail or {})}),
+                        occurred_at=event.at,
+                    )
+                )
+                state = after
+            if not steps:
+                return row
+            row.state = state.state.value
+            row.venue_order_id = state.venue_order_id
+            row.filled_quantity = state.filled_quantity
+            row.average_price = state.average_price
+            row.closed_at = state.closed_at
+            row.save(update_fields=MOVED_COLUMNS)
+            OrderEvent.objects.bulk_create(steps)
+            if state.state in pure.FINAL_STATES and row.pretrade_check is not None:
+                release_reservation(row.id, at=steps[-1].occurred_at)
     except (IntegrityError, InternalError) as error:
         raise GateRefused(_gate_reason(error)) from None
     return row
@@ -174,22 +194,86 @@ def claim_for_sending(order: Order, *, at: datetime | None = None) -> Order | No
     """
     at = at or utc_now()
     if order.expires_at is not None and order.expires_at < at:
-        record_move(order, "EXPIRED", kind="too_old", at=at)
+        record_events(order, pure.OrderTooOld(at=at))
         return None
     try:
-        return record_move(order, "SENDING", kind="sending", at=at)
+        return record_events(order, pure.OrderClaimed(at=at))
     except GateRefused as refusal:
-        record_move(order, "EXPIRED", kind="gate", at=at, detail={"reason": refusal.message})
+        record_events(order, pure.OrderTooOld(at=at, reason=refusal.message))
         return None
+
+
+def cancel_order(order: Order, *, reason: str, at: datetime) -> Order:
+    """Withdraw an order at the paper venue, which confirms at once; an intent never left."""
+    asked = pure.CancelRequested(at=at)
+    if order.state == pure.OrderState.INTENT:
+        return record_events(order, asked, detail={"reason": reason})
+    confirmed = pure.VenueReported(
+        at=at,
+        status=pure.VenueStatus.CANCELLED,
+        filled_quantity=order.filled_quantity,
+        reason=reason,
+    )
+    return record_events(order, asked, confirmed)
 
 
 def settle_leftovers(book: str, *, at: datetime | None = None) -> list[Order]:
-    """On start: orders left in SENDING by a crashed trader become UNKNOWN and are queried at the
-    venue."""
+    """On start: an order that a crash left in SENDING is settled by asking the paper venue.
+
+    The paper venue acknowledges in the same process that sends, before the next beat: an order
+    without an acknowledgement is not there, and one answer proves it.
+    """
+    at = at or utc_now()
+    waiting = Order.objects.filter(book=book, state__in=IN_DOUBT)
     return [
-        record_move(order, "UNKNOWN", kind="restart", at=at)
-        for order in Order.objects.filter(book=book, state="SENDING")
+        record_events(
+            order,
+            pure.OutcomeUnseen(at=at, reason="trader restarted"),
+            pure.NotFound(at=at),
+            rules=DEFINITE,
+        )
+        for order in waiting
     ]
+
+
+def _pure_order(row: Order, history: Sequence[OrderEvent]) -> pure.Order:
+    """The stored order as the domain moves it; what has no column is in its events."""
+    sending = (e.occurred_at for e in history if e.to_state == pure.OrderState.SENDING)
+    kinds = [e.kind for e in history]
+    with localcontext(CONTEXT):
+        value = row.filled_quantity * (row.average_price or Decimal(0))
+    return pure.Order(
+        id=row.id,
+        client_order_id=row.client_order_id,
+        venue=row.venue,
+        symbol=row.instrument.symbol,
+        side=Side(row.side),
+        type=OrderType(row.type),
+        quantity=row.quantity,
+        created_at=row.occurred_at,
+        limit_price=row.limit_price,
+        trigger_price=row.trigger_price,
+        reduce_only=row.reduces,
+        expires_at=row.expires_at,
+        state=pure.OrderState(row.state),
+        venue_order_id=row.venue_order_id,
+        sent_at=next(sending, None),
+        closed_at=row.closed_at,
+        filled_quantity=row.filled_quantity,
+        filled_value=value,
+        is_cancel_requested="cancel_requested" in kinds and "cancel_refused" not in kinds,
+        misses=tuple(e.occurred_at for e in history if e.kind == "not_found"),
+    )
+
+
+def _plain(event: pure.OrderEvent) -> dict[str, Any]:
+    """What an event says beyond its kind and its time; empty values are left out."""
+    found = {f.name: getattr(event, f.name) for f in fields(event) if f.name != "at"}
+    return {
+        name: f"{value:f}" if isinstance(value, Decimal) else str(value)
+        for name, value in found.items()
+        if value
+    }
 
 
 def _gate_reason(error: Exception) -> str:

@@ -13,11 +13,11 @@ from datetime import datetime
 
 from magnetfund.kernel.clock import to_milliseconds
 from risk.services.fuse import state_of
-from risk.services.pretrade import release_reservation
 from trading.domain.engine import book as pure
 from trading.domain.engine.storage import rearm_book, trip_book
+from trading.domain.orders import OrderState, OrderTooOld
 from trading.models import Order
-from trading.services.orders import record_move
+from trading.services.orders import cancel_order, record_events
 from trading.services.paper_book import PaperBook
 from trading.services.paper_orders import price_of
 
@@ -67,8 +67,7 @@ def close_slots(paper: PaperBook, slots: Collection[int], *, at: datetime) -> bo
         waiting = [intent for intent in paper.book.pending if intent.slot == slot]
         entry = paper.orders.entries.pop(slot, None)
         if entry is not None:
-            record_move(entry, "CANCELLED", kind="slot_leaves", at=at)
-            release_reservation(entry.id, at=at)
+            cancel_order(entry, reason="the slot leaves the book", at=at)
             paper.book = replace(
                 paper.book,
                 pending=tuple(i for i in paper.book.pending if i.reduces or i.slot != slot),
@@ -106,7 +105,7 @@ def is_flat(paper: PaperBook, slot: int) -> bool:
 def take_waiting_orders(paper: PaperBook, *, at: datetime) -> bool:
     """Send the intents that people or the API committed, oldest first."""
     waiting = (
-        Order.objects.filter(book=paper.code, state="INTENT")
+        Order.objects.filter(book=paper.code, state=OrderState.INTENT)
         .select_related("instrument")
         .order_by("occurred_at", "id")
     )
@@ -122,8 +121,7 @@ def _take(paper: PaperBook, order: Order, at: datetime) -> bool:
     waits = slot is not None and any(intent.slot == slot for intent in paper.book.pending)
     barred = slot in paper.closed_slots and not order.reduces
     if slot is None or waits or barred or (held is None) == order.reduces:
-        record_move(order, "EXPIRED", kind="no_room", at=at, detail={"slot": slot})
-        release_reservation(order.id, at=at)
+        record_events(order, OrderTooOld(at=at, reason="nothing to act on"))
         return True
     sent = paper.orders.acknowledge(order, at)
     if sent is None:
@@ -172,6 +170,5 @@ def _slot_of(paper: PaperBook, order: Order) -> int | None:
 
 def _drop_entries(paper: PaperBook, at: datetime) -> None:
     for slot, order in list(paper.orders.entries.items()):
-        record_move(order, "CANCELLED", kind="fuse", at=at)
-        release_reservation(order.id, at=at)
+        cancel_order(order, reason="the fuse tripped", at=at)
         del paper.orders.entries[slot]

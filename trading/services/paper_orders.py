@@ -6,22 +6,22 @@ behind each slot's entry, exit and protection.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
 
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.errors import InvariantBroken
 from magnetfund.kernel.identifiers import derived_uuid
-from risk.services.pretrade import release_reservation
 from trading.domain.engine import book as pure
+from trading.domain.orders import FINAL_STATES, OrderAcknowledged, OrderState
 from trading.models import Instrument, Order
 from trading.services.orders import (
-    FINAL_STATES,
     NewOrder,
+    cancel_order,
     claim_for_sending,
     commit_intent,
-    record_move,
+    record_events,
 )
 from trading.services.sleeves import Sleeve
 
@@ -104,10 +104,9 @@ class OrderDesk:
         """Second and third commit; the paper venue acknowledges at once."""
         sending = claim_for_sending(order, at=at)
         if sending is None:
-            release_reservation(order.id, at=at)
             return None
-        return record_move(
-            sending, "ACKED", kind="acknowledged", at=at, venue_order_id=f"p-{sending.id.hex[:24]}"
+        return record_events(
+            sending, OrderAcknowledged(at=at, venue_order_id=f"p-{sending.id.hex[:24]}")
         )
 
     def exit_order(
@@ -118,7 +117,7 @@ class OrderDesk:
             resting = self.protection[fill.slot].pop(reason.code)
             if resting.quantity == quantity_of(sleeve.instrument, fill.lots):
                 return resting
-            record_move(resting, "CANCELLED", kind="resized", at=at)
+            cancel_order(resting, reason="resized", at=at)
             return self.send(
                 sleeve,
                 purpose=resting.purpose,
@@ -133,7 +132,7 @@ class OrderDesk:
         if waiting is not None:
             if waiting.quantity == quantity_of(sleeve.instrument, fill.lots):
                 return waiting
-            record_move(waiting, "CANCELLED", kind="replaced", at=at)
+            cancel_order(waiting, reason="replaced", at=at)
         return self.send(
             sleeve,
             purpose=EXIT_PURPOSE.get(reason, "exit"),
@@ -149,7 +148,7 @@ class OrderDesk:
         """Cancel a closing order that a newer decision for the slot supersedes."""
         waiting = self.exits.pop(slot, None)
         if waiting is not None:
-            record_move(waiting, "CANCELLED", kind="replaced", at=at)
+            cancel_order(waiting, reason="replaced", at=at)
 
     def protect(self, slot: int, sleeve: Sleeve, entry: Order, lots: int, at: datetime) -> None:
         """Rest the stop, and the target where there is one, at the venue."""
@@ -174,10 +173,10 @@ class OrderDesk:
 
     def drop_protection(self, slot: int, at: datetime) -> None:
         for order in self.protection.pop(slot, {}).values():
-            record_move(order, "CANCELLED", kind="position_closed", at=at)
+            cancel_order(order, reason="position_closed", at=at)
         waiting = self.exits.pop(slot, None)
         if waiting is not None:
-            record_move(waiting, "CANCELLED", kind="position_closed", at=at)
+            cancel_order(waiting, reason="position_closed", at=at)
 
     def resize_protection(
         self, slot: int, sleeve: Sleeve, held: pure.Position, at: datetime
@@ -194,7 +193,17 @@ class OrderDesk:
                 at=at,
                 trigger=order.trigger_price,
             )
-            record_move(order, "CANCELLED", kind="resized", at=at)
+            cancel_order(order, reason="resized", at=at)
+
+    def settle_orphans(self, waiting: Collection[int], at: datetime) -> None:
+        """Cancel market orders of slots for which the venue remembers none waiting.
+
+        A crash between an acknowledgement and the venue's memory leaves such an order; the venue
+        wins.  ``waiting`` are the slots with an order in its memory.
+        """
+        for orders in (self.entries, self.exits):
+            for slot in [slot for slot in orders if slot not in waiting]:
+                cancel_order(orders.pop(slot), reason="the venue does not have it", at=at)
 
     def rearrange(self, sleeves: Sequence[Sleeve]) -> None:
         """Take other slots; the orders behind them are found again."""
@@ -211,7 +220,7 @@ class OrderDesk:
         rows = Order.objects.filter(book=self.code).exclude(state__in=FINAL_STATES)
         for order in rows.select_related("instrument").order_by("occurred_at"):
             slot = by_key.get((order.strategy, order.instrument_id))
-            if slot is None or order.state not in ("ACKED", "PARTIALLY_FILLED"):
+            if slot is None or order.state not in (OrderState.ACKED, OrderState.PARTIALLY_FILLED):
                 continue
             if order.purpose == "entry":
                 self.entries[slot] = order

@@ -122,6 +122,8 @@ class Trader:
         )
         self._close_slots()
         settle_leftovers(self.code, at=now)
+        waiting = {intent.slot for intent in self.paper.book.pending}
+        self.paper.orders.settle_orphans(waiting, now)
         self.feeds = [
             InstrumentFeed(instrument=item, strategies=self.setup.strategies)
             for item in self.setup.instruments

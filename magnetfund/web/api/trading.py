@@ -29,10 +29,10 @@ from risk.services.fuse import state_of
 from risk.services.limits import limits_in_force
 from risk.services.stop import stop_trading
 from trading import selectors
+from trading.domain.orders import FINAL_STATES
 from trading.models import Position
 from trading.services.manual import ring_bell, submit_manual_order, wait_for_outcome
 from trading.services.manual_plan import ManualOrder
-from trading.services.orders import FINAL_STATES
 
 
 class CurrentPerformanceView(APIView):

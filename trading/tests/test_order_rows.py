@@ -1,0 +1,167 @@
+"""Stored orders move by the domain's transitions alone; PostgreSQL knows the same states."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+
+from magnetfund.core.actors import Actor
+from magnetfund.kernel.errors import Conflict
+from trading.domain import orders as pure
+from trading.domain.positions import Position, PositionFill, apply_fill
+from trading.models import Fill, Instrument, Order
+from trading.services.fills import FillReport, rebuild_positions, record_fill
+from trading.services.instruments import add_simulated_instrument
+from trading.services.orders import (
+    KINDS,
+    NewOrder,
+    cancel_order,
+    commit_intent,
+    record_events,
+    settle_leftovers,
+)
+
+pytestmark = pytest.mark.usefixtures("as_gateway")
+START = datetime(2026, 1, 1, tzinfo=UTC)
+S = pure.OrderState
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def instrument(as_gateway: None) -> Instrument:
+    return add_simulated_instrument(
+        "BTC/USDT:USDT",
+        tick=Decimal("0.1"),
+        lot=Decimal("0.001"),
+        minimum_notional=Decimal(5),
+        maker_fee=Decimal("0.0002"),
+        taker_fee=Decimal("0.0005"),
+        maintenance_rate=Decimal("0.004"),
+        actor=Actor.system("test"),
+    )
+
+
+def make_intent(instrument: Instrument, *, held: str = "2", quantity: str = "1") -> Order:
+    """A closing order of a long position: the gate lets it pass whatever the fuse says."""
+    from trading.models import Position as Row
+
+    Row.objects.update_or_create(
+        book="main",
+        instrument=instrument,
+        strategy="trend",
+        defaults={"quantity": Decimal(held), "average_price": Decimal(100)},
+    )
+    return commit_intent(
+        NewOrder(
+            id=uuid4(),
+            book="main",
+            instrument=instrument,
+            strategy="trend",
+            purpose="exit",
+            side="sell",
+            type="market",
+            quantity=Decimal(quantity),
+            reference_price=Decimal(100),
+        ),
+        actor=Actor.system("test"),
+        at=START,
+    )
+
+
+def states(order: Order) -> list[str]:
+    return list(order.events.order_by("seq").values_list("to_state", flat=True))
+
+
+def send(order: Order) -> Order:
+    return record_events(
+        order,
+        pure.OrderClaimed(at=at(1)),
+        pure.OrderAcknowledged(at=at(2), venue_order_id="p-1"),
+    )
+
+
+def test_each_step_leaves_a_row_and_repeated_news_none(instrument: Instrument):
+    order = send(make_intent(instrument))
+    again = record_events(order, pure.OrderAcknowledged(at=at(3), venue_order_id="p-1"))
+    assert (again.state, again.venue_order_id) == ("ACKED", "p-1")
+    assert states(order) == ["INTENT", "SENDING", "ACKED"]
+    ended = cancel_order(again, reason="resized", at=at(4))
+    assert (ended.state, ended.closed_at) == ("CANCELLED", at(4))
+    assert states(order)[3:] == ["CANCEL_PENDING", "CANCELLED"]
+    with pytest.raises(Conflict):
+        record_events(ended, pure.OrderClaimed(at=at(5)))
+    assert len(states(order)) == 5
+
+
+def test_fills_move_the_order_and_the_position_once(instrument: Instrument):
+    order = send(make_intent(instrument))
+    for number, quantity in ((1, "0.4"), (1, "0.4"), (2, "0.6")):
+        report = FillReport(
+            venue_trade_id=f"t{number}",
+            quantity=Decimal(quantity),
+            price=Decimal(100 + number),
+            fee=Decimal(0),
+            occurred_at=at(10 + number),
+        )
+        record_fill(Order.objects.get(pk=order.pk), report)
+    order.refresh_from_db()
+    assert (order.state, order.filled_quantity) == ("FILLED", 1)
+    assert order.average_price == Decimal("101.6")
+    assert order.closed_at == at(12)
+    assert states(order)[3:] == ["PARTIALLY_FILLED", "FILLED"]
+
+
+def test_an_order_left_in_sending_by_a_crash_is_settled_by_asking(instrument: Instrument):
+    order = record_events(make_intent(instrument), pure.OrderClaimed(at=at(1)))
+    (settled,) = settle_leftovers("main", at=at(60))
+    assert settled.pk == order.pk
+    assert (settled.state, settled.closed_at) == ("ABSENT", at(60))
+    assert states(order) == ["INTENT", "SENDING", "UNKNOWN", "ABSENT"]
+    assert settle_leftovers("main", at=at(61)) == []
+
+
+def test_an_intent_that_is_withdrawn_never_left(instrument: Instrument):
+    ended = cancel_order(make_intent(instrument), reason="no longer wanted", at=at(1))
+    assert ended.state == "CANCELLED"
+    assert states(ended) == ["INTENT", "CANCELLED"]
+
+
+def test_the_wall_knows_the_same_states_and_every_event_has_a_word():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = %s",
+            ["trading_order_known_state"],
+        )
+        (text,) = cursor.fetchone()
+    walled = {part.split("'")[0] for part in text.split("'")[1::2]}
+    assert walled == {state.value for state in S}
+    assert set(KINDS) == set(pure.OrderEvent.__args__)
+
+
+def test_a_flip_takes_the_price_of_the_fill_that_made_it(instrument: Instrument):
+    order = make_intent(instrument)
+    fills = [
+        Fill(
+            order=order, venue="paper", venue_trade_id=f"f{n}", instrument=instrument,
+            strategy="trend", side=side, quantity=Decimal(quantity), price=Decimal(price),
+            fee=Decimal(0), occurred_at=at(n),
+        )
+        for n, (side, quantity, price) in enumerate(
+            [("buy", "1", "100"), ("sell", "3", "120"), ("buy", "1", "90")]
+        )
+    ]  # fmt: skip
+    found = rebuild_positions(fills)[instrument.pk, "trend"]
+    assert (found.quantity, found.average_price) == (Decimal(-1), Decimal(120))
+    assert found.realised == 20 + 30
+    step = apply_fill(
+        position=Position(quantity=Decimal(1), average_price=Decimal(100)),
+        fill=PositionFill(id="x", time_ms=0, quantity=Decimal(-3), price=Decimal(120)),
+    )
+    assert step.is_flip
