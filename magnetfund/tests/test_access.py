@@ -22,7 +22,8 @@ PUBLIC = {
     "/account/login/",
 }  # fmt: skip
 DESK = {
-    "/desk/", "/desk/risk/", "/desk/trading/", "/desk/trading/trades.csv", "/desk/signals/",
+    "/desk/", "/desk/founding/", "/desk/risk/", "/desk/trading/", "/desk/trading/trades.csv",
+    "/desk/signals/",
     "/desk/fund/", "/desk/fund/orders/",
     "/desk/research/", "/desk/research/compare/", "/desk/research/parameters/",
     "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",
