@@ -209,6 +209,6 @@ def state(word: str) -> dict[str, str]:
         "READY": "ok", "RECONCILING": "warn", "STOPPED": "fail", "FILLED": "ok", "DENIED": "fail",
         "DONE": "ok", "FAILED": "fail", "prepared": "none", "approved": "ok", "dealt": "ok",
         "rejected": "fail", "superseded": "none", "settled": "ok", "accepted": "none",
-        "funded": "ok", "deferred": "warn", "cancelled": "none",
+        "funded": "ok", "deferred": "warn", "cancelled": "none", "set_aside": "warn",
     }  # fmt: skip
     return {"shape": shapes.get(word, "none"), "word": str(word).replace("_", " ").capitalize()}

@@ -1,31 +1,39 @@
-"""Dealing orders that are still open: where each stands, and cancelling one before its cut-off."""
+"""The dealing book: open orders by dealing day, what each still needs, receipts and cancelling."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+from django import forms
 from django.conf import settings
 from django.contrib import messages
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from investors.models import DealingOrder
-from investors.services.dealing import cancel_order
+from investors.models import DealingOrder, Investor
+from investors.services.dealing import REFERENCE_MAX, can_cancel, cancel_order, receive_money
+from investors.services.dealing_quotes import order_reference
 from magnetfund.core.roles import Capability
+from magnetfund.core.services.idempotency import StoredAnswer
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.forms import figure_field, send_once
 from magnetfund.web.lists import Choices, Column, ListSpec
 from magnetfund.web.parts import render_page
 from magnetfund.web.public.pages import asked_page
 
 PAGE_SIZE = 20
-OPEN_STATES = ("submitted", "accepted", "funded", "deferred", "payable")
-CANCELLABLE = ("submitted", "accepted")
+DAYS_MAX = 24
+OPEN_STATES = ("submitted", "accepted", "funded", "deferred", "payable", "set_aside")
 SORTS = {
     "oldest": ("received_at", "pk"),
     "newest": ("-received_at", "pk"),
@@ -42,6 +50,7 @@ ORDERS = ListSpec(
         Column(label="Amount or units", is_number=True),
         Column(label="Dealing day", sorts=("day",)),
         Column(label="State"),
+        Column(label="Still needs"),
         Column(label="Action", is_hidden=True),
     ),
     filters=(
@@ -53,8 +62,9 @@ ORDERS = ListSpec(
         Choices(
             name="state",
             label="State",
-            options=tuple((state, state.capitalize()) for state in OPEN_STATES),
+            options=tuple((state, state.replace("_", " ").capitalize()) for state in OPEN_STATES),
         ),
+        Choices(name="day", label="Dealing day"),
     ),
     sorts=(
         ("oldest", "Oldest first"),
@@ -70,10 +80,92 @@ def _open_orders() -> QuerySet[DealingOrder]:
     ).select_related("investor", "share_class", "dealing_day")
 
 
-def can_cancel(order: DealingOrder) -> bool:
-    """Whether the order is open and its cut-off has not passed."""
-    day = order.dealing_day
-    return order.state in CANCELLABLE and day is not None and utc_now() <= day.cutoff_at
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookDay:
+    """Open orders of one dealing day (``None``: of no day yet) with their money and units.
+
+    ``awaited`` and ``funded`` are subscriptions by money, ``units`` redemptions by units; orders of
+    everything are counted in ``of_all``.
+    """
+
+    day: date | None
+    cutoff_at: datetime | None
+    orders: int
+    awaited: Decimal
+    funded: Decimal
+    units: Decimal
+    of_all: int
+
+
+def read_book() -> list[BookDay]:
+    """The dealing book by day, the nearest first."""
+    zero, is_in = Decimal(0), Q(kind="subscription")
+    rows = (
+        _open_orders()
+        .values("dealing_day__day", "dealing_day__cutoff_at")
+        .annotate(
+            orders=Count("pk"),
+            awaited=Sum("amount", filter=is_in & Q(state__in=("submitted", "accepted"))),
+            funded=Sum("amount", filter=is_in & Q(state="funded")),
+            redeemed=Sum("units", filter=~is_in),
+            of_all=Count("pk", filter=Q(is_all=True)),
+        )
+        .order_by(F("dealing_day__day").asc(nulls_last=True))
+    )
+    return [
+        BookDay(
+            day=row["dealing_day__day"],
+            cutoff_at=row["dealing_day__cutoff_at"],
+            orders=row["orders"],
+            awaited=row["awaited"] or zero,
+            funded=row["funded"] or zero,
+            units=row["redeemed"] or zero,
+            of_all=row["of_all"],
+        )
+        for row in rows[:DAYS_MAX]
+    ]
+
+
+def find_needs(order: DealingOrder) -> list[str]:
+    """What an open order waits for before it is dealt or settled, each with who provides it."""
+    needs = []
+    is_subscription = order.kind == DealingOrder.Kind.SUBSCRIPTION
+    if order.state == DealingOrder.State.SET_ASIDE:
+        return [f"set aside, {order.reason}: accountant cancels it or asks the investor"]
+    if is_subscription and order.investor.kyc_state != Investor.Kyc.APPROVED:
+        needs.append(f"KYC ({order.investor.get_kyc_state_display().lower()}): compliance")
+    if is_subscription and order.state in ("submitted", "accepted"):
+        needs.append("money: investor pays, accountant records the receipt")
+    if order.state == DealingOrder.State.PAYABLE:
+        needs.append("payment: accountant")
+    elif order.dealing_day is None:
+        needs.append("a dealing day: the calendar ends before it")
+    elif not needs:
+        needs.append(f"NAV of {order.dealing_day.day:%-d %b}: accountant and controller")
+    return needs
+
+
+def is_unpaid(order: DealingOrder) -> bool:
+    """Whether a receipt can be recorded for the order."""
+    return order.kind == DealingOrder.Kind.SUBSCRIPTION and order.state == "accepted"
+
+
+class ReceiptForm(forms.Form):
+    """One amount that cleared, as the bank or the chain states it."""
+
+    amount = figure_field(label="Amount received")
+    currency = forms.CharField(label="Currency", max_length=8)
+    reference = forms.CharField(label="Reference of the bank or chain", max_length=REFERENCE_MAX)
+    understood = forms.BooleanField(
+        label="I have seen this amount cleared on the fund's own account",
+        error_messages={"required": "Tick the box once you have seen the money."},
+    )
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data)
+        for name in ("amount", "currency", "reference"):
+            self.fields[name].widget.attrs["class"] = "form-control mf-num"
+        self.fields["understood"].widget.attrs["class"] = "form-check-input"
 
 
 @require_safe
@@ -81,14 +173,28 @@ def can_cancel(order: DealingOrder) -> bool:
 def orders(request: HttpRequest) -> HttpResponse:
     """Open dealing orders, filtered, sorted and in pages."""
     frame = build_frame(request, "nav")
-    listing = ORDERS.read(request.GET, number=asked_page(request))
+    book = read_book()
+    days = [(row.day.isoformat(), f"{row.day:%-d %b %Y}") for row in book if row.day]
+    spec = ORDERS.with_options(day=days or [("", "all")])
+    listing = spec.read(request.GET, number=asked_page(request))
     rows = _open_orders().order_by(*SORTS[listing.sort])
-    chosen = {name: value for name, value in listing.chosen.items() if value}
+    fields = {"day": "dealing_day__day"}
+    chosen = {fields.get(name, name): value for name, value in listing.chosen.items() if value}
     page = listing.cut(rows.filter(**chosen), size=PAGE_SIZE)
     may = "dealing_process" in frame["capabilities"]
     context: dict[str, Any] = {
         "listing": page,
-        "orders": [{"row": row, "can_cancel": may and can_cancel(row)} for row in page.rows],
+        "book": book,
+        "orders": [
+            {
+                "row": row,
+                "reference": order_reference(row),
+                "needs": find_needs(row),
+                "can_cancel": may and can_cancel(row, at=utc_now()),
+                "can_receive": may and is_unpaid(row),
+            }
+            for row in page.rows
+        ],
     }
     return render_page(
         request, "desk/dealing.html", {**frame, **context}, parts=("dealing-orders",)
@@ -102,7 +208,7 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     order = get_object_or_404(_open_orders(), pk=pk)
     if request.method != "POST":
         frame = build_frame(request, "nav")
-        context = {**frame, "order": order, "can_cancel": can_cancel(order)}
+        context = {**frame, "order": order, "can_cancel": can_cancel(order, at=utc_now())}
         return render_page(request, "desk/dealing_cancel.html", context, parts=("dialog",))
     try:
         cancel_order(order=order, actor=actor_of(request))
@@ -111,3 +217,50 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     else:
         messages.success(request, f"The {order.kind} of {order.investor.legal_name} is cancelled.")
     return redirect("desk_dealing")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@desk_view(Capability.DEALING_PROCESS)
+def receipt(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Record the cleared money of one subscription, once for the confirmed page."""
+    order = get_object_or_404(_open_orders(), pk=pk, kind=DealingOrder.Kind.SUBSCRIPTION)
+    form = ReceiptForm(request.POST if request.method == "POST" else None)
+    refusal: FundError | None = None
+    if form.is_bound and form.is_valid():
+        given = form.cleaned_data
+
+        def execute() -> StoredAnswer:
+            receive_money(
+                order=order,
+                amount=given["amount"],
+                reference=given["reference"],
+                currency=given["currency"].strip().upper(),
+                actor=actor_of(request),
+            )
+            return StoredAnswer(status=303, body=b"", content_type="text/plain")
+
+        try:
+            sent = send_once(request, execute)
+        except FundError as error:
+            refusal = error
+        else:
+            if sent.is_replay:
+                messages.info(request, "This receipt had been recorded; it was not booked again.")
+            else:
+                messages.success(
+                    request,
+                    f"Receipt recorded: the order of {order.investor.legal_name} is funded.",
+                )
+            return HttpResponseRedirect(reverse("desk_dealing"), status=303)
+    context = {
+        **build_frame(request, "nav"),
+        "order": order,
+        "reference": order_reference(order),
+        "is_unpaid": is_unpaid(order),
+        "form": form,
+        "refusal": refusal,
+        "key": request.POST.get("key") or uuid4(),
+    }
+    answer = render_page(request, "desk/dealing_receipt.html", context, parts=())
+    answer.status_code = 422 if form.is_bound else 200
+    return answer

@@ -52,6 +52,7 @@ urlpatterns = [
     path("desk/fund/", views.nav, name="desk_nav"),
     path("desk/fund/orders/", dealing.orders, name="desk_dealing"),
     path("desk/fund/orders/<uuid:pk>/cancel/", dealing.cancel, name="desk_dealing_cancel"),
+    path("desk/fund/orders/<uuid:pk>/receipt/", dealing.receipt, name="desk_dealing_receipt"),
     path("desk/fund/prepare/", views.prepare_nav, name="desk_nav_prepare"),
     path("desk/fund/<uuid:pk>/", views.decide_nav, name="desk_nav_decide"),
 ]
