@@ -37,6 +37,7 @@ from magnetfund.kernel.money import currency_quantum, decimal_of, quantize
 
 #: What a ledger source has room for beside its prefix.
 REFERENCE_MAX = 80
+REASON_MAX = 300
 CANCELLABLE = ("submitted", "accepted", "deferred", "set_aside")
 OPEN_STATES = ("submitted", "accepted", "funded", "deferred")
 
@@ -127,6 +128,7 @@ def submit_redemption(
     share_class: ShareClass,
     units: Decimal | None,
     actor: Actor,
+    reason: str = "",
     at: datetime | None = None,
 ) -> DealingOrder:
     """Take in a redemption by units, or of everything (``None``), and reserve it.
@@ -157,6 +159,7 @@ def submit_redemption(
             share_class=share_class,
             units=units,
             is_all=units is None,
+            reason=reason[:REASON_MAX],
             state=DealingOrder.State.ACCEPTED,
             dealing_day=day,
             first_day=day.day,

@@ -34,6 +34,8 @@ INVESTOR = {
     "/overview/", "/activity/", "/redeem/", "/redeem/confirm/",
     "/subscribe/", "/subscribe/confirm/",
 }  # fmt: skip
+#: For accounts with a portal; one that belongs to no investor is told so.
+API_OWN = {"/api/investor/dashboard", "/api/investor/performance"}
 API_READ = {"/state", "/dependencies", "/api/fuse/status"}
 #: POST paths with the roles that pass the door (what is behind may still refuse the body).
 POSTS: dict[str, set[Role]] = {
@@ -181,6 +183,16 @@ def test_api_reads_need_a_token_of_the_house(path: str):
     assert Client().get(path, headers=bearer(Role.OPERATOR)).status_code == 200
 
 
+@pytest.mark.parametrize("path", sorted(API_OWN))
+def test_an_investors_own_figures_need_an_investors_token(path: str):
+    assert Client().get(path).status_code == 401
+    for role in Role:
+        answer = Client().get(path, headers=bearer(role))
+        code = answer.json()["error"]["code"]
+        expected = (404, "no_investor") if role is Role.INVESTOR else (403, "not_allowed")
+        assert (answer.status_code, code) == expected, role
+
+
 @pytest.mark.parametrize("path", sorted(API_POSTS))
 def test_api_actions_open_to_their_roles_alone(path: str):
     def post(role: Role | None) -> int:
@@ -197,10 +209,20 @@ def test_api_actions_open_to_their_roles_alone(path: str):
 
 
 def test_every_path_is_in_this_matrix_or_takes_an_identifier():
-    known = PUBLIC | DESK | TRADE | INVESTOR | API_READ | set(POSTS) | set(FORMS) | set(API_POSTS)
+    known = (
+        PUBLIC
+        | DESK
+        | TRADE
+        | INVESTOR
+        | API_READ
+        | API_OWN
+        | set(POSTS)
+        | set(FORMS)
+        | set(API_POSTS)
+    )
     known |= {
         "/home/", "/live", "/api/positions/open", "/api/auth/token", "/api/auth/refresh",
-        "/api/investor/login",
+        "/api/investor/login", "/api/investor/withdraw",
     }  # fmt: skip
     unknown = set()
     for pattern in get_resolver().url_patterns:

@@ -59,6 +59,9 @@ ENDPOINTS = [
     ("/api/positions/open", "GET", "Open positions."),
     ("/api/fuse/status", "GET", "The survival fuse."),
     ("/api/trade/execute", "POST", "Place one order after the pre-trade check (idempotent)."),
+    ("/api/investor/dashboard", "GET", "What the signed-in investor holds."),
+    ("/api/investor/performance", "GET", "The signed-in investor's values over time."),
+    ("/api/investor/withdraw", "POST", "Order a redemption of one's own units (idempotent)."),
     ("/api/system/emergency-stop", "POST", "Stop trading and close all positions."),
 ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from magnetfund.web.api import calculators, errors, research, tokens, trading, udc
+from magnetfund.web.api import calculators, errors, investors, research, tokens, trading, udc
 
 urlpatterns = [
     path("health", udc.HealthView.as_view(), name="health"),
@@ -16,6 +16,21 @@ urlpatterns = [
     path("api/auth/token", tokens.TokenView.as_view(), name="api_token"),
     path("api/auth/refresh", tokens.RefreshView.as_view(), name="api_refresh"),
     path("api/investor/login", tokens.InvestorTokenView.as_view(), name="api_investor_login"),
+    path(
+        "api/investor/dashboard",
+        investors.DashboardView.as_view(),
+        name="api_investor_dashboard",
+    ),
+    path(
+        "api/investor/performance",
+        investors.InvestorPerformanceView.as_view(),
+        name="api_investor_performance",
+    ),
+    path(
+        "api/investor/withdraw",
+        investors.WithdrawView.as_view(),
+        name="api_investor_withdraw",
+    ),
     path("api/leverage/calculate", calculators.LeverageView.as_view(), name="api_leverage"),
     path("api/sizing/calculate", calculators.SizingView.as_view(), name="api_sizing"),
     path(

@@ -1,0 +1,255 @@
+"""An investor's own figures and redemptions; every answer is about the account that asks."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from investors.models import Holding, Investor, InvestorSnapshot, ShareClass
+from investors.services.dealing import submit_redemption
+from investors.services.dealing_quotes import order_reference, quote_redemption
+from investors.services.estimates import estimate_prices
+from magnetfund.core.actors import Actor
+from magnetfund.core.roles import Capability
+from magnetfund.kernel.clock import isoformat_z, utc_now
+from magnetfund.kernel.errors import InvalidInput, NotFound
+from magnetfund.web.api.access import answer_once, needs
+from magnetfund.web.api.fields import ExactDecimal, plain, plain_number
+from risk.services.fuse import state_of
+
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+
+
+class DashboardAnswer(serializers.Serializer[Any]):
+    investor_id = serializers.UUIDField()
+    currency = serializers.CharField()
+    equity_value = serializers.CharField(help_text="Value at as_of, net of every fee.")
+    is_estimate = serializers.BooleanField(help_text="Between two NAVs a value is an estimate.")
+    as_of = serializers.DateField(allow_null=True)
+    share_percent = serializers.CharField(allow_null=True, help_text="Per cent of the fund.")
+    net_invested = serializers.CharField()
+    total_return = serializers.CharField(help_text="Money gained over what was put in.")
+    return_percent = serializers.CharField(allow_null=True, help_text="total_return, in per cent.")
+    investment_date = serializers.DateField(allow_null=True)
+    current_system_state = serializers.CharField()
+
+
+class InvestorPoint(serializers.Serializer[Any]):
+    day = serializers.DateField()
+    value = serializers.CharField()
+    units = serializers.CharField()
+    net_invested = serializers.CharField()
+    gain = serializers.CharField()
+    is_estimate = serializers.BooleanField()
+
+
+class InvestorPerformanceAnswer(serializers.Serializer[Any]):
+    currency = serializers.CharField()
+    since = serializers.DateField(allow_null=True)
+    points = InvestorPoint(many=True)
+
+
+class WithdrawRequest(serializers.Serializer[Any]):
+    amount = ExactDecimal(
+        required=False, help_text="Money after fees; becomes units at today's estimate."
+    )
+    units = ExactDecimal(required=False)
+    share_class = serializers.CharField(
+        max_length=10, required=False, help_text="Needed where several classes are held."
+    )
+    reason = serializers.CharField(max_length=300, required=False, allow_blank=True, default="")
+    idempotency_key = serializers.CharField(
+        max_length=200, required=False, help_text="Or the header Idempotency-Key."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("amount" in attrs) == ("units" in attrs):
+            raise serializers.ValidationError({"amount": ["give either amount or units"]})
+        return attrs
+
+
+class WithdrawAnswer(serializers.Serializer[Any]):
+    request_id = serializers.UUIDField()
+    reference = serializers.CharField()
+    status = serializers.ChoiceField(choices=["pending_approval"])
+    units = serializers.CharField()
+    dealing_day = serializers.DateField()
+    cutoff_at = serializers.DateTimeField()
+
+
+class OwnView(APIView):
+    """A view of the investor that the account belongs to."""
+
+    permission_classes = [needs(Capability.PORTAL_VIEW)]
+
+    def investor(self, request: Request) -> Investor:
+        """Raises :class:`NotFound` (``no_investor``) for an account without one."""
+        found = Investor.objects.filter(user=request.user).first()
+        if found is None:
+            raise NotFound("this account belongs to no investor", code="no_investor")
+        return found
+
+
+class DashboardView(OwnView):
+    """What the investor holds, what it is worth and how it went."""
+
+    @extend_schema(operation_id="investor_dashboard", responses={200: DashboardAnswer})
+    def get(self, request: Request) -> Response:
+        investor = self.investor(request)
+        own = InvestorSnapshot.objects.filter(investor=investor)
+        newest = own.order_by("-day").first()
+        first = own.filter(units__gt=0).order_by("day").values_list("day", flat=True).first()
+        value = newest.value if newest is not None else Decimal(0)
+        put_in = newest.net_invested if newest is not None else Decimal(0)
+        gain = value - put_in
+        return Response(
+            {
+                "investor_id": str(investor.pk),
+                "currency": _currency(investor),
+                "equity_value": plain(value),
+                "is_estimate": newest is not None and newest.is_estimate,
+                "as_of": newest.day.isoformat() if newest is not None else None,
+                "share_percent": plain_number(round(newest.share_of_fund * 100, 6))
+                if newest is not None
+                else None,
+                "net_invested": plain(put_in),
+                "total_return": plain(gain),
+                "return_percent": plain(round(gain / put_in * 100, 6)) if put_in > 0 else None,
+                "investment_date": first.isoformat() if first is not None else None,
+                "current_system_state": state_of(settings.MAGNET_BOOK),
+            }
+        )
+
+
+class InvestorPerformanceView(OwnView):
+    """Values of each NAV and of the estimates since, oldest first."""
+
+    @extend_schema(
+        operation_id="investor_performance",
+        parameters=[OpenApiParameter("since", OpenApiTypes.DATE)],
+        responses={200: InvestorPerformanceAnswer},
+    )
+    def get(self, request: Request) -> Response:
+        investor = self.investor(request)
+        text = request.query_params.get("since", "")
+        try:
+            since = date.fromisoformat(text) if text else None
+        except ValueError:
+            raise InvalidInput("since must be a date, YYYY-MM-DD", code="bad_date") from None
+        rows = InvestorSnapshot.objects.filter(investor=investor).order_by("day")
+        if since is not None:
+            rows = rows.filter(day__gte=since)
+        return Response(
+            {
+                "currency": _currency(investor),
+                "since": since.isoformat() if since is not None else None,
+                "points": [
+                    {
+                        "day": row.day.isoformat(),
+                        "value": plain(row.value),
+                        "units": plain(row.units),
+                        "net_invested": plain(row.net_invested),
+                        "gain": plain(row.value - row.net_invested),
+                        "is_estimate": row.is_estimate,
+                    }
+                    for row in rows
+                ],
+            }
+        )
+
+
+class WithdrawView(OwnView):
+    """Place a redemption order. The same key and body return the stored answer; the order waits
+    for its dealing day, and the NAV that deals it is approved by two people."""
+
+    @extend_schema(
+        operation_id="investor_withdraw",
+        request=WithdrawRequest,
+        parameters=[
+            OpenApiParameter(IDEMPOTENCY_HEADER, str, OpenApiParameter.HEADER, required=False)
+        ],
+        responses={202: WithdrawAnswer},
+    )
+    def post(self, request: Request) -> HttpResponse:
+        investor = self.investor(request)
+        form = WithdrawRequest(data=request.data)
+        form.is_valid(raise_exception=True)
+        given = form.validated_data
+        key = _key_of(request, given.get("idempotency_key", ""))
+
+        def work() -> tuple[int, dict[str, Any]]:
+            share_class = _class_of(investor, given.get("share_class", ""))
+            at = utc_now()
+            units = given.get("units")
+            if units is None:
+                units = quote_redemption(
+                    investor=investor,
+                    share_class=share_class,
+                    estimate=estimate_prices(share_class.fund, at=at),
+                    amount=given["amount"],
+                    at=at,
+                ).units
+            order = submit_redemption(
+                investor=investor,
+                share_class=share_class,
+                units=units,
+                reason=given["reason"],
+                actor=Actor.of(request.user),  # type: ignore[arg-type]  # an account by permission
+                at=at,
+            )
+            assert order.dealing_day is not None
+            return 202, {
+                "request_id": str(order.pk),
+                "reference": order_reference(order),
+                "status": "pending_approval",
+                "units": plain(units),
+                "dealing_day": order.dealing_day.day.isoformat(),
+                "cutoff_at": isoformat_z(order.dealing_day.cutoff_at),
+            }
+
+        return answer_once(request, key=key, work=work)
+
+
+def _key_of(request: Request, field: str) -> str:
+    """The key of the header or the field; both may be given if they are the same."""
+    header = request.headers.get(IDEMPOTENCY_HEADER, "")
+    if header and field and header != field:
+        raise InvalidInput("header and field name two idempotency keys", code="two_keys")
+    if not header and not field:
+        raise InvalidInput(
+            "an idempotency key is needed: header Idempotency-Key or field idempotency_key",
+            code="key_missing",
+        )
+    return header or field
+
+
+def _class_of(investor: Investor, code: str) -> ShareClass:
+    """The class that is named, or the only one that is held."""
+    held = Holding.objects.filter(
+        investor=investor, units__gt=0, share_class__fund__book=settings.MAGNET_BOOK
+    ).select_related("share_class__fund")
+    found = [row.share_class for row in (held.filter(share_class__code=code) if code else held)]
+    if not found:
+        raise InvalidInput("no units are held in this class", code="no_holding")
+    if len(found) > 1:
+        raise InvalidInput("several classes are held; name share_class", code="class_needed")
+    return found[0]
+
+
+def _currency(investor: Investor) -> str:
+    found = (
+        Holding.objects.filter(investor=investor)
+        .values_list("share_class__fund__currency", flat=True)
+        .first()
+    )
+    return found or "USD"
