@@ -27,7 +27,7 @@ VERBS = {
     "test-fast": "run the pure tests alone: no Django, no database",
     "check": "format, lint, types, import rules, migrations, deployment settings, templates",
     "bench": "run the benchmarks and print a table against their targets",
-    "drill": "run long property tests, race tests and mutation tests",
+    "drill": "run long property tests, races and a sample of mutants, more of each with FULL=1",
     "screenshots": "open every page in Chromium and keep what it shows",
     "lock": "resolve the dependencies again and write the lock files",
 }
@@ -228,11 +228,12 @@ def main(arguments: Sequence[str]) -> int:
             options = ["-p", "no:django", *PARALLEL, "-m", "not drill and not slow"]
             hand_over("-m", "pytest", *options, *rest, *files, MAGNET_TEST_FAST="1")
         case "drill":
+            is_full = os.environ.get("FULL") == "1"
             tests = [interpreter(), "-m", "pytest", "-m", "drill", *rest]
             failed = subprocess.run(tests, cwd=PROJECT, check=False).returncode
             if rest or failed:  # arguments choose tests, which mutants know nothing of
                 return failed
-            hand_over("-m", "drills.mutation")
+            hand_over("-m", "drills.mutation", "--all" if is_full else "--short")
         case "bench":
             hand_over("-m", "bench", *rest)
         case "screenshots":

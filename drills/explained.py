@@ -99,6 +99,12 @@ _REASONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
         "equivalent: liquidation at the entry leaves no way for a stop, so the next check refuses",
     ),
     (
+        "trading/domain/positions.py",
+        "realised = (fill.price - position.average_price) * closed * (1 if held > 0 else -1)",
+        ("Mult -> Div",),
+        "equivalent: dividing by a side of +1 or -1 is multiplying by it",
+    ),
+    (
         SIZES,
         "return quantity * ((target - entry) * side - costs)",
         ("Mult -> Div",),

@@ -23,6 +23,8 @@ from drills.mutants import Mutant, build_mutant, find_mutants
 from drills.report import Result, build_table, describe, read_record, record
 
 SAMPLE = 25
+#: The same for the short drill.
+SHORT = 10
 SEED = 20_251_121
 _YEARS = "risk/tests/test_liquidation_first_passage.py::"
 
@@ -40,6 +42,16 @@ class Module:
 
 
 MODULES = (
+    Module(
+        name="orders",
+        sources=("trading/domain/orders.py",),
+        tests=("trading/tests/test_order_states.py",),
+    ),
+    Module(
+        name="positions",
+        sources=("trading/domain/positions.py",),
+        tests=("trading/tests/test_positions_and_book_worth.py",),
+    ),
     Module(
         name="fees",
         sources=("investors/domain/fees/",),
@@ -152,7 +164,12 @@ def _try_all(
     for mutant in mutants:
         tree = build_mutant(source=files[mutant.path], mutant=mutant)
         path = PROJECT / mutant.path
-        outcome, _ = try_mutant(tests=tests, path=path, tree=tree, timeout_s=limit_s)
+        outcome, _ = try_mutant(
+            tests=tests,
+            path=path,
+            tree=tree,
+            timeout_s=limit_s,
+        )
         result.timed_out += outcome is Outcome.TIMED_OUT
         if outcome is Outcome.SURVIVED:
             result.survivors.append(mutant)
@@ -176,7 +193,10 @@ def _time_limit(tests: Sequence[str], files: dict[str, str]) -> float:
     name, text = next(iter(files.items()))
     began = time.monotonic()
     outcome, said = try_mutant(
-        tests=tests, path=PROJECT / name, tree=ast.parse(text), timeout_s=300
+        tests=tests,
+        path=PROJECT / name,
+        tree=ast.parse(text),
+        timeout_s=300,
     )
     if outcome is not Outcome.SURVIVED:
         raise RuntimeError(f"the tests fail without any change:\n{said}")
@@ -186,7 +206,8 @@ def _time_limit(tests: Sequence[str], files: dict[str, str]) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m drills.mutation", description=__doc__)
     parser.add_argument("--module", choices=[m.name for m in MODULES], action="append")
-    parser.add_argument("--sample", type=int, default=SAMPLE, help="mutants a module")
+    parser.add_argument("--sample", type=int, help="mutants a module")
+    parser.add_argument("--short", action="store_true", help="a smaller sample, as CI runs it")
     parser.add_argument("--all", action="store_true", help="every mutant")
     parser.add_argument("--again", action="store_true", help="only what survived the last report")
     parser.add_argument("--seed", type=int, default=SEED)
@@ -206,7 +227,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             result = check_module(
                 module=module,
-                sample=None if options.all else options.sample,
+                sample=None
+                if options.all
+                else options.sample or (SHORT if options.short else SAMPLE),
                 seed=options.seed,
                 is_verbose=options.verbose,
             )

@@ -23,22 +23,27 @@ by one, a boolean, a condition, `min` for `max`, a return of nothing, a check or
 is killed when a test of its module fails or times out. Texts are not mutated, and property tests
 draw the same examples each time. The floor is {FLOOR_SHARE:.0%} of what was tried, for each module.
 
-`make drill` tries a small sample, in which the explained survivors below do not count against the
-floor; `python -m drills.mutation --sample 250 --report` makes this page. Each survivor stands below
-with the reason why no test notices it: either no input can tell it from the source, or the gap is
-named.
+`make drill` tries a small sample, every mutant with `FULL=1`; in both the explained survivors below
+do not count against the floor. `python -m drills.mutation --sample 250 --report` makes this page.
+Each survivor stands below with the reason why no test notices it: either no input can tell it from
+the source, or the gap is named.
 
 Tests were added with the survivors of this very sample in view, so the scores of the sampled
 modules flatter. A sample drawn afterwards with seed 7, 80 mutants each, that no test had been
 written against: sizing 93.8%, leverage 97.5%, fuse 96.2%, pretrade 93.8%, liquidation 88.8%. Fees
 and units are tried whole. The compiled year of an account is run without compilation.
+
+Each row is of the sources and tests that its run was made on. Rows marked * were not measured
+again after their sources changed; their scores and survivors are of before. The modules
+orders and positions are drilled and have no row until a run is recorded. Services, whose tests
+need a database, are not mutated.
 """
 
 
 @dataclass(slots=True)
 class Result:
     """Counts of one module and what survived; ``tried`` of its ``mutants``, drawn by ``seed`` from
-    sources of this ``digest``."""
+    sources of this ``digest``; ``is_old`` where they changed since and were not measured again."""
 
     module: str
     seed: int
@@ -47,6 +52,7 @@ class Result:
     tried: int = 0
     timed_out: int = 0
     survivors: list[Mutant] = field(default_factory=list)
+    is_old: bool = False
 
     @property
     def killed(self) -> int:
@@ -80,8 +86,9 @@ def build_table(results: Sequence[Result]) -> list[str]:
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for result in results:
+        name = f"{result.module}*" if result.is_old else result.module
         rows.append(
-            f"| {result.module} | {result.mutants} | {result.tried} | {result.killed} "
+            f"| {name} | {result.mutants} | {result.tried} | {result.killed} "
             f"| {result.timed_out} | {len(result.survivors)} | {result.score:.1%} | {result.seed} |"
         )
     return rows
@@ -102,7 +109,11 @@ def build_page(results: Sequence[Result]) -> str:
 
 
 def _point(mutant: Mutant) -> str:
-    why = explain(mutant) or "not explained: a test is missing"
+    why = explain(mutant)
+    if why is None:
+        path = PROJECT / mutant.path
+        is_there = path.exists() and mutant.source in path.read_text()
+        why = "not explained: a test is missing" if is_there else "the line has changed since"
     return f"- `{mutant.source}`, {mutant.change}: {why}."
 
 

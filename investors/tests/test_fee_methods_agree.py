@@ -46,6 +46,7 @@ from investors.domain.strike import (
     recompute_strike,
 )
 from magnetfund.kernel.money import CONTEXT
+from magnetfund.tests.drill_size import IS_SHORT, drilled
 
 pytestmark = pytest.mark.slow
 
@@ -290,8 +291,8 @@ def test_lots_series_and_equalisation_give_each_investor_the_same(
 
 @pytest.mark.drill
 @given(events=histories, terms=all_terms)
-@settings(max_examples=2000, deadline=None)
-def test_the_law_over_two_thousand_histories(events: list[Event], terms: ClassTerms) -> None:
+@settings(max_examples=drilled(2000), deadline=None, derandomize=IS_SHORT)
+def test_the_law_over_many_histories(events: list[Event], terms: ClassTerms) -> None:
     check_law(events, terms)
 
 

@@ -13,6 +13,7 @@ from django.db import DatabaseError, connections, transaction
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
+from magnetfund.tests.drill_size import drilled
 from magnetfund.tests.walls_support import (
     arm_fuse,
     make_engine_ready,
@@ -83,12 +84,12 @@ def test_no_order_commits_after_the_trip():
 
 
 @pytest.mark.drill
-def test_two_hundred_rounds(capsys: Any):
-    late, times = _rounds(200)
+def test_many_rounds(capsys: Any):
+    late, times = _rounds(drilled(200))
     p99 = statistics.quantiles(times, n=100)[98]
     with capsys.disabled():
         print(
-            f"\n200 rounds, {WRITERS} writers: {late} late orders, trip visible median "
+            f"\n{len(times)} rounds, {WRITERS} writers: {late} late orders, trip visible median "
             f"{statistics.median(times):.1f} ms, p99 {p99:.1f} ms"
         )
     assert late == 0

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from magnetfund.tests.drill_size import IS_SHORT, drilled
 from trading.domain.backtest.kernel.run import run_kernel
 from trading.domain.backtest.market import MarketBars
 from trading.domain.backtest.reference import run_reference
@@ -63,9 +64,9 @@ def test_both_engines_give_the_same_trades_on_random_markets(seed: int) -> None:
 
 
 @pytest.mark.drill
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=drilled(1000), deadline=None, derandomize=IS_SHORT)
 @given(seed=st.integers(0, 2**32 - 1), bars=st.integers(3, 600))
-def test_both_engines_give_the_same_trades_on_a_thousand_markets(seed: int, bars: int) -> None:
+def test_both_engines_give_the_same_trades_on_many_markets(seed: int, bars: int) -> None:
     _, _, readable, compiled = run_both(seed, bars=bars)
     check_equal(readable, compiled)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from magnetfund.tests.drill_size import drilled
 from trading.domain import indicators as ind
 from trading.domain.market import (
     Candles,
@@ -128,9 +129,9 @@ def test_no_indicator_peeks_on_real_bars(name: str, file: str, real_data: Path) 
 @pytest.mark.real_data
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("name", INDICATORS)
-def test_no_indicator_peeks_at_500_random_bars(name: str, file: str, real_data: Path) -> None:
+def test_no_indicator_peeks_at_random_bars(name: str, file: str, real_data: Path) -> None:
     bars = read_candles(real_data / file)
-    assert find_peeks(INDICATORS[name], bars, choose_ends(bars, 500)) == []
+    assert find_peeks(INDICATORS[name], bars, choose_ends(bars, drilled(500))) == []
 
 
 def _centred(bars: Candles) -> Columns:

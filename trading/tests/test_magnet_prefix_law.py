@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from magnetfund.kernel.errors import InvalidInput
+from magnetfund.tests.drill_size import drilled
 from trading.domain.magnets import (
     ExternalLevel,
     LevelKind,
@@ -231,8 +232,8 @@ def test_no_kind_peeks_on_real_bars(real_data, name):
 @pytest.mark.drill
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", [BTC, ETH])
-def test_no_kind_peeks_at_five_hundred_bars_of_the_whole_real_history(real_data, name):
+def test_no_kind_peeks_at_bars_of_the_whole_real_history(real_data, name):
     candles = read_candles(real_data / name)
     assert_no_peek(
-        candles, np.random.default_rng(500).choice(candles.close.size, 500, replace=False)
+        candles, np.random.default_rng(500).choice(candles.close.size, drilled(500), replace=False)
     )

@@ -182,6 +182,20 @@ def test_a_repeated_fill_changes_nothing_and_a_changed_one_is_a_conflict() -> No
     assert caught.value.code == "fill_conflict"
 
 
+@pytest.mark.parametrize(
+    ("quantity", "price"), [("0", "100"), ("-1", "100"), ("4", "0"), ("4", "-1")]
+)
+def test_a_fill_of_nothing_or_for_nothing_is_refused(quantity: str, price: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        play(intent(), CLAIMED, ACKED, fill(quantity, price=price))
+    assert caught.value.code == "bad_fill"
+
+
+def test_the_smallest_fill_is_booked() -> None:
+    order = play(intent(), CLAIMED, ACKED, fill("0.001", price="0.01"))
+    assert (order.filled_quantity, order.average_price) == (Decimal("0.001"), Decimal("0.01"))
+
+
 def test_more_than_was_ordered_is_never_booked() -> None:
     with pytest.raises(Conflict) as caught:
         play(intent(), CLAIMED, ACKED, fill("10.1"))
