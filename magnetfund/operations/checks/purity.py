@@ -33,7 +33,7 @@ def _is_free_of_django(module: str) -> bool:
     if parts[0] in _FRAMEWORK or parts[0] == "conftest":
         return False
     if parts[0] == "magnetfund":
-        return parts[1:2] == ["kernel"] or parts[1:3] in (["operations", "checks"], ["tests"])
+        return parts[1:2] in (["kernel"], ["tests"]) or parts[1:3] == ["operations", "checks"]
     if parts[0] in _APPS:
         return parts[1:2] in (["domain"], ["tests"])
     return True
