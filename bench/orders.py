@@ -53,18 +53,12 @@ class Dial:
 class MovedSource:
     """The simulated market times the factor of a dial."""
 
-    label = "SIMULATED"
-
     def __init__(self, source: Any, dial: Dial) -> None:
         self._source, self._dial = source, dial
         self._read = dial.factor
 
-    @property
-    def venue(self) -> str:
-        return str(self._source.venue)
-
-    def depth(self, symbol: str, now_ms: int) -> float | None:
-        return None
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
 
     def price(self, symbol: str, now_ms: int) -> float:
         factor = self._dial.factor
@@ -72,9 +66,6 @@ class MovedSource:
             self._read = factor
             self._dial.note_reading()
         return float(self._source.price(symbol, now_ms)) * factor
-
-    def candles(self, symbol: str, start_ms: int, end_ms: int) -> Any:
-        return self._source.candles(symbol, start_ms, end_ms)
 
 
 def run() -> list[Row]:

@@ -33,6 +33,7 @@ try:
         raise BadSetting("SECRET_KEY must have at least 50 characters")
     TRADING_MODE = _env.trading_mode(LIVE_VENUES)
     INITIAL_EQUITY = _env.decimal("INITIAL_EQUITY", "430000.0")
+    MARKET = _env.text("MARKET", "").lower()
     EXCHANGE_HOST = _env.url("EXCHANGE_HOST", "", ("http", "https"))
     EXCHANGE_PROXY = _env.url("EXCHANGE_PROXY", "", ("http", "https"))
     LOG_LEVEL = _env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))

@@ -79,6 +79,18 @@ class Market:
         row = int(np.searchsorted(bars[:, 0], self.clock(), side="right")) - 1
         return float(bars[max(row, 0), 4])
 
+    def premium(self, symbol: str) -> dict[str, object]:
+        """The mark price and what the next stamp will charge."""
+        price, now = str(self.last_price(symbol)), self.clock()
+        period = 8 * 3_600_000
+        stamp = (now // period + 1) * period
+        rate = self.listings[symbol].funding.get(stamp, 0.0001)
+        return {
+            "symbol": symbol, "markPrice": price, "indexPrice": price,
+            "estimatedSettlePrice": price, "lastFundingRate": _text(rate),
+            "interestRate": "0.00010000", "nextFundingTime": stamp, "time": now,
+        }  # fmt: skip
+
     def funding_rates(
         self, symbol: str, *, start: int | None, end: int | None, limit: int
     ) -> list[dict[str, object]]:

@@ -136,17 +136,11 @@ class Exchange:
         )
 
     async def _premium(self, request: web.Request) -> web.StreamResponse:
+        """One symbol's mark price and next funding, or those of all."""
+        if "symbol" not in request.query:
+            return web.json_response([self.market.premium(name) for name in self.market.listings])
         symbol, refused = self._symbol(request)
-        if refused is not None:
-            return refused
-        price, now = str(self.market.last_price(symbol)), self.market.clock()
-        period = 8 * 3_600_000
-        return web.json_response(
-            {"symbol": symbol, "markPrice": price, "indexPrice": price,
-             "estimatedSettlePrice": price, "lastFundingRate": "0.00010000",
-             "interestRate": "0.00010000", "nextFundingTime": (now // period + 1) * period,
-             "time": now}
-        )  # fmt: skip
+        return refused if refused is not None else web.json_response(self.market.premium(symbol))
 
     async def _book_ticker(self, request: web.Request) -> web.StreamResponse:
         symbol, refused = self._symbol(request)

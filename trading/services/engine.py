@@ -21,6 +21,8 @@ from trading.models import EngineState, EngineTransition, Reconciliation
 
 WATCHDOG = "watchdog"
 TRANSITION = "engine_transition"
+#: How the reason begins where the market, and nobody's doing, stopped the book.
+MARKET_DOUBT = "market: "
 BATCH = 200
 
 
@@ -110,6 +112,25 @@ def was_stopped_by_watchdog(book: str) -> bool:
     if newest is None:
         return False
     return (newest.state, newest.actor_label) == (EngineState.STOPPED, WATCHDOG)
+
+
+def hold_for_market(*, book: str, actor: Actor, reason: str, at: datetime | None = None) -> bool:
+    """Take nothing new while the market cannot be believed; returns whether this call stopped it.
+
+    A book that somebody stopped is left as it is.
+    """
+    if engine_state_of(book) == EngineState.STOPPED or waits_for_market(book):
+        return False
+    begin_reconciling(book=book, actor=actor, reason=f"{MARKET_DOUBT}{reason}", at=at)
+    return True
+
+
+def waits_for_market(book: str) -> bool:
+    """Whether the engine stands still only because its market could not be believed."""
+    newest = EngineTransition.objects.filter(book=book).order_by("-id").first()
+    if newest is None or newest.state != EngineState.RECONCILING:
+        return False
+    return bool(newest.reason.startswith(MARKET_DOUBT))
 
 
 def chain_watchdog_stops() -> int:

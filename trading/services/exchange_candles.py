@@ -46,16 +46,18 @@ def fetch_candles(
     start_ms: int,
     end_ms: int,
     on_progress: Callable[[int], None] | None = None,
+    ask: Callable[..., Any] = ask_exchange,
 ) -> RawCandles:
     """Closed bars with ``start_ms <= open time`` and end at most ``end_ms``.
 
-    Raises :class:`Unavailable` when the exchange cannot be reached or refuses, with nothing stored.
+    ``ask`` is how a call is made: with its retries, or once.  Raises :class:`Unavailable` when the
+    exchange cannot be reached or refuses, with nothing stored.
     """
     step = timeframe_ms(timeframe)
     rows: list[list[float]] = []
     cursor = start_ms
     while cursor + step <= end_ms:
-        page = ask_exchange(
+        page = ask(
             client,
             partial(client.fetch_ohlcv, symbol, timeframe, since=cursor, limit=PAGE),
             symbol=symbol,

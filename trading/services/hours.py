@@ -12,16 +12,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 from django.db import transaction
 
+from magnetfund.core.actors import Actor
 from magnetfund.kernel.errors import InvalidInput
-from trading.domain.market import HOUR_MS, Candle, Candles
+from trading.domain.candle_files import RawCandles
+from trading.domain.market import HOUR_MS, MINUTE_MS, Candle, Candles
 from trading.domain.strategies.signals import Signal
+from trading.services.candle_import import import_candles
 from trading.services.candle_store import load_candles, store_candles
 from trading.services.feeds import InstrumentFeed
-from trading.services.market_source import MarketSource
 from trading.services.readings import ReadingLog
+from trading.venues.market_data import MarketData
 
 #: An hour may open positions until the next one has closed; after that it only reduces.
 ENTRY_WITHIN_MS = HOUR_MS
+#: How long after its close an hour is waited for before entries stop for it.
+LATE_MS = MINUTE_MS
 #: Newest hours whose whole magnet map is stored for the pages that draw it.
 MAPS_KEPT = 48
 
@@ -47,7 +52,7 @@ class ClosedHour:
 class HourReader:
     """Reads one instrument's hours from the store, then from the market source."""
 
-    def __init__(self, *, feed: InstrumentFeed, source: MarketSource) -> None:
+    def __init__(self, *, feed: InstrumentFeed, source: MarketData) -> None:
         self.feed = feed
         self._source = source
         self._waiting: list[Candles] = []
@@ -78,8 +83,7 @@ class HourReader:
         if self.feed.newest_open_ms + HOUR_MS < hour:
             newer = self._fetch(max(0, self.feed.newest_open_ms + HOUR_MS), hour)
             if newer is not None:
-                self._store(newer)
-                found += self._take(newer)
+                found += self._take(self._store(newer))
         if found:
             self._log.save()
         return found
@@ -104,11 +108,25 @@ class HourReader:
             found.append(ClosedHour(candle=candle, signals=signals))
         return found
 
-    def _store(self, candles: Candles) -> None:
+    def is_late(self, now_ms: int) -> bool:
+        """Whether an hour that closed over :data:`LATE_MS` ago has not been read yet."""
+        return self.feed.newest_open_ms + 2 * HOUR_MS + LATE_MS < now_ms
+
+    def _store(self, candles: Candles) -> Candles:
+        """Keep new hours; returns those that may be read, which a refused one is not."""
         if not len(candles):
-            return
+            return candles
         instrument = self.feed.instrument
         first, last = int(candles.open_time[0]), int(candles.open_time[-1])
+        if not self._source.is_simulated:
+            import_candles(
+                _as_raw(candles),
+                instrument=instrument,
+                timeframe="1h",
+                source=self._source.label,
+                actor=Actor.system("trader"),
+            )
+            return load_candles(instrument, "1h", start_ms=first, end_ms=last + 1)
         with transaction.atomic():
             # An import may have brought an hour between two of our readings.
             stored = load_candles(instrument, "1h", start_ms=first, end_ms=last + 1)
@@ -120,6 +138,19 @@ class HourReader:
                     source=self._source.label,
                     available_ms=int(part.open_time[-1]) + HOUR_MS,
                 )
+        return candles
+
+
+def _as_raw(candles: Candles) -> RawCandles:
+    return RawCandles(
+        open_time=candles.open_time,
+        open=candles.open,
+        high=candles.high,
+        low=candles.low,
+        close=candles.close,
+        volume=candles.volume,
+        line=np.arange(1, len(candles) + 1),
+    )
 
 
 def _without(candles: Candles, stored: Candles) -> list[Candles]:

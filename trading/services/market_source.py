@@ -1,41 +1,24 @@
-"""Where live prices come from: the simulated market, a pure function of the seed and of time."""
+"""The simulated market, a pure function of the seed and of time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from magnetfund.core.models import SystemConfig
 from magnetfund.kernel.errors import InvalidInput
+from magnetfund.kernel.money import decimal_from_float
 from trading.domain.market import HOUR_MS, MINUTE_MS, Candles
 from trading.domain.market.symbols import SIMULATED
 from trading.domain.simulated_market import SimulatedInstrument, SimulatedMarket, simulate_market
+from trading.venues.market_data import ChargedFunding, Quote
 
 CONFIG_KEY = "simulated_market"
 #: Hours simulated beyond the present, so that the path is drawn once a day.
 AHEAD_HOURS = 36
-
-
-class MarketSource(Protocol):
-    """Prices at an instant, and the closed hours up to it."""
-
-    label: str
-    venue: str
-
-    def price(self, symbol: str, now_ms: int) -> float:
-        """Last price at ``now_ms``."""
-        ...
-
-    def depth(self, symbol: str, now_ms: int) -> float | None:
-        """Value resting within 10 bp of mid, in quote currency; None where no book is read."""
-        ...
-
-    def candles(self, symbol: str, start_ms: int, end_ms: int) -> Candles:
-        """Closed hours with ``start_ms <= open time`` and end at most ``end_ms``."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,14 +72,46 @@ def _plain(config: SimulationConfig) -> dict[str, Any]:
 
 
 class SimulatedSource:
-    """The simulated market, drawn as far as it was asked for."""
+    """The simulated market as a :class:`MarketData`, drawn as far as it was asked for."""
 
     label = "SIMULATED"
     venue = SIMULATED
+    is_simulated = True
 
     def __init__(self, config: SimulationConfig) -> None:
         self._config = config
         self._market: SimulatedMarket | None = None
+
+    def open(self, symbols: Sequence[str], *, since_ms: int) -> None:
+        """Nothing to do: it is there."""
+
+    def watch(self, symbols: Sequence[str]) -> None:
+        """Nothing to do: all of it is there."""
+
+    def follow(self) -> None:
+        """Nothing to do: it is drawn when it is read."""
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+    def find_doubt(self, now_ms: int, *, since_ms: int) -> str:
+        """None: it is a function of time."""
+        return ""
+
+    def funding(self, symbol: str, start_ms: int, end_ms: int) -> tuple[ChargedFunding, ...]:
+        """None stated: the default applies."""
+        return ()
+
+    def quotes(self, now_ms: int) -> tuple[Quote, ...]:
+        return tuple(
+            Quote(
+                symbol=symbol,
+                price=decimal_from_float(self.price(symbol, now_ms)),
+                venue_time_ms=now_ms,
+                arrived_ms=now_ms,
+            )
+            for symbol in self.symbols
+        )
 
     def price(self, symbol: str, now_ms: int) -> float:
         """The price at ``now_ms``: on the straight line between two minutes' ends, on the tick."""

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+import numpy as np
 import psycopg
 from django.conf import settings
 from django.db import OperationalError, connection
@@ -40,7 +41,8 @@ from trading.domain.engine import book as pure
 from trading.domain.engine.step import open_book
 from trading.domain.market import MINUTE_MS
 from trading.domain.market.candles import HOUR_MS
-from trading.models import BookMember
+from trading.domain.market.funding import FundingRates
+from trading.models import BookMember, Instrument
 from trading.services.book_setup import build_setup
 from trading.services.correlations import find_correlation_groups, measure_correlations
 from trading.services.engine import (
@@ -50,10 +52,10 @@ from trading.services.engine import (
     was_stopped_by_watchdog,
 )
 from trading.services.feeds import InstrumentFeed
-from trading.services.funding import load_funding
+from trading.services.funding import import_funding, load_funding
 from trading.services.hours import ClosedHour, HourReader
 from trading.services.manual import BELL
-from trading.services.market_source import MarketSource
+from trading.services.market_doubt import MarketDoubt
 from trading.services.membership import (
     Membership,
     begin_membership,
@@ -63,9 +65,10 @@ from trading.services.membership import (
 )
 from trading.services.orders import settle_leftovers
 from trading.services.paper_book import PaperBook, load_venue
-from trading.services.paper_follow import close_slots, follow, is_flat
+from trading.services.paper_follow import close_slots, follow, follow_fuse, is_flat
 from trading.services.reconcile import reconcile
 from trading.services.valuation import take_valuations
+from trading.venues.market_data import MarketData
 
 _log = logging.getLogger("magnetfund.trader")
 LEASE_SECONDS = 20
@@ -77,13 +80,14 @@ RECONCILE_MS = MINUTE_MS
 class Trader:
     """Trades one book until it is told to stop."""
 
-    def __init__(self, *, book: str, source: MarketSource) -> None:
+    def __init__(self, *, book: str, source: MarketData) -> None:
         self.code = book
         self.source = source
         self.actor = Actor.system("trader")
         self.holder = f"{socket.gethostname()}:{os.getpid()}"
         self.lease: HeldLease | None = None
         self.is_stopping = False
+        self.doubt = MarketDoubt(book=book, source=source, actor=self.actor)
         self._is_listening = False
         self._heard_on: object = None
         self._snapshot_ms = self._reconciled_ms = self._funded_ms = 0
@@ -94,8 +98,17 @@ class Trader:
     def start(self) -> None:
         """Take the book: lease, memory, missed time, reconciliation.
 
-        Raises :class:`Conflict` when another trader holds the book.
+        Raises :class:`Unavailable` when the market does not answer and :class:`Conflict` when
+        another trader holds the book; neither has written anything.
         """
+        stored = load_venue(self.code)
+        known = members_of(self.code).instruments or Instrument.objects.filter(
+            is_active=True, venue=self.source.venue
+        )
+        self.source.open(
+            [item.symbol for item in known],
+            since_ms=stored.book.time_ms if stored else to_milliseconds(utc_now()),
+        )
         self.lease = acquire_lease(
             name=f"trader:{self.code}", holder=self.holder, seconds=LEASE_SECONDS
         )
@@ -108,7 +121,6 @@ class Trader:
             )
         limits = limits_in_force(self.code, at=now)
         self._set_up(limits, now)
-        stored = load_venue(self.code)
         fresh = open_book(rules=self.setup.rules, time_ms=to_milliseconds(now))
         self.paper = PaperBook(
             code=self.code,
@@ -130,9 +142,14 @@ class Trader:
         ]
         self.hours = [HourReader(feed=feed, source=self.source) for feed in self.feeds]
         self._warm_up(to_milliseconds(now))
-        self._walk_missed(to_milliseconds(now))
+        self.source.follow()
+        doubt = self.source.find_doubt(to_milliseconds(now), since_ms=self.paper.book.time_ms)
+        if not doubt:
+            self._walk_missed(to_milliseconds(now))
         self.paper.save()
-        self._reconcile(utc_now(), is_start=True)
+        self.doubt.note(doubt, now=now)
+        if not doubt:
+            self._reconcile(utc_now(), is_start=True)
 
     def _set_up(self, limits: LimitSet, now: datetime) -> None:
         """The rules of this book's members under ``limits``, correlations measured anew."""
@@ -221,6 +238,7 @@ class Trader:
         for reader in self.hours:
             reader.feed.set_heavy_reach(float(self.paper.limits.opposite_distance_atr))
         self._close_slots()
+        self.source.watch([item.symbol for item in self.setup.instruments])
         self.paper.continue_episodes()
 
     def _warm_up(self, now_ms: int, *, but: frozenset[int] = frozenset()) -> None:
@@ -288,41 +306,71 @@ class Trader:
         now = utc_now()
         now_ms = to_milliseconds(now)
         self._follow_limits(now)
-        is_minute = now_ms - self._reconciled_ms >= RECONCILE_MS
-        changed = self._follow_members(now, look=is_minute)
-        missed = self._walk_missed(now_ms)
-        decided, events = self._decide(now_ms)
-        changed |= follow(self.paper, at=now)
-        events = missed + events + self._price_step(now_ms)
-        if changed or decided or events:
-            self.paper.save()
-        if now_ms - self._snapshot_ms >= SNAPSHOT_MS or events:
-            self._snapshot(now, now_ms)
-        if is_minute:
-            self._reconcile(now, is_start=False)
-        self._tell(now, events)
+        doubt = self.source.find_doubt(now_ms, since_ms=self.paper.book.time_ms)
+        if doubt:
+            self._stand_still(doubt, now)
+        else:
+            self._trade(now, now_ms)
+        market = self.doubt.facts(now)
         beat_heart(
             part="trader",
             instance=self.code,
             build_id=settings.BUILD_ID,
             holder=self.holder,
-            price_at=isoformat_z(now),
+            price_at=min(market["price_at"].values(), default=isoformat_z(now)),
+            market=market,
             equity=str(self.paper.value(now).equity),
             prices={symbol: f"{price:f}" for symbol, price in self.paper.marks().items()},
             streaks=self.paper.streaks(),
             problems=self._problems(),
         )
 
-    def _decide(self, now_ms: int) -> tuple[bool, tuple[pure.Event, ...]]:
-        """Decide on the hours that closed since the last beat, each once, oldest first.
+    def _trade(self, now: datetime, now_ms: int) -> None:
+        """One beat on believable prices; the way back after a doubt is a reconciliation."""
+        is_minute = now_ms - self._reconciled_ms >= RECONCILE_MS
+        changed = self._follow_members(now, look=is_minute)
+        missed = self._walk_missed(now_ms)
+        read = self._read_hours(now_ms)
+        late = [r.feed.instrument.symbol for r in self.hours if not r.problem and r.is_late(now_ms)]
+        reason = f"the last hour of {', '.join(late)} is late" if late else ""
+        if self.doubt.note(reason, now=now):
+            self._reconcile(now, is_start=True)
+        events = self._decide(read, now_ms)
+        changed |= follow(self.paper, at=now)
+        events = missed + events + self._price_step(now_ms)
+        if changed or read or events:
+            self.paper.save()
+        if now_ms - self._snapshot_ms >= SNAPSHOT_MS or events:
+            self._snapshot(now, now_ms)
+        if is_minute:
+            self._reconcile(now, is_start=False)
+        self._tell(now, events)
 
-        An hour is decided at its close while no later price was processed; a candle that came
-        after one is decided now, at the present price.  Returns whether any hour was read.
+    def _stand_still(self, doubt: str, now: datetime) -> None:
+        """A beat without a price that can be believed: nothing is decided, valued or filled.
+
+        A stop of the fuse is taken over; its exits fill at the first price that comes.
         """
+        self.doubt.note(doubt, now=now)
+        if follow_fuse(self.paper, at=now):
+            self.paper.save()
+
+    def _read_hours(self, now_ms: int) -> dict[int, dict[int, ClosedHour]]:
+        """The hours that closed since the last beat: by close, then by feed."""
         read: dict[int, dict[int, ClosedHour]] = {}
         for index, reader in enumerate(self.hours):
             for hour in reader.read(now_ms):
                 read.setdefault(hour.close_ms, {})[index] = hour
+        return read
+
+    def _decide(
+        self, read: dict[int, dict[int, ClosedHour]], now_ms: int
+    ) -> tuple[pure.Event, ...]:
+        """Decide on closed hours, each once, oldest first.
+
+        An hour is decided at its close while no later price was processed; a candle that came
+        after one is decided now, at the present price.
+        """
         events: tuple[pure.Event, ...] = ()
         for close_ms in sorted(read):
             hours = read[close_ms]
@@ -345,7 +393,7 @@ class Trader:
                 ],
                 bar_ms=1,
             )
-        return bool(read), events
+        return events
 
     def _price_step(self, now_ms: int) -> tuple[pure.Event, ...]:
         if now_ms < self.paper.book.time_ms:
@@ -390,6 +438,18 @@ class Trader:
         self._funded_ms = max(self._funded_ms, now_ms)
         if now_ms // HOUR_MS == (since - 1) // HOUR_MS:
             return [0.0] * len(self.feeds)  # stamps fall on whole hours
+        for feed in self.feeds:
+            charged = self.source.funding(feed.instrument.symbol, since, now_ms + 1)
+            if charged:
+                import_funding(
+                    FundingRates(
+                        stamp_ms=np.array([item.stamp_ms for item in charged], dtype=np.int64),
+                        rate=np.array([item.rate for item in charged]),
+                    ),
+                    instrument=feed.instrument,
+                    source=self.source.label,
+                    actor=self.actor,
+                )
         return [
             load_funding(feed.instrument, start_ms=since, end_ms=now_ms + 1).due(since, now_ms + 1)
             for feed in self.feeds

@@ -72,6 +72,7 @@ class PriceSequence:
 
     label = "SIMULATED"
     venue = "sim"
+    is_simulated = True
 
     def __init__(self, market: Market, *, late: dict[int, int] | None = None) -> None:
         self._fine = market.fine
@@ -79,6 +80,24 @@ class PriceSequence:
         self._late = late or {}
         self.now_ms = market.start_ms
         self.depths: dict[str, float] = {}
+
+    def open(self, symbols: Sequence[str], *, since_ms: int) -> None:
+        assert set(symbols) <= set(self._fine)
+
+    def watch(self, symbols: Sequence[str]) -> None:
+        pass
+
+    def follow(self) -> None:
+        pass
+
+    def find_doubt(self, now_ms: int, *, since_ms: int) -> str:
+        return ""
+
+    def funding(self, symbol: str, start_ms: int, end_ms: int) -> tuple[()]:
+        return ()
+
+    def quotes(self, now_ms: int) -> tuple[()]:
+        return ()
 
     def price(self, symbol: str, now_ms: int) -> float:
         bars = self._fine[symbol]

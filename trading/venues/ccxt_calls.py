@@ -54,6 +54,23 @@ def ask_exchange(
     raise AssertionError("unreachable")
 
 
+def ask_once(client: Any, call: Callable[[], Answer], *, symbol: str = "") -> Answer:
+    """The answer of a read-only call that its caller asks again soon; raises like
+    :func:`ask_exchange`, at the first failure."""
+    import ccxt
+
+    try:
+        return call()
+    except ccxt.BadSymbol:
+        raise InvalidInput(
+            f"{client.id} does not list {symbol or 'an instrument'}", code="unknown_instrument"
+        ) from None
+    except (ccxt.DDoSProtection, ccxt.RateLimitExceeded) as error:
+        raise exchange_away(client.id, error, wait_seconds=_retry_after(client)) from None
+    except (ccxt.BaseError, ValueError) as error:
+        raise exchange_away(client.id, error) from None
+
+
 def refuse_torn_answers(client: Any) -> None:
     """Make an answer that is no JSON an error of the client.
 
@@ -73,12 +90,16 @@ def refuse_torn_answers(client: Any) -> None:
     client.fetch = fetch
 
 
-def exchange_away(name: str, error: Exception) -> Unavailable:
-    """The one clear line where an exchange cannot be reached, with the next step."""
+def exchange_away(name: str, error: Exception, *, wait_seconds: float = 0.0) -> Unavailable:
+    """The one clear line where an exchange cannot be reached, with the next step.
+
+    ``wait_seconds`` is how long the venue asks to be left alone, told in the details.
+    """
     return Unavailable(
         f"{name} cannot be reached ({type(error).__name__}); check the network, a proxy "
         f"(EXCHANGE_PROXY) or another host (EXCHANGE_HOST), then run the command again",
         code="exchange_away",
+        details={"cause": type(error).__name__, "wait_seconds": wait_seconds},
     )
 
 

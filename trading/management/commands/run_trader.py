@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -12,10 +13,13 @@ from django.core.management.base import CommandParser
 
 from magnetfund.core import stop_line
 from magnetfund.core.commands import FundCommand
-from magnetfund.kernel.errors import FundError, InvalidInput
+from magnetfund.kernel.errors import FundError, InvalidInput, Unavailable
 from trading.services.engine import stop_engine
-from trading.services.market_source import SimulatedSource, load_simulation
+from trading.services.live_market import LiveMarket
+from trading.services.market_choice import choose_market
 from trading.services.trader import Trader
+
+WAIT_SECONDS = 2.0
 
 
 class Command(FundCommand):
@@ -25,7 +29,7 @@ class Command(FundCommand):
         parser.add_argument("--book", default=settings.MAGNET_BOOK)
         parser.add_argument("--seconds", type=float, help="stop by itself after so many seconds")
         parser.add_argument(
-            "--wait", action="store_true", help="wait until a market source is configured"
+            "--wait", action="store_true", help="wait until a market is set and answers"
         )
 
     def work(self, **options: Any) -> dict[str, Any]:
@@ -37,33 +41,14 @@ class Command(FundCommand):
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, ask)
-        config = load_simulation()
-        if config is None and options["wait"]:
-            self.say("No market source is configured yet; waiting for one.")
-            while config is None and not stopping:
-                time.sleep(1.0)
-                config = load_simulation()
-        if config is None:
-            if stopping:
-                return {"book": options["book"], "beats": 0}
-            raise InvalidInput(
-                "no market source is configured; import candles or load the demo fund first",
-                code="no_source",
-            )
-        deadline = time.monotonic() + options["seconds"] if options["seconds"] else None
-        trader = Trader(book=options["book"], source=SimulatedSource(config))
         stop_line.hold_open()
-        try:
-            trader.start()
-        except FundError as error:
-            # The desk shows an engine's last reason; a process that ended can tell nobody else.
-            stop_engine(
-                book=options["book"],
-                actor=trader.actor,
-                reason=f"The trader could not start: {error.message} ({error.code}).",
-            )
-            raise
-        self.say(f"Trading book {options['book']} as {trader.holder}.")
+        trader = self._started(options["book"], waits=options["wait"], should_stop=lambda: stopping)
+        if trader is None:
+            return {"book": options["book"], "beats": 0}
+        deadline = time.monotonic() + options["seconds"] if options["seconds"] else None
+        self.say(
+            f"Trading book {options['book']} as {trader.holder} on {trader.source.label} prices."
+        )
         try:
             trader.run(
                 should_stop=lambda: (
@@ -71,6 +56,45 @@ class Command(FundCommand):
                 )
             )
         finally:
+            trader.source.close()
             trader.stop()
             stop_line.let_go()
         return {"book": options["book"], "beats": trader.paper.counts.bars}
+
+    def _started(self, book: str, *, waits: bool, should_stop: Callable[[], bool]) -> Trader | None:
+        """A trader on the market of this home; where one waits, each new reason is told once."""
+        told = ""
+        while not should_stop():
+            trader = None
+            try:
+                source = choose_market()
+                trader = Trader(book=book, source=source)
+                trader.start()
+            except FundError as refusal:
+                if trader is not None and trader.lease is not None:
+                    # The desk shows an engine's last reason; a process that ended can tell nobody.
+                    stop_engine(
+                        book=book,
+                        actor=trader.actor,
+                        reason=f"The trader could not start: {refusal.message} ({refusal.code}).",
+                    )
+                    stop_line.let_go()
+                    raise
+                if not waits or not isinstance(refusal, (InvalidInput, Unavailable)):
+                    stop_line.let_go()
+                    raise
+                if refusal.message != told:
+                    told = refusal.message
+                    self.say(f"Waiting: {told}")
+                _pause(WAIT_SECONDS, should_stop)
+                continue
+            if isinstance(source, LiveMarket):
+                source.begin_polling()
+            return trader
+        return None
+
+
+def _pause(seconds: float, should_stop: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not should_stop():
+        time.sleep(0.2)

@@ -1,0 +1,282 @@
+"""The trader on an exchange: warm-up, an entry, an outage and the way back, a late hour."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+
+from magnetfund.core.actors import Actor
+from magnetfund.core.models import Heartbeat
+from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock
+from magnetfund.kernel.errors import InvalidInput, Unavailable
+from magnetfund.operations.people import arm_by_scenario, ensure_scenario_people
+from simulated_exchange.market import Listing, Market
+from simulated_exchange.server import Exchange, Fault
+from trading.domain.market import HOUR_MS, MINUTE_MS
+from trading.domain.simulated_market import SimulatedInstrument, simulate_market
+from trading.models import (
+    Candle,
+    EngineTransition,
+    Fill,
+    FundingRate,
+    MarketEvent,
+    Order,
+    Strategy,
+)
+from trading.services.engine import engine_state_of, stop_engine
+from trading.services.instruments import add_simulated_instrument
+from trading.services.live_market import LiveMarket
+from trading.services.market_choice import choose_market
+from trading.services.trader import Trader
+
+pytestmark = pytest.mark.usefixtures("as_gateway")
+
+SYMBOL = "BTC/USDT:USDT"
+START_MS = 1_767_225_600_000
+WARM_HOURS = 62 * 24
+STEP_MS = 5 * MINUTE_MS
+BOOK = "main"
+
+
+class Dial:
+    """The exchange's clock and which hour it holds back."""
+
+    now_ms = START_MS
+    ahead_ms = 0
+    held_hour: int | None = None
+
+
+class HoldingMarket(Market):
+    """A market that leaves out one hour's candle for as long as its dial says."""
+
+    dial: Dial
+
+    def klines(self, symbol: str, interval: str, **asked: Any) -> list[list[object]]:
+        rows = super().klines(symbol, interval, **asked)
+        return [row for row in rows if interval != "1h" or row[0] != self.dial.held_hour]
+
+
+def make_exchange(dial: Dial) -> Exchange:
+    drawn = simulate_market(
+        seed=33,
+        instruments=(SimulatedInstrument(symbol=SYMBOL, start_price=60_000.0, tick=0.1),),
+        start_ms=START_MS - WARM_HOURS * HOUR_MS,
+        hours=WARM_HOURS + 72,
+    )
+    close = np.round(drawn.minutes[0], 1)
+    before = np.append(close[0], close[:-1])
+    times = START_MS - WARM_HOURS * HOUR_MS + np.arange(close.size) * MINUTE_MS
+    low, high = np.minimum(before, close), np.maximum(before, close)
+    bars = np.column_stack((times, before, high, low, close, np.full(close.size, 9.0)))
+    funding = {START_MS + 8 * HOUR_MS: 0.00037}
+    listing = Listing(symbol="BTCUSDT", base="BTC", interval="1m", bars=bars, funding=funding)
+    market = HoldingMarket(listings={"BTCUSDT": listing}, clock=lambda: dial.now_ms + dial.ahead_ms)
+    market.dial = dial
+    return Exchange(market)
+
+
+@pytest.fixture
+def dial() -> Dial:
+    return Dial()
+
+
+@pytest.fixture
+def exchange(settings: Any, dial: Dial) -> Iterator[Exchange]:
+    served = make_exchange(dial)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    port = asyncio.run_coroutine_threadsafe(served.start(), loop).result(10)
+    settings.EXCHANGE_HOST = f"http://127.0.0.1:{port}"
+    settings.MARKET = "binanceusdm"
+    settings.INITIAL_EQUITY = 100_000.0
+    yield served
+    asyncio.run_coroutine_threadsafe(served.stop(), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+
+
+class Ground:
+    """A trader on the exchange with one clock for both."""
+
+    def __init__(self, dial: Dial) -> None:
+        self.dial = dial
+        self.clock = VirtualClock(from_milliseconds(dial.now_ms))
+        call_command("add_instrument", SYMBOL, from_exchange=True, trade=True, stdout=io.StringIO())
+        for code in ("trend", "magnet"):
+            Strategy.objects.create(
+                code=code, version=1, name=code, risk_fraction=Decimal("0.0035")
+            )
+
+    def start(self) -> None:
+        with use_clock(self.clock):
+            arm_by_scenario(
+                book=BOOK, people=ensure_scenario_people(), at=self.clock.now(), reason="test"
+            )
+            source = choose_market()
+            assert isinstance(source, LiveMarket)
+            source._client.enableRateLimit = False
+            self.source = source
+            self.trader = Trader(book=BOOK, source=source)
+            self.trader.start()
+
+    def beat(self, count: int = 1, *, step_ms: int = STEP_MS) -> None:
+        for _ in range(count):
+            self.dial.now_ms += step_ms
+            self.clock.move_to(from_milliseconds(self.dial.now_ms))
+            with use_clock(self.clock):
+                self.source.poll()
+                self.trader.beat()
+
+    def beat_until_entry(self) -> None:
+        for _ in range(40 * 12):
+            self.beat()
+            if Fill.objects.exists():
+                return
+        raise AssertionError("no entry in forty hours")
+
+
+@pytest.fixture
+def ground(exchange: Exchange, dial: Dial) -> Ground:
+    made = Ground(dial)
+    made.start()
+    return made
+
+
+def newest_reason() -> str:
+    return EngineTransition.objects.order_by("-id").values_list("reason", flat=True)[0]
+
+
+def test_it_warms_up_over_the_wire_and_enters_on_an_hour_that_closed(ground: Ground):
+    assert engine_state_of(BOOK) == "READY"
+    assert Candle.objects.filter(timeframe="1h").count() == WARM_HOURS
+    ground.beat_until_entry()
+    entry = Order.objects.filter(purpose="entry").exclude(state="DENIED").earliest("occurred_at")
+    hour = Candle.objects.filter(timeframe="1h").latest("open_time")
+    assert hour.source == "binanceusdm REST"
+    assert Order.objects.filter(purpose="stop", closed_at=None).exists()
+    venue_price = ground.source.price(SYMBOL, ground.dial.now_ms)
+    assert float(entry.reference_price) == pytest.approx(venue_price, rel=0.02)
+    beat = Heartbeat.objects.get(part="trader")
+    assert beat.detail["market"]["venue"] == "binanceusdm"
+    assert beat.detail["market"]["doubt"] == ""
+    rate = FundingRate.objects.filter(at=from_milliseconds(START_MS + 8 * HOUR_MS)).first()
+    if ground.dial.now_ms > START_MS + 8 * HOUR_MS:
+        assert rate is not None
+        assert rate.rate == 0.00037
+
+
+def test_an_outage_stops_entries_and_what_was_missed_is_walked_on_the_way_back(
+    ground: Ground, exchange: Exchange
+):
+    ground.beat_until_entry()
+    seen_ms, equity = ground.trader.paper.book.time_ms, ground.trader.paper.book.equity
+    exchange.faults.append(Fault(kind="html", times=10_000))
+    ground.beat(9)
+    assert engine_state_of(BOOK) == "RECONCILING"
+    assert "is over 6 s old" in newest_reason()
+    assert ground.trader.paper.book.time_ms == seen_ms
+    assert ground.trader.paper.book.equity == equity
+    with pytest.raises(Unavailable) as refused:
+        ground.source.price(SYMBOL, ground.dial.now_ms)
+    assert refused.value.code == "stale_price"
+    exchange.faults.clear()
+    steps = ground.trader.paper.counts.bars
+    ground.beat()
+    assert engine_state_of(BOOK) == "READY"
+    assert ground.trader.paper.counts.bars - steps >= 49  # each missed minute was walked
+    assert ground.trader.paper.book.time_ms >= ground.dial.now_ms
+    kinds = list(MarketEvent.objects.order_by("id").values_list("kind", flat=True))
+    assert kinds == ["source_doubted", "source_back"]
+
+
+def test_an_hour_that_comes_late_stops_entries_until_it_is_read(ground: Ground, dial: Dial):
+    dial.held_hour = START_MS
+    ground.beat(13)
+    assert engine_state_of(BOOK) == "RECONCILING"
+    assert "is late" in newest_reason()
+    assert ground.trader.paper.book.time_ms >= dial.now_ms  # stops go on being watched
+    dial.held_hour = None
+    ground.beat(2)
+    assert engine_state_of(BOOK) == "READY"
+    assert ground.trader.paper.decided[SYMBOL] == START_MS
+
+
+def test_a_clock_that_is_off_stops_entries(ground: Ground, dial: Dial):
+    dial.ahead_ms = 3_000
+    ground.beat()
+    assert engine_state_of(BOOK) == "RECONCILING"
+    assert "clock of binanceusdm is +3.0 s" in newest_reason()
+    dial.ahead_ms = 0
+    ground.beat(2)
+    assert engine_state_of(BOOK) == "READY"
+
+
+def test_a_venue_that_asks_for_peace_gets_it(ground: Ground, exchange: Exchange):
+    exchange.faults.append(Fault(kind="status", status=429))
+    ground.beat()
+    asked = len(exchange.requests)
+    ground.source.poll()
+    assert len(exchange.requests) == asked
+
+
+def test_a_spike_of_one_quote_is_not_traded(ground: Ground, exchange: Exchange):
+    listing = exchange.market.listings["BTCUSDT"]
+    row = int((ground.dial.now_ms + STEP_MS - listing.bars[0, 0]) // MINUTE_MS)
+    was = listing.bars[row, 4]
+    listing.bars[row, 4] = was * 10
+    ground.beat()
+    assert engine_state_of(BOOK) == "RECONCILING"
+    listing.bars[row, 4] = was
+    ground.beat()
+    assert engine_state_of(BOOK) == "READY"
+    assert max(ground.trader.paper.marks().values()) < was * 2
+
+
+def test_a_person_s_stop_outlasts_an_outage(ground: Ground, exchange: Exchange):
+    exchange.faults.append(Fault(kind="html", times=10_000))
+    ground.beat()
+    stop_engine(book=BOOK, actor=Actor.system("test"), reason="stopped on purpose")
+    exchange.faults.clear()
+    ground.beat(2)
+    assert engine_state_of(BOOK) == "STOPPED"
+
+
+class TestRefusals:
+    def test_no_market_set_names_the_next_step(self, settings: Any):
+        settings.MARKET = ""
+        with pytest.raises(CommandError, match="MARKET=binanceusdm"):
+            call_command("run_trader", stdout=io.StringIO())
+
+    def test_an_unknown_exchange(self, settings: Any):
+        settings.MARKET = "nowhere"
+        with pytest.raises(InvalidInput, match="unknown exchange"):
+            choose_market()
+
+    def test_a_home_of_simulated_prices_keeps_them(self, settings: Any):
+        settings.MARKET = "binanceusdm"
+        add_simulated_instrument(
+            SYMBOL, tick=Decimal("0.1"), lot=Decimal("0.001"), minimum_notional=Decimal(5),
+            maker_fee=Decimal(0), taker_fee=Decimal(0), maintenance_rate=Decimal("0.004"),
+            actor=Actor.system("test"),
+        )  # fmt: skip
+        with pytest.raises(InvalidInput) as refused:
+            choose_market()
+        assert refused.value.code == "two_markets"
+
+    def test_an_exchange_that_is_away_is_one_line_and_writes_nothing(
+        self, exchange: Exchange, dial: Dial
+    ):
+        Ground(dial)
+        exchange.faults.append(Fault(kind="html", times=10_000))
+        with pytest.raises(CommandError, match="check the network, a proxy"):
+            call_command("run_trader", stdout=io.StringIO())
+        assert not EngineTransition.objects.exists()

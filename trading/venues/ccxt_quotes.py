@@ -1,0 +1,51 @@
+"""Mark prices with the venue's time and the funding announced, from any ccxt client."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+#: Symbol, price, venue time (ms), announced funding rate and its stamp (ms).
+Found = tuple[str, Decimal, int, float | None, int | None]
+
+
+def quotes_of(client: Any, symbols: Sequence[str]) -> list[Found]:
+    """One quote a symbol; a symbol without a positive price or a time has none."""
+    if client.has.get("fetchFundingRate"):
+        rows = _funding_rows(client, symbols)
+        if all(row.get("markPrice") is not None for row in rows):
+            return [found for row in rows if (found := _of_funding(row)) is not None]
+    tickers = [client.fetch_ticker(symbol) for symbol in symbols]
+    return [found for row in tickers if (found := _of_ticker(row)) is not None]
+
+
+def _funding_rows(client: Any, symbols: Sequence[str]) -> list[dict[str, Any]]:
+    if len(symbols) == 1 or not client.has.get("fetchFundingRates"):
+        return [client.fetch_funding_rate(symbol) for symbol in symbols]
+    return list(client.fetch_funding_rates(list(symbols)).values())
+
+
+def _of_funding(row: dict[str, Any]) -> Found | None:
+    price = _positive(row["markPrice"])
+    if price is None or not row.get("timestamp"):
+        return None
+    rate, due = row.get("fundingRate"), row.get("fundingTimestamp")
+    symbol, time_ms = str(row["symbol"]), int(row["timestamp"])
+    if rate is None or due is None or not math.isfinite(float(rate)):
+        return symbol, price, time_ms, None, None
+    return symbol, price, time_ms, float(rate), int(due)
+
+
+def _of_ticker(row: dict[str, Any]) -> Found | None:
+    price = _positive(row.get("last"))
+    if price is None or not row.get("timestamp"):
+        return None
+    return str(row["symbol"]), price, int(row["timestamp"]), None, None
+
+
+def _positive(value: Any) -> Decimal | None:
+    if value is None or not math.isfinite(float(value)) or float(value) <= 0.0:
+        return None
+    return Decimal(repr(float(value)))
