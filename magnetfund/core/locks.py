@@ -24,10 +24,17 @@ class AdvisoryLock(IntEnum):
     STRIKE_OF_FUND = 7006
     #: Setting up the funds of this home and their holders.
     FOUNDING = 7012
+    #: Members of a book.
+    BOOK_MEMBERS = 7013
     #: Candles of one instrument and timeframe.
     CANDLE_SERIES = 7011
     #: A run of research: held by its worker's session, so that a dead worker lets go of it.
     RESEARCH_RUN = 7031
+
+
+#: Held by the administrator's session on the maintenance database while the empty template of
+#: scratch databases is made; the number of the register does not matter there.
+HOLD_SCRATCH_TEMPLATE = "SELECT pg_advisory_lock(hashtext('scratch template'))"
 
 
 def take_lock(lock: AdvisoryLock, key: int | str) -> None:

@@ -240,17 +240,17 @@ def test_an_order_is_previewed_confirmed_and_sent_without_scripts(browser: Any, 
     page.goto("/desk/trading/ticket/")
     page.fill("#id_amount", "900,000")
     page.fill("#id_stop", str(PRICE - 1_000))
-    page.click("text=See what it would be")
-    assert page.locator("#verdict").inner_text().startswith("Denied")
+    page.click("button:has-text('Preview order')")
+    assert page.locator("#verdict").inner_text().startswith("Pre-trade check: denied")
     assert page.locator("#confirm").count() == 0
     page.fill("#id_amount", "5,000")
-    page.click("text=Work it out again")
-    assert "Allowed" in page.locator("#verdict").inner_text()
+    page.click("button:has-text('Update preview')")
+    assert "allowed" in page.locator("#verdict").inner_text()
     page.fill("#ticket-why", "a drill")
     page.check("#confirm [name=understood]")
     page.click("#confirm .btn-primary")
     assert page.url.endswith("/desk/trading/")
-    assert "BTC buy 0.1 is with the trader" in page.locator("[role=status]").inner_text()
+    assert "BTC buy 0.1 sent, awaiting fill" in page.locator("[role=status]").inner_text()
     assert page.locator("#orders tbody tr").first.inner_text().count("BTC buy 0.1") == 1
 
 

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Max
 
 from magnetfund.core.actors import Actor
+from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
@@ -197,10 +198,7 @@ def finish_leaving(
 
 
 def _lock(book: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"book members {book}"]
-        )
+    take_lock(AdvisoryLock.BOOK_MEMBERS, book)
 
 
 def _stored_state(book: str, strategy: str, instrument: Instrument) -> str | None:

@@ -19,7 +19,7 @@ from risk.services.limits import approve_limits, propose_limits
 from trading.domain.market import HOUR_MS
 from trading.models import Proposal
 from trading.services.trader import Trader
-from trading.tests.parity import PriceSequence, _arm, build_ground
+from trading.tests.parity import PriceSequence, arm, build_ground
 from trading.tests.test_trader_parity import STEP_MS, SYMBOL, make_market
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
@@ -57,7 +57,7 @@ def test_a_running_trader_takes_new_limits_at_their_effective_time():
     source = PriceSequence(market)
     clock = VirtualClock(from_milliseconds(market.start_ms))
     with use_clock(clock):
-        _arm(BOOK, market.start_ms)
+        arm(BOOK, market.start_ms)
         trader = Trader(book=BOOK, source=source)
         trader.start()
         for at in range(market.start_ms, effective + 2 * HOUR_MS, STEP_MS):
@@ -89,7 +89,7 @@ def test_a_thin_order_book_cuts_what_the_trader_holds():
     source = PriceSequence(market)
     clock = VirtualClock(from_milliseconds(market.start_ms))
     with use_clock(clock):
-        _arm(BOOK, market.start_ms)
+        arm(BOOK, market.start_ms)
         trader = Trader(book=BOOK, source=source)
         trader.start()
         for at in range(market.start_ms, market.end_ms, STEP_MS):
@@ -116,7 +116,7 @@ def test_a_refused_signal_says_which_trigger_holds():
     source = PriceSequence(market)
     clock = VirtualClock(from_milliseconds(market.start_ms))
     with use_clock(clock):
-        _arm(BOOK, market.start_ms)
+        arm(BOOK, market.start_ms)
         trader = Trader(book=BOOK, source=source)
         trader.start()
         for at in range(market.start_ms, market.end_ms, STEP_MS):

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from magnetfund.core.locks import HOLD_SCRATCH_TEMPLATE
 from magnetfund.operations.servers.postgres import Postgres
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -82,7 +83,7 @@ class ScratchServer:
         name = sql.Identifier(plain)
         with self._administer("postgres") as administrator:
             # One process at a time makes the template, copies it and clears up.
-            administrator.execute("SELECT pg_advisory_lock(hashtext('scratch template'))")
+            administrator.execute(HOLD_SCRATCH_TEMPLATE)
             self._make_role(administrator)
             if self._kept_digest(administrator) != schema_digest():
                 self._make_template(administrator)
