@@ -293,3 +293,27 @@ def test_a_hurdle_clock_starts_again_with_a_fee_or_with_each_year(
     found = choose_clock(terms=terms, clock=clock, day=day, fee_taken=fee_taken)
     assert found == (day if moves else clock)
     assert not ClassTerms().hurdle_is_cumulative  # all clocks restart unless the class says so
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"gate_share": D(0)},
+        {"gate_share": D("1.01")},
+        {"investor_gate_share": D(0)},
+        {"investor_gate_share": D("-0.1")},
+        {"holdback_share": D("1.5")},
+        {"notice_days": -1},
+        {"lock_up_days": -1},
+        {"rolls_max": -1},
+    ],
+)
+def test_dealing_terms_that_cannot_be_right_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(InvalidInput):
+        ClassTerms(**wrong)  # type: ignore[arg-type]  # one wrong term at a time
+
+
+def test_terms_hold_nothing_back_unless_they_say_so() -> None:
+    terms = ClassTerms()
+    assert (terms.notice_days, terms.lock_up_days, terms.holdback_share) == (0, 0, 0)
+    assert (terms.gate_share, terms.investor_gate_share, terms.rolls_max) == (1, 1, 3)

@@ -140,7 +140,9 @@ def test_what_is_in_the_way_is_said_in_one_line(instance, tmp_path):  # type: ig
     )
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "mode").write_text("demo")
-    assert "is a demo home; choose another MAGNET_HOME" in refusal(tmp_path / "c", free_port())
+    assert "was set up as a demo installation; choose another MAGNET_HOME" in refusal(
+        tmp_path / "c", free_port()
+    )
     assert status_of(port, "/") == 200
 
 
