@@ -141,6 +141,7 @@ def check() -> int:
         ("lint", [str(tools / "ruff"), "check", "--quiet", "."], {}),
         ("types", [str(tools / "mypy"), "--no-error-summary"], {}),
         ("imports", [str(tools / "lint-imports"), "--no-cache"], {}),
+        ("reach", [interpreter(), "-m", "magnetfund.operations.checks.reachability"], {}),
         (
             "migrations",
             [interpreter(), "-W", "ignore", "manage.py", "makemigrations", "--check", "--dry-run"],
@@ -172,7 +173,8 @@ def check() -> int:
             capture_output=True,
             text=True,
         )
-        say(f"{name:<12} {'ok' if result.returncode == 0 else 'FAILED'}")
+        said = f"  {result.stdout.strip()}" if name == "reach" and not result.returncode else ""
+        say(f"{name:<12} {'FAILED' if result.returncode else 'ok'}{said}")
         if result.returncode != 0:
             failed.append(name)
             say((result.stdout + result.stderr).strip()[-6000:])
