@@ -21,9 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from magnetfund.kernel.errors import InvalidInput
-from trading.domain.market.candles import Candles, timeframe_ms
+from trading.domain.indicators.averages import ema, sma
+from trading.domain.indicators.momentum import macd, rsi
+from trading.domain.indicators.ranges import atr, bollinger
+from trading.domain.market.candles import Candle, Candles, timeframe_ms
 from trading.domain.research import figures as _figures
 from trading.domain.research import sweep as _sweep
+from trading.domain.research.own import ColumnStrategy, Entries
 from trading.domain.research.report import build_report
 from trading.domain.research.request import BacktestRequest, SleeveRequest
 from trading.domain.research.run import (
@@ -36,6 +40,7 @@ from trading.domain.research.run import (
 )
 from trading.domain.research.sweep import Sweep, read_space
 from trading.domain.strategies.registry import STRATEGIES, compute_columns
+from trading.domain.strategies.rules import RuleStrategy, Wish
 from trading.domain.strategies.signals import Signals
 from trading.services.research.file_series import LOT_DEFAULT, load_file_series
 
@@ -212,4 +217,23 @@ def _shown(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-__all__ = ["Market", "Run", "backtest", "load", "signals", "sweep"]
+__all__ = [
+    "Candle",
+    "Candles",
+    "ColumnStrategy",
+    "Entries",
+    "Market",
+    "RuleStrategy",
+    "Run",
+    "Wish",
+    "atr",
+    "backtest",
+    "bollinger",
+    "ema",
+    "load",
+    "macd",
+    "rsi",
+    "signals",
+    "sma",
+    "sweep",
+]

@@ -210,6 +210,8 @@ def read_settings(
             )
     found = {}
     for name, values in given.items():
+        if name in catalogue.broken:
+            raise InvalidInput(catalogue.broken[name], code="strategy_failed")
         if name not in catalogue.builders:
             raise InvalidInput(
                 f"there is no strategy {name!r}; known: {', '.join(sorted(catalogue.builders))}",

@@ -51,6 +51,8 @@ def ask_backtest(
         actor.require(Capability.RESEARCH_RUN)
     catalogue = load_catalogue()
     for sleeve in request.sleeves:
+        if sleeve.strategy in catalogue.broken:
+            raise InvalidInput(catalogue.broken[sleeve.strategy], code="strategy_failed")
         build(catalogue.builders, sleeve.strategy, sleeve.parameters)
     for name in request.instruments if stored_candles else ():
         get_instrument(name)
@@ -106,7 +108,8 @@ def work_backtest(
         known = find_finished(run.kind, prepared.inputs_hash)
         if known is not None:
             return repeat_run(run, known)
-        backtest = run_backtest(prepared, columns=catalogue.columns)
+        catalogue.require_sound(prepared)
+        backtest = run_backtest(prepared)
     except InvalidInput as error:
         return refuse_run(run, error)
     figures = build_figures(backtest)

@@ -99,6 +99,7 @@ def work_sweep(
         known = find_finished(run.kind, inputs_hash)
         if known is not None:
             return repeat_run(run, known)
+        catalogue.require_sound(prepared)
         total = min(space.count or space.size, space.size)
         sweep = run_sweep(
             prepared=prepared,

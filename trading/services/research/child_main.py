@@ -1,0 +1,156 @@
+"""The process in which a strategy of one's own runs: no database, no network, no files to write.
+
+Started by :mod:`trading.services.research.child` with an empty environment.  The request comes on
+standard input (a JSON line, then candles as npz), the answer leaves on the first standard output;
+what the strategy prints goes to standard error.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import json
+import os
+import resource
+import sys
+import types
+from dataclasses import asdict, fields, is_dataclass
+from typing import Any
+
+MODULE = "own_strategy"
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+
+
+def main() -> int:
+    """Answer one request."""
+    answer = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    request = json.loads(sys.stdin.buffer.readline())
+    body = sys.stdin.buffer.read()
+    # What the work needs is loaded first: afterwards no file can be opened for writing.
+    import numpy as np
+
+    from trading.domain.research import own, strategy_check  # noqa: F401
+    from trading.domain.strategies import registry, rules  # noqa: F401
+
+    shut_in(memory=request["memory_bytes"], seconds=request["seconds"])
+    try:
+        kinds = find_strategies(request["text"], request["file"])
+        result, arrays = work(request, kinds, body)
+    except MemoryError:
+        result, arrays = {"error": "it needs more memory than it may have"}, {}
+    except BaseException as error:  # the strategy's own text may raise anything
+        result, arrays = {"error": tell_error(error)}, {}
+    sink = io.BytesIO()
+    if arrays:
+        np.savez(sink, **arrays)
+    answer.write(json.dumps(result).encode() + b"\n" + sink.getvalue())
+    answer.flush()
+    return 0
+
+
+def shut_in(*, memory: int, seconds: int) -> None:
+    """Bound memory and processor time; take away the network and the writing of files."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    libc = ctypes.CDLL(None, use_errno=True)
+    # Where the kernel allows it, a network namespace of its own has no interface at all.
+    libc.unshare(CLONE_NEWUSER | CLONE_NEWNET)
+    sys.addaudithook(_refuse)
+
+
+def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
+    if event.startswith("socket.") or event in ("os.system", "subprocess.Popen", "os.exec"):
+        raise PermissionError(f"a strategy may not use {event}")
+
+
+def find_strategies(text: str, name: str) -> dict[str, Any]:
+    """The strategy classes of a source text, by name."""
+    from trading.domain.research.own import name_of
+
+    module = types.ModuleType(MODULE)
+    sys.modules[MODULE] = module
+    exec(compile(text, name, "exec"), module.__dict__)  # noqa: S102 - the purpose of this process
+    found = {
+        name_of(kind): kind
+        for kind in vars(module).values()
+        if isinstance(kind, type)
+        and kind.__module__ == MODULE
+        and is_dataclass(kind)
+        and hasattr(kind, "traits")
+        and not getattr(kind, "__abstractmethods__", None)
+    }
+    if not found:
+        raise ValueError("the file holds no strategy (a frozen dataclass with its entries or rule)")
+    for kind in found.values():
+        kind.family = getattr(module, "FAMILY", "")
+    return found
+
+
+def work(
+    request: dict[str, Any], kinds: dict[str, Any], body: bytes
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Describe the strategies, compute columns, or check one."""
+    from trading.domain.research.parameters import parameters_of, read_parameters
+
+    if request["mode"] == "describe":
+        told = {}
+        for name, kind in kinds.items():
+            strategy = kind(**read_parameters(kind, request.get("parameters") or {}))
+            told[name] = {
+                "family": kind.family or name,
+                "timeframe_ms": strategy.timeframe_ms,
+                "traits": asdict(strategy.traits),
+                "parameters": [
+                    {"name": p.name, "default": p.default, "low": p.low, "high": p.high}
+                    for p in parameters_of(kind)
+                    if p.kind != "choice"
+                ],
+                "note": (kind.__doc__ or "").strip().split("\n")[0],
+            }
+        return {"strategies": told}, {}
+    kind = kinds[request["name"]]
+    values = read_parameters(kind, request["parameters"])
+    candles = read_candles(body, request)
+    if request["mode"] == "check":
+        from trading.domain.research.strategy_check import check_strategy, describe_findings
+
+        found = check_strategy(make=lambda: kind(**values), candles=candles)
+        return {"findings": describe_findings(found)}, {}
+    from trading.domain.strategies.registry import compute_columns
+
+    signals = compute_columns(strategy=kind(**values), candles=candles)
+    return {}, {item.name: getattr(signals, item.name) for item in fields(signals)}
+
+
+def read_candles(body: bytes, request: dict[str, Any]) -> Any:
+    """The candles of a request."""
+    import numpy as np
+
+    from trading.domain.market.candles import Candles
+
+    columns = np.load(io.BytesIO(body))
+    return Candles(
+        instrument=request["instrument"],
+        timeframe_ms=request["timeframe_ms"],
+        **{name: columns[name] for name in columns.files},
+    )
+
+
+def tell_error(error: BaseException) -> str:
+    """One line: what went wrong, and in which line of the strategy."""
+    line = ""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__") == MODULE:
+            line = f" (line {trace.tb_lineno})"
+        trace = trace.tb_next
+    if isinstance(error, SyntaxError):
+        line = f" (line {error.lineno})"
+    first = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}{line}"[:300]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
