@@ -67,7 +67,8 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
 
 def find_strategies(text: str, name: str) -> dict[str, Any]:
     """The strategy classes of a source text, by name."""
-    from trading.domain.research.own import name_of
+    from trading.domain.research.own import ColumnStrategy, name_of
+    from trading.domain.strategies.rules import RuleStrategy
 
     module = types.ModuleType(MODULE)
     sys.modules[MODULE] = module
@@ -78,14 +79,17 @@ def find_strategies(text: str, name: str) -> dict[str, Any]:
         if isinstance(kind, type)
         and kind.__module__ == MODULE
         and is_dataclass(kind)
-        and hasattr(kind, "traits")
+        and issubclass(kind, (ColumnStrategy, RuleStrategy))
         and not getattr(kind, "__abstractmethods__", None)
     }
     if not found:
         raise ValueError("the file holds no strategy (a frozen dataclass with its entries or rule)")
-    for kind in found.values():
-        kind.family = getattr(module, "FAMILY", "")
     return found
+
+
+def family_of(name: str) -> str:
+    """The family that the loaded text declares, else the strategy's own name."""
+    return str(getattr(sys.modules[MODULE], "FAMILY", "") or name)
 
 
 def work(
@@ -99,7 +103,7 @@ def work(
         for name, kind in kinds.items():
             strategy = kind(**read_parameters(kind, request.get("parameters") or {}))
             told[name] = {
-                "family": kind.family or name,
+                "family": family_of(name),
                 "timeframe_ms": strategy.timeframe_ms,
                 "traits": asdict(strategy.traits),
                 "parameters": [
