@@ -1,8 +1,10 @@
-"""``python -m simulated_exchange --port 0 --data FILE [--script FILE]``: serve candles on loopback.
+"""``python -m simulated_exchange --port 0 --data FILE [--script FILE]``: an exchange on loopback.
 
-``--data`` is a Parquet file of bars (date, open, high, low, close, volume) that ends in the past;
-its last bar is moved to now, so that the exchange has a present.  ``--script`` is a JSON list of
-faults (the fields of ``simulated_exchange.server.Fault``).
+``--data`` is a file of bars that the platform's own import reads (Parquet with date, open, high,
+low, close, volume); give several as ``BTC=FILE``.  The bars are moved so that the last
+``--ahead`` hours of them lie in the future: they are the market to come.  ``--script`` is a JSON
+list of faults (the fields of ``simulated_exchange.faults.Fault``).  Its address is printed once it
+listens.
 """
 
 from __future__ import annotations
@@ -12,25 +14,41 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from simulated_exchange.faults import Fault
 from simulated_exchange.market import INTERVALS, Listing, Market
-from simulated_exchange.server import Exchange, Fault
+from simulated_exchange.server import Exchange
+
+#: How often streams speak (seconds).
+PUMP_SECONDS = 0.25
 
 
-def read_listing(path: Path, *, base: str, tick: str, lot: str) -> Listing:
-    """The bars of a Parquet file, moved so that the last one closed just now."""
+def read_listing(path: Path, *, base: str, tick: str, lot: str, ahead_hours: float) -> Listing:
+    """The bars of a Parquet file, moved so that the last ``ahead_hours`` lie in the future.
+
+    Raises :class:`ValueError` in one line for a file that holds no bars.
+    """
     from pyarrow import parquet
 
     table = parquet.read_table(path)
+    names = ("date", "open", "high", "low", "close", "volume")
+    missing = [name for name in names if name not in table.column_names]
+    if missing:
+        raise ValueError(f"{path.name} holds no bars: it has no column {', '.join(missing)}")
     times = table.column("date").to_numpy().astype("datetime64[ms]").astype(np.int64)
-    names = ("open", "high", "low", "close", "volume")
-    columns = [table.column(name).to_numpy().astype(np.float64) for name in names]
+    columns = [table.column(name).to_numpy().astype(np.float64) for name in names[1:]]
     step = int(np.median(np.diff(times[:1000])))
-    interval = next(name for name, length in INTERVALS.items() if length == step)
-    shift = (int(time.time() * 1000) // step - 1) * step - int(times[-1])
+    interval = next((name for name, length in INTERVALS.items() if length == step), None)
+    if interval is None:
+        raise ValueError(
+            f"{path.name} holds bars of {step / 60_000:g} minutes, which is not served"
+        )
+    end = int(time.time() * 1000 + ahead_hours * 3_600_000)
+    shift = (end // 3_600_000 * 3_600_000) - (int(times[-1]) + step) // 3_600_000 * 3_600_000
     return Listing(
         symbol=f"{base}USDT",
         base=base,
@@ -43,29 +61,53 @@ def read_listing(path: Path, *, base: str, tick: str, lot: str) -> Listing:
 
 async def serve(exchange: Exchange, port: int) -> None:
     """Serve until interrupted."""
-    bound = await exchange.start(port)
-    sys.stdout.write(f"EXCHANGE_HOST=http://127.0.0.1:{bound}\n")
+    bound = await exchange.start(port, pump_seconds=PUMP_SECONDS)
+    symbols = ", ".join(exchange.market.listings)
+    sys.stdout.write(f"EXCHANGE_HOST=http://127.0.0.1:{bound}\n# {symbols}; Ctrl-C ends it\n")
     sys.stdout.flush()
     await asyncio.Event().wait()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="simulated_exchange", description=__doc__)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--data", type=Path, required=True)
+def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m simulated_exchange",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--data", action="append", required=True, metavar="[BASE=]FILE")
     parser.add_argument("--script", type=Path)
-    parser.add_argument("--base", default="BTC")
+    parser.add_argument("--ahead", type=float, default=72.0, metavar="HOURS")
     parser.add_argument("--tick", default="0.10")
     parser.add_argument("--lot", default="0.001")
-    given = parser.parse_args()
-    listing = read_listing(given.data, base=given.base, tick=given.tick, lot=given.lot)
+    return parser.parse_args(arguments)
+
+
+def make_exchange(given: argparse.Namespace) -> Exchange:
+    """The exchange that the arguments describe; raises :class:`ValueError` in one line."""
+    listings = {}
+    for text in given.data:
+        base, _, file = text.rpartition("=")
+        listing = read_listing(
+            Path(file), base=base or "BTC", tick=given.tick, lot=given.lot, ahead_hours=given.ahead
+        )
+        listings[listing.symbol] = listing
     faults = json.loads(given.script.read_text()) if given.script else []
-    market = Market(listings={listing.symbol: listing})
+    return Exchange(Market(listings=listings), faults=[Fault(**one) for one in faults])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    given = read_arguments(arguments)
     try:
-        asyncio.run(serve(Exchange(market, faults=[Fault(**one) for one in faults]), given.port))
+        exchange = make_exchange(given)
+        asyncio.run(serve(exchange, given.port))
+    except (OSError, ValueError, TypeError) as error:
+        sys.stderr.write(f"simulated_exchange: {error}\n")
+        return 1
     except KeyboardInterrupt:
-        return
+        return 0
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,9 +1,13 @@
-"""What the exchange lists and knows: symbols with filters, candles, funding, and its clock."""
+"""What the exchange lists and knows: symbols with filters, candles, funding, and its clock.
+
+Within a bar the price walks on straight lines from the open to the nearer extreme, to the other
+one, and to the close; so the newest bar forms as time passes and nothing knows its end before.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -28,19 +32,32 @@ class Listing:
     lot: str = "0.001"
     minimum: str = "100"
     status: str = "TRADING"
+    funding_hours: int = 8
+    #: Forced orders: time (ms), side (BUY or SELL), price, quantity.
+    liquidations: Sequence[tuple[int, str, float, float]] = ()
+    #: Value of one unit that rests on each of twenty levels of the book.
+    level_quantity: float = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
 class Market:
-    """The listings and the exchange's own clock (ms)."""
+    """The listings and the exchange's own clock (ms), which may be off by ``skew_ms``.
+
+    A bar that closed less than ``late_ms`` ago is not told yet.
+    """
 
     listings: dict[str, Listing]
     clock: Callable[[], int] = lambda: int(time.time() * 1000)
+    skew_ms: int = 0
+    late_ms: int = 0
+
+    def now(self) -> int:
+        return self.clock() + self.skew_ms
 
     def exchange_info(self) -> dict[str, object]:
         return {
             "timezone": "UTC",
-            "serverTime": self.clock(),
+            "serverTime": self.now(),
             "futuresType": "U_MARGINED",
             "rateLimits": [
                 {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1,
@@ -54,40 +71,71 @@ class Market:
     def klines(
         self, symbol: str, interval: str, *, start: int | None, end: int | None, limit: int
     ) -> list[list[object]]:
-        """Bars as arrays of twelve; the newest may still be forming, as at the real exchange."""
-        bars = self._resampled(symbol, interval)
-        now = self.clock()
-        bars = bars[bars[:, 0] <= now]
+        """Bars as arrays of twelve; the newest one is still forming."""
+        step = INTERVALS[interval]
+        first = start if start is not None else self.clock() - (limit + 1) * step
+        bars = self.bars(symbol, interval, first // step * step)
+        if self.late_ms:
+            closes = bars[:, 0] + step
+            now = self.clock()
+            bars = bars[(closes <= now - self.late_ms) | (closes > now)]
         if start is not None:
             bars = bars[bars[:, 0] >= start]
         if end is not None:
             bars = bars[bars[:, 0] <= end]
         bars = bars[:limit] if start is not None else bars[-limit:]
-        step = INTERVALS[interval]
         return [
             [
-                int(row[0]), *(_text(value) for value in row[1:5]), _text(row[5]),
-                int(row[0]) + step - 1, _text(row[5] * row[4]), 100, _text(row[5] / 2),
-                _text(row[5] * row[4] / 2), "0",
+                int(row[0]), *(text_of(value) for value in row[1:5]), text_of(row[5]),
+                int(row[0]) + step - 1, text_of(row[5] * row[4]), 100, text_of(row[5] / 2),
+                text_of(row[5] * row[4] / 2), "0",
             ]
             for row in bars.tolist()
         ]  # fmt: skip
 
+    def bars(self, symbol: str, interval: str, start: int) -> NDArray[np.float64]:
+        """Bars that opened in ``[start, now]``, the last one as far as it has formed."""
+        listing = self.listings[symbol]
+        now, own = self.clock(), INTERVALS[listing.interval]
+        first = int(np.searchsorted(listing.bars[:, 0], start))
+        stop = int(np.searchsorted(listing.bars[:, 0], now, side="right"))
+        known = listing.bars[first:stop]
+        if len(known) and known[-1, 0] + own > now:
+            formed = _formed(known[-1], (now - known[-1, 0]) / own)
+            known = np.vstack((known[:-1], formed))
+        return known if interval == listing.interval else _resampled(known, INTERVALS[interval])
+
+    def price_at(self, symbol: str, at_ms: int) -> float:
+        """The traded price at an instant, on the tick."""
+        listing = self.listings[symbol]
+        row = max(int(np.searchsorted(listing.bars[:, 0], at_ms, side="right")) - 1, 0)
+        bar = listing.bars[row]
+        share = min(1.0, max(0.0, (at_ms - bar[0]) / INTERVALS[listing.interval]))
+        tick = float(listing.tick)
+        return round(round(_path_price(bar, share) / tick) * tick, 10)
+
     def last_price(self, symbol: str) -> float:
-        """The close of the last bar that had opened by now."""
-        bars = self.listings[symbol].bars
-        row = int(np.searchsorted(bars[:, 0], self.clock(), side="right")) - 1
-        return float(bars[max(row, 0), 4])
+        """The price of now."""
+        return self.price_at(symbol, self.clock())
+
+    def levels(self, symbol: str, count: int) -> tuple[list[list[str]], list[list[str]]]:
+        """Bids and asks around the price, a tick apart, best first."""
+        listing = self.listings[symbol]
+        price, tick = self.last_price(symbol), float(listing.tick)
+        quantity = f"{listing.level_quantity:.3f}"
+        bids = [[f"{price - k * tick:.8f}", quantity] for k in range(1, count + 1)]
+        asks = [[f"{price + k * tick:.8f}", quantity] for k in range(1, count + 1)]
+        return bids, asks
 
     def premium(self, symbol: str) -> dict[str, object]:
         """The mark price and what the next stamp will charge."""
-        price, now = str(self.last_price(symbol)), self.clock()
-        period = 8 * 3_600_000
+        price, now = str(self.last_price(symbol)), self.now()
+        period = self.listings[symbol].funding_hours * 3_600_000
         stamp = (now // period + 1) * period
         rate = self.listings[symbol].funding.get(stamp, 0.0001)
         return {
             "symbol": symbol, "markPrice": price, "indexPrice": price,
-            "estimatedSettlePrice": price, "lastFundingRate": _text(rate),
+            "estimatedSettlePrice": price, "lastFundingRate": text_of(rate),
             "interestRate": "0.00010000", "nextFundingTime": stamp, "time": now,
         }  # fmt: skip
 
@@ -104,33 +152,49 @@ class Market:
         ]
         chosen = stamps[:limit] if start is not None else stamps[-limit:]
         return [
-            {"symbol": symbol, "fundingTime": stamp, "fundingRate": _text(rates[stamp]),
-             "markPrice": _text(self.last_price(symbol))}
+            {"symbol": symbol, "fundingTime": stamp, "fundingRate": text_of(rates[stamp]),
+             "markPrice": text_of(self.last_price(symbol))}
             for stamp in chosen
         ]  # fmt: skip
 
-    def _resampled(self, symbol: str, interval: str) -> NDArray[np.float64]:
-        listing = self.listings[symbol]
-        if interval == listing.interval:
-            return listing.bars
-        step = INTERVALS[interval]
-        groups = listing.bars[:, 0].astype(np.int64) // step * step
-        starts = np.flatnonzero(np.append(True, np.diff(groups) != 0))
-        last = np.append(starts[1:], len(groups)) - 1
-        bars = listing.bars
-        return np.column_stack(
-            (
-                groups[starts],
-                bars[starts, 1],
-                np.maximum.reduceat(bars[:, 2], starts),
-                np.minimum.reduceat(bars[:, 3], starts),
-                bars[last, 4],
-                np.add.reduceat(bars[:, 5], starts),
-            )
+
+def _path(bar: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The four prices that a bar walks through: its open, the nearer extreme first, its close."""
+    rises = bar[4] >= bar[1]
+    turns = (bar[3], bar[2]) if rises else (bar[2], bar[3])
+    return np.array([bar[1], *turns, bar[4]])
+
+
+def _path_price(bar: NDArray[np.float64], share: float) -> float:
+    return float(np.interp(share * 3.0, [0.0, 1.0, 2.0, 3.0], _path(bar)))
+
+
+def _formed(bar: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    """A bar after ``share`` of its time."""
+    price = _path_price(bar, share)
+    walked = [*_path(bar)[: int(share * 3.0) + 1], price]
+    return np.array([bar[0], bar[1], max(walked), min(walked), price, bar[5] * share])
+
+
+def _resampled(bars: NDArray[np.float64], step: int) -> NDArray[np.float64]:
+    if not len(bars):
+        return bars
+    groups = bars[:, 0].astype(np.int64) // step * step
+    starts = np.flatnonzero(np.append(True, np.diff(groups) != 0))
+    last = np.append(starts[1:], len(groups)) - 1
+    return np.column_stack(
+        (
+            groups[starts],
+            bars[starts, 1],
+            np.maximum.reduceat(bars[:, 2], starts),
+            np.minimum.reduceat(bars[:, 3], starts),
+            bars[last, 4],
+            np.add.reduceat(bars[:, 5], starts),
         )
+    )
 
 
-def _text(number: float) -> str:
+def text_of(number: float) -> str:
     return f"{Decimal(repr(float(number))):f}"
 
 

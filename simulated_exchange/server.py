@@ -1,33 +1,21 @@
-"""The HTTP side: Binance's paths under ``/fapi/v1``, and scripted faults before each answer."""
+"""The HTTP side: Binance's paths under ``/fapi/v1``, and scripted faults before each answer.
+
+:class:`Exchange` serves it together with the streams of :mod:`simulated_exchange.streams`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from aiohttp import web
 
+from simulated_exchange.faults import ANSWERS, Fault, find_fault
 from simulated_exchange.market import INTERVALS, Market
+from simulated_exchange.streams import Streams
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@dataclass(slots=True, kw_only=True)
-class Fault:
-    """What goes wrong: on paths that contain ``path``, for the next ``times`` requests.
-
-    Kinds: ``status`` (with ``status``, and Retry-After where it is 429 or 418), ``html`` (a page
-    of a gateway with ``status``), ``truncated`` (half of the JSON), ``silent`` (no answer for
-    ``seconds``), ``cut`` (the connection is dropped), ``spike`` (prices times ``factor``).
-    """
-
-    kind: str
-    path: str = "/"
-    times: int = 1
-    status: int = 502
-    seconds: float = 60.0
-    factor: float = 10.0
 
 
 class Exchange:
@@ -37,10 +25,20 @@ class Exchange:
         self.market = market
         self.faults = list(faults)
         self.requests: list[str] = []
+        self.streams = Streams(market, self.faults, self.seconds_open)
+        self._began = market.clock()
         self._runner: web.AppRunner | None = None
+        self._pumping: asyncio.Task[None] | None = None
 
-    async def start(self, port: int = 0) -> int:
-        """Listen on 127.0.0.1; returns the port."""
+    def seconds_open(self) -> float:
+        """Seconds of the exchange's own time since it was made."""
+        return (self.market.clock() - self._began) / 1000
+
+    async def start(self, port: int = 0, *, pump_seconds: float | None = None) -> int:
+        """Listen on 127.0.0.1; returns the port.
+
+        With ``pump_seconds`` the streams speak so often by themselves, else when they are pumped.
+        """
         application = web.Application(middlewares=[self._faulty])
         application.router.add_get("/fapi/v1/ping", self._ping)
         application.router.add_get("/fapi/v1/time", self._time)
@@ -50,26 +48,60 @@ class Exchange:
         application.router.add_get("/fapi/v1/premiumIndex", self._premium)
         application.router.add_get("/fapi/v1/ticker/bookTicker", self._book_ticker)
         application.router.add_get("/fapi/v1/depth", self._depth)
-        self._runner = web.AppRunner(application)
+        application.router.add_get("/fapi/v1/fundingInfo", self._funding_info)
+        application.router.add_get("/sapi/v1/system/status", self._status)
+        for group in ("public", "market"):
+            application.router.add_get(f"/{group}/ws/{{number}}", self.streams.serve)
+        self._runner = web.AppRunner(application, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", port)
         await site.start()
+        if pump_seconds is not None:
+            self._pumping = asyncio.create_task(self._pump_often(pump_seconds))
         return int(self._runner.addresses[0][1])
 
     async def stop(self) -> None:
+        if self._pumping is not None:
+            self._pumping.cancel()
+        await self.streams.drop_all()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    async def pump(self) -> None:
+        """Bring the exchange to its clock and let the streams speak."""
+        self.apply_states()
+        await self.streams.pump()
+
+    async def _pump_often(self, seconds: float) -> None:
+        while True:
+            await self.pump()
+            await asyncio.sleep(seconds)
+
+    def apply_states(self) -> None:
+        """What lasts at present: late candles, a clock that is off, halted symbols."""
+        passed = self.seconds_open()
+        on = [fault for fault in self.faults if not fault.is_spent and fault.is_on(passed)]
+        self.market.late_ms = int(1000 * sum(f.seconds for f in on if f.kind == "late"))
+        self.market.skew_ms = int(1000 * sum(f.seconds for f in on if f.kind == "skew"))
+        halted = {fault.path for fault in on if fault.kind == "halt"}
+        for symbol, listing in self.market.listings.items():
+            if listing.status in ("TRADING", "BREAK"):
+                status = "BREAK" if symbol in halted else "TRADING"
+                self.market.listings[symbol] = replace(listing, status=status)
 
     # ---- faults --------------------------------------------------------------------------------
 
     @web.middleware
     async def _faulty(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if "/ws/" in request.path:
+            return await handler(request)
         self.requests.append(request.path)
-        fault = next((f for f in self.faults if f.times > 0 and f.path in request.path), None)
+        self.apply_states()
+        fault = find_fault(self.faults, ANSWERS, request.path, self.seconds_open())
         if fault is None or fault.kind == "spike":
             response = await handler(request)
             return _spiked(response, fault) if fault is not None else response
-        fault.times -= 1
+        fault.spend()
         if fault.kind == "silent":
             await asyncio.sleep(fault.seconds)
             return await handler(request)
@@ -100,7 +132,7 @@ class Exchange:
         return web.json_response({})
 
     async def _time(self, _request: web.Request) -> web.StreamResponse:
-        return web.json_response({"serverTime": self.market.clock()})
+        return web.json_response({"serverTime": self.market.now()})
 
     async def _info(self, _request: web.Request) -> web.StreamResponse:
         return web.json_response(self.market.exchange_info())
@@ -146,26 +178,34 @@ class Exchange:
         symbol, refused = self._symbol(request)
         if refused is not None:
             return refused
-        bid, ask = self._quotes(symbol)
+        bids, asks = self.market.levels(symbol, 1)
         return web.json_response(
-            {"symbol": symbol, "bidPrice": bid, "bidQty": "5.000", "askPrice": ask,
-             "askQty": "5.000", "time": self.market.clock()}
+            {"symbol": symbol, "bidPrice": bids[0][0], "bidQty": bids[0][1],
+             "askPrice": asks[0][0], "askQty": asks[0][1], "time": self.market.now()}
         )  # fmt: skip
 
     async def _depth(self, request: web.Request) -> web.StreamResponse:
         symbol, refused = self._symbol(request)
         if refused is not None:
             return refused
-        bid, ask = self._quotes(symbol)
+        bids, asks = self.market.levels(symbol, min(_whole(request, "limit") or 20, 20))
         now = self.market.clock()
+        return web.json_response({"lastUpdateId": now, "E": now, "T": now, "bids": bids,
+                                  "asks": asks})  # fmt: skip
+
+    async def _funding_info(self, _request: web.Request) -> web.StreamResponse:
         return web.json_response(
-            {"lastUpdateId": now, "E": now, "T": now, "bids": [[bid, "5.000"]],
-             "asks": [[ask, "5.000"]]}
+            [
+                {"symbol": item.symbol, "adjustedFundingRateCap": "0.02000000",
+                 "adjustedFundingRateFloor": "-0.02000000",
+                 "fundingIntervalHours": item.funding_hours, "disclaimer": False}
+                for item in self.market.listings.values()
+                if item.funding_hours != 8
+            ]
         )  # fmt: skip
 
-    def _quotes(self, symbol: str) -> tuple[str, str]:
-        price, tick = self.market.last_price(symbol), float(self.market.listings[symbol].tick)
-        return f"{price - tick:.8f}", f"{price + tick:.8f}"
+    async def _status(self, _request: web.Request) -> web.StreamResponse:
+        return web.json_response({"status": 0, "msg": "normal"})
 
     def _symbol(self, request: web.Request) -> tuple[str, web.StreamResponse | None]:
         symbol = request.query.get("symbol", "")
@@ -191,6 +231,6 @@ def _spiked(response: web.StreamResponse, fault: Fault) -> web.StreamResponse:
     rows = json.loads(bytes(body)) if isinstance(body, bytes) else None
     if not isinstance(rows, list) or not rows or not isinstance(rows[0], list):
         return response
-    fault.times -= 1
+    fault.spend()
     rows[-1][1:5] = [str(float(value) * fault.factor) for value in rows[-1][1:5]]
     return web.json_response(rows)

@@ -14,8 +14,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from magnetfund.kernel.errors import InvalidInput, Unavailable
+from simulated_exchange.faults import Fault
 from simulated_exchange.market import Listing, Market
-from simulated_exchange.server import Exchange, Fault
+from simulated_exchange.server import Exchange
 from trading.domain.market import HOUR_MS
 from trading.models import (
     Candle,

@@ -18,8 +18,9 @@ from magnetfund.core.models import Heartbeat
 from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock
 from magnetfund.kernel.errors import InvalidInput, Unavailable
 from magnetfund.operations.people import arm_by_scenario, ensure_scenario_people
+from simulated_exchange.faults import Fault
 from simulated_exchange.market import Listing, Market
-from simulated_exchange.server import Exchange, Fault
+from simulated_exchange.server import Exchange
 from trading.domain.market import HOUR_MS, MINUTE_MS
 from trading.domain.simulated_market import SimulatedInstrument, simulate_market
 from trading.models import (
@@ -231,14 +232,14 @@ def test_a_venue_that_asks_for_peace_gets_it(ground: Ground, exchange: Exchange)
 def test_a_spike_of_one_quote_is_not_traded(ground: Ground, exchange: Exchange):
     listing = exchange.market.listings["BTCUSDT"]
     row = int((ground.dial.now_ms + STEP_MS - listing.bars[0, 0]) // MINUTE_MS)
-    was = listing.bars[row, 4]
-    listing.bars[row, 4] = was * 10
+    was = listing.bars[row, 1:5].copy()
+    listing.bars[row, 1:5] = was * 10
     ground.beat()
     assert engine_state_of(BOOK) == "RECONCILING"
-    listing.bars[row, 4] = was
+    listing.bars[row, 1:5] = was
     ground.beat()
     assert engine_state_of(BOOK) == "READY"
-    assert max(ground.trader.paper.marks().values()) < was * 2
+    assert max(ground.trader.paper.marks().values()) < was[0] * 2
 
 
 def test_a_person_s_stop_outlasts_an_outage(ground: Ground, exchange: Exchange):
