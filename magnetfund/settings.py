@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
@@ -75,7 +76,7 @@ for _name, _database in _databases.items():
         # time, or a queue that is full, is answered with 503.
         _database["CONN_MAX_AGE"] = 0
         _database["OPTIONS"] = {
-            **_database["OPTIONS"],
+            **cast("dict[str, object]", _database["OPTIONS"]),
             "pool": {"min_size": 1, "max_size": DATABASE_POOL, "timeout": 3.0, "max_waiting": 200},
         }
 DATABASES = {

@@ -119,7 +119,7 @@ def set_terms(
     approver.require(Capability.TERMS_APPROVE)
     if proposer.user is None or approver.user is None:
         raise InvalidInput("terms are set by two people", code="needs_person")
-    approver.require_other_than(proposer.user, "a change of terms")
+    signer = approver.require_other_than(proposer.user, "a change of terms")
     terms = plain_terms(build_terms(terms))
     require_open_period(share_class, effective_from)
     with transaction.atomic():
@@ -128,7 +128,8 @@ def set_terms(
             terms=terms,
             effective_from=effective_from,
             proposed_by=proposer.user,
-            approver=approver,
+            approved_by=signer,
+            actor=approver,
             at=effective_from,
         )
 
@@ -189,7 +190,7 @@ def approve_terms(*, proposal: TermsProposal, seen_hash: str, actor: Actor) -> C
     actor.require(Capability.TERMS_APPROVE)
     with transaction.atomic():
         row = _lock_open(proposal)
-        actor.require_other_than(row.proposed_by, "a change of terms")
+        signer = actor.require_other_than(row.proposed_by, "a change of terms")
         if seen_hash != row.content_hash:
             raise Conflict(
                 "the proposal changed since you opened this page; reload and review it again",
@@ -201,7 +202,8 @@ def approve_terms(*, proposal: TermsProposal, seen_hash: str, actor: Actor) -> C
             terms=row.terms,
             effective_from=row.effective_from,
             proposed_by=row.proposed_by,
-            approver=actor,
+            approved_by=signer,
+            actor=actor,
             at=utc_now(),
         )
         row.save(update_fields=["policy"])
@@ -251,7 +253,8 @@ def _put_in_force(
     terms: dict[str, Any],
     effective_from: datetime,
     proposed_by: User,
-    approver: Actor,
+    approved_by: User,
+    actor: Actor,
     at: datetime,
 ) -> ClassPolicyVersion:
     last = share_class.policies.aggregate(v=Max("version"))["v"] or 0
@@ -262,11 +265,11 @@ def _put_in_force(
         content_hash=content_hash([share_class.code, last + 1, terms]),
         effective_from=effective_from,
         proposed_by=proposed_by,
-        approved_by=approver.user,
+        approved_by=approved_by,
         recorded_at=at,
     )
     record_audit(
-        actor=approver,
+        actor=actor,
         action="class.terms",
         subject=("share_class", share_class.pk),
         body={"version": row.version, "hash": row.content_hash},

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from magnetfund.core.models import User
 
 
-class AccountAdapter(DefaultAccountAdapter):
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # untyped
     """Nobody signs up alone: an account follows an accepted application."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -24,7 +24,7 @@ class AccountAdapter(DefaultAccountAdapter):
         user.save(update_fields=["password"])
 
 
-class StyledLoginForm(LoginForm):
+class StyledLoginForm(LoginForm):  # type: ignore[misc]  # untyped
     """The sign-in form without placeholders that repeat its labels."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

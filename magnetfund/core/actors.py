@@ -41,8 +41,8 @@ class Actor:
                 details={"capability": capability.value},
             )
 
-    def require_other_than(self, maker: User, step: str) -> None:
-        """Raise :class:`NotAllowed` when maker and checker are the same human being."""
+    def require_other_than(self, maker: User, step: str) -> User:
+        """The person who signs; :class:`NotAllowed` when maker and checker are the same human."""
         if self.user is None:
             raise NotAllowed(
                 f"{step} must be done by a person, not a service account", code="needs_person"
@@ -51,3 +51,4 @@ class Actor:
             raise NotAllowed(
                 f"{step} needs a second person, because {maker} prepared it", code="same_person"
             )
+        return self.user

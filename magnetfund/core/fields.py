@@ -11,23 +11,34 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import CheckConstraint, Q
+from django.db.models import BaseConstraint, CheckConstraint, Q
 
 LIMIT = Decimal("1e20")
 
 
-class ExactField(models.DecimalField):
+if TYPE_CHECKING:
+    from django.db.models.expressions import Combinable
+    from typing_extensions import TypeVar
+
+    _Set = TypeVar("_Set", default=Any)
+    _Get = TypeVar("_Get", default=Any)
+    _Column = models.DecimalField[_Set, _Get]
+else:
+    _Set = _Get = None
+    _Column = {(_Set, _Get): models.DecimalField}
+
+
+class ExactField(_Column[_Set, _Get]):
     """``NUMERIC(38,18)`` that accepts Decimal, int and str, never float."""
 
-    if TYPE_CHECKING:  # a row's attribute holds a number, not this field
+    if TYPE_CHECKING:  # what a row may be given and what it holds; None too where the column allows
+        _pyi_private_set_type: Decimal | int | str | Combinable
+        _pyi_private_get_type: Decimal
 
-        def __get__(self, row: Any, owner: Any = None) -> Any: ...
-        def __set__(self, row: Any, value: Decimal | int | str | None) -> None: ...
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, null: bool = False, **kwargs: Any) -> None:
         kwargs["max_digits"] = 38
         kwargs["decimal_places"] = 18
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, null=null, **kwargs)
 
     def deconstruct(self) -> tuple[str, str, Any, dict[str, Any]]:
         name, path, args, kwargs = super().deconstruct()
@@ -48,7 +59,7 @@ class ExactField(models.DecimalField):
         return super().get_db_prep_save(value, connection)
 
 
-def in_range(table: str, *columns: str) -> list[CheckConstraint]:
+def in_range(table: str, *columns: str) -> list[BaseConstraint]:
     """Range checks that keep NaN, infinity and absurd magnitudes out of the named columns."""
     return [
         CheckConstraint(
@@ -60,7 +71,7 @@ def in_range(table: str, *columns: str) -> list[CheckConstraint]:
     ]
 
 
-def positive(table: str, *columns: str) -> list[CheckConstraint]:
+def positive(table: str, *columns: str) -> list[BaseConstraint]:
     """Checks that the named columns are > 0 and finite (NULL passes)."""
     return [
         CheckConstraint(
@@ -72,7 +83,7 @@ def positive(table: str, *columns: str) -> list[CheckConstraint]:
     ]
 
 
-def not_negative(table: str, *columns: str) -> list[CheckConstraint]:
+def not_negative(table: str, *columns: str) -> list[BaseConstraint]:
     """Checks that the named columns are >= 0 and finite (NULL passes)."""
     return [
         CheckConstraint(

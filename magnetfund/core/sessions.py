@@ -46,7 +46,7 @@ class _WithRoles:
         return user
 
 
-class AccountBackend(_WithRoles, AuthenticationBackend):
+class AccountBackend(_WithRoles, AuthenticationBackend):  # type: ignore[misc]  # untyped
     """Sign-in by the pages of the account."""
 
 

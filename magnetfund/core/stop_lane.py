@@ -53,7 +53,7 @@ class StopLaneMiddleware:
         try:
             lane = lane or make_lane()
             with instead_of_default(lane):
-                request.on_stop_lane = True
+                request.on_stop_lane = True  # type: ignore[attr-defined]  # read with the session
                 return self._get_response(request)
         finally:
             self._lanes.put(lane)

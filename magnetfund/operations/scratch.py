@@ -70,13 +70,13 @@ def copy_market(
 
 def _copy_table(target: psycopg.Connection[Any], table: str, chosen: Mapping[str, Any]) -> int:
     name, incoming = sql.Identifier(table), sql.Identifier(f"incoming_{table}")
-    with connection.cursor() as source:
-        source.execute(
+    with connection.cursor() as catalogue:
+        catalogue.execute(
             "SELECT column_name FROM information_schema.columns "
             "WHERE table_schema = 'public' AND table_name = %s ORDER BY ordinal_position",
             [table],
         )
-        names = [row[0] for row in source.fetchall()]
+        names = [row[0] for row in catalogue.fetchall()]
     columns = sql.SQL(", ").join(map(sql.Identifier, names))
     select = sql.SQL("COPY (SELECT {} FROM {} WHERE ").format(columns, name)
     with psycopg.ClientCursor(connection.connection) as plain:
@@ -92,7 +92,7 @@ def _copy_table(target: psycopg.Connection[Any], table: str, chosen: Mapping[str
     ):
         for block in reading:
             writing.write(block)
-    conflict = sql.SQL("DO NOTHING")
+    conflict: sql.Composable = sql.SQL("DO NOTHING")
     if table in CHANGING:
         newer = [sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column)) for column in names]
         conflict = sql.SQL("(id) DO UPDATE SET {}").format(sql.SQL(", ").join(newer))

@@ -17,13 +17,13 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 PROJECT = Path(__file__).resolve().parents[2]
 FOLDER = PROJECT / "docs" / "images"
 SIZES = {"desktop": 1360, "phone": 390}
-SCHEMES = ("light", "dark")
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 #: Longer pages are cut, so that the pictures stay small enough to keep.
 TALLEST = 1800
 START_SECONDS = 300.0

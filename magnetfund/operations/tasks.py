@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def _job(name: str, work: Callable[[datetime], str]) -> Callable[[], str]:
-    @shared_task(name=f"magnetfund.{name}")
+    @shared_task(name=f"magnetfund.{name}")  # type: ignore[untyped-decorator]
     def task() -> str:
         row = run_slot(job=name, period=PERIODS[name], work=work)
         return row.detail if row is not None else "already run for this time slot"
@@ -51,7 +51,9 @@ housekeeping = _job("housekeeping", lambda slot: watch.clean_up())
 RESEARCH_SECONDS_MAX = 6 * 3_600
 
 
-@shared_task(name="magnetfund.research_queue", time_limit=RESEARCH_SECONDS_MAX)
+@shared_task(  # type: ignore[untyped-decorator]
+    name="magnetfund.research_queue", time_limit=RESEARCH_SECONDS_MAX
+)
 def research_queue() -> str:
     """Work on waiting research runs; the rows are the queue, so a lost message loses nothing."""
     from trading.services.research.queue import work_waiting

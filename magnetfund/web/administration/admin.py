@@ -43,7 +43,7 @@ def _fields(model: type[models.Model]) -> list[str]:
     return [f.name for f in model._meta.concrete_fields if f.name not in HIDDEN_FIELDS]
 
 
-class BoundedPaginator(Paginator):
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # of rows of any table
     """Counts no further than :data:`ROWS_BROWSED_MAX`: a search finds what lies beyond."""
 
     @cached_property
@@ -52,7 +52,7 @@ class BoundedPaginator(Paginator):
         return int(rows.order_by()[:ROWS_BROWSED_MAX].count())
 
 
-class BookAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
+class BookAdmin(ModelAdmin):  # type: ignore[misc]  # untyped
     """Read-only for everybody with the right to look, editable only where ``EDITABLE`` says so."""
 
     list_per_page = 50

@@ -29,7 +29,7 @@ def needs(*capabilities: Capability) -> type[BasePermission]:
                 user
                 and user.is_authenticated
                 and user.is_active
-                and any(user.can(item) for item in capabilities)  # type: ignore[union-attr]
+                and any(user.can(item) for item in capabilities)
             )
 
     return HasCapability

@@ -110,7 +110,7 @@ class LeverageView(APIView):
         )
 
 
-def _instrument_inputs(given: dict[str, Any]) -> dict[str, float | None]:
+def _instrument_inputs(given: dict[str, Any]) -> dict[str, Any]:
     """What the named instrument, or else the kind alone, adds to the case."""
     if not given.get("instrument"):
         kind = given.get("kind")

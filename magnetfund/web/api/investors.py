@@ -94,7 +94,7 @@ class OwnView(APIView):
 
     def investor(self, request: Request) -> Investor:
         """Raises :class:`NotFound` (``no_investor``) for an account without one."""
-        found = Investor.objects.filter(user=request.user).first()
+        found = Investor.objects.filter(user=request.user.pk).first()
         if found is None:
             raise NotFound("this account belongs to no investor", code="no_investor")
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -248,7 +248,7 @@ def name_times(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def compare_rows(runs: Sequence[ResearchRun], judgements: Sequence[Any]) -> list[dict[str, Any]]:
     """Figures side by side; ``differs`` where a run is not as the first."""
-    wanted = (
+    wanted: tuple[tuple[str, str, Callable[[Any, Any], Any]], ...] = (
         ("Return", "percent", lambda r, j: r["metrics"]["total_return"]),
         ("A year", "percent", lambda r, j: r["metrics"]["cagr"]),
         ("Sharpe ratio", "number", lambda r, j: r["metrics"]["sharpe"]),
@@ -266,13 +266,14 @@ def compare_rows(runs: Sequence[ResearchRun], judgements: Sequence[Any]) -> list
         ("Trials of the family", "count", lambda r, j: j.trials),
         ("Deflated Sharpe", "number", lambda r, j: j.deflated),
     )
+    forms: dict[str, Callable[[Any], str]] = {"percent": signed_percent, "count": str}
     rows = []
     for title, kind, pick in wanted:
         values = [
             pick(run.result["figures"], judgement)
             for run, judgement in zip(runs, judgements, strict=True)
         ]
-        form = {"percent": signed_percent, "count": str}.get(kind, signed)
+        form = forms.get(kind, signed)
         cells = [{"text": form(value), "differs": value != values[0]} for value in values]
         rows.append({"title": title, "cells": cells})
     return rows

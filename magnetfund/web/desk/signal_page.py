@@ -61,7 +61,7 @@ def explain_signal(
     sleeves = [
         {
             "code": code,
-            "direction": {1: "long", -1: "short"}.get(plain.get("direction"), "none"),
+            "direction": {1: "long", -1: "short"}.get(plain.get("direction") or 0, "none"),
             "words": REASON_WORDS.get(plain.get("reason", ""), plain.get("reason", "")),
             "stop": plain.get("stop"),
             "target": plain.get("target"),
