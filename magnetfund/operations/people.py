@@ -16,7 +16,9 @@ from magnetfund.core.models import RoleGrant, User
 from magnetfund.core.roles import STAFF_ROLES, Role
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.errors import InvalidInput
+from risk.domain.limits import LimitSet, figures_of
 from risk.services.fuse import approve_reset, propose_reset, state_of
+from risk.services.limits import approve_limits, propose_limits
 from trading.services.engine import make_ready
 from trading.services.reconcile import reconcile_with_executions
 
@@ -108,6 +110,18 @@ def ensure_scenario_people() -> ScenarioPeople:
         for name, roles in ROLES_OF_SCENARIO.items()
     }
     return ScenarioPeople(**actors)
+
+
+def sign_limits_by_scenario(*, book: str, people: ScenarioPeople, at: datetime) -> None:
+    """Put the standing limits of the code on record as version 1, signed by two, from ``at``."""
+    proposal = propose_limits(
+        book=book,
+        figures=figures_of(limits=LimitSet()),
+        reason="limits at launch",
+        effective_from=at,
+        actor=people.maker,
+    )
+    approve_limits(proposal=proposal, seen_hash=proposal.content_hash, actor=people.checker)
 
 
 def arm_by_scenario(*, book: str, people: ScenarioPeople, at: datetime, reason: str) -> None:

@@ -37,7 +37,9 @@ PAGES: dict[str, tuple[str, ...]] = {
     "": ("/", "/account/login/", "/account/password/reset/"),
     "operator": (
         "/desk/", "/desk/risk/", "/desk/trading/", "/desk/trading/ticket/", "/desk/signals/",
-        "/desk/fund/", "/account/2fa/", "/account/sessions/",
+        "/desk/fund/", "/desk/fund/orders/", "/desk/founding/", "/desk/research/",
+        "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",
+        "/account/2fa/", "/account/sessions/",
     ),
     "investor": (
         "/overview/", "/activity/", "/redeem/", "/redeem/?share_class=A&what=all",
@@ -205,6 +207,32 @@ def test_wide_dark_pages_draw_their_charts_without_errors(browser: Any, site: Si
                 undrawn.append(path)
     assert undrawn == []
     assert page.told == []
+
+
+#: Whatever reaches past the right edge of its card is cut off where nobody can read it.
+OUTSIDE = """() => [...document.querySelectorAll(".mf-card")].flatMap(card => {
+  const edge = card.getBoundingClientRect().right;
+  const scrolls = e => /auto|scroll/.test(getComputedStyle(e).overflowX)
+    || e !== card && scrolls(e.parentElement);
+  return [...card.querySelectorAll("td, th, dd, p, b, button, input, select, h2")].filter(e => {
+    const box = e.getBoundingClientRect();
+    return box.width && box.right > edge - 4 && !e.closest("details:not([open])") && !scrolls(e);
+  }).map(e => e.tagName + " " + e.textContent.trim().slice(0, 30));
+})"""
+
+
+@pytest.mark.parametrize("width", [390, 1024, 1280])
+@pytest.mark.parametrize("person", list(PAGES))
+def test_nothing_is_cut_off_at_the_edge_of_its_card(
+    browser: Any, site: Site, person: str, width: int
+):
+    page = open_page(browser, site, person, viewport={"width": width, "height": 900})
+    cut = {}
+    for path in PAGES[person]:
+        page.goto(path)
+        if found := page.evaluate(OUTSIDE):
+            cut[path] = found[:5]
+    assert cut == {}
 
 
 @pytest.mark.parametrize("person", list(PAGES))

@@ -16,7 +16,7 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.kernel.identifiers import content_hash
 from risk import models
-from risk.domain.limits import FIGURES, LimitSet
+from risk.domain.limits import FIGURES, LimitSet, figures_of
 
 
 def limits_in_force(book: str, *, at: datetime | None = None) -> LimitSet:
@@ -49,7 +49,7 @@ def propose_limits(
             "this step must be taken by a person, not a service account", code="needs_person"
         )
     checked = _build(figures, version=1, effective_from=effective_from)
-    plain = _figures_of(checked)
+    plain = figures_of(limits=checked)
     with transaction.atomic():
         proposal = models.LimitProposal.objects.create(
             book=book,
@@ -112,10 +112,3 @@ def _build(figures: dict[str, Any], *, version: int, effective_from: datetime) -
         raise InvalidInput(f"unknown limits {unknown}", code="unknown_limit")
     values = {name: None if v is None else Decimal(str(v)) for name, v in figures.items()}
     return LimitSet(version=version, effective_from=effective_from, **values)  # type: ignore[arg-type]  # names are checked above
-
-
-def _figures_of(limits: LimitSet) -> dict[str, str | None]:
-    return {
-        name: None if getattr(limits, name) is None else f"{getattr(limits, name):f}"
-        for name in FIGURES
-    }

@@ -28,6 +28,7 @@ from magnetfund.operations.people import (
     ensure_scenario_people,
     ensure_user,
     rearm_by_scenario,
+    sign_limits_by_scenario,
 )
 from magnetfund.operations.scenario import (
     FundKeeper,
@@ -107,6 +108,7 @@ def load_demo(
             keeper.account_for(email, user)
         cash = keeper.begin()
         _store_past(scenario, instruments, source, inception, end)
+        sign_limits_by_scenario(book=book, people=people, at=inception)
         arm_by_scenario(book=book, people=people, at=inception, reason="Fund launch")
     history = _history(
         instruments, keeper, people, cash=cash, start=inception, end=end, on_bar=on_bar

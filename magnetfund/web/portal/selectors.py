@@ -332,7 +332,7 @@ def _value_chart(rows: list[InvestorSnapshot]) -> dict[str, Any] | None:
                 "ink": "ink-3",
                 "width": 1.25,
                 "step": True,
-                "label": f"Net invested {money(rows[-1].net_invested)}",
+                "label": f"Invested {money(rows[-1].net_invested)}",
                 "nudge": 14,
             },
             {
