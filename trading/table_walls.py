@@ -67,6 +67,7 @@ GRANTS = [
     mutable("trading_candlegap", "refilled_at", "reason", "end"),
     mutable("trading_magnet", "dead_at", "detail"),
     mutable("trading_strategy", "is_active"),
+    mutable("trading_sleeveproposal", "decision", "decided_by_id", "decided_at"),
     mutable("trading_tradingsession", "ended_at", "summary"),
     mutable("trading_replayrun", "result", "finished_at"),
     mutable(

@@ -28,6 +28,7 @@ from trading.models.operation import (
 )
 from trading.models.research import ResearchRun, RunState, Trial
 from trading.models.signals import Magnet, Proposal, Signal, Strategy
+from trading.models.sleeves import SleeveProposal
 from trading.models.valuation import Valuation
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "ResearchRun",
     "RunState",
     "Signal",
+    "SleeveProposal",
     "Strategy",
     "Trade",
     "TradingSession",

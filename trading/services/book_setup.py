@@ -17,15 +17,13 @@ from trading.domain.engine.rules import (
 )
 from trading.domain.strategies.base import Strategy as PureStrategy
 from trading.domain.strategies.magnet import MagnetStrategy
-from trading.domain.strategies.registry import build_strategy
 from trading.domain.strategies.signals import StrategyTraits
 from trading.models import Instrument
 from trading.models import Strategy as StrategyRow
+from trading.services.sleeve_strategies import LIMITS_KEY, build_sleeve_strategy
 from trading.services.sleeves import Sleeve
 
 MANUAL = "manual"
-#: Where a sleeve's own limits stand among its parameters.
-LIMITS_KEY = "limits"
 MANUAL_TRAITS = StrategyTraits(strategy_id=MANUAL, version="manual.1", trigger_volatility=False)
 
 
@@ -98,8 +96,7 @@ def build_setup(
 
 def _build_strategy(row: StrategyRow, limits: LimitSet) -> PureStrategy:
     """A sleeve's strategy, reading opposing zones as far as the limits say."""
-    parameters = {k: v for k, v in row.parameters.items() if k != LIMITS_KEY}
-    strategy = build_strategy(row.code, parameters)
+    strategy = build_sleeve_strategy(row.code, row.parameters)
     if isinstance(strategy, MagnetStrategy):
         reach = float(limits.opposite_distance_atr)
         strategy = replace(strategy, magnets=replace(strategy.magnets, heavy_zone_reach=reach))

@@ -18,6 +18,7 @@ from trading.domain.strategies.base import SignalStream, Strategy
 from trading.domain.strategies.magnet import MagnetSignalStream
 from trading.domain.strategies.signals import Signal
 from trading.models import Instrument
+from trading.services.research.child_stream import ChildStream
 
 
 class InstrumentFeed:
@@ -39,7 +40,7 @@ class InstrumentFeed:
         if not len(candles):
             return
         for stream in self._streams.values():
-            if isinstance(stream, MagnetSignalStream):
+            if isinstance(stream, MagnetSignalStream | ChildStream):
                 stream.warm(candles)
             else:
                 for index in range(len(candles)):
@@ -64,6 +65,15 @@ class InstrumentFeed:
         self.newest_open_ms = candle.open_time
         self._note_extremes(candle)
         return {code: stream.update(candle) for code, stream in self._streams.items()}
+
+    def find_failures(self) -> dict[str, str]:
+        """Why strategies of one's own say nothing any more, by strategy."""
+        found = {
+            code: stream.find_problem()
+            for code, stream in self._streams.items()
+            if isinstance(stream, ChildStream)
+        }
+        return {code: why for code, why in found.items() if why}
 
     def bar(self, candle: Candle, *, funding_rate: float = 0.0) -> Bar:
         """The candle as the venue trades it: whole ticks, funding due at its open."""

@@ -6,7 +6,7 @@ beat; a slot that leaves is closed first and is gone once it is flat.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,9 +19,9 @@ from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput
-from trading.domain.strategies.registry import build_strategy
 from trading.models import BookMember, Candle, Instrument, Strategy
 from trading.services.book_setup import MANUAL, active_sleeves
+from trading.services.sleeve_strategies import OwnSleeve, build_sleeve_strategy
 
 State = BookMember.State
 #: From which states a slot comes to each; None is a slot that the book does not have.
@@ -142,8 +142,8 @@ def change_members(
 
     Slots that are in that state already stay as they are.  Adding needs ``order.submit``, pausing
     and removing ``trading.stop``.  Raises :class:`InvalidInput` for what cannot be traded
-    (``unknown_strategy``, ``inactive``, ``no_candles``, ``reason_missing``) and :class:`Conflict`
-    for a move that cannot be (``member_state``, ``last_member``, ``no_change``).
+    (``unknown_strategy``, ``sleeve_changed``, ``inactive``, ``no_candles``, ``reason_missing``) and
+    :class:`Conflict` for a move that cannot be (``member_state``, ``last_member``, ``no_change``).
     """
     wanted = State(state)
     if actor.user is not None:
@@ -197,6 +197,37 @@ def finish_leaving(
     return members_of(book)
 
 
+def pause_failed(
+    *,
+    book: str,
+    members: Sequence[Member],
+    failures: Mapping[int, Mapping[str, str]],
+    actor: Actor,
+    at: datetime,
+) -> bool:
+    """Pause trading slots whose strategy failed: by instrument's key, the reason by strategy.
+
+    The trader's act; returns whether a slot was paused.  Trading again is a person's decision.
+    """
+    found = [
+        (member, failures.get(member.instrument.pk, {}).get(member.strategy, ""))
+        for member in members
+        if member.state == State.TRADING
+    ]
+    failed = [(member, why) for member, why in found if why]
+    for member, why in failed:
+        change_members(
+            book=book,
+            strategies=[member.strategy],
+            instruments=[member.instrument],
+            state=State.PAUSED,
+            reason=f"the strategy failed: {why}",
+            actor=actor,
+            at=at,
+        )
+    return bool(failed)
+
+
 def _lock(book: str) -> None:
     take_lock(AdvisoryLock.BOOK_MEMBERS, book)
 
@@ -221,7 +252,9 @@ def _require_tradable(code: str, instrument: Instrument) -> None:
             code="unknown_strategy",
         )
     if code != MANUAL:
-        build_strategy(row.code, row.parameters)
+        strategy = build_sleeve_strategy(row.code, row.parameters)
+        if isinstance(strategy, OwnSleeve):
+            strategy.source()
     if not instrument.is_active:
         raise InvalidInput(f"{instrument.symbol} is switched off", code="inactive")
     if not Candle.objects.filter(instrument=instrument, timeframe="1h").exists():

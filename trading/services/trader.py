@@ -62,6 +62,7 @@ from trading.services.membership import (
     finish_leaving,
     members_of,
     newest_version,
+    pause_failed,
 )
 from trading.services.orders import settle_leftovers
 from trading.services.paper_book import PaperBook, load_venue
@@ -210,11 +211,26 @@ class Trader:
                 changed = True
         return changed
 
+    def _pause_failed(self, now: datetime) -> bool:
+        """Let sleeves whose own process failed open nothing; stops and targets stay in place."""
+        return pause_failed(
+            book=self.code,
+            members=self.members.members,
+            failures={feed.instrument.pk: feed.find_failures() for feed in self.feeds},
+            actor=self.actor,
+            at=now,
+        )
+
     def _rearrange(self, members: Membership, now: datetime) -> None:
-        """Trade other slots from here on; only what is new is warmed up."""
-        before = {feed.instrument.pk: reader for feed, reader in zip(
-            self.feeds, self.hours, strict=True
-        )}  # fmt: skip
+        """Trade other slots from here on; only what is new or has failed is warmed up."""
+        trading = {m.key for m in members.members if m.state == BookMember.State.TRADING}
+        before = {
+            reader.feed.instrument.pk: reader
+            for reader in self.hours
+            if not any(
+                (code, reader.feed.instrument.pk) in trading for code in reader.feed.find_failures()
+            )
+        }
         codes = set(self.setup.strategies)
         self.members = members
         self._set_up(self.paper.limits, now)
@@ -328,7 +344,8 @@ class Trader:
     def _trade(self, now: datetime, now_ms: int) -> None:
         """One beat on believable prices; the way back after a doubt is a reconciliation."""
         is_minute = now_ms - self._reconciled_ms >= RECONCILE_MS
-        changed = self._follow_members(now, look=is_minute)
+        failed = self._pause_failed(now)
+        changed = self._follow_members(now, look=is_minute or failed)
         missed = self._walk_missed(now_ms)
         read = self._read_hours(now_ms)
         late = [r.feed.instrument.symbol for r in self.hours if not r.problem and r.is_late(now_ms)]

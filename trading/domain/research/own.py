@@ -129,6 +129,11 @@ class ColumnStream:
         self._strategy = strategy
         self._bars: deque[Candle] = deque(maxlen=max(2, strategy.memory_bars))
 
+    def warm(self, candles: Candles) -> None:
+        """Take the past without asking for signals."""
+        first = max(0, len(candles) - (self._bars.maxlen or 0))
+        self._bars.extend(candles.at(index) for index in range(first, len(candles)))
+
     def update(self, candle: Candle) -> Signal:
         """The signal at the close of a candle."""
         self._bars.append(candle)

@@ -29,6 +29,14 @@ MEMORY_BYTES = 3_000_000_000
 DESCRIBE_SECONDS = 20
 COLUMN_SECONDS = 120
 TEXT_MAX = 200_000
+COMMAND = [sys.executable, "-m", "trading.services.research.child_main"]
+ENVIRONMENT = {
+    "PYTHONPATH": str(ROOT),
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "LC_ALL": "C.UTF-8",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +61,14 @@ def read_source(path: Path) -> OwnSource:
     if len(text) > TEXT_MAX:
         raise InvalidInput(f"{path.name} is no strategy: too long", code="strategy_failed")
     return OwnSource(file=path.name, text=text)
+
+
+def pack_candles(candles: Candles) -> bytes:
+    """Columns of candles as npz."""
+    sink = io.BytesIO()
+    names = ("open_time", "open", "high", "low", "close", "volume")
+    np.savez(sink, **{column: getattr(candles, column) for column in names})
+    return sink.getvalue()
 
 
 def ask_child(
@@ -80,22 +96,18 @@ def ask_child(
     body = b""
     if candles is not None:
         header |= {"instrument": candles.instrument, "timeframe_ms": candles.timeframe_ms}
-        sink = io.BytesIO()
-        names = ("open_time", "open", "high", "low", "close", "volume")
-        np.savez(sink, **{column: getattr(candles, column) for column in names})
-        body = sink.getvalue()
+        body = pack_candles(candles)
     with tempfile.TemporaryDirectory(prefix="strategy-") as folder:
         try:
             done = subprocess.run(
-                [sys.executable, "-m", "trading.services.research.child_main"],
+                COMMAND,
                 input=json.dumps(header).encode() + b"\n" + body,
                 capture_output=True,
                 timeout=seconds + 10,
                 cwd=folder,
-                env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8",
-                     "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                env=ENVIRONMENT,
                 check=False,
-            )  # fmt: skip
+            )
         except subprocess.TimeoutExpired:
             raise InvalidInput(
                 f"{source.file} did not answer within {seconds + 10} s", code="strategy_too_slow"

@@ -1,8 +1,9 @@
-"""The process in which a strategy of one's own runs: no database, no network, no files to write.
+"""The process in which a strategy of one's own runs: no database, no network, no files of others.
 
 Started by :mod:`trading.services.research.child` with an empty environment.  The request comes on
 standard input (a JSON line, then candles as npz), the answer leaves on the first standard output;
-what the strategy prints goes to standard error.
+what the strategy prints goes to standard error.  In the mode ``stream`` the process lives as long
+as its parent and answers one line for each candle.
 """
 
 from __future__ import annotations
@@ -15,10 +16,18 @@ import resource
 import sys
 import types
 from dataclasses import asdict, fields, is_dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 MODULE = "own_strategy"
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+PR_SET_PDEATHSIG, SIGKILL = 1, 9
+#: What may still be opened, to read: modules that are imported late.
+CODE_ENDINGS = (".py", ".pyc", ".so")
+REFUSED = (
+    "socket.", "ctypes.", "subprocess.", "os.system", "os.exec", "os.spawn", "os.posix_spawn",
+    "os.fork", "os.kill", "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink",
+    "os.truncate", "os.chmod", "os.chown", "shutil.", "sqlite3.", "pty.",
+)  # fmt: skip
 
 
 def main() -> int:
@@ -26,7 +35,8 @@ def main() -> int:
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     request = json.loads(sys.stdin.buffer.readline())
-    body = sys.stdin.buffer.read()
+    is_stream = request["mode"] == "stream"
+    body = b"" if is_stream else sys.stdin.buffer.read()
     # What the work needs is loaded first: afterwards no file can be opened for writing.
     import numpy as np
 
@@ -34,6 +44,8 @@ def main() -> int:
     from trading.domain.strategies import registry, rules  # noqa: F401
 
     shut_in(memory=request["memory_bytes"], seconds=request["seconds"])
+    if is_stream:
+        return serve_stream(request, sys.stdin.buffer, answer)
     try:
         kinds = find_strategies(request["text"], request["file"])
         result, arrays = work(request, kinds, body)
@@ -50,19 +62,71 @@ def main() -> int:
 
 
 def shut_in(*, memory: int, seconds: int) -> None:
-    """Bound memory and processor time; take away the network and the writing of files."""
+    """Bound memory and processor time (0 seconds: the parent keeps the time); take the rest away.
+
+    The process ends with its parent.
+    """
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    if seconds:
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_PDEATHSIG, SIGKILL)
     # Where the kernel allows it, a network namespace of its own has no interface at all.
     libc.unshare(CLONE_NEWUSER | CLONE_NEWNET)
     sys.addaudithook(_refuse)
 
 
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
-    if event.startswith("socket.") or event in ("os.system", "subprocess.Popen", "os.exec"):
+    if event == "open":
+        path = arguments[0]
+        if isinstance(path, int) or str(path).endswith(CODE_ENDINGS):
+            return
+        raise PermissionError(f"a strategy may not open {path}")
+    if event.startswith(REFUSED):
         raise PermissionError(f"a strategy may not use {event}")
+
+
+def serve_stream(request: dict[str, Any], source: BinaryIO, answer: BinaryIO) -> int:
+    """Answer a JSON line to each request until the parent is gone: the past, then candle by candle.
+
+    The first line says that the strategy is loaded.
+    """
+    from trading.domain.market.candles import Candle
+    from trading.domain.research.parameters import read_parameters
+
+    def send(told: dict[str, Any]) -> None:
+        answer.write(json.dumps(told).encode() + b"\n")
+        answer.flush()
+
+    try:
+        kind = find_strategies(request["text"], request["file"])[request["name"]]
+        stream = kind(**read_parameters(kind, request["parameters"])).stream()
+        send({"ready": True})
+        for line in source:
+            told = json.loads(line)
+            if "bytes" in told:
+                candles = read_candles(source.read(told["bytes"]), told)
+                warm(stream, candles)
+                send({"warm": len(candles)})
+            else:
+                send(asdict(stream.update(Candle(**told))))
+    except MemoryError:
+        send({"error": "it needs more memory than it may have"})
+        return 1
+    except BaseException as error:  # the strategy's own text may raise anything
+        send({"error": tell_error(error)})
+        return 1
+    return 0
+
+
+def warm(stream: Any, candles: Any) -> None:
+    """Give a stream the past without asking for signals."""
+    if hasattr(stream, "warm"):
+        stream.warm(candles)
+        return
+    for index in range(len(candles)):
+        stream.update(candles.at(index))
 
 
 def find_strategies(text: str, name: str) -> dict[str, Any]:
