@@ -114,9 +114,12 @@ def _migrate(cluster: object) -> None:
     from django.core.management import call_command
     from django.db import connections
 
+    from magnetfund.operations.walls import state_purpose
+
     cluster.make_database("migrated")  # type: ignore[attr-defined]
     _point_at(cluster, "migrated")
     call_command("migrate", database="owner", verbosity=0)
+    state_purpose("test", "main")
     connections.close_all()
     _copy_database(cluster, "suite")
 

@@ -233,6 +233,31 @@ class FuseBarrier(models.Model):
         return f"barrier of {self.book} after {self.waited_ms:.1f} ms"
 
 
+class WallInstance(models.Model):
+    """What this database is for (production, demo, test) and its live book; written once."""
+
+    kind = models.CharField(max_length=10)
+    live_book = models.CharField(max_length=20)
+    recorded_at = models.DateTimeField(default=utc_now)
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.live_book}"
+
+
+class ScenarioClock(models.Model):
+    """A book whose authority rows take the times of a story that is told; closed for ever after.
+
+    Every other book's rows take the server's clock.  Never the live book of a production.
+    """
+
+    book = models.CharField(max_length=20, primary_key=True)
+    opened_at = models.DateTimeField(default=utc_now)
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"scenario clock of {self.book}"
+
+
 class FuseTransition(models.Model):
     """Append-only states of the fund's armings and of instruments.
 

@@ -27,6 +27,7 @@ APPEND_ONLY_TABLES = (
 GRANTS = [
     *append_only(*(t for t in APPEND_ONLY_TABLES if t not in STOP_TABLES)),
     *read_only(*STOP_TABLES),
+    *read_only("risk_wallinstance", "risk_scenarioclock"),
     # No run-time role can lock a row of the latch by a statement of its own.
     *owner_only("risk_fuselatch"),
     mutable("risk_limitproposal", "limit_set_id", "withdrawn_at"),

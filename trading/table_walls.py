@@ -30,8 +30,13 @@ APPEND_ONLY_TABLES = (
     "trading_bookmember",
 )
 
-#: What the venue reported: the gateway alone writes it.
-GATEWAY_APPEND_TABLES = ("trading_fill", "trading_fundingpayment", "trading_trade")
+#: What the venue reported and how our books compare with it: the gateway alone writes it.
+GATEWAY_APPEND_TABLES = (
+    "trading_fill",
+    "trading_fundingpayment",
+    "trading_trade",
+    "trading_reconciliation",
+)
 
 #: Columns of an order that the trader moves; everything else is fixed by the intent.
 ORDER_COLUMNS = (
@@ -94,6 +99,8 @@ TRIGGERS = [
     *append_only_triggers(APPEND_ONLY_TABLES),
     Trigger(table="trading_order", name="fuse_gate"),
     Trigger(table="trading_enginetransition", name="engine_order"),
+    Trigger(table="trading_fill", name="fill_guard"),
+    Trigger(table="trading_reconciliation", name="reconciliation_time"),
     # Arming asks for what trading knows: that our books and the venue's agreed since the stop.
     Trigger(table="risk_fusetransition", name="fuse_transition_rest"),
 ]

@@ -7,6 +7,7 @@ from magnetfund.core.walls import (
     append_only,
     append_only_triggers,
     framework,
+    gateway,
     mutable,
 )
 
@@ -26,7 +27,7 @@ GRANTS = [
     ),
     mutable("core_rolegrant", "revoked_by_id", "revoked_at"),
     mutable("core_jobrun", "state", "finished_at", "detail", deletes=True),
-    mutable("core_lease", "holder", "token", "expires_at"),
+    gateway("core_lease", "holder", "token", "expires_at"),
     mutable("core_heartbeat", "build_id", "seen_at", "detail", deletes=True),
     mutable("core_systemconfig", "value", "updated_at", "updated_by_id"),
     # An expired key may be removed; a stored answer is never rewritten.
@@ -38,6 +39,7 @@ GRANTS = [
 TRIGGERS = [
     *append_only_triggers(APPEND_ONLY_TABLES),
     Trigger(table="core_auditevent", name="audit_chain"),
+    Trigger(table="core_user", name="no_superuser"),
 ]
 
 #: Tables of Django and of the libraries; their rows are working state, not books.

@@ -27,6 +27,7 @@ from magnetfund.operations.scenario import FundKeeper, build_fund, load_scenario
 from risk.domain.fuse import ResetPolicy
 from risk.models import FuseEvent
 from risk.services.limits import limits_in_force
+from risk.services.scenario_clock import close_scenario, open_scenario
 from risk.services.stop_audit import chain_stops
 from trading.domain.engine.step import open_book
 from trading.domain.market import HOUR_MS, Candles
@@ -89,6 +90,7 @@ def run_replay(
     began = time.monotonic()
     # What cannot be traded is found out before anything stays.
     with transaction.atomic():
+        open_scenario(plan.book)
         run = ReplayRun.objects.create(
             book=plan.book, parameters=canonical(_plain(plan)), started_at=utc_now()
         )
@@ -111,6 +113,7 @@ def run_replay(
     on_start(history.bars)
     history.run()
     chain_stops()
+    close_scenario(plan.book)
     result = _measure(plan, fund, history, keeper)
     result["wall_seconds"] = round(time.monotonic() - began, 1)
     run.result, run.finished_at = canonical(result), utc_now()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import connection
+from django.db import connection, connections
 
 from investors import table_walls as investors_walls
 from magnetfund.core import table_walls as core_walls
@@ -19,6 +19,16 @@ def declared_grants() -> list[TableGrant]:
 
 def declared_triggers() -> list[Trigger]:
     return [row for app in _APPS for row in app.TRIGGERS]
+
+
+def state_purpose(kind: str, live_book: str) -> None:
+    """Say once, as the owner, what this database is for; what was said stays."""
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO risk_wallinstance (id, kind, live_book, recorded_at) "
+            "VALUES (1, %s, %s, clock_timestamp()) ON CONFLICT DO NOTHING",
+            [kind, live_book],
+        )
 
 
 def missing_triggers() -> list[str]:

@@ -15,32 +15,6 @@ from trading.models import Instrument
 pytestmark = pytest.mark.django_db
 SPAN = ["--from", "2026-01-02", "--to", "2026-01-05"]
 BTC = ["--instrument", "BTC/USDT:USDT"]
-REPLAYS = {
-    "unknown instrument": ["--instrument", "NO/SUCH:SUCH", *SPAN],
-    "to before from": [*BTC, "--from", "2026-01-05", "--to", "2026-01-02"],
-    "an empty span": [*BTC, "--from", "2026-01-02", "--to", "2026-01-02"],
-    "no date": [*BTC, "--from", "tomorrow", "--to", "2026-01-02"],
-    "too much risk": [*BTC, *SPAN, "--risk", "0.5"],
-    "negative risk": [*BTC, *SPAN, "--risk=-1"],
-    "risk that is no number": [*BTC, *SPAN, "--risk", "NaN"],
-    "another risk that is no number": [*BTC, *SPAN, "--risk", "sNaN"],
-    "bad policy": [*BTC, *SPAN, "--reset-policy", "always"],
-    "unknown sleeve": [*BTC, *SPAN, "--sleeves", "trend,luck"],
-    "no sleeve": [*BTC, *SPAN, "--sleeves", ""],
-    "a long book": [*BTC, *SPAN, "--book", "b" * 300],
-    "no candles": [*BTC, *SPAN],
-    "the same instrument twice": [*BTC, *BTC, *SPAN],
-}
-
-
-@pytest.mark.parametrize("name", REPLAYS)
-def test_replay(name: str):
-    make_instrument()
-    with pytest.raises(CommandError) as refused:
-        call_command("replay", *REPLAYS[name])
-    assert "\n" not in str(refused.value)
-    assert len(str(refused.value)) < 400
-    assert not Fund.objects.exists()
 
 
 @pytest.mark.parametrize("command", [["replay", *BTC, *SPAN], ["load_demo"]], ids=lambda c: c[0])

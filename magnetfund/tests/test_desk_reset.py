@@ -12,14 +12,12 @@ from django.test import Client
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import AuditEvent, User
 from magnetfund.core.roles import Role
-from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
-from magnetfund.tests.walls_support import arm_fuse, make_user
+from magnetfund.tests.walls_support import arm_fuse, make_user, reconcile_books
 from risk.models import FuseReset
 from risk.services.fuse import disarm_fuse, state_of
 from risk.services.stop import stop_trading
 from risk.services.stop_audit import chain_stops
-from trading.models import Reconciliation
 
 pytestmark = pytest.mark.usefixtures("fresh_database")
 RISK = "/desk/risk/"
@@ -41,7 +39,7 @@ def client_of(user: User) -> Client:
 
 
 def reconcile() -> None:
-    Reconciliation.objects.create(book="main", is_clean=True, occurred_at=utc_now())
+    reconcile_books()
 
 
 def read(answer: HttpResponse) -> str:
@@ -83,7 +81,7 @@ def test_books_that_differ_after_the_request_stop_the_approval(officers: tuple[U
     ann, ben = officers
     reconcile()
     ask(ann)
-    Reconciliation.objects.create(book="main", is_clean=False, occurred_at=utc_now())
+    reconcile_books(is_clean=False)
     assert "clean reconciliation since the fund stopped" in decide(ben)
     assert state_of("main") == "TRIPPED"
     assert FuseReset.objects.filter(approved_at=None, withdrawn_at=None).count() == 1

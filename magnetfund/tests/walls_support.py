@@ -11,6 +11,7 @@ from django.db import connection
 
 from magnetfund.core.models import RoleGrant, User
 from magnetfund.core.roles import Role
+from magnetfund.kernel.clock import utc_now
 from risk.models import FuseEvent, FuseReset, FuseTransition, PreTradeCheck
 from trading.models import EngineTransition, Instrument, Order, Reconciliation
 
@@ -43,9 +44,24 @@ def make_instrument(symbol: str = "BTC/USDT:USDT") -> Instrument:
     )
 
 
+def trader_alias() -> str:
+    """The connection that is signed in as the trader's role."""
+    user = connection.settings_dict["USER"]
+    return "default" if user == "fa_gateway" else "gateway"
+
+
+def reconcile_books(
+    book: str = "main", *, is_clean: bool = True, at: datetime | None = None
+) -> Reconciliation:
+    """A comparison of books and venue, as the trader keeps it."""
+    return Reconciliation.objects.using(trader_alias()).create(
+        book=book, is_clean=is_clean, occurred_at=at or utc_now()
+    )
+
+
 def make_engine_ready(book: str = "main") -> EngineTransition:
-    run = Reconciliation.objects.create(book=book, is_clean=True)
-    return EngineTransition.objects.create(
+    run = reconcile_books(book)
+    return EngineTransition.objects.using(trader_alias()).create(
         book=book, state="READY", reconciliation=run, actor_label="test"
     )
 
@@ -62,8 +78,7 @@ def arm_fuse(
 ) -> None:
     """Arm the fund as two risk officers do it, on a clean reconciliation of that moment."""
     if reconciliation is None:
-        run = Reconciliation.objects.create(book=book, is_clean=True, occurred_at=at)
-        reconciliation = str(run.pk)
+        reconciliation = str(reconcile_books(book, at=at).pk)
     reset = FuseReset.objects.create(
         book=book,
         reason="start of trading",

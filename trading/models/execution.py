@@ -74,6 +74,8 @@ class Order(models.Model):
     occurred_at = models.DateTimeField(default=utc_now)
     recorded_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
+    #: When the sender claimed it, by the server's clock; a trigger writes it.
+    claimed_at = models.DateTimeField(null=True, blank=True, editable=False)
     closed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

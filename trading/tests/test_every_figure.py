@@ -288,7 +288,7 @@ def test_a_figure_acts_where_it_is_read(name: str) -> None:
     assert act(changed(name, value)) != act(LimitSet())
 
 
-@pytest.mark.django_db
+@pytest.mark.usefixtures("as_gateway")
 @pytest.mark.parametrize(("limit", "trips"), [("180", False), ("100", True)])
 def test_stale_equity_trips_the_fuse_by_its_figure(
     limit: str, trips: bool, monkeypatch: pytest.MonkeyPatch

@@ -80,11 +80,8 @@ def states(order: Order) -> list[str]:
 
 
 def send(order: Order) -> Order:
-    return record_events(
-        order,
-        pure.OrderClaimed(at=at(1)),
-        pure.OrderAcknowledged(at=at(2), venue_order_id="p-1"),
-    )
+    claimed = record_events(order, pure.OrderClaimed(at=at(1)))
+    return record_events(claimed, pure.OrderAcknowledged(at=at(2), venue_order_id="p-1"))
 
 
 def test_each_step_leaves_a_row_and_repeated_news_none(instrument: Instrument):

@@ -39,6 +39,7 @@ from magnetfund.operations.scenario import (
 )
 from risk.domain.fuse import ResetPolicy
 from risk.services.limits import limits_in_force
+from risk.services.scenario_clock import close_scenario, open_scenario
 from risk.services.stop_audit import chain_stops
 from trading.domain.engine.step import open_book
 from trading.domain.market import HOUR_MS
@@ -86,6 +87,7 @@ def load_demo(
     """
     scenario = scenario or load_scenario()
     if is_loaded(scenario):
+        close_scenario(scenario.fund["book"])
         return None
     now = utc_now()
     months = int(scenario.fund["months_of_history"])
@@ -93,6 +95,7 @@ def load_demo(
     end = now.replace(minute=0, second=0, microsecond=0)
     book = scenario.fund["book"]
     with transaction.atomic():
+        open_scenario(book)
         people = ensure_scenario_people()
         instruments, source = _make_market(scenario, inception)
         _make_sleeves(scenario, inception)
@@ -117,6 +120,7 @@ def load_demo(
     history.run()
     chain_stops()
     rearm_by_scenario(book=book, people=people, at=end, reason="the demo begins armed")
+    close_scenario(book)
     problems = verify_fund(fund)
     if problems:
         raise InvariantBroken(f"the demo's books do not reconcile: {problems[0]}")

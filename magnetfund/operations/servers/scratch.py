@@ -45,6 +45,8 @@ BEGIN
   END LOOP;
 END
 $$;
+INSERT INTO risk_wallinstance (id, kind, live_book, recorded_at)
+  VALUES (1, 'scratch', '', clock_timestamp()) ON CONFLICT DO NOTHING;
 """
 
 

@@ -10,6 +10,7 @@ from django.core.management import call_command
 
 from magnetfund.core.commands import FundCommand
 from magnetfund.operations.supervisor import make_token_keys
+from magnetfund.operations.walls import state_purpose
 
 
 class Command(FundCommand):
@@ -17,6 +18,7 @@ class Command(FundCommand):
 
     def work(self, **options: Any) -> dict[str, Any]:
         call_command("migrate", database="owner", verbosity=0)
+        state_purpose(settings.MAGNET_ENV, settings.MAGNET_BOOK)
         make_token_keys(settings.MAGNET_HOME / "keys")
         if settings.IS_PRODUCTION:
             # Elsewhere the files are found where they are; here they are served by their hashes.
