@@ -18,6 +18,9 @@ APPEND_ONLY_TABLES = (
     "investors_unitentry",
     "investors_classnav",
     "investors_lotnav",
+    "investors_kyccheck",
+    "investors_screening",
+    "investors_kycmove",
 )
 
 GRANTS = [
@@ -37,6 +40,22 @@ GRANTS = [
         "country",
         "kyc_state",
         "kyc_approved_at",
+    ),
+    mutable(
+        "investors_kyccase",
+        "points",
+        "risk",
+        "is_politically_exposed",
+        "rating_reason",
+        "reviewed_by_id",
+        "reviewed_at",
+        "reviewed_hash",
+        "seconded_by_id",
+        "seconded_at",
+        "approved_by_id",
+        "approved_at",
+        "review_due",
+        "waiting_since",
     ),
     mutable("investors_holding", "reserved_units", "updated_at"),
     mutable("investors_dealingday", "is_suspended"),

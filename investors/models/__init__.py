@@ -9,6 +9,7 @@ from investors.models.fund import (
     TermsProposal,
 )
 from investors.models.holders import Holding, Investor, InvestorSnapshot, UnitEntry, UnitLot
+from investors.models.kyc import KycCase, KycCheck, KycMove, Screening
 from investors.models.ledger import Account, Entry, EntryBalance, Posting
 from investors.models.nav import ClassNav, LotNav, NavStrike
 
@@ -25,9 +26,13 @@ __all__ = [
     "Holding",
     "Investor",
     "InvestorSnapshot",
+    "KycCase",
+    "KycCheck",
+    "KycMove",
     "LotNav",
     "NavStrike",
     "Posting",
+    "Screening",
     "ShareClass",
     "TermsProposal",
     "UnitEntry",

@@ -23,7 +23,11 @@ class Investor(models.Model):
         SUBMITTED = "submitted"
         SCREENING = "screening", "Sanctions screening"
         REVIEW = "review", "Under review"
+        MORE_INFO = "more_info", "More information requested"
+        ENHANCED_REVIEW = "enhanced_review", "Enhanced review"
+        SENIOR_APPROVAL = "senior_approval", "Waits for a director"
         APPROVED = "approved"
+        DUE_FOR_REFRESH = "due_for_refresh", "Periodic review due"
         DECLINED = "declined"
         RESTRICTED = "restricted"
         EXITED = "exited", "Relationship ended"
@@ -38,12 +42,14 @@ class Investor(models.Model):
         related_name="investor",
     )
     kind = models.CharField(
-        max_length=8, choices=[("person", "person"), ("company", "company")], default="person"
+        max_length=8,
+        choices=[(kind, kind) for kind in ("person", "joint", "company", "trust")],
+        default="person",
     )
     legal_name = models.CharField(max_length=200)
     email = models.EmailField()
     country = models.CharField(max_length=2, blank=True)
-    kyc_state = models.CharField(max_length=12, choices=Kyc.choices, default=Kyc.NOT_STARTED)
+    kyc_state = models.CharField(max_length=16, choices=Kyc.choices, default=Kyc.NOT_STARTED)
     kyc_approved_at = models.DateTimeField(null=True, blank=True)
     is_fictitious = models.BooleanField(default=False)
     joined_at = models.DateTimeField(default=utc_now)

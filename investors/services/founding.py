@@ -33,7 +33,7 @@ TIER_MAX = 40
 LEGAL_NAME_MAX = 200
 HOLIDAY_NAME_MAX = 80
 BOOK_MAX = 20
-KINDS = ("person", "company")
+KINDS = ("person", "joint", "company", "trust")
 
 
 def check_code(code: str, *, of: str) -> str:

@@ -267,6 +267,37 @@ class Heartbeat(models.Model):
         return f"{self.part} {self.instance}"
 
 
+class OutgoingMail(models.Model):
+    """A mail that waits to be sent or was; its words are written when it goes.
+
+    ``key`` names the event that it tells of, so that the event is told once.  ``params`` hold no
+    link and no secret: a link is signed while the mail is written.
+    """
+
+    key = models.CharField(max_length=160, unique=True)
+    kind = models.CharField(max_length=40)
+    recipient = models.EmailField(max_length=254)
+    params = models.JSONField(default=dict)
+    created_at = models.DateTimeField(default=utc_now)
+    next_try_at = models.DateTimeField(default=utc_now)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    tries = models.PositiveSmallIntegerField(default=0)
+    problem = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["next_try_at"],
+                condition=Q(sent_at=None, claimed_at=None),
+                name="core_outgoingmail_waiting",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} to {self.recipient}"
+
+
 class SystemConfig(models.Model):
     """A small runtime value that code reads (not a secret, not a limit)."""
 

@@ -45,8 +45,10 @@ class Capability(StrEnum):
     TERMS_APPROVE = "terms.approve"
     RESTATE_APPROVE = "restate.approve"
     PERIOD_CLOSE = "period.close"
+    KYC_VIEW = "kyc.view"
     KYC_REVIEW = "kyc.review"
     KYC_APPROVE = "kyc.approve"
+    KYC_SENIOR = "kyc.senior_approve"
     ERASE = "erase"
     OVERRIDE_SIGN = "override.sign"
     DRAWDOWN_SECOND_RESET = "fuse.second_drawdown_reset"
@@ -90,6 +92,7 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
     },
     Role.COMPLIANCE: _STAFF_BASE
     | {
+        Capability.KYC_VIEW,
         Capability.KYC_REVIEW,
         Capability.KYC_APPROVE,
         Capability.ERASE,
@@ -98,6 +101,8 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
     Role.DIRECTOR: _STAFF_BASE
     | {
         Capability.OVERRIDE_SIGN,
+        Capability.KYC_VIEW,
+        Capability.KYC_SENIOR,
         Capability.DRAWDOWN_SECOND_RESET,
         Capability.RESEARCH_RUN,
     },
@@ -105,7 +110,9 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
         {Capability.API_READ, Capability.API_EXECUTE, Capability.TRADING_STOP}
     ),
     Role.SERVICE: frozenset({Capability.API_READ, Capability.TRADING_STOP}),
-    Role.AUDITOR: frozenset({Capability.DESK_VIEW, Capability.API_READ, Capability.ADMIN_VIEW}),
+    Role.AUDITOR: frozenset(
+        {Capability.DESK_VIEW, Capability.API_READ, Capability.ADMIN_VIEW, Capability.KYC_VIEW}
+    ),
     Role.ADMINISTRATOR: _STAFF_BASE
     | {Capability.ADMIN_VIEW, Capability.ROLES_MANAGE, Capability.SETTINGS_MANAGE},
 }

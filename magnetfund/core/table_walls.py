@@ -29,6 +29,7 @@ GRANTS = [
     mutable("core_jobrun", "state", "finished_at", "detail", deletes=True),
     gateway("core_lease", "holder", "token", "expires_at"),
     mutable("core_heartbeat", "build_id", "seen_at", "detail", deletes=True),
+    mutable("core_outgoingmail", "next_try_at", "claimed_at", "sent_at", "tries", "problem"),
     mutable("core_systemconfig", "value", "updated_at", "updated_by_id"),
     # An expired key may be removed; a stored answer is never rewritten.
     mutable("core_idempotencykey", "created_at", deletes=True),

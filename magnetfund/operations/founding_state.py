@@ -21,7 +21,7 @@ SEATS = {
     Role.ACCOUNTANT: 1,
     Role.CONTROLLER: 1,
     Role.RISK_OFFICER: 2,
-    Role.COMPLIANCE: 1,
+    Role.COMPLIANCE: 2,
     Role.DIRECTOR: 1,
 }
 FILE_COMMAND = "manage.py found --from fund.toml"
@@ -205,7 +205,7 @@ def _investors() -> FoundingStep:
         note=f"{counts['approved']} of {counts['all']} approved" if counts["all"] else "none yet",
         is_done=counts["approved"] > 0,
         roles=(Role.COMPLIANCE,),
-        url_name="admin:investors_investor_changelist",
+        url_name="desk_cases",
     )
 
 

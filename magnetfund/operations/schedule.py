@@ -8,11 +8,13 @@ PERIODS: dict[str, timedelta] = {
     "fuse_dead_man": timedelta(seconds=5),
     "equity_age": timedelta(seconds=15),
     "stop_audit": timedelta(seconds=10),
+    "outgoing_mail": timedelta(seconds=15),
     "worker_heartbeat": timedelta(seconds=60),
     "position_monitor": timedelta(seconds=60),
     "job_health": timedelta(minutes=1),
     "orchestrator_heartbeat": timedelta(seconds=60),
     "investor_estimates": timedelta(hours=1),
+    "periodic_reviews": timedelta(days=1),
     "daily_verification": timedelta(days=1),
     "housekeeping": timedelta(days=1),
 }

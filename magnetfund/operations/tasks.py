@@ -10,7 +10,9 @@ from celery import shared_task
 from celery.exceptions import OperationalError
 from django.conf import settings
 
+from investors.services.kyc import mark_due
 from magnetfund.core.services.jobs import beat_heart, run_slot
+from magnetfund.core.services.mail import send_waiting
 from magnetfund.operations import watch
 from magnetfund.operations.schedule import PERIODS, RESEARCH_QUEUE
 from risk.services.stop_audit import chain_stops
@@ -44,6 +46,10 @@ position_monitor = _job("position_monitor", lambda slot: watch.find_unprotected(
 job_health = _job("job_health", lambda slot: watch.find_late_jobs())
 orchestrator_heartbeat = _job("orchestrator_heartbeat", lambda slot: watch.tell_orchestrator())
 investor_estimates = _job("investor_estimates", lambda slot: watch.estimate_investors())
+outgoing_mail = _job("outgoing_mail", lambda slot: f"{send_waiting()} mails sent")
+periodic_reviews = _job(
+    "periodic_reviews", lambda slot: f"{mark_due()} files are due for their periodic review"
+)
 daily_verification = _job("daily_verification", lambda slot: watch.verify_all())
 housekeeping = _job("housekeeping", lambda slot: watch.clean_up())
 

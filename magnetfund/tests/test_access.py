@@ -28,6 +28,8 @@ DESK = {
     "/desk/research/", "/desk/research/compare/", "/desk/research/parameters/",
     "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",
 }  # fmt: skip
+#: Compliance's own; test_desk_kyc.py has their matrix.
+FILES = {"/desk/investors/"}
 #: Pages of the desk for some of the house only; test_desk_ticket.py has their matrix.
 TRADE = {"/desk/trading/ticket/"}
 INVESTOR = {
@@ -109,14 +111,14 @@ def test_public_paths_are_open_to_everybody(path: str):
     assert Client().get(path).status_code in (200, 503)
 
 
-@pytest.mark.parametrize("path", sorted(DESK | TRADE | INVESTOR | {"/home/"}))
+@pytest.mark.parametrize("path", sorted(DESK | TRADE | FILES | INVESTOR | {"/home/"}))
 def test_nobody_is_sent_to_the_sign_in(path: str):
     answer = Client().get(path)
     assert answer.status_code == 302
     assert answer.url.startswith("/account/login/")
 
 
-@pytest.mark.parametrize("path", sorted(DESK | TRADE))
+@pytest.mark.parametrize("path", sorted(DESK | TRADE | FILES))
 def test_an_investor_never_sees_the_desk(path: str):
     assert client_of(Role.INVESTOR).get(path).status_code == 403
 
@@ -213,6 +215,7 @@ def test_every_path_is_in_this_matrix_or_takes_an_identifier():
         PUBLIC
         | DESK
         | TRADE
+        | FILES
         | INVESTOR
         | API_READ
         | API_OWN

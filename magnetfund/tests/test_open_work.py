@@ -112,7 +112,7 @@ def test_an_identity_verification_waits_for_compliance(state: str, is_open: bool
     Investor.objects.create(
         number="1", legal_name="Ines Marlow", email="i@example.com", kyc_state=state
     )
-    expected = [("Identity verification of Ines Marlow", "Compliance")] if is_open else []
+    expected = [("KYC file of Ines Marlow", "Compliance")] if is_open else []
     assert told() == expected
 
 

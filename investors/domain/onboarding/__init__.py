@@ -1,23 +1,48 @@
-"""Onboarding: the states of an investor's file and the moves between them."""
+"""Onboarding: the states of an investor's file, what it needs, and how its risk is rated."""
 
+from investors.domain.onboarding.checklist import ITEMS, CheckItem, find_missing, items_of
 from investors.domain.onboarding.machine import (
     MOVES,
+    NEED_REASON,
     Denial,
     KycFile,
     KycState,
     Risk,
     Role,
     check_move,
+    choose_role,
     find_refresh_day,
+    list_moves,
+)
+from investors.domain.onboarding.rating import (
+    FACTORS,
+    HIGH_FROM,
+    MEDIUM_FROM,
+    POINTS_MAX,
+    Rating,
+    rate,
 )
 
 __all__ = [
+    "FACTORS",
+    "HIGH_FROM",
+    "ITEMS",
+    "MEDIUM_FROM",
     "MOVES",
+    "NEED_REASON",
+    "POINTS_MAX",
+    "CheckItem",
     "Denial",
     "KycFile",
     "KycState",
+    "Rating",
     "Risk",
     "Role",
     "check_move",
+    "choose_role",
+    "find_missing",
     "find_refresh_day",
+    "items_of",
+    "list_moves",
+    "rate",
 ]

@@ -6,6 +6,7 @@ public office needs a senior manager after the enhanced review; only an approved
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -58,11 +59,16 @@ class Denial(StrEnum):
     SCREENING_NOT_CLEAR = "screening_not_clear"
     NOT_RATED = "not_rated"
     SENIOR_MANAGER_NEEDED = "senior_manager_needed"
+    REVIEW_NOT_SIGNED = "review_not_signed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KycFile:
-    """What a move is judged by.  ``prepared_by`` is who did the review that is to be approved."""
+    """What a move is judged by.
+
+    ``prepared_by`` is who did the review that is to be approved, ``seconded_by`` who sent an
+    enhanced review to a senior manager; neither of them approves.
+    """
 
     state: KycState = KycState.NOT_STARTED
     risk: Risk | None = None
@@ -70,6 +76,7 @@ class KycFile:
     documents_missing: tuple[str, ...] = ()
     is_screening_clear: bool = False
     prepared_by: str = ""
+    seconded_by: str = ""
 
     @property
     def needs_senior_manager(self) -> bool:
@@ -86,7 +93,8 @@ _S, _R = KycState, Role
 #: Every possible move and who may make it; all other moves are refused.
 MOVES: dict[tuple[KycState, KycState], frozenset[Role]] = {
     (_S.NOT_STARTED, _S.COLLECTING): frozenset({_R.INVESTOR, _R.ANALYST}),
-    (_S.COLLECTING, _S.SUBMITTED): frozenset({_R.INVESTOR}),
+    # An analyst takes in what came on paper; the papers themselves are asked for all the same.
+    (_S.COLLECTING, _S.SUBMITTED): frozenset({_R.INVESTOR, _R.ANALYST}),
     (_S.SUBMITTED, _S.SCREENING): frozenset({_R.ANALYST, _R.SYSTEM}),
     (_S.SCREENING, _S.REVIEW): frozenset({_R.ANALYST, _R.SYSTEM}),
     (_S.REVIEW, _S.MORE_INFO): frozenset({_R.ANALYST, _R.COMPLIANCE}),
@@ -107,7 +115,7 @@ MOVES: dict[tuple[KycState, KycState], frozenset[Role]] = {
     (_S.APPROVED, _S.EXITED): frozenset({_R.COMPLIANCE}),
 }
 #: Moves that end or hold a relation say why.
-_NEED_REASON = frozenset({_S.DECLINED, _S.RESTRICTED, _S.EXITED, _S.MORE_INFO, _S.ENHANCED_REVIEW})
+NEED_REASON = frozenset({_S.DECLINED, _S.RESTRICTED, _S.EXITED, _S.MORE_INFO, _S.ENHANCED_REVIEW})
 _REFRESH_YEARS = {Risk.HIGH: 1, Risk.MEDIUM: 2, Risk.LOW: 3}
 
 
@@ -125,15 +133,40 @@ def check_move(
         return Denial.NO_SUCH_MOVE
     if role not in roles:
         return Denial.WRONG_ROLE
-    if to in _NEED_REASON and not reason.strip():
+    if to in NEED_REASON and not reason.strip():
         return Denial.NO_REASON
     if to is KycState.SUBMITTED and file.documents_missing:
         return Denial.DOCUMENTS_MISSING
     if to is KycState.APPROVED:
         return _check_approval(file, role, actor)
-    if to is KycState.SENIOR_APPROVAL and actor == file.prepared_by:
-        return Denial.SAME_PERSON
+    if to is KycState.SENIOR_APPROVAL and (not file.prepared_by or actor == file.prepared_by):
+        return Denial.SAME_PERSON if file.prepared_by else Denial.REVIEW_NOT_SIGNED
     return None
+
+
+def choose_role(
+    *, file: KycFile, to: KycState, roles: Collection[Role], actor: str, reason: str = ""
+) -> tuple[Role | None, Denial | None]:
+    """The role in which an actor of several roles makes a move, or what stands against it."""
+    denial: Denial | None = Denial.WRONG_ROLE
+    for role in Role:
+        if role in roles:
+            found = check_move(file=file, to=to, role=role, actor=actor, reason=reason)
+            if found is None:
+                return role, None
+            if found is not Denial.WRONG_ROLE:
+                denial = found
+    return None, denial
+
+
+def list_moves(file: KycFile, *, roles: Collection[Role], actor: str) -> tuple[KycState, ...]:
+    """The states that an actor can move a file to now, given a reason."""
+    return tuple(
+        to
+        for start, to in MOVES
+        if start is file.state
+        and choose_role(file=file, to=to, roles=roles, actor=actor, reason="given")[1] is None
+    )
 
 
 def _check_approval(file: KycFile, role: Role, actor: str) -> Denial | None:
@@ -145,7 +178,9 @@ def _check_approval(file: KycFile, role: Role, actor: str) -> Denial | None:
         return Denial.NOT_RATED
     if file.needs_senior_manager and role is not Role.SENIOR_MANAGER:
         return Denial.SENIOR_MANAGER_NEEDED
-    if not file.prepared_by or actor == file.prepared_by:
+    if not file.prepared_by:
+        return Denial.REVIEW_NOT_SIGNED
+    if actor in (file.prepared_by, file.seconded_by):
         return Denial.SAME_PERSON
     return None
 

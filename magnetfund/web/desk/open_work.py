@@ -281,10 +281,19 @@ def _select_payable(book: str) -> QuerySet[Any, dict[str, Any]]:
     )
 
 
+def _select_files(states: tuple[str, ...]) -> QuerySet[Any, dict[str, Any]]:
+    rows = Investor.objects.filter(kyc_state__in=states).annotate(
+        waiting_since=Coalesce("case__waiting_since", "joined_at")
+    )
+    return columns_of(rows, since="waiting_since", who="legal_name", words="kyc_state")
+
+
 def _select_kyc(book: str) -> QuerySet[Any, dict[str, Any]]:
-    states = [Investor.Kyc.SUBMITTED, Investor.Kyc.SCREENING, Investor.Kyc.REVIEW]
-    rows = Investor.objects.filter(kyc_state__in=states)
-    return columns_of(rows, since="joined_at", who="legal_name", words="kyc_state")
+    return _select_files(("submitted", "screening", "review", "enhanced_review", "due_for_refresh"))
+
+
+def _select_kyc_senior(book: str) -> QuerySet[Any, dict[str, Any]]:
+    return _select_files(("senior_approval",))
 
 
 def _select_terms(book: str) -> QuerySet[Any, dict[str, Any]]:
@@ -417,9 +426,25 @@ register(
     Source(
         kind="KYC",
         role=Role.COMPLIANCE,
-        url_name="admin:investors_investor_changelist",
+        url_name="desk_cases",
         select=_select_kyc,
-        describe=lambda row: (f"Identity verification of {row['who']}", row["words"]),
+        describe=lambda row: (
+            f"KYC file of {row['who']}",
+            str(row["words"]).replace("_", " "),
+        ),
+    ),
+)
+register(
+    "kyc_senior",
+    Source(
+        kind="KYC",
+        role=Role.DIRECTOR,
+        url_name="desk_cases",
+        select=_select_kyc_senior,
+        describe=lambda row: (
+            f"KYC file of {row['who']} waits for a director",
+            "high risk or public office",
+        ),
     ),
 )
 register(

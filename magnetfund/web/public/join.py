@@ -1,0 +1,80 @@
+"""Opening an account by the link of an invitation: a passkey or a password, then the portal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.internal.flows.login import record_authentication
+from django import forms
+from django.contrib.auth import login
+from django.contrib.auth.password_validation import validate_password
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from investors.services.accounts import open_account, read_invitation
+from magnetfund.core.models import User
+from magnetfund.kernel.errors import NotFound
+from magnetfund.web.public.pages import page_context
+
+BACKEND = "magnetfund.core.sessions.AccountBackend"
+
+
+class PasswordForm(forms.Form):
+    """A first password, twice."""
+
+    password = forms.CharField(
+        label="Password",
+        max_length=128,
+        strip=False,
+        widget=forms.PasswordInput(
+            attrs={"class": "form-control", "autocomplete": "new-password"}, render_value=False
+        ),
+    )
+    again = forms.CharField(
+        label="The same password again",
+        max_length=128,
+        strip=False,
+        widget=forms.PasswordInput(
+            attrs={"class": "form-control", "autocomplete": "new-password"}, render_value=False
+        ),
+    )
+
+    def __init__(self, user: User, data: Any = None) -> None:
+        super().__init__(data)
+        self.user = user
+
+    def clean_password(self) -> str:
+        password: str = self.cleaned_data["password"]
+        validate_password(password, self.user)
+        return password
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if "password" in given and given["password"] != given.get("again"):
+            self.add_error("again", "The two passwords differ.")
+        return given
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def join(request: HttpRequest, word: str) -> HttpResponse:
+    """Open the account: with a passkey, which is added next, or with a password."""
+    try:
+        user = read_invitation(word)
+    except NotFound as error:
+        page = {**page_context(request), "refusal": error}
+        return render(request, "public/join.html", page, status=404)
+    with_passkey = request.method == "POST" and request.POST.get("way") == "passkey"
+    form = PasswordForm(user, request.POST if request.method == "POST" else None)
+    if with_passkey or (form.is_bound and form.is_valid()):
+        password = None if with_passkey else form.cleaned_data["password"]
+        row = open_account(user=user, password=password)
+        login(request, row, backend=BACKEND)
+        record_authentication(request, row, "code" if with_passkey else "password")
+        return redirect("mfa_add_webauthn" if with_passkey else "home")
+    page = {**page_context(request), "form": form, "invited": user}
+    return render(
+        request, "public/join.html", page, status=422 if form.is_bound and not with_passkey else 200
+    )
