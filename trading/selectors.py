@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import numpy as np
 from django.db import connection
 from django.db.models import QuerySet
 
 from magnetfund.kernel.clock import utc_now
-from risk.domain.ratios import compute_drawdowns, compute_sharpe
+from risk.domain.ratios import compute_equity_drawdowns, compute_sharpe
 from trading.models import Fill, Instrument, Order, Position, Trade, Valuation
 
 LIST_MAX = 500
@@ -95,7 +96,9 @@ def find_drawdown(values: Sequence[Decimal]) -> list[float]:
     """Fall from the running maximum at each value, as a fraction <= 0; the first value counts."""
     if len(values) < 2 or min(values) <= 0:
         return [0.0] * len(values)
-    return [float(fall) for fall in compute_drawdowns(returns=_returns(values))]
+    equity = np.array([float(value) for value in values])
+    falls: list[float] = compute_equity_drawdowns(equity=equity, start=equity[0]).tolist()
+    return falls
 
 
 def find_sharpe(values: Sequence[Decimal]) -> float | None:

@@ -20,6 +20,7 @@ from magnetfund.kernel.errors import InvalidInput
 
 ZERO = Decimal(0)
 _DIGITS = 50
+_FEE_PLACES = Decimal("1e-18")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +133,24 @@ def apply_fill(*, position: Position, fill: PositionFill) -> FillEffect:
             opened_ms=opened_ms,
         )
     return FillEffect(position=after, realised=realised, closed=closed, opened=opened)
+
+
+def split_fill(*, position: Position, fill: PositionFill) -> tuple[PositionFill, ...]:
+    """The fill as parts that each only close or only open: two where it flips, else itself.
+
+    The fee is shared by size; the parts add up to the fill to the last digit.
+    """
+    effect = apply_fill(position=position, fill=fill)
+    if not effect.is_flip:
+        return (fill,)
+    with localcontext() as context:
+        context.prec = _DIGITS
+        sign = 1 if fill.quantity > 0 else -1
+        fee = (fill.fee * effect.closed / abs(fill.quantity)).quantize(_FEE_PLACES)
+        return (
+            replace(fill, quantity=sign * effect.closed, fee=fee),
+            replace(fill, quantity=sign * effect.opened, fee=fill.fee - fee),
+        )
 
 
 def fold_position(

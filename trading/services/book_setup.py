@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import decimal_of
@@ -98,8 +98,7 @@ def _build_strategy(row: StrategyRow, limits: LimitSet) -> PureStrategy:
     """A sleeve's strategy, reading opposing zones as far as the limits say."""
     strategy = build_sleeve_strategy(row.code, row.parameters)
     if isinstance(strategy, MagnetStrategy):
-        reach = float(limits.opposite_distance_atr)
-        strategy = replace(strategy, magnets=replace(strategy.magnets, heavy_zone_reach=reach))
+        return strategy.reading_opposite_within(float(limits.opposite_distance_atr))
     return strategy
 
 

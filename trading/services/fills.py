@@ -90,7 +90,14 @@ def record_fill(
         if known is not None:
             return known, None
         signed = report.quantity if order.side == "buy" else -report.quantity
-        realised = _apply(position, signed, report)
+        told = pure.PositionFill(
+            id=report.venue_trade_id,
+            time_ms=to_milliseconds(report.occurred_at),
+            quantity=signed,
+            price=report.price,
+            fee=report.fee,
+        )
+        held = _read(position)
         fill = Fill.objects.create(
             order=order,
             venue=order.venue,
@@ -102,14 +109,12 @@ def record_fill(
             quantity=report.quantity,
             price=report.price,
             fee=report.fee,
-            realised=realised,
+            realised=pure.apply_fill(position=held, fill=told).realised,
             slippage=(report.price - order.reference_price) * signed,
             liquidity=report.liquidity,
             reason=report.reason,
             occurred_at=report.occurred_at,
         )
-        if position.entry_fill is None:
-            position.entry_fill = fill.pk
         record_events(
             order,
             OrderFilled(
@@ -120,10 +125,12 @@ def record_fill(
             ),
         )
         closed = None
-        if entry is not None and position.quantity != 0:
-            _remember_entry(position, entry, report)
-        if position.quantity == 0:
-            closed = _close_round_trip(position, order, report, trade)
+        for part in pure.split_fill(position=held, fill=told):
+            _apply(position, part, fill)
+            if entry is not None and position.quantity != 0:
+                _remember_entry(position, entry, report)
+            if position.quantity == 0:
+                closed = _close_round_trip(position, report, trade, fill, abs(part.quantity))
         position.updated_at = report.occurred_at
         position.save()
     return fill, closed
@@ -172,29 +179,24 @@ def rebuild_positions(fills: Iterable[Fill]) -> dict[tuple[int, str], pure.Posit
     return found
 
 
-def _apply(position: Position, signed: Decimal, report: FillReport) -> Decimal:
-    """Fold the fill into the locked row; returns the profit that it realised."""
-    effect = pure.apply_fill(
-        position=pure.Position(
-            quantity=position.quantity,
-            average_price=position.average_price,
-            realised=position.realised,
-            fees=position.fees,
-        ),
-        fill=pure.PositionFill(
-            id=report.venue_trade_id,
-            time_ms=to_milliseconds(report.occurred_at),
-            quantity=signed,
-            price=report.price,
-            fee=report.fee,
-        ),
+def _read(position: Position) -> pure.Position:
+    return pure.Position(
+        quantity=position.quantity,
+        average_price=position.average_price if position.quantity else ZERO,
+        realised=position.realised,
+        fees=position.fees,
     )
+
+
+def _apply(position: Position, part: pure.PositionFill, fill: Fill) -> None:
+    """Fold a fill, or the part of it that only closes or only opens, into the locked row."""
+    effect = pure.apply_fill(position=_read(position), fill=part)
     after = effect.position
     if effect.opened:
         if position.quantity == 0:
-            position.opened_at = report.occurred_at
+            position.opened_at, position.entry_fill = fill.occurred_at, fill.pk
         position.entry_quantity = max(position.entry_quantity, abs(after.quantity))
-        position.entry_notional += effect.opened * report.price
+        position.entry_notional += effect.opened * part.price
     if after.quantity:
         # A flat row keeps its last average until the round trip is written from it.
         position.average_price = after.average_price
@@ -203,7 +205,6 @@ def _apply(position: Position, signed: Decimal, report: FillReport) -> Decimal:
         after.realised,
         after.fees,
     )
-    return effect.realised
 
 
 def _remember_entry(position: Position, entry: EntryFacts, report: FillReport) -> None:
@@ -220,21 +221,20 @@ def _remember_entry(position: Position, entry: EntryFacts, report: FillReport) -
 
 
 def _close_round_trip(
-    position: Position, order: Order, report: FillReport, facts: TradeFacts | None
+    position: Position, report: FillReport, facts: TradeFacts | None, last: Fill, closed: Decimal
 ) -> Trade:
-    """The trade row of a position that just became flat, and the clean slate after it."""
+    """The trade row of a position that just became flat, and the clean slate after it.
+
+    ``closed`` is the quantity of the last fill that belongs to this round trip; what is beyond
+    opens the next.
+    """
+    order = last.order
     direction = "long" if order.side == "sell" else "short"
     opened = position.opened_at or report.occurred_at
-    fills = Fill.objects.filter(
-        book=order.book,
-        instrument=order.instrument,
-        strategy=order.strategy,
-        id__gte=position.entry_fill or 0,
-    )
-    entry_side = "buy" if direction == "long" else "sell"
-    out = [f for f in fills if f.side != entry_side]
-    leaving = sum((f.quantity for f in out), ZERO)
-    exit_price = sum((f.quantity * f.price for f in out), ZERO) / leaving
+    fills = _fills_of_trip(position, last, closed)
+    out = [(f, part) for f, part in fills if f.side == order.side]
+    leaving = sum((part for _, part in out), ZERO)
+    exit_price = sum((part * f.price for f, part in out), ZERO) / leaving
     net = position.realised - position.fees + position.funding
     trade = Trade.objects.create(
         id=derived_uuid("trade", order.book, order.instrument.symbol, report.venue_trade_id),
@@ -251,7 +251,7 @@ def _close_round_trip(
         gross_pnl=position.realised,
         commission=position.fees,
         funding=position.funding,
-        slippage=sum((f.slippage for f in fills), ZERO),
+        slippage=sum((_slippage_of(f, part) for f, part in fills), ZERO),
         net_pnl=net,
         account_balance=facts.account_balance if facts else ZERO,
         risk_percent=(position.risk_fraction or 0.0) * 100.0,
@@ -273,3 +273,26 @@ def _close_round_trip(
     position.entry_proposal = position.entry_fill = position.opened_at = None
     position.leverage = 1.0
     return trade
+
+
+def _slippage_of(fill: Fill, part: Decimal) -> Decimal:
+    return fill.slippage if part == fill.quantity else fill.slippage * part / fill.quantity
+
+
+def _fills_of_trip(position: Position, last: Fill, closed: Decimal) -> list[tuple[Fill, Decimal]]:
+    """The fills of a round trip with the quantity of each that belongs to it.
+
+    Both ends may be flips, of which only a part does; what went in is what came out.
+    """
+    rows = Fill.objects.filter(
+        book=last.book,
+        instrument=last.instrument,
+        strategy=last.strategy,
+        id__gte=position.entry_fill or 0,
+    )
+    parts = {row: closed if row.pk == last.pk else row.quantity for row in rows.order_by("id")}
+    leaving = sum((part for row, part in parts.items() if row.side == last.side), ZERO)
+    entering = [row for row in parts if row.side != last.side]
+    if entering and position.entry_fill is not None:
+        parts[entering[0]] = leaving - sum((row.quantity for row in entering[1:]), ZERO)
+    return list(parts.items())

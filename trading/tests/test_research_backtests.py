@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,19 @@ from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import from_milliseconds
 from magnetfund.kernel.errors import NotAllowed
 from magnetfund.operations.people import ensure_user
+from risk.domain.limits import LimitSet
 from trading.domain.market import Candles
 from trading.domain.market.candles import timeframe_ms
 from trading.domain.research.request import BacktestRequest, SleeveRequest
+from trading.domain.research.run import build
+from trading.domain.strategies.magnet import MagnetStrategy
 from trading.models import FundingRate, Instrument, ResearchRun, RunState, Trial
 from trading.selectors_research import family_named, list_families, list_runs
 from trading.services.candle_store import store_candles
 from trading.services.instruments import ensure_instrument
-from trading.services.research.backtests import ask_backtest, hold_run
+from trading.services.research import backtests
+from trading.services.research.backtests import ask_backtest, hold_run, prepare_stored
+from trading.services.research.catalogue import load_catalogue
 from trading.services.research.queue import work_one, work_waiting
 from trading.tests.magnet_bars import make_random_bars
 
@@ -265,3 +271,30 @@ def test_two_instruments_share_one_book(bars: Candles) -> None:
     assert both["metrics"]["trades"] > alone["metrics"]["trades"]
     assert len(both["coverage"]) == 2
     assert np.isfinite(both["metrics"]["sharpe"])
+
+
+@pytest.mark.parametrize(("rules", "reach"), [("fund", 5.0), ("bare", 3.0)])
+def test_opposing_zones_are_read_as_far_as_the_limits_in_force_say(
+    bars: Candles, monkeypatch: pytest.MonkeyPatch, rules: str, reach: float
+) -> None:
+    asked = BacktestRequest(
+        sleeves=(SleeveRequest(strategy="magnet", parameters={}),),
+        instruments=(NAME,),
+        rules=rules,
+    )
+    usual = prepare_stored(asked, load_catalogue())
+    limits = LimitSet(opposite_distance_atr=Decimal(5))
+    monkeypatch.setattr(backtests, "limits_in_force", lambda book: limits)
+    changed = prepare_stored(asked, load_catalogue())
+    strategy = changed.strategies[0]
+    assert isinstance(strategy, MagnetStrategy)
+    assert strategy.magnets.heavy_zone_reach == reach
+    assert (changed.inputs_hash == usual.inputs_hash) == (rules == "bare")
+    variant = build(
+        load_catalogue().builders,
+        "magnet",
+        {"hold_hours": "24"},
+        opposite_reach=changed.opposite_reach,
+    )
+    assert isinstance(variant, MagnetStrategy)
+    assert variant.magnets.heavy_zone_reach == reach

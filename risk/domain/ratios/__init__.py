@@ -1,12 +1,8 @@
 """Drawdown, ratios of return to risk, how sure a Sharpe ratio is, and Kelly."""
 
 from risk.domain.ratios.drawdown import (
-    DrawdownEpisode,
-    compute_drawdown_max,
-    compute_drawdowns,
+    compute_equity_drawdowns,
     compute_growth_rate,
-    compute_ulcer_index,
-    find_drawdown_episodes,
 )
 from risk.domain.ratios.inference import (
     SharpeFacts,
@@ -21,45 +17,31 @@ from risk.domain.ratios.inference import (
     find_sharpe_facts,
 )
 from risk.domain.ratios.measures import (
-    compute_calmar,
     compute_downside_deviation,
-    compute_information_ratio,
-    compute_martin,
-    compute_omega,
     compute_profit_factor,
     compute_rolling_sharpe,
     compute_sharpe,
-    compute_sharpe_scale,
+    compute_sharpe_columns,
     compute_sortino,
-    compute_tail_ratio,
 )
 
 __all__ = [
-    "DrawdownEpisode",
     "SharpeFacts",
-    "compute_calmar",
     "compute_deflated_sharpe",
     "compute_downside_deviation",
-    "compute_drawdown_max",
-    "compute_drawdowns",
+    "compute_equity_drawdowns",
     "compute_expected_sharpe_max",
     "compute_growth_rate",
-    "compute_information_ratio",
     "compute_kelly_binary",
     "compute_kelly_continuous",
     "compute_kelly_shrinkage",
-    "compute_martin",
-    "compute_omega",
     "compute_probabilistic_sharpe",
     "compute_profit_factor",
     "compute_rolling_sharpe",
     "compute_sharpe",
-    "compute_sharpe_scale",
+    "compute_sharpe_columns",
     "compute_sortino",
-    "compute_tail_ratio",
     "compute_track_record_min",
-    "compute_ulcer_index",
-    "find_drawdown_episodes",
     "find_fall_probability",
     "find_sharpe_facts",
 ]

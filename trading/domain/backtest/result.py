@@ -14,6 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magnetfund.kernel.identifiers import content_hash
+from risk.domain.ratios import (
+    compute_equity_drawdowns,
+    compute_growth_rate,
+    compute_profit_factor,
+    compute_sharpe,
+    compute_sortino,
+)
 from trading.domain.backtest.market import MarketBars
 from trading.domain.engine.book import CloseReason, Denial, FuseEvent, Trade, Trigger
 from trading.domain.engine.rules import EngineRules
@@ -26,6 +33,8 @@ FILL_RULE_VERSION = "bars.1"
 """Changes whenever a fill, a fuse step or a rounding of the engine changes."""
 AMBIGUOUS_SHARE_MAX = 0.05
 """Above this share of ambiguous trades, without finer data, a result is not certified."""
+DAYS_A_YEAR = 365.0
+"""A market that never closes."""
 _YEAR_MS = 365 * DAY_MS
 
 
@@ -150,7 +159,7 @@ def build_result(
     seeds: Mapping[str, int] | None = None,
 ) -> BacktestResult:
     """Measure a raw run.  ``parameters`` are those of the strategies, stored with the rules."""
-    drawdown = find_drawdown(raw.equity, start=rules.cash_opening)
+    drawdown = compute_equity_drawdowns(equity=raw.equity, start=rules.cash_opening)
     stored: dict[str, object] = {"rules": describe_rules(rules), **(parameters or {})}
     ambiguous = sum(trade.ambiguous for trade in raw.trades)
     return BacktestResult(
@@ -173,17 +182,26 @@ def build_result(
     )
 
 
-def find_drawdown(equity: FloatColumn, *, start: float) -> FloatColumn:
-    """Fall from the running peak at each mark, the start counted among the peaks."""
-    peak = np.maximum.accumulate(np.maximum(equity, start))
-    return np.asarray(equity / peak - 1.0)
-
-
 def find_daily_equity(time_ms: IntColumn, equity: FloatColumn, bar_ms: int) -> FloatColumn:
     """Equity at the last close of each UTC day (a close at 00:00 ends the day before)."""
     day = (time_ms + bar_ms - 1) // DAY_MS
     last = np.flatnonzero(np.append(np.diff(day) != 0, True))
     return equity[last]
+
+
+def find_returns(equity: FloatColumn, *, start: float) -> FloatColumn:
+    """Returns between marks, the first from ``start``; -1 where everything is lost, then 0."""
+    before = np.concatenate(([start], equity[:-1]))
+    change = equity / np.where(before > 0, before, 1.0) - 1.0
+    return np.where(before > 0, np.maximum(change, -1.0), 0.0)
+
+
+def find_annual_sharpe(returns: FloatColumn) -> float:
+    """Annual Sharpe ratio of daily returns; NaN under two of them or where nothing moved."""
+    if returns.size < 2:
+        return math.nan
+    ratio = compute_sharpe(returns=returns, periods_a_year=DAYS_A_YEAR)
+    return math.nan if ratio is None else ratio
 
 
 def find_monthly_returns(
@@ -204,27 +222,26 @@ def measure_run(*, rules: EngineRules, market: MarketBars, raw: RawRun) -> Metri
     start, end = rules.cash_opening, float(raw.equity[-1])
     years = (int(market.time_ms[-1]) + rules.bar_ms - int(market.time_ms[0])) / _YEAR_MS
     daily = find_daily_equity(market.time_ms, raw.equity, rules.bar_ms)
-    returns = np.diff(np.concatenate(([start], daily))) / np.concatenate(([start], daily[:-1]))
+    returns = find_returns(daily, start=start)
     spread = float(returns.std(ddof=1)) if returns.size > 1 else math.nan
-    down = math.sqrt(float(np.mean(np.minimum(returns, 0.0) ** 2))) if returns.size else math.nan
-    root = math.sqrt(365.0)
+    sortino = compute_sortino(returns=returns, periods_a_year=DAYS_A_YEAR)
     net = np.array([trade.net for trade in raw.trades])
     r = np.array([trade.r_multiple for trade in raw.trades])
     gross_r = np.array([_gross_r(rules, trade) for trade in raw.trades])
-    gains, losses = float(net[net > 0].sum()), -float(net[net < 0].sum())
+    factor = compute_profit_factor(results=net)
     count = len(raw.trades)
     return Metrics(
         years=years,
         total_return=end / start - 1.0,
-        cagr=(end / start) ** (1.0 / years) - 1.0 if end > 0 else -1.0,
-        volatility=spread * root,
-        sharpe=float(returns.mean()) / spread * root if spread > 0 else math.nan,
-        sortino=float(returns.mean()) / down * root if down > 0 else math.nan,
-        drawdown_max=float(find_drawdown(raw.equity, start=start).min()),
+        cagr=compute_growth_rate(growth=end / start, years=years),
+        volatility=spread * math.sqrt(DAYS_A_YEAR),
+        sharpe=find_annual_sharpe(returns),
+        sortino=math.nan if sortino is None else sortino,
+        drawdown_max=float(compute_equity_drawdowns(equity=raw.equity, start=start).min()),
         trades=count,
         trades_a_year=count / years,
         win_rate=float((net > 0).mean()) if count else math.nan,
-        profit_factor=gains / losses if losses > 0 else (math.inf if gains > 0 else math.nan),
+        profit_factor=factor if factor is not None else (math.inf if (net > 0).any() else math.nan),
         average_net=float(net.mean()) if count else math.nan,
         average_r=float(r.mean()) if count else math.nan,
         average_r_error=float(r.std(ddof=1) / math.sqrt(count)) if count > 1 else math.nan,

@@ -15,9 +15,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from risk.domain.ratios.inference import find_sharpe_facts
+from risk.domain.ratios import (
+    compute_equity_drawdowns,
+    compute_growth_rate,
+    compute_rolling_sharpe,
+    find_sharpe_facts,
+)
 from trading.domain.backtest.market import MarketBars
-from trading.domain.backtest.result import BacktestResult, find_daily_equity, find_drawdown
+from trading.domain.backtest.result import (
+    DAYS_A_YEAR,
+    BacktestResult,
+    find_annual_sharpe,
+    find_daily_equity,
+    find_returns,
+)
 from trading.domain.engine.book import CloseReason, Trade
 from trading.domain.engine.rules import EngineRules
 from trading.domain.research.run import Backtest
@@ -28,7 +39,6 @@ from trading.domain.strategies.signals import DAY_MS
 POINTS_MAX = 900
 ROLLING_DAYS = 180
 R_EDGES = tuple(round(-3.0 + 0.5 * step, 1) for step in range(19))
-YEAR_DAYS = 365.0
 FloatColumn = NDArray[np.float64]
 
 
@@ -86,12 +96,7 @@ def find_trial_facts(result: BacktestResult, rules: EngineRules) -> TrialFacts |
 def find_daily_returns(result: BacktestResult, rules: EngineRules) -> FloatColumn:
     """Returns between the closes of UTC days, the first from the opening cash."""
     daily = find_daily_equity(result.time_ms, result.equity, rules.bar_ms)
-    return _returns(daily, rules.cash_opening)
-
-
-def _returns(equity: FloatColumn, start: float) -> FloatColumn:
-    before = np.concatenate(([start], equity[:-1]))
-    return np.asarray(np.where(before > 0, equity / np.where(before > 0, before, 1.0) - 1.0, 0.0))
+    return find_returns(daily, start=rules.cash_opening)
 
 
 def find_held(result: BacktestResult, market: MarketBars) -> NDArray[np.bool_]:
@@ -230,14 +235,13 @@ def _roll(
     result: BacktestResult, daily: FloatColumn, held: NDArray[np.bool_], rules: EngineRules
 ) -> dict[str, list[float | None]]:
     """Sharpe and exposure over the last 180 days at each day's close, thinned."""
-    returns = _returns(daily, rules.cash_opening)
+    returns = find_returns(daily, start=rules.cash_opening)
     if returns.size <= ROLLING_DAYS:
         return {"t": [], "sharpe": [], "exposure": []}
-    window = np.lib.stride_tricks.sliding_window_view(returns, ROLLING_DAYS)
-    spread = window.std(axis=1, ddof=1)
-    sharpe = np.where(
-        spread > 1e-12, window.mean(axis=1) / np.where(spread > 1e-12, spread, 1.0), 0
+    rolled = compute_rolling_sharpe(
+        returns=returns, window=ROLLING_DAYS, periods_a_year=DAYS_A_YEAR
     )
+    sharpe = np.nan_to_num(rolled[ROLLING_DAYS - 1 :])
     day = (result.time_ms + rules.bar_ms - 1) // DAY_MS
     ends = np.flatnonzero(np.append(np.diff(day) != 0, True))
     counts = np.cumsum(np.concatenate(([0], held)))
@@ -247,7 +251,7 @@ def _roll(
     step = max(1, sharpe.size // (POINTS_MAX // 2))
     return {
         "t": (result.time_ms[ends[ROLLING_DAYS - 1 :]] // 1000)[::step].tolist(),
-        "sharpe": np.round(sharpe * math.sqrt(YEAR_DAYS), 3)[::step].tolist(),
+        "sharpe": np.round(sharpe, 3)[::step].tolist(),
         "exposure": np.round(exposure, 4)[::step].tolist(),
     }
 
@@ -266,7 +270,7 @@ def _split_periods(backtest: Backtest, hold: FloatColumn) -> list[dict[str, Any]
         start = float(result.equity[first - 1]) if first else rules.cash_opening
         start_hold = float(hold[first - 1]) if first else rules.cash_opening
         times = result.time_ms[first:stop]
-        years = (int(times[-1]) + rules.bar_ms - int(times[0])) / (YEAR_DAYS * DAY_MS)
+        years = (int(times[-1]) + rules.bar_ms - int(times[0])) / (DAYS_A_YEAR * DAY_MS)
         mine, theirs = (
             _measure_equity(find_daily_equity(times, column[first:stop], rules.bar_ms), base, years)
             for column, base in ((result.equity, start), (hold, start_hold))
@@ -288,14 +292,12 @@ def _split_periods(backtest: Backtest, hold: FloatColumn) -> list[dict[str, Any]
 
 def _measure_equity(equity: FloatColumn, start: float, years: float) -> dict[str, float]:
     """Return, annual return, Sharpe and deepest fall of daily marks."""
-    returns = _returns(equity, start)
-    spread = float(returns.std(ddof=1)) if returns.size > 1 else 0.0
     end = float(equity[-1])
     return {
         "total_return": end / start - 1.0,
-        "cagr": (end / start) ** (1.0 / years) - 1.0 if end > 0 and years > 0 else -1.0,
-        "sharpe": float(returns.mean()) / spread * math.sqrt(YEAR_DAYS) if spread > 0 else math.nan,
-        "drawdown_max": float(find_drawdown(equity, start=start).min()),
+        "cagr": compute_growth_rate(growth=end / start, years=years),
+        "sharpe": find_annual_sharpe(find_returns(equity, start=start)),
+        "drawdown_max": float(compute_equity_drawdowns(equity=equity, start=start).min()),
     }
 
 

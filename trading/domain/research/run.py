@@ -30,6 +30,7 @@ from trading.domain.market.resampling import resample
 from trading.domain.research.parameters import read_parameters
 from trading.domain.research.request import BacktestRequest
 from trading.domain.strategies.base import Strategy
+from trading.domain.strategies.magnet import MagnetStrategy
 from trading.domain.strategies.registry import compute_columns
 from trading.domain.strategies.signals import Reason, Signals
 
@@ -85,6 +86,7 @@ class Prepared:
     coverage: tuple[Coverage, ...]
     data_hash: str
     inputs_hash: str
+    opposite_reach: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,14 +105,19 @@ def prepare(
     sources: Mapping[str, str] | None = None,
     limits: LimitRules | None = None,
     fuse: FuseRules | None = None,
+    opposite_reach: float | None = None,
 ) -> Prepared:
     """Check a request against its candles and build the bars.
 
-    ``sources`` holds, by strategy, the hash of a source that is not of this program.  Raises
-    :class:`InvalidInput` with the code of the first thing that stands against the run.
+    ``sources`` holds, by strategy, the hash of a source that is not of this program.
+    ``opposite_reach`` is the limits' reach (hourly ATR) for heavy opposing zones, which acts under
+    the rules of the fund.  Raises :class:`InvalidInput` with the code of the first thing that
+    stands against the run.
     """
+    reach = opposite_reach if request.rules == "fund" else None
     strategies = tuple(
-        build(builders, sleeve.strategy, sleeve.parameters) for sleeve in request.sleeves
+        build(builders, sleeve.strategy, sleeve.parameters, opposite_reach=reach)
+        for sleeve in request.sleeves
     )
     for strategy in strategies:
         if strategy.timeframe_ms != request.bar_ms:
@@ -161,11 +168,21 @@ def prepare(
         coverage=coverage,
         data_hash=data_hash,
         inputs_hash=content_hash(inputs),
+        opposite_reach=reach,
     )
 
 
-def build(builders: Mapping[str, Builder], name: str, parameters: Mapping[str, object]) -> Strategy:
-    """A strategy by name with checked parameters; raises :class:`InvalidInput` for a bad one."""
+def build(
+    builders: Mapping[str, Builder],
+    name: str,
+    parameters: Mapping[str, object],
+    *,
+    opposite_reach: float | None = None,
+) -> Strategy:
+    """A strategy by name with checked parameters; raises :class:`InvalidInput` for a bad one.
+
+    ``opposite_reach`` goes to a strategy that trades magnets, in place of its parameter.
+    """
     if name not in builders:
         raise InvalidInput(
             f"there is no strategy {name!r}; known: {', '.join(sorted(builders))}",
@@ -174,11 +191,14 @@ def build(builders: Mapping[str, Builder], name: str, parameters: Mapping[str, o
     builder = builders[name]
     values = read_parameters(builder, parameters)
     try:
-        return builder(**values)
+        strategy = builder(**values)
     except InvalidInput:
         raise
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"parameters of {name}: {error}", code="bad_parameter") from None
+    if opposite_reach is not None and isinstance(strategy, MagnetStrategy):
+        return strategy.reading_opposite_within(opposite_reach)
+    return strategy
 
 
 def run_backtest(prepared: Prepared, *, columns: Columns | None = None) -> Backtest:

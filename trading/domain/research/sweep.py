@@ -19,9 +19,13 @@ from numpy.typing import NDArray
 
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.identifiers import content_hash
-from risk.domain.ratios.inference import find_sharpe_facts
+from risk.domain.ratios import (
+    compute_equity_drawdowns,
+    compute_sharpe_columns,
+    find_sharpe_facts,
+)
 from trading.domain.backtest.kernel.run import pack_market, pack_signals, run_packed
-from trading.domain.backtest.result import find_daily_equity, find_drawdown
+from trading.domain.backtest.result import find_daily_equity, find_returns
 from trading.domain.market.candles import Candles
 from trading.domain.research.parameters import parameters_of, read_parameters, text_of
 from trading.domain.research.run import Builder, Prepared, build, compute_slot_signals
@@ -165,7 +169,12 @@ def run_sweep(
     refused = 0
     for parameters in iterate_space(space):
         try:
-            strategy = build(builders, sleeve.strategy, {**sleeve.parameters, **parameters})
+            strategy = build(
+                builders,
+                sleeve.strategy,
+                {**sleeve.parameters, **parameters},
+                opposite_reach=prepared.opposite_reach,
+            )
         except InvalidInput:
             refused += 1
             continue
@@ -177,9 +186,9 @@ def run_sweep(
             signals=pack_signals(rules=variant.rules, market=prepared.market, signals=signals),
         )
         daily = find_daily_equity(prepared.market.time_ms, raw.equity, prepared.rules.bar_ms)
-        before = np.concatenate(([prepared.rules.cash_opening], daily[:-1]))
-        fall = float(find_drawdown(raw.equity, start=prepared.rules.cash_opening).min())
-        found.append((parameters, daily / before - 1.0, fall, len(raw.trades)))
+        start = prepared.rules.cash_opening
+        fall = float(compute_equity_drawdowns(equity=raw.equity, start=start).min())
+        found.append((parameters, find_returns(daily, start=start), fall, len(raw.trades)))
         if on_variant is not None and not on_variant():
             break
     if not found:
@@ -265,9 +274,7 @@ def _facts(daily: FloatColumn) -> TrialFacts | None:
 
 def sharpe_columns(returns: FloatColumn) -> FloatColumn:
     """Daily Sharpe of each column; 0 where nothing moved."""
-    spread = returns.std(axis=0, ddof=1) if returns.shape[0] > 1 else np.zeros(returns.shape[1])
-    moved = spread > 1e-12
-    return np.asarray(np.where(moved, returns.mean(axis=0) / np.where(moved, spread, 1.0), 0.0))
+    return np.nan_to_num(compute_sharpe_columns(returns=returns))
 
 
 def _overfitting(returns: FloatColumn) -> Overfitting | None:

@@ -95,6 +95,10 @@ class MagnetStrategy:
         if not (self.stop_atr_min > 0.0 and ordered):
             raise InvalidInput("stop distances must be ordered", code="bad_parameter")
 
+    def reading_opposite_within(self, reach: float) -> MagnetStrategy:
+        """The strategy with the limits' reach (hourly ATR) for heavy zones on the other side."""
+        return replace(self, magnets=replace(self.magnets, heavy_zone_reach=reach))
+
     @property
     def traits(self) -> StrategyTraits:
         """Leverage by the formula, every market trigger; form A needs no second bar of conflict."""

@@ -173,6 +173,7 @@ def prepare_stored(
         sources={s.strategy: catalogue.source_of(s.strategy) for s in request.sleeves},
         limits=LimitRules.of_limit_set(limits),
         fuse=FuseRules.of_limit_set(limits),
+        opposite_reach=float(limits.opposite_distance_atr),
     )
 
 

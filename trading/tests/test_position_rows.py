@@ -1,0 +1,126 @@
+"""A sleeve's stored position against the pure fold: random histories of fills, flips included."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from magnetfund.core.roles import Role
+from magnetfund.kernel.clock import to_milliseconds
+from magnetfund.tests.walls_support import (
+    arm_fuse,
+    make_engine_ready,
+    make_instrument,
+    make_order,
+    make_user,
+)
+from trading.domain import positions as pure
+from trading.domain.orders import OrderAcknowledged, OrderClaimed
+from trading.models import Fill, Instrument, Order, Position, Trade
+from trading.services.fills import FillReport, record_fill
+from trading.services.orders import record_events
+
+START = datetime(2026, 3, 2, 13, tzinfo=UTC)
+ZERO = Decimal(0)
+
+
+@pytest.fixture
+def instrument(fresh_database: object, request: pytest.FixtureRequest) -> Instrument:
+    arm_fuse(make_user("ann", Role.RISK_OFFICER), make_user("ben", Role.RISK_OFFICER))
+    found = make_instrument()
+    request.getfixturevalue("as_gateway")
+    make_engine_ready()
+    return found
+
+
+def fill(
+    instrument: Instrument, number: int, signed: Decimal, price: str, fee: str = "0.07"
+) -> tuple[Order, Trade | None]:
+    at = START + timedelta(minutes=number)
+    order = make_order(
+        instrument,
+        purpose="manual",
+        side="buy" if signed > 0 else "sell",
+        quantity=abs(signed),
+        occurred_at=at,
+    )
+    claimed = record_events(order, OrderClaimed(at=at))
+    record_events(claimed, OrderAcknowledged(at=at, venue_order_id=f"v{number}"))
+    report = FillReport(
+        venue_trade_id=f"t{number}",
+        quantity=abs(signed),
+        price=Decimal(price),
+        fee=Decimal(fee),
+        occurred_at=at,
+    )
+    _, trade = record_fill(Order.objects.get(pk=order.pk), report)
+    order.refresh_from_db()
+    return order, trade
+
+
+def pure_fill(number: int, signed: Decimal, price: str, fee: str = "0.07") -> pure.PositionFill:
+    at = START + timedelta(minutes=number)
+    return pure.PositionFill(
+        id=f"t{number}",
+        time_ms=to_milliseconds(at),
+        quantity=signed,
+        price=Decimal(price),
+        fee=Decimal(fee),
+    )
+
+
+def assert_same(row: Position, expected: pure.Position) -> None:
+    """Every field; what closed trades took out of the row counts with it."""
+    trades = list(Trade.objects.all())
+    assert row.quantity == expected.quantity
+    assert abs(row.average_price - expected.average_price) < Decimal("1e-12")
+    gross = sum((trade.gross_pnl for trade in trades), row.realised)
+    assert abs(gross - expected.realised) < Decimal("1e-12")
+    assert sum((trade.commission for trade in trades), row.fees) == expected.fees
+    assert sum((trade.funding for trade in trades), row.funding) == expected.funding
+    opened = None if row.opened_at is None else to_milliseconds(row.opened_at)
+    assert opened == expected.opened_ms
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_row_gate_and_fold_agree_in_every_field(instrument: Instrument, seed: int) -> None:
+    draw = random.Random(seed)
+    held, flips = pure.Position(), 0
+    for number in range(14):
+        signed = Decimal(draw.choice([1, -1]) * draw.randint(1, 3_000)) / 1000
+        if held.quantity:
+            signed = draw.choice([signed, -held.quantity, -held.quantity - held.quantity / 4])
+        price = f"{draw.uniform(90, 110):.1f}"
+        effect = pure.apply_fill(position=held, fill=pure_fill(number, signed, price))
+        order, trade = fill(instrument, number, signed, price)
+        held, flips = effect.position, flips + effect.is_flip
+        assert_same(Position.objects.get(), held)
+        assert order.reduces == (effect.opened == 0), "the gate in SQL folds as the domain does"
+        assert (trade is not None) == (effect.closed > 0 and (not held.quantity or effect.is_flip))
+        stored = Fill.objects.get(order=order)
+        assert abs(stored.realised - effect.realised) < Decimal("1e-12")
+    assert flips > 1
+
+
+def test_a_flip_ends_one_round_trip_and_begins_the_next(instrument: Instrument) -> None:
+    fill(instrument, 1, Decimal(1), "100", fee="0.1")
+    _, first = fill(instrument, 2, Decimal(-3), "120", fee="0.3")
+    _, second = fill(instrument, 3, Decimal(2), "90", fee="0.2")
+    assert first is not None
+    assert second is not None
+    assert (first.direction, first.quantity, first.entry_price, first.exit_price) == (
+        "long", 1, 100, 120,
+    )  # fmt: skip
+    assert (first.gross_pnl, first.commission) == (20, Decimal("0.2"))
+    assert (second.direction, second.quantity, second.entry_price, second.exit_price) == (
+        "short", 2, 120, 90,
+    )  # fmt: skip
+    assert (second.gross_pnl, second.commission) == (60, Decimal("0.4"))
+    assert (first.closed_at, second.opened_at) == (START + timedelta(minutes=2),) * 2
+    # Bought at 100 and sold at 120 by orders that were made at a reference of 100.
+    slipped = sum((row.slippage for row in Fill.objects.all()), ZERO)
+    assert first.slippage + second.slippage == slipped
+    assert Position.objects.get().quantity == 0
