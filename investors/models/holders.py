@@ -121,7 +121,10 @@ class UnitLot(models.Model):
 
 
 class UnitEntry(models.Model):
-    """One movement of units of one lot; positive adds."""
+    """One movement of units of one lot; positive adds.
+
+    PostgreSQL sets ``fund``, ``seq`` and the hashes, which also cover the lot's class and holder.
+    """
 
     class Kind(models.TextChoices):
         ISSUE = "issue", "Subscription"
@@ -148,10 +151,17 @@ class UnitEntry(models.Model):
     entry = models.ForeignKey("investors.Entry", on_delete=models.PROTECT, null=True, blank=True)
     effective_at = models.DateTimeField()
     recorded_at = models.DateTimeField(auto_now_add=True)
+    fund = models.ForeignKey(
+        "investors.Fund", on_delete=models.PROTECT, related_name="unit_entries", editable=False
+    )
+    seq = models.BigIntegerField(editable=False)
+    prev_hash = models.BinaryField(editable=False)
+    row_hash = models.BinaryField(editable=False)
 
     class Meta:
         ordering = ["effective_at", "id"]
         constraints = [
+            models.UniqueConstraint(fields=["fund", "seq"], name="investors_unitentry_seq"),
             *in_range("investors_unitentry", "units"),
             models.CheckConstraint(
                 condition=Q(kind="clock", units=0) | (~Q(kind="clock") & ~Q(units=0)),

@@ -18,6 +18,7 @@ from investors.models import Account, Entry, Fund, NavStrike, Posting
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.errors import InvariantBroken
 from magnetfund.kernel.identifiers import content_hash, derived_uuid
+from magnetfund.kernel.money import Rounding, quantize
 
 #: (code, name, kind) of every account.
 CHART = tuple((account.code, account.name, account.kind) for account in ACCOUNTS.values())
@@ -25,6 +26,7 @@ ASSETS = ("asset",)
 LIABILITIES = ("liability",)
 #: Left out of net assets before fees: every strike computes this accrual anew.
 PERFORMANCE_ACCRUAL = "2110"
+STORED_QUANTUM = Decimal("1e-18")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,11 +105,29 @@ def post_entries(fund: Fund, news: Iterable[NewEntry], *, actor: Actor) -> list[
     return entries
 
 
-def _entry_row(fund: Fund, new: NewEntry, actor: Actor) -> Entry:
+def hash_entry(kind: str, source_ref: str, effective_at: datetime, legs: Iterable[Leg]) -> str:
+    """The content hash of an entry, from values as its rows hold them, postings in their order."""
     plain = [
-        [leg.account, leg.currency, f"{leg.amount:f}", leg.share_class, str(leg.lot or "")]
-        for leg in new.legs
+        [
+            leg.account,
+            leg.currency,
+            _as_stored(leg.amount),
+            leg.share_class,
+            str(leg.lot or ""),
+            leg.instrument,
+            leg.strategy,
+        ]
+        for leg in legs
     ]
+    return content_hash([kind, source_ref, effective_at, plain])
+
+
+def _as_stored(amount: Decimal) -> Decimal:
+    """An amount as NUMERIC(38,18) keeps it; PostgreSQL rounds a half away from zero."""
+    return quantize(amount, STORED_QUANTUM, Rounding.HALF_UP)
+
+
+def _entry_row(fund: Fund, new: NewEntry, actor: Actor) -> Entry:
     approver = new.approved_by
     return Entry(
         id=derived_uuid("entry", new.source_ref),
@@ -116,7 +136,7 @@ def _entry_row(fund: Fund, new: NewEntry, actor: Actor) -> Entry:
         source_ref=new.source_ref,
         text=new.text[:300],
         effective_at=new.effective_at,
-        content_hash=content_hash([new.kind, new.source_ref, new.effective_at, plain]),
+        content_hash=hash_entry(new.kind, new.source_ref, new.effective_at, new.legs),
         created_by=actor.user,
         created_by_label=actor.label,
         approved_by=approver.user if approver is not None else None,

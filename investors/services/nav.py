@@ -129,7 +129,7 @@ def _prepare(
             nav=strike.nav,
             inputs=plain,
             input_hash=content_hash(plain),
-            result_hash=content_hash(_plain_strike(strike)),
+            result_hash=hash_result(strike),
             balances=[
                 [code, f"{amount:f}"] for code, amount in owns_and_owes(fund, before=valuation_at)
             ],
@@ -382,6 +382,11 @@ def find_due_period_end(fund: Fund, *, before: datetime) -> datetime | None:
         for item in fund.classes.filter(holdings__units__gt=0).distinct():
             if ends_period(terms_in_force(item, at=instant), instant):
                 return instant
+
+
+def hash_result(strike: Strike) -> str:
+    """What the approver of a NAV signs: day, totals, price, units and fees of every class."""
+    return content_hash(_plain_strike(strike))
 
 
 def _plain_strike(strike: Strike) -> dict[str, Any]:

@@ -47,8 +47,9 @@ def ensure_user(
     password: str | None = None,
     is_simulated: bool = False,
     joined_at: datetime | None = None,
+    actor: Actor | None = None,
 ) -> User:
-    """The account of an address, made with its roles when it is new."""
+    """The account of an address, made with its roles when it is new; each new role has its line."""
     user = User.objects.filter(email=email).first()
     if user is None:
         extra: dict[str, Any] = {"is_staff": bool(set(roles) & STAFF_ROLES)}
@@ -57,8 +58,20 @@ def ensure_user(
         user = User.objects.create_user(
             email, password, name=name, is_simulated=is_simulated, **extra
         )
+        record_audit(
+            actor=actor or Actor.system("set-up"),
+            action="account.created",
+            subject=("user", user.pk),
+        )
     for role in roles:
-        RoleGrant.objects.get_or_create(user=user, role=role.value, revoked_at=None)
+        _, is_new = RoleGrant.objects.get_or_create(user=user, role=role.value, revoked_at=None)
+        if is_new:
+            record_audit(
+                actor=actor or Actor.system("set-up"),
+                action="role.granted",
+                subject=("user", user.pk),
+                body={"role": role.value},
+            )
     return user
 
 
@@ -76,23 +89,12 @@ def add_person(
         password = None
         if user is None:
             password = secrets.token_urlsafe(12)
-            held: set[str] = set()
-            user = ensure_user(email=email, name=name, roles=roles, password=password)
+            user = ensure_user(email=email, name=name, roles=roles, password=password, actor=actor)
             EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
-            record_audit(actor=actor, action="account.created", subject=("user", user.pk))
         elif not user.is_staff:
             raise InvalidInput(f"{email} is not a staff account", code="not_of_the_house")
         else:
-            grants = RoleGrant.objects.filter(user=user, revoked_at=None)
-            held = set(grants.values_list("role", flat=True))
-            ensure_user(email=email, name=name, roles=roles)
-        for role in sorted(set(roles) - held):
-            record_audit(
-                actor=actor,
-                action="role.granted",
-                subject=("user", user.pk),
-                body={"role": role},
-            )
+            ensure_user(email=email, name=name, roles=roles, actor=actor)
     return user, password
 
 

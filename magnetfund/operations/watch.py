@@ -20,6 +20,7 @@ from magnetfund.core.services.audit_check import find_audit_breaks
 from magnetfund.core.services.idempotency import purge_expired_keys
 from magnetfund.core.services.jobs import beat_heart, purge_old_runs, slot_of
 from magnetfund.core.services.refresh_tokens import purge_families
+from magnetfund.core.services.signatures import find_untold_grants
 from magnetfund.kernel.clock import to_milliseconds, utc_now
 from risk.domain.fuse import FuseRules, Trigger, is_equity_stale
 from risk.services.fuse import FuseFacts, state_of, trip_fuse
@@ -168,7 +169,7 @@ def verify_all() -> str:
                 facts=FuseFacts(trigger="books_differ", reason=found[0][:300]),
                 actor=Actor.system("daily verification"),
             )
-    problems += find_audit_breaks()
+    problems += find_audit_breaks() + find_untold_grants()
     return f"{len(problems)} differences: {problems[0]}" if problems else "clean"
 
 

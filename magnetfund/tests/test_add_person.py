@@ -54,7 +54,7 @@ def test_a_bad_address_and_an_investors_account_are_refused(email: str, code: st
     ensure_user(email="holder@example.com", name="Holder", roles=[Role.INVESTOR])
     with pytest.raises(CommandError, match=code):
         add(email, "accountant")
-    assert not AuditEvent.objects.filter(action="role.granted").exists()
+    assert not AuditEvent.objects.filter(body__role="accountant").exists()
 
 
 def test_static_files_follow_references_but_not_to_source_maps():

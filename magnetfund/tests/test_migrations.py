@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connections
+from django.db import ProgrammingError, connections
 
 from magnetfund.core.walls import append_only_sql, grants_sql, mutable
 from magnetfund.env import parse_database_url
@@ -137,3 +137,27 @@ def test_the_command_prints_the_walls_that_a_table_states() -> None:
     assert 'GRANT INSERT ON "investors_entry" TO fa_app, fa_gateway;' in out.getvalue()
     with pytest.raises(CommandError, match="investors_none"):
         call_command("wall_sql", "investors_none")
+
+
+def test_books_of_an_earlier_version_are_chained_anew_and_broken_ones_refused(
+    as_gateway: None, fresh_database: Any
+) -> None:
+    import psycopg
+
+    from investors.models import Fund
+    from investors.services.verification import verify_fund
+    from magnetfund.tests.flow_support import make_candles, replay
+
+    replay("main", make_candles(), days=33)
+    connections["default"].close()
+    call_command("migrate", "investors", "0008", database="owner", verbosity=0)
+    call_command("migrate", "investors", database="owner", verbosity=0)
+    assert verify_fund(Fund.objects.get()) == []
+
+    connections["default"].close()
+    call_command("migrate", "investors", "0008", database="owner", verbosity=0)
+    with psycopg.connect(fresh_database.dsn("postgres", "fresh"), autocommit=True) as attacker:
+        attacker.execute("ALTER TABLE investors_entry DISABLE TRIGGER USER")
+        attacker.execute("UPDATE investors_entry SET text = 'other' WHERE seq = 3")
+    with pytest.raises(ProgrammingError, match="broken at entry 3: this home is not upgraded"):
+        call_command("migrate", "investors", database="owner", verbosity=0)

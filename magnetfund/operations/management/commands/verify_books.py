@@ -9,9 +9,10 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from investors.models import Fund
-from investors.services.verification import CHECKS
+from investors.services.verification import CHECKS, one_snapshot
 from magnetfund.core.commands import FundCommand
 from magnetfund.core.services.audit_check import find_audit_breaks
+from magnetfund.core.services.signatures import find_untold_grants
 from magnetfund.kernel.errors import InvalidInput
 
 
@@ -28,19 +29,12 @@ class Command(FundCommand):
             if not funds:
                 raise InvalidInput(f"there is no book {options['book']}", code="unknown_book")
         differences: dict[str, list[str]] = {}
-        for fund in funds:
-            for check in CHECKS:
-                found = check(fund)
-                words = (check.__doc__ or check.__name__).split(".")[0].strip()
-                self.say(f"{fund.code:<12} {'ok  ' if not found else 'FAIL'} {words}")
-                for line in found:
-                    self.say(f"{'':<12}      {line}")
-                if found:
-                    differences.setdefault(fund.code, []).extend(found)
-        broken = find_audit_breaks()
-        self.say(f"{'audit':<12} {'ok  ' if not broken else 'FAIL'} Audit hash chain is unbroken")
-        if broken:
-            differences["audit"] = broken
+        with one_snapshot():
+            for fund in funds:
+                for check in CHECKS:
+                    self._tell(fund.code, check.__doc__ or check.__name__, check(fund), differences)
+            for common in (find_audit_breaks, find_untold_grants):
+                self._tell("audit", common.__doc__ or "", common(), differences)
         result = {
             "clean": not differences,
             "funds": [fund.code for fund in funds],
@@ -51,3 +45,14 @@ class Command(FundCommand):
                 self.print_json(result)
             sys.exit(1)
         return result
+
+    def _tell(
+        self, part: str, words: str, found: list[str], differences: dict[str, list[str]]
+    ) -> None:
+        """One line for a check, and one for each difference."""
+        said = " ".join(words.split(".")[0].split())
+        self.say(f"{part:<12} {'ok  ' if not found else 'FAIL'} {said}")
+        for line in found:
+            self.say(f"{'':<12}      {line}")
+        if found:
+            differences.setdefault(part, []).extend(found)

@@ -1,0 +1,106 @@
+"""The ledger against itself: entries balance, the chain recomputed from every posting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+
+from investors.domain.ledger import Leg
+from investors.models import Fund
+from investors.services.ledger import hash_entry
+from magnetfund.kernel.chains import Link, find_chain_breaks, plain_instant
+
+BATCH = 2_000
+SHOWN = 40
+
+
+def find_unbalanced(fund: Fund) -> list[str]:
+    """Every entry balances in every currency."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT e.seq, p.currency, sum(p.amount)
+               FROM investors_entry e JOIN investors_posting p ON p.entry_id = e.id
+               WHERE e.fund_id = %s GROUP BY e.seq, p.currency HAVING sum(p.amount) <> 0""",
+            [fund.pk],
+        )
+        found = [
+            f"entry {seq}: debits and credits differ by {total} {currency}"
+            for seq, currency, total in cursor
+        ]
+        cursor.execute(
+            """SELECT e.seq FROM investors_entry e
+               WHERE e.fund_id = %s
+                 AND NOT EXISTS (SELECT 1 FROM investors_posting p WHERE p.entry_id = e.id)""",
+            [fund.pk],
+        )
+        found += [f"entry {seq}: no postings" for (seq,) in cursor]
+    return found
+
+
+def find_broken_chain(fund: Fund) -> list[str]:
+    """Every entry and its postings hash to what was recorded, in an unbroken chain."""
+    contents: list[str] = []
+    links = (_link(fund, row, contents) for row in _read_entries(fund))
+    found = list(find_chain_breaks(links, what="entry"))
+    return [*found, *contents][:SHOWN]
+
+
+def _link(fund: Fund, row: tuple[Any, ...], contents: list[str]) -> Link:
+    """The link of one entry; a content that its postings do not hash to is noted."""
+    (
+        seq, pk, kind, source, text, effective, recorded, content, reverses, maker, label, approver,
+        previous, stored, postings,
+    ) = row  # fmt: skip
+    if content != _hash_again(kind, source, effective, postings or []):
+        contents.append(f"entry {seq}: its postings are not those that were booked")
+    values = [
+        fund.pk, seq, pk, kind, source, text, plain_instant(effective), plain_instant(recorded),
+        content, reverses, maker, label, approver,
+    ]  # fmt: skip
+    return Link(seq=seq, previous=bytes(previous), stored=bytes(stored), values=values)
+
+
+def _hash_again(kind: str, source: str, effective: Any, postings: list[list[Any]]) -> str:
+    try:
+        legs = [
+            Leg(
+                account=account,
+                currency=currency,
+                amount=Decimal(amount),
+                share_class=share_class,
+                lot=lot,
+                instrument=instrument,
+                strategy=strategy,
+            )
+            for account, currency, amount, share_class, lot, instrument, strategy in postings
+        ]
+    except ValueError as error:
+        # A posting that no entry could have made.
+        return str(error)
+    return hash_entry(kind, source, effective, legs)
+
+
+def _read_entries(fund: Fund) -> Iterator[tuple[Any, ...]]:
+    """Entries in order with their postings in theirs, in batches; amounts as text."""
+    last = -(2**62)
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """SELECT e.seq, e.id, e.kind, e.source_ref, e.text, e.effective_at, e.recorded_at,
+                          e.content_hash, e.reverses_id, e.created_by_id, e.created_by_label,
+                          e.approved_by_id, e.prev_hash, e.row_hash,
+                          (SELECT array_agg(ARRAY[p.account_id, p.currency, p.amount::text,
+                             p.share_class, p.lot::text, p.instrument, p.strategy] ORDER BY p.id)
+                           FROM investors_posting p WHERE p.entry_id = e.id)
+                   FROM investors_entry e WHERE e.fund_id = %s AND e.seq > %s
+                   ORDER BY e.seq LIMIT %s""",
+                [fund.pk, last, BATCH],
+            )
+            rows = cursor.fetchall()
+        yield from rows
+        if len(rows) < BATCH:
+            return
+        last = rows[-1][0]
