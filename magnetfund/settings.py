@@ -14,6 +14,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
+from django.templatetags.static import static
 
 from magnetfund.env import BadSetting, Environment, parse_database_url
 from trading.venues import LIVE_VENUES
@@ -360,4 +361,22 @@ LOGGING = {
 
 SILENCED_SYSTEM_CHECKS: list[str] = []
 
-UNFOLD = {"SITE_TITLE": "Magnet Fund", "SITE_HEADER": "Magnet Fund", "SHOW_VIEW_ON_SITE": False}
+#: The teal of the pages, from its wash to its darkest.
+_TEAL = (
+    "#EFF8F7", "#D6EEEC", "#AFDDD9", "#7FC8C2", "#45ABA4", "#1A8F89", "#0B7A75", "#096560",
+    "#08514D", "#07403D", "#042826",
+)  # fmt: skip
+UNFOLD = {
+    "SITE_TITLE": "Magnet Fund",
+    "SITE_HEADER": "Magnet Fund",
+    "SITE_ICON": lambda request: static("img/mark.svg"),
+    "SHOW_VIEW_ON_SITE": False,
+    "COLORS": {
+        "primary": dict(zip(("50", *(f"{n}00" for n in range(1, 10)), "950"), _TEAL, strict=True))
+    },
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": True,
+        "navigation": "magnetfund.web.administration.navigation.build_navigation",
+    },
+}

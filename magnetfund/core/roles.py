@@ -72,6 +72,7 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
         Capability.FUSE_RESET,
         Capability.FUSE_DISARM,
         Capability.RESEARCH_RUN,
+        Capability.ADMIN_VIEW,
     },
     Role.ACCOUNTANT: _STAFF_BASE
     | {

@@ -1,7 +1,8 @@
-"""Every table in the admin: to look, search, filter and export.
+"""Every table in the admin: to look, search, filter, export, and create through services.
 
-Books are read-only here: they change through services alone, with an actor and an audit line.  What
-may be edited is named in ``EDITABLE`` and is no book.
+Rows of books are never edited here: they come from services alone, with an actor and an audit
+line, through the forms of :mod:`magnetfund.web.administration.forms`.  What may be edited is named
+in ``EDITABLE`` and is no book.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.core.spreadsheets import safe_cell
+from magnetfund.web.administration.forms import FORMS, ServiceForm
 
 APPS = ("core", "risk", "trading", "investors")
 EXPORT_ROWS_MAX = 50_000
@@ -73,8 +75,27 @@ class BookAdmin(ModelAdmin):  # type: ignore[misc]  # untyped
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self._may_look(request)
 
+    def _form(self) -> type[ServiceForm] | None:
+        return FORMS.get(self.opts.label_lower)
+
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+        form, user = self._form(), request.user
+        return bool(
+            form
+            and self._may_look(request)
+            and isinstance(user, User)
+            and user.can(form.capability)
+        )
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """The service's form for a new row, bound to the person who asks."""
+        form = self._form()
+        if obj is None and form is not None and not change:
+            assert isinstance(request.user, User)
+            return type(form.__name__, (form,), {"actor": Actor.of(request.user)})
+        return super().get_form(request, obj, change=change, **kwargs)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -89,13 +110,20 @@ class BookAdmin(ModelAdmin):  # type: ignore[misc]  # untyped
         )
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        form = self._form()
+        if obj is None and form is not None:
+            return list(form.base_fields)
         return _fields(self.model)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        if obj is None and self._form() is not None:
+            return []
         return [name for name in _fields(self.model) if name not in self._editable()]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Write the changed columns alone, with an audit line."""
+        """Write the changed columns alone, with an audit line; a new row is its service's work."""
+        if not change:
+            return
         changed = [name for name in form.changed_data if name in self._editable()]
         if not changed:
             return
