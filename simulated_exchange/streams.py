@@ -100,7 +100,7 @@ class Streams:
             now = self.market.clock()
             for socket in list(self.sockets):
                 for name, since in list(socket.told.items()):
-                    if socket in self.sockets:
+                    if socket in self.sockets and self._symbol(name) in self.market.listings:
                         await self._tell(socket, name, since, now)
 
     async def _tell(self, socket: Socket, name: str, since: int, now: int) -> None:

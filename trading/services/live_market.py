@@ -1,21 +1,22 @@
-"""A real venue as a :class:`MarketData`: polled over REST by a thread, read from memory.
+"""A real venue as a :class:`MarketData`: streamed where it can be, polled over REST, read from
+memory.
 
-The trader never waits for the network: its beats read what the poll brought, and where that is too
-old they are told so.  The price is the venue's mark price (where it states none, the last one).
-Time that nobody watched is known from the venue's closed minutes.
+The trader never waits for the network: its beats read what arrived, and where that is too old they
+are told so.  The price is the venue's mark price (where it states none, the last one).  Time that
+nobody watched is known from the venue's closed minutes.
 
-A poll costs one request for all instruments; the venue's clock and what is missing of hours and
-minutes come on top.  A venue that asks us to slow down (429, 418) is left alone as long as it says.
+While the stream speaks, a poll asks for prices once a minute and compares; while it is silent, each
+poll (2 s) prices all instruments with one request.  A venue that asks us to slow down (429, 418) is
+left alone as long as it says, and a quarter of its budget is kept for prices.
 """
 
 from __future__ import annotations
 
 import logging
-import math
+import os
 import threading
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -25,10 +26,13 @@ from magnetfund.kernel.clock import to_milliseconds, utc_now
 from magnetfund.kernel.errors import FundError, Unavailable
 from trading.domain.candle_files import RawCandles
 from trading.domain.market import HOUR_MS, MINUTE_MS, Candles
+from trading.domain.market.events import MarketEventKind
 from trading.services.exchange_candles import fetch_candles
-from trading.venues.ccxt_calls import ask_once
+from trading.services.live_prices import LivePrices, is_jump
+from trading.venues.binance_streams import BinanceStreams
+from trading.venues.ccxt_calls import ask_once, budget_used
 from trading.venues.ccxt_quotes import quotes_of
-from trading.venues.market_data import ChargedFunding, Quote
+from trading.venues.market_data import ChargedFunding, Doubts, Quote, SourceNote
 
 _log = logging.getLogger("magnetfund.market")
 POLL_MS = 2_000
@@ -36,41 +40,57 @@ POLL_MS = 2_000
 STALE_POLLS = 3
 CLOCK_EVERY_MS = 30_000
 SKEW_MAX_MS = 1_000
-#: Quotes kept, which price the minute that just ended without asking.
-KEPT = 120
-#: Factor between two polls beyond which a price waits for the next one to agree.
-JUMP = 1.1
+#: While the stream speaks, REST prices are compared with it so often.
+COMPARE_EVERY_MS = 60_000
+#: How far a streamed and a polled mark may lie apart, as a fraction.
+DIFFER_MAX = Decimal("0.01")
+#: The stream has so long to tell an hour's closed candle before REST is asked for it.
+STREAM_GRACE_MS = 5_000
+DEPTH_AGE_MS = 10_000
+#: Share of the request budget beyond which only prices and the clock are asked for.
+BUDGET_SHARE = 0.75
 #: Hours that an instrument without any stored one begins with.
 FIRST_HOURS_MS = 400 * 24 * HOUR_MS
 CALL_TIMEOUT_MS = 4_000
+StreamMaker = Callable[[LivePrices], BinanceStreams]
 
 
 class LiveMarket:
-    """One venue's public market data through ccxt."""
+    """One venue's public market data by ccxt; ``streams`` makes its stream, where it has one."""
 
     is_simulated = False
 
-    def __init__(self, client: Any, *, venue: str) -> None:
+    def __init__(self, client: Any, *, venue: str, streams: StreamMaker | None = None) -> None:
         self.venue = venue
-        self.label = f"{venue} REST"
         self._client = client
         client.timeout = CALL_TIMEOUT_MS
+        self.prices = LivePrices(lambda: to_milliseconds(utc_now()))
+        self.streams = streams(self.prices) if streams is not None else None
         self._symbols: tuple[str, ...] = ()
-        self._seen: dict[str, deque[Quote]] = {}
-        self._held: dict[str, Quote] = {}
         self._hours: dict[str, Candles] = {}
         self._hours_from: dict[str, tuple[int, int]] = {}
         self._minutes: dict[str, Candles] = {}
         self._minutes_from = 0
-        self._charged: dict[tuple[str, int], float] = {}
         self._offset_ms = 0
         self._clock_at = -CLOCK_EVERY_MS
+        self._compared_at = 0
         self._resume_at = 0.0
         self._failure = ""
         self._follows = False
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
+        self._pipe = os.pipe() if streams is not None else None
+        if self._pipe is not None:
+            for end in self._pipe:
+                os.set_blocking(end, False)
+            self.prices.on_price = self._wake
+
+    @property
+    def label(self) -> str:
+        """The venue, and how its prices come at present."""
+        is_told = self._streams_now(self.prices.now_ms())
+        return f"{self.venue} {'stream' if is_told else 'REST'}"
 
     # ---- start and stop ------------------------------------------------------------------------
 
@@ -80,7 +100,7 @@ class LiveMarket:
         self.poll()
         if self._failure:
             raise Unavailable(self._failure, code="exchange_away")
-        missing = [symbol for symbol in symbols if self._newest(symbol) is None]
+        missing = [symbol for symbol in symbols if self.prices.newest(symbol) is None]
         if missing:
             raise Unavailable(
                 f"{self.venue} states no price of {', '.join(missing)}", code="no_price"
@@ -88,19 +108,42 @@ class LiveMarket:
 
     def watch(self, symbols: Sequence[str]) -> None:
         self._symbols = tuple(symbols)
+        if self.streams is not None and self._thread is not None:
+            self.streams.watch(symbols)
 
     def follow(self) -> None:
         self._follows = True
 
-    def begin_polling(self) -> None:
-        """Poll from a thread of its own until closed."""
+    def begin(self) -> None:
+        """Poll, and stream where the venue can, from threads of their own until closed."""
+        if self.streams is not None:
+            self.streams.begin(self._symbols)
         self._thread = threading.Thread(target=self._run, name="market", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         self._ending.set()
+        if self.streams is not None:
+            self.streams.close()
         if self._thread is not None:
             self._thread.join(2 * CALL_TIMEOUT_MS / 1000)
+        if self._pipe is not None:
+            self.prices.on_price = lambda: None
+            for end in self._pipe:
+                os.close(end)
+            self._pipe = None
+
+    def _wake(self) -> None:
+        """Let the trader's wait end: a price came."""
+        pipe = self._pipe
+        if pipe is not None:
+            try:
+                os.write(pipe[1], b"p")
+            except BlockingIOError:
+                return  # it is awake already
+
+    def wake_handle(self) -> int | None:
+        return self._pipe[0] if self._pipe is not None else None
 
     def _run(self) -> None:
         while not self._ending.is_set():
@@ -123,15 +166,35 @@ class LiveMarket:
             now_ms = to_milliseconds(utc_now())
             if now_ms - self._clock_at >= CLOCK_EVERY_MS or self._offset_is_large:
                 self._read_clock()
-            found = ask_once(self._client, lambda: quotes_of(self._client, self._symbols))
-            self._take(found, arrived_ms=to_milliseconds(utc_now()))
-            self._fetch_missing()
+            if self._lacks_price(now_ms) or self._is_comparison_due(now_ms):
+                found = ask_once(self._client, lambda: quotes_of(self._client, self._symbols))
+                self._take(found, arrived_ms=to_milliseconds(utc_now()))
+            if budget_used(self._client) < BUDGET_SHARE:
+                self._fetch_missing()
             self._failure = ""
         except FundError as error:
             if not self._failure:
                 _log.warning("%s", error.message)
             self._failure = error.message
             self._resume_at = time.monotonic() + float(error.details.get("wait_seconds", 0.0))
+
+    def _streams_now(self, now_ms: int) -> bool:
+        """Whether the stream tells the marks at present."""
+        age = now_ms - self.prices.streamed_ms
+        return self.streams is not None and age <= POLL_MS and not self.prices.stream_reason
+
+    def _lacks_price(self, now_ms: int) -> bool:
+        """Whether the stream has not just told a mark of each instrument."""
+        if not self._streams_now(now_ms):
+            return True
+        newest = [self.prices.newest(symbol) for symbol in self._symbols]
+        return any(quote is None or now_ms - quote.arrived_ms > POLL_MS for quote in newest)
+
+    def _is_comparison_due(self, now_ms: int) -> bool:
+        if now_ms - self._compared_at < COMPARE_EVERY_MS:
+            return False
+        self._compared_at = now_ms
+        return True
 
     def _read_clock(self) -> None:
         before = to_milliseconds(utc_now())
@@ -142,41 +205,35 @@ class LiveMarket:
 
     def _take(self, found: Sequence[tuple[str, Decimal, int, float | None, int | None]],
               *, arrived_ms: int) -> None:  # fmt: skip
-        with self._lock:
-            for symbol, price, venue_ms, rate, due_ms in found:
-                quote = Quote(
+        for symbol, price, venue_ms, rate, due_ms in found:
+            last = self.prices.newest(symbol)
+            is_fresh = last is not None and arrived_ms - last.arrived_ms <= POLL_MS
+            if last is not None and is_fresh and last.source == "stream":
+                apart = abs(price / last.price - 1)
+                if apart > DIFFER_MAX:
+                    self.prices.note(
+                        MarketEventKind.SOURCES_DIFFER, symbol,
+                        stream=f"{last.price:f}", rest=f"{price:f}",
+                    )  # fmt: skip
+                continue
+            self.prices.take_quote(
+                Quote(
                     symbol=symbol,
                     price=price,
                     venue_time_ms=venue_ms,
                     arrived_ms=arrived_ms,
                     funding_rate=rate,
                     funding_at_ms=due_ms,
+                    source="REST",
                 )
-                seen = self._seen.setdefault(symbol, deque(maxlen=KEPT))
-                last = seen[-1] if seen else None
-                if last is not None and venue_ms <= last.venue_time_ms:
-                    continue  # repeated, or out of order
-                if last is not None and _is_jump(last.price, price):
-                    held = self._held.get(symbol)
-                    self._held[symbol] = quote
-                    if held is None or _is_jump(held.price, price):
-                        continue
-                self._held.pop(symbol, None)
-                if last is not None:
-                    self._note_charge(last, quote)
-                seen.append(quote)
-
-    def _note_charge(self, last: Quote, quote: Quote) -> None:
-        """The rate announced for a stamp is what it charged, once the venue speaks of the next."""
-        if last.funding_at_ms is None or last.funding_rate is None:
-            return
-        if quote.venue_time_ms >= last.funding_at_ms:
-            self._charged[last.symbol, last.funding_at_ms] = last.funding_rate
+            )
 
     def _fetch_missing(self) -> None:
         venue_ms = to_milliseconds(utc_now()) + self._offset_ms
         for symbol, (start, end) in list(self._hours_from.items()):
             if start + HOUR_MS > venue_ms:
+                continue
+            if self._waits_for_stream(start, end, venue_ms):
                 continue
             hours = self._fetch(symbol, "1h", HOUR_MS, start, min(end, venue_ms))
             with self._lock:
@@ -187,6 +244,11 @@ class LiveMarket:
             first = self._minutes_wanted(symbol)
             if first is not None and first + MINUTE_MS <= venue_ms:
                 self._minutes[symbol] = self._fetch(symbol, "1m", MINUTE_MS, first, venue_ms)
+
+    def _waits_for_stream(self, start: int, end: int, venue_ms: int) -> bool:
+        """Whether the one hour wanted closed so lately that the stream may still tell it."""
+        is_one = start + HOUR_MS == end
+        return is_one and self._streams_now(venue_ms) and venue_ms - end < STREAM_GRACE_MS
 
     def _fetch(self, symbol: str, timeframe: str, step: int, start: int, end: int) -> Candles:
         raw = fetch_candles(
@@ -205,22 +267,30 @@ class LiveMarket:
     def _offset_is_large(self) -> bool:
         return abs(self._offset_ms) > SKEW_MAX_MS
 
-    def find_doubt(self, now_ms: int, *, since_ms: int) -> str:
+    def find_doubts(self, now_ms: int, *, since_ms: int) -> Doubts:
         if self._offset_is_large:
-            return f"the clock of {self.venue} is {self._offset_ms / 1000:+.1f} s from ours"
-        limit = STALE_POLLS * POLL_MS
-        for symbol in self._symbols:
-            newest = self._newest(symbol)
-            if newest is None:
-                return self._failure or f"no price of {symbol} from {self.venue}"
-            age = self._age_ms(newest, now_ms)
-            if age > limit:
-                why = f"; {self._failure}" if self._failure else ""
-                return f"the price of {symbol} is over {limit // 1000} s old ({age // 1000} s){why}"
+            return Doubts(
+                venue=f"the clock of {self.venue} is {self._offset_ms / 1000:+.1f} s from ours"
+            )
+        found = {s: why for s in self._symbols if (why := self._find_doubt_of(s, now_ms))}
         self._minutes_from = since_ms
         for symbol in self._symbols:
-            if self._minutes_wanted(symbol) is not None:
-                return f"back-filling the minutes of {symbol}"
+            if symbol not in found and self._minutes_wanted(symbol) is not None:
+                found[symbol] = f"back-filling the minutes of {symbol}"
+        return Doubts(instruments=found)
+
+    def _find_doubt_of(self, symbol: str, now_ms: int) -> str:
+        limit = STALE_POLLS * POLL_MS
+        newest, held = self.prices.newest(symbol), self.prices.held(symbol)
+        if newest is None:
+            return self._failure or f"no price of {symbol} from {self.venue}"
+        if held is not None and is_jump(newest.price, held.price):
+            change = float(held.price / newest.price - 1)
+            return f"{symbol} jumped by {change:+.0%}, which no second source confirms"
+        age = self._age_ms(newest, now_ms)
+        if age > limit:
+            why = f"; {self._failure}" if self._failure else ""
+            return f"the price of {symbol} is over {limit // 1000} s old ({age // 1000} s){why}"
         return ""
 
     def _age_ms(self, quote: Quote, now_ms: int) -> int:
@@ -229,7 +299,7 @@ class LiveMarket:
     def _minutes_wanted(self, symbol: str) -> int | None:
         """The first minute (open time) that ended unseen since the book was last priced, if any."""
         first_end = self._minutes_from // MINUTE_MS * MINUTE_MS + MINUTE_MS
-        newest = self._newest(symbol)
+        newest = self.prices.newest(symbol)
         if newest is None:
             return None
         for end in range(first_end, newest.arrived_ms, MINUTE_MS):
@@ -246,13 +316,9 @@ class LiveMarket:
     def _price_at(self, symbol: str, at_ms: int) -> float | None:
         """The newest quote by then if it was fresh, else the close of the minute that ended."""
         limit = STALE_POLLS * POLL_MS
-        with self._lock:
-            seen = self._seen.get(symbol, ())
-            for quote in reversed(seen):
-                if quote.arrived_ms <= at_ms:
-                    if self._age_ms(quote, at_ms) <= limit:
-                        return float(quote.price)
-                    break
+        quote = self.prices.newest_by(symbol, at_ms)
+        if quote is not None and self._age_ms(quote, at_ms) <= limit:
+            return float(quote.price)
         minutes = self._minutes.get(symbol)
         if minutes is None or not len(minutes):
             return None
@@ -262,8 +328,7 @@ class LiveMarket:
         return float(minutes.close[row])
 
     def depth(self, symbol: str, now_ms: int) -> float | None:
-        """None: no book is read."""
-        return None
+        return self.prices.depth(symbol, now_ms, DEPTH_AGE_MS)
 
     def candles(self, symbol: str, start_ms: int, end_ms: int) -> Candles:
         """Hours from memory once the trader follows, and straight from the venue before."""
@@ -278,28 +343,56 @@ class LiveMarket:
                 stop = int(np.searchsorted(known.open_time, end_ms - HOUR_MS, side="right"))
                 if stop > first:
                     return known.between(first, stop)
+            told = self.prices.closed_candles(symbol, "1h", start, end_ms, HOUR_MS)
+            if told is not None:
+                return _of_stream(told, symbol, HOUR_MS)
             self._hours_from[symbol] = (start, end_ms)
         return _none(symbol, HOUR_MS)
 
     def funding(self, symbol: str, start_ms: int, end_ms: int) -> tuple[ChargedFunding, ...]:
         return tuple(
             ChargedFunding(symbol=symbol, stamp_ms=stamp, rate=rate)
-            for (name, stamp), rate in list(self._charged.items())
+            for (name, stamp), rate in self.prices.charged().items()
             if name == symbol and start_ms <= stamp < end_ms
         )
 
     def quotes(self, now_ms: int) -> tuple[Quote, ...]:
-        found = (self._newest(symbol) for symbol in self._symbols)
+        found = (self.prices.newest(symbol) for symbol in self._symbols)
         return tuple(quote for quote in found if quote is not None)
 
-    def _newest(self, symbol: str) -> Quote | None:
-        with self._lock:
-            seen = self._seen.get(symbol)
-            return seen[-1] if seen else None
+    def take_notes(self) -> tuple[SourceNote, ...]:
+        return self.prices.take_notes()
 
+    def facts(self, now_ms: int) -> Mapping[str, Mapping[str, Any]]:
+        return {symbol: self._facts_of(symbol, now_ms) for symbol in self._symbols}
 
-def _is_jump(before: Decimal, price: Decimal) -> bool:
-    return abs(math.log(float(price) / float(before))) > math.log(JUMP)
+    def _facts_of(self, symbol: str, now_ms: int) -> dict[str, Any]:
+        quote, best = self.prices.newest(symbol), self.prices.best(symbol)
+        if best is not None and now_ms - best.arrived_ms > DEPTH_AGE_MS:
+            best = None
+        return {
+            "source": quote.source if quote is not None else "",
+            "price": f"{quote.price:f}" if quote is not None else None,
+            "age_ms": self._age_ms(quote, now_ms) if quote is not None else None,
+            "bid": f"{best.bid:f}" if best is not None else None,
+            "ask": f"{best.ask:f}" if best is not None else None,
+            "spread": float((best.ask - best.bid) / best.middle) if best is not None else None,
+            "depth": self.depth(symbol, now_ms),
+            "funding_rate": quote.funding_rate if quote is not None else None,
+            "funding_at_ms": quote.funding_at_ms if quote is not None else None,
+            "forced_orders": len(self.prices.forced(symbol, now_ms - HOUR_MS)),
+        }
+
+    def connection(self) -> dict[str, Any]:
+        """What a page shows of the venue itself: clock, stream, budget, counts."""
+        return {
+            "offset_ms": self._offset_ms,
+            "stream": self.prices.stream_reason if self.streams is not None else "none",
+            "openings": self.streams.openings if self.streams is not None else 0,
+            "budget": round(budget_used(self._client), 3),
+            "failure": self._failure,
+            "counts": dict(self.prices.counts),
+        }
 
 
 def _as_candles(raw: RawCandles, symbol: str, step: int) -> Candles:
@@ -321,3 +414,19 @@ def _none(symbol: str, step: int) -> Candles:
         instrument=symbol, timeframe_ms=step, open_time=np.empty(0, dtype=np.int64), open=empty,
         high=empty, low=empty, close=empty, volume=empty,
     )  # fmt: skip
+
+
+def _of_stream(
+    told: Sequence[tuple[int, tuple[float, float, float, float, float]]], symbol: str, step: int
+) -> Candles:
+    columns = np.array([figures for _, figures in told], dtype=np.float64).T
+    return Candles(
+        instrument=symbol,
+        timeframe_ms=step,
+        open_time=np.array([time for time, _ in told], dtype=np.int64),
+        open=columns[0].copy(),
+        high=columns[1].copy(),
+        low=columns[2].copy(),
+        close=columns[3].copy(),
+        volume=columns[4].copy(),
+    )

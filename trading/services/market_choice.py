@@ -13,7 +13,9 @@ from trading.domain.market.symbols import SIMULATED, normalise_venue
 from trading.models import Instrument
 from trading.services.exchange_candles import open_exchange
 from trading.services.live_market import LiveMarket
+from trading.services.live_prices import LivePrices
 from trading.services.market_source import SimulatedSource, load_simulation
+from trading.venues.binance_streams import STREAMED, BinanceStreams
 from trading.venues.market_data import MarketData
 
 SIMULATED_NAMES = ("simulated", SIMULATED)
@@ -54,4 +56,8 @@ def choose_market() -> MarketData:
             f"--venue {venue} --from-exchange --trade",
             code="no_instruments",
         )
-    return LiveMarket(client, venue=venue)
+    return LiveMarket(client, venue=venue, streams=_streams if venue in STREAMED else None)
+
+
+def _streams(prices: LivePrices) -> BinanceStreams:
+    return BinanceStreams(prices, host=settings.EXCHANGE_HOST, proxy=settings.EXCHANGE_PROXY)

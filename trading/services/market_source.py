@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from magnetfund.kernel.money import decimal_from_float
 from trading.domain.market import HOUR_MS, MINUTE_MS, Candles
 from trading.domain.market.symbols import SIMULATED
 from trading.domain.simulated_market import SimulatedInstrument, SimulatedMarket, simulate_market
-from trading.venues.market_data import ChargedFunding, Quote
+from trading.venues.market_data import ChargedFunding, Doubts, Quote, SourceNote
 
 CONFIG_KEY = "simulated_market"
 #: Hours simulated beyond the present, so that the path is drawn once a day.
@@ -94,9 +94,24 @@ class SimulatedSource:
     def close(self) -> None:
         """Nothing to end."""
 
-    def find_doubt(self, now_ms: int, *, since_ms: int) -> str:
+    def find_doubts(self, now_ms: int, *, since_ms: int) -> Doubts:
         """None: it is a function of time."""
-        return ""
+        return Doubts()
+
+    def wake_handle(self) -> int | None:
+        """None: its price is asked for, not pushed."""
+        return None
+
+    def take_notes(self) -> tuple[SourceNote, ...]:
+        """None: nothing happens to it."""
+        return ()
+
+    def facts(self, now_ms: int) -> Mapping[str, Mapping[str, Any]]:
+        """The price alone: it has no book and no source to be late."""
+        return {
+            quote.symbol: {"source": self.label, "price": f"{quote.price:f}", "age_ms": 0}
+            for quote in self.quotes(now_ms)
+        }
 
     def funding(self, symbol: str, start_ms: int, end_ms: int) -> tuple[ChargedFunding, ...]:
         """None stated: the default applies."""
@@ -112,6 +127,10 @@ class SimulatedSource:
             )
             for symbol in self.symbols
         )
+
+    def connection(self) -> Mapping[str, Any]:
+        """Nothing: it is here."""
+        return {}
 
     def price(self, symbol: str, now_ms: int) -> float:
         """The price at ``now_ms``: on the straight line between two minutes' ends, on the tick."""

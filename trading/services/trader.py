@@ -19,7 +19,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import numpy as np
-import psycopg
 from django.conf import settings
 from django.db import OperationalError, connection
 
@@ -54,7 +53,6 @@ from trading.services.engine import (
 from trading.services.feeds import InstrumentFeed
 from trading.services.funding import import_funding, load_funding
 from trading.services.hours import ClosedHour, HourReader
-from trading.services.manual import BELL
 from trading.services.market_doubt import MarketDoubt
 from trading.services.membership import (
     Membership,
@@ -68,6 +66,7 @@ from trading.services.orders import settle_leftovers
 from trading.services.paper_book import PaperBook, load_venue
 from trading.services.paper_follow import close_slots, follow, follow_fuse, is_flat
 from trading.services.reconcile import reconcile
+from trading.services.trader_bell import Bell
 from trading.services.valuation import take_valuations
 from trading.venues.market_data import MarketData
 
@@ -89,8 +88,7 @@ class Trader:
         self.lease: HeldLease | None = None
         self.is_stopping = False
         self.doubt = MarketDoubt(book=book, source=source, actor=self.actor)
-        self._is_listening = False
-        self._heard_on: object = None
+        self._bell = Bell(source.wake_handle)
         self._snapshot_ms = self._reconciled_ms = self._funded_ms = 0
         self._unpriced: dict[str, str] = {}
 
@@ -144,7 +142,7 @@ class Trader:
         self.hours = [HourReader(feed=feed, source=self.source) for feed in self.feeds]
         self._warm_up(to_milliseconds(now))
         self.source.follow()
-        doubt = self.source.find_doubt(to_milliseconds(now), since_ms=self.paper.book.time_ms)
+        doubt = self._find_doubt(to_milliseconds(now))
         if not doubt:
             self._walk_missed(to_milliseconds(now))
         self.paper.save()
@@ -181,8 +179,11 @@ class Trader:
         """Let the slots that are paused or leaving open nothing."""
         state = {member.key: member.state for member in self.members.members}
         by_slot = [state[sleeve.strategy, sleeve.instrument.pk] for sleeve in self.setup.sleeves]
+        doubts = self.doubt.instruments
         self.paper.closed_slots = frozenset(
-            slot for slot, found in enumerate(by_slot) if found != BookMember.State.TRADING
+            slot
+            for slot, (found, sleeve) in enumerate(zip(by_slot, self.setup.sleeves, strict=True))
+            if found != BookMember.State.TRADING or sleeve.instrument.symbol in doubts
         )
         self._leaving = frozenset(
             slot for slot, found in enumerate(by_slot) if found == BookMember.State.LEAVING
@@ -298,22 +299,36 @@ class Trader:
                 _log.error("database unavailable, retrying: %s", str(error).splitlines()[0])
                 connection.close()
                 time.sleep(2.0)
-            self._rest(max(0.05, BEAT_SECONDS - (time.monotonic() - began)))
+            self._act_on_ticks(began + BEAT_SECONDS, should_stop)
 
-    def _rest(self, seconds: float) -> None:
-        """Wait until the next cycle or a database notification."""
-        try:
-            connection.ensure_connection()
-            raw = connection.connection
-            if not self._is_listening or raw is not self._heard_on:
-                raw.execute(f"LISTEN {BELL}")
-                self._heard_on, self._is_listening = raw, True
-            for _ in raw.notifies(timeout=seconds, stop_after=1):
+    def _act_on_ticks(self, until: float, should_stop: Callable[[], bool]) -> None:
+        """Until the next beat is due: each price that comes is stepped at once.
+
+        A stop, a target or the fuse acts on the tick itself; hours, orders and accounts wait for
+        the beat.  A person's bell ends the wait.
+        """
+        while not should_stop():
+            left = until - time.monotonic()
+            woken = self._bell.wait(max(0.05, left) if left > -BEAT_SECONDS else 0.05)
+            if woken != "price":
                 return
-        except (OperationalError, psycopg.Error):
-            connection.close()
-            self._is_listening = False
-            time.sleep(1.0)
+            self._tick()
+            if time.monotonic() >= until:
+                return
+
+    def _tick(self) -> None:
+        """Step the prices of this instant, where the book may go on."""
+        if self.doubt.reason:
+            return
+        now = utc_now()
+        now_ms = to_milliseconds(now)
+        if self._find_doubt(now_ms) or now_ms <= self.paper.book.time_ms:
+            return
+        events = self._price_step(now_ms)
+        if events:
+            self.paper.save()
+            self._snapshot(now, now_ms)
+            self._tell(now, events)
 
     def beat(self) -> None:
         """One beat; raises :class:`Conflict` when another trader took the book over."""
@@ -322,11 +337,12 @@ class Trader:
         now = utc_now()
         now_ms = to_milliseconds(now)
         self._follow_limits(now)
-        doubt = self.source.find_doubt(now_ms, since_ms=self.paper.book.time_ms)
+        doubt = self._find_doubt(now_ms)
         if doubt:
             self._stand_still(doubt, now)
         else:
             self._trade(now, now_ms)
+        self.doubt.record_notes()
         market = self.doubt.facts(now)
         beat_heart(
             part="trader",
@@ -341,6 +357,38 @@ class Trader:
             problems=self._problems(),
         )
 
+    def _find_doubt(self, now_ms: int) -> str:
+        """Why the book cannot go on; see :meth:`MarketDoubt.find`."""
+        return self.doubt.find(
+            now_ms,
+            since_ms=self.paper.book.time_ms,
+            symbols=[feed.instrument.symbol for feed in self.feeds],
+            held=self._held_symbols(),
+        )
+
+    def _held_symbols(self) -> set[str]:
+        """Instruments of which the book holds something or waits for an order."""
+        book, sleeves = self.paper.book, self.paper.sleeves
+        waiting = {intent.slot for intent in book.pending}
+        return {
+            sleeves[slot].instrument.symbol
+            for slot, position in enumerate(book.positions)
+            if position is not None or slot in waiting
+        }
+
+    def _note_late(self, now_ms: int, now: datetime) -> str:
+        """Let doubtful and late instruments only reduce; returns why the whole book has to."""
+        symbols = [feed.instrument.symbol for feed in self.feeds]
+        late = {
+            symbol: f"the last hour of {symbol} is late"
+            for symbol, reader in zip(symbols, self.hours, strict=True)
+            if not reader.problem and reader.is_late(now_ms)
+        }
+        reason, changed = self.doubt.note_instruments(late, symbols=symbols, now=now)
+        if changed:
+            self._close_slots()
+        return reason
+
     def _trade(self, now: datetime, now_ms: int) -> None:
         """One beat on believable prices; the way back after a doubt is a reconciliation."""
         is_minute = now_ms - self._reconciled_ms >= RECONCILE_MS
@@ -348,9 +396,7 @@ class Trader:
         changed = self._follow_members(now, look=is_minute or failed)
         missed = self._walk_missed(now_ms)
         read = self._read_hours(now_ms)
-        late = [r.feed.instrument.symbol for r in self.hours if not r.problem and r.is_late(now_ms)]
-        reason = f"the last hour of {', '.join(late)} is late" if late else ""
-        if self.doubt.note(reason, now=now):
+        if self.doubt.note(self._note_late(now_ms, now), now=now):
             self._reconcile(now, is_start=True)
         events = self._decide(read, now_ms)
         changed |= follow(self.paper, at=now)
@@ -432,6 +478,8 @@ class Trader:
     def _price(self, feed: InstrumentFeed, now_ms: int) -> float | None:
         """The present price; None, told with the next heartbeat, where the source has none."""
         symbol = feed.instrument.symbol
+        if symbol in self.doubt.unpriced:
+            return None
         try:
             price = self.source.price(symbol, now_ms)
         except InvalidInput as error:

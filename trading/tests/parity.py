@@ -27,6 +27,7 @@ from trading.services.history import TradingHistory
 from trading.services.instruments import add_simulated_instrument
 from trading.services.paper_book import PaperBook
 from trading.services.trader import Trader
+from trading.venues.market_data import Doubts
 
 CASH = 100_000.0
 SLEEVES = ("trend", "magnet")
@@ -90,8 +91,20 @@ class PriceSequence:
     def follow(self) -> None:
         pass
 
-    def find_doubt(self, now_ms: int, *, since_ms: int) -> str:
-        return ""
+    def find_doubts(self, now_ms: int, *, since_ms: int) -> Doubts:
+        return Doubts()
+
+    def wake_handle(self) -> None:
+        return None
+
+    def take_notes(self) -> tuple[()]:
+        return ()
+
+    def connection(self) -> dict[str, object]:
+        return {}
+
+    def facts(self, now_ms: int) -> dict[str, dict[str, object]]:
+        return {}
 
     def funding(self, symbol: str, start_ms: int, end_ms: int) -> tuple[()]:
         return ()

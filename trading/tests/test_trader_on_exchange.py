@@ -65,9 +65,9 @@ class HoldingMarket(Market):
         return [row for row in rows if interval != "1h" or row[0] != self.dial.held_hour]
 
 
-def make_exchange(dial: Dial) -> Exchange:
+def draw_listing(base: str, *, seed: int) -> Listing:
     drawn = simulate_market(
-        seed=33,
+        seed=seed,
         instruments=(SimulatedInstrument(symbol=SYMBOL, start_price=60_000.0, tick=0.1),),
         start_ms=START_MS - WARM_HOURS * HOUR_MS,
         hours=WARM_HOURS + 72,
@@ -78,8 +78,12 @@ def make_exchange(dial: Dial) -> Exchange:
     low, high = np.minimum(before, close), np.maximum(before, close)
     bars = np.column_stack((times, before, high, low, close, np.full(close.size, 9.0)))
     funding = {START_MS + 8 * HOUR_MS: 0.00037}
-    listing = Listing(symbol="BTCUSDT", base="BTC", interval="1m", bars=bars, funding=funding)
-    market = HoldingMarket(listings={"BTCUSDT": listing}, clock=lambda: dial.now_ms + dial.ahead_ms)
+    return Listing(symbol=f"{base}USDT", base=base, interval="1m", bars=bars, funding=funding)
+
+
+def make_exchange(dial: Dial) -> Exchange:
+    listings = {"BTCUSDT": draw_listing("BTC", seed=33)}
+    market = HoldingMarket(listings=listings, clock=lambda: dial.now_ms + dial.ahead_ms)
     market.dial = dial
     return Exchange(market)
 
@@ -108,10 +112,13 @@ def exchange(settings: Any, dial: Dial) -> Iterator[Exchange]:
 class Ground:
     """A trader on the exchange with one clock for both."""
 
-    def __init__(self, dial: Dial) -> None:
+    def __init__(self, dial: Dial, *symbols: str) -> None:
         self.dial = dial
         self.clock = VirtualClock(from_milliseconds(dial.now_ms))
-        call_command("add_instrument", SYMBOL, from_exchange=True, trade=True, stdout=io.StringIO())
+        for symbol in symbols or (SYMBOL,):
+            call_command(
+                "add_instrument", symbol, from_exchange=True, trade=True, stdout=io.StringIO()
+            )
         for code in ("trend", "magnet"):
             Strategy.objects.create(
                 code=code, version=1, name=code, risk_fraction=Decimal("0.0035")
@@ -249,6 +256,33 @@ def test_a_person_s_stop_outlasts_an_outage(ground: Ground, exchange: Exchange):
     exchange.faults.clear()
     ground.beat(2)
     assert engine_state_of(BOOK) == "STOPPED"
+
+
+def test_one_instrument_in_doubt_only_reduces_and_the_other_trades_on(
+    exchange: Exchange, dial: Dial
+):
+    other = "ETH/USDT:USDT"
+    listing = draw_listing("ETH", seed=34)
+    exchange.market.listings["ETHUSDT"] = listing
+    ground = Ground(dial, SYMBOL, other)
+    ground.start()
+    del exchange.market.listings["ETHUSDT"]
+    ground.beat(2)
+    assert engine_state_of(BOOK) == "READY"
+    assert list(ground.trader.doubt.instruments) == [other]
+    sleeves = ground.trader.setup.sleeves
+    closed = {sleeves[slot].instrument.symbol for slot in ground.trader.paper.closed_slots}
+    assert closed == {other}
+    assert ground.trader.paper.book.time_ms >= dial.now_ms - STEP_MS
+    doubted = MarketEvent.objects.get(kind="source_doubted")
+    assert doubted.instrument is not None
+    assert doubted.instrument.symbol == other
+    beat = Heartbeat.objects.get(part="trader").detail["market"]
+    assert "s old" in beat["doubts"][other]
+    exchange.market.listings["ETHUSDT"] = listing
+    ground.beat(2)
+    assert ground.trader.paper.closed_slots == frozenset()
+    assert MarketEvent.objects.filter(kind="source_back", instrument__symbol=other).exists()
 
 
 class TestRefusals:

@@ -90,6 +90,24 @@ def refuse_torn_answers(client: Any) -> None:
     client.fetch = fetch
 
 
+#: Request weight that a venue allows a minute, where it states none (Binance's futures: 2,400).
+WEIGHT_LIMIT = 2_400
+_USED = "x-mbx-used-weight-1m"
+
+
+def budget_used(client: Any) -> float:
+    """Share of the minute's request budget that is used, by the venue's last answer.
+
+    0 where the venue tells none.
+    """
+    headers = getattr(client, "last_response_headers", None) or {}
+    text = next((value for name, value in headers.items() if name.lower() == _USED), "0")
+    try:
+        return float(text) / WEIGHT_LIMIT
+    except ValueError:
+        return 0.0
+
+
 def exchange_away(name: str, error: Exception, *, wait_seconds: float = 0.0) -> Unavailable:
     """The one clear line where an exchange cannot be reached, with the next step.
 

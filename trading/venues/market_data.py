@@ -6,12 +6,13 @@ and never a value, and a candle is closed by the venue's word.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 from trading.domain.market import Candles
+from trading.domain.market.events import MarketEventKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,7 @@ class Quote:
     """A price of one instrument: the venue's time of it, and when it reached us (both ms).
 
     ``funding_rate`` is what the venue will charge at ``funding_at_ms``; None where it states none.
+    ``source`` is how it came ("stream", "REST"); empty where there is one way only.
     """
 
     symbol: str
@@ -27,6 +29,63 @@ class Quote:
     arrived_ms: int
     funding_rate: float | None = None
     funding_at_ms: int | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BestPrices:
+    """Best bid and ask of one instrument with their quantities, and when they reached us (ms)."""
+
+    symbol: str
+    bid: Decimal
+    bid_quantity: Decimal
+    ask: Decimal
+    ask_quantity: Decimal
+    arrived_ms: int
+
+    @property
+    def middle(self) -> Decimal:
+        return (self.bid + self.ask) / 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamedCandle:
+    """A candle as a stream told it: open time (ms), the five figures, whether it is closed."""
+
+    symbol: str
+    timeframe: str
+    open_time: int
+    figures: tuple[float, float, float, float, float]
+    is_closed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForcedOrder:
+    """A liquidation that the venue told: the side of the order, its price and quantity."""
+
+    symbol: str
+    side: str
+    price: Decimal
+    quantity: Decimal
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceNote:
+    """Something that happened to the source, to be recorded by whoever may write."""
+
+    kind: MarketEventKind
+    at_ms: int
+    symbol: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubts:
+    """Why prices cannot be believed: of the whole venue, or of single instruments, in words."""
+
+    venue: str = ""
+    instruments: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +100,13 @@ class ChargedFunding:
 class MarketData(Protocol):
     """What a trader reads of the venue whose instruments it trades."""
 
-    label: str
     venue: str
     is_simulated: bool
+
+    @property
+    def label(self) -> str:
+        """What it is called beside its prices."""
+        ...
 
     def open(self, symbols: Sequence[str], *, since_ms: int) -> None:
         """Get ready to price ``symbols``, and the minutes since ``since_ms`` that nobody watched.
@@ -64,11 +127,23 @@ class MarketData(Protocol):
         """Stop fetching."""
         ...
 
-    def find_doubt(self, now_ms: int, *, since_ms: int) -> str:
-        """Why no price can be believed now, in words; empty where all is well.
+    def find_doubts(self, now_ms: int, *, since_ms: int) -> Doubts:
+        """Why which prices cannot be believed now; empty where all is well.
 
         ``since_ms`` is the last time that the book was priced: what passed since must be known.
         """
+        ...
+
+    def wake_handle(self) -> int | None:
+        """A file descriptor that can be read once a price came; None where none is pushed."""
+        ...
+
+    def take_notes(self) -> tuple[SourceNote, ...]:
+        """What happened to the source since this was last asked."""
+        ...
+
+    def facts(self, now_ms: int) -> Mapping[str, Mapping[str, Any]]:
+        """By instrument, what a page shows of its data: source, spread, depth, funding, gaps."""
         ...
 
     def price(self, symbol: str, now_ms: int) -> float:
@@ -89,4 +164,8 @@ class MarketData(Protocol):
 
     def quotes(self, now_ms: int) -> tuple[Quote, ...]:
         """The newest quote of each instrument, for display: however old it is."""
+        ...
+
+    def connection(self) -> Mapping[str, Any]:
+        """What a page shows of the venue itself: its clock, the stream, the request budget."""
         ...

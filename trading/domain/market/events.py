@@ -13,3 +13,13 @@ class MarketEventKind(StrEnum):
     TERMS_CHANGED = "terms_changed"  # the venue changed tick, lot, minimum, fees or tiers
     SOURCE_DOUBTED = "source_doubted"  # no believable price or a late candle: entries stopped
     SOURCE_BACK = "source_back"  # believable again, what was missed filled in
+    STREAM_LOST = "stream_lost"  # the stream was cut or silent; prices are polled meanwhile
+    STREAM_BACK = "stream_back"  # the stream speaks again
+    PRICE_HELD = "price_held"  # a jump that no second source confirms; the price is not used
+    PRICE_REFUSED = "price_refused"  # a message without a price that can be one
+    CANDLE_REVISED = "candle_revised"  # a closed candle told again with other figures
+    CANDLE_REPEATED = "candle_repeated"  # closed candles told again as they were
+    BOOK_BROKEN = "book_broken"  # an update of the book is missing; it is read anew
+    SOURCES_DIFFER = "sources_differ"  # stream and REST tell different prices or candles
+    CANDLES_FILLED = "candles_filled"  # polling brought candles that the trader had not stored
+    SYMBOL_ENDED = "symbol_ended"  # the venue no longer trades the instrument

@@ -89,7 +89,7 @@ class Command(FundCommand):
                 _pause(WAIT_SECONDS, should_stop)
                 continue
             if isinstance(source, LiveMarket):
-                source.begin_polling()
+                source.begin()
             return trader
         return None
 

@@ -1,0 +1,306 @@
+"""Streams of the loopback exchange through the real client: what arrives, and each fault."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock
+from simulated_exchange.faults import Fault
+from simulated_exchange.market import Listing, Market
+from simulated_exchange.server import Exchange
+from trading.domain.market import HOUR_MS, MINUTE_MS
+from trading.services import live_market
+from trading.services.exchange_candles import open_exchange
+from trading.services.live_market import LiveMarket
+from trading.venues import binance_streams
+from trading.venues.binance_streams import BinanceStreams
+
+BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
+START = 1_767_225_600_000
+SECOND = 1_000
+
+
+def draw(base: str, price: float, *, crash_at: int | None = None) -> Listing:
+    """Six hours of minutes; with ``crash_at`` the price falls by 30 % within that minute."""
+    rng = np.random.default_rng(len(base) + int(price))
+    change = rng.normal(0, 0.0004, 360)
+    if crash_at is not None:
+        change[crash_at] = np.log(0.7)
+    close = np.round(price * np.exp(np.cumsum(change)), 1)
+    before = np.append(price, close[:-1])
+    times = START + MINUTE_MS * np.arange(360)
+    low, high = np.minimum(before, close), np.maximum(before, close)
+    bars = np.column_stack((times, before, high, low, close, np.full(360, 5.0)))
+    return Listing(symbol=f"{base}USDT", base=base, interval="1m", bars=bars)
+
+
+class Stage:
+    """An exchange, a market that streams from it, and one clock for both."""
+
+    def __init__(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
+        self.exchange, self.loop = exchange, loop
+        self.now_ms = START + HOUR_MS + 30 * SECOND
+        self.clock = VirtualClock(from_milliseconds(self.now_ms))
+        client = open_exchange("binanceusdm")
+        client.enableRateLimit = False
+        host = live_market_host
+        self.market = LiveMarket(
+            client, venue="binanceusdm", streams=lambda sink: BinanceStreams(sink, host=host[0])
+        )
+        self.prices = self.market.prices
+        self.prices._clock_ms = lambda: self.now_ms
+        self.settled = (0, 0)
+        self.told: list[str] = []
+
+    def open(self) -> None:
+        with use_clock(self.clock):
+            self.market.open([BTC, ETH], since_ms=self.now_ms)
+        self.market.follow()
+        assert self.market.streams is not None
+        self.market.streams.begin([BTC, ETH])
+        self.wait_for(lambda: not self.prices.stream_reason)
+
+    def move(self, ms: int, *, polls: bool = True) -> None:
+        """Let time pass, the streams speak and, unless told otherwise, one poll ask."""
+        self.now_ms += ms
+        self.clock.move_to(from_milliseconds(self.now_ms))
+        self.pump()
+        self.settle()
+        if polls:
+            with use_clock(self.clock):
+                self.market.poll()
+
+    def settle(self) -> None:
+        """Wait until what was sent has been read, for a second at most where some is lost."""
+        sent = self.exchange.streams.sent - self.settled[0]
+        deadline = time.monotonic() + 1.0
+        while self.prices.counts["messages"] - self.settled[1] < sent:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.01)
+        self.settled = (self.exchange.streams.sent, self.prices.counts["messages"])
+
+    def pump(self) -> None:
+        asyncio.run_coroutine_threadsafe(self.exchange.pump(), self.loop).result(10)
+
+    def wait_for(self, is_so: Callable[[], bool], seconds: float = 40.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not is_so():
+            assert time.monotonic() < deadline, self.prices.stream_reason
+            self.now_ms += SECOND
+            self.clock.move_to(from_milliseconds(self.now_ms))
+            self.pump()
+            time.sleep(0.1)
+
+    def doubts(self) -> dict[str, str]:
+        with use_clock(self.clock):
+            found = self.market.find_doubts(self.now_ms, since_ms=self.now_ms - SECOND)
+        assert not found.venue
+        return dict(found.instruments)
+
+    def kinds(self) -> list[str]:
+        self.told += [note.kind.value for note in self.market.take_notes()]
+        return self.told
+
+    def true_price(self, symbol: str = "BTCUSDT") -> float:
+        return self.exchange.market.last_price(symbol)
+
+
+live_market_host = [""]
+
+
+@pytest.fixture
+def stage(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    monkeypatch.setattr(binance_streams, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(binance_streams, "PAUSE_MAX_SECONDS", 0.1)
+    made: list[Stage] = []
+    listings = {"BTCUSDT": draw("BTC", 60_000.0), "ETHUSDT": draw("ETH", 3_000.0)}
+    market = Market(listings=listings, clock=lambda: made[0].now_ms if made else START + HOUR_MS)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    exchange = Exchange(market)
+    port = asyncio.run_coroutine_threadsafe(exchange.start(), loop).result(10)
+    settings.EXCHANGE_HOST = live_market_host[0] = f"http://127.0.0.1:{port}"
+    made.append(Stage(exchange, loop))
+    made[0].open()
+    yield made[0]
+    made[0].market.close()
+    asyncio.run_coroutine_threadsafe(exchange.stop(), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+
+
+def test_marks_books_and_closed_hours_come_by_the_stream(stage: Stage):
+    stage.move(SECOND, polls=False)
+    quote = stage.prices.newest(BTC)
+    assert quote is not None
+    assert (quote.source, float(quote.price)) == ("stream", stage.true_price())
+    assert quote.funding_at_ms == START + 8 * HOUR_MS
+    facts = stage.market.facts(stage.now_ms)[BTC]
+    assert float(facts["bid"]) < float(quote.price) < float(facts["ask"])
+    stage.move(2 * SECOND, polls=False)
+    assert stage.market.depth(BTC, stage.now_ms) == pytest.approx(200 * stage.true_price(), rel=0.2)
+    asked = stage.exchange.requests.count("/fapi/v1/klines")
+    stage.move(START + 2 * HOUR_MS - stage.now_ms + SECOND, polls=False)
+    hour = stage.market.candles(BTC, START + HOUR_MS, START + 2 * HOUR_MS)
+    assert hour.open_time.tolist() == [START + HOUR_MS]
+    bars = stage.exchange.market.listings["BTCUSDT"].bars[60:120]
+    assert hour.close[0] == bars[-1, 4]
+    assert hour.high[0] == bars[:, 2].max()
+    assert stage.exchange.requests.count("/fapi/v1/klines") == asked
+
+
+def test_a_stream_that_speaks_leaves_the_exchange_alone_but_for_a_comparison(stage: Stage):
+    stage.move(SECOND)
+    before = stage.exchange.requests.count("/fapi/v1/premiumIndex")
+    for _ in range(20):
+        stage.move(SECOND)
+    assert stage.exchange.requests.count("/fapi/v1/premiumIndex") == before
+    for _ in range(6):
+        stage.move(10 * SECOND)
+    assert stage.exchange.requests.count("/fapi/v1/premiumIndex") > before
+    assert "sources_differ" not in stage.kinds()
+
+
+def test_a_silent_stream_is_polled_for_and_opened_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(binance_streams, "SILENT_SECONDS", 0.5)
+    stage.exchange.faults.append(Fault(kind="mute", path="@", times=10_000))
+    stage.move(3 * SECOND)
+    quote = stage.prices.newest(BTC)
+    assert quote is not None
+    assert (quote.source, float(quote.price)) == ("REST", stage.true_price())
+    assert stage.doubts() == {}
+    time.sleep(6)  # the pulse that was awaited since before the patch
+    stage.exchange.faults.clear()
+    stage.wait_for(lambda: not stage.prices.stream_reason)
+    kinds = [kind for kind in stage.kinds() if kind != "book_broken"]
+    assert kinds == ["stream_lost", "stream_back"]
+    assert len(stage.exchange.streams.sockets) <= 8
+
+
+def test_a_cut_during_the_hour_s_close_loses_no_candle(stage: Stage):
+    stage.move(START + 2 * HOUR_MS - stage.now_ms - 500)
+    asyncio.run_coroutine_threadsafe(stage.exchange.streams.drop_all(), stage.loop).result(5)
+    stage.wait_for(lambda: bool(stage.prices.stream_reason))
+    stage.move(10 * SECOND)
+    with use_clock(stage.clock):
+        stage.market.candles(BTC, START + HOUR_MS, START + 2 * HOUR_MS)
+        stage.market.poll()
+    hour = stage.market.candles(BTC, START + HOUR_MS, START + 2 * HOUR_MS)
+    assert hour.open_time.tolist() == [START + HOUR_MS]
+    stage.wait_for(lambda: not stage.prices.stream_reason)
+    assert stage.doubts() == {}
+
+
+@pytest.mark.parametrize("text", ["NaN", "0.00000000", "-1", "Infinity", "", "1e400000", "abc"])
+def test_a_price_that_is_none_is_refused(stage: Stage, text: str):
+    stage.move(SECOND)
+    before = stage.prices.newest(BTC)
+    stage.exchange.faults.append(Fault(kind="garbage", path="btcusdt@markPrice", text=text))
+    stage.move(SECOND, polls=False)
+    assert stage.prices.newest(BTC) == before
+    assert "price_refused" in stage.kinds()
+    stage.move(SECOND, polls=False)
+    assert float(stage.prices.newest(BTC).price) == stage.true_price()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("factor", [10.0, 0.1, 1.2])
+def test_a_spike_that_the_book_does_not_confirm_is_not_used(stage: Stage, factor: float):
+    stage.move(SECOND)
+    stage.exchange.faults.append(Fault(kind="spike", path="btcusdt@markPrice", factor=factor))
+    stage.move(SECOND, polls=False)
+    assert "no second source confirms" in stage.doubts()[BTC]
+    assert ETH not in stage.doubts()
+    stage.move(SECOND, polls=False)
+    assert stage.doubts() == {}
+    assert float(stage.prices.newest(BTC).price) == stage.true_price()  # type: ignore[union-attr]
+    assert stage.prices.counts["price_held"] == 1
+
+
+def test_a_real_crash_is_used_at_once(stage: Stage):
+    stage.move(SECOND)
+    listing = draw("BTC", 60_000.0, crash_at=61)
+    stage.exchange.market.listings["BTCUSDT"] = listing
+    stage.move(START + HOUR_MS + 2 * MINUTE_MS - stage.now_ms, polls=False)
+    stage.move(SECOND, polls=False)
+    assert float(stage.prices.newest(BTC).price) == stage.true_price()  # type: ignore[union-attr]
+    assert stage.true_price() < 44_000
+    assert stage.doubts() == {}
+
+
+def test_repeated_reordered_and_revised_candles_change_nothing_and_are_told(stage: Stage):
+    stage.exchange.faults += [
+        Fault(kind="revise", path="btcusdt@kline_1m"),
+        Fault(kind="repeat", path="ethusdt@kline_1m", times=999),
+        Fault(kind="reorder", path="ethusdt@markPrice"),
+    ]
+    stage.wait_for(lambda: {"candle_revised", "candle_repeated"} <= set(stage.kinds()))
+    first = START + HOUR_MS
+    for symbol, name in ((BTC, "BTCUSDT"), (ETH, "ETHUSDT")):
+        told = stage.prices.closed_candles(symbol, "1m", first, first + MINUTE_MS, MINUTE_MS)
+        assert told is not None
+        assert told[0][1][3] == stage.exchange.market.listings[name].bars[60, 4]
+    assert stage.prices.counts["out_of_order"] >= 1
+
+
+def test_a_gap_in_the_book_is_read_anew(stage: Stage):
+    stage.wait_for(lambda: stage.market.depth(BTC, stage.now_ms) is not None)
+    stage.exchange.faults.append(Fault(kind="gap", path="btcusdt@depth"))
+    stage.wait_for(lambda: "book_broken" in stage.kinds())
+    stage.wait_for(lambda: stage.market.depth(BTC, stage.now_ms) is not None)
+    assert not stage.prices.stream_reason
+
+
+def test_one_instrument_that_ends_leaves_the_other_trading(stage: Stage):
+    stage.move(SECOND)
+    del stage.exchange.market.listings["ETHUSDT"]
+    for _ in range(5):
+        stage.exchange.faults[:] = [Fault(kind="mute", path="ethusdt@", times=10_000)]
+        stage.move(2 * SECOND)
+    assert list(stage.doubts()) == [ETH]
+    assert "s old" in stage.doubts()[ETH]
+
+
+def test_a_skewed_clock_doubts_the_venue_and_comes_back_by_itself(stage: Stage):
+    stage.exchange.faults.append(Fault(kind="skew", seconds=-3.0))
+    stage.move(31 * SECOND)
+    found = stage.market.find_doubts(stage.now_ms, since_ms=stage.now_ms)
+    assert "clock of binanceusdm is -3.0 s" in found.venue
+    stage.exchange.faults.clear()
+    stage.move(2 * SECOND)
+    assert not stage.market.find_doubts(stage.now_ms, since_ms=stage.now_ms).venue
+
+
+def test_a_quarter_of_the_budget_is_kept_for_prices(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(live_market, "budget_used", lambda client: 0.8)
+    asked = stage.exchange.requests.count("/fapi/v1/klines")
+    stage.market.candles(BTC, START, START + HOUR_MS)
+    stage.move(10 * SECOND)
+    stage.exchange.faults.append(Fault(kind="mute", path="@", times=10_000))
+    stage.move(10 * SECOND)
+    assert stage.exchange.requests.count("/fapi/v1/klines") == asked
+    assert stage.prices.newest(BTC).source == "REST"  # type: ignore[union-attr]
+
+
+def test_a_change_of_instruments_is_a_new_session_without_an_event(stage: Stage):
+    opened = stage.market.streams.openings  # type: ignore[union-attr]
+    stage.market.streams.watch([ETH])  # type: ignore[union-attr]
+    stage.wait_for(lambda: stage.market.streams.openings > opened)  # type: ignore[union-attr]
+    stage.move(SECOND, polls=False)
+    assert "stream_lost" not in stage.kinds()
+
+
+def test_a_stop_ends_threads_and_sockets(stage: Stage):
+    stage.market.close()
+    stage.wait_for(lambda: not stage.exchange.streams.sockets)
+    assert not stage.market.streams._thread.is_alive()  # type: ignore[union-attr]
