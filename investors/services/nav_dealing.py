@@ -8,69 +8,44 @@ written once: one ledger entry per class and event with the lots as its postings
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import Max
 
-from investors.domain.dealing import DealingDate, SubscriptionStep, decide_subscription
-from investors.domain.dealing.plan import ClassDesk, ClassPlan, Redeeming, plan_dealing
+from investors.domain.dealing.plan import ClassPlan, plan_dealing
 from investors.domain.exact import round_to_total
-from investors.domain.fees import ClassTerms, is_crystallisation_day
 from investors.domain.ledger import JointLine, JournalEntry, Tags, build_joint_entry
-from investors.domain.strike import LotInput, RedemptionResult, SubscriptionOrder
+from investors.domain.strike import LotInput, RedemptionResult
 from investors.models import (
     ClassNav,
-    DealingDay,
-    DealingOrder,
     Holding,
-    Investor,
     NavStrike,
     UnitEntry,
     UnitLot,
 )
 from investors.services.ledger import NewEntry, post_entries
+from investors.services.nav_dealing_book import DealingBook, describe_class, load_lots, open_book
 from investors.services.nav_orders import save_orders
 from investors.services.nav_settlement import settle_strike, snapshot_investors
-from investors.services.policies import terms_in_force
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.identifiers import derived_uuid
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
-REDEEMING = ("submitted", "accepted", "deferred")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Book:
-    """What the day knows: the strike, its classes with terms, and the open orders by id."""
-
-    strike: NavStrike
-    rows: Sequence[tuple[ClassNav, ClassTerms]]
-    orders: dict[str, DealingOrder]
-    due: frozenset[str]
-    funded: dict[str, Sequence[SubscriptionOrder]]
-
-
-def ends_period(terms: ClassTerms, valuation_at: datetime) -> bool:
-    """Whether a valuation ends a fiscal period of the class: its fees become final there."""
-    day = (valuation_at - timedelta(microseconds=1)).date()
-    return is_crystallisation_day(terms=terms, day=day)
 
 
 def deal_strike(strike: NavStrike, *, actor: Actor, at: datetime) -> None:
     """Carry out everything that an approved strike means, in the caller's transaction."""
-    book = _open_book(strike)
+    book = open_book(strike)
     _post_fees(book, actor)
     plans = plan_dealing(
-        desks=[_desk(book, row, terms) for row, terms in book.rows], fund_nav=strike.nav
+        desks=[describe_class(book, row, terms) for row, terms in book.rows], fund_nav=strike.nav
     )
     paid_in = ZERO
     for (row, _), plan in zip(book.rows, plans, strict=True):
         _reserve(row, plan)
-        lots = {lot.lot: lot for lot in _lots(row)}
+        lots = {lot.lot: lot for lot in load_lots(row)}
         _redeem(book, row, plan, lots, actor)
         _crystallise(book, row, plan, lots, actor)
         paid_in += _subscribe(book, row, plan, actor)
@@ -88,158 +63,14 @@ def deal_strike(strike: NavStrike, *, actor: Actor, at: datetime) -> None:
 
 def preview_dealing(strike: NavStrike) -> Sequence[tuple[ClassNav, ClassPlan]]:
     """What approving a prepared strike would deal; nothing is written."""
-    book = _open_book(strike, lock=False)
+    book = open_book(strike, lock=False)
     plans = plan_dealing(
-        desks=[_desk(book, row, terms) for row, terms in book.rows], fund_nav=strike.nav
+        desks=[describe_class(book, row, terms) for row, terms in book.rows], fund_nav=strike.nav
     )
     return list(zip((row for row, _ in book.rows), plans, strict=True))
 
 
-# ---- reading -------------------------------------------------------------------------------------
-
-
-def _open_book(strike: NavStrike, *, lock: bool = True) -> _Book:
-    rows = [
-        (row, terms_in_force(row.share_class, at=strike.valuation_at))
-        for row in strike.classes.select_related("share_class").order_by("share_class__code")
-    ]
-    query = (
-        DealingOrder.objects.filter(
-            share_class__fund=strike.fund_id, state__in=(*REDEEMING, "funded")
-        )
-        .select_related("dealing_day")
-        .order_by("received_at", "id")
-    )
-    found = list(query.select_for_update(of=("self",)) if lock else query)
-    if lock:
-        # The holding's row is what every change of its units locks.
-        holders = [order.investor_id for order in found]
-        list(
-            Holding.objects.select_for_update()
-            .filter(share_class__fund=strike.fund_id, investor__in=holders)
-            .order_by("pk")
-        )
-    due = frozenset(str(order.pk) for order in found if _is_due(order, strike.dealing_day))
-    return _Book(
-        strike=strike,
-        rows=rows,
-        orders={str(order.pk): order for order in found},
-        due=due,
-        funded=_find_funded(strike, found, due, rows),
-    )
-
-
-def _is_due(order: DealingOrder, day: DealingDay | None) -> bool:
-    """Orders of this day, of a day that was passed over, and of none yet; none on a shut day."""
-    if day is None or day.is_suspended:
-        return False
-    if order.dealing_day is None:
-        return order.received_at <= day.cutoff_at
-    return order.dealing_day.day <= day.day
-
-
-def _find_funded(
-    strike: NavStrike,
-    orders: Sequence[DealingOrder],
-    due: frozenset[str],
-    rows: Sequence[tuple[ClassNav, ClassTerms]],
-) -> dict[str, Sequence[SubscriptionOrder]]:
-    """Subscriptions to deal by class id: money cleared in time and the investor approved now."""
-    day = strike.dealing_day
-    found: dict[str, list[SubscriptionOrder]] = {str(row.share_class_id): [] for row, _ in rows}
-    if day is None:
-        return dict(found)
-    date = DealingDate(
-        day=day.day,
-        cutoff_at=day.cutoff_at,
-        funding_deadline_at=day.funding_deadline_at,
-        valuation_at=day.valuation_at,
-        is_suspended=day.is_suspended,
-    )
-    approved = set(
-        Investor.objects.filter(
-            pk__in=[order.investor_id for order in orders], kyc_state=Investor.Kyc.APPROVED
-        ).values_list("pk", flat=True)
-    )
-    for order in orders:
-        if order.kind == DealingOrder.Kind.SUBSCRIPTION and str(order.pk) in due:
-            step = decide_subscription(
-                dealing_date=date,
-                is_kyc_approved=order.investor_id in approved,
-                cleared_at=order.funded_at,
-                rolls=order.rolls,
-                rolls_max=order.rolls + 1,
-            )
-            if step is SubscriptionStep.DEAL:
-                found[str(order.share_class_id)].append(
-                    SubscriptionOrder(order=str(order.pk), amount=order.amount or ZERO)
-                )
-    return dict(found)
-
-
-def _desk(book: _Book, row: ClassNav, terms: ClassTerms) -> ClassDesk:
-    strike = book.strike
-    ends = ends_period(terms, strike.valuation_at)
-    asked = [
-        order
-        for order in book.orders.values()
-        if order.share_class_id == row.share_class_id and order.kind == DealingOrder.Kind.REDEMPTION
-    ]
-    is_needed = bool(asked) or ends
-    return ClassDesk(
-        code=row.share_class.code,
-        terms=terms,
-        price=row.issue_price,
-        nav=row.nav,
-        day=strike.valuation_at.date(),
-        lots=tuple(_lots(row)) if is_needed else (),
-        fees={
-            str(lot): fee
-            for lot, fee in strike.lots.filter(
-                lot__share_class=row.share_class, performance_fee_per_unit__gt=0
-            ).values_list("lot_id", "performance_fee_per_unit")
-        }
-        if is_needed
-        else {},
-        ends_period=ends,
-        redemptions=tuple(
-            Redeeming(
-                order=str(order.pk),
-                holder=str(order.investor_id),
-                units=None if order.is_all else order.units,
-                first_day=order.first_day or strike.valuation_at.date(),
-                is_due=str(order.pk) in book.due,
-            )
-            for order in asked
-        ),
-        subscriptions=tuple(book.funded.get(str(row.share_class_id), ())),
-    )
-
-
-def _lots(row: ClassNav) -> list[LotInput]:
-    """Open lots of a class with what is left of their capital in the ledger."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT l.id, l.number, l.units, l.high_water_mark, l.hurdle_start, l.dealing_day,
-                      h.investor_id, coalesce(c.cost, 0)
-               FROM investors_unitlot l JOIN investors_holding h ON h.id = l.holding_id
-               LEFT JOIN (SELECT p.lot, -sum(p.amount) AS cost FROM investors_posting p
-                          WHERE p.account_id = '3010' AND p.lot IS NOT NULL GROUP BY p.lot) c
-                 ON c.lot = l.id
-               WHERE l.share_class_id = %s AND l.units > 0 ORDER BY l.number""",
-            [row.share_class_id],
-        )
-        return [
-            LotInput(lot=str(lot), number=number, units=units, mark=mark, clock=clock,
-                     dealing_day=day, holder=str(holder), cost=cost)
-            for lot, number, units, mark, clock, day, holder, cost in cursor.fetchall()
-        ]  # fmt: skip
-
-
-# ---- writing -------------------------------------------------------------------------------------
-
-
-def _post_fees(book: _Book, actor: Actor) -> None:
+def _post_fees(book: DealingBook, actor: Actor) -> None:
     strike, news = book.strike, []
     unallocated = Decimal(strike.inputs.get("unallocated", "0"))
     if unallocated:
@@ -256,7 +87,7 @@ def _post_fees(book: _Book, actor: Actor) -> None:
 
 
 def _entry(
-    book: _Book, event: str, code: str, lines: Sequence[tuple[Mapping[str, Decimal], Tags]]
+    book: DealingBook, event: str, code: str, lines: Sequence[tuple[Mapping[str, Decimal], Tags]]
 ) -> JournalEntry:
     strike = book.strike
     return build_joint_entry(
@@ -278,7 +109,7 @@ def _reserve(row: ClassNav, plan: ClassPlan) -> None:
 
 
 def _redeem(
-    book: _Book, row: ClassNav, plan: ClassPlan, lots: dict[str, LotInput], actor: Actor
+    book: DealingBook, row: ClassNav, plan: ClassPlan, lots: dict[str, LotInput], actor: Actor
 ) -> None:
     code, dealt = row.share_class.code, [item for item in plan.redemptions if item.units > 0]
     if not dealt:
@@ -328,7 +159,7 @@ def _gross_of_cuts(result: RedemptionResult) -> list[Decimal]:
 
 
 def _crystallise(
-    book: _Book, row: ClassNav, plan: ClassPlan, lots: dict[str, LotInput], actor: Actor
+    book: DealingBook, row: ClassNav, plan: ClassPlan, lots: dict[str, LotInput], actor: Actor
 ) -> None:
     """Fee units leave, the mark of a charged lot moves to g, clocks start anew by the terms."""
     strike, code = book.strike, row.share_class.code
@@ -372,7 +203,7 @@ def _crystallise(
     )
 
 
-def _subscribe(book: _Book, row: ClassNav, plan: ClassPlan, actor: Actor) -> Decimal:
+def _subscribe(book: DealingBook, row: ClassNav, plan: ClassPlan, actor: Actor) -> Decimal:
     """New lots and their entries; gives the money that left client money for them."""
     strike, code, dealt = book.strike, row.share_class.code, plan.subscriptions
     if not dealt:

@@ -21,7 +21,11 @@ from magnetfund.tests.walls_support import (
     make_order,
     make_user,
 )
-from magnetfund.web.desk.open_work import Facts, Source, find_rows, find_states, register
+from magnetfund.web.desk.open_work import Facts
+from magnetfund.web.desk.open_work import fund as fund_work
+from magnetfund.web.desk.open_work import trading as trading_work
+from magnetfund.web.desk.open_work.listing import SOURCES, find_rows
+from magnetfund.web.desk.open_work.states import find_states
 from risk.services.stop import stop_trading
 from trading.models import EngineTransition, Reconciliation, Valuation
 
@@ -185,9 +189,4 @@ def test_the_page_says_no_open_tasks_only_when_it_is_true(
 
 
 def test_a_name_of_a_source_is_taken_once():
-    source = Source(
-        kind="x", role=None, url_name="desk_today", select=lambda book: None,  # type: ignore[arg-type, return-value]
-        describe=lambda row: ("", ""),
-    )  # fmt: skip
-    with pytest.raises(ValueError, match="already"):
-        register("kyc", source)
+    assert len(SOURCES) == len(trading_work.SOURCES) + len(fund_work.SOURCES)

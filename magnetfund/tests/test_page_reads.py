@@ -17,8 +17,8 @@ from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
 from magnetfund.tests.walls_support import make_instrument, make_user
 from magnetfund.web.administration.admin import BoundedPaginator
-from magnetfund.web.desk import open_work
 from magnetfund.web.desk import selectors as desk
+from magnetfund.web.desk.open_work import listing as open_work
 from magnetfund.web.portal.selectors import find_activity
 from risk.models import FuseReset
 from trading import selectors

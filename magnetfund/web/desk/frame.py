@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -46,3 +48,9 @@ def actor_of(request: HttpRequest) -> Actor:
     user = request.user
     assert isinstance(user, User)
     return Actor.of(user)
+
+
+def equity_of(frame: Mapping[str, Any]) -> Decimal | None:
+    """Equity of the newest valuation of the frame; None before the first."""
+    valuation = frame["valuation"]
+    return valuation.equity if valuation is not None else None

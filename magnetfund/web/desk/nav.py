@@ -1,0 +1,154 @@
+"""The NAV page: strikes with their proof, preparing and approving one."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.db.models import Count, Exists, OuterRef, Sum
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_POST, require_safe
+
+from investors.models import ClassNav, DealingDay, Fund, LotNav, NavStrike
+from investors.selectors import read_balance_sheet, read_dealing
+from investors.services.nav import (
+    approve_strike,
+    prepare_strike,
+    reject_strike,
+)
+from investors.services.nav_calendar import find_due_period_end
+from magnetfund.core.roles import Capability
+from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.errors import FundError
+from magnetfund.web.desk.access import desk_view
+from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.parts import render_page
+
+MONTHS_SHOWN = 24
+LOTS_SHOWN = 60
+#: Steps of a waterfall that sum what stands above them.
+SUBTOTALS = ("net assets before fees", "gross asset value", "NAV before performance fee")
+
+
+@require_safe
+@desk_view()
+def nav(request: HttpRequest) -> HttpResponse:
+    """The strike: waterfall, balance, signatures, checklist, second engine, lots, versions."""
+    frame = build_frame(request, "nav")
+    fund = Fund.objects.filter(book=settings.MAGNET_BOOK).first()
+    # The inputs that a strike froze hold a line a lot; no page shows them.
+    strikes = list(
+        NavStrike.objects.filter(fund=fund)
+        .select_related("prepared_by", "approved_by")
+        .defer("inputs")
+        .order_by("-valuation_at", "-version")[:MONTHS_SHOWN]
+    )
+    chosen = next((s for s in strikes if str(s.pk) == request.GET.get("strike")), None) or (
+        strikes[0] if strikes else None
+    )
+    context: dict[str, Any] = {"fund": fund, "strikes": strikes, "strike": chosen}
+    if chosen is not None and fund is not None:
+        context.update(_strike_context(chosen, fund))
+    if fund is not None:
+        context["due_day"] = _due_day(fund)
+    context["can_decide"] = (
+        chosen is not None
+        and chosen.state == NavStrike.State.PREPARED
+        and chosen.prepared_by_id != request.user.pk
+        and "nav_approve" in frame["capabilities"]
+    )
+    return render_page(request, "desk/nav.html", {**frame, **context}, parts=())
+
+
+def _due_day(fund: Fund) -> DealingDay | None:
+    """The oldest dealing day that has come and has no strike in force or waiting."""
+    done = NavStrike.objects.filter(
+        fund=fund,
+        valuation_at=OuterRef("valuation_at"),
+        state__in=["prepared", "approved", "dealt"],
+    )
+    return (
+        DealingDay.objects.filter(~Exists(done), fund=fund, valuation_at__lte=utc_now())
+        .order_by("day")
+        .first()
+    )
+
+
+def _strike_context(strike: NavStrike, fund: Fund) -> dict[str, Any]:
+    classes = list(ClassNav.objects.filter(strike=strike).select_related("share_class"))
+    second = strike.second_engine or {}
+    lots = LotNav.objects.filter(strike=strike)
+    steps = [(name, Decimal(amount)) for name, amount in strike.waterfall]
+    largest = max((abs(amount) for _, amount in steps), default=Decimal(1)) or Decimal(1)
+    return {
+        "classes": classes,
+        "steps": [
+            {
+                "name": name,
+                "amount": amount,
+                "share": abs(amount) / largest,
+                "shape": "is-sub is-end"
+                if number == len(steps)
+                else ("is-sub" if name in SUBTOTALS else ""),
+            }
+            for number, (name, amount) in enumerate(steps, start=1)
+        ],
+        "second": [{"row": row, "other": second.get(row.share_class.code, {})} for row in classes],
+        "lots": list(
+            lots.select_related("lot__holding__investor").order_by("lot__number")[:LOTS_SHOWN]
+        ),
+        **lots.aggregate(lot_count=Count("pk"), lot_units=Sum("units"), lot_value=Sum("net_value")),
+        "sheet": read_balance_sheet(strike, fund),
+        "dealing": read_dealing(strike) if strike.state == NavStrike.State.PREPARED else None,
+        "rounding": sum((row.rounding for row in classes), Decimal(0)),
+        "passed": sum(1 for line in strike.checklist if line["passed"]),
+    }
+
+
+@require_POST
+@desk_view(Capability.NAV_PREPARE)
+def prepare_nav(request: HttpRequest) -> HttpResponse:
+    """Prepare the strike of the dealing day that is due."""
+    fund = Fund.objects.filter(book=settings.MAGNET_BOOK).first()
+    day = _due_day(fund) if fund is not None else None
+    if fund is None or day is None:
+        messages.error(request, "No dealing day is due.")
+        return redirect("desk_nav")
+    try:
+        # A fiscal period that ended before the dealing day is struck first, by itself.
+        ends = find_due_period_end(fund, before=day.valuation_at)
+        prepare_strike(
+            fund=fund,
+            valuation_at=ends or day.valuation_at,
+            dealing_day=None if ends else day,
+            actor=actor_of(request),
+        )
+    except FundError as error:
+        messages.error(request, f"Not prepared: {error.message}.")
+    else:
+        messages.success(request, "NAV prepared. Another person must approve it.")
+    return redirect("desk_nav")
+
+
+@require_POST
+@desk_view(Capability.NAV_APPROVE)
+def decide_nav(request: HttpRequest, pk: str) -> HttpResponse:
+    """Approve the strike that was shown, or return it with a reason."""
+    strike = get_object_or_404(NavStrike, pk=pk, fund__book=settings.MAGNET_BOOK)
+    try:
+        if request.POST.get("decision") == "approve":
+            approve_strike(
+                strike=strike, seen_hash=request.POST.get("hash", ""), actor=actor_of(request)
+            )
+            messages.success(request, "NAV approved and orders dealt.")
+        else:
+            reject_strike(
+                strike=strike, reason=request.POST.get("reason", ""), actor=actor_of(request)
+            )
+            messages.success(request, "Returned to the preparer.")
+    except FundError as error:
+        messages.error(request, f"Not saved: {error.message}.")
+    return redirect("desk_nav")

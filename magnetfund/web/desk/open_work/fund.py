@@ -1,0 +1,203 @@
+"""Tasks of accountants, controllers, compliance and directors: NAV, KYC, terms, dealing, money."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import (
+    Exists,
+    OuterRef,
+    QuerySet,
+)
+from django.db.models.functions import Coalesce
+
+from investors.models import DealingDay, DealingOrder, Investor, NavStrike, TermsProposal
+from magnetfund.core.roles import Role
+from magnetfund.kernel.clock import utc_now
+from magnetfund.web.desk.open_work.tasks import Source, columns_of, name_of
+
+
+def _day(value: datetime) -> str:
+    return f"{value.day} {value:%b %Y}"
+
+
+def _money(value: Decimal | None) -> str:
+    return "-" if value is None else f"{value:,.2f} USD"
+
+
+def _select_prepared(book: str) -> QuerySet[Any, dict[str, Any]]:
+    return columns_of(
+        NavStrike.objects.filter(fund__book=book, state=NavStrike.State.PREPARED),
+        since="prepared_at",
+        who=name_of("prepared_by"),
+        day="valuation_at",
+        number="version",
+    )
+
+
+def _strikes_of_day() -> QuerySet[NavStrike]:
+    return NavStrike.objects.filter(fund=OuterRef("fund"), valuation_at=OuterRef("valuation_at"))
+
+
+def _select_due(book: str) -> QuerySet[Any, dict[str, Any]]:
+    rows = DealingDay.objects.filter(
+        ~Exists(_strikes_of_day()), fund__book=book, valuation_at__lte=utc_now()
+    )
+    return columns_of(rows, since="valuation_at", day="valuation_at")
+
+
+def _select_returned(book: str) -> QuerySet[Any, dict[str, Any]]:
+    later = _strikes_of_day().filter(version__gt=OuterRef("version"))
+    rows = NavStrike.objects.filter(~Exists(later), fund__book=book, state=NavStrike.State.REJECTED)
+    return columns_of(
+        rows, since="prepared_at", day="valuation_at", number="version", words="rejected_reason"
+    )
+
+
+def _select_unpaid(book: str) -> QuerySet[Any, dict[str, Any]]:
+    rows = DealingOrder.objects.filter(
+        share_class__fund__book=book, kind="subscription", state="accepted"
+    )
+    return columns_of(
+        rows,
+        since="received_at",
+        who="investor__legal_name",
+        words="share_class__code",
+        amount="amount",
+    )
+
+
+def _select_submitted(book: str) -> QuerySet[Any, dict[str, Any]]:
+    rows = DealingOrder.objects.filter(share_class__fund__book=book, state="submitted")
+    return columns_of(
+        rows, since="received_at", who="investor__legal_name", words="kind", amount="amount"
+    )
+
+
+def _select_payable(book: str) -> QuerySet[Any, dict[str, Any]]:
+    rows = DealingOrder.objects.filter(share_class__fund__book=book, state="payable")
+    return columns_of(
+        rows,
+        since="updated_at",
+        who="investor__legal_name",
+        words="share_class__code",
+        amount="dealt_amount",
+    )
+
+
+def _select_files(states: tuple[str, ...]) -> QuerySet[Any, dict[str, Any]]:
+    rows = Investor.objects.filter(kyc_state__in=states).annotate(
+        waiting_since=Coalesce("case__waiting_since", "joined_at")
+    )
+    return columns_of(rows, since="waiting_since", who="legal_name", words="kyc_state")
+
+
+def _select_kyc(book: str) -> QuerySet[Any, dict[str, Any]]:
+    return _select_files(("submitted", "screening", "review", "enhanced_review", "due_for_refresh"))
+
+
+def _select_kyc_senior(book: str) -> QuerySet[Any, dict[str, Any]]:
+    return _select_files(("senior_approval",))
+
+
+def _select_terms(book: str) -> QuerySet[Any, dict[str, Any]]:
+    rows = TermsProposal.objects.filter(
+        share_class__fund__book=book, policy=None, withdrawn_at=None
+    )
+    return columns_of(
+        rows, since="proposed_at", who=name_of("proposed_by"), words="share_class__code"
+    )
+
+
+SOURCES = {
+    "nav_due": Source(
+        kind="NAV",
+        role=Role.ACCOUNTANT,
+        url_name="desk_nav",
+        select=_select_due,
+        describe=lambda row: (f"NAV of {_day(row['on_day'])} is due", "not prepared yet"),
+    ),
+    "nav_returned": Source(
+        kind="NAV",
+        role=Role.ACCOUNTANT,
+        url_name="desk_nav",
+        select=_select_returned,
+        describe=lambda row: (
+            f"NAV of {_day(row['on_day'])}, version {row['version_shown']} was returned",
+            row["words"] or "no reason given",
+        ),
+    ),
+    "nav_prepared": Source(
+        kind="NAV",
+        role=Role.CONTROLLER,
+        url_name="desk_nav",
+        select=_select_prepared,
+        describe=lambda row: (
+            f"NAV of {_day(row['on_day'])}, version {row['version_shown']}",
+            f"prepared by {row['who']}; another person approves",
+        ),
+    ),
+    "kyc": Source(
+        kind="KYC",
+        role=Role.COMPLIANCE,
+        url_name="desk_cases",
+        select=_select_kyc,
+        describe=lambda row: (
+            f"KYC file of {row['who']}",
+            str(row["words"]).replace("_", " "),
+        ),
+    ),
+    "kyc_senior": Source(
+        kind="KYC",
+        role=Role.DIRECTOR,
+        url_name="desk_cases",
+        select=_select_kyc_senior,
+        describe=lambda row: (
+            f"KYC file of {row['who']} waits for a director",
+            "high risk or public office",
+        ),
+    ),
+    "terms_proposed": Source(
+        kind="Founding",
+        role=Role.CONTROLLER,
+        url_name="desk_founding",
+        anchor="terms",
+        select=_select_terms,
+        describe=lambda row: (
+            f"Terms of class {row['words']} wait for a signature",
+            f"proposed by {row['who']}; another person signs",
+        ),
+    ),
+    "dealing_submitted": Source(
+        kind="Dealing",
+        role=Role.ACCOUNTANT,
+        url_name="desk_dealing",
+        select=_select_submitted,
+        describe=lambda row: (
+            f"{str(row['words']).capitalize()} of {row['who']}, {_money(row['money'])}",
+            "submitted, not accepted yet",
+        ),
+    ),
+    "unpaid": Source(
+        kind="Money",
+        role=None,
+        url_name="desk_dealing",
+        select=_select_unpaid,
+        describe=lambda row: (
+            f"{row['who']}, {_money(row['money'])}",
+            f"class {row['words']}; funds not yet cleared",
+        ),
+    ),
+    "payable": Source(
+        kind="Money",
+        role=Role.ACCOUNTANT,
+        url_name="desk_dealing",
+        select=_select_payable,
+        describe=lambda row: (
+            f"Payment due to {row['who']}, {_money(row['money'])}",
+            f"redemption of class {row['words']}",
+        ),
+    ),
+}

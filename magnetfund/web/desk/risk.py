@@ -1,0 +1,181 @@
+"""The Risk page and what is done on it: stop, disarm, ask for the fuse to be armed again."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_POST, require_safe
+
+from magnetfund.core.models import Heartbeat
+from magnetfund.core.roles import Capability
+from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.errors import FundError
+from magnetfund.web.desk import selectors as desk
+from magnetfund.web.desk.access import desk_view
+from magnetfund.web.desk.charts import (
+    hourly_equity,
+    intraday_chart,
+    last_day,
+)
+from magnetfund.web.desk.frame import actor_of, build_frame, equity_of
+from magnetfund.web.desk.gauges import (
+    draw_equity,
+    find_market_gauges,
+)
+from magnetfund.web.desk.stresses import find_assets, find_consequences, find_stop_cost
+from magnetfund.web.parts import render_page
+from risk.domain.fuse import is_reconciled_since
+from risk.models import FuseEvent, FuseReset
+from risk.services.fuse import approve_reset, disarm_fuse, propose_reset, withdraw_reset
+from risk.services.stop import stop_trading
+from trading.fuse_selectors import loss_streaks, recent_measures
+from trading.models import Reconciliation
+from trading.services.manual import ring_bell
+
+
+@require_safe
+@desk_view()
+def risk(request: HttpRequest) -> HttpResponse:
+    """The fuse by consequence, equity against its stops, positions, resets, the emergency stop."""
+    book = settings.MAGNET_BOOK
+    frame = build_frame(request, "risk")
+    limits = frame["limits"]
+    held = desk.positions_context(book, equity_of(frame))
+    everything = [*held["positions"], *held["dust"]]
+    trader = Heartbeat.objects.filter(part="trader", instance=book).first()
+    now = utc_now()
+    readings = find_market_gauges(
+        limits, everything, recent_measures(), loss_streaks(trader, at=now), at=now
+    )
+    open_reset, resets = desk.find_resets(book)
+    reconciliation = desk.find_reconciliation(book)
+    history = desk.fuse_history(book, 15)
+    valuation = frame["valuation"]
+    marked = last_day(book)
+    age = (utc_now() - valuation.at).total_seconds() if valuation else None
+    return render_page(
+        request,
+        "desk/risk.html",
+        {
+            **frame,
+            **held,
+            "readings": readings,
+            "equity_spark": draw_equity(marked),
+            "warnings": [gauge for gauge in readings if gauge.is_warning],
+            "stop_cost": find_stop_cost(everything),
+            "assets": find_assets(everything),
+            "consequences": find_consequences(everything, valuation, limits),
+            "tripped": desk.find_trip(book, history, reconciliation, held["open_count"])
+            if frame["fuse_state"] == "TRIPPED"
+            else None,
+            "reconciliation": reconciliation,
+            "history": history,
+            "resets": resets,
+            "open_reset": open_reset,
+            "intraday": intraday_chart(marked, valuation, limits),
+            "hourly": hourly_equity(marked),
+            "age_seconds": age,
+            "age_room": None if age is None else max(0.0, float(limits.equity_age_max_s) - age),
+        },
+        parts=(),
+    )
+
+
+@require_POST
+@desk_view(Capability.TRADING_STOP)
+def emergency_stop(request: HttpRequest) -> HttpResponse:
+    """Trip and close everything; needs a reason and the tick."""
+    if request.POST.get("understood") != "on":
+        messages.error(
+            request, "Not stopped. Tick the confirmation box, then press the stop button again."
+        )
+        return redirect("desk_risk")
+    try:
+        stop_trading(
+            book=settings.MAGNET_BOOK,
+            reason=request.POST.get("reason", ""),
+            actor=actor_of(request),
+        )
+        ring_bell()
+    except FundError as error:
+        messages.error(request, f"Not stopped: {error.message}.")
+    else:
+        messages.success(request, "Trading is stopped. All positions are being closed now.")
+    return redirect("desk_risk")
+
+
+@require_POST
+@desk_view(Capability.FUSE_DISARM)
+def disarm(request: HttpRequest) -> HttpResponse:
+    """Disarm the fuse: one risk officer, a reason; positions keep their stops."""
+    try:
+        disarm_fuse(
+            book=settings.MAGNET_BOOK,
+            reason=request.POST.get("reason", ""),
+            actor=actor_of(request),
+        )
+        ring_bell()
+    except FundError as error:
+        messages.error(request, f"Not disarmed: {error.message}.")
+    else:
+        messages.success(
+            request, "The fuse is disarmed. No order can add exposure until two people re-arm it."
+        )
+    return redirect("desk_risk")
+
+
+@require_POST
+@desk_view(Capability.FUSE_RESET)
+def request_reset(request: HttpRequest) -> HttpResponse:
+    """Ask for the fuse to be armed again; another risk officer approves."""
+    book = settings.MAGNET_BOOK
+    newest = (
+        Reconciliation.objects.filter(book=book, is_clean=True).order_by("-occurred_at").first()
+    )
+    try:
+        tripped = (
+            FuseEvent.objects.filter(book=book, kind="tripped").order_by("-occurred_at").first()
+        )
+        if newest is None or not is_reconciled_since(
+            reconciled_at=newest.occurred_at,
+            tripped_at=None if tripped is None else tripped.occurred_at,
+        ):
+            messages.error(
+                request,
+                "Not requested: the books have not been reconciled since the trip. Reconciliation "
+                "runs every minute; try again shortly.",
+            )
+            return redirect("desk_risk")
+        propose_reset(
+            book=book,
+            reason=request.POST.get("reason", ""),
+            reconciliation=str(newest.pk),
+            actor=actor_of(request),
+        )
+    except FundError as error:
+        messages.error(request, f"Not requested: {error.message}.")
+    else:
+        messages.success(request, "Request sent. A second risk officer must approve it.")
+    return redirect("desk_risk")
+
+
+@require_POST
+@desk_view(Capability.FUSE_RESET)
+def decide_reset(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Approve or withdraw an open request."""
+    reset = get_object_or_404(FuseReset, pk=pk, book=settings.MAGNET_BOOK)
+    try:
+        if request.POST.get("decision") == "approve":
+            approve_reset(reset=reset, actor=actor_of(request))
+            ring_bell()
+            messages.success(request, "The fuse is armed.")
+        else:
+            withdraw_reset(reset=reset, actor=actor_of(request))
+            messages.success(request, "The request is withdrawn.")
+    except FundError as error:
+        messages.error(request, f"Not saved: {error.message}.")
+    return redirect("desk_risk")
