@@ -21,6 +21,7 @@ APPEND_ONLY_TABLES = (
     "investors_kyccheck",
     "investors_screening",
     "investors_kycmove",
+    "investors_lineallocation",
 )
 
 GRANTS = [
@@ -66,6 +67,8 @@ GRANTS = [
         "strike_id",
         "units",
         "funded_at",
+        "funded_amount",
+        "is_part_taken",
         "rolls",
         "dealt_units",
         "dealt_price",
@@ -73,6 +76,17 @@ GRANTS = [
         "fee_amount",
         "reason",
         "updated_at",
+    ),
+    mutable("investors_fundaccount", "approved_by_id", "approved_at", "closed_at"),
+    mutable("investors_payeeaccount", "approved_by_id", "approved_at", "usable_from", "closed_at"),
+    mutable("investors_statementfile", "confirmed_at", "counts"),
+    mutable(
+        "investors_statementline",
+        "confirmations",
+        "final_at",
+        "outcome",
+        "allocated",
+        "owner_id",
     ),
     mutable(
         "investors_navstrike",

@@ -11,6 +11,13 @@ from investors.models.fund import (
 from investors.models.holders import Holding, Investor, InvestorSnapshot, UnitEntry, UnitLot
 from investors.models.kyc import KycCase, KycCheck, KycMove, Screening
 from investors.models.ledger import Account, Entry, EntryBalance, Posting
+from investors.models.money import (
+    FundAccount,
+    LineAllocation,
+    PayeeAccount,
+    StatementFile,
+    StatementLine,
+)
 from investors.models.nav import ClassNav, LotNav, NavStrike
 
 __all__ = [
@@ -22,6 +29,7 @@ __all__ = [
     "Entry",
     "EntryBalance",
     "Fund",
+    "FundAccount",
     "FundHoliday",
     "Holding",
     "Investor",
@@ -29,11 +37,15 @@ __all__ = [
     "KycCase",
     "KycCheck",
     "KycMove",
+    "LineAllocation",
     "LotNav",
     "NavStrike",
+    "PayeeAccount",
     "Posting",
     "Screening",
     "ShareClass",
+    "StatementFile",
+    "StatementLine",
     "TermsProposal",
     "UnitEntry",
     "UnitLot",

@@ -72,6 +72,10 @@ class DealingOrder(models.Model):
         null=True, blank=True, help_text="The dealing day on which the order first queued."
     )
     funded_at = models.DateTimeField(null=True, blank=True)
+    funded_amount = ExactField(default=0, help_text="Cleared money of a subscription so far.")
+    is_part_taken = models.BooleanField(
+        default=False, help_text="The investor asked to deal what was paid, below the amount."
+    )
     rolls = models.PositiveSmallIntegerField(default=0)
     state = models.CharField(max_length=10, choices=State.choices, default=State.SUBMITTED)
     dealing_day = models.ForeignKey(
@@ -107,6 +111,11 @@ class DealingOrder(models.Model):
                 | Q(kind="redemption", units__isnull=True, is_all=True),
                 name="investors_dealingorder_measured",
             ),
+            models.CheckConstraint(
+                condition=Q(funded_amount=0)
+                | Q(kind="subscription", funded_amount__gt=0, funded_amount__lte=F("amount")),
+                name="investors_dealingorder_funded",
+            ),
         ]
         indexes = [
             models.Index(fields=["state", "dealing_day"], name="investors_order_queue"),
@@ -116,6 +125,11 @@ class DealingOrder(models.Model):
                 name="investors_order_unpaid",
             ),
         ]
+
+    @property
+    def reference(self) -> str:
+        """What a payer quotes and a bank line is found by: the kind and the head of the id."""
+        return f"{self.kind[:1].upper()}-{self.pk.hex[:8].upper()}"
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"

@@ -25,6 +25,9 @@ class Fund(models.Model):
     inception = models.DateTimeField()
     is_simulated = models.BooleanField(default=False)
     is_suspended = models.BooleanField(default=False)
+    cooling_off_days = models.PositiveSmallIntegerField(
+        default=3, help_text="Days from the approval of changed bank details to their first use."
+    )
 
     def __str__(self) -> str:
         return self.name

@@ -15,7 +15,6 @@ from django.db.models import F
 
 from investors.domain.dealing import DealingDate, choose_dealing_date
 from investors.domain.fees import ClassTerms
-from investors.domain.ledger import Tags, build_entry
 from investors.domain.onboarding import KycState
 from investors.models import (
     DealingDay,
@@ -26,8 +25,8 @@ from investors.models import (
     Investor,
     ShareClass,
 )
-from investors.services.ledger import NewEntry, post_entry
 from investors.services.policies import terms_in_force
+from investors.services.receipts import release_money
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
@@ -35,10 +34,8 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.kernel.money import currency_quantum, decimal_of, quantize
 
-#: What a ledger source has room for beside its prefix.
-REFERENCE_MAX = 80
 REASON_MAX = 300
-CANCELLABLE = ("submitted", "accepted", "deferred", "set_aside")
+CANCELLABLE = ("submitted", "accepted", "funded", "deferred", "set_aside")
 OPEN_STATES = ("submitted", "accepted", "funded", "deferred")
 
 
@@ -212,7 +209,7 @@ def require_redeemable(
 
 
 def can_cancel(order: DealingOrder, *, at: datetime) -> bool:
-    """Whether an order can be taken back: it is open without money, and its cut-off lies ahead.
+    """Whether an order can be taken back: it is open, and its cut-off lies ahead.
 
     One that waits for no day, or was set aside, has no cut-off.
     """
@@ -224,7 +221,8 @@ def can_cancel(order: DealingOrder, *, at: datetime) -> bool:
 
 
 def cancel_order(*, order: DealingOrder, actor: Actor, at: datetime | None = None) -> DealingOrder:
-    """Take an order back before its cut-off; reserved units are free again."""
+    """Take an order back before its cut-off; reserved units are free again, and money that came
+    for it is owed to its senders."""
     at = at or utc_now()
     _require_own(order.investor, actor)
     with transaction.atomic():
@@ -238,61 +236,11 @@ def cancel_order(*, order: DealingOrder, actor: Actor, at: datetime | None = Non
             raise Conflict("the cut-off for this dealing day has passed", code="cutoff_passed")
         if row.kind == DealingOrder.Kind.REDEMPTION and not is_aside:
             release_units(row, at)
+        if row.funded_amount:
+            release_money(row, actor=actor, reason="order cancelled", at=at)
         row.state, row.updated_at = DealingOrder.State.CANCELLED, at
-        row.save(update_fields=["state", "updated_at"])
+        row.save(update_fields=["state", "updated_at", "funded_amount", "funded_at"])
         _note(actor, "order.cancelled", row, at)
-    return row
-
-
-def receive_money(
-    *,
-    order: DealingOrder,
-    amount: Decimal,
-    reference: str,
-    actor: Actor,
-    currency: str = "",
-    at: datetime | None = None,
-) -> DealingOrder:
-    """Book the cleared money of a subscription: client money, a liability until units exist.
-
-    ``reference`` is the bank's or the chain's own and is booked once.  Raises
-    :class:`InvalidInput` when it is not the order's amount or currency (an unknown receipt is not
-    dealt) and :class:`Conflict` (``reference_used``) for a reference that is in the books.
-    """
-    actor.require(Capability.DEALING_PROCESS)
-    at, reference = at or utc_now(), reference.strip()
-    if not reference or len(reference) > REFERENCE_MAX:
-        raise InvalidInput(
-            f"give the bank's or chain's reference, up to {REFERENCE_MAX} characters",
-            code="reference_missing",
-        )
-    with transaction.atomic():
-        row = DealingOrder.objects.select_for_update().get(pk=order.pk)
-        if row.state != DealingOrder.State.ACCEPTED or row.kind != "subscription":
-            raise Conflict("this order is not awaiting funds", code="not_waiting")
-        if amount != row.amount:
-            raise InvalidInput(
-                "the amount received differs from the order amount", code="wrong_amount"
-            )
-        fund = row.share_class.fund
-        if currency and currency != fund.currency:
-            raise InvalidInput(
-                f"the order is in {fund.currency}, the money in {currency}", code="currency_differs"
-            )
-        entry = build_entry(
-            event="subscription_received",
-            source_ref=f"receipt:{fund.code}:{reference}",
-            effective_at=at,
-            amounts={"amount": amount},
-            currency=fund.currency,
-            tags=Tags(share_class=row.share_class.code),
-            text=f"Cleared funds for order {row.pk}",
-        )
-        if post_entry(fund, NewEntry.of(entry), actor=actor) is None:
-            raise Conflict("this reference is in the books already", code="reference_used")
-        row.state, row.updated_at, row.funded_at = DealingOrder.State.FUNDED, at, at
-        row.save(update_fields=["state", "updated_at", "funded_at"])
-        _note(actor, "order.funded", row, at)
     return row
 
 

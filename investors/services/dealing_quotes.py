@@ -21,7 +21,7 @@ from investors.domain.strike import (
     deal_redemptions,
     deal_subscription,
 )
-from investors.models import DealingDay, DealingOrder, Holding, Investor, ShareClass, UnitLot
+from investors.models import DealingDay, Holding, Investor, ShareClass, UnitLot
 from investors.services.dealing import (
     next_dealing_day,
     require_open,
@@ -270,8 +270,3 @@ def quote_subscription(
         day=day,
         missed=find_missed_day(day, at=at),
     )
-
-
-def order_reference(order: DealingOrder) -> str:
-    """What a payer quotes and a bank line is found by: the kind and the head of the order's id."""
-    return f"{order.kind[:1].upper()}-{order.pk.hex[:8].upper()}"

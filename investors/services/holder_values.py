@@ -55,6 +55,6 @@ def net_invested(fund: Fund) -> dict[UUID, Decimal]:
     found: dict[UUID, Decimal] = {}
     for order in orders.iterator(chunk_size=5000):
         sign = 1 if order.kind == DealingOrder.Kind.SUBSCRIPTION else -1
-        moved = (order.amount or ZERO) if sign > 0 else (order.dealt_amount or ZERO)
+        moved = order.funded_amount if sign > 0 else (order.dealt_amount or ZERO)
         found[order.investor_id] = found.get(order.investor_id, ZERO) + sign * moved
     return found

@@ -272,4 +272,4 @@ def _subscribe(book: DealingBook, row: ClassNav, plan: ClassPlan, actor: Actor) 
         ],
         batch_size=5000,
     )
-    return sum((order.amount or ZERO for order in orders), ZERO)
+    return sum((order.funded_amount for order in orders), ZERO)

@@ -112,7 +112,7 @@ def _find_funded(
             )
             if step is SubscriptionStep.DEAL:
                 found[str(order.share_class_id)].append(
-                    SubscriptionOrder(order=str(order.pk), amount=order.amount or ZERO)
+                    SubscriptionOrder(order=str(order.pk), amount=order.funded_amount)
                 )
     return dict(found)
 

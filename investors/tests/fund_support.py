@@ -17,10 +17,11 @@ from investors.models import (
     NavStrike,
     ShareClass,
 )
-from investors.services.dealing import receive_money, submit_redemption, submit_subscription
+from investors.services.dealing import submit_redemption, submit_subscription
 from investors.services.ledger import NewEntry, ensure_chart, post_entry
 from investors.services.nav import approve_strike, prepare_strike
 from investors.services.policies import set_terms
+from investors.services.statements import record_receipt
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Role
 from magnetfund.operations.people import ensure_user
@@ -78,9 +79,10 @@ class SmallFund:
             at=before - timedelta(days=10),
         )
         if paid:
-            receive_money(
+            record_receipt(
                 order=order,
                 amount=D(amount),
+                party=order.investor.legal_name,
                 reference=f"REF-{order.pk}",
                 actor=self.maker,
                 at=before - timedelta(days=3),

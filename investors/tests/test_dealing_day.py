@@ -21,9 +21,10 @@ from investors.models import (
     UnitLot,
 )
 from investors.selectors import read_dealing
-from investors.services.dealing import cancel_order, receive_money
+from investors.services.dealing import cancel_order
 from investors.services.ledger import NewEntry, post_entry, read_balances
 from investors.services.policies import set_terms
+from investors.services.statements import record_receipt
 from investors.services.verification import verify_fund
 from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund, make_fund_of
 from magnetfund.core.actors import Actor
@@ -196,7 +197,7 @@ def test_units_need_an_approved_investor_and_money_in_time_at_allotment():
     small = founded(make_fund(), FEBRUARY, first_of(2025, 3), ann="1000")
     held = small.subscribe("bob", "1000", before=FEBRUARY)
     late = small.subscribe("cay", "1000", before=FEBRUARY, paid=False)
-    receive_money(order=late, amount=D(1000), reference="late", actor=small.maker,
+    record_receipt(order=late, amount=D(1000), reference="late", party="Cay", actor=small.maker,
                   at=FEBRUARY - timedelta(days=1))  # fmt: skip
     Investor.objects.filter(pk=small.investor("bob").pk).update(kyc_state="restricted")
     small.strike(FEBRUARY)
@@ -268,20 +269,22 @@ class TestMoney:
         small = make_fund()
         small.day(FIRST)
         orders = [small.subscribe(n, "1000", before=FIRST, paid=False) for n in ("ann", "bob")]
-        paid = {"amount": D(1000), "at": FIRST - timedelta(days=3)}
+        paid = {"amount": D(1000), "party": "Ann", "at": FIRST - timedelta(days=3)}
         for actor in (small.checker, Actor.system("web")):
             with pytest.raises(NotAllowed):
-                receive_money(order=orders[0], reference="W1", actor=actor, **paid)
+                record_receipt(order=orders[0], reference="W1", actor=actor, **paid)
         for given, code in (
             ({"reference": " "}, "reference_missing"),
             ({"reference": "W1", "currency": "EUR"}, "currency_differs"),
         ):
             with pytest.raises(FundError) as refused:
-                receive_money(order=orders[0], actor=small.maker, **given, **paid)
+                record_receipt(order=orders[0], actor=small.maker, **given, **paid)
             assert refused.value.code == code
-        receive_money(order=orders[0], reference="W1", actor=small.maker, **paid)
+        record_receipt(order=orders[0], reference="W1", actor=small.maker, **paid)
         with pytest.raises(Conflict) as used:
-            receive_money(order=orders[1], reference="W1", actor=small.maker, **paid)
+            record_receipt(
+                order=orders[1], reference="W1", actor=small.maker, **{**paid, "party": "Bob"}
+            )
         assert used.value.code == "reference_used"
         orders[1].refresh_from_db()
         assert orders[1].state == "accepted"

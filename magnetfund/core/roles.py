@@ -41,6 +41,8 @@ class Capability(StrEnum):
     RECON_WORK = "recon.work"
     DEALING_PROCESS = "dealing.process"
     FUND_SET_UP = "fund.set_up"
+    ACCOUNTS_PROPOSE = "accounts.propose"
+    ACCOUNTS_APPROVE = "accounts.approve"
     TERMS_PROPOSE = "terms.propose"
     TERMS_APPROVE = "terms.approve"
     RESTATE_APPROVE = "restate.approve"
@@ -81,12 +83,14 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
         Capability.DEALING_PROCESS,
         Capability.FUND_SET_UP,
         Capability.TERMS_PROPOSE,
+        Capability.ACCOUNTS_PROPOSE,
         Capability.ADMIN_VIEW,
     },
     Role.CONTROLLER: _STAFF_BASE
     | {
         Capability.NAV_APPROVE,
         Capability.TERMS_APPROVE,
+        Capability.ACCOUNTS_APPROVE,
         Capability.RESTATE_APPROVE,
         Capability.PERIOD_CLOSE,
         Capability.ADMIN_VIEW,

@@ -98,6 +98,19 @@ def add_person(
     return user, password
 
 
+def actor_by_email(email: str) -> Actor:
+    """The person of the house who runs a command; what they may do the services ask.
+
+    Raises :class:`InvalidInput` (``unknown_person``).
+    """
+    user = User.objects.filter(email=email, is_active=True, is_staff=True).first()
+    if user is None:
+        raise InvalidInput(
+            f"no active staff account has the address {email}", code="unknown_person"
+        )
+    return Actor.of(user)
+
+
 def ensure_scenario_people() -> ScenarioPeople:
     """The three simulated signers; they cannot sign in, for they have no password."""
     actors: Mapping[str, Actor] = {

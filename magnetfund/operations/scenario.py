@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from investors.models import DealingDay, DealingOrder, Fund, Holding, Investor, ShareClass
-from investors.services.dealing import receive_money, submit_redemption, submit_subscription
+from investors.services.dealing import submit_redemption, submit_subscription
 from investors.services.ledger import ensure_chart
 from investors.services.nav import approve_strike, prepare_strike
 from investors.services.policies import set_terms
+from investors.services.statements import record_receipt
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import User
 from magnetfund.kernel.errors import InvalidInput
@@ -242,8 +243,9 @@ class FundKeeper:
             state="accepted",
         )
         for order in waiting:
-            receive_money(
+            record_receipt(
                 order=order,
+                party=order.investor.legal_name,
                 amount=order.amount or Decimal(0),
                 reference=f"SIM-{order.pk}",
                 actor=self.people.maker,

@@ -24,7 +24,7 @@ PUBLIC = {
 DESK = {
     "/desk/", "/desk/founding/", "/desk/risk/", "/desk/trading/", "/desk/trading/trades.csv",
     "/desk/signals/",
-    "/desk/fund/", "/desk/fund/orders/",
+    "/desk/fund/", "/desk/fund/orders/", "/desk/fund/money/", "/desk/fund/accounts/",
     "/desk/research/", "/desk/research/compare/", "/desk/research/parameters/",
     "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",
 }  # fmt: skip
@@ -49,17 +49,21 @@ POSTS: dict[str, set[Role]] = {
     "/desk/risk/disarm/": {Role.RISK_OFFICER},
     "/desk/trading/order/": {Role.OPERATOR},
     "/desk/fund/prepare/": {Role.ACCOUNTANT},
+    "/desk/fund/money/upload/": {Role.ACCOUNTANT},
     "/desk/research/evidence/start/": {Role.OPERATOR, Role.RISK_OFFICER, Role.DIRECTOR},
     "/desk/research/survival/start/": {Role.OPERATOR, Role.RISK_OFFICER, Role.DIRECTOR},
 }  # fmt: skip
 #: Forms of research answer a bad field with 422 beside it, not with a way back.
 RESEARCH = {Role.OPERATOR, Role.RISK_OFFICER, Role.DIRECTOR}
 FORMS: dict[str, set[Role]] = {
+    "/desk/fund/accounts/add/": {Role.ACCOUNTANT},
+    "/desk/fund/payees/add/": {Role.ACCOUNTANT},
     "/desk/research/backtests/": RESEARCH,
     "/desk/research/sweeps/start/": RESEARCH,
 }
 API_POSTS: dict[str, set[Role]] = {
     "/api/backtests": RESEARCH,
+    "/api/money/statements": {Role.ACCOUNTANT},
     "/api/leverage/calculate": {r for r in Role if r is not Role.INVESTOR},
     "/api/sizing/calculate": {r for r in Role if r is not Role.INVESTOR},
     "/api/trade/execute": {Role.OPERATOR, Role.COORDINATOR},
@@ -149,7 +153,7 @@ def test_desk_actions_open_to_their_roles_alone(role: Role, path: str):
 
 @pytest.mark.parametrize("role", list(Role))
 @pytest.mark.parametrize("path", sorted(FORMS))
-def test_research_forms_open_to_their_roles_alone(role: Role, path: str):
+def test_forms_open_to_their_roles_alone(role: Role, path: str):
     status = client_of(role).post(path, {}).status_code
     assert status == (422 if role in FORMS[path] else 403)
 
@@ -227,7 +231,8 @@ def test_every_path_is_in_this_matrix_or_takes_an_identifier():
         | set(API_POSTS)
     )
     known |= {
-        "/home/", "/live", "/api/positions/open", "/api/auth/token", "/api/auth/refresh",
+        "/home/", "/live", "/api/positions/open", "/api/money/receipts",
+        "/api/auth/token", "/api/auth/refresh",
         "/api/investor/login", "/api/investor/withdraw",
     }  # fmt: skip
     unknown = set()

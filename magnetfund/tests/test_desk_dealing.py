@@ -16,7 +16,7 @@ from magnetfund.web.desk.dealing import find_needs
 
 pytestmark = pytest.mark.django_db
 GIVEN = {
-    "amount": "10,000.00", "currency": "USD", "reference": "BANK-7",
+    "party": "Ann", "amount": "10,000.00", "currency": "USD", "reference": "BANK-7",
     "understood": "on", "key": "k1",
 }  # fmt: skip
 
@@ -47,7 +47,7 @@ def test_a_person_records_a_receipt_and_the_order_is_funded(small: SmallFund):
     assert (sent.status_code, sent.url) == (303, "/desk/fund/orders/")
     order.refresh_from_db()
     assert order.state == "funded"
-    entry = Entry.objects.get(source_ref="receipt:main:BANK-7")
+    entry = Entry.objects.get(source_ref="receipt:main:hand:BANK-7")
     assert entry.created_by is not None
     assert entry.created_by.email == "accountant@example.com"
     assert client.post(address, GIVEN).status_code == 303
@@ -61,7 +61,8 @@ def test_a_person_records_a_receipt_and_the_order_is_funded(small: SmallFund):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"amount": "9,999.99"}, "wrong_amount"),
+        ({"amount": "9,999.999"}, "too_fine"),
+        ({"party": "Somebody Else Ltd"}, "third_party_money"),
         ({"currency": "EUR"}, "currency_differs"),
         ({"reference": " "}, "This field is required"),
         ({"understood": ""}, "Tick the box"),

@@ -24,6 +24,7 @@ from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.core.spreadsheets import safe_cell
+from magnetfund.web.administration import money
 from magnetfund.web.administration.forms import FORMS, ServiceForm
 
 APPS = ("core", "risk", "trading", "investors")
@@ -38,7 +39,7 @@ EDITABLE: dict[str, tuple[str, ...]] = {
 }
 #: Locks of the database's own functions, which no run-time role may read.
 UNREADABLE = frozenset({"risk.fuselatch"})
-HIDDEN_FIELDS = ("password", "body")
+HIDDEN_FIELDS = ("password", "body", "content")
 
 
 def _fields(model: type[models.Model]) -> list[str]:
@@ -60,7 +61,7 @@ class BookAdmin(ModelAdmin):  # type: ignore[misc]  # untyped
     list_per_page = 50
     show_full_result_count = False
     paginator = BoundedPaginator
-    actions = ("export_csv",)
+    actions: tuple[Any, ...] = ("export_csv",)
 
     def _may_look(self, request: HttpRequest) -> bool:
         user = request.user
@@ -76,7 +77,8 @@ class BookAdmin(ModelAdmin):  # type: ignore[misc]  # untyped
         return self._may_look(request)
 
     def _form(self) -> type[ServiceForm] | None:
-        return FORMS.get(self.opts.label_lower)
+        table = self.opts.label_lower
+        return FORMS.get(table) or money.FORMS.get(table)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         form, user = self._form(), request.user
@@ -173,6 +175,7 @@ def _build_admin(model: type[models.Model]) -> type[BookAdmin]:
         f"{model.__name__}Admin",
         (BookAdmin,),
         {
+            "actions": (*BookAdmin.actions, *money.ACTIONS.get(model._meta.label_lower, ())),
             "list_display": columns,
             "search_fields": texts[:4],
             "list_filter": filters[:4],

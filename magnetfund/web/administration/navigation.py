@@ -30,6 +30,15 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         ),
     ),
     (
+        "Money",
+        (
+            ("Accounts of the fund", "account_balance_wallet", "investors.fundaccount"),
+            ("Accounts paid", "contacts", "investors.payeeaccount"),
+            ("Statements", "upload_file", "investors.statementfile"),
+            ("Receipts and payments", "payments", "investors.statementline"),
+        ),
+    ),
+    (
         "NAV and books",
         (
             ("NAVs", "functions", "investors.navstrike"),

@@ -15,6 +15,9 @@ from rest_framework.views import APIView
 
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.idempotency import StoredAnswer, fingerprint_of, run_once
+from magnetfund.kernel.errors import InvalidInput
+
+IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 
 def needs(*capabilities: Capability) -> type[BasePermission]:
@@ -63,6 +66,19 @@ def answer_once(
         execute=execute,
     )
     return respond(answer)
+
+
+def key_of(request: Request, field: str) -> str:
+    """The key of the header or the field; both may be given if they are the same."""
+    header = request.headers.get(IDEMPOTENCY_HEADER, "")
+    if header and field and header != field:
+        raise InvalidInput("header and field name two idempotency keys", code="two_keys")
+    if not header and not field:
+        raise InvalidInput(
+            "an idempotency key is needed: header Idempotency-Key or field idempotency_key",
+            code="key_missing",
+        )
+    return header or field
 
 
 def principal_of(request: Request) -> str:

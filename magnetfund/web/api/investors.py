@@ -17,17 +17,15 @@ from rest_framework.views import APIView
 
 from investors.models import Holding, Investor, InvestorSnapshot, ShareClass
 from investors.services.dealing import submit_redemption
-from investors.services.dealing_quotes import order_reference, quote_redemption
+from investors.services.dealing_quotes import quote_redemption
 from investors.services.estimates import estimate_prices
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import isoformat_z, utc_now
 from magnetfund.kernel.errors import InvalidInput, NotFound
-from magnetfund.web.api.access import answer_once, needs
+from magnetfund.web.api.access import IDEMPOTENCY_HEADER, answer_once, key_of, needs
 from magnetfund.web.api.fields import ExactDecimal, plain, plain_number
 from risk.services.fuse import state_of
-
-IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 
 class DashboardAnswer(serializers.Serializer[Any]):
@@ -185,7 +183,7 @@ class WithdrawView(OwnView):
         form = WithdrawRequest(data=request.data)
         form.is_valid(raise_exception=True)
         given = form.validated_data
-        key = _key_of(request, given.get("idempotency_key", ""))
+        key = key_of(request, given.get("idempotency_key", ""))
 
         def work() -> tuple[int, dict[str, Any]]:
             share_class = _class_of(investor, given.get("share_class", ""))
@@ -210,7 +208,7 @@ class WithdrawView(OwnView):
             assert order.dealing_day is not None
             return 202, {
                 "request_id": str(order.pk),
-                "reference": order_reference(order),
+                "reference": order.reference,
                 "status": "pending_approval",
                 "units": plain(units),
                 "dealing_day": order.dealing_day.day.isoformat(),
@@ -218,19 +216,6 @@ class WithdrawView(OwnView):
             }
 
         return answer_once(request, key=key, work=work)
-
-
-def _key_of(request: Request, field: str) -> str:
-    """The key of the header or the field; both may be given if they are the same."""
-    header = request.headers.get(IDEMPOTENCY_HEADER, "")
-    if header and field and header != field:
-        raise InvalidInput("header and field name two idempotency keys", code="two_keys")
-    if not header and not field:
-        raise InvalidInput(
-            "an idempotency key is needed: header Idempotency-Key or field idempotency_key",
-            code="key_missing",
-        )
-    return header or field
 
 
 def _class_of(investor: Investor, code: str) -> ShareClass:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from magnetfund.web.api import calculators, errors, investors, research, tokens, trading, udc
+from magnetfund.web.api import calculators, errors, investors, money, research, tokens, trading, udc
 
 urlpatterns = [
     path("health", udc.HealthView.as_view(), name="health"),
@@ -52,6 +52,9 @@ urlpatterns = [
         trading.EmergencyStopView.as_view(),
         name="api_emergency_stop",
     ),
+    path("api/money/statements", money.StatementsView.as_view(), name="api_statements"),
+    path("api/money/receipts", money.ReceiptsView.as_view(), name="api_receipts"),
+    path("api/money/receipts/<uuid:pk>/match", money.MatchView.as_view(), name="api_receipt_match"),
     path("api/backtests", research.BacktestsView.as_view(), name="api_backtests"),
     path("api/backtests/<int:pk>", research.BacktestView.as_view(), name="api_backtest"),
     path("api/schema", SpectacularAPIView.as_view(), name="api_schema"),

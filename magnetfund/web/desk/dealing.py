@@ -18,8 +18,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from investors.models import DealingOrder, Investor
-from investors.services.dealing import REFERENCE_MAX, can_cancel, cancel_order, receive_money
-from investors.services.dealing_quotes import order_reference
+from investors.services.dealing import can_cancel, cancel_order
+from investors.services.receipts import standing_advances
+from investors.services.statements import record_receipt
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.idempotency import StoredAnswer
 from magnetfund.kernel.clock import utc_now
@@ -153,9 +154,11 @@ def is_unpaid(order: DealingOrder) -> bool:
 class ReceiptForm(forms.Form):
     """One amount that cleared, as the bank or the chain states it."""
 
+    party = forms.CharField(label="Name of the payer", max_length=200)
+    party_account = forms.CharField(label="Payer's account", max_length=120, required=False)
     amount = figure_field(label="Amount received")
     currency = forms.CharField(label="Currency", max_length=8)
-    reference = forms.CharField(label="Reference of the bank or chain", max_length=REFERENCE_MAX)
+    reference = forms.CharField(label="Reference of the bank or chain", max_length=100)
     understood = forms.BooleanField(
         label="I have seen this amount cleared on the fund's own account",
         error_messages={"required": "Tick the box once you have seen the money."},
@@ -163,7 +166,7 @@ class ReceiptForm(forms.Form):
 
     def __init__(self, data: Any = None) -> None:
         super().__init__(data)
-        for name in ("amount", "currency", "reference"):
+        for name in ("party", "party_account", "amount", "currency", "reference"):
             self.fields[name].widget.attrs["class"] = "form-control mf-num"
         self.fields["understood"].widget.attrs["class"] = "form-check-input"
 
@@ -188,7 +191,7 @@ def orders(request: HttpRequest) -> HttpResponse:
         "orders": [
             {
                 "row": row,
-                "reference": order_reference(row),
+                "reference": row.reference,
                 "needs": find_needs(row),
                 "can_cancel": may and can_cancel(row, at=utc_now()),
                 "can_receive": may and is_unpaid(row),
@@ -230,8 +233,10 @@ def receipt(request: HttpRequest, pk: UUID) -> HttpResponse:
         given = form.cleaned_data
 
         def execute() -> StoredAnswer:
-            receive_money(
+            record_receipt(
                 order=order,
+                party=given["party"],
+                party_account=given["party_account"],
                 amount=given["amount"],
                 reference=given["reference"],
                 currency=given["currency"].strip().upper(),
@@ -249,14 +254,18 @@ def receipt(request: HttpRequest, pk: UUID) -> HttpResponse:
             else:
                 messages.success(
                     request,
-                    f"Receipt recorded: the order of {order.investor.legal_name} is funded.",
+                    f"Receipt recorded for the order of {order.investor.legal_name}.",
                 )
             return HttpResponseRedirect(reverse("desk_dealing"), status=303)
     context = {
         **build_frame(request, "nav"),
         "order": order,
-        "reference": order_reference(order),
+        "reference": order.reference,
         "is_unpaid": is_unpaid(order),
+        "standing": sum(
+            (part for _, part in standing_advances(order.investor, order.share_class.fund)),
+            Decimal(0),
+        ),
         "form": form,
         "refusal": refusal,
         "key": request.POST.get("key") or uuid4(),

@@ -1,10 +1,12 @@
 from django.urls import path
 
 from magnetfund.web.desk import (
+    accounts,
     dealing,
     exports,
     founding,
     kyc,
+    money,
     nav,
     research,
     research_studies,
@@ -60,6 +62,16 @@ urlpatterns = [
     path("desk/fund/orders/", dealing.orders, name="desk_dealing"),
     path("desk/fund/orders/<uuid:pk>/cancel/", dealing.cancel, name="desk_dealing_cancel"),
     path("desk/fund/orders/<uuid:pk>/receipt/", dealing.receipt, name="desk_dealing_receipt"),
+    path("desk/fund/orders/<uuid:pk>/money/", money.order_money, name="desk_order_money"),
+    path("desk/fund/money/", money.money, name="desk_money"),
+    path("desk/fund/money/upload/", money.upload, name="desk_money_upload"),
+    path("desk/fund/money/files/<uuid:pk>/", money.statement_file, name="desk_money_file"),
+    path("desk/fund/money/lines/<uuid:pk>/", money.receipt_line, name="desk_money_line"),
+    path("desk/fund/accounts/", accounts.accounts, name="desk_accounts"),
+    path("desk/fund/accounts/add/", accounts.add_account, name="desk_account_add"),
+    path("desk/fund/accounts/<uuid:pk>/", accounts.sign_account, name="desk_account_sign"),
+    path("desk/fund/payees/add/", accounts.add_receiver, name="desk_payee_add"),
+    path("desk/fund/payees/<uuid:pk>/", accounts.decide_receiver, name="desk_payee_decide"),
     path("desk/fund/prepare/", nav.prepare_nav, name="desk_nav_prepare"),
     path("desk/fund/<uuid:pk>/", nav.decide_nav, name="desk_nav_decide"),
 ]

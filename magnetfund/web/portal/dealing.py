@@ -28,7 +28,7 @@ from investors.services.dealing import (
     submit_redemption,
     submit_subscription,
 )
-from investors.services.dealing_quotes import order_reference, quote_redemption, quote_subscription
+from investors.services.dealing_quotes import quote_redemption, quote_subscription
 from investors.services.estimates import PriceEstimate, estimate_prices
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.idempotency import StoredAnswer
@@ -268,7 +268,7 @@ def show_order(request: HttpRequest, pk: UUID) -> HttpResponse:
     context = {
         **_frame(request, investor, "activity"),
         "order": order,
-        "reference": order_reference(order),
+        "reference": order.reference,
         "can_cancel": can_cancel(order, at=utc_now()),
     }
     return render_page(request, "portal/order.html", context, parts=())

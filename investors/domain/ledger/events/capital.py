@@ -21,6 +21,11 @@ CAPITAL: tuple[Event, ...] = (
         rules=(money("amount", "2015", "2010"),),
     ),
     Event(
+        name="receipt_released",
+        meaning="Money of an order that was taken back is owed to its sender again",
+        rules=(money("amount", "2010", "2015"),),
+    ),
+    Event(
         name="receipt_returned",
         meaning="An unmatched receipt went back to its sender",
         rules=(money("amount", "2015", "1020"),),

@@ -1,0 +1,40 @@
+"""Money that arrives: lines of a bank or a chain, and what each of them is for."""
+
+from investors.domain.receipts.camt import read_camt053
+from investors.domain.receipts.lines import (
+    LINES_MAX,
+    Statement,
+    StatementFormat,
+    StatementRow,
+    plain_number,
+)
+from investors.domain.receipts.matching import (
+    Arrival,
+    Outcome,
+    Payer,
+    Suggestion,
+    WaitingOrder,
+    measure_match,
+    score_names,
+    suggest_match,
+)
+from investors.domain.receipts.tables import read_bank_csv, read_chain_csv
+
+__all__ = [
+    "LINES_MAX",
+    "Arrival",
+    "Outcome",
+    "Payer",
+    "Statement",
+    "StatementFormat",
+    "StatementRow",
+    "Suggestion",
+    "WaitingOrder",
+    "measure_match",
+    "plain_number",
+    "read_bank_csv",
+    "read_camt053",
+    "read_chain_csv",
+    "score_names",
+    "suggest_match",
+]

@@ -1,0 +1,52 @@
+"""Receipts against the uses of their money, the orders that they fund, and the ledger."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.db import connection
+
+from investors.models import Fund
+from investors.services.ledger import read_balances
+
+ZERO = Decimal(0)
+
+
+def find_money_differences(fund: Fund) -> list[str]:
+    """Receipts agree with their uses, funded orders with their receipts, open money with 2015."""
+    found = []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT l.reference, l.allocated, coalesce(sum(a.amount), 0)
+               FROM investors_statementline l
+               LEFT JOIN investors_lineallocation a ON a.line_id = l.id
+               WHERE l.fund_id = %s GROUP BY l.id HAVING l.allocated <> coalesce(sum(a.amount), 0)
+               ORDER BY l.reference""",
+            [fund.pk],
+        )
+        found += [f"receipt {ref}: {a} in use, its uses add to {b}" for ref, a, b in cursor]
+        cursor.execute(
+            """SELECT o.id, o.funded_amount, sum(a.amount)
+               FROM investors_dealingorder o
+               JOIN investors_lineallocation a ON a.order_id = o.id
+               JOIN investors_statementline l ON l.id = a.line_id
+               WHERE l.fund_id = %s GROUP BY o.id HAVING o.funded_amount <> sum(a.amount)
+               ORDER BY o.id""",
+            [fund.pk],
+        )
+        found += [f"order {str(pk)[:8]}: funded with {a}, its receipts add to {b}"
+                  for pk, a, b in cursor]  # fmt: skip
+        cursor.execute(
+            """SELECT currency, sum(amount - allocated) FROM investors_statementline
+               WHERE fund_id = %s AND amount > 0 AND final_at IS NOT NULL GROUP BY currency""",
+            [fund.pk],
+        )
+        open_money = dict(cursor.fetchall())
+    for (account, currency), balance in read_balances(fund).items():
+        if account == "2015" and -balance != open_money.pop(currency, ZERO):
+            found.append(f"account 2015: {balance} {currency} differs from the open receipts")
+    return found + [
+        f"account 2015: {total} {currency} of receipts are not in the ledger"
+        for currency, total in open_money.items()
+        if total
+    ]

@@ -1,0 +1,168 @@
+"""Accounts, statements and receipts in the admin: forms that propose, actions that decide.
+
+What needs a second person is an action; each row is tried on its own, and a refusal is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db import models
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from investors.models import (
+    DealingOrder,
+    Fund,
+    FundAccount,
+    Investor,
+    PayeeAccount,
+    StatementFile,
+    StatementLine,
+)
+from investors.services.money_accounts import (
+    add_payee,
+    approve_account,
+    approve_payee,
+    open_account,
+)
+from investors.services.receipts import match_receipt, suggest, take_over
+from investors.services.statements import FILE_BYTES_MAX, confirm_statement, upload_statement
+from magnetfund.core.actors import Actor
+from magnetfund.core.models import User
+from magnetfund.core.roles import Capability
+from magnetfund.kernel.errors import Conflict, FundError
+from magnetfund.web.administration.forms import ServiceForm
+
+KINDS = [("bank", "bank account"), ("wallet", "wallet")]
+Action = Callable[[Any, HttpRequest, QuerySet[Any]], None]
+
+
+class FundAccountForm(ServiceForm):
+    """Proposes an account of the fund; a second person approves it by the action."""
+
+    capability = Capability.ACCOUNTS_PROPOSE
+    fund = forms.ModelChoiceField(Fund.objects.all())
+    code = forms.CharField(max_length=20)
+    kind = forms.ChoiceField(choices=KINDS)
+    bank = forms.CharField(max_length=120, label="Bank or chain")
+    number = forms.CharField(max_length=120, label="IBAN, account number or address")
+    currency = forms.CharField(max_length=8, initial="USD")
+    confirmations = forms.IntegerField(min_value=0, initial=0)
+
+    class Meta(ServiceForm.Meta):
+        model = FundAccount
+
+    def perform(self, given: dict[str, Any]) -> FundAccount:
+        return open_account(**given, actor=self.actor)
+
+
+class PayeeAccountForm(ServiceForm):
+    """Proposes an account that the fund may pay."""
+
+    capability = Capability.ACCOUNTS_PROPOSE
+    fund = forms.ModelChoiceField(Fund.objects.all())
+    investor = forms.ModelChoiceField(Investor.objects.all(), required=False)
+    kind = forms.ChoiceField(choices=KINDS)
+    name = forms.CharField(max_length=200, label="Holder of the account")
+    number = forms.CharField(max_length=120, label="IBAN, account number or address")
+    bank = forms.CharField(max_length=120, required=False, label="BIC or chain")
+    currency = forms.CharField(max_length=8, initial="USD")
+    evidence = forms.CharField(max_length=300, help_text="How it was proved.")
+
+    class Meta(ServiceForm.Meta):
+        model = PayeeAccount
+
+    def perform(self, given: dict[str, Any]) -> PayeeAccount:
+        return add_payee(**given, actor=self.actor)
+
+
+class StatementFileForm(ServiceForm):
+    """Reads a statement; its lines are imported by the action, after its counts were seen."""
+
+    capability = Capability.DEALING_PROCESS
+    account = forms.ModelChoiceField(
+        FundAccount.objects.filter(approved_at__isnull=False, closed_at=None)
+    )
+    file = forms.FileField(max_length=120, label="camt.053 or CSV")
+
+    class Meta(ServiceForm.Meta):
+        model = StatementFile
+
+    def perform(self, given: dict[str, Any]) -> StatementFile:
+        row, report = upload_statement(
+            account=given["account"],
+            name=given["file"].name,
+            content=given["file"].read(FILE_BYTES_MAX + 1),
+            actor=self.actor,
+        )
+        row.counts = report.plain()
+        row.save(update_fields=["counts"])
+        return row
+
+
+FORMS: dict[str, type[ServiceForm]] = {
+    form.Meta.model._meta.label_lower: form
+    for form in (FundAccountForm, PayeeAccountForm, StatementFileForm)
+}
+
+
+def action(description: str, done: str, work: Callable[[Any, Actor], Any]) -> Action:
+    """An action that runs a service on each chosen row; a refusal stops nothing else."""
+
+    def run(_: Any, request: HttpRequest, queryset: QuerySet[models.Model]) -> None:
+        assert isinstance(request.user, User)
+        actor, count = Actor.of(request.user), 0
+        for row in queryset:
+            try:
+                work(row, actor)
+            except FundError as error:
+                messages.error(request, f"{row}: {error.message} ({error.code})")
+            else:
+                count += 1
+        if count:
+            messages.success(request, f"{count} {done}.")
+
+    run.__name__ = description.split(" (")[0].lower().replace(" ", "_")
+    shown: Action = admin.action(run, description=description)
+    return shown
+
+
+def _match(line: StatementLine, actor: Actor) -> None:
+    found = suggest(line) if line.open_amount else None
+    if found is None or not found.order:
+        raise Conflict("no order fits this receipt", code="unknown_order")
+    match_receipt(line=line, order=DealingOrder.objects.get(pk=found.order), actor=actor)
+
+
+#: Actions by table.
+ACTIONS: Mapping[str, tuple[Action, ...]] = {
+    "investors.fundaccount": (
+        action(
+            "Approve (second person)",
+            "approved",
+            lambda row, actor: approve_account(account=row, actor=actor),
+        ),
+    ),
+    "investors.payeeaccount": (
+        action(
+            "Approve (second person)",
+            "approved",
+            lambda row, actor: approve_payee(payee=row, actor=actor),
+        ),
+    ),
+    "investors.statementfile": (
+        action(
+            "Import lines",
+            "imported",
+            lambda row, actor: confirm_statement(file=row, actor=actor),
+        ),
+    ),
+    "investors.statementline": (
+        action("Match as suggested", "matched", _match),
+        action("Make mine to clear", "taken", lambda row, actor: take_over(line=row, actor=actor)),
+    ),
+}
