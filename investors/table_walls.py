@@ -22,6 +22,10 @@ APPEND_ONLY_TABLES = (
     "investors_screening",
     "investors_kycmove",
     "investors_lineallocation",
+    "investors_agreementtext",
+    "investors_signature",
+    "investors_screeninglist",
+    "investors_screeningname",
 )
 
 GRANTS = [
@@ -42,6 +46,23 @@ GRANTS = [
         "kyc_state",
         "kyc_approved_at",
     ),
+    mutable(
+        "investors_application",
+        "email",
+        "state",
+        "generation",
+        "sealed_answers",
+        "steps_done",
+        "share_class_id",
+        "amount",
+        "investor_id",
+        "email_proved_at",
+        "saved_at",
+        "submitted_at",
+        "erased_at",
+    ),
+    # A document that was taken is never another one; erased, it loses its name and its content.
+    mutable("investors_document", "name", "sealed_content", "removed_at"),
     mutable(
         "investors_kyccase",
         "points",

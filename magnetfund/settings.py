@@ -26,6 +26,8 @@ try:
     _env = Environment.of_process()
     MAGNET_ENV = _env.choice("MAGNET_ENV", "production", ("production", "demo", "test"))
     MAGNET_HOME = _env.folder("MAGNET_HOME", BASE_DIR / "var")
+    DOCUMENT_KEYS = _env.folder("DOCUMENT_KEYS", MAGNET_HOME / "document-keys")
+    AGREEMENTS = _env.folder("AGREEMENTS", MAGNET_HOME / "agreements")
     MAGNET_BOOK = _env.text("MAGNET_BOOK", "main")
     BUILD_ID = _env.text("BUILD_ID", VERSION)
     IS_PRODUCTION = MAGNET_ENV == "production"
@@ -179,6 +181,11 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = not IS_PRODUCTION
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
+FILE_UPLOAD_HANDLERS = [
+    "magnetfund.core.upload_limit.BoundedUploadHandler",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 
 # ---- people ----------------------------------------------------------------------------------
 AUTHENTICATION_BACKENDS = [

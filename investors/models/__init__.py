@@ -1,5 +1,13 @@
 """Rows of the investors app: the fund and its classes, holders and lots, orders, NAV, ledger."""
 
+from investors.models.applications import (
+    AgreementText,
+    Application,
+    Document,
+    ScreeningList,
+    ScreeningName,
+    Signature,
+)
 from investors.models.dealing import DealingDay, DealingOrder
 from investors.models.fund import (
     ClassPolicyVersion,
@@ -22,10 +30,13 @@ from investors.models.nav import ClassNav, LotNav, NavStrike
 
 __all__ = [
     "Account",
+    "AgreementText",
+    "Application",
     "ClassNav",
     "ClassPolicyVersion",
     "DealingDay",
     "DealingOrder",
+    "Document",
     "Entry",
     "EntryBalance",
     "Fund",
@@ -43,7 +54,10 @@ __all__ = [
     "PayeeAccount",
     "Posting",
     "Screening",
+    "ScreeningList",
+    "ScreeningName",
     "ShareClass",
+    "Signature",
     "StatementFile",
     "StatementLine",
     "TermsProposal",

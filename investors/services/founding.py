@@ -255,7 +255,7 @@ def register_investor(
     legal_name, address = check_holder(name=name, email=email, kind=kind, country=country)
     with transaction.atomic():
         take_lock(AdvisoryLock.FOUNDING, 0)
-        number = number or _next_number()
+        number = number or next_number()
         if Investor.objects.filter(email=address).exists():
             raise Conflict(f"an investor with {address} exists already", code="investor_exists")
         if Investor.objects.filter(number=number).exists():
@@ -271,7 +271,7 @@ def register_investor(
     return row
 
 
-def _next_number() -> str:
+def next_number() -> str:
     taken = Investor.objects.filter(number__regex=r"^I-\d{1,9}$").values_list("number", flat=True)
     return f"I-{max((int(number[2:]) for number in taken), default=0) + 1:03d}"
 

@@ -33,10 +33,13 @@ from investors.services.kyc_file import (
 )
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
+from magnetfund.core.services.mail import queue_mail
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 
 REASON_MAX = 500
+MESSAGE_MAX = 1_000
+MORE_INFO_MAIL = "more_info"
 #: Moves that put a signature on what was seen.
 SIGNATURES = frozenset({KycState.APPROVED, KycState.SENIOR_APPROVAL})
 _WORDS = {
@@ -68,15 +71,18 @@ def move_case(
     reason: str = "",
     seen_hash: str = "",
     as_applicant: bool = False,
+    message: str = "",
     at: datetime | None = None,
 ) -> Investor:
     """Move a file.  ``seen_hash`` is that of what the signer was shown, for a signature.
 
-    ``as_applicant`` is for a person who applies without an account and proved the address of the
-    application.  Raises what stands against the move by its code: :class:`NotAllowed`
-    (``wrong_role``, ``same_person``, ``senior_manager_needed``), :class:`Conflict`
-    (``no_such_move``, ``documents_missing``, ``screening_not_clear``, ``not_rated``,
-    ``review_not_signed``, ``changed``), :class:`InvalidInput` (``no_reason``).
+    ``message`` is mailed to the investor where more is asked for; ``as_applicant`` is for a person
+    who applies without an account and proved the address of the application.
+
+    Raises what stands against the move by its code: :class:`NotAllowed` (``wrong_role``,
+    ``same_person``, ``senior_manager_needed``), :class:`Conflict` (``no_such_move``,
+    ``documents_missing``, ``screening_not_clear``, ``not_rated``, ``review_not_signed``,
+    ``changed``), :class:`InvalidInput` (``no_reason``).
     """
     at, reason = at or utc_now(), reason.strip()[:REASON_MAX]
     with transaction.atomic():
@@ -106,7 +112,7 @@ def move_case(
         row.save(update_fields=["kyc_state", "kyc_approved_at"])
         case.waiting_since = at
         case.save(update_fields=_CASE_FIELDS)
-        KycMove.objects.create(
+        made = KycMove.objects.create(
             investor=row,
             from_state=before,
             to_state=to.value,
@@ -124,6 +130,13 @@ def move_case(
             body={"from": before, "to": to.value, "hash": content},
             at=at,
         )
+        if to is KycState.MORE_INFO and message.strip():
+            queue_mail(
+                key=f"{MORE_INFO_MAIL}:{made.pk}",
+                kind=MORE_INFO_MAIL,
+                recipient=row.email,
+                params={"investor": str(row.pk), "message": message.strip()[:MESSAGE_MAX]},
+            )
         if to is KycState.APPROVED and row.user_id is None:
             invite_investor(investor=row, actor=actor)
     return row

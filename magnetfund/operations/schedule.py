@@ -15,6 +15,7 @@ PERIODS: dict[str, timedelta] = {
     "orchestrator_heartbeat": timedelta(seconds=60),
     "investor_estimates": timedelta(hours=1),
     "periodic_reviews": timedelta(days=1),
+    "daily_screening": timedelta(days=1),
     "daily_verification": timedelta(days=1),
     "housekeeping": timedelta(days=1),
 }

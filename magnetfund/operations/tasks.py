@@ -11,6 +11,7 @@ from celery.exceptions import OperationalError
 from django.conf import settings
 
 from investors.services.kyc import mark_due
+from investors.services.rescreening import screen_everybody
 from magnetfund.core.services.jobs import beat_heart, run_slot
 from magnetfund.core.services.mail import send_waiting
 from magnetfund.operations import watch
@@ -50,6 +51,14 @@ outgoing_mail = _job("outgoing_mail", lambda slot: f"{send_waiting()} mails sent
 periodic_reviews = _job(
     "periodic_reviews", lambda slot: f"{mark_due()} files are due for their periodic review"
 )
+
+
+def _screen(slot: datetime) -> str:
+    files, hits = screen_everybody()
+    return f"{files} files screened, {hits} new hits"
+
+
+daily_screening = _job("daily_screening", _screen)
 daily_verification = _job("daily_verification", lambda slot: watch.verify_all())
 housekeeping = _job("housekeeping", lambda slot: watch.clean_up())
 

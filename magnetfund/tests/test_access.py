@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 PUBLIC = {
     "/", "/health", "/health/database", "/capabilities", "/docs", "/api/schema",
     "/api/performance/current", "/api/performance/history", "/api/trades/recent",
-    "/account/login/",
+    "/account/login/", "/apply/",
 }  # fmt: skip
 DESK = {
     "/desk/", "/desk/founding/", "/desk/risk/", "/desk/trading/", "/desk/trading/trades.csv",
@@ -234,6 +234,8 @@ def test_every_path_is_in_this_matrix_or_takes_an_identifier():
         "/home/", "/live", "/api/positions/open", "/api/money/receipts",
         "/api/auth/token", "/api/auth/refresh",
         "/api/investor/login", "/api/investor/withdraw",
+        # For the session of one application alone; test_apply.py has them.
+        "/apply/status/", "/apply/withdraw/",
     }  # fmt: skip
     unknown = set()
     for pattern in get_resolver().url_patterns:

@@ -39,7 +39,14 @@ EDITABLE: dict[str, tuple[str, ...]] = {
 }
 #: Locks of the database's own functions, which no run-time role may read.
 UNREADABLE = frozenset({"risk.fuselatch"})
-HIDDEN_FIELDS = ("password", "body", "content")
+HIDDEN_FIELDS = (
+    "password",
+    "body",
+    "content",
+    "sealed_answers",
+    "sealed_content",
+    "sealed_name",
+)
 
 
 def _fields(model: type[models.Model]) -> list[str]:

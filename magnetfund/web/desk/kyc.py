@@ -14,7 +14,9 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from investors.domain.onboarding import FACTORS, HIGH_FROM, MEDIUM_FROM, POINTS_MAX, KycState
-from investors.models import Investor, KycCheck, Screening
+from investors.models import Application, Document, Investor, KycCheck, Screening
+from investors.services.applications import invite_to_apply, read_answers
+from investors.services.documents import erase_application, open_document
 from investors.services.founding import KINDS
 from investors.services.kyc import move_case, needs_reason, sign_review
 from investors.services.kyc_file import show_file
@@ -22,11 +24,12 @@ from investors.services.kyc_work import decide_hit, note_check, rate_case, recor
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import utc_now
-from magnetfund.kernel.errors import FundError, InvalidInput
+from magnetfund.kernel.errors import FundError, InvalidInput, NotFound
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
 from magnetfund.web.lists import Choices, Column, ListSpec
 from magnetfund.web.parts import render_page
+from magnetfund.web.public.apply_forms import FORMS, STEP_WORDS
 from magnetfund.web.public.pages import asked_page
 
 PAGE_SIZE = 25
@@ -165,6 +168,7 @@ def case(request: HttpRequest, pk: UUID) -> HttpResponse:
             {"to": to.value, "words": MOVE_WORDS[to], "needs_reason": needs_reason(to)}
             for to in shown.possible
         ],
+        **_application(investor),
         "may_work": Capability.KYC_REVIEW.value in _capabilities(request) and bool(shown.roles),
     }
     return render_page(request, "desk/case.html", context, parts=())
@@ -250,6 +254,7 @@ def _move(investor: Investor, given: QueryDict, actor: Actor) -> str:
         to=KycState(word),
         reason=given.get("reason", ""),
         seen_hash=given.get("hash", ""),
+        message=given.get("message", ""),
         actor=actor,
     )
     if row.kyc_state == Investor.Kyc.APPROVED and row.user is None:
@@ -257,7 +262,20 @@ def _move(investor: Investor, given: QueryDict, actor: Actor) -> str:
     return f"The file is now: {WORDS[row.kyc_state].lower()}."
 
 
+def _invite(investor: Investor, given: QueryDict, actor: Actor) -> str:
+    invite_to_apply(investor=investor, actor=actor)
+    return "The link to the application is on its way."
+
+
+def _erase(investor: Investor, given: QueryDict, actor: Actor) -> str:
+    row = get_object_or_404(Application, investor=investor)
+    erase_application(application=row, reason=given.get("reason", ""), actor=actor)
+    return "Erased: the key is destroyed."
+
+
 STEPS: dict[str, Step] = {
+    "invite": _invite,
+    "erase": _erase,
     "check": _check,
     "rate": _rate,
     "screening": _screening,
@@ -265,6 +283,58 @@ STEPS: dict[str, Step] = {
     "review": _review,
     "move": _move,
 }
+
+
+def _application(investor: Investor) -> dict[str, Any]:
+    """What the investor sent: answers in words, documents, signatures."""
+    row = Application.objects.filter(investor=investor).select_related("share_class").first()
+    if row is None:
+        return {"application": None}
+    found: dict[str, Any] = {"application": row, "answers": [], "is_erased": False}
+    try:
+        answers = read_answers(row)
+    except NotFound:
+        found["is_erased"] = True
+        return found
+    found["answers"] = [
+        {
+            "step": STEP_WORDS[name],
+            "lines": [
+                (FORMS[name].base_fields[field].label, value)
+                for field, value in answers[name].items()
+                if value not in ("", None) and field in FORMS[name].base_fields
+            ],
+        }
+        for name in row.steps_done
+        if name in answers and name in FORMS
+    ]
+    found["documents"] = list(row.documents.filter(removed_at=None))
+    found["signatures"] = list(row.signatures.select_related("agreement"))
+    return found
+
+
+@require_safe
+@desk_view(Capability.KYC_VIEW)
+def document(request: HttpRequest, pk: UUID, number: UUID) -> HttpResponse:
+    """A document as a download of bytes: nothing of it runs in this site."""
+    row = get_object_or_404(
+        Document.objects.select_related("application"),
+        pk=number,
+        application__investor_id=pk,
+        removed_at=None,
+    )
+    answer = HttpResponse(
+        open_document(document=row, actor=actor_of(request)),
+        content_type="application/octet-stream",
+    )
+    extension = {"application/pdf": "pdf", "image/png": "png"}.get(row.media_type, "jpg")
+    answer["Content-Disposition"] = (
+        f'attachment; filename="{row.item}-{row.digest[:8]}.{extension}"'
+    )
+    answer["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    answer["X-Content-Type-Options"] = "nosniff"
+    answer["Cache-Control"] = "no-store"
+    return answer
 
 
 @require_POST

@@ -57,6 +57,11 @@ urlpatterns = [
     path("desk/research/<int:pk>/<str:name>", research.export, name="desk_research_export"),
     path("desk/investors/", kyc.cases, name="desk_cases"),
     path("desk/investors/<uuid:pk>/", kyc.case, name="desk_case"),
+    path(
+        "desk/investors/<uuid:pk>/documents/<uuid:number>/",
+        kyc.document,
+        name="desk_case_document",
+    ),
     path("desk/investors/<uuid:pk>/<slug:name>/", kyc.step, name="desk_case_step"),
     path("desk/fund/", nav.nav, name="desk_nav"),
     path("desk/fund/orders/", dealing.orders, name="desk_dealing"),

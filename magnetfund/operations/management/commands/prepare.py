@@ -1,5 +1,5 @@
-"""Apply migrations, collect static files and create API token keys. Run as the owner role before
-each start."""
+"""Apply migrations, collect static files, make the keys of API tokens and repeat erasures. Run as
+the owner role before each start."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 
+from investors.services.documents import replay_erasures
 from magnetfund.core.commands import FundCommand
 from magnetfund.operations.supervisor import make_token_keys
 from magnetfund.operations.walls import state_purpose
@@ -20,6 +21,8 @@ class Command(FundCommand):
         call_command("migrate", database="owner", verbosity=0)
         state_purpose(settings.MAGNET_ENV, settings.MAGNET_BOOK)
         make_token_keys(settings.MAGNET_HOME / "keys")
+        # A restored store of keys may hold some that were destroyed since.
+        replay_erasures()
         if settings.IS_PRODUCTION:
             # Elsewhere the files are found where they are; here they are served by their hashes.
             call_command("collectstatic", interactive=False, verbosity=0)
