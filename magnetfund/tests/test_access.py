@@ -22,7 +22,8 @@ PUBLIC = {
     "/account/login/", "/apply/",
 }  # fmt: skip
 DESK = {
-    "/desk/", "/desk/founding/", "/desk/risk/", "/desk/trading/", "/desk/trading/trades.csv",
+    "/desk/", "/desk/founding/", "/desk/risk/", "/desk/risk/limits/", "/desk/trading/",
+    "/desk/trading/trades.csv",
     "/desk/signals/",
     "/desk/fund/", "/desk/fund/orders/", "/desk/fund/money/", "/desk/fund/accounts/",
     "/desk/research/", "/desk/research/compare/", "/desk/research/parameters/",
@@ -58,6 +59,7 @@ RESEARCH = {Role.OPERATOR, Role.RISK_OFFICER, Role.DIRECTOR}
 FORMS: dict[str, set[Role]] = {
     "/desk/fund/accounts/add/": {Role.ACCOUNTANT},
     "/desk/fund/payees/add/": {Role.ACCOUNTANT},
+    "/desk/risk/limits/propose/": {Role.RISK_OFFICER},
     "/desk/research/backtests/": RESEARCH,
     "/desk/research/sweeps/start/": RESEARCH,
 }

@@ -36,7 +36,8 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is on this
 PAGES: dict[str, tuple[str, ...]] = {
     "": ("/", "/account/login/", "/account/password/reset/"),
     "operator": (
-        "/desk/", "/desk/risk/", "/desk/trading/", "/desk/trading/ticket/", "/desk/signals/",
+        "/desk/", "/desk/risk/", "/desk/risk/limits/", "/desk/trading/",
+        "/desk/trading/ticket/", "/desk/signals/",
         "/desk/fund/", "/desk/fund/orders/", "/desk/founding/", "/desk/research/",
         "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",
         "/account/2fa/", "/account/sessions/",

@@ -18,6 +18,8 @@ from magnetfund.kernel.identifiers import content_hash
 from risk import models
 from risk.domain.limits import FIGURES, LimitSet, figures_of
 
+REASON_MAX = 300
+
 
 def limits_in_force(book: str, *, at: datetime | None = None) -> LimitSet:
     """The newest approved version that is effective at ``at``, else the set in code."""
@@ -104,6 +106,29 @@ def approve_limits(*, proposal: models.LimitProposal, seen_hash: str, actor: Act
             body={"book": row.book, "version": last + 1, "hash": row.content_hash},
         )
     return _build(row.figures, version=last + 1, effective_from=row.effective_from)
+
+
+def withdraw_limits(
+    *, proposal: models.LimitProposal, reason: str, actor: Actor
+) -> models.LimitProposal:
+    """Close a proposal without effect: its maker takes it back, or an approver returns it."""
+    if actor.user is None or not actor.user.can(Capability.LIMITS_PROPOSE):
+        actor.require(Capability.LIMITS_APPROVE)
+    if not reason.strip():
+        raise InvalidInput("a reason is needed", code="reason_missing")
+    with transaction.atomic():
+        row = models.LimitProposal.objects.select_for_update().get(pk=proposal.pk)
+        if row.limit_set_id is not None or row.withdrawn_at is not None:
+            raise Conflict("this proposal is closed", code="proposal_closed")
+        row.withdrawn_at = utc_now()
+        row.save(update_fields=["withdrawn_at"])
+        record_audit(
+            actor=actor,
+            action="limits.withdrawn",
+            subject=("limit_proposal", row.id),
+            body={"book": row.book, "reason": reason.strip()[:REASON_MAX]},
+        )
+    return row
 
 
 def _build(figures: dict[str, Any], *, version: int, effective_from: datetime) -> LimitSet:

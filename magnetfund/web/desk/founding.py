@@ -126,4 +126,4 @@ def sign_limits(request: HttpRequest, pk: UUID) -> HttpResponse:
         messages.error(request, f"Not saved: {error.message}.")
     else:
         messages.success(request, f"Limits version {limits.version} is approved.")
-    return redirect("desk_founding")
+    return redirect("desk_limits" if request.POST.get("from") == "limits" else "desk_founding")
