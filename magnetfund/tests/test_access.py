@@ -24,7 +24,7 @@ PUBLIC = {
 DESK = {
     "/desk/", "/desk/founding/", "/desk/risk/", "/desk/risk/limits/", "/desk/trading/",
     "/desk/trading/trades.csv",
-    "/desk/signals/",
+    "/desk/signals/", "/desk/market/", "/desk/market/instruments/",
     "/desk/fund/", "/desk/fund/orders/", "/desk/fund/money/", "/desk/fund/accounts/",
     "/desk/research/", "/desk/research/compare/", "/desk/research/parameters/",
     "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",
@@ -51,6 +51,11 @@ POSTS: dict[str, set[Role]] = {
     "/desk/trading/order/": {Role.OPERATOR},
     "/desk/fund/prepare/": {Role.ACCOUNTANT},
     "/desk/fund/money/upload/": {Role.ACCOUNTANT},
+    "/desk/market/instruments/add/": {Role.OPERATOR},
+    "/desk/market/instruments/change/": {
+        Role.OPERATOR, Role.RISK_OFFICER, Role.ACCOUNTANT, Role.CONTROLLER, Role.COMPLIANCE,
+        Role.DIRECTOR, Role.ADMINISTRATOR, Role.COORDINATOR, Role.SERVICE,
+    },
     "/desk/research/evidence/start/": {Role.OPERATOR, Role.RISK_OFFICER, Role.DIRECTOR},
     "/desk/research/survival/start/": {Role.OPERATOR, Role.RISK_OFFICER, Role.DIRECTOR},
 }  # fmt: skip

@@ -22,6 +22,7 @@ from magnetfund.core.models import User
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import to_milliseconds, utc_now
 from magnetfund.kernel.errors import InvariantBroken
+from magnetfund.operations.demo.real_market import read_real_market, refuse_simulated_home
 from magnetfund.operations.people import (
     ScenarioPeople,
     arm_by_scenario,
@@ -50,6 +51,7 @@ from trading.services.candle_store import load_candles, store_candles
 from trading.services.correlations import find_correlation_groups, measure_correlations
 from trading.services.history import TradingHistory
 from trading.services.instruments import add_simulated_instrument
+from trading.services.market_choice import names_real_market
 from trading.services.market_source import SimulatedSource, SimulationConfig, save_simulation
 from trading.services.paper_book import PaperBook, StoredVenue
 
@@ -83,9 +85,12 @@ def load_demo(
 ) -> DemoReport | None:
     """Make the demo fund with its past up to the last full hour; None when it is there already.
 
-    ``scenario`` is the story to tell; the one of ``fund.toml`` if absent.
+    ``scenario`` is the story to tell; the one of ``fund.toml`` if absent.  With ``MARKET`` set its
+    past runs on the hours of that exchange, which are fetched before anything is written.
     """
     scenario = scenario or load_scenario()
+    if names_real_market():
+        refuse_simulated_home()
     if is_loaded(scenario):
         close_scenario(scenario.fund["book"])
         return None
@@ -94,10 +99,21 @@ def load_demo(
     inception = add_months(now.replace(minute=0, second=0, microsecond=0), -months)
     end = now.replace(minute=0, second=0, microsecond=0)
     book = scenario.fund["book"]
+    real = None
+    if names_real_market():
+        real = read_real_market(
+            [item["symbol"] for item in scenario.market["instruments"]],
+            start=inception - timedelta(days=int(scenario.market["warm_up_days"])),
+            end=end,
+        )
     with transaction.atomic():
         open_scenario(book)
         people = ensure_scenario_people()
-        instruments, source = _make_market(scenario, inception)
+        if real is not None:
+            instruments = real.store()
+        else:
+            instruments, source = _make_market(scenario, inception)
+            _store_past(scenario, instruments, source, inception, end)
         _make_sleeves(scenario, inception)
         accounts = _make_people(scenario, inception)
         fund = build_fund(
@@ -110,7 +126,6 @@ def load_demo(
         for email, user in accounts.items():
             keeper.account_for(email, user)
         cash = keeper.begin()
-        _store_past(scenario, instruments, source, inception, end)
         sign_limits_by_scenario(book=book, people=people, at=inception)
         arm_by_scenario(book=book, people=people, at=inception, reason="Fund launch")
     history = _history(

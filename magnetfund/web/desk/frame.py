@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import User
 from magnetfund.web.desk import selectors as desk
+from magnetfund.web.desk.market_page import read_report
 from magnetfund.web.desk.open_work import Facts, list_open_work
 from magnetfund.web.public.pages import page_context, used_shares
 
@@ -39,6 +40,7 @@ def build_frame(request: HttpRequest, place: str) -> dict[str, Any]:
         "open_work": len(work),
         "role_words": ", ".join(sorted(role.value.replace("_", " ") for role in user.roles)),
         "engine": engine,
+        "market": read_report(book),
         "capabilities": {item.value.replace(".", "_") for item in user.capabilities},
     }
 
