@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from enum import Enum
+from functools import cache
 from typing import Any
 
 from magnetfund.kernel.errors import InvalidInput
@@ -66,6 +67,7 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
+@cache
 def parameters_of(builder: Any) -> tuple[ParameterField, ...]:
     """The parameters of a strategy's class, in the order of its fields.
 

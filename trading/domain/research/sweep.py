@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,30 +19,24 @@ from numpy.typing import NDArray
 
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.identifiers import content_hash
-from risk.domain.ratios import (
-    compute_equity_drawdowns,
-    compute_sharpe_columns,
-    find_sharpe_facts,
-)
-from trading.domain.backtest.kernel.run import pack_market, pack_signals, run_packed
-from trading.domain.backtest.result import find_daily_equity, find_returns
-from trading.domain.market.candles import Candles
+from risk.domain.ratios import compute_sharpe_columns
+from trading.domain.backtest.kernel.variants import find_day_ends
 from trading.domain.research.parameters import parameters_of, read_parameters, text_of
-from trading.domain.research.run import Builder, Prepared, build, compute_slot_signals
+from trading.domain.research.run import Builder, Prepared
 from trading.domain.research.trials import (
     Overfitting,
     TrialFacts,
     measure_overfitting,
 )
-from trading.domain.strategies.base import Strategy
-from trading.domain.strategies.magnet import MagnetStrategy
-from trading.domain.strategies.registry import compute_columns
-from trading.domain.strategies.signals import DAY_MS, Signals
+from trading.domain.research.variants import Tried, run_variants
+from trading.domain.strategies.signals import DAY_MS
 
 VARIANTS_MAX = 20_000
 OVERFITTING_VARIANTS_MAX = 2_000
 UNSEEN_SHARE = 0.3
 YEAR = math.sqrt(365.0)
+#: A deviation of daily returns that counts as none.
+FLAT = 1e-12
 FloatColumn = NDArray[np.float64]
 
 
@@ -154,106 +148,64 @@ def run_sweep(
     builders: Mapping[str, Builder],
     space: SweepSpace,
     on_variant: Callable[[], bool] | None = None,
+    workers: int | None = None,
 ) -> Sweep:
-    """Run every variant of the request's only sleeve.
+    """Run every variant of the request's only sleeve, on ``workers`` threads (None: every core).
 
     ``on_variant`` is told after each and stops the sweep by answering False.  A variant whose
-    parameters contradict each other (fast above slow) is counted as refused.  Raises
-    :class:`InvalidInput` (``one_sleeve``, ``no_variants``).
+    parameters contradict each other (fast above slow), or that never warms up, is counted as
+    refused.  Raises :class:`InvalidInput` (``one_sleeve``, ``no_variants``).
     """
     if len(prepared.request.sleeves) != 1:
         raise InvalidInput("a sweep varies one strategy", code="one_sleeve")
-    sleeve = prepared.request.sleeves[0]
-    packed, share = pack_market(prepared.market), _SharedColumns()
-    found: list[tuple[dict[str, Any], FloatColumn, float, int]] = []
-    refused = 0
-    for parameters in iterate_space(space):
-        try:
-            strategy = build(
-                builders,
-                sleeve.strategy,
-                {**sleeve.parameters, **parameters},
-                opposite_reach=prepared.opposite_reach,
-            )
-        except InvalidInput:
-            refused += 1
-            continue
-        variant = _with_strategy(prepared, strategy)
-        signals = compute_slot_signals(variant, columns=share)
-        raw = run_packed(
-            rules=variant.rules,
-            market=packed,
-            signals=pack_signals(rules=variant.rules, market=prepared.market, signals=signals),
-        )
-        daily = find_daily_equity(prepared.market.time_ms, raw.equity, prepared.rules.bar_ms)
-        start = prepared.rules.cash_opening
-        fall = float(compute_equity_drawdowns(equity=raw.equity, start=start).min())
-        found.append((parameters, find_returns(daily, start=start), fall, len(raw.trades)))
-        if on_variant is not None and not on_variant():
-            break
-    if not found:
+    found = run_variants(
+        prepared=prepared,
+        builders=builders,
+        variants=list(iterate_space(space)),
+        cut_days=find_cut_day(prepared),
+        workers=workers,
+        on_variant=on_variant,
+    )
+    if not found.parameters:
         raise InvalidInput(
             "no variant can be built: the parameters contradict each other", code="no_variants"
         )
-    return _judge_sweep(prepared, found, refused)
+    return _judge_sweep(prepared, found)
 
 
-class _SharedColumns:
-    """Signals of variants; magnets that variants share are read once an instrument."""
-
-    def __init__(self) -> None:
-        self._magnets: dict[tuple[int, int, str], Any] = {}
-
-    def __call__(self, strategy: Strategy, candles: Candles) -> Signals:
-        if not isinstance(strategy, MagnetStrategy):
-            return compute_columns(strategy=strategy, candles=candles)
-        from trading.domain.magnets.history import compute_magnet_signals
-
-        key = (candles.open_time.ctypes.data, len(candles), repr(strategy.magnets))
-        if key not in self._magnets:
-            self._magnets[key] = compute_magnet_signals(
-                candles=candles, parameters=strategy.magnets
-            )
-        return strategy.signals(
-            magnets=self._magnets[key], context=strategy.context(candles=candles)
-        )
+def find_cut_day(prepared: Prepared) -> int:
+    """How many days of the run are seen; the rest judges the choice."""
+    time_ms = prepared.market.time_ms
+    days = find_day_ends(time_ms, prepared.rules.bar_ms).size
+    if prepared.request.unseen_ms is None:
+        return round(days * (1.0 - UNSEEN_SHARE))
+    first_day = int(time_ms[0]) // DAY_MS
+    return int(np.clip(prepared.request.unseen_ms // DAY_MS - first_day, 1, days - 1))
 
 
-def _with_strategy(prepared: Prepared, strategy: Strategy) -> Prepared:
-    slots = tuple(replace(slot, traits=strategy.traits) for slot in prepared.rules.slots)
-    return replace(prepared, strategies=(strategy,), rules=replace(prepared.rules, slots=slots))
-
-
-def _judge_sweep(
-    prepared: Prepared,
-    found: Sequence[tuple[dict[str, Any], FloatColumn, float, int]],
-    refused: int,
-) -> Sweep:
-    returns = np.stack([daily for _, daily, _, _ in found], axis=1)
-    days = returns.shape[0]
-    first_day = int(prepared.market.time_ms[0]) // DAY_MS
-    cut = round(days * (1.0 - UNSEEN_SHARE))
-    if prepared.request.unseen_ms is not None:
-        cut = int(np.clip(prepared.request.unseen_ms // DAY_MS - first_day, 1, days - 1))
-    seen, unseen = sharpe_columns(returns[:cut]) * YEAR, sharpe_columns(returns[cut:]) * YEAR
+def _judge_sweep(prepared: Prepared, found: Tried) -> Sweep:
+    returns = found.returns.T
+    sums = found.sums
+    seen, unseen = (_ratios(sums[:, k], sums[:, k + 1]) * YEAR for k in (6, 8))
     variants = tuple(
         Variant(
             parameters=parameters,
-            facts=_facts(daily),
+            facts=_facts(sums[k], returns.shape[0]),
             seen=float(seen[k]),
             unseen=float(unseen[k]),
-            total_return=float(np.prod(1.0 + daily) - 1.0),
-            drawdown_max=fall,
-            trades=trades,
+            total_return=float(sums[k, 0]),
+            drawdown_max=float(found.falls[k]),
+            trades=int(found.trades[k]),
         )
-        for k, (parameters, daily, fall, trades) in enumerate(found)
+        for k, parameters in enumerate(found.parameters)
     )
     best = int(np.argmax(seen))
+    first_day = int(prepared.market.time_ms[0]) // DAY_MS
     return Sweep(
         variants=variants,
-        refused=refused,
+        refused=found.refused,
         best=best,
-        cut_ms=(first_day + cut) * DAY_MS,
+        cut_ms=(first_day + find_cut_day(prepared)) * DAY_MS,
         overfitting=_overfitting(returns),
         walks=tuple(
             walk for kind in ("anchored", "rolling")
@@ -263,12 +215,21 @@ def _judge_sweep(
     )  # fmt: skip
 
 
-def _facts(daily: FloatColumn) -> TrialFacts | None:
-    facts = find_sharpe_facts(returns=daily) if daily.size > 2 else None
-    if facts is None:
+def _ratios(mean: FloatColumn, spread: FloatColumn) -> FloatColumn:
+    moved = spread > FLAT
+    return np.asarray(np.where(moved, mean / np.where(moved, spread, 1.0), 0.0))
+
+
+def _facts(sums: FloatColumn, days: int) -> TrialFacts | None:
+    """The facts of a trial from its moments; None where nothing moved."""
+    mean, spread, second, third, fourth = sums[1:6].tolist()
+    if days <= 2 or not spread > FLAT:
         return None
     return TrialFacts(
-        sharpe=facts.sharpe, days=facts.periods, skewness=facts.skewness, kurtosis=facts.kurtosis
+        sharpe=mean / spread,
+        days=days,
+        skewness=third / second**1.5,
+        kurtosis=fourth / second**2,
     )
 
 
@@ -305,18 +266,18 @@ def walk_forward(
     None where the span is too short for two stretches.
     """
     days, chosen, parts, learned = returns.shape[0], [], [], []
-    start = train_days + embargo_days
-    while start + test_days <= days:
-        stop = start - embargo_days
-        first = 0 if kind == "anchored" else stop - train_days
-        sharpes = sharpe_columns(returns[first:stop])
+    starts = range(train_days + embargo_days, days - test_days + 1, test_days)
+    if len(starts) < 2:
+        return None
+    windows = [
+        (0 if kind == "anchored" else start - embargo_days - train_days, start - embargo_days)
+        for start in starts
+    ]
+    for start, sharpes in zip(starts, _window_sharpes(returns, windows), strict=True):
         best = int(np.argmax(sharpes))
         chosen.append(variants[best].parameters)
         learned.append(float(sharpes[best]))
         parts.append(returns[start : start + test_days, best])
-        start += test_days
-    if len(parts) < 2:
-        return None
     joined = np.concatenate(parts)[:, None]
     return WalkForward(
         kind=kind,
@@ -325,6 +286,25 @@ def walk_forward(
         chosen=tuple(chosen),
         sharpe_seen_mean=float(np.mean(learned)) * YEAR,
     )
+
+
+def _window_sharpes(
+    returns: FloatColumn, windows: Sequence[tuple[int, int]]
+) -> Iterator[FloatColumn]:
+    """Daily Sharpe of each column in each window of days, from sums between the windows' edges."""
+    edges = sorted({edge for window in windows for edge in window})
+    place = {edge: k for k, edge in enumerate(edges)}
+    parts = [returns[first:stop] for first, stop in itertools.pairwise(edges)]
+    none = np.zeros((1, returns.shape[1]))
+    sums = np.cumsum(np.vstack([none, *(part.sum(axis=0)[None] for part in parts)]), axis=0)
+    squares = np.vstack([none, *(np.einsum("ij,ij->j", part, part)[None] for part in parts)])
+    squares = np.cumsum(squares, axis=0)
+    for first, stop in windows:
+        count = stop - first
+        mean = (sums[place[stop]] - sums[place[first]]) / count
+        square = squares[place[stop]] - squares[place[first]]
+        spread = np.sqrt(np.maximum(square - count * mean**2, 0.0) / max(count - 1, 1))
+        yield _ratios(mean, spread)
 
 
 def find_neighbours(variants: Sequence[Variant], best: int) -> float:

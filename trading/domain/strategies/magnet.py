@@ -13,7 +13,6 @@ Measured after costs it has no edge, and no better than rotated zones do: see do
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
@@ -25,7 +24,7 @@ from trading.domain.magnets.parameters import DEFAULT_PARAMETERS, MagnetParamete
 from trading.domain.magnets.stream import MagnetStream
 from trading.domain.magnets.types import LONG, SHORT, MagnetSignals, ReadingReason
 from trading.domain.market.candles import HOUR_MS, Candle, Candles
-from trading.domain.strategies.columns import compute_volatility, join_bars
+from trading.domain.strategies.shared import SharedBars
 from trading.domain.strategies.signals import (
     LeverageRule,
     Reason,
@@ -123,24 +122,23 @@ class MagnetStrategy:
         """A fresh memory."""
         return MagnetSignalStream(self)
 
-    def context(self, *, candles: Candles) -> MagnetContext:
+    def context(self, *, candles: Candles, shared: SharedBars | None = None) -> MagnetContext:
         """The trends and the volatility at every close."""
-        longer = join_bars(candles=candles, timeframe_ms=4 * HOUR_MS)
-        slow = _signs_of_means(self, (bar.close for bar in longer.bars))
-        fast = _signs_of_means(self, candles.close.tolist())
-        at = np.searchsorted(longer.rows, np.arange(len(candles)), side="right")
-        return MagnetContext(
-            trend_slow=np.concatenate((np.zeros(1, dtype=np.int8), slow))[at],
-            trend_fast=fast,
-            sigma=compute_volatility(candles.close)[1],
+        bars = shared or SharedBars(candles)
+        return bars.once(
+            ("magnet context", self.ema_fast, self.ema_slow), lambda: _find_context(self, bars)
         )
 
-    def columns(self, *, candles: Candles) -> Signals:
+    def columns(self, *, candles: Candles, shared: SharedBars | None = None) -> Signals:
         """The signals of every hourly candle at once; the magnets by one compiled walk."""
         from trading.domain.magnets.history import compute_magnet_signals
 
-        magnets = compute_magnet_signals(candles=candles, parameters=self.magnets)
-        return self.signals(magnets=magnets, context=self.context(candles=candles))
+        bars = shared or SharedBars(candles)
+        magnets = bars.once(
+            ("magnets", repr(self.magnets)),
+            lambda: compute_magnet_signals(candles=candles, parameters=self.magnets),
+        )
+        return self.signals(magnets=magnets, context=self.context(candles=candles, shared=bars))
 
     def signals(self, *, magnets: MagnetSignals, context: MagnetContext) -> Signals:
         """The signals of every bar from readings and context of the same bars, row by row."""
@@ -173,9 +171,22 @@ def _sign_of_means(means: tuple[ExponentialMean, ExponentialMean], close: float)
     return int(spread > 0.0) - int(spread < 0.0)
 
 
-def _signs_of_means(strategy: MagnetStrategy, closes: Iterable[float]) -> CodeColumn:
-    means = ExponentialMean(strategy.ema_fast), ExponentialMean(strategy.ema_slow)
-    return np.array([_sign_of_means(means, close) for close in closes], dtype=np.int8)
+def _find_context(strategy: MagnetStrategy, bars: SharedBars) -> MagnetContext:
+    count, rows = len(bars.candles), bars.joined(4).rows
+    slow = _signs_of_means(strategy, bars, hours=4)
+    at = np.searchsorted(rows, np.arange(count), side="right")
+    return MagnetContext(
+        trend_slow=np.concatenate((np.zeros(1, dtype=np.int8), slow))[at],
+        trend_fast=_signs_of_means(strategy, bars, hours=1),
+        sigma=bars.volatility()[1],
+    )
+
+
+def _signs_of_means(strategy: MagnetStrategy, bars: SharedBars, *, hours: int) -> CodeColumn:
+    fast, slow = (
+        bars.exponential_means(hours, length) for length in (strategy.ema_fast, strategy.ema_slow)
+    )
+    return np.nan_to_num(np.sign(fast - slow)).astype(np.int8)
 
 
 class MagnetSignalStream:

@@ -11,6 +11,8 @@ from magnetfund.kernel.errors import InvalidInput
 from trading.domain.market.candles import Candles
 from trading.domain.strategies.base import Strategy, compute_signals
 from trading.domain.strategies.magnet import MagnetStrategy
+from trading.domain.strategies.rules import RuleStrategy
+from trading.domain.strategies.shared import SharedBars
 from trading.domain.strategies.signals import Signals
 from trading.domain.strategies.swing_rules import BollingerBreakout, MomentumScalping, RsiReversion
 from trading.domain.strategies.trend import TrendStrategy
@@ -35,6 +37,8 @@ STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
     "always-long": AlwaysLong,
 }
 """The first two trade in the demo fund; the others are comparisons."""
+#: Strategies whose columns take what variants share.
+SHARING = (MagnetStrategy, RuleStrategy, TrendStrategy)
 
 
 def build_strategy(name: str, parameters: Mapping[str, Any] | None = None) -> Strategy:
@@ -58,10 +62,13 @@ def build_strategy(name: str, parameters: Mapping[str, Any] | None = None) -> St
         raise InvalidInput(f"parameters of {name}: {error}", code="bad_parameter") from None
 
 
-def compute_columns(*, strategy: Strategy, candles: Candles) -> Signals:
+def compute_columns(
+    *, strategy: Strategy, candles: Candles, shared: SharedBars | None = None
+) -> Signals:
     """The signals of every candle of one instrument: what a backtest takes, row for row the stream.
 
     A strategy that can tell a whole history at once has ``columns``; every other runs its stream.
+    ``shared`` holds what variants of a sweep have in common on these candles.
     Raises :class:`InvalidInput` for candles of another timeframe.
     """
     if candles.timeframe_ms != strategy.timeframe_ms:
@@ -69,6 +76,8 @@ def compute_columns(*, strategy: Strategy, candles: Candles) -> Signals:
     at_once = getattr(strategy, "columns", None)
     if at_once is None:
         return compute_signals(strategy=strategy, candles=candles)
+    if shared is not None and isinstance(strategy, SHARING):
+        return strategy.columns(candles=candles, shared=shared)
     signals: Signals = at_once(candles=candles)
     return signals
 

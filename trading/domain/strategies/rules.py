@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.market.candles import DAY_MS, HOUR_MS, Candle, Candles
 from trading.domain.strategies.base import NAN, make_signal
-from trading.domain.strategies.columns import compute_volatility, hold_last, join_bars
+from trading.domain.strategies.shared import SharedBars
+from trading.domain.strategies.sides import decide_sides
 from trading.domain.strategies.signals import (
     Reason,
     Signal,
@@ -115,9 +117,13 @@ class RuleStrategy(ABC):
         """A fresh memory."""
         return RuleStream(self)
 
-    def columns(self, *, candles: Candles) -> Signals:
+    def decide(self, shared: SharedBars) -> Decisions:
+        """What the rule says at every one of its bars; a rule may compute that in columns."""
+        return decide_by_rule(self, shared)
+
+    def columns(self, *, candles: Candles, shared: SharedBars | None = None) -> Signals:
         """The signals of every hourly candle at once, row for row those of the stream."""
-        return _rule_columns(self, candles)
+        return _rule_columns(self, shared or SharedBars(candles))
 
 
 class RuleStream:
@@ -159,37 +165,91 @@ class RuleStream:
         )
 
 
-def _rule_columns(strategy: RuleStrategy, candles: Candles) -> Signals:
-    count = len(candles)
-    joined = join_bars(candles=candles, timeframe_ms=strategy.bar_hours * HOUR_MS)
-    direction = np.zeros(count, dtype=np.int8)
-    reason = np.full(count, int(Reason.NOT_DECISION_BAR), dtype=np.int8)
-    leave_long, leave_short = np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decisions:
+    """What a rule says at its own bars, one row each.
+
+    ``enter`` is +1, -1 or 0; ``leave`` has bit 1 for a long and bit 2 for a short position;
+    ``stop`` and ``target`` belong to an entry, NaN where there is none.
+    """
+
+    enter: NDArray[np.int8]
+    leave: NDArray[np.int8]
+    reason: NDArray[np.int8]
+    stop: NDArray[np.float64]
+    target: NDArray[np.float64]
+
+
+def decide_by_rule(strategy: RuleStrategy, shared: SharedBars) -> Decisions:
+    """The decisions of the rule's own memory, bar by bar."""
+    bars = shared.joined(strategy.bar_hours).bars
+    ranges = shared.ranges(strategy.bar_hours, strategy.atr_length).tolist()
+    count = len(bars)
+    enter, leave = np.zeros(count, dtype=np.int8), np.zeros(count, dtype=np.int8)
+    reason = np.full(count, int(Reason.WARM_UP), dtype=np.int8)
     stop, target = np.full(count, NAN), np.full(count, NAN)
-    rule, true_range = strategy.rule(), WilderRange(strategy.atr_length)
-    ranges = np.empty(len(joined.bars))
-    for k, (row, bar) in enumerate(zip(joined.rows.tolist(), joined.bars, strict=True)):
-        atr = ranges[k] = true_range.update(bar)
+    rule = strategy.rule()
+    for k, (bar, atr) in enumerate(zip(bars, ranges, strict=True)):
         wish = rule.update(bar, atr)
         if wish is None or not atr > 0.0:
-            reason[row] = Reason.WARM_UP
             continue
         side = wish.enter
-        reason[row] = Reason.ENTRY if side else wish.reason
-        leave_long[row], leave_short[row] = wish.leave_long, wish.leave_short
+        reason[k] = Reason.ENTRY if side else wish.reason
+        leave[k] = wish.leave_long + 2 * wish.leave_short
         if side:
-            direction[row] = side
-            stop[row], target[row] = strategy.protect(close=bar.close, side=side, atr=atr)
-    ratio, sigma = compute_volatility(candles.close)
+            enter[k] = side
+            stop[k], target[k] = strategy.protect(close=bar.close, side=side, atr=atr)
+    return Decisions(enter=enter, leave=leave, reason=reason, stop=stop, target=target)
+
+
+def decide_by_side(
+    strategy: RuleStrategy, shared: SharedBars, measure: NDArray[np.float64]
+) -> Decisions:
+    """The decisions of a rule that is on the side of a measure's sign; NaN while it warms up."""
+    from trading.domain.backtest.compiled import compile_pure
+
+    count = measure.shape[0]
+    found = Decisions(
+        enter=np.empty(count, dtype=np.int8),
+        leave=np.empty(count, dtype=np.int8),
+        reason=np.empty(count, dtype=np.int8),
+        stop=np.empty(count),
+        target=np.empty(count),
+    )
+    compile_pure(decide_sides)(
+        measure,
+        shared.closes(strategy.bar_hours),
+        shared.ranges(strategy.bar_hours, strategy.atr_length),
+        float(strategy.stop_atr),
+        float(strategy.target_atr),
+        found.enter,
+        found.leave,
+        found.reason,
+        found.stop,
+        found.target,
+    )
+    return found
+
+
+def _rule_columns(strategy: RuleStrategy, shared: SharedBars) -> Signals:
+    count, rows = len(shared.candles), shared.joined(strategy.bar_hours).rows
+    found = strategy.decide(shared)
+    ratio, sigma = shared.volatility()
+
+    def spread(values: NDArray[np.generic], empty: object, dtype: type) -> NDArray[np.generic]:
+        column: NDArray[np.generic] = np.full(count, empty, dtype=dtype)
+        column[rows] = values
+        return column
+
     return build_signals(
-        known_at=candles.known_at,
-        direction=direction,
-        exit_long=leave_long,
-        exit_short=leave_short,
-        stop=stop,
-        target=target,
-        reason=reason,
-        atr=hold_last(rows=joined.rows, values=ranges, count=count),
+        known_at=shared.candles.known_at,
+        direction=spread(found.enter, 0, np.int8),
+        exit_long=spread((found.leave & 1) != 0, False, np.bool_),
+        exit_short=spread((found.leave & 2) != 0, False, np.bool_),
+        stop=spread(found.stop, NAN, np.float64),
+        target=spread(found.target, NAN, np.float64),
+        reason=spread(found.reason, int(Reason.NOT_DECISION_BAR), np.int8),
+        atr=shared.held_ranges(strategy.bar_hours, strategy.atr_length),
         volatility_ratio=ratio,
         sigma=sigma,
     )

@@ -20,7 +20,8 @@ import numpy as np
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.market.candles import DAY_MS, HOUR_MS, Candle, Candles
 from trading.domain.strategies.base import NAN, make_signal
-from trading.domain.strategies.columns import compute_volatility, hold_last, join_bars
+from trading.domain.strategies.columns import hold_last
+from trading.domain.strategies.shared import SharedBars
 from trading.domain.strategies.signals import (
     Reason,
     Signal,
@@ -71,9 +72,9 @@ class TrendStrategy:
         """A fresh memory."""
         return TrendStream(self)
 
-    def columns(self, *, candles: Candles) -> Signals:
+    def columns(self, *, candles: Candles, shared: SharedBars | None = None) -> Signals:
         """The signals of every hourly candle at once, row for row those of the stream."""
-        return _trend_columns(self, candles)
+        return _trend_columns(self, shared or SharedBars(candles))
 
 
 class _TrendMemory:
@@ -169,10 +170,10 @@ class TrendStream:
         )
 
 
-def _trend_columns(strategy: TrendStrategy, candles: Candles) -> Signals:
+def _trend_columns(strategy: TrendStrategy, bars: SharedBars) -> Signals:
+    candles = bars.candles
     count = len(candles)
-    four_hours = join_bars(candles=candles, timeframe_ms=4 * HOUR_MS)
-    days = join_bars(candles=candles, timeframe_ms=DAY_MS)
+    four_hours, days = bars.joined(4), bars.joined(24)
     memory, waiting = _TrendMemory(strategy), 0
     reason = np.full(count, int(Reason.NOT_DECISION_BAR), dtype=np.int8)
     direction = np.zeros(count, dtype=np.int8)
@@ -187,7 +188,7 @@ def _trend_columns(strategy: TrendStrategy, candles: Candles) -> Signals:
         ranges[k], reason[row] = memory.atr, found
         direction[row] = memory.direction if found is Reason.ENTRY else 0
     leaves = reason == Reason.NO_DIRECTION
-    ratio, sigma = compute_volatility(candles.close)
+    ratio, sigma = bars.volatility()
     return build_signals(
         known_at=candles.known_at,
         direction=direction,

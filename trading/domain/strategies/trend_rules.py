@@ -10,11 +10,20 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+import numpy as np
+
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.indicators.averages import Sma
 from trading.domain.indicators.momentum import Macd
 from trading.domain.market.candles import Candle
-from trading.domain.strategies.rules import Rule, RuleStrategy, Wish
+from trading.domain.strategies.rules import (
+    Decisions,
+    Rule,
+    RuleStrategy,
+    Wish,
+    decide_by_side,
+)
+from trading.domain.strategies.shared import SharedBars
 
 
 def _sign(value: float) -> int:
@@ -41,6 +50,13 @@ class MovingAverageCross(RuleStrategy):
     def rule(self) -> Rule:
         """A fresh memory of the two averages."""
         return _CrossRule(self)
+
+    def decide(self, shared: SharedBars) -> Decisions:
+        """Both averages in columns."""
+        fast, slow = (
+            shared.simple_means(self.bar_hours, length) for length in (self.fast, self.slow)
+        )
+        return decide_by_side(self, shared, fast - slow)
 
 
 class _CrossRule:
@@ -103,6 +119,13 @@ class MomentumStrategy(RuleStrategy):
     def rule(self) -> Rule:
         """A fresh memory of the closes."""
         return _MomentumRule(self)
+
+    def decide(self, shared: SharedBars) -> Decisions:
+        """The closes against those of the horizon, in columns."""
+        close = shared.closes(self.bar_hours)
+        measure = np.full(close.size, np.nan)
+        measure[self.horizon :] = close[self.horizon :] - close[: max(0, close.size - self.horizon)]
+        return decide_by_side(self, shared, measure)
 
 
 class _MomentumRule:

@@ -10,6 +10,72 @@ from trading.domain.backtest.kernel.opening import open_slots, turn_day
 from trading.domain.backtest.kernel.orders import order_slots
 
 
+def step_bar(
+    time: int,
+    last: bool,
+    bi: Any,
+    bf: Any,
+    gi: Any,
+    gf: Any,
+    pi: Any,
+    pf: Any,
+    ri: Any,
+    rf: Any,
+    mi: Any,
+    mf: Any,
+    fi: Any,
+    ff: Any,
+    si: Any,
+    sf: Any,
+    ei: Any,
+    ef: Any,
+    zi: Any,
+    zf: Any,
+    lf: Any,
+    ti: Any,
+    tf: Any,
+    vi: Any,
+    vf: Any,
+    denials: Any,
+    losses: Any,
+    shares: Any,
+) -> float:
+    """Work one bar in its order; returns equity at its close."""
+    turn_day(time, pi, pf, ri, mi, mf, fi, ff, sf, vi, vf)
+    open_slots(time, bi, bf, pi, pf, ri, mf, fi, ff, si, sf, zi, ti, tf, vi, vf)
+    trade_slots(
+        time, bi, pi, pf, ri, mi, mf, fi, ff, si, sf, zi, zf, ti, tf, vi, vf, losses, shares
+    )
+    close_bar(time, bi, pi, pf, ri, mi, mf, fi, ff, si, sf, zi, zf, ti, tf, vi, vf)
+    equity: float = ff[FF_EQUITY]
+    order_slots(
+        time + zi[ZI_BAR_MS],
+        last,
+        bi,
+        bf,
+        gi,
+        gf,
+        pi,
+        pf,
+        ri,
+        rf,
+        mi,
+        mf,
+        fi,
+        ff,
+        si,
+        ei,
+        ef,
+        zi,
+        zf,
+        lf,
+        vi,
+        vf,
+        denials,
+    )
+    return equity
+
+
 def run_bars(
     times: Any,
     bars_i: Any,
@@ -43,37 +109,7 @@ def run_bars(
     """Work every bar in its order; all results are written into the arrays given."""
     size = times.shape[0]
     for t in range(size):
-        time = times[t]
-        bi, bf = bars_i[t], bars_f[t]
-        turn_day(time, pi, pf, ri, mi, mf, fi, ff, sf, vi, vf)
-        open_slots(time, bi, bf, pi, pf, ri, mf, fi, ff, si, sf, zi, ti, tf, vi, vf)
-        trade_slots(
-            time, bi, pi, pf, ri, mi, mf, fi, ff, si, sf, zi, zf, ti, tf, vi, vf, losses, shares
-        )
-        close_bar(time, bi, pi, pf, ri, mi, mf, fi, ff, si, sf, zi, zf, ti, tf, vi, vf)
-        equity[t] = ff[FF_EQUITY]
-        order_slots(
-            time + zi[ZI_BAR_MS],
-            t == size - 1,
-            bi,
-            bf,
-            signals_i[t],
-            signals_f[t],
-            pi,
-            pf,
-            ri,
-            rf,
-            mi,
-            mf,
-            fi,
-            ff,
-            si,
-            ei,
-            ef,
-            zi,
-            zf,
-            lf,
-            vi,
-            vf,
-            denials,
-        )
+        equity[t] = step_bar(
+            times[t], t == size - 1, bars_i[t], bars_f[t], signals_i[t], signals_f[t], pi, pf, ri,
+            rf, mi, mf, fi, ff, si, sf, ei, ef, zi, zf, lf, ti, tf, vi, vf, denials, losses, shares,
+        )  # fmt: skip

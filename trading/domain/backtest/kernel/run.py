@@ -125,13 +125,13 @@ def run_packed(*, rules: EngineRules, market: PackedMarket, signals: PackedSigna
     size, slots = market.time_ms.shape[0], len(rules.slots)
     trades_max = size * slots + slots
     events_max = size * (len(rules.instruments) + 2 * slots + 2)
-    fi, ff = _pack_fund(rules, int(market.time_ms[0]))
+    fi, ff = pack_fund(rules, int(market.time_ms[0]))
     si = np.zeros((rules.strategy_count, at.SI_WIDTH), dtype=np.int64)
     pi = np.zeros((slots, at.PI_WIDTH), dtype=np.int64)
     pf = np.zeros((slots, at.PF_WIDTH), dtype=np.float64)
-    ri, rf = _pack_slots(rules)
-    mi, mf = _pack_instruments(rules)
-    zi, zf = _pack_fuse(rules)
+    ri, rf = pack_slots(rules)
+    mi, mf = pack_instruments(rules)
+    zi, zf = pack_fuse(rules)
     # Reserved address space only: pages that no trade reaches are never touched.
     ti = np.empty((trades_max, at.TI_WIDTH), dtype=np.int64)
     tf = np.empty((trades_max, at.TF_WIDTH), dtype=np.float64)
@@ -154,7 +154,7 @@ def run_packed(*, rules: EngineRules, market: PackedMarket, signals: PackedSigna
         fi,
         ff,
         si,
-        _pack_strategies(rules),
+        pack_strategies(rules),
         np.zeros((len(rules.instruments), at.EI_WIDTH), dtype=np.int64),
         np.zeros(len(rules.instruments), dtype=np.float64),
         zi,
@@ -180,14 +180,16 @@ def run_packed(*, rules: EngineRules, market: PackedMarket, signals: PackedSigna
     )
 
 
-def _pack_fund(rules: EngineRules, first_ms: int) -> tuple[IntArray, FloatArray]:
+def pack_fund(rules: EngineRules, first_ms: int) -> tuple[IntArray, FloatArray]:
+    """The fund before its first bar."""
     fi = np.zeros(at.FI_WIDTH, dtype=np.int64)
     fi[at.FI_DAY_START_MS] = first_ms // DAY_MS * DAY_MS
     fi[at.FI_REARM_AT] = 2**62
     return fi, np.full(at.FF_WIDTH, rules.cash_opening, dtype=np.float64)
 
 
-def _pack_slots(rules: EngineRules) -> tuple[IntArray, FloatArray]:
+def pack_slots(rules: EngineRules) -> tuple[IntArray, FloatArray]:
+    """The rules of every slot."""
     ri = np.zeros((len(rules.slots), at.RI_WIDTH), dtype=np.int64)
     rf = np.zeros((len(rules.slots), at.RF_WIDTH), dtype=np.float64)
     for k, slot in enumerate(rules.slots):
@@ -212,7 +214,8 @@ def _pack_slots(rules: EngineRules) -> tuple[IntArray, FloatArray]:
     return ri, rf
 
 
-def _pack_strategies(rules: EngineRules) -> FloatArray:
+def pack_strategies(rules: EngineRules) -> FloatArray:
+    """The results of every strategy before the first bar, and its own daily stop."""
     sf = np.zeros((rules.strategy_count, at.SF_WIDTH), dtype=np.float64)
     for strategy in range(rules.strategy_count):
         own = rules.limits_of(strategy).daily_loss_share
@@ -224,7 +227,8 @@ def _least(share: float, own: Decimal | None) -> float:
     return share if own is None else min(share, float(own))
 
 
-def _pack_instruments(rules: EngineRules) -> tuple[IntArray, FloatArray]:
+def pack_instruments(rules: EngineRules) -> tuple[IntArray, FloatArray]:
+    """How every instrument trades."""
     mi = np.zeros((len(rules.instruments), at.MI_WIDTH), dtype=np.int64)
     mf = np.zeros((len(rules.instruments), at.MF_WIDTH), dtype=np.float64)
     for m, instrument in enumerate(rules.instruments):
@@ -243,7 +247,8 @@ def _pack_instruments(rules: EngineRules) -> tuple[IntArray, FloatArray]:
     return mi, mf
 
 
-def _pack_fuse(rules: EngineRules) -> tuple[IntArray, FloatArray]:
+def pack_fuse(rules: EngineRules) -> tuple[IntArray, FloatArray]:
+    """The fuse's rules."""
     fuse = rules.fuse
     zi = (
         fuse.acting,

@@ -1,0 +1,126 @@
+"""What variants of strategies share on one market: longer bars, ranges, averages, volatility.
+
+Each column is made once, when it is first asked for, and is row for row what the memories of
+:mod:`trading.domain.strategies.streaming` say.  The columns are read only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trading.domain.market.candles import HOUR_MS, Candles
+from trading.domain.strategies.columns import (
+    JoinedBars,
+    compute_volatility,
+    hold_last,
+    join_bars,
+)
+from trading.domain.strategies.streaming import ExponentialMean, WilderRange
+from trading.domain.strategies.sums import find_window_means, sum_twofold
+
+FloatColumn = NDArray[np.float64]
+IntColumn = NDArray[np.int64]
+Made = TypeVar("Made")
+
+
+class SharedBars:
+    """Columns of one instrument's candles, by what they were made with."""
+
+    def __init__(self, candles: Candles) -> None:
+        self.candles = candles
+        self._made: dict[tuple[Any, ...], Any] = {}
+
+    def once(self, key: tuple[Any, ...], make: Callable[[], Made]) -> Made:
+        """What ``make`` gave when this key was first asked for."""
+        if key not in self._made:
+            self._made[key] = make()
+        found: Made = self._made[key]
+        return found
+
+    def joined(self, hours: int) -> JoinedBars:
+        """The complete bars of so many hours."""
+        return self.once(
+            ("joined", hours),
+            lambda: join_bars(candles=self.candles, timeframe_ms=hours * HOUR_MS),
+        )
+
+    def closes(self, hours: int) -> FloatColumn:
+        """The closes of those bars."""
+        if hours * HOUR_MS == self.candles.timeframe_ms:
+            return self.candles.close
+        return self.once(
+            ("closes", hours), lambda: np.array([bar.close for bar in self.joined(hours).bars])
+        )
+
+    def ranges(self, hours: int, length: int) -> FloatColumn:
+        """Wilder's ATR at each of those bars, NaN before there are enough."""
+
+        def make() -> FloatColumn:
+            memory = WilderRange(length)
+            return np.array([memory.update(bar) for bar in self.joined(hours).bars])
+
+        return self.once(("ranges", hours, length), make)
+
+    def held_ranges(self, hours: int, length: int) -> FloatColumn:
+        """The ATR of the last complete bar at every candle."""
+        return self.once(
+            ("held", hours, length),
+            lambda: hold_last(
+                rows=self.joined(hours).rows,
+                values=self.ranges(hours, length),
+                count=len(self.candles),
+            ),
+        )
+
+    def places(self, hours: int) -> IntColumn:
+        """The number of the bar that closes with each candle, -1 where none does."""
+
+        def make() -> IntColumn:
+            found = np.full(len(self.candles), -1, dtype=np.int64)
+            rows = self.joined(hours).rows
+            found[rows] = np.arange(rows.size)
+            return found
+
+        return self.once(("places", hours), make)
+
+    def simple_means(self, hours: int, length: int) -> FloatColumn:
+        """Mean of the last ``length`` closes of those bars, NaN before there are so many."""
+
+        def make() -> FloatColumn:
+            from trading.domain.backtest.compiled import compile_pure
+
+            means = np.empty(self.closes(hours).size)
+            compile_pure(find_window_means)(*self._sums(hours), length, means)
+            return means
+
+        return self.once(("sma", hours, length), make)
+
+    def exponential_means(self, hours: int, length: int) -> FloatColumn:
+        """The EMA of those closes, NaN before it is seeded."""
+
+        def make() -> FloatColumn:
+            memory = ExponentialMean(length)
+            return np.array([memory.update(value) for value in self.closes(hours).tolist()])
+
+        return self.once(("ema", hours, length), make)
+
+    def volatility(self) -> tuple[FloatColumn, FloatColumn]:
+        """``(ratio, sigma)`` at every candle."""
+        return self.once(("volatility",), lambda: compute_volatility(self.candles.close))
+
+    def _sums(self, hours: int) -> tuple[FloatColumn, FloatColumn]:
+        """Sums of the first 0, 1, ... closes in twice the precision of a double."""
+
+        def make() -> tuple[FloatColumn, FloatColumn]:
+            from trading.domain.backtest.compiled import compile_pure
+
+            values = self.closes(hours)
+            high, low = np.empty(values.size + 1), np.empty(values.size + 1)
+            compile_pure(sum_twofold)(values, high, low)
+            return high, low
+
+        return self.once(("sums", hours), make)

@@ -1,0 +1,153 @@
+"""Variants step over quiet bars, share their columns, and end where the whole loop ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from magnetfund import research
+from risk.domain.ratios import find_sharpe_facts
+from trading.domain.backtest.kernel.run import run_kernel
+from trading.domain.engine.rules import InstrumentRules
+from trading.domain.market.candles import HOUR_MS, Candles
+from trading.domain.research.figures import find_daily_returns
+from trading.domain.research.request import BacktestRequest, SleeveRequest
+from trading.domain.research.run import (
+    InstrumentSeries,
+    Prepared,
+    compute_slot_signals,
+    prepare,
+    run_backtest,
+)
+from trading.domain.research.sweep import read_space, run_sweep, sharpe_columns
+from trading.domain.research.variants import _Bench
+from trading.domain.strategies.registry import STRATEGIES
+from trading.domain.strategies.sums import find_window_means, sum_twofold
+from trading.tests.magnet_bars import make_random_bars
+
+RULED = (
+    ("moving-average", {"fast": 5, "slow": 40}),
+    ("moving-average", {"fast": 3, "slow": 20, "target_atr": 1.5, "stop_atr": 1.0}),
+    ("moving-average", {"fast": 3, "slow": 20, "hold_bars": 5, "bar_hours": 1}),
+    ("momentum", {"horizon": 3, "bar_hours": 4}),
+    ("macd", {}),
+    ("rsi-reversion", {}),
+    ("bollinger-breakout", {}),
+    ("donchian", {"enter_bars": 10, "leave_bars": 5}),
+    ("always-long", {"bar_hours": 4}),
+)
+
+
+def ready(candles: Candles, name: str, parameters: Mapping[str, Any], **options: Any) -> Prepared:
+    stamps = candles.open_time[candles.open_time % (8 * HOUR_MS) == 0]
+    series = InstrumentSeries(
+        rules=InstrumentRules(symbol=candles.instrument, tick_size=0.01, lot_size=0.001),
+        candles=candles,
+        funding_ms=stamps,
+        funding_rate=np.where(stamps % (24 * HOUR_MS) == 0, 0.0003, -0.0001),
+    )
+    risk = options.pop("risk_share", 0.0035)
+    request = BacktestRequest(
+        sleeves=(SleeveRequest(strategy=name, parameters=parameters, risk_share=risk),),
+        instruments=(candles.instrument,),
+        **options,
+    )
+    return prepare(request=request, series={candles.instrument: series}, builders=STRATEGIES)
+
+
+def assert_the_same(prepared: Prepared, parameters: Mapping[str, Any]) -> int:
+    """The loop over quiet bars gives the equity of the whole loop bit for bit; returns trades."""
+    raw = run_kernel(
+        rules=prepared.rules, market=prepared.market, signals=compute_slot_signals(prepared)
+    )
+    bench = _Bench(prepared, STRATEGIES, cut=3)
+    runner = bench.runner()
+    figures = bench.run(runner, parameters, np.empty(bench.days))
+    np.testing.assert_array_equal(runner.equity, raw.equity)
+    assert figures.trades == len(raw.trades)
+    alone = run_backtest(prepared).result.metrics
+    assert figures.fall == alone.drawdown_max
+    daily = find_daily_returns(run_backtest(prepared).result, prepared.rules)
+    facts = find_sharpe_facts(returns=daily)
+    if facts is not None:
+        mean, spread, second, third, fourth = figures.sums[1:6]
+        found = (mean / spread, third / second**1.5, fourth / second**2)
+        assert found == pytest.approx((facts.sharpe, facts.skewness, facts.kurtosis), rel=1e-9)
+    seen = sharpe_columns(daily[:3, None])[0]
+    assert figures.sums[6] == pytest.approx(seen * figures.sums[7], abs=1e-15)
+    assert figures.sums[0] == pytest.approx(alone.total_return, rel=1e-9, abs=1e-12)
+    return figures.trades
+
+
+@pytest.mark.parametrize(("name", "parameters"), RULED)
+@pytest.mark.parametrize("rules", ["fund", "bare"])
+def test_quiet_bars_change_nothing(name: str, parameters: dict[str, Any], rules: str) -> None:
+    for seed, risk in ((12, 0.0035), (13, 0.01)):
+        candles = make_random_bars(count=2_500, seed=seed)
+        assert_the_same(ready(candles, name, parameters, rules=rules, risk_share=risk), parameters)
+
+
+def test_quiet_bars_change_nothing_on_real_hours(real_data: Path) -> None:
+    market = research.load(
+        real_data / "candles" / "binance-spot-BTCUSDT-1h-2017-2024.parquet",
+        instrument="BTC/USDT:USDT",
+    )
+    trades = 0
+    for name, parameters in RULED[:4]:
+        for rules in ("fund", "bare"):
+            trades += assert_the_same(
+                ready(market.candles, name, parameters, rules=rules, risk_share=0.01), parameters
+            )
+    assert trades > 2_000
+
+
+@given(values=st.lists(st.floats(0.01, 1e6), min_size=1, max_size=60), length=st.integers(1, 60))
+def test_a_window_mean_is_an_exact_sum_rounded_once(values: list[float], length: int) -> None:
+    column = np.array(values)
+    high, low = np.empty(column.size + 1), np.empty(column.size + 1)
+    means = np.empty(column.size)
+    sum_twofold(column, high, low)
+    find_window_means(high, low, length, means)
+    for k in range(column.size):
+        window = values[max(0, k + 1 - length) : k + 1]
+        expected = math.fsum(window) / length if len(window) == length else math.nan
+        assert means[k] == expected or (means[k] != means[k] and expected != expected)
+
+
+def test_a_sweep_is_the_same_on_one_thread_and_on_four_and_can_be_stopped() -> None:
+    candles = make_random_bars(count=2_500, seed=12)
+    prepared = ready(candles, "moving-average", {})
+    grid = {"fast": "3:12:1", "slow": "20:60:4"}
+    space = read_space(STRATEGIES["moving-average"], grid)
+    one, four = (
+        run_sweep(prepared=prepared, builders=STRATEGIES, space=space, workers=count)
+        for count in (1, 4)
+    )
+    assert len(one.variants) == 110
+    assert one == four
+    told = []
+    stopped = run_sweep(
+        prepared=prepared,
+        builders=STRATEGIES,
+        space=space,
+        workers=1,
+        on_variant=lambda: told.append(1) or len(told) < 5,
+    )
+    assert len(stopped.variants) < len(one.variants)
+
+
+def test_a_variant_that_never_warms_up_is_refused_and_the_others_run() -> None:
+    candles = make_random_bars(count=400, seed=12)
+    prepared = ready(candles, "moving-average", {"fast": 3, "slow": 20})
+    space = read_space(STRATEGIES["moving-average"], {"slow": "20,150"})
+    sweep = run_sweep(prepared=prepared, builders=STRATEGIES, space=space)
+    assert (len(sweep.variants), sweep.refused) == (1, 1)
+    assert replace(sweep.variants[0], facts=None).parameters == {"slow": 20}
