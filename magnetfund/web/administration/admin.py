@@ -26,6 +26,7 @@ from magnetfund.core.services.audit import record_audit
 from magnetfund.core.spreadsheets import safe_cell
 from magnetfund.web.administration import money
 from magnetfund.web.administration.forms import FORMS, ServiceForm
+from magnetfund.web.administration.kyc_forms import KYC_TABLES
 
 APPS = ("core", "risk", "trading", "investors")
 EXPORT_ROWS_MAX = 50_000
@@ -72,7 +73,14 @@ class BookAdmin(ModelAdmin):  # type: ignore[misc]  # untyped
 
     def _may_look(self, request: HttpRequest) -> bool:
         user = request.user
-        return bool(isinstance(user, User) and user.is_active and user.can(Capability.ADMIN_VIEW))
+        # Why a file was held is for people of compliance, directors and auditors alone.
+        is_kept = self.opts.label_lower in KYC_TABLES
+        return bool(
+            isinstance(user, User)
+            and user.is_active
+            and user.can(Capability.ADMIN_VIEW)
+            and (not is_kept or user.can(Capability.KYC_VIEW))
+        )
 
     def _editable(self) -> tuple[str, ...]:
         return EDITABLE.get(self.opts.label_lower, ())

@@ -98,7 +98,7 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # of any model
         """Nothing is left to write: the admin asks for it after each new row."""
 
 
-def _declare(form: type[ServiceForm], found: Mapping[str, forms.Field]) -> None:
+def declare(form: type[ServiceForm], found: Mapping[str, forms.Field]) -> None:
     """Give a form the fields that a domain object names, as if each stood in its body."""
     form.declared_fields.update(found)
     form.base_fields.update(found)
@@ -307,7 +307,7 @@ class TermsForm(ServiceForm):
         )  # fmt: skip
 
 
-_declare(
+declare(
     TermsForm,
     {field.name: _term_field(field.name, field.default) for field in fields_of(ClassTerms)},
 )
@@ -344,7 +344,7 @@ class LimitsForm(ServiceForm):
         )  # fmt: skip
 
 
-_declare(
+declare(
     LimitsForm,
     {
         rule.name: forms.DecimalField(

@@ -5,7 +5,17 @@ from __future__ import annotations
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from magnetfund.web.api import calculators, errors, investors, money, research, tokens, trading, udc
+from magnetfund.web.api import (
+    calculators,
+    errors,
+    investors,
+    kyc,
+    money,
+    research,
+    tokens,
+    trading,
+    udc,
+)
 
 urlpatterns = [
     path("health", udc.HealthView.as_view(), name="health"),
@@ -16,6 +26,23 @@ urlpatterns = [
     path("api/auth/token", tokens.TokenView.as_view(), name="api_token"),
     path("api/auth/refresh", tokens.RefreshView.as_view(), name="api_refresh"),
     path("api/investor/login", tokens.InvestorTokenView.as_view(), name="api_investor_login"),
+    path("api/investor/register", kyc.RegisterView.as_view(), name="api_investor_register"),
+    path("api/kyc/cases", kyc.CasesView.as_view(), name="api_kyc_cases"),
+    path("api/kyc/cases/<uuid:pk>", kyc.CaseView.as_view(), name="api_kyc_case"),
+    path("api/kyc/cases/<uuid:pk>/checks", kyc.ChecksView.as_view(), name="api_kyc_checks"),
+    path("api/kyc/cases/<uuid:pk>/rating", kyc.RatingView.as_view(), name="api_kyc_rating"),
+    path(
+        "api/kyc/cases/<uuid:pk>/screenings",
+        kyc.ScreeningsView.as_view(),
+        name="api_kyc_screenings",
+    ),
+    path(
+        "api/kyc/cases/<uuid:pk>/decisions",
+        kyc.DecisionsView.as_view(),
+        name="api_kyc_decisions",
+    ),
+    path("api/kyc/cases/<uuid:pk>/review", kyc.ReviewView.as_view(), name="api_kyc_review"),
+    path("api/kyc/cases/<uuid:pk>/moves", kyc.MovesView.as_view(), name="api_kyc_moves"),
     path(
         "api/investor/dashboard",
         investors.DashboardView.as_view(),
