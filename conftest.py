@@ -101,7 +101,12 @@ def _point_at(cluster: object, name: str) -> None:
 
     from magnetfund.env import parse_database_url
 
-    roles = {"default": "fa_app", "owner": "fa_owner", "gateway": "fa_gateway"}
+    roles = {
+        "default": "fa_app",
+        "owner": "fa_owner",
+        "gateway": "fa_gateway",
+        "signer": "fa_signer",
+    }
     for alias, role in roles.items():
         connection = connections[alias]
         connection.close()

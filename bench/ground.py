@@ -49,7 +49,10 @@ def platform(*, with_valkey: bool = False) -> Iterator[Path]:
         from django.db import connections
 
         django.setup()
+        from magnetfund.operations.walls import state_purpose
+
         call_command("migrate", database="owner", verbosity=0)
+        state_purpose("test", "main")
         yield folder
         connections.close_all()
     finally:

@@ -2,7 +2,8 @@
 
 ``MAGNET_ENV`` is ``production`` unless the environment says ``demo`` (``make run``) or ``test``.
 Conveniences of the demo hold only there.  ``MAGNET_DB_ROLE`` picks the database role of a process:
-``app`` for web and workers, ``gateway`` for the trader, ``owner`` for migrations alone.
+``app`` for web and workers, ``gateway`` for the trader, ``signer`` for the signer, ``owner`` for
+migrations alone.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ try:
     DROPLET_ID = _env.integer("DROPLET_ID", 25, low=1, high=99999)
     STEWARD = _env.text("STEWARD", "Magnet Fund")
     PUBLIC_URL = _env.url("PUBLIC_URL", "http://localhost:8000", ("http", "https"))
+    SIGN_URL = _env.url("SIGN_URL", "http://localhost:9000", ("http", "https")).rstrip("/")
     ALLOWED_HOSTS = _env.items(
         "ALLOWED_HOSTS",
         str(urlsplit(PUBLIC_URL).hostname)
@@ -54,7 +56,7 @@ try:
     ORCHESTRATOR_URL = _env.url("ORCHESTRATOR_URL", "", ("http", "https"))
     DASHBOARD_URL = _env.url("DASHBOARD_URL", "", ("http", "https"))
     REDIS_URL = _env.url("REDIS_URL", "redis://127.0.0.1:6379/0", ("redis", "rediss", "unix"))
-    DB_ROLE = _env.choice("MAGNET_DB_ROLE", "app", ("app", "gateway", "owner"))
+    DB_ROLE = _env.choice("MAGNET_DB_ROLE", "app", ("app", "gateway", "signer", "owner"))
     _app_url = _env.text("DATABASE_URL")
     DATABASE_STOP_URL = _env.text("DATABASE_STOP_URL", "")
     _databases = {
@@ -64,6 +66,9 @@ try:
         ),
         "gateway": parse_database_url(
             "DATABASE_GATEWAY_URL", _env.text("DATABASE_GATEWAY_URL", _app_url)
+        ),
+        "signer": parse_database_url(
+            "DATABASE_SIGNER_URL", _env.text("DATABASE_SIGNER_URL", _app_url)
         ),
     }
     DATABASE_POOL = _env.integer("DATABASE_POOL", 16, low=2, high=40)
@@ -86,6 +91,7 @@ DATABASES = {
     "default": _databases[DB_ROLE],
     "owner": _databases["owner"],
     "gateway": _databases["gateway"],
+    "signer": _databases["signer"],
 }
 
 INSTALLED_APPS = [
@@ -261,7 +267,8 @@ CONTENT_SECURITY_POLICY = {
         "img-src": [SELF, "data:"],
         "connect-src": [SELF],
         "manifest-src": [SELF],
-        "form-action": [SELF],
+        # The way to sign leads to the signer's own origin.
+        "form-action": [SELF, SIGN_URL],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
     },

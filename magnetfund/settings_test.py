@@ -17,6 +17,8 @@ for _name in (
     "DATABASE_OWNER_URL",
     "DATABASE_GATEWAY_URL",
     "DATABASE_STOP_URL",
+    "DATABASE_SIGNER_URL",
+    "SIGN_URL",
     "MAGNET_DB_ROLE",
     "REDIS_URL",
 ):

@@ -6,32 +6,36 @@ from magnetfund.core.walls import (
     Trigger,
     append_only,
     append_only_triggers,
+    gateway_append,
     mutable,
     owner_only,
     read_only,
 )
 
 #: Written by the owner's functions alone.
-STOP_TABLES = ("risk_fusestopreset", "risk_fusebarrier")
+OWNER_TABLES = ("risk_fusestopreset", "risk_fusebarrier", "risk_limitset")
+
+#: States of instruments, by the trader; armings of the fund, by a function of the owner.
+TRADER_TABLES = ("risk_fusetransition",)
 
 APPEND_ONLY_TABLES = (
-    "risk_limitset",
     "risk_fuseevent",
-    "risk_fusetransition",
     "risk_strategylock",
     "risk_pretradecheck",
     "risk_riskmeasure",
-    *STOP_TABLES,
+    *TRADER_TABLES,
+    *OWNER_TABLES,
 )
 
 GRANTS = [
-    *append_only(*(t for t in APPEND_ONLY_TABLES if t not in STOP_TABLES)),
-    *read_only(*STOP_TABLES),
+    *append_only(*(t for t in APPEND_ONLY_TABLES if t not in (*TRADER_TABLES, *OWNER_TABLES))),
+    *gateway_append(*TRADER_TABLES),
+    *read_only(*OWNER_TABLES),
     *read_only("risk_wallinstance", "risk_scenarioclock"),
     # No run-time role can lock a row of the latch by a statement of its own.
     *owner_only("risk_fuselatch"),
-    mutable("risk_limitproposal", "limit_set_id", "withdrawn_at"),
-    mutable("risk_fusereset", "approved_by_id", "approved_at", "director_id", "withdrawn_at"),
+    mutable("risk_limitproposal", "withdrawn_at"),
+    mutable("risk_fusereset", "withdrawn_at"),
     mutable("risk_fusememory", "snapshot", "gauges", "updated_at"),
     mutable("risk_reservation", "state", "released_at"),
 ]

@@ -17,7 +17,32 @@ from django.db.models import F, Q
 from django.db.models.functions import Lower
 
 from magnetfund.core.roles import STAFF_ROLES, Capability, Role, capabilities_of
+from magnetfund.core.signature_models import (
+    Signature,
+    SignatureRequest,
+    SigningInvite,
+    SigningKey,
+)
 from magnetfund.kernel.clock import utc_now
+
+__all__ = [
+    "AuditEvent",
+    "CachedCounter",
+    "Heartbeat",
+    "IdempotencyKey",
+    "JobRun",
+    "Lease",
+    "OutgoingMail",
+    "RefreshFamily",
+    "RoleGrant",
+    "Signature",
+    "SignatureRequest",
+    "SigningInvite",
+    "SigningKey",
+    "SystemConfig",
+    "User",
+    "UserManager",
+]
 
 
 class UserManager(BaseUserManager["User"]):

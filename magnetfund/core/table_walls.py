@@ -9,12 +9,17 @@ from magnetfund.core.walls import (
     framework,
     gateway,
     mutable,
+    owner_only,
+    read_only,
 )
 
-APPEND_ONLY_TABLES = ("core_auditevent",)
+APPEND_ONLY_TABLES = ("core_auditevent", "core_signature", "core_signaturerequest")
 
 GRANTS = [
-    *append_only(*APPEND_ONLY_TABLES),
+    *append_only("core_auditevent", "core_signaturerequest"),
+    # The signer's role writes these, by the owner's functions or by grants of its own.
+    *read_only("core_signature"),
+    *owner_only("core_signingkey", "core_signinginvite"),
     mutable(
         "core_user",
         "password",

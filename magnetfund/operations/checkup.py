@@ -20,6 +20,7 @@ from magnetfund.core.models import Heartbeat, JobRun
 from magnetfund.core.services.audit_check import find_audit_breaks
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.roles import ROLE_NAMES, RUN_TIME_ROLES
+from magnetfund.operations.signature_check import find_bad_signatures
 from magnetfund.operations.walls import missing_triggers, privilege_differences
 
 DISK_FREE_MIN = 1_000_000_000
@@ -134,6 +135,13 @@ def check_audit() -> Finding:
     return Finding(part="audit", state="ok", words="hash chain intact")
 
 
+def check_signatures() -> Finding:
+    problems = find_bad_signatures()
+    if problems:
+        return Finding(part="signatures", state="fail", words=problems[0])
+    return Finding(part="signatures", state="ok", words="every passkey's proof holds")
+
+
 def _part_alive(part: str, limit: timedelta) -> Finding:
     beat = Heartbeat.objects.filter(part=part).order_by("-seen_at").first()
     if beat is None:
@@ -201,6 +209,7 @@ DATABASE_CHECKS: tuple[Callable[[], Finding], ...] = (
     check_walls,
     check_ledger,
     check_audit,
+    check_signatures,
     check_trader,
     check_watchdog,
     check_worker,

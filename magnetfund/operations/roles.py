@@ -38,6 +38,7 @@ ROLES = (
     DatabaseRole(name="fa_gateway", connections=24),
     DatabaseRole(name="fa_stop", connections=12, statement="5s", lock="2s", idle="5s"),
     DatabaseRole(name="fa_watchdog", connections=4, statement="5s", lock="2s", idle="5s"),
+    DatabaseRole(name="fa_signer", connections=6, statement="5s", lock="2s", idle="5s"),
     DatabaseRole(name="fa_auditor", connections=6),
 )
 ROLE_NAMES = tuple(role.name for role in ROLES)

@@ -37,6 +37,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 RESTART_WINDOW = 120.0
 RESTART_PAUSE_MAX = 15.0
 READY_SECONDS = 120.0
+#: The signer listens this far above the web, at an origin of its own.
+SIGN_PORT_ABOVE = 1000
+#: Roles of parts that run only with a database password of their own.
+APART = ("watchdog", "signer")
 #: How long a start waits for the trader once the web answers; a stopped fuse stays inactive.
 TRADER_SECONDS = 12.0
 
@@ -52,7 +56,7 @@ class Part:
     urls: tuple[str, ...] = ("DATABASE_URL",)
 
 
-def platform_parts(port: int) -> tuple[Part, ...]:
+def platform_parts(port: int, sign_port: int) -> tuple[Part, ...]:
     python = sys.executable
     return (
         Part(
@@ -95,6 +99,16 @@ def platform_parts(port: int) -> tuple[Part, ...]:
             role="watchdog",
             urls=("DATABASE_WATCHDOG_URL",),
         ),
+        Part(
+            name="signer",
+            command=(
+                python, "-m", "uvicorn", "magnetfund.signer.asgi:application", "--host",
+                "127.0.0.1", "--port", str(sign_port), "--log-level", "warning", "--no-access-log",
+                "--timeout-graceful-shutdown", "3",
+            ),
+            role="signer",
+            urls=("DATABASE_SIGNER_URL",),
+        ),
     )  # fmt: skip
 
 
@@ -107,6 +121,11 @@ def environment_of(part: Part, environment: Mapping[str, str]) -> dict[str, str]
     }
     if part.role == "gateway":
         own["DATABASE_URL"] = own.get("DATABASE_GATEWAY_URL", environment["DATABASE_URL"])
+    if part.role == "signer":
+        own["DATABASE_URL"] = own["DATABASE_SIGNER_URL"]
+        own["DJANGO_SETTINGS_MODULE"] = "magnetfund.settings_signer"
+        own["SECRET_KEY"] = environment["SIGNER_KEY"]
+    own.pop("SIGNER_KEY", None)
     if part.role != "watchdog":
         own["MAGNET_DB_ROLE"] = part.role
     return own
@@ -122,9 +141,10 @@ class Watched:
 
 
 class Supervisor:
-    def __init__(self, *, home: Home, port: int, demo: bool) -> None:
+    def __init__(self, *, home: Home, port: int, demo: bool, sign_port: int = 0) -> None:
         self.home = home
         self.port = port
+        self.sign_port = sign_port or (port + SIGN_PORT_ABOVE) % 65_536
         self.demo = demo
         self.stopping = False
         self.public_url = ""
@@ -141,7 +161,7 @@ class Supervisor:
         lock = self.home.lock()
         try:
             self.home.claim("demo" if self.demo else "production")
-            self._require_free_port()
+            self._require_free_ports()
             environment = self._start_servers()
             self._prepare(environment)
             if not self.stopping:
@@ -164,15 +184,16 @@ class Supervisor:
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
         self.stopping = True
 
-    def _require_free_port(self) -> None:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", self.port))
-            except OSError:
-                raise LaunchError(
-                    f"port {self.port} is in use; choose another with PORT=8001 make run"
-                ) from None
+    def _require_free_ports(self) -> None:
+        for port, name in ((self.port, "PORT=8001"), (self.sign_port, "SIGN_PORT=9001")):
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    raise LaunchError(
+                        f"port {port} is in use; choose another with {name} make run"
+                    ) from None
 
     def _start_servers(self) -> dict[str, str]:
         environment = dict(os.environ)
@@ -190,7 +211,9 @@ class Supervisor:
             environment.update(self.valkey.environment())
         environment.setdefault("SECRET_KEY", self.home.secrets()["secret_key"])
         environment.setdefault("MAGNET_ENV", "demo" if self.demo else "production")
+        environment.setdefault("SIGNER_KEY", self.home.secrets()["signer_key"])
         self.public_url = environment.setdefault("PUBLIC_URL", f"http://localhost:{self.port}")
+        environment.setdefault("SIGN_URL", f"http://localhost:{self.sign_port}")
         environment.setdefault("DJANGO_SETTINGS_MODULE", "magnetfund.settings")
         environment["MAGNET_HOME"] = str(self.home.root)
         environment["PYTHONUNBUFFERED"] = "1"
@@ -219,10 +242,11 @@ class Supervisor:
             raise LaunchError(f"{arguments[0]} failed; see the lines above")
 
     def _start_parts(self, environment: dict[str, str]) -> None:
-        for part in platform_parts(self.port):
-            if part.role == "watchdog" and not environment.get("DATABASE_WATCHDOG_URL"):
+        for part in platform_parts(self.port, self.sign_port):
+            lacks = [url for url in part.urls if part.role in APART and not environment.get(url)]
+            if lacks:
                 print(
-                    "magnetfund: DATABASE_WATCHDOG_URL is not set; no watchdog is running",
+                    f"magnetfund: {lacks[0]} is not set; no {part.name} is running",
                     file=sys.stderr,
                 )
                 continue
@@ -261,6 +285,7 @@ class Supervisor:
         print(f"  Staff desk      {base}/desk/")
         print(f"  Administration  {base}/admin/")
         print(f"  API             {base}/docs")
+        print(f"  Signatures      http://localhost:{self.sign_port}/ (the desk leads there)")
         logins = self.home.root / "demo-logins.txt"
         if logins.exists():
             print(logins.read_text().rstrip())
@@ -353,12 +378,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         Environment.of_process().trading_mode(LIVE_VENUES)
         port = int(os.environ.get("PORT", "8000"))
+        sign_port = int(os.environ.get("SIGN_PORT", "0"))
         home = Home(Path(os.environ.get("MAGNET_HOME", PROJECT / "var")))
     except (ValueError, LaunchError, BadSetting) as error:
         print(f"magnetfund: {error}", file=sys.stderr)
         return 1
     try:
-        return Supervisor(home=home, port=port, demo=not options.no_demo).run()
+        return Supervisor(home=home, port=port, demo=not options.no_demo, sign_port=sign_port).run()
     except LaunchError as error:
         print(f"magnetfund: {error}", file=sys.stderr)
         return 1

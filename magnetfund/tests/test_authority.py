@@ -6,6 +6,7 @@ Attacks that are still open are listed in docs/schema.md, not here: no test may 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -26,6 +27,7 @@ from magnetfund.tests.walls_support import (
     make_order,
     make_user,
     reconcile_books,
+    say_kind,
     trip_fuse,
 )
 from risk.models import FuseReset, FuseTransition
@@ -125,6 +127,41 @@ STATEMENTS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "rewrite limits": (RUN_TIME, "UPDATE risk_limitset SET figures = '{}'"),
     "rewrite the ledger": (RUN_TIME, "UPDATE investors_posting SET amount = 0"),
+    "put limits in force": (
+        RUN_TIME,
+        "INSERT INTO risk_limitset (book, version, figures, content_hash, reason, effective_from, "
+        "proposed_by_id, approved_by_id, recorded_at) SELECT 'main', 9, '{}', 'x', 'x', now(), "
+        "a.id, b.id, now() FROM core_user a, core_user b WHERE a.id <> b.id LIMIT 1",
+    ),
+    "approve a reset": (
+        RUN_TIME,
+        "UPDATE risk_fusereset SET approved_by_id = proposed_by_id, approved_at = now()",
+    ),
+    "sign for another": (
+        RUN_TIME,
+        "INSERT INTO core_signature SELECT * FROM core_signature",
+    ),
+    "record a signature": (
+        RUN_TIME,
+        "SELECT signer_record(gen_random_uuid(), 'demo', '', '', NULL, '', '', '', '', '')",
+    ),
+    "enrol a key": (RUN_TIME, "SELECT signer_enrol('x', 'code', 'x')"),
+    "read the keys": (RUN_TIME, "SELECT * FROM core_signingkey"),
+    "make a key": (
+        (*RUN_TIME, "fa_signer"),
+        "INSERT INTO core_signingkey (id, account, person, kind, credential, last_step, failures, "
+        "enrolled_at) VALUES (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'code', "
+        "'x', 0, 0, now())",
+    ),
+    "invite somebody": (
+        (*RUN_TIME, "fa_signer"),
+        "INSERT INTO core_signinginvite VALUES ('x', gen_random_uuid(), gen_random_uuid(), 'x', "
+        "now(), now() + interval '1 day', NULL)",
+    ),
+    "arm as the signer": (
+        ("fa_signer", *WITHOUT_WRITES),
+        "SELECT risk_arm_fund(gen_random_uuid(), gen_random_uuid(), NULL, 'x', now())",
+    ),
     "cut the audit": (RUN_TIME, "DELETE FROM core_auditevent"),
     "switch triggers off": (RUN_TIME, "ALTER TABLE trading_order DISABLE TRIGGER ALL"),
     "act as a replica": (RUN_TIME, "SET session_replication_role = replica"),
@@ -157,10 +194,11 @@ CASES = [(name, role) for name, (roles, _) in STATEMENTS.items() for role in rol
 
 class TestAttackList:
     @pytest.fixture(autouse=True)
-    def _stopped(self, as_gateway: None, officers: tuple[User, User]) -> None:
+    def _stopped(self, as_gateway: None, officers: tuple[User, User], fresh_database: Any) -> None:
         arm_fuse(*officers)
         make_engine_ready()
         trip_fuse()
+        say_kind(fresh_database, "production")
 
     def test_every_statement_of_every_role_is_refused(self, fresh_database: Any):
         taken = [
@@ -198,34 +236,51 @@ class TestAttackList:
             ),
         ]
         said = [attack(fresh_database, "fa_app", step, *values) for step, values in steps]
-        assert "clean reconciliation" in str(said[-1])
+        assert [error is None for error in said] == [True, False, False]
+        for role in ("fa_app", "fa_gateway"):
+            step = "SELECT risk_arm_fund(%s, %s, NULL, 'x', now() + interval '2 days')"
+            assert "has not signed this" in str(attack(fresh_database, role, step, reset, ben.pk))
         assert state_of("main") == "TRIPPED"
 
 
 class TestServerTime:
     @pytest.fixture(autouse=True)
     def _production(self, as_gateway: None, fresh_database: Any) -> None:
-        superuser(fresh_database, "TRUNCATE risk_wallinstance")
-        superuser(
-            fresh_database,
-            "INSERT INTO risk_wallinstance VALUES (1, 'production', 'main', now())",
-        )
+        say_kind(fresh_database, "production")
 
-    def test_a_future_arming_is_an_arming_now(self, officers: tuple[User, User]):
+    @pytest.fixture
+    def arm(self, officers: tuple[User, User], fresh_database: Any) -> Callable[..., None]:
+        """Arming on signatures that a superuser wrote."""
+
+        def sign(reset: FuseReset) -> None:
+            for user in officers:
+                superuser(
+                    fresh_database,
+                    "INSERT INTO core_signature (id, action, subject, account, person, method, "
+                    "content, nonce, public_key, client_data, authenticator_data, signature, "
+                    "origin, signed_at) SELECT gen_random_uuid(), 'fuse.arm', "
+                    f"'{reset.pk}', '{user.pk}', '{user.person}', 'code', "
+                    f"authority_content('fuse.arm', '{reset.pk}'), "
+                    "decode(md5(random()::text), 'hex'), '', '', '', '', '', now()",
+                )
+
+        return lambda **values: arm_fuse(*officers, sign=sign, **values)
+
+    def test_a_future_arming_is_an_arming_now(self, arm: Callable[..., None]):
         trip_fuse(trigger="daily_loss", at=NOON)
         with pytest.raises(Exception, match="next UTC day"):
-            arm_fuse(*officers, at=utc_now() + timedelta(days=2))
+            arm(at=utc_now() + timedelta(days=2))
         assert state_of("main") != "ARMED"
 
-    def test_a_backdated_stop_is_a_stop_now(self, officers: tuple[User, User]):
+    def test_a_backdated_stop_is_a_stop_now(self, arm: Callable[..., None]):
         before = reconcile_books(at=utc_now())
         event = trip_fuse(at=NOON)
         assert abs(event.occurred_at - utc_now()) < timedelta(seconds=30)
         with pytest.raises(Exception, match="clean reconciliation since"):
-            arm_fuse(*officers, reconciliation=str(before.pk))
+            arm(reconciliation=str(before.pk))
 
-    def test_an_arming_keeps_the_servers_times(self, officers: tuple[User, User]):
-        arm_fuse(*officers, at=NOON)
+    def test_an_arming_keeps_the_servers_times(self, arm: Callable[..., None]):
+        arm(at=NOON)
         reset, row = FuseReset.objects.get(), FuseTransition.objects.get()
         for at in (reset.proposed_at, reset.approved_at, row.occurred_at):
             assert abs(at - utc_now()) < timedelta(seconds=30)

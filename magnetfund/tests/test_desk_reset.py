@@ -72,7 +72,7 @@ def test_a_stopped_fund_says_what_is_safe_and_what_is_left_to_do(officers: tuple
 def test_two_officers_arm_the_fuse_through_the_page(officers: tuple[User, User]):
     ann, ben = officers
     reconcile()
-    assert "Request sent. A second risk officer must approve it." in ask(ann)
+    assert "Request sent. Sign it; a second risk officer must approve it." in ask(ann)
     assert "The fuse is armed." in decide(ben)
     assert state_of("main") == "ARMED"
 

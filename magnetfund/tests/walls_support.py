@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 from django.db import connection
 
 from magnetfund.core.models import RoleGrant, User
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
-from risk.models import FuseEvent, FuseReset, FuseTransition, PreTradeCheck
+from risk.models import FuseEvent, FuseReset, PreTradeCheck
 from trading.models import EngineTransition, Instrument, Order, Reconciliation
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -42,6 +44,13 @@ def make_instrument(symbol: str = "BTC/USDT:USDT") -> Instrument:
         metadata_source="test",
         metadata_at=NOON,
     )
+
+
+def say_kind(cluster: Any, kind: str, database: str = "fresh") -> None:
+    """What ``prepare`` says of a database, once; the suite's own says that it is the suite's."""
+    with psycopg.connect(cluster.dsn("postgres", database), autocommit=True) as session:
+        session.execute("TRUNCATE risk_wallinstance")
+        session.execute("INSERT INTO risk_wallinstance VALUES (1, %s, 'main', now())", [kind])
 
 
 def trader_alias() -> str:
@@ -75,8 +84,12 @@ def arm_fuse(
     director: User | None = None,
     reconciliation: str | None = None,
     trigger: str = "",
+    sign: Callable[[FuseReset], None] | None = None,
 ) -> None:
-    """Arm the fund as two risk officers do it, on a clean reconciliation of that moment."""
+    """Arm the fund as two risk officers do it, on a clean reconciliation of that moment.
+
+    The suite's database takes invented signatures; ``sign`` makes those that another one asks for.
+    """
     if reconciliation is None:
         reconciliation = str(reconcile_books(book, at=at).pk)
     reset = FuseReset.objects.create(
@@ -86,9 +99,13 @@ def arm_fuse(
         proposed_by=proposer,
         trigger=trigger,
     )
-    reset.approved_by, reset.approved_at, reset.director = approver, at, director
-    reset.save(update_fields=["approved_by", "approved_at", "director"])
-    FuseTransition.objects.create(book=book, state="ARMED", reset=reset, occurred_at=at)
+    if sign is not None:
+        sign(reset)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT risk_arm_fund(%s, %s, %s, 'test', %s)",
+            [reset.pk, approver.pk, director and director.pk, at],
+        )
 
 
 def trip_fuse(book: str = "main", trigger: str = "manual", at: datetime = NOON) -> FuseEvent:

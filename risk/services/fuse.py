@@ -19,8 +19,10 @@ from django.db import DatabaseError, connection, transaction
 
 from magnetfund.core import stop_line
 from magnetfund.core.actors import Actor
+from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
+from magnetfund.core.services.signing import refusal_of
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.kernel.identifiers import canonical
@@ -294,7 +296,8 @@ def approve_reset(
     Raises :class:`NotAllowed` for the proposer himself or without the capability, and
     :class:`Conflict` when the request is gone, when a daily loss was not followed by a new UTC day
     (``same_day``), when a second drawdown reset within 30 days lacks a director, or when the books
-    were not found clean since the fund stopped (``arming_refused``, which PostgreSQL decides).
+    were not found clean since the fund stopped (``arming_refused``, which PostgreSQL decides), and
+    :class:`SignatureMissing` until proposer and approver have both signed this request.
     """
     actor.require(Capability.FUSE_RESET)
     at = at or utc_now()
@@ -306,6 +309,7 @@ def approve_reset(
         trips = _plain_trips(_open_trips(row.book))
         rules = FuseRules.of_limit_set(limits_in_force(row.book, at=at))
         earlier = _drawdown_resets(row)
+        signing_director: User | None = None
         denial = find_reset_denial(
             trips=trips,
             drawdown_resets=earlier,
@@ -322,25 +326,8 @@ def approve_reset(
             director.require(Capability.DRAWDOWN_SECOND_RESET)
             director.require_other_than(row.proposed_by, "the director's signature")
             director.require_other_than(_person(actor), "the director's signature")
-            row.director = director.user
-        row.approved_by, row.approved_at = _person(actor), at
-        row.save(update_fields=["approved_by", "approved_at", "director"])
-        try:
-            event = _write(
-                book=row.book,
-                scope=FUND_SCOPE,
-                state=FuseState.ARMED,
-                kind="armed",
-                facts=FuseFacts(trigger=row.trigger or "start", reason=row.reason),
-                actor=actor,
-                at=at,
-                reset=row,
-            )
-        except DatabaseError as error:
-            said = str(error).splitlines()[0]
-            if not said.startswith(WALL_SAYS):
-                raise
-            raise Conflict(said.removeprefix(WALL_SAYS), code="arming_refused") from None
+            signing_director = director.user
+        event = _arm(row, actor=actor, director=signing_director, at=at)
         record_audit(
             actor=actor,
             action="fuse.armed",
@@ -349,6 +336,31 @@ def approve_reset(
             at=at,
         )
     return event
+
+
+def _arm(
+    reset: FuseReset, *, actor: Actor, director: User | None, at: datetime | None
+) -> FuseEvent:
+    """Arm by the owner's function, which looks for the signatures of proposer and approver."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT risk_arm_fund(%s, %s, %s, %s, %s)",
+                [
+                    reset.pk,
+                    _person(actor).pk,
+                    None if director is None else director.pk,
+                    actor.label,
+                    at,
+                ],
+            )
+            (event_id,) = cursor.fetchone()
+    except DatabaseError as error:
+        refusal = refusal_of(error, wall=WALL_SAYS, code="arming_refused")
+        if refusal is None:
+            raise
+        raise refusal from None
+    return FuseEvent.objects.get(pk=event_id)
 
 
 def withdraw_reset(*, reset: FuseReset, actor: Actor) -> None:

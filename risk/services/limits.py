@@ -6,12 +6,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db import transaction
-from django.db.models import Max
+from django.db import DatabaseError, connection, transaction
 
 from magnetfund.core.actors import Actor
+from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
+from magnetfund.core.services.signing import refusal_of
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.kernel.identifiers import content_hash
@@ -74,7 +75,7 @@ def approve_limits(*, proposal: models.LimitProposal, seen_hash: str, actor: Act
     """Second signature: the proposal becomes the next version.
 
     ``seen_hash`` is the hash of what the approver was shown; another content raises
-    :class:`Conflict`.
+    :class:`Conflict`, and a person who has not signed :class:`SignatureMissing`.
     """
     actor.require(Capability.LIMITS_APPROVE)
     with transaction.atomic():
@@ -87,25 +88,29 @@ def approve_limits(*, proposal: models.LimitProposal, seen_hash: str, actor: Act
                 "the proposal changed since you opened this page; reload and review it again",
                 code="changed",
             )
-        last = models.LimitSet.objects.filter(book=row.book).aggregate(v=Max("version"))["v"] or 0
-        row.limit_set = models.LimitSet.objects.create(
-            book=row.book,
-            version=last + 1,
-            figures=row.figures,
-            content_hash=row.content_hash,
-            reason=row.reason,
-            effective_from=row.effective_from,
-            proposed_by=row.proposed_by,
-            approved_by=signer,
-        )
-        row.save(update_fields=["limit_set"])
+        version = _put_in_force(row, signer)
+        limit_set = models.LimitSet.objects.get(book=row.book, version=version)
         record_audit(
             actor=actor,
             action="limits.approved",
-            subject=("limit_set", row.limit_set.pk),
-            body={"book": row.book, "version": last + 1, "hash": row.content_hash},
+            subject=("limit_set", limit_set.pk),
+            body={"book": row.book, "version": version, "hash": row.content_hash},
         )
-    return _build(row.figures, version=last + 1, effective_from=row.effective_from)
+    return _build(row.figures, version=version, effective_from=row.effective_from)
+
+
+def _put_in_force(proposal: models.LimitProposal, signer: User) -> int:
+    """Version of the set that the owner's function made on the signatures of both people."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT risk_set_limits(%s, %s)", [proposal.pk, signer.pk])
+            (version,) = cursor.fetchone()
+    except DatabaseError as error:
+        refusal = refusal_of(error, wall="limits: ", code="limits_refused")
+        if refusal is None:
+            raise
+        raise refusal from None
+    return int(version)
 
 
 def withdraw_limits(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations import watch
@@ -33,7 +34,7 @@ from risk.domain.pretrade import (
     check_order,
 )
 from risk.models import FuseEvent, RiskMeasure
-from risk.models import LimitSet as LimitRow
+from risk.services.limits import approve_limits, propose_limits
 from trading.domain.backtest.kernel.run import run_kernel
 from trading.domain.engine.rules import LimitRules
 from trading.domain.engine.step import open_book, process_bar
@@ -250,16 +251,15 @@ def warned_of(limits: LimitSet) -> Any:
 
 
 def put_in_force(limits: LimitSet) -> None:
-    LimitRow.objects.create(
+    proposal = propose_limits(
         book="main",
-        version=1,
         figures=figures_of(limits=limits),
-        content_hash="x",
         reason="test",
         effective_from=utc_now() - timedelta(days=400),
-        proposed_by=make_user("pia", Role.RISK_OFFICER),
-        approved_by=make_user("per", Role.RISK_OFFICER),
+        actor=Actor.of(make_user("pia", Role.RISK_OFFICER)),
     )
+    approver = Actor.of(make_user("per", Role.RISK_OFFICER))
+    approve_limits(proposal=proposal, seen_hash=proposal.content_hash, actor=approver)
 
 
 def needs_director(limits: LimitSet) -> Any:

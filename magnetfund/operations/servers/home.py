@@ -136,7 +136,11 @@ class Home:
         """
         path = self.root / "secrets.json"
         values = dict(json.loads(path.read_text())) if path.exists() else {}
-        missing = [name for name in ("postgres", *ROLE_NAMES, "secret_key") if name not in values]
+        missing = [
+            name
+            for name in ("postgres", *ROLE_NAMES, "secret_key", "signer_key")
+            if name not in values
+        ]
         if missing:
             values.update({name: secrets.token_urlsafe(48) for name in missing})
             # Written beside and moved, so that a crash leaves the old file or the new one.

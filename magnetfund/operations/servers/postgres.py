@@ -192,6 +192,7 @@ class Postgres:
             "DATABASE_GATEWAY_URL": self.dsn("fa_gateway"),
             "DATABASE_STOP_URL": self.dsn("fa_stop"),
             "DATABASE_WATCHDOG_URL": self.dsn("fa_watchdog"),
+            "DATABASE_SIGNER_URL": self.dsn("fa_signer"),
         }
 
     def stop(self) -> None:

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from investors.models import TermsProposal
@@ -22,10 +23,12 @@ from investors.services.policies import (
 )
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
+from magnetfund.core.services.signing import LIMITS, SignatureMissing
 from magnetfund.kernel.errors import FundError
 from magnetfund.operations.founding_state import read_founding
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.signing import go_to_sign, is_own, is_signed
 from magnetfund.web.parts import render_page
 from risk.domain.limits import FIGURES, LimitSet
 from risk.models import LimitProposal
@@ -84,6 +87,8 @@ def founding(request: HttpRequest) -> HttpResponse:
                 "row": row,
                 "changes": _limits(row, frame["limits"]),
                 "may_sign": _may_sign(user, row.proposed_by, Capability.LIMITS_APPROVE),
+                "is_own": row.proposed_by == user,
+                "is_signed": is_signed(row.pk, row.proposed_by),
             }
             for row in limits.select_related("proposed_by").order_by("proposed_at")[
                 :PROPOSALS_SHOWN
@@ -116,14 +121,22 @@ def decide_terms(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @desk_view(Capability.LIMITS_APPROVE)
 def sign_limits(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Sign the limits that were shown."""
+    """Approve the limits that were shown; whoever has not signed them is sent to sign first."""
     row = get_object_or_404(LimitProposal, pk=pk, book=settings.MAGNET_BOOK)
+    page = "desk_limits" if request.POST.get("from") == "limits" else "desk_founding"
+    back = reverse(page)
+    if row.proposed_by == request.user:
+        return go_to_sign(request, action=LIMITS, subject=row.pk, back=back)
     try:
         limits = approve_limits(
             proposal=row, seen_hash=request.POST.get("hash", ""), actor=actor_of(request)
         )
+    except SignatureMissing as error:
+        if is_own(request, error):
+            return go_to_sign(request, action=LIMITS, subject=row.pk, back=back)
+        messages.error(request, f"Not saved: {error.message}.")
     except FundError as error:
         messages.error(request, f"Not saved: {error.message}.")
     else:
         messages.success(request, f"Limits version {limits.version} is approved.")
-    return redirect("desk_limits" if request.POST.get("from") == "limits" else "desk_founding")
+    return redirect(page)

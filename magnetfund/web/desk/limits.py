@@ -24,6 +24,7 @@ from magnetfund.web.desk import selectors as desk
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
 from magnetfund.web.desk.selectors import ShownPosition
+from magnetfund.web.desk.signing import is_signed
 from magnetfund.web.parts import render_page
 from risk.domain.limits import FIGURES, LimitSet, check_limits, diff_limits, figures_of, limits_of
 from risk.models import LimitProposal
@@ -189,6 +190,8 @@ def _page(
         and user.can(Capability.LIMITS_APPROVE),
         "may_return": waiting is not None
         and (user.can(Capability.LIMITS_APPROVE) or user.can(Capability.LIMITS_PROPOSE)),
+        "is_own": waiting is not None and waiting.proposed_by == user,
+        "is_signed": waiting is not None and is_signed(waiting.pk, waiting.proposed_by),
         "is_draft": figures is not None,
         "changes": show_changes(limits, after, equity) if after is not None else (),
         "under": measure_positions([*held["positions"], *held["dust"]], after, equity)
@@ -236,7 +239,7 @@ def propose(request: HttpRequest) -> HttpResponse:
     except FundError as error:
         messages.error(request, f"Not proposed: {error.message}.")
         return _page(request, figures=figures, is_refused=True)
-    messages.success(request, "Proposed. A second risk officer signs it on this page.")
+    messages.success(request, "Proposed. Sign it; a second risk officer signs it on this page.")
     return redirect("desk_limits")
 
 

@@ -8,10 +8,12 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from magnetfund.core.models import Heartbeat
 from magnetfund.core.roles import Capability
+from magnetfund.core.services.signing import ARM, SignatureMissing
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk import selectors as desk
@@ -26,6 +28,7 @@ from magnetfund.web.desk.gauges import (
     draw_equity,
     find_market_gauges,
 )
+from magnetfund.web.desk.signing import go_to_sign, is_own, is_signed
 from magnetfund.web.desk.stresses import find_assets, find_consequences, find_stop_cost
 from magnetfund.web.parts import render_page
 from risk.domain.fuse import is_reconciled_since
@@ -76,6 +79,8 @@ def risk(request: HttpRequest) -> HttpResponse:
             "history": history,
             "resets": resets,
             "open_reset": open_reset,
+            "is_reset_signed": open_reset is not None
+            and is_signed(open_reset.pk, open_reset.proposed_by),
             "intraday": intraday_chart(marked, valuation, limits),
             "hourly": hourly_equity(marked),
             "age_seconds": age,
@@ -159,16 +164,18 @@ def request_reset(request: HttpRequest) -> HttpResponse:
     except FundError as error:
         messages.error(request, f"Not requested: {error.message}.")
     else:
-        messages.success(request, "Request sent. A second risk officer must approve it.")
+        messages.success(request, "Request sent. Sign it; a second risk officer must approve it.")
     return redirect("desk_risk")
 
 
 @require_POST
 @desk_view(Capability.FUSE_RESET)
 def decide_reset(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Approve or withdraw an open request."""
+    """Approve, sign or withdraw an open request; whoever has not signed is sent to sign first."""
     reset = get_object_or_404(FuseReset, pk=pk, book=settings.MAGNET_BOOK)
     try:
+        if request.POST.get("decision") == "sign":
+            return go_to_sign(request, action=ARM, subject=reset.pk, back=reverse("desk_risk"))
         if request.POST.get("decision") == "approve":
             approve_reset(reset=reset, actor=actor_of(request))
             ring_bell()
@@ -176,6 +183,10 @@ def decide_reset(request: HttpRequest, pk: UUID) -> HttpResponse:
         else:
             withdraw_reset(reset=reset, actor=actor_of(request))
             messages.success(request, "The request is withdrawn.")
+    except SignatureMissing as error:
+        if is_own(request, error):
+            return go_to_sign(request, action=ARM, subject=reset.pk, back=reverse("desk_risk"))
+        messages.error(request, f"Not saved: {error.message}.")
     except FundError as error:
         messages.error(request, f"Not saved: {error.message}.")
     return redirect("desk_risk")

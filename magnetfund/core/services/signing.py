@@ -1,0 +1,46 @@
+"""Ask a person to sign at the signer, whose proof the owner's functions demand."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from magnetfund.core.actors import Actor
+from magnetfund.core.models import SignatureRequest
+from magnetfund.kernel.errors import Conflict, FundError, NotAllowed
+
+#: What is signed: see ``authority_content`` in PostgreSQL.
+ARM = "fuse.arm"
+LIMITS = "limits.set"
+#: How a refusal for want of a signature begins.
+SIGNATURE_SAYS = "signature: "
+
+
+class SignatureMissing(Conflict):
+    """A person has not signed; ``details["account"]`` says who."""
+
+    default_code = "signature_missing"
+
+
+def ask_to_sign(*, action: str, subject: UUID, back: str, actor: Actor) -> str:
+    """The address at which the actor signs ``subject``; he returns to the path ``back``."""
+    if actor.user is None:
+        raise NotAllowed(
+            "this step must be taken by a person, not a service account", code="needs_person"
+        )
+    row = SignatureRequest.objects.create(
+        action=action, subject=subject, account=actor.user.pk, back=back
+    )
+    return f"{settings.SIGN_URL}/sign/{row.pk}/"
+
+
+def refusal_of(error: DatabaseError, *, wall: str, code: str) -> FundError | None:
+    """What an owner's function refused, as an error for people; None for another failure."""
+    said = str(error).splitlines()[0]
+    if said.startswith(SIGNATURE_SAYS):
+        cause = getattr(error.__cause__, "diag", None)
+        account = getattr(cause, "message_detail", None) or ""
+        return SignatureMissing(said.removeprefix(SIGNATURE_SAYS), details={"account": account})
+    return Conflict(said.removeprefix(wall), code=code) if said.startswith(wall) else None

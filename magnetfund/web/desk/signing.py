@@ -1,0 +1,30 @@
+"""The way from a page of the desk to the signer and back."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+
+from magnetfund.core.models import Signature, User
+from magnetfund.core.services.signing import SignatureMissing, ask_to_sign
+from magnetfund.web.desk.frame import actor_of
+
+
+def go_to_sign(request: HttpRequest, *, action: str, subject: UUID, back: str) -> HttpResponse:
+    """Send the person to the signer; scripts get the address in a header, since it is elsewhere."""
+    url = ask_to_sign(action=action, subject=subject, back=back, actor=actor_of(request))
+    if request.headers.get("HX-Request"):
+        return HttpResponse(headers={"HX-Redirect": url})
+    return redirect(url)
+
+
+def is_own(request: HttpRequest, missing: SignatureMissing) -> bool:
+    """Whether the signature that is missing is that of whoever asks."""
+    return bool(missing.details.get("account") == str(request.user.pk))
+
+
+def is_signed(subject: UUID, account: User) -> bool:
+    """Whether the account has signed about the subject; the wall decides what it counts for."""
+    return Signature.objects.filter(subject=subject, account=account.pk).exists()
