@@ -158,6 +158,23 @@ def test_without_the_tick_nothing_is_sent(client: Client):
     assert Order.objects.count() == 0
 
 
+def test_every_most_of_the_preview_has_a_name_of_its_own(client: Client):
+    page = client.get(TICKET, {**TYPED, "amount": "25000"})
+    plan = page.context["plan"]
+    found = re.findall(
+        r"<dt>(.*?)</dt>|mf-cap[^>]*>\s*<p>\s*<span\s*>(.*?)</span>|is-open[^>]*>\s*<span>(.*?)<small",
+        page.content.decode(),
+        flags=re.S,
+    )
+    names = [re.sub(r"<.*?>|\s+", " ", "".join(parts)).strip() for parts in found]
+    preview = names[names.index("Margin") :] if "Margin" in names else names
+    assert len(preview) == len(set(preview))
+    # What the limits of sizing allow, and what every check would pass, are two figures by name.
+    assert plan.largest is not None
+    assert any(name.startswith("Largest size that passes every check") for name in preview)
+    assert sum(name.startswith(("Largest", "Maximum")) for name in preview) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

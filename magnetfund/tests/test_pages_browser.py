@@ -210,6 +210,34 @@ def test_wide_dark_pages_draw_their_charts_without_errors(browser: Any, site: Si
     assert page.told == []
 
 
+#: Charts on paper that reach out of their figure or into the next one.
+OVERLAPS = """() => {
+  const figures = [...document.querySelectorAll("figure.mf-chart")];
+  const boxes = figures.map(f => f.getBoundingClientRect());
+  const reach = figures.flatMap((f, i) => [...f.querySelectorAll("canvas")].filter(c => {
+    const box = c.getBoundingClientRect();
+    return box.bottom > boxes[i].bottom + 1 || box.right > boxes[i].right + 1;
+  }).map(c => "figure " + i + ": canvas of " + c.getBoundingClientRect().height));
+  const laid = boxes.flatMap((a, i) => boxes.slice(i + 1).filter(
+    b => a.left < b.right && b.left < a.right && a.top < b.bottom - 1 && b.top < a.bottom - 1
+  ).map(() => "figure " + i + " overlaps another"));
+  return [...reach, ...laid];
+}"""
+
+
+def test_the_printed_landing_page_lays_no_chart_over_another(browser: Any, site: Site):
+    page = open_page(browser, site, "", viewport={"width": 1360, "height": 900})
+    page.goto("/")
+    charts = page.locator("[data-chart]")
+    assert charts.count() >= 2
+    for chart in charts.all():
+        chart.locator("canvas").wait_for()
+    page.emulate_media(media="print")
+    # A4 at 96 dots an inch; the charts keep what the screen drew.
+    page.set_viewport_size({"width": 794, "height": 1123})
+    assert page.evaluate(OVERLAPS) == []
+
+
 #: Whatever reaches past the right edge of its card is cut off where nobody can read it.
 OUTSIDE = """() => [...document.querySelectorAll(".mf-card")].flatMap(card => {
   const edge = card.getBoundingClientRect().right;
