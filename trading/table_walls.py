@@ -28,6 +28,7 @@ APPEND_ONLY_TABLES = (
     "trading_bookflow",
     "trading_trial",
     "trading_bookmember",
+    "trading_paperevent",
 )
 
 #: What the venue reported and how our books compare with it: the gateway alone writes it.
@@ -36,6 +37,7 @@ GATEWAY_APPEND_TABLES = (
     "trading_fundingpayment",
     "trading_trade",
     "trading_reconciliation",
+    "trading_paperevent",
 )
 
 #: Columns of an order that the trader moves; everything else is fixed by the intent.
@@ -48,11 +50,16 @@ ORDER_COLUMNS = (
     "closed_at",
 )
 
+#: Columns of its order that the paper venue moves.
+PAPER_ORDER_COLUMNS = ("status", "filled_quantity", "reason", "closed_at")
+
 GRANTS = [
     *append_only(*(t for t in APPEND_ONLY_TABLES if t not in GATEWAY_APPEND_TABLES)),
     gateway("trading_order", *ORDER_COLUMNS, app_inserts=True),
     gateway("trading_position"),
     gateway("trading_papervenuestate"),
+    gateway("trading_bookmemory"),
+    gateway("trading_paperorder", *PAPER_ORDER_COLUMNS),
     *gateway_append(*GATEWAY_APPEND_TABLES),
     mutable(
         "trading_instrument",

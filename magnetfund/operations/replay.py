@@ -41,12 +41,13 @@ from trading.models import (
     Trade,
     Valuation,
 )
+from trading.services.book.memory import Memory
+from trading.services.book.trading_book import TradingBook
 from trading.services.book_setup import build_setup
 from trading.services.candle_store import load_candles
 from trading.services.correlations import find_correlation_groups, measure_correlations
 from trading.services.funding import load_funding
 from trading.services.history import TradingHistory
-from trading.services.paper_book import PaperBook, StoredVenue
 
 #: As long as a book's name may be in the tables.
 BOOK_LENGTH_MAX = 20
@@ -147,15 +148,13 @@ def build_history(
     start_ms, end_ms = to_milliseconds(plan.start), to_milliseconds(plan.end)
     newest = BookFlow.objects.filter(book=plan.book).order_by("-id").first()
     book = open_book(rules=setup.rules, time_ms=start_ms)
-    paper = PaperBook(
+    paper = TradingBook(
         code=plan.book,
         rules=setup.rules,
         instruments=setup.instruments,
         sleeves=setup.sleeves,
-        book=book,
-        stored=StoredVenue(
-            book=book, sequence=0, flow_id=newest.pk if newest else 0, shares=cash / 100.0
-        ),
+        memory=Memory(book=book, flow_id=newest.pk if newest else 0, shares=cash / 100.0),
+        is_history=True,
         actor=Actor.system("replay (SIMULATED)"),
         limits=limits,
         reset=people_reset,

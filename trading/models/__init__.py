@@ -5,7 +5,6 @@ from trading.models.execution import (
     FundingPayment,
     Order,
     OrderEvent,
-    PaperVenueState,
     Position,
     Trade,
 )
@@ -30,10 +29,12 @@ from trading.models.research import ResearchRun, RunState, Trial
 from trading.models.signals import Magnet, Proposal, Signal, Strategy
 from trading.models.sleeves import SleeveProposal
 from trading.models.valuation import Valuation
+from trading.models.venue import BookMemory, PaperEvent, PaperOrder, PaperVenueState
 
 __all__ = [
     "BookFlow",
     "BookMember",
+    "BookMemory",
     "Candle",
     "CandleGap",
     "EngineState",
@@ -47,6 +48,8 @@ __all__ = [
     "MarketRefusal",
     "Order",
     "OrderEvent",
+    "PaperEvent",
+    "PaperOrder",
     "PaperVenueState",
     "Position",
     "Proposal",

@@ -1,4 +1,4 @@
-"""Orders, fills, positions, closed trades, funding, and the paper venue's own memory.
+"""Orders, fills, positions, closed trades and funding.
 
 Only the gateway role may change an order's state or a position.  ``reduces`` is computed by a
 trigger from the position, never taken from the caller.  A position belongs to one sleeve:
@@ -268,15 +268,3 @@ class FundingPayment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.instrument_id} {self.stamp:%Y-%m-%d %H:%M} {self.amount}"
-
-
-class PaperVenueState(models.Model):
-    """The paper venue's own books, kept apart from ours so that reconciling means something."""
-
-    book = models.CharField(max_length=20, primary_key=True)
-    revision = models.BigIntegerField(default=0)
-    state = models.JSONField(default=dict)
-    updated_at = models.DateTimeField(default=utc_now)
-
-    def __str__(self) -> str:
-        return f"paper venue of {self.book}"

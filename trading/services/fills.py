@@ -20,21 +20,9 @@ from trading.domain import positions as pure
 from trading.domain.orders import OrderFilled
 from trading.models import Fill, FundingPayment, Instrument, Order, Position, Trade
 from trading.services.orders import record_events
+from trading.venues.execution import VenueFill
 
 ZERO = Decimal(0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FillReport:
-    """An execution as the venue tells it.  ``quantity`` is positive; ``fee`` paid is positive."""
-
-    venue_trade_id: str
-    quantity: Decimal
-    price: Decimal
-    fee: Decimal
-    occurred_at: datetime
-    reason: str = ""
-    liquidity: str = "taker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +61,13 @@ def lock_position(book: str, instrument: Instrument, strategy: str) -> Position:
 
 def record_fill(
     order: Order,
-    report: FillReport,
+    report: VenueFill,
     *,
+    reason: str = "",
     entry: EntryFacts | None = None,
     trade: TradeFacts | None = None,
 ) -> tuple[Fill, Trade | None]:
-    """Book one fill of one order.
+    """Book one fill of one order; ``reason`` says why it closes.
 
     ``entry`` is needed by a fill that opens a position, ``trade`` by one that closes it.  Returns
     the fill and the closed round trip, if this fill ended one.  A repeated report returns the
@@ -86,12 +75,12 @@ def record_fill(
     """
     with transaction.atomic():
         position = lock_position(order.book, order.instrument, order.strategy)
-        known = Fill.objects.filter(venue=order.venue, venue_trade_id=report.venue_trade_id).first()
+        known = Fill.objects.filter(venue=order.venue, venue_trade_id=report.trade_id).first()
         if known is not None:
             return known, None
         signed = report.quantity if order.side == "buy" else -report.quantity
         told = pure.PositionFill(
-            id=report.venue_trade_id,
+            id=report.trade_id,
             time_ms=to_milliseconds(report.occurred_at),
             quantity=signed,
             price=report.price,
@@ -101,7 +90,7 @@ def record_fill(
         fill = Fill.objects.create(
             order=order,
             venue=order.venue,
-            venue_trade_id=report.venue_trade_id,
+            venue_trade_id=report.trade_id,
             book=order.book,
             instrument=order.instrument,
             strategy=order.strategy,
@@ -112,14 +101,14 @@ def record_fill(
             realised=pure.apply_fill(position=held, fill=told).realised,
             slippage=(report.price - order.reference_price) * signed,
             liquidity=report.liquidity,
-            reason=report.reason,
+            reason=reason,
             occurred_at=report.occurred_at,
         )
         record_events(
             order,
             OrderFilled(
                 at=report.occurred_at,
-                trade_id=report.venue_trade_id,
+                trade_id=report.trade_id,
                 quantity=report.quantity,
                 price=report.price,
             ),
@@ -207,7 +196,7 @@ def _apply(position: Position, part: pure.PositionFill, fill: Fill) -> None:
     )
 
 
-def _remember_entry(position: Position, entry: EntryFacts, report: FillReport) -> None:
+def _remember_entry(position: Position, entry: EntryFacts, report: VenueFill) -> None:
     position.leverage = entry.leverage
     position.tier = entry.tier
     position.stop_price = entry.stop_price
@@ -221,7 +210,7 @@ def _remember_entry(position: Position, entry: EntryFacts, report: FillReport) -
 
 
 def _close_round_trip(
-    position: Position, report: FillReport, facts: TradeFacts | None, last: Fill, closed: Decimal
+    position: Position, report: VenueFill, facts: TradeFacts | None, last: Fill, closed: Decimal
 ) -> Trade:
     """The trade row of a position that just became flat, and the clean slate after it.
 
@@ -237,7 +226,7 @@ def _close_round_trip(
     exit_price = sum((part * f.price for f, part in out), ZERO) / leaving
     net = position.realised - position.fees + position.funding
     trade = Trade.objects.create(
-        id=derived_uuid("trade", order.book, order.instrument.symbol, report.venue_trade_id),
+        id=derived_uuid("trade", order.book, order.instrument.symbol, report.trade_id),
         book=order.book,
         instrument=order.instrument,
         strategy=order.strategy,
@@ -257,7 +246,7 @@ def _close_round_trip(
         risk_percent=(position.risk_fraction or 0.0) * 100.0,
         leverage=position.leverage,
         tier=position.tier,
-        closure_reason=report.reason or "manual",
+        closure_reason=reason or "manual",
         why_opened=facts.why_opened if facts else "",
         why_closed=facts.why_closed if facts else "",
         is_ambiguous=facts.is_ambiguous if facts else False,

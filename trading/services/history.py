@@ -1,6 +1,6 @@
 """The whole trading flow through past hours in virtual time: replays and the demo fund's past.
 
-The same :class:`PaperBook`, feeds and services as live; only the clock is virtual and the prices
+The same :class:`TradingBook`, feeds and services as live; only the clock is virtual and the prices
 are stored candles.  Decisions fall on closed hours; with ``fine`` the orders execute on shorter
 bars, as the live trader executes on prices.  Everything that a day brings beside trading (dealing,
 NAV, people) comes from a :class:`DayKeeper`, which is called at each UTC midnight before the new
@@ -24,11 +24,11 @@ from trading.domain.market import DAY_MS, HOUR_MS, Candle, Candles
 from trading.domain.market.funding import FundingRates
 from trading.domain.strategies.signals import Signal
 from trading.models import Instrument
+from trading.services.book.follow import follow
+from trading.services.book.trading_book import TradingBook
 from trading.services.book_setup import BookSetup
 from trading.services.feeds import InstrumentFeed
 from trading.services.fine_bars import FineBars, Slice
-from trading.services.paper_book import PaperBook
-from trading.services.paper_follow import follow
 from trading.services.readings import ReadingLog
 from trading.services.valuation import BookValue, take_valuations
 
@@ -82,7 +82,7 @@ class TradingHistory:
     def __init__(
         self,
         *,
-        paper: PaperBook,
+        paper: TradingBook,
         setup: BookSetup,
         candles: Mapping[str, Candles],
         start_ms: int,

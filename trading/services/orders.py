@@ -26,6 +26,7 @@ from risk.domain.pretrade import OrderType, Side
 from risk.services.pretrade import release_reservation
 from trading.domain import orders as pure
 from trading.models import Instrument, Order, OrderEvent
+from trading.venues.execution import ExecutionVenue
 
 #: Columns of an order that its life moves.
 MOVED_COLUMNS = ("state", "venue_order_id", "filled_quantity", "average_price", "closed_at")
@@ -46,7 +47,12 @@ KINDS: Mapping[type, str] = {
 }
 
 
-IN_DOUBT = (pure.OrderState.SENDING, pure.OrderState.UNKNOWN)
+#: States of an order whose last answer we did not see.
+IN_DOUBT = (
+    pure.OrderState.SENDING,
+    pure.OrderState.UNKNOWN,
+    pure.OrderState.CANCEL_PENDING,
+)
 
 #: Of a venue whose first answer is its last word: no request is still on its way there.
 DEFINITE = pure.AbsenceRules(validity_window=timedelta(0), queries_min=1, spacing=timedelta(0))
@@ -203,37 +209,25 @@ def claim_for_sending(order: Order, *, at: datetime | None = None) -> Order | No
         return None
 
 
-def cancel_order(order: Order, *, reason: str, at: datetime) -> Order:
-    """Withdraw an order at the paper venue, which confirms at once; an intent never left."""
-    asked = pure.CancelRequested(at=at)
-    if order.state == pure.OrderState.INTENT:
-        return record_events(order, asked, detail={"reason": reason})
-    confirmed = pure.VenueReported(
-        at=at,
-        status=pure.VenueStatus.CANCELLED,
-        filled_quantity=order.filled_quantity,
-        reason=reason,
-    )
-    return record_events(order, asked, confirmed)
+def settle_orders(book: str, *, venue: ExecutionVenue, at: datetime | None = None) -> list[Order]:
+    """Settle every order of unknown outcome by asking the venue; returns them as they now stand.
 
-
-def settle_leftovers(book: str, *, at: datetime | None = None) -> list[Order]:
-    """On start: an order that a crash left in SENDING is settled by asking the paper venue.
-
-    The paper venue acknowledges in the same process that sends, before the next beat: an order
-    without an acknowledgement is not there, and one answer proves it.
+    Executions are booked before: an order that the venue filled is final by its fills.  A cancel
+    that never arrived is sent again.  What the venue answers is definite, so one answer is enough.
     """
     at = at or utc_now()
-    waiting = Order.objects.filter(book=book, state__in=IN_DOUBT)
-    return [
-        record_events(
-            order,
-            pure.OutcomeUnseen(at=at, reason="trader restarted"),
-            pure.NotFound(at=at),
-            rules=DEFINITE,
-        )
-        for order in waiting
-    ]
+    waiting = Order.objects.filter(book=book, state__in=IN_DOUBT).order_by("occurred_at", "id")
+    settled = []
+    for order in waiting:
+        answer = venue.query(order.client_order_id, at=at)
+        lost = [] if order.state == pure.OrderState.CANCEL_PENDING else [
+            pure.OutcomeUnseen(at=at, reason="the answer was lost")
+        ]  # fmt: skip
+        order = record_events(order, *lost, answer, rules=DEFINITE)
+        if order.state == pure.OrderState.CANCEL_PENDING:
+            order = record_events(order, venue.cancel(order.client_order_id, at=at))
+        settled.append(order)
+    return settled
 
 
 def _pure_order(row: Order, history: Sequence[OrderEvent]) -> pure.Order:

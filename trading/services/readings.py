@@ -16,8 +16,8 @@ from trading.domain.magnets.types import MagnetMap, MagnetReading, Zone
 from trading.domain.strategies.signals import Reason
 from trading.domain.strategies.signals import Signal as PureSignal
 from trading.models import Magnet, Signal
+from trading.services.book.words import finite_or_none
 from trading.services.feeds import InstrumentFeed
-from trading.services.paper_words import finite_or_none
 
 TIMEFRAME = "1h"
 

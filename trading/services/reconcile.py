@@ -8,57 +8,81 @@ from typing import Any
 
 from django.db.models import Q, Sum
 
+from magnetfund.kernel.money import decimal_from_float
+from trading.domain.orders import OrderState
 from trading.models import Fill, Order, Position, Reconciliation
+from trading.services.book.trading_book import TradingBook
 from trading.services.engine import record_reconciliation
-from trading.services.paper_book import PaperBook
-from trading.services.paper_orders import quantity_of
+
+#: By how much the cash of the decision may differ from the venue's, in quote currency.
+CASH_TOLERANCE = Decimal("0.01")
 
 
-def find_differences(paper: PaperBook) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """What differs between our rows and the venue's memory, and how much was compared."""
-    differences: list[dict[str, Any]] = []
-    ours = {
-        (row.strategy, row.instrument_id): row.quantity
-        for row in Position.objects.filter(book=paper.code)
-    }
-    held = 0
-    for sleeve, position in zip(paper.sleeves, paper.book.positions, strict=True):
-        theirs = Decimal(0)
-        if position is not None:
-            theirs = quantity_of(sleeve.instrument, position.lots) * position.side
-            held += 1
-        booked = ours.pop((sleeve.strategy, sleeve.instrument.pk), Decimal(0))
-        if booked != theirs:
-            differences.append(
-                {
-                    "what": "position",
-                    "instrument": sleeve.instrument.symbol,
-                    "strategy": sleeve.strategy,
-                    "ours": f"{booked.normalize():f}",
-                    "venue": f"{theirs.normalize():f}",
-                }
-            )
-    for (strategy, instrument), quantity in ours.items():
-        if quantity:
-            differences.append(
-                {
-                    "what": "position without a sleeve",
-                    "instrument": str(instrument),
-                    "strategy": strategy,
-                    "ours": f"{quantity.normalize():f}",
-                    "venue": "0",
-                }
-            )
-    unknown = Order.objects.filter(book=paper.code, state="UNKNOWN").count()
-    if unknown:
-        differences.append({"what": "orders of unknown outcome", "ours": unknown, "venue": 0})
-    compared = {"positions": held, "sleeves": len(paper.sleeves), "unknown_orders": unknown}
+def find_differences(
+    paper: TradingBook, *, at: datetime
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """What differs between our rows and the venue's, and how much was compared."""
+    compared: dict[str, Any] = {"sleeves": len(paper.sleeves)}
+    differences = [
+        *_compare_positions(paper, compared),
+        *_compare_orders(paper, compared, at),
+        *_compare_cash(paper, compared),
+    ]
     return differences, compared
 
 
-def reconcile(paper: PaperBook, *, at: datetime) -> Reconciliation:
+def _compare_positions(paper: TradingBook, compared: dict[str, Any]) -> list[dict[str, Any]]:
+    ours = {
+        (row.strategy, row.instrument.symbol): row.quantity
+        for row in Position.objects.filter(book=paper.code).select_related("instrument")
+        if row.quantity
+    }
+    theirs = {(held.account, held.symbol): held.quantity for held in paper.venue.positions()}
+    compared["positions"] = len(theirs)
+    return [
+        {
+            "what": "position",
+            "instrument": symbol,
+            "strategy": strategy,
+            "ours": f"{ours.get((strategy, symbol), Decimal(0)).normalize():f}",
+            "venue": f"{theirs.get((strategy, symbol), Decimal(0)).normalize():f}",
+        }
+        for strategy, symbol in sorted({*ours, *theirs})
+        if ours.get((strategy, symbol), Decimal(0)) != theirs.get((strategy, symbol), Decimal(0))
+    ]
+
+
+def _compare_orders(
+    paper: TradingBook, compared: dict[str, Any], at: datetime
+) -> list[dict[str, Any]]:
+    """Orders that rest on one side alone; one that was never sent rests on neither."""
+    theirs = set(paper.venue.open_orders(at=at))
+    rows = Order.objects.filter(book=paper.code, closed_at=None).exclude(state=OrderState.INTENT)
+    ours = {row.client_order_id: row for row in rows}
+    compared["orders"] = len(theirs)
+    found = [
+        {"what": "order that the venue does not have", "ours": str(ours[name].id), "venue": ""}
+        for name in sorted(ours.keys() - theirs)
+    ]
+    return found + [
+        {"what": "order that we do not have", "ours": "", "venue": name}
+        for name in sorted(theirs - ours.keys())
+    ]
+
+
+def _compare_cash(paper: TradingBook, compared: dict[str, Any]) -> list[dict[str, Any]]:
+    """Cash of the decision is float64; the venue's is exact."""
+    ours = decimal_from_float(paper.book.cash)
+    (balance,) = paper.venue.balances()
+    compared["cash"] = f"{balance.cash:.2f}"
+    if abs(ours - balance.cash) <= CASH_TOLERANCE:
+        return []
+    return [{"what": "cash", "ours": f"{ours:.2f}", "venue": f"{balance.cash:.2f}"}]
+
+
+def reconcile(paper: TradingBook, *, at: datetime) -> Reconciliation:
     """Compare and keep the outcome."""
-    differences, compared = find_differences(paper)
+    differences, compared = find_differences(paper, at=at)
     return record_reconciliation(book=paper.code, differences=differences, compared=compared, at=at)
 
 

@@ -42,6 +42,10 @@ from trading.domain.market import MINUTE_MS
 from trading.domain.market.candles import HOUR_MS
 from trading.domain.market.funding import FundingRates
 from trading.models import BookMember, Instrument
+from trading.services.book.follow import close_slots, follow, follow_fuse, is_flat
+from trading.services.book.memory import Memory, load_memory
+from trading.services.book.recovery import recover
+from trading.services.book.trading_book import TradingBook
 from trading.services.book_setup import build_setup
 from trading.services.correlations import find_correlation_groups, measure_correlations
 from trading.services.engine import (
@@ -62,9 +66,6 @@ from trading.services.membership import (
     newest_version,
     pause_failed,
 )
-from trading.services.orders import settle_leftovers
-from trading.services.paper_book import PaperBook, load_venue
-from trading.services.paper_follow import close_slots, follow, follow_fuse, is_flat
 from trading.services.reconcile import reconcile
 from trading.services.trader_bell import Bell
 from trading.services.valuation import take_valuations
@@ -100,7 +101,7 @@ class Trader:
         Raises :class:`Unavailable` when the market does not answer and :class:`Conflict` when
         another trader holds the book; neither has written anything.
         """
-        stored = load_venue(self.code)
+        stored = load_memory(self.code)
         known = members_of(self.code).instruments or Instrument.objects.filter(
             is_active=True, venue=self.source.venue
         )
@@ -121,20 +122,17 @@ class Trader:
         limits = limits_in_force(self.code, at=now)
         self._set_up(limits, now)
         fresh = open_book(rules=self.setup.rules, time_ms=to_milliseconds(now))
-        self.paper = PaperBook(
+        self.paper = TradingBook(
             code=self.code,
             rules=self.setup.rules,
             instruments=self.setup.instruments,
             sleeves=self.setup.sleeves,
-            book=fresh,
-            stored=stored,
+            memory=stored or Memory(book=fresh, shares=0.0, layout=None),
             actor=self.actor,
             limits=limits,
         )
         self._close_slots()
-        settle_leftovers(self.code, at=now)
-        waiting = {intent.slot for intent in self.paper.book.pending}
-        self.paper.orders.settle_orphans(waiting, now)
+        recover(self.paper, at=now)
         self.feeds = [
             InstrumentFeed(instrument=item, strategies=self.setup.strategies)
             for item in self.setup.instruments

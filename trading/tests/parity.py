@@ -20,12 +20,13 @@ from trading.domain.engine import book as pure
 from trading.domain.engine.step import open_book
 from trading.domain.market import HOUR_MS, Candles, resample
 from trading.models import Instrument, Strategy
+from trading.services.book.memory import Memory
+from trading.services.book.trading_book import TradingBook
 from trading.services.book_setup import active_sleeves, build_setup
 from trading.services.candle_store import store_candles
 from trading.services.correlations import find_correlation_groups, measure_correlations
 from trading.services.history import TradingHistory
 from trading.services.instruments import add_simulated_instrument
-from trading.services.paper_book import PaperBook
 from trading.services.trader import Trader
 from trading.venues.market_data import Doubts
 
@@ -165,7 +166,7 @@ class Recorder:
         self.events: list[pure.Event] = []
 
     @contextmanager
-    def listening(self, paper: PaperBook) -> Iterator[None]:
+    def listening(self, paper: TradingBook) -> Iterator[None]:
         step = paper.step
 
         def heard(**arguments: Any) -> tuple[pure.Event, ...]:
@@ -229,7 +230,7 @@ def run_trader(
 
 def run_history(
     market: Market, instruments: Sequence[Instrument], *, book: str, fine: bool
-) -> tuple[Recorder, PaperBook]:
+) -> tuple[Recorder, TradingBook]:
     """Drive the replay's driver through the same market, on its shorter bars or on hours."""
     limits = limits_in_force(book, at=from_milliseconds(market.start_ms))
     start = from_milliseconds(market.start_ms)
@@ -242,12 +243,13 @@ def run_history(
         cash=CASH,
         groups=find_correlation_groups(book=book, symbols=symbols, limits=limits, at=start),
     )
-    paper = PaperBook(
+    paper = TradingBook(
         code=book,
         rules=setup.rules,
         instruments=setup.instruments,
         sleeves=setup.sleeves,
-        book=open_book(rules=setup.rules, time_ms=market.start_ms),
+        memory=Memory(book=open_book(rules=setup.rules, time_ms=market.start_ms), shares=0.0),
+        is_history=True,
         actor=Actor.system("test"),
         limits=limits,
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -11,19 +13,20 @@ from django.db import connection
 
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.errors import Conflict
+from risk.domain.pretrade import Side
 from trading.domain import orders as pure
 from trading.domain.positions import Position, PositionFill, apply_fill
 from trading.models import Fill, Instrument, Order
-from trading.services.fills import FillReport, rebuild_positions, record_fill
+from trading.services.fills import rebuild_positions, record_fill
 from trading.services.instruments import add_simulated_instrument
 from trading.services.orders import (
     KINDS,
     NewOrder,
-    cancel_order,
     commit_intent,
     record_events,
-    settle_leftovers,
+    settle_orders,
 )
+from trading.venues.execution import VenueFill
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -89,7 +92,11 @@ def test_each_step_leaves_a_row_and_repeated_news_none(instrument: Instrument):
     again = record_events(order, pure.OrderAcknowledged(at=at(3), venue_order_id="p-1"))
     assert (again.state, again.venue_order_id) == ("ACKED", "p-1")
     assert states(order) == ["INTENT", "SENDING", "ACKED"]
-    ended = cancel_order(again, reason="resized", at=at(4))
+    ended = record_events(
+        again,
+        pure.CancelRequested(at=at(4)),
+        pure.VenueReported(at=at(4), status=pure.VenueStatus.CANCELLED),
+    )
     assert (ended.state, ended.closed_at) == ("CANCELLED", at(4))
     assert states(order)[3:] == ["CANCEL_PENDING", "CANCELLED"]
     with pytest.raises(Conflict):
@@ -100,8 +107,13 @@ def test_each_step_leaves_a_row_and_repeated_news_none(instrument: Instrument):
 def test_fills_move_the_order_and_the_position_once(instrument: Instrument):
     order = send(make_intent(instrument))
     for number, quantity in ((1, "0.4"), (1, "0.4"), (2, "0.6")):
-        report = FillReport(
-            venue_trade_id=f"t{number}",
+        report = VenueFill(
+            number=number,
+            trade_id=f"t{number}",
+            client_order_id=order.client_order_id,
+            account="trend",
+            symbol=instrument.symbol,
+            side=Side.SELL,
             quantity=Decimal(quantity),
             price=Decimal(100 + number),
             fee=Decimal(0),
@@ -115,17 +127,49 @@ def test_fills_move_the_order_and_the_position_once(instrument: Instrument):
     assert states(order)[3:] == ["PARTIALLY_FILLED", "FILLED"]
 
 
-def test_an_order_left_in_sending_by_a_crash_is_settled_by_asking(instrument: Instrument):
+class Venue:
+    """Answers every question with one word."""
+
+    def __init__(self, answer: pure.VenueReported | pure.NotFound) -> None:
+        self.answer = answer
+        self.cancelled: list[str] = []
+
+    def query(self, client_order_id: str, *, at: datetime) -> Any:
+        return replace(self.answer, at=at)
+
+    def cancel(self, client_order_id: str, *, at: datetime) -> pure.VenueReported:
+        self.cancelled.append(client_order_id)
+        return pure.VenueReported(at=at, status=pure.VenueStatus.CANCELLED)
+
+
+def test_an_order_left_in_sending_that_never_arrived_is_absent(instrument: Instrument):
     order = record_events(make_intent(instrument), pure.OrderClaimed(at=at(1)))
-    (settled,) = settle_leftovers("main", at=at(60))
+    venue = Venue(pure.NotFound(at=START))
+    (settled,) = settle_orders("main", venue=venue, at=at(60))  # type: ignore[arg-type]
     assert settled.pk == order.pk
     assert (settled.state, settled.closed_at) == ("ABSENT", at(60))
     assert states(order) == ["INTENT", "SENDING", "UNKNOWN", "ABSENT"]
-    assert settle_leftovers("main", at=at(61)) == []
+    assert settle_orders("main", venue=venue, at=at(61)) == []  # type: ignore[arg-type]
+
+
+def test_an_order_left_in_sending_that_arrived_rests(instrument: Instrument):
+    order = record_events(make_intent(instrument), pure.OrderClaimed(at=at(1)))
+    venue = Venue(pure.VenueReported(at=START, status=pure.VenueStatus.OPEN, venue_order_id="p-1"))
+    (settled,) = settle_orders("main", venue=venue, at=at(60))  # type: ignore[arg-type]
+    assert (settled.state, settled.venue_order_id) == ("ACKED", "p-1")
+    assert states(order) == ["INTENT", "SENDING", "UNKNOWN", "ACKED"]
+
+
+def test_a_cancel_that_never_arrived_is_sent_again(instrument: Instrument):
+    order = record_events(send(make_intent(instrument)), pure.CancelRequested(at=at(3)))
+    venue = Venue(pure.VenueReported(at=START, status=pure.VenueStatus.OPEN))
+    (settled,) = settle_orders("main", venue=venue, at=at(60))  # type: ignore[arg-type]
+    assert venue.cancelled == [order.client_order_id]
+    assert (settled.state, settled.closed_at) == ("CANCELLED", at(60))
 
 
 def test_an_intent_that_is_withdrawn_never_left(instrument: Instrument):
-    ended = cancel_order(make_intent(instrument), reason="no longer wanted", at=at(1))
+    ended = record_events(make_intent(instrument), pure.CancelRequested(at=at(1)))
     assert ended.state == "CANCELLED"
     assert states(ended) == ["INTENT", "CANCELLED"]
 

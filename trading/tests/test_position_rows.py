@@ -20,7 +20,7 @@ from magnetfund.tests.walls_support import (
 from trading.domain import positions as pure
 from trading.domain.orders import OrderAcknowledged, OrderClaimed
 from trading.models import Fill, Instrument, Order, Position, Trade
-from trading.services.fills import FillReport, record_fill
+from trading.services.fills import record_fill
 from trading.services.orders import record_events
 
 START = datetime(2026, 3, 2, 13, tzinfo=UTC)
@@ -49,8 +49,13 @@ def fill(
     )
     claimed = record_events(order, OrderClaimed(at=at))
     record_events(claimed, OrderAcknowledged(at=at, venue_order_id=f"v{number}"))
-    report = FillReport(
-        venue_trade_id=f"t{number}",
+    report = VenueFill(
+        number=number,
+        trade_id=f"t{number}",
+        client_order_id=order.client_order_id,
+        account=order.strategy,
+        symbol=instrument.symbol,
+        side=Side(order.side),
         quantity=abs(signed),
         price=Decimal(price),
         fee=Decimal(fee),

@@ -46,6 +46,8 @@ from trading.domain.engine.step import open_book
 from trading.domain.market import HOUR_MS
 from trading.domain.simulated_market import SimulatedInstrument
 from trading.models import BookFlow, Instrument, Strategy, Trade
+from trading.services.book.memory import Memory
+from trading.services.book.trading_book import TradingBook
 from trading.services.book_setup import active_sleeves, build_setup
 from trading.services.candle_store import load_candles, store_candles
 from trading.services.correlations import find_correlation_groups, measure_correlations
@@ -53,7 +55,6 @@ from trading.services.history import TradingHistory
 from trading.services.instruments import add_simulated_instrument
 from trading.services.market_choice import names_real_market
 from trading.services.market_source import SimulatedSource, SimulationConfig, save_simulation
-from trading.services.paper_book import PaperBook, StoredVenue
 
 #: Investors of the story who can sign in, so that their side can be looked at.
 SHOWN_INVESTORS = ("ines@example.com", "harbor@example.com")
@@ -294,16 +295,15 @@ def _history(
             book=name, people=people, at=at, reason="seven days after the trip, conditions clear"
         )
 
-    paper = PaperBook(
+    paper = TradingBook(
         code=book,
         rules=setup.rules,
         instruments=setup.instruments,
         sleeves=setup.sleeves,
-        book=opening,
-        stored=StoredVenue(
-            book=opening, sequence=0, flow_id=newest.pk if newest else 0,
-            shares=float(cash) / 100.0,
+        memory=Memory(
+            book=opening, flow_id=newest.pk if newest else 0, shares=float(cash) / 100.0
         ),
+        is_history=True,
         actor=Actor.system("trader (SIMULATED past)"),
         limits=limits,
         reset=reset,

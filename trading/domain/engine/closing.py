@@ -21,20 +21,33 @@ from trading.domain.engine.book import (
     Refusal,
 )
 from trading.domain.engine.decision import decide_lots, find_stop_ticks
-from trading.domain.engine.intrabar import trip
 from trading.domain.engine.rules import InstrumentRules, SlotRules
 from trading.domain.engine.watching import watch_market
 from trading.domain.engine.working import Working, make_exit
 from trading.domain.strategies.signals import LeverageRule, Signal
 
 
-def mark_and_decide(working: Working, *, last: bool) -> None:
-    """Mark the book at the closes, test the fuse there, and decide what the next open fills."""
+def mark_at_closes(working: Working) -> tuple[float, int] | None:
+    """Mark the book at the closes; equity and positions to close where the loss fuse trips there.
+
+    Peaks are not moved yet: they move on what the trip leaves.
+    """
     for index, bar in enumerate(working.bars):
         if bar is not None:
             working.marks[index] = bar.close
-    _mark(working)
-    _test_losses_at_close(working)
+    mark(working)
+    rules = working.rules.fuse
+    armed = rules.acting and not working.fuse.tripped_by
+    if armed and working.equity <= find_trip_level(working.fuse, rules):
+        return working.equity, len(working.held())
+    return None
+
+
+def decide(working: Working, *, last: bool) -> None:
+    """Move the peaks, watch the market, and decide what the next open fills."""
+    working.fuse = lift_peaks(working.fuse, equity=working.equity)
+    if any(slot.limits.daily_loss_share is not None for slot in working.rules.slots):
+        _test_strategies(working)
     if working.rules.fuse.acting and working.rules.fuse.market_acting:
         for index, bar in enumerate(working.bars):
             if bar is not None:
@@ -49,28 +62,9 @@ def mark_and_decide(working: Working, *, last: bool) -> None:
             _decide(working, slot, signal, bar)
 
 
-def _mark(working: Working) -> None:
-    equity = working.cash
-    for slot, position in enumerate(working.positions):
-        if position is not None:
-            equity += working.value_at(slot, working.marks[working.rules.slots[slot].instrument])
-    working.equity = equity
-
-
-def _test_losses_at_close(working: Working) -> None:
-    """The loss fuse and strategies' own daily stops on the close; peaks move on closes alone."""
-    rules = working.rules.fuse
-    armed = rules.acting and not working.fuse.tripped_by
-    if armed and working.equity <= find_trip_level(working.fuse, rules):
-        held = working.held()
-        equity = working.equity
-        for slot, _, bar in held:
-            working.fill_exit_at_market(slot, bar.close, CloseReason.FUSE)
-        trip(working, equity=equity, closed=len(held))
-        _mark(working)
-    working.fuse = lift_peaks(working.fuse, equity=working.equity)
-    if any(slot.limits.daily_loss_share is not None for slot in working.rules.slots):
-        _test_strategies(working)
+def mark(working: Working) -> None:
+    """Equity at the present marks."""
+    working.equity = working.worth()
 
 
 def _test_strategies(working: Working) -> None:

@@ -1,8 +1,8 @@
-"""Steps 3 and 4 of a bar: targets, stops and liquidation inside it, and the loss fuse.
+"""Steps 3 and 4 of a bar: what its way means to the positions, and the loss fuse on that way.
 
 A position's adverse extreme is the bar's, or its own stop where that comes first.  The fuse tests
 all of them at once; where it trips, positions whose stop came earlier on the way leave by their
-stop, the others at the point where equity met the threshold.
+stop, the others are ordered out at the point where equity met the threshold.
 """
 
 from __future__ import annotations
@@ -11,73 +11,42 @@ from dataclasses import replace
 
 from risk.domain.fuse import find_trip_level, trip_on_loss
 from trading.domain.engine.book import Bar, CloseReason, Position
-from trading.domain.engine.scalars import (
-    find_book_trip_share,
-    find_exit_share,
-    find_trip_ticks,
-    is_beyond,
-    is_reached,
-)
-from trading.domain.engine.working import Working, make_exit
+from trading.domain.engine.scalars import find_book_trip_share, find_exit_share, is_reached
+from trading.domain.engine.working import Working, exit_of, make_exit
+from trading.domain.paper_venue import Kind, find_extremes, find_level
+
+#: The share of a way that no bar has: everything on it executes.
+NO_TRIP = 2.0
 
 
-def trade_bar(working: Working) -> None:
-    """Fill targets, then stops, liquidations and a trip of the loss fuse, inside the bar."""
-    exits: list[tuple[int, int, CloseReason | None]] = []
-    for slot, position, bar in working.held():
-        price, reason = _find_exit(position, bar)
-        if reason is CloseReason.TARGET:
-            working.fill_exit(slot, price, CloseReason.TARGET)
-            continue
-        if reason is CloseReason.STOP and is_reached(
-            _best(position, bar), position.target_ticks, position.side
-        ):
-            working.positions[slot] = replace(position, ambiguous=True)
-        exits.append((slot, price, reason))
-    share, equity = _find_trip(working, exits)
-    if share <= 1.0:
-        _trip_inside(working, exits, share, equity)
-        return
-    for slot, price, reason in exits:
-        _leave(working, slot, price, reason)
-
-
-def _best(position: Position, bar: Bar) -> int:
-    return bar.high if position.side > 0 else bar.low
-
-
-def _worst(position: Position, bar: Bar) -> int:
-    return bar.low if position.side > 0 else bar.high
-
-
-def _find_exit(position: Position, bar: Bar) -> tuple[int, CloseReason | None]:
+def level_of(position: Position, bar: Bar) -> tuple[int, Kind | None]:
     """Where a position leaves inside the bar, or its adverse extreme and None."""
-    side, worst = position.side, _worst(position, bar)
-    liquidation = position.liquidation_ticks
-    nearer = liquidation > 0 and (liquidation - position.stop_ticks) * side > 0
-    if nearer and is_beyond(worst, liquidation, side):
-        return liquidation, CloseReason.LIQUIDATION
-    if not nearer and is_beyond(worst, position.stop_ticks, side):
-        return position.stop_ticks, CloseReason.STOP
-    if is_reached(_best(position, bar), position.target_ticks, side):
-        return position.target_ticks, CloseReason.TARGET
-    return worst, None
+    return find_level(
+        side=position.side,
+        stop=position.stop_ticks,
+        target=position.target_ticks,
+        liquidation=position.liquidation_ticks,
+        bar=bar,
+    )
 
 
-def _leave(working: Working, slot: int, price: int, reason: CloseReason | None) -> None:
-    if reason is CloseReason.LIQUIDATION:
-        working.fill_exit(slot, price, reason)
-    elif reason is CloseReason.STOP:
-        working.fill_exit_at_market(slot, price, reason)
+def note_ambiguous(working: Working) -> None:
+    """Mark the positions whose stop and target both lie on the way: which came first is unknown."""
+    for slot, position, bar in working.held():
+        if level_of(position, bar)[1] is not Kind.STOP:
+            continue
+        if is_reached(find_extremes(position.side, bar)[1], position.target_ticks, position.side):
+            working.positions[slot] = replace(position, ambiguous=True)
 
 
-def _find_trip(
-    working: Working, exits: list[tuple[int, int, CloseReason | None]]
-) -> tuple[float, float]:
-    """The share of the way at which the loss fuse trips and equity there; share 2 is no trip."""
-    rules = working.rules.fuse
-    if not rules.acting or working.fuse.tripped_by or not exits:
-        return 2.0, working.equity
+def find_trip(working: Working) -> tuple[float, float, int]:
+    """Where on the way the loss fuse trips, equity there, and how many positions it closes.
+
+    The share of the way is :data:`NO_TRIP` where it does not.
+    """
+    rules, held = working.rules.fuse, working.held()
+    if not rules.acting or working.fuse.tripped_by or not held:
+        return NO_TRIP, working.equity, 0
     equity = working.cash
     for slot, position in enumerate(working.positions):
         if position is not None:
@@ -85,41 +54,25 @@ def _find_trip(
             mark = working.marks[working.rules.slots[slot].instrument]
             equity += working.value_at(slot, mark if bar is None else bar.open)
     losses, shares = [], []
-    for slot, price, reason in exits:
-        held, bar = working.positions[slot], working.bar_of(slot)
-        assert held is not None
-        assert bar is not None
-        worst = _worst(held, bar)
+    for slot, position, bar in held:
+        price, kind = level_of(position, bar)
+        worst = find_extremes(position.side, bar)[0]
         losses.append(working.value_at(slot, bar.open) - working.value_at(slot, worst))
-        shares.append(1.0 if reason is None else find_exit_share(bar.open, price, worst))
+        shares.append(1.0 if kind is None else find_exit_share(bar.open, price, worst))
     threshold = find_trip_level(working.fuse, rules)
     share = find_book_trip_share(equity, threshold, losses, shares, len(losses))
-    return share, min(equity, threshold)
-
-
-def _trip_inside(
-    working: Working,
-    exits: list[tuple[int, int, CloseReason | None]],
-    share: float,
-    equity: float,
-) -> None:
     closed = 0
-    for slot, price, reason in exits:
-        held, bar = working.positions[slot], working.bar_of(slot)
-        assert held is not None
-        assert bar is not None
-        worst = _worst(held, bar)
-        if reason is not None and find_exit_share(bar.open, price, worst) <= share:
-            _leave(working, slot, price, reason)
-            continue
-        at = find_trip_ticks(bar.open, worst, share, held.side)
-        working.fill_exit_at_market(slot, at, CloseReason.FUSE, gapped=share <= 0.0)
-        closed += 1
-    trip(working, equity=equity, closed=closed)
+    for (_, position, bar), at in zip(held, shares, strict=True):
+        if level_of(position, bar)[1] is None or at > share:
+            closed += 1
+    return share, min(equity, threshold), closed
 
 
 def trip(working: Working, *, equity: float, closed: int) -> None:
-    """Move the fuse to TRIPPED: waiting entries fall, what could not be closed waits to be."""
+    """Move the fuse to TRIPPED: waiting entries fall, everything held is ordered out.
+
+    What has a price leaves at once; an order for the next open is told as an event.
+    """
     tripped, event = trip_on_loss(
         working.fuse,
         equity=equity,
@@ -131,7 +84,6 @@ def trip(working: Working, *, equity: float, closed: int) -> None:
     working.entries = [None] * len(working.entries)
     for slot, position in enumerate(working.positions):
         if position is not None:
-            working.exits[slot] = make_exit(
-                working, slot, position, CloseReason.FUSE, position.lots
-            )
+            order = make_exit if working.bar_of(slot) is None else exit_of
+            working.exits[slot] = order(working, slot, position, CloseReason.FUSE, position.lots)
     working.events.append(event)

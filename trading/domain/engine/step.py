@@ -1,25 +1,39 @@
 """The readable engine: one bar of the whole book, step by step, in plain Python.
 
-It is what a replay and the paper venue run, and the reference of the compiled kernel.  The order of
-the steps is that of the package's contract; all arithmetic is that of ``scalars`` and
-``decision``, which the kernel compiles from the same source.  Everything is a pure function of its
-arguments: the same book, bar and signals give the same events for ever.
+It decides and never executes: :func:`run_bar` stops wherever the venue has to act, and what the
+venue answers is booked before it goes on.  :func:`process_bar` drives it over the paper venue's
+transitions in memory, which is the reference of the compiled kernel; the trader drives it over a
+venue that commits.  All arithmetic is that of ``scalars`` and ``decision``, which the kernel
+compiles from the same source.  The same book, bar and signals give the same events for ever.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.fuse import open_fuse, scale_for_flow
-from trading.domain.engine.book import Bar, Book, Event
-from trading.domain.engine.closing import mark_and_decide
-from trading.domain.engine.intrabar import trade_bar
-from trading.domain.engine.opening import open_bar, turn_day
+from trading.domain.engine.book import Bar, Book, CloseReason, Event
+from trading.domain.engine.closing import decide, mark, mark_at_closes
+from trading.domain.engine.intrabar import find_trip, note_ambiguous, trip
+from trading.domain.engine.opening import give_up_entries, turn_day
 from trading.domain.engine.rules import EngineRules
-from trading.domain.engine.working import Working
+from trading.domain.engine.working import Working, take
+from trading.domain.paper_venue import (
+    Account,
+    Happening,
+    Kind,
+    Phase,
+    RestingOrder,
+    VenueBook,
+    Walk,
+    walk_bar,
+)
 from trading.domain.strategies.signals import Signal
+
+#: Reasons to leave at any price.
+URGENT = (CloseReason.FUSE, CloseReason.FUSE_CUT)
 
 
 def open_book(*, rules: EngineRules, time_ms: int) -> Book:
@@ -62,11 +76,84 @@ def process_bar(
     if time_ms < book.time_ms:
         raise InvalidInput("the bar lies before the book", code="bar_order")
     working = Working(rules=rules, book=book, time_ms=time_ms, bars=bars, signals=signals)
-    turn_day(working)
-    open_bar(working)
-    trade_bar(working)
-    mark_and_decide(working, last=last)
+    for walk in run_bar(working, last=last):
+        for happened in _execute(working, walk):
+            take(working, happened)
     return working.freeze(), tuple(working.events)
+
+
+def run_bar(working: Working, *, last: bool = False) -> Iterator[Walk]:
+    """Decide one bar, stopping where the venue has to execute.
+
+    Whoever drives it places what the slots want (:func:`orders_of`), lets the venue walk that far,
+    books with :func:`~trading.domain.engine.working.take` what it answers, and goes on.
+    """
+    turn_day(working)
+    yield Walk(phase=Phase.OPEN)
+    give_up_entries(working)
+    if working.held():
+        yield Walk(phase=Phase.TARGETS)
+        note_ambiguous(working)
+        share, equity, closed = find_trip(working)
+        yield Walk(phase=Phase.STOPS, share=share)
+        if share <= 1.0:
+            trip(working, equity=equity, closed=closed)
+            yield Walk(phase=Phase.POINT, share=share)
+    met = mark_at_closes(working)
+    if met is not None:
+        trip(working, equity=met[0], closed=met[1])
+        yield Walk(phase=Phase.CLOSE)
+        mark(working)
+    decide(working, last=last)
+
+
+def orders_of(working: Working, slot: int) -> list[RestingOrder]:
+    """What a slot wants to have waiting at the venue: exit and entry, stop and target."""
+    found = []
+    held, leaving, entry = working.positions[slot], working.exits[slot], working.entries[slot]
+    if held is not None:
+        for kind, level in ((Kind.STOP, held.stop_ticks), (Kind.TAKE_PROFIT, held.target_ticks)):
+            if level:
+                found.append(
+                    RestingOrder(
+                        id=f"{slot}-{kind}", account=slot, side=-held.side, lots=held.lots,
+                        kind=kind, reduces=True, trigger_ticks=level,
+                    )
+                )  # fmt: skip
+    for intent in (leaving, entry):
+        if intent is not None:
+            found.append(
+                RestingOrder(
+                    id=f"{slot}-{intent.decided_at}", account=slot, side=intent.side,
+                    lots=intent.lots, kind=Kind.MARKET, reduces=intent.reduces,
+                    leverage=intent.leverage, urgent=intent.close_reason in URGENT,
+                )
+            )  # fmt: skip
+    return found
+
+
+def account_of(working: Working, slot: int) -> Account:
+    """What the venue holds for a slot where nothing was lost on the way."""
+    held = working.positions[slot]
+    if held is None:
+        return Account()
+    return Account(
+        side=held.side,
+        lots=held.lots,
+        entry_ticks=held.entry_ticks,
+        liquidation_ticks=held.liquidation_ticks,
+        leverage=held.leverage,
+    )
+
+
+def _execute(working: Working, walk: Walk) -> tuple[Happening, ...]:
+    """The venue in memory: where nothing is lost, it knows what the slots hold and want."""
+    slots = range(len(working.positions))
+    book = VenueBook(
+        accounts=tuple(account_of(working, slot) for slot in slots),
+        orders=tuple(order for slot in slots for order in orders_of(working, slot)),
+    )
+    return walk_bar(book=book, walk=walk, bars=working.bars, rules=working.rules)[1]
 
 
 def adjust_for_flow(*, book: Book, amount: float) -> Book:

@@ -67,23 +67,31 @@ def drop_pending(*, book: Book, index: int) -> Book:
 
 def trip_book(*, book: Book) -> Book:
     """The book after somebody outside stopped it: no waiting entry, everything leaves next."""
-    leaving = {intent.slot for intent in book.pending if intent.reduces}
-    exits = tuple(intent for intent in book.pending if intent.reduces) + tuple(
-        _exit_intent(book, slot, position)
-        for slot, position in enumerate(book.positions)
-        if position is not None and slot not in leaving
+    waiting = {intent.slot: intent for intent in book.pending if intent.reduces}
+    exits = []
+    for slot, position in enumerate(book.positions):
+        if position is not None:
+            known = waiting.get(slot)
+            is_whole = known is not None and known.lots == position.lots
+            exits.append(
+                known
+                if known is not None and is_whole
+                else exit_intent(book, slot, position, CloseReason.FUSE)
+            )
+    return replace(
+        book, pending=tuple(exits), fuse=trip_from_outside(book.fuse, time_ms=book.time_ms)
     )
-    return replace(book, pending=exits, fuse=trip_from_outside(book.fuse, time_ms=book.time_ms))
 
 
-def _exit_intent(book: Book, slot: int, position: Position) -> OrderIntent:
+def exit_intent(book: Book, slot: int, position: Position, reason: CloseReason) -> OrderIntent:
+    """The intent to close all of a slot, given from outside a bar."""
     return OrderIntent(
         slot=slot,
         decided_at=book.time_ms,
         side=-position.side,
         lots=position.lots,
         reduces=True,
-        close_reason=int(CloseReason.FUSE),
+        close_reason=int(reason),
         stop_ticks=0,
         target_ticks=0,
         decision_ticks=position.entry_ticks,

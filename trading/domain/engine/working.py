@@ -1,6 +1,6 @@
 """The mutable side of one bar: what the steps change before the book is frozen again.
 
-Only this package's steps touch a :class:`Working`; it never outlives ``process_bar``.
+A :class:`Working` never outlives its bar.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from magnetfund.kernel.errors import InvariantBroken
 from risk.domain.fuse import Condition, count_round_trip
 from trading.domain.engine.book import (
     Bar,
@@ -16,6 +17,7 @@ from trading.domain.engine.book import (
     CloseReason,
     Event,
     Fill,
+    Funding,
     FuseBook,
     FuseEvent,
     OrderIntent,
@@ -23,8 +25,15 @@ from trading.domain.engine.book import (
     Trade,
 )
 from trading.domain.engine.rules import EngineRules, InstrumentRules, SlotRules
-from trading.domain.engine.scalars import slipped_ticks
+from trading.domain.engine.scalars import find_liquidation_ticks
+from trading.domain.paper_venue import Charge, Execution, Happening, Kind
 from trading.domain.strategies.signals import Signal
+
+REASON_OF = {
+    Kind.STOP: CloseReason.STOP,
+    Kind.TAKE_PROFIT: CloseReason.TARGET,
+    Kind.LIQUIDATION: CloseReason.LIQUIDATION,
+}
 
 
 class Working:
@@ -84,38 +93,60 @@ class Working:
         moved = (price_ticks - position.entry_ticks) * position.side * position.lots
         return moved * instrument.tick_value
 
-    def fill_exit(
-        self,
-        slot: int,
-        price_ticks: int,
-        reason: CloseReason,
-        *,
-        lots: int = 0,
-        gapped: bool = False,
-    ) -> None:
-        """Close ``lots`` (0 = all) of a slot at a price; the last lots end the round trip."""
+    def enter(self, happened: Execution, intent: OrderIntent) -> None:
+        """Book the fill that opens a slot; ``intent`` is the decision behind it."""
+        slot = happened.account
+        instrument = self.slot_rules(slot)[1]
+        notional = happened.price_ticks * happened.lots * instrument.tick_value
+        fee = notional * instrument.taker_fee_rate
+        self.cash -= fee
+        self.entries[slot] = None
+        self.positions[slot] = Position(
+            side=happened.side,
+            lots=happened.lots,
+            lots_opened=happened.lots,
+            entry_ticks=happened.price_ticks,
+            decision_ticks=intent.decision_ticks,
+            entry_time=self.time_ms,
+            stop_ticks=intent.stop_ticks,
+            target_ticks=intent.target_ticks,
+            liquidation_ticks=find_liquidation_ticks(
+                happened.price_ticks, happened.side, intent.leverage, instrument.maintenance_rate
+            ),
+            leverage=intent.leverage,
+            margin=notional / intent.leverage,
+            tier=intent.tier,
+            zone_price=intent.zone_price,
+            zone_strength=intent.zone_strength,
+            fees=fee,
+            funding=0.0,
+            realised=0.0,
+            ticks_lots_realised=0,
+            conflict_bars=0,
+            flip_bars=0,
+            episode_lots=0,
+            cuts=0,
+            ambiguous=False,
+            equity_at_entry=intent.equity,
+            binding=intent.binding,
+        )
+        self._tell(happened, fee, 0)
+
+    def leave(self, happened: Execution, reason: CloseReason) -> None:
+        """Book a fill that closes lots of a slot; the last lots end the round trip."""
+        slot, lots, price_ticks = happened.account, happened.lots, happened.price_ticks
         position = self.positions[slot]
         assert position is not None
         instrument = self.slot_rules(slot)[1]
-        lots = min(lots, position.lots) if lots else position.lots
         moved = (price_ticks - position.entry_ticks) * position.side * lots
         gain = moved * instrument.tick_value
         if reason is CloseReason.LIQUIDATION:
             gain = max(gain, -position.margin)
         fee = price_ticks * lots * instrument.tick_value * instrument.taker_fee_rate
         self.cash += gain - fee
-        self.events.append(
-            Fill(
-                time_ms=self.time_ms,
-                slot=slot,
-                side=-position.side,
-                lots=lots,
-                price_ticks=price_ticks,
-                fee=fee,
-                close_reason=int(reason),
-                gapped=gapped,
-            )
-        )
+        self._tell(happened, fee, int(reason))
+        if happened.kind is Kind.MARKET:
+            self.exits[slot] = None
         kept = position.lots - lots
         after = replace(
             position,
@@ -133,23 +164,33 @@ class Working:
         self.exits[slot] = None
         self._end_round_trip(slot, after, price_ticks, reason)
 
-    def fill_exit_at_market(
-        self,
-        slot: int,
-        price_ticks: int,
-        reason: CloseReason,
-        *,
-        lots: int = 0,
-        gapped: bool = False,
-    ) -> None:
-        """Close at a price worsened by the slippage of the reason."""
+    def fund(self, charge: Charge) -> None:
+        """Book funding: long pays a positive rate on the notional at the stamp, short receives."""
+        slot = charge.account
         position = self.positions[slot]
         assert position is not None
         instrument = self.slot_rules(slot)[1]
-        forced = reason in (CloseReason.FUSE, CloseReason.FUSE_CUT)
-        rate = instrument.fuse_slippage_rate if forced else instrument.slippage_rate
-        filled = slipped_ticks(price_ticks, -position.side, rate)
-        self.fill_exit(slot, filled, reason, lots=lots, gapped=gapped)
+        notional = charge.price_ticks * charge.lots * instrument.tick_value
+        cash = -charge.side * notional * charge.rate
+        self.cash += cash
+        self.positions[slot] = replace(position, funding=position.funding + cash)
+        self.events.append(
+            Funding(time_ms=self.time_ms, slot=slot, rate=charge.rate, notional=notional, cash=cash)
+        )
+
+    def _tell(self, happened: Execution, fee: float, close_reason: int) -> None:
+        self.events.append(
+            Fill(
+                time_ms=self.time_ms,
+                slot=happened.account,
+                side=happened.side,
+                lots=happened.lots,
+                price_ticks=happened.price_ticks,
+                fee=fee,
+                close_reason=close_reason,
+                gapped=happened.gapped,
+            )
+        )
 
     def _end_round_trip(
         self, slot: int, position: Position, exit_ticks: int, reason: CloseReason
@@ -195,6 +236,14 @@ class Working:
             )
         )
 
+    def worth(self) -> float:
+        """Equity at the marks so far."""
+        equity = self.cash
+        for slot, position in enumerate(self.positions):
+            if position is not None:
+                equity += self.value_at(slot, self.marks[self.rules.slots[slot].instrument])
+        return equity
+
     def move_fuse(self, moved: tuple[FuseBook, FuseEvent | None]) -> None:
         """Take over what a function of the fuse answered, and tell its event."""
         self.fuse, event = moved
@@ -215,11 +264,11 @@ class Working:
                 )
         return tuple(found)
 
-    def freeze(self) -> Book:
-        """The book as it now stands."""
+    def freeze(self, *, time_ms: int | None = None) -> Book:
+        """The book as it now stands; inside a bar, ``time_ms`` says when."""
         pending = [*self.exits, *self.entries]
         return Book(
-            time_ms=self.close_ms,
+            time_ms=self.close_ms if time_ms is None else time_ms,
             cash=self.cash,
             equity=self.equity,
             marks=tuple(self.marks),
@@ -229,11 +278,54 @@ class Working:
         )
 
 
+def take(
+    working: Working,
+    happened: Happening,
+    *,
+    reason: CloseReason | None = None,
+    entry: OrderIntent | None = None,
+) -> None:
+    """Book what the venue executed or charged.
+
+    Why a market order left, and the decision behind an entry, are what waits in the slot; after a
+    crash that lost it, ``reason`` and ``entry`` say so.  Raises :class:`InvariantBroken` for an
+    execution that nothing here asked for.
+    """
+    if isinstance(happened, Charge):
+        working.fund(happened)
+        return
+    slot = happened.account
+    held = working.positions[slot]
+    if held is None:
+        intent = working.entries[slot] or entry
+        if intent is None or happened.side != intent.side:
+            raise InvariantBroken(f"slot {slot} was filled without an order to enter")
+        working.enter(happened, intent)
+        return
+    if happened.side != -held.side or happened.lots > held.lots:
+        raise InvariantBroken(f"slot {slot} was filled beyond what it holds")
+    leaving = working.exits[slot]
+    if happened.kind is not Kind.MARKET:
+        reason = REASON_OF[happened.kind]
+    elif leaving is not None:
+        reason = CloseReason(leaving.close_reason)
+    working.leave(happened, reason or CloseReason.MANUAL)
+
+
 def make_exit(
     working: Working, slot: int, position: Position, reason: CloseReason, lots: int
 ) -> OrderIntent:
-    """Order ``lots`` of a slot's position to be closed at its instrument's next open."""
-    intent = OrderIntent(
+    """Order ``lots`` of a slot's position to be closed by its instrument's next fill."""
+    intent = exit_of(working, slot, position, reason, lots)
+    working.events.append(intent)
+    return intent
+
+
+def exit_of(
+    working: Working, slot: int, position: Position, reason: CloseReason, lots: int
+) -> OrderIntent:
+    """The intent to close ``lots`` of a slot, untold."""
+    return OrderIntent(
         slot=slot,
         decided_at=working.close_ms,
         side=-position.side,
@@ -250,5 +342,3 @@ def make_exit(
         equity=working.equity,
         binding=0,
     )
-    working.events.append(intent)
-    return intent

@@ -128,18 +128,24 @@ def trade_slots(
         worst = bi[m, BI_LOW] if side > 0 else bi[m, BI_HIGH]
         price = pi[k, PI_OUT_PRICE]
         if share <= 1.0 and (reason == 0 or find_exit_share(o, price, worst) > share):
-            reason = FUSE
-            at = find_trip_ticks(o, worst, share, side)
-            price = slipped_ticks(at, -side, mf[m, MF_FUSE_SLIPPAGE])
+            pi[k, PI_OUT_REASON] = FUSE
+            pi[k, PI_OUT_PRICE] = find_trip_ticks(o, worst, share, side)
             closed += 1
-        elif reason == STOP:
+            continue
+        if reason == STOP:
             price = slipped_ticks(price, -side, mf[m, MF_SLIPPAGE])
         if reason > 0:
             close_lots(
                 k, price, reason, 0, time, pi, pf, ri, mf, fi, ff, si, sf, zi, ti, tf, vi, vf
             )
-    if share <= 1.0:
-        trip(equity, closed, time, pi, fi, ff, zi, zf, vi, vf)
+    if share > 1.0:
+        return
+    trip(equity, closed, time, bi, pi, ri, fi, ff, zi, zf, vi, vf)
+    for k in range(count):
+        if pi[k, PI_OUT_REASON] == FUSE:
+            m = ri[k, RI_INSTRUMENT]
+            price = slipped_ticks(pi[k, PI_OUT_PRICE], -pi[k, PI_SIDE], mf[m, MF_FUSE_SLIPPAGE])
+            close_lots(k, price, FUSE, 0, time, pi, pf, ri, mf, fi, ff, si, sf, zi, ti, tf, vi, vf)
 
 
 def find_trip(
@@ -185,7 +191,9 @@ def trip(
     equity: float,
     closed: int,
     time: int,
+    bi: Any,
     pi: Any,
+    ri: Any,
     fi: Any,
     ff: Any,
     zi: Any,
@@ -193,7 +201,7 @@ def trip(
     vi: Any,
     vf: Any,
 ) -> None:
-    """TRIPPED: waiting entries fall, what could not be closed waits for its next open."""
+    """TRIPPED: waiting entries fall, what has no price now waits for its next open."""
     drawdown = is_drawdown_trip(equity, ff[FF_PEAK], zf[ZF_DRAWDOWN])
     trigger, base, limit = DAILY_LOSS, ff[FF_DAY_START], zf[ZF_DAILY]
     if drawdown:
@@ -202,7 +210,7 @@ def trip(
     fi[FI_REARM_AT] = find_rearm_time(time, drawdown, zi[ZI_POLICY], DAY_MS, NEVER_MS)
     for k in range(pi.shape[0]):
         pi[k, PI_ENTER_SIDE] = 0
-        if pi[k, PI_SIDE] != 0:
+        if pi[k, PI_SIDE] != 0 and bi[ri[k, RI_INSTRUMENT], BI_PRESENT] == 0:
             pi[k, PI_EXIT_LOTS] = pi[k, PI_LOTS]
             pi[k, PI_EXIT_REASON] = FUSE
             fi[FI_ORDERS] += 1
@@ -276,8 +284,11 @@ def close_bar(
             ff[FF_DAY_START], ff[FF_PEAK], zf[ZF_DAILY], zf[ZF_DRAWDOWN]
         )
         if ff[FF_EQUITY] <= threshold:
-            equity = ff[FF_EQUITY]
             closed = 0
+            for k in range(pi.shape[0]):
+                if pi[k, PI_SIDE] != 0 and bi[ri[k, RI_INSTRUMENT], BI_PRESENT] != 0:
+                    closed += 1
+            trip(ff[FF_EQUITY], closed, time, bi, pi, ri, fi, ff, zi, zf, vi, vf)
             for k in range(pi.shape[0]):
                 m = ri[k, RI_INSTRUMENT]
                 side = pi[k, PI_SIDE]
@@ -286,8 +297,6 @@ def close_bar(
                     close_lots(
                         k, price, FUSE, 0, time, pi, pf, ri, mf, fi, ff, si, sf, zi, ti, tf, vi, vf
                     )
-                    closed += 1
-            trip(equity, closed, time, pi, fi, ff, zi, zf, vi, vf)
             mark_book(pi, ri, mi, mf, ff)
     if fi[FI_TRIPPED_BY] == 0 and ff[FF_EQUITY] > ff[FF_PEAK]:
         ff[FF_PEAK] = ff[FF_EQUITY]

@@ -1,0 +1,110 @@
+"""An entry on its way to the venue: proposal, pre-trade check, intent; a denial is kept as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+
+from django.db import transaction
+
+from magnetfund.core.actors import Actor
+from magnetfund.kernel.clock import from_milliseconds
+from magnetfund.kernel.identifiers import derived_uuid
+from magnetfund.kernel.money import decimal_from_float
+from risk.domain.limits import LimitSet
+from risk.domain.pretrade import OrderRequest, OrderType, Side
+from risk.services.pretrade import check_and_reserve, release_reservation
+from trading.domain.engine.book import OrderIntent
+from trading.models import Order
+from trading.services.book.words import explain_entry, keep_proposal
+from trading.services.book.worth import price_of, quantity_of
+from trading.services.orders import GateRefused, NewOrder, commit_intent
+from trading.services.sleeves import Sleeve
+from trading.services.snapshots import build_snapshot
+
+
+def commit_entry(
+    intent: OrderIntent,
+    *,
+    book: str,
+    sleeve: Sleeve,
+    equity: float,
+    marks: Mapping[str, Decimal],
+    limits: LimitSet,
+    actor: Actor,
+) -> Order:
+    """Propose, check and commit an entry in one transaction; DENIED where something said no."""
+    at = from_milliseconds(intent.decided_at)
+    price = price_of(sleeve.instrument, intent.decision_ticks)
+    stop = price_of(sleeve.instrument, intent.stop_ticks)
+    target = price_of(sleeve.instrument, intent.target_ticks) if intent.target_ticks else None
+    quantity = quantity_of(sleeve.instrument, intent.lots)
+    side = Side.BUY if intent.side > 0 else Side.SELL
+    order_id = derived_uuid(
+        "order", book, sleeve.strategy, sleeve.instrument.symbol, str(intent.decided_at)
+    )
+    why = explain_entry(sleeve=sleeve, intent=intent, price=price, stop=stop, target=target)
+    with transaction.atomic():
+        proposal = keep_proposal(
+            code=book,
+            sleeve=sleeve,
+            intent=intent,
+            at=at,
+            price=price,
+            stop=stop,
+            target=target,
+            quantity=quantity,
+            why=why,
+        )
+        verdict, check = check_and_reserve(
+            order_id=order_id,
+            book=book,
+            order=OrderRequest(
+                instrument=sleeve.instrument.symbol,
+                strategy=sleeve.strategy,
+                side=side,
+                type=OrderType.MARKET,
+                quantity=quantity,
+                stop_price=stop,
+                leverage=decimal_from_float(intent.leverage),
+                tier=intent.tier or None,
+            ),
+            snapshot=build_snapshot(
+                book=book,
+                instrument=sleeve.instrument,
+                strategy=sleeve.strategy,
+                equity=decimal_from_float(equity),
+                marks=marks,
+                reference=price,
+                at=at,
+                limits=limits,
+            ),
+            limits=limits,
+            now=at,
+        )
+        new = NewOrder(
+            id=order_id,
+            book=book,
+            instrument=sleeve.instrument,
+            strategy=sleeve.strategy,
+            purpose="entry",
+            side=side.value,
+            type=OrderType.MARKET.value,
+            quantity=quantity,
+            reference_price=price,
+            stop_price=stop,
+            target_price=target,
+            leverage=intent.leverage,
+            tier=intent.tier or None,
+            proposal_id=proposal.id,
+            pretrade_check=check.id,
+            reason=why[:300],
+            denial_codes=() if verdict.accepted else verdict.codes,
+        )
+        try:
+            return commit_intent(new, actor=actor, at=at)
+        except GateRefused as refusal:
+            release_reservation(order_id, at=at)
+            denied = replace(new, denial_codes=("order_gate",), reason=refusal.message)
+            return commit_intent(denied, actor=actor, at=at)

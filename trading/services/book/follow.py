@@ -1,0 +1,113 @@
+"""What a book takes over from outside: a stop, a re-arming, orders by hand, money.
+
+The trader calls :func:`follow` before each price, so what a person committed in the database acts
+at the next price and not later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime
+
+from magnetfund.kernel.clock import to_milliseconds
+from risk.services.fuse import state_of
+from trading.domain.engine import book as pure
+from trading.domain.engine.storage import exit_intent, rearm_book, trip_book
+from trading.domain.orders import OrderState, OrderTooOld
+from trading.models import Order
+from trading.services.book.bookings import intent_of
+from trading.services.book.trading_book import TradingBook
+from trading.services.orders import record_events
+
+
+def follow(paper: TradingBook, *, at: datetime) -> bool:
+    """Apply all pending intents and transfers; returns whether the book changed."""
+    changed = paper.apply_flows() > 0
+    changed |= follow_fuse(paper, at=at)
+    changed |= take_waiting_orders(paper, at=at)
+    return changed
+
+
+def follow_fuse(paper: TradingBook, *, at: datetime) -> bool:
+    """Bring the book's fuse to the state in force; a stop leaves an exit order for every slot."""
+    state = state_of(paper.code)
+    tripped = paper.book.fuse.tripped_by
+    if state == "ARMED" and tripped:
+        paper.book = rearm_book(book=paper.book)
+        return True
+    if state == "ARMED" or tripped:
+        return False
+    paper.book = trip_book(book=paper.book)
+    paper.settle(at=at)
+    return True
+
+
+def close_slots(paper: TradingBook, slots: Collection[int], *, at: datetime) -> bool:
+    """Order the exit of every slot that leaves the book and still holds; entries are withdrawn."""
+    changed = False
+    for slot in sorted(slots):
+        kept = tuple(i for i in paper.book.pending if i.reduces or i.slot != slot)
+        leaves = any(intent.slot == slot for intent in kept)
+        held = paper.book.positions[slot]
+        if held is not None and not leaves:
+            kept = (*kept, exit_intent(paper.book, slot, held, pure.CloseReason.MANUAL))
+        if kept != paper.book.pending:
+            paper.book = replace(paper.book, pending=kept)
+            changed = True
+    if changed:
+        paper.settle(at=at)
+    return changed
+
+
+def is_flat(paper: TradingBook, slot: int) -> bool:
+    """Nothing held and nothing waiting."""
+    return paper.book.positions[slot] is None and not any(
+        intent.slot == slot for intent in paper.book.pending
+    )
+
+
+def take_waiting_orders(paper: TradingBook, *, at: datetime) -> bool:
+    """Send the intents that people or the API committed, oldest first."""
+    waiting = (
+        Order.objects.filter(book=paper.code, state=OrderState.INTENT)
+        .select_related("instrument")
+        .order_by("occurred_at", "id")
+    )
+    taken = False
+    for order in waiting:
+        taken |= _take(paper, order, at)
+    return taken
+
+
+def _take(paper: TradingBook, order: Order, at: datetime) -> bool:
+    slot = _slot_of(paper, order)
+    held = paper.book.positions[slot] if slot is not None else None
+    waits = slot is not None and any(intent.slot == slot for intent in paper.book.pending)
+    barred = slot in paper.closed_slots and not order.reduces
+    if slot is None or waits or barred or (held is None) == order.reduces:
+        record_events(order, OrderTooOld(at=at, reason="nothing to act on"))
+        return True
+    sent = paper.desk.submit(slot, order, at=at)
+    if sent is None:
+        return True
+    lots = int(sent.quantity / sent.instrument.lot)
+    intent = replace(
+        intent_of(
+            sent,
+            equity=paper.book.equity,
+            lots=lots if held is None else min(lots, held.lots),
+        ),
+        slot=slot,
+        decided_at=to_milliseconds(at),
+        close_reason=int(pure.CloseReason.MANUAL) if order.reduces else 0,
+    )
+    paper.book = replace(paper.book, pending=(*paper.book.pending, intent))
+    return True
+
+
+def _slot_of(paper: TradingBook, order: Order) -> int | None:
+    for slot, sleeve in enumerate(paper.sleeves):
+        if sleeve.strategy == order.strategy and sleeve.instrument.pk == order.instrument_id:
+            return slot
+    return None

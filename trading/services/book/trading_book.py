@@ -1,0 +1,407 @@
+"""One book bar by bar (or tick by tick): the engine decides, the venue executes, rows follow.
+
+The engine stops wherever the venue has to act (:func:`trading.domain.engine.step.run_bar`).  There
+the desk places what the slots want, the venue executes and commits, and each of its events is
+booked with the engine's memory in one commit.  A decision is committed before any order of it is
+sent.  Whatever dies between two commits is made good by :mod:`trading.services.book.recovery`.
+
+Times are those of the bars.  Money of the decision is float64; what is booked is exact: whole ticks
+times the tick, whole lots times the lot, fees at the instrument's rate.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+
+from magnetfund.core.actors import Actor
+from magnetfund.kernel.clock import from_milliseconds, to_milliseconds
+from magnetfund.kernel.errors import InvariantBroken
+from magnetfund.kernel.money import decimal_from_float
+from risk.domain.limits import LimitSet
+from risk.services.fuse import state_of
+from trading.domain.engine import book as pure
+from trading.domain.engine.rules import EngineRules
+from trading.domain.engine.slots import carry_book
+from trading.domain.engine.step import adjust_for_flow, run_bar
+from trading.domain.engine.storage import drop_pending
+from trading.domain.engine.working import Working, take
+from trading.domain.strategies.signals import Signal
+from trading.models import BookFlow, Instrument
+from trading.services.book.bookings import (
+    book_entry,
+    book_exit,
+    book_funding,
+    charge_in_lots,
+    fill_in_lots,
+    intent_of,
+)
+from trading.services.book.counts import StepCounts
+from trading.services.book.desk import OrderDesk, Wants, reason_of
+from trading.services.book.entries import commit_entry
+from trading.services.book.fuse_rows import Resetter, strategy_code, write_fuse_event
+from trading.services.book.memory import Memory, keep_memory, lay_out, layout_of
+from trading.services.book.words import keep_refusal
+from trading.services.book.worth import marks_of, value_book
+from trading.services.paper_venue import PaperVenue
+from trading.services.sleeves import Sleeve
+from trading.services.valuation import BookValue
+from trading.venues.execution import FundingCharge, VenueEvent
+
+#: Value of one of the book's own units before its first bar.
+FIRST_UNIT_VALUE = 100.0
+
+
+class TradingBook:
+    """Drives one book.  Not thread-safe: the trader's lease makes its holder the only writer.
+
+    ``memory`` is where it goes on from.  A history (``is_history``) can be told again from its
+    candles, so it stores its memory and its venue's when :meth:`save` is called and not before.
+    """
+
+    def __init__(
+        self,
+        *,
+        code: str,
+        rules: EngineRules,
+        instruments: Sequence[Instrument],
+        sleeves: Sequence[Sleeve],
+        memory: Memory,
+        actor: Actor,
+        limits: LimitSet,
+        reset: Resetter | None = None,
+        is_history: bool = False,
+    ) -> None:
+        self.code = code
+        self.rules = rules
+        self.instruments = tuple(instruments)
+        self.sleeves = tuple(sleeves)
+        self.layout = layout_of(self.sleeves, self.instruments)
+        self.book = lay_out(memory, self.layout)
+        #: Slots that may not open a position now; their signals only close.
+        self.closed_slots: frozenset[int] = frozenset()
+        self.shares = memory.shares or self.book.equity / FIRST_UNIT_VALUE
+        self.flow_id = memory.flow_id
+        self.booked = memory.booked
+        #: Open time of the newest hour that was decided on, by instrument.
+        self.decided: dict[str, int] = dict(memory.decided)
+        self.actor = actor
+        self.limits = limits
+        self.counts = StepCounts()
+        self.is_history = is_history
+        self._reset = reset
+        self._priced = time.monotonic()
+        self.venue = PaperVenue(
+            code=code,
+            rules=rules,
+            sleeves=self.sleeves,
+            cash=decimal_from_float(self.book.cash),
+            is_history=is_history,
+        )
+        if not is_history:
+            self.venue.restore()
+        self.desk = OrderDesk(code=code, sleeves=self.sleeves, venue=self.venue, actor=actor)
+        self.desk.find_again()
+
+    # ---- one step ------------------------------------------------------------------------------
+
+    def step(
+        self,
+        *,
+        time_ms: int,
+        bars: Sequence[pure.Bar | None],
+        readings: Sequence[Mapping[str, Signal]] | None = None,
+        bar_ms: int | None = None,
+        last: bool = False,
+    ) -> tuple[pure.Event, ...]:
+        """Carry the book through one bar (or tick) and write everything that happened.
+
+        ``bars`` has one entry an instrument; so has ``readings``, each strategy's signal where a
+        bar of its timeframe closed with this one.  ``bar_ms`` is the length of the bars where it is
+        not that of the rules.
+        """
+        self._priced = time.monotonic()
+        rules = self.rules if bar_ms is None else replace(self.rules, bar_ms=bar_ms)
+        working = Working(
+            rules=rules,
+            book=self.book,
+            time_ms=time_ms,
+            bars=bars,
+            signals=self._signals(readings),
+        )
+        at, told = from_milliseconds(time_ms), 0
+        for walk in run_bar(working, last=last):
+            told = self._tell(working.events, told)
+            self._settle(working, at)
+            self.venue.walk(walk, time_ms=time_ms, bars=bars)
+            told = self._book_events(working, told)
+        self.book = working.freeze()
+        if working.events or readings is not None:
+            with self._one_commit():
+                self._tell(working.events, told)
+                self._keep(self.book)
+        self._settle(working, from_milliseconds(self.book.time_ms))
+        for event in working.events:
+            if isinstance(event, pure.OrderIntent) and not event.reduces:
+                self._enter(event)
+        self.counts.bars += 1
+        return tuple(working.events)
+
+    def _signals(self, readings: Sequence[Mapping[str, Signal]] | None) -> list[Signal | None]:
+        if readings is None:
+            return [None] * len(self.sleeves)
+        found = [
+            readings[slot.instrument].get(sleeve.strategy)
+            for slot, sleeve in zip(self.rules.slots, self.sleeves, strict=True)
+        ]
+        return [
+            replace(signal, direction=0)
+            if signal is not None and slot in self.closed_slots
+            else signal
+            for slot, signal in enumerate(found)
+        ]
+
+    def _settle(self, working: Working, at: datetime) -> None:
+        for slot in range(len(self.sleeves)):
+            self.desk.settle(
+                slot,
+                Wants(
+                    held=working.positions[slot],
+                    leaving=working.exits[slot],
+                    entry=working.entries[slot],
+                ),
+                at=at,
+            )
+
+    def _enter(self, intent: pure.OrderIntent) -> None:
+        """Check, commit and send an entry; what is not sent is not wanted any more."""
+        order = commit_entry(
+            intent,
+            book=self.code,
+            sleeve=self.sleeves[intent.slot],
+            equity=self.book.equity,
+            marks=self.marks(),
+            limits=self.limits,
+            actor=self.actor,
+        )
+        self.counts.orders += 1
+        at = from_milliseconds(intent.decided_at)
+        if order.state == "DENIED" or self.desk.submit(intent.slot, order, at=at) is None:
+            self.counts.denied += 1
+            index = self.book.pending.index(intent)
+            self.book = drop_pending(book=self.book, index=index)
+
+    # ---- what the venue says -------------------------------------------------------------------
+
+    def _book_events(self, working: Working, told: int, *, until: int | None = None) -> int:
+        """Book what the venue did since the last event booked, each with our memory of it."""
+        for event in self.venue.events(since=self.booked):
+            if until is not None and event.number > until:
+                break
+            with self._one_commit():
+                self._book(working, event)
+                told = self._tell(working.events, told)
+                self.booked = event.number
+                self._keep(working.freeze(time_ms=max(working.time_ms, self.book.time_ms)))
+        return told
+
+    def _book(self, working: Working, event: VenueEvent) -> None:
+        slot = self._slot_of(event)
+        sleeve = self.sleeves[slot]
+        if isinstance(event, FundingCharge):
+            take(working, charge_in_lots(event, slot, sleeve.instrument))
+            funding = working.events[-1]
+            assert isinstance(funding, pure.Funding)
+            book_funding(event, funding, code=self.code, sleeve=sleeve)
+            return
+        self.counts.fills += 1
+        order = self.desk.find(event.client_order_id) if event.client_order_id else None
+        execution = fill_in_lots(event, slot, sleeve.instrument, order)
+        if order is None:
+            self.desk.drop_exit(slot, at=event.occurred_at)
+            order = self.desk.record_liquidation(
+                slot, lots=execution.lots, side=execution.side, at=event.occurred_at
+            )
+        intent = working.entries[slot] or intent_of(order, equity=working.equity)
+        is_entry = working.positions[slot] is None
+        take(working, execution, reason=reason_of(order), entry=replace(intent, slot=slot))
+        held = working.positions[slot]
+        if is_entry:
+            assert held is not None
+            book_entry(order, event, intent=intent, held=held, sleeve=sleeve)
+        else:
+            told = [e for e in working.events if isinstance(e, pure.Fill)][-1]
+            book_exit(
+                order,
+                event,
+                code=self.code,
+                reason=pure.CloseReason(told.close_reason),
+                equity=working.worth(),
+                sleeve=sleeve,
+            )
+        self.desk.note_executed(order, at=event.occurred_at)
+
+    def _slot_of(self, event: VenueEvent) -> int:
+        for slot, sleeve in enumerate(self.sleeves):
+            if (sleeve.strategy, sleeve.instrument.symbol) == (event.account, event.symbol):
+                return slot
+        raise InvariantBroken(f"the venue told of {event.account} on {event.symbol}: no such slot")
+
+    def _tell(self, events: Sequence[pure.Event], told: int) -> int:
+        """Write the fuse's moves and the refusals among the events from ``told`` on."""
+        for event in events[told:]:
+            match event:
+                case pure.FuseEvent():
+                    self._write_fuse_event(event)
+                case pure.Refusal():
+                    self.counts.refusals += 1
+                    keep_refusal(
+                        code=self.code,
+                        sleeve=self.sleeves[event.slot],
+                        refusal=event,
+                        decided_ms=event.time_ms,
+                        at=from_milliseconds(event.time_ms),
+                    )
+                case pure.Trade():
+                    self.counts.trades += 1
+        return len(events)
+
+    def _write_fuse_event(self, event: pure.FuseEvent) -> None:
+        self.counts.note_fuse(event)
+        write_fuse_event(
+            event,
+            book=self.code,
+            rules=self.rules,
+            sleeves=self.sleeves,
+            actor=self.actor,
+            reset=self._reset,
+            latency_ms=(time.monotonic() - self._priced) * 1000.0,
+        )
+
+    # ---- outside a bar -------------------------------------------------------------------------
+
+    def book_late_events(self) -> None:
+        """Book what the venue did and we did not see: its own times, no price since."""
+        for event in self.venue.events(since=self.booked):
+            working = self.working(to_milliseconds(event.occurred_at))
+            self._book_events(working, 0, until=event.number)
+            self.book = working.freeze(time_ms=max(working.time_ms, self.book.time_ms))
+
+    def working(self, time_ms: int) -> Working:
+        """The book at work between two bars: no price, no signal."""
+        return Working(
+            rules=self.rules,
+            book=self.book,
+            time_ms=time_ms,
+            bars=(None,) * len(self.instruments),
+            signals=(None,) * len(self.sleeves),
+        )
+
+    def settle(self, *, at: datetime) -> None:
+        """Bring what rests at the venue to what the book wants, outside a bar."""
+        decided = {(intent.slot, intent.reduces): intent for intent in self.book.pending}
+        for slot, held in enumerate(self.book.positions):
+            wants = Wants(
+                held=held, leaving=decided.get((slot, True)), entry=decided.get((slot, False))
+            )
+            self.desk.settle(slot, wants, at=at)
+
+    # ---- memory --------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Store what is remembered; a history stores its venue's rows with it."""
+        if self.is_history:
+            with transaction.atomic():
+                self.venue.store()
+                keep_memory(self.code, self._memory(self.book))
+        else:
+            keep_memory(self.code, self._memory(self.book))
+
+    def _keep(self, book: pure.Book) -> None:
+        if not self.is_history:
+            keep_memory(self.code, self._memory(book))
+
+    def _memory(self, book: pure.Book) -> Memory:
+        return Memory(
+            book=book,
+            shares=self.shares,
+            booked=self.booked,
+            flow_id=self.flow_id,
+            decided=self.decided,
+            layout=self.layout,
+        )
+
+    def _one_commit(self) -> Any:
+        return nullcontext() if self.is_history else transaction.atomic()
+
+    # ---- changes from outside ------------------------------------------------------------------
+
+    def take_rules(self, rules: EngineRules, limits: LimitSet) -> None:
+        """Go on under another version of the limits; instruments and slots stay what they are."""
+        self.rules, self.limits = rules, limits
+        self.venue.rules = rules
+
+    def rearrange(
+        self, *, rules: EngineRules, instruments: Sequence[Instrument], sleeves: Sequence[Sleeve]
+    ) -> None:
+        """Go on over other slots; what is held follows its strategy and instrument.
+
+        Raises :class:`Conflict` when a slot that is dropped is not flat.
+        """
+        before, self.layout = self.layout, layout_of(sleeves, instruments)
+        self.book = carry_book(book=self.book, before=before, after=self.layout)
+        self.rules, self.sleeves = rules, tuple(sleeves)
+        self.instruments = tuple(instruments)
+        self.venue.rearrange(rules=rules, sleeves=self.sleeves)
+        self.desk.rearrange(self.sleeves)
+
+    def continue_episodes(self) -> None:
+        """An instrument that joins while its fuse row says REDUCING goes on reducing here too."""
+        episodes = list(self.book.fuse.episodes)
+        for index, instrument in enumerate(self.instruments):
+            is_new = not episodes[index].active and not self.book.marks[index]
+            if is_new and state_of(self.code, instrument.symbol) == "REDUCING":
+                episodes[index] = pure.Episode(active=True, trigger=int(pure.Trigger.VOLATILITY))
+        fuse = replace(self.book.fuse, episodes=tuple(episodes))
+        self.book = replace(self.book, fuse=fuse)
+
+    def apply_flows(self) -> int:
+        """Let money in and out that was booked since the last call; returns how many flows."""
+        flows = list(BookFlow.objects.filter(book=self.code, id__gt=self.flow_id))
+        for flow in flows:
+            self.venue.deposit(flow_id=flow.pk, amount=flow.amount)
+            self.shares *= 1.0 + float(flow.amount) / self.book.equity
+            self.book = adjust_for_flow(book=self.book, amount=float(flow.amount))
+            self.flow_id = flow.pk
+        return len(flows)
+
+    # ---- numbers -------------------------------------------------------------------------------
+
+    def value(self, at: datetime) -> BookValue:
+        """What the book is worth at its newest marks."""
+        return value_book(
+            self.book, rules=self.rules, sleeves=self.sleeves, shares=self.shares, at=at
+        )
+
+    def marks(self) -> dict[str, Decimal]:
+        """Last price of each instrument that has one."""
+        return marks_of(self.book, self.instruments)
+
+    def streaks(self) -> list[dict[str, Any]]:
+        """Each strategy's losses in a row, and until when it is locked (0: it is not)."""
+        fuse = self.book.fuse
+        return [
+            {
+                "strategy": strategy_code(self.rules, self.sleeves, index),
+                "losses": fuse.losses_in_a_row[index],
+                "locked_until_ms": fuse.lock_until[index],
+            }
+            for index in range(self.rules.strategy_count)
+        ]
