@@ -44,7 +44,7 @@ class Module:
 MODULES = (
     Module(
         name="orders",
-        sources=("trading/domain/orders.py",),
+        sources=("trading/domain/orders/life.py",),
         tests=("trading/tests/test_order_states.py",),
     ),
     Module(

@@ -246,7 +246,7 @@ def _close_round_trip(
         risk_percent=(position.risk_fraction or 0.0) * 100.0,
         leverage=position.leverage,
         tier=position.tier,
-        closure_reason=reason or "manual",
+        closure_reason=last.reason or "manual",
         why_opened=facts.why_opened if facts else "",
         why_closed=facts.why_closed if facts else "",
         is_ambiguous=facts.is_ambiguous if facts else False,

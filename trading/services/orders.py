@@ -9,7 +9,7 @@ again.  A denial is kept as an order in state DENIED with its codes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Any
@@ -48,11 +48,7 @@ KINDS: Mapping[type, str] = {
 
 
 #: States of an order whose last answer we did not see.
-IN_DOUBT = (
-    pure.OrderState.SENDING,
-    pure.OrderState.UNKNOWN,
-    pure.OrderState.CANCEL_PENDING,
-)
+UNSETTLED = (*sorted(pure.IN_DOUBT), pure.OrderState.CANCEL_PENDING)
 
 #: Of a venue whose first answer is its last word: no request is still on its way there.
 DEFINITE = pure.AbsenceRules(validity_window=timedelta(0), queries_min=1, spacing=timedelta(0))
@@ -216,7 +212,7 @@ def settle_orders(book: str, *, venue: ExecutionVenue, at: datetime | None = Non
     that never arrived is sent again.  What the venue answers is definite, so one answer is enough.
     """
     at = at or utc_now()
-    waiting = Order.objects.filter(book=book, state__in=IN_DOUBT).order_by("occurred_at", "id")
+    waiting = Order.objects.filter(book=book, state__in=UNSETTLED).order_by("occurred_at", "id")
     settled = []
     for order in waiting:
         answer = venue.query(order.client_order_id, at=at)
@@ -236,9 +232,8 @@ def _pure_order(row: Order, history: Sequence[OrderEvent]) -> pure.Order:
     kinds = [e.kind for e in history]
     with localcontext(CONTEXT):
         value = row.filled_quantity * (row.average_price or Decimal(0))
-    return pure.Order(
+    order = pure.build_order(
         id=row.id,
-        client_order_id=row.client_order_id,
         venue=row.venue,
         symbol=row.instrument.symbol,
         side=Side(row.side),
@@ -249,6 +244,9 @@ def _pure_order(row: Order, history: Sequence[OrderEvent]) -> pure.Order:
         trigger_price=row.trigger_price,
         reduce_only=row.reduces,
         expires_at=row.expires_at,
+    )
+    return replace(
+        order,
         state=pure.OrderState(row.state),
         venue_order_id=row.venue_order_id,
         sent_at=next(sending, None),

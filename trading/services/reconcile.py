@@ -8,11 +8,14 @@ from typing import Any
 
 from django.db.models import Q, Sum
 
+from magnetfund.core.actors import Actor
 from magnetfund.kernel.money import decimal_from_float
+from risk.services.fuse import FuseFacts, state_of, trip_fuse
+from trading.domain.engine.wants import account_of
 from trading.domain.orders import OrderState
 from trading.models import Fill, Order, Position, Reconciliation
 from trading.services.book.trading_book import TradingBook
-from trading.services.engine import record_reconciliation
+from trading.services.engine import begin_reconciling, record_reconciliation
 
 #: By how much the cash of the decision may differ from the venue's, in quote currency.
 CASH_TOLERANCE = Decimal("0.01")
@@ -25,6 +28,7 @@ def find_differences(
     compared: dict[str, Any] = {"sleeves": len(paper.sleeves)}
     differences = [
         *_compare_positions(paper, compared),
+        *_compare_memory(paper),
         *_compare_orders(paper, compared, at),
         *_compare_cash(paper, compared),
     ]
@@ -49,6 +53,23 @@ def _compare_positions(paper: TradingBook, compared: dict[str, Any]) -> list[dic
         }
         for strategy, symbol in sorted({*ours, *theirs})
         if ours.get((strategy, symbol), Decimal(0)) != theirs.get((strategy, symbol), Decimal(0))
+    ]
+
+
+def _compare_memory(paper: TradingBook) -> list[dict[str, Any]]:
+    """What the engine decides on against the venue's accounts, to the tick."""
+    return [
+        {
+            "what": "memory of a position",
+            "instrument": sleeve.instrument.symbol,
+            "strategy": sleeve.strategy,
+            "ours": f"{held.lots if held else 0} lots",
+            "venue": f"{theirs.lots} lots",
+        }
+        for sleeve, held, theirs in zip(
+            paper.sleeves, paper.book.positions, paper.venue.book.accounts, strict=True
+        )
+        if account_of(held) != theirs
     ]
 
 
@@ -84,6 +105,22 @@ def reconcile(paper: TradingBook, *, at: datetime) -> Reconciliation:
     """Compare and keep the outcome."""
     differences, compared = find_differences(paper, at=at)
     return record_reconciliation(book=paper.code, differences=differences, compared=compared, at=at)
+
+
+def stop_for_difference(book: str, result: Reconciliation, *, actor: Actor, at: datetime) -> None:
+    """Take nothing new while the two sides differ, and trip the fuse where it is armed."""
+    begin_reconciling(book=book, actor=actor, reason="books do not reconcile", at=at)
+    if state_of(book) == "ARMED":
+        trip_fuse(
+            book=book,
+            facts=FuseFacts(
+                trigger="reconciliation",
+                reason="Books and venue do not reconcile.",
+                measured={"differences": len(result.differences)},
+            ),
+            actor=actor,
+            at=at,
+        )
 
 
 def reconcile_with_executions(book: str, *, at: datetime) -> Reconciliation:

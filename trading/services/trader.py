@@ -18,36 +18,26 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import numpy as np
 from django.conf import settings
 from django.db import OperationalError, connection
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.live import publish
 from magnetfund.core.services.jobs import beat_heart
-from magnetfund.core.services.leases import (
-    HeldLease,
-    acquire_lease,
-    release_lease,
-    renew_lease,
-)
+from magnetfund.core.services.leases import HeldLease, acquire_lease, release_lease, renew_lease
 from magnetfund.kernel.clock import from_milliseconds, isoformat_z, to_milliseconds, utc_now
-from magnetfund.kernel.errors import InvalidInput
 from risk.domain.limits import LimitSet
-from risk.services.fuse import FuseFacts, state_of, trip_fuse
 from risk.services.limits import limits_in_force
 from trading.domain.engine import book as pure
 from trading.domain.engine.step import open_book
 from trading.domain.market import MINUTE_MS
-from trading.domain.market.candles import HOUR_MS
-from trading.domain.market.funding import FundingRates
 from trading.models import BookMember, Instrument
 from trading.services.book.follow import close_slots, follow, follow_fuse, is_flat
 from trading.services.book.memory import Memory, load_memory
 from trading.services.book.recovery import recover
 from trading.services.book.trading_book import TradingBook
-from trading.services.book_setup import build_setup
-from trading.services.correlations import find_correlation_groups, measure_correlations
+from trading.services.book_setup import BookSetup
+from trading.services.book_slots import BookSlots
 from trading.services.engine import (
     begin_reconciling,
     make_ready,
@@ -55,18 +45,15 @@ from trading.services.engine import (
     was_stopped_by_watchdog,
 )
 from trading.services.feeds import InstrumentFeed
-from trading.services.funding import import_funding, load_funding
-from trading.services.hours import ClosedHour, HourReader
+from trading.services.hours import ClosedHour
 from trading.services.market_doubt import MarketDoubt
+from trading.services.market_reader import MarketReader
 from trading.services.membership import (
     Membership,
-    begin_membership,
-    finish_leaving,
     members_of,
-    newest_version,
     pause_failed,
 )
-from trading.services.reconcile import reconcile
+from trading.services.reconcile import reconcile, stop_for_difference
 from trading.services.trader_bell import Bell
 from trading.services.valuation import take_valuations
 from trading.venues.market_data import MarketData
@@ -90,8 +77,10 @@ class Trader:
         self.is_stopping = False
         self.doubt = MarketDoubt(book=book, source=source, actor=self.actor)
         self._bell = Bell(source.wake_handle)
-        self._snapshot_ms = self._reconciled_ms = self._funded_ms = 0
-        self._unpriced: dict[str, str] = {}
+        self._is_torn = False
+        self.slots = BookSlots(book=book, actor=self.actor)
+        self.reader = MarketReader(source=source, doubt=self.doubt, actor=self.actor)
+        self._snapshot_ms = self._reconciled_ms = 0
 
     # ---- start and stop ------------------------------------------------------------------------
 
@@ -114,31 +103,10 @@ class Trader:
         )
         now = utc_now()
         begin_reconciling(book=self.code, actor=self.actor, reason="trader started", at=now)
-        self.members = members_of(self.code)
-        if not self.members.members:
-            self.members = begin_membership(
-                book=self.code, venue=self.source.venue, actor=self.actor, at=now
-            )
         limits = limits_in_force(self.code, at=now)
-        self._set_up(limits, now)
-        fresh = open_book(rules=self.setup.rules, time_ms=to_milliseconds(now))
-        self.paper = TradingBook(
-            code=self.code,
-            rules=self.setup.rules,
-            instruments=self.setup.instruments,
-            sleeves=self.setup.sleeves,
-            memory=stored or Memory(book=fresh, shares=0.0, layout=None),
-            actor=self.actor,
-            limits=limits,
-        )
-        self._close_slots()
-        recover(self.paper, at=now)
-        self.feeds = [
-            InstrumentFeed(instrument=item, strategies=self.setup.strategies)
-            for item in self.setup.instruments
-        ]
-        self.hours = [HourReader(feed=feed, source=self.source) for feed in self.feeds]
-        self._warm_up(to_milliseconds(now))
+        self.slots.begin(venue=self.source.venue, limits=limits, at=now)
+        self._open_book(limits, now)
+        self.reader.read_for(self.setup, decided=self.paper.decided, now_ms=to_milliseconds(now))
         self.source.follow()
         doubt = self._find_doubt(to_milliseconds(now))
         if not doubt:
@@ -148,65 +116,69 @@ class Trader:
         if not doubt:
             self._reconcile(utc_now(), is_start=True)
 
-    def _set_up(self, limits: LimitSet, now: datetime) -> None:
-        """The rules of this book's members under ``limits``, correlations measured anew."""
-        instruments = self.members.instruments
-        measure_correlations(book=self.code, instruments=instruments, at=now)
-        symbols = [item.symbol for item in instruments]
-        self.setup = build_setup(
-            instruments=instruments,
-            sleeves=self.members.sleeves,
+    def _open_book(self, limits: LimitSet, now: datetime) -> None:
+        """Take up the book where its memory and the venue say that it stands."""
+        setup = self.setup
+        fresh = open_book(rules=setup.rules, time_ms=to_milliseconds(now))
+        self.paper = TradingBook(
+            code=self.code,
+            rules=setup.rules,
+            instruments=setup.instruments,
+            sleeves=setup.sleeves,
+            memory=load_memory(self.code) or Memory(book=fresh, shares=0.0),
+            actor=self.actor,
             limits=limits,
-            cash=float(settings.INITIAL_EQUITY),
-            groups=find_correlation_groups(book=self.code, symbols=symbols, limits=limits, at=now),
-            only={member.key for member in self.members.members},
         )
+        self._close_slots()
+        recover(self.paper, at=now)
+
+    def _close_slots(self) -> None:
+        """Let the slots that are paused, leaving or in doubt open nothing."""
+        doubts = self.doubt.instruments
+        in_doubt = {
+            slot
+            for slot, sleeve in enumerate(self.setup.sleeves)
+            if sleeve.instrument.symbol in doubts
+        }
+        self.paper.closed_slots = self.slots.closed() | in_doubt
+
+    @property
+    def setup(self) -> BookSetup:
+        """Rules, instruments and sleeves that are traded now."""
+        return self.slots.setup
+
+    @property
+    def members(self) -> Membership:
+        """The membership that is traded now."""
+        return self.slots.members
+
+    @property
+    def feeds(self) -> list[InstrumentFeed]:
+        """The feed of each instrument."""
+        return self.reader.feeds
 
     def _follow_limits(self, now: datetime) -> None:
         """Act under the limits in force from this beat on; a new version needs no restart."""
         limits = limits_in_force(self.code, at=now)
         if limits.version == self.paper.limits.version:
             return
-        self._set_up(limits, now)
+        self.slots.set_up(limits, at=now)
         self.paper.take_rules(self.setup.rules, limits)
-        for feed in self.feeds:
-            feed.set_heavy_reach(float(limits.opposite_distance_atr))
+        self.reader.set_heavy_reach(float(limits.opposite_distance_atr))
         _log.info("limits version %s in force", limits.version)
-
-    def _close_slots(self) -> None:
-        """Let the slots that are paused or leaving open nothing."""
-        state = {member.key: member.state for member in self.members.members}
-        by_slot = [state[sleeve.strategy, sleeve.instrument.pk] for sleeve in self.setup.sleeves]
-        doubts = self.doubt.instruments
-        self.paper.closed_slots = frozenset(
-            slot
-            for slot, (found, sleeve) in enumerate(zip(by_slot, self.setup.sleeves, strict=True))
-            if found != BookMember.State.TRADING or sleeve.instrument.symbol in doubts
-        )
-        self._leaving = frozenset(
-            slot for slot, found in enumerate(by_slot) if found == BookMember.State.LEAVING
-        )
 
     def _follow_members(self, now: datetime, *, look: bool) -> bool:
         """Take over a new membership; close what leaves, and let go of it once it is flat."""
-        changed = False
-        if look or newest_version(self.code) != self.members.version:
-            found = members_of(self.code)
-            if found != self.members:
-                self._rearrange(found, now)
-                changed = True
-        if self._leaving:
-            changed |= close_slots(self.paper, self._leaving, at=now)
-            sleeves = self.setup.sleeves
-            flat = {
-                (sleeves[slot].strategy, sleeves[slot].instrument.pk)
-                for slot in self._leaving
-                if is_flat(self.paper, slot)
-            }
+        found = self.slots.find_change(look=look)
+        if found is not None:
+            self._rearrange(found, now)
+        changed = found is not None
+        leaving = self.slots.leaving()
+        if leaving:
+            changed |= close_slots(self.paper, leaving, at=now)
+            flat = frozenset(slot for slot in leaving if is_flat(self.paper, slot))
             if flat:
-                gone = [member for member in self.members.members if member.key in flat]
-                rest = finish_leaving(book=self.code, members=gone, actor=self.actor, at=now)
-                self._rearrange(rest, now)
+                self._rearrange(self.slots.let_go(flat, at=now), now)
                 changed = True
         return changed
 
@@ -223,51 +195,28 @@ class Trader:
     def _rearrange(self, members: Membership, now: datetime) -> None:
         """Trade other slots from here on; only what is new or has failed is warmed up."""
         trading = {m.key for m in members.members if m.state == BookMember.State.TRADING}
-        before = {
-            reader.feed.instrument.pk: reader
-            for reader in self.hours
-            if not any(
-                (code, reader.feed.instrument.pk) in trading for code in reader.feed.find_failures()
-            )
-        }
-        codes = set(self.setup.strategies)
-        self.members = members
-        self._set_up(self.paper.limits, now)
-        self.paper.rearrange(
-            rules=self.setup.rules,
-            instruments=self.setup.instruments,
-            sleeves=self.setup.sleeves,
+        sound = frozenset(
+            feed.instrument.pk
+            for feed in self.feeds
+            if not any((code, feed.instrument.pk) in trading for code in feed.find_failures())
         )
-        if set(self.setup.strategies) != codes:
-            before = {}  # other strategies read every instrument
-        self.hours = [
-            before.get(item.pk)
-            or HourReader(
-                feed=InstrumentFeed(instrument=item, strategies=self.setup.strategies),
-                source=self.source,
-            )
-            for item in self.setup.instruments
-        ]
-        self.feeds = [reader.feed for reader in self.hours]
-        self._warm_up(to_milliseconds(now), but=frozenset(before))
-        for reader in self.hours:
-            reader.feed.set_heavy_reach(float(self.paper.limits.opposite_distance_atr))
+        codes = set(self.setup.strategies)
+        self.slots.take(members, limits=self.paper.limits, at=now)
+        setup = self.setup
+        self.paper.rearrange(
+            rules=setup.rules, instruments=setup.instruments, sleeves=setup.sleeves
+        )
+        self.reader.read_for(
+            setup,
+            decided=self.paper.decided,
+            now_ms=to_milliseconds(now),
+            # Other strategies read every instrument anew.
+            keep=sound if set(setup.strategies) == codes else frozenset(),
+        )
+        self.reader.set_heavy_reach(float(self.paper.limits.opposite_distance_atr))
         self._close_slots()
-        self.source.watch([item.symbol for item in self.setup.instruments])
+        self.source.watch([item.symbol for item in setup.instruments])
         self.paper.continue_episodes()
-
-    def _warm_up(self, now_ms: int, *, but: frozenset[int] = frozenset()) -> None:
-        """Give the strategies the past; hours that the book has not decided on wait."""
-        known = self.paper.decided
-        for reader in self.hours:
-            if reader.feed.instrument.pk in but:
-                continue
-            symbol = reader.feed.instrument.symbol
-            decided = known.get(symbol)
-            reader.warm(decided_ms=decided, now_ms=now_ms)
-            if decided is None:
-                reader.read(now_ms)
-                known[symbol] = reader.feed.newest_open_ms
 
     def _walk_missed(self, now_ms: int) -> tuple[pure.Event, ...]:
         """Walk the minutes that passed unwatched: resting orders execute, nothing is decided."""
@@ -296,6 +245,7 @@ class Trader:
             except OperationalError as error:
                 _log.error("database unavailable, retrying: %s", str(error).splitlines()[0])
                 connection.close()
+                self._is_torn = True
                 time.sleep(2.0)
             self._act_on_ticks(began + BEAT_SECONDS, should_stop)
 
@@ -334,6 +284,9 @@ class Trader:
         renew_lease(self.lease, seconds=LEASE_SECONDS)
         now = utc_now()
         now_ms = to_milliseconds(now)
+        if self._is_torn:  # what was under way when the database went may stand half done
+            self._open_book(self.paper.limits, now)
+            self._is_torn = False
         self._follow_limits(now)
         doubt = self._find_doubt(now_ms)
         if doubt:
@@ -352,7 +305,7 @@ class Trader:
             equity=str(self.paper.value(now).equity),
             prices={symbol: f"{price:f}" for symbol, price in self.paper.marks().items()},
             streaks=self.paper.streaks(),
-            problems=self._problems(),
+            problems=self.find_problems(),
         )
 
     def _find_doubt(self, now_ms: int) -> str:
@@ -378,14 +331,19 @@ class Trader:
         """Let doubtful and late instruments only reduce; returns why the whole book has to."""
         symbols = [feed.instrument.symbol for feed in self.feeds]
         late = {
-            symbol: f"the last hour of {symbol} is late"
-            for symbol, reader in zip(symbols, self.hours, strict=True)
-            if not reader.problem and reader.is_late(now_ms)
+            symbol: f"the last hour of {symbol} is late" for symbol in self.reader.find_late(now_ms)
         }
         reason, changed = self.doubt.note_instruments(late, symbols=symbols, now=now)
         if changed:
             self._close_slots()
         return reason
+
+    def find_problems(self) -> list[str]:
+        """What keeps a slot from trading, each with the way out."""
+        return [
+            f"{symbol} has no prices: {why}. Import its candles or remove it from the book."
+            for symbol, why in sorted(self.reader.find_problems().items())
+        ]
 
     def _trade(self, now: datetime, now_ms: int) -> None:
         """One beat on believable prices; the way back after a doubt is a reconciliation."""
@@ -393,7 +351,7 @@ class Trader:
         failed = self._pause_failed(now)
         changed = self._follow_members(now, look=is_minute or failed)
         missed = self._walk_missed(now_ms)
-        read = self._read_hours(now_ms)
+        read = self.reader.closed_hours(now_ms)
         if self.doubt.note(self._note_late(now_ms, now), now=now):
             self._reconcile(now, is_start=True)
         events = self._decide(read, now_ms)
@@ -416,14 +374,6 @@ class Trader:
         if follow_fuse(self.paper, at=now):
             self.paper.save()
 
-    def _read_hours(self, now_ms: int) -> dict[int, dict[int, ClosedHour]]:
-        """The hours that closed since the last beat: by close, then by feed."""
-        read: dict[int, dict[int, ClosedHour]] = {}
-        for index, reader in enumerate(self.hours):
-            for hour in reader.read(now_ms):
-                read.setdefault(hour.close_ms, {})[index] = hour
-        return read
-
     def _decide(
         self, read: dict[int, dict[int, ClosedHour]], now_ms: int
     ) -> tuple[pure.Event, ...]:
@@ -436,18 +386,12 @@ class Trader:
         for close_ms in sorted(read):
             hours = read[close_ms]
             in_time = self.paper.book.time_ms < close_ms
-            bars: list[pure.Bar | None] = [None] * len(self.feeds)
             for index, hour in hours.items():
-                feed = self.feeds[index]
-                price = None if in_time else self._price(feed, now_ms)
-                bars[index] = feed.tick_bar(
-                    hour.candle.close if price is None else price,
-                    depth_value=self.source.depth(feed.instrument.symbol, now_ms),
-                )
-                self.paper.decided[feed.instrument.symbol] = hour.candle.open_time
+                symbol = self.setup.instruments[index].symbol
+                self.paper.decided[symbol] = hour.candle.open_time
             events += self.paper.step(
                 time_ms=close_ms - 1 if in_time else max(now_ms - 1, self.paper.book.time_ms),
-                bars=bars,
+                bars=self.reader.hour_bars(hours, now_ms, in_time=in_time),
                 readings=[
                     hours[index].signals_at(now_ms) if index in hours else {}
                     for index in range(len(self.feeds))
@@ -459,64 +403,8 @@ class Trader:
     def _price_step(self, now_ms: int) -> tuple[pure.Event, ...]:
         if now_ms < self.paper.book.time_ms:
             return ()
-        due = self._funding_due(now_ms)
-        prices = [self._price(feed, now_ms) for feed in self.feeds]
-        bars = [
-            feed.tick_bar(
-                price,
-                funding_rate=rate,
-                depth_value=self.source.depth(feed.instrument.symbol, now_ms),
-            )
-            if price is not None
-            else None
-            for feed, price, rate in zip(self.feeds, prices, due, strict=True)
-        ]
+        bars = self.reader.price_bars(now_ms, since_ms=self.paper.book.time_ms)
         return self.paper.step(time_ms=now_ms, bars=bars, bar_ms=1)
-
-    def _price(self, feed: InstrumentFeed, now_ms: int) -> float | None:
-        """The present price; None, told with the next heartbeat, where the source has none."""
-        symbol = feed.instrument.symbol
-        if symbol in self.doubt.unpriced:
-            return None
-        try:
-            price = self.source.price(symbol, now_ms)
-        except InvalidInput as error:
-            self._unpriced[symbol] = error.message
-            return None
-        self._unpriced.pop(symbol, None)
-        return price
-
-    def _problems(self) -> list[str]:
-        """What keeps a slot from trading, each with the way out."""
-        found = dict(self._unpriced)
-        found.update({r.feed.instrument.symbol: r.problem for r in self.hours if r.problem})
-        return [
-            f"{symbol} has no prices: {why}. Import its candles or remove it from the book."
-            for symbol, why in sorted(found.items())
-        ]
-
-    def _funding_due(self, now_ms: int) -> list[float]:
-        """By feed: the rate of each stamp once, at the first price on or after it."""
-        since = max(self._funded_ms + 1, self.paper.book.time_ms)
-        self._funded_ms = max(self._funded_ms, now_ms)
-        if now_ms // HOUR_MS == (since - 1) // HOUR_MS:
-            return [0.0] * len(self.feeds)  # stamps fall on whole hours
-        for feed in self.feeds:
-            charged = self.source.funding(feed.instrument.symbol, since, now_ms + 1)
-            if charged:
-                import_funding(
-                    FundingRates(
-                        stamp_ms=np.array([item.stamp_ms for item in charged], dtype=np.int64),
-                        rate=np.array([item.rate for item in charged]),
-                    ),
-                    instrument=feed.instrument,
-                    source=self.source.label,
-                    actor=self.actor,
-                )
-        return [
-            load_funding(feed.instrument, start_ms=since, end_ms=now_ms + 1).due(since, now_ms + 1)
-            for feed in self.feeds
-        ]
 
     def _snapshot(self, now: datetime, now_ms: int) -> None:
         at = from_milliseconds(now_ms // 1000 * 1000)
@@ -530,18 +418,7 @@ class Trader:
             if is_start or was_stopped_by_watchdog(self.code):
                 make_ready(book=self.code, reconciliation=result, actor=self.actor, at=now)
             return
-        begin_reconciling(book=self.code, actor=self.actor, reason="books do not reconcile", at=now)
-        if state_of(self.code) == "ARMED":
-            trip_fuse(
-                book=self.code,
-                facts=FuseFacts(
-                    trigger="reconciliation",
-                    reason="Books and venue do not reconcile.",
-                    measured={"differences": len(result.differences)},
-                ),
-                actor=self.actor,
-                at=now,
-            )
+        stop_for_difference(self.code, result, actor=self.actor, at=now)
 
     def _tell(self, now: datetime, events: tuple[pure.Event, ...]) -> None:
         """Tell watching pages the numbers of this instant."""

@@ -17,11 +17,13 @@ from magnetfund.tests.walls_support import (
     make_order,
     make_user,
 )
+from risk.domain.pretrade import Side
 from trading.domain import positions as pure
 from trading.domain.orders import OrderAcknowledged, OrderClaimed
 from trading.models import Fill, Instrument, Order, Position, Trade
 from trading.services.fills import record_fill
 from trading.services.orders import record_events
+from trading.venues.execution import VenueFill
 
 START = datetime(2026, 3, 2, 13, tzinfo=UTC)
 ZERO = Decimal(0)

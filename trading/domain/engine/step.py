@@ -14,26 +14,20 @@ from dataclasses import replace
 
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.fuse import open_fuse, scale_for_flow
-from trading.domain.engine.book import Bar, Book, CloseReason, Event
+from trading.domain.engine.book import Bar, Book, Event
 from trading.domain.engine.closing import decide, mark, mark_at_closes
 from trading.domain.engine.intrabar import find_trip, note_ambiguous, trip
 from trading.domain.engine.opening import give_up_entries, turn_day
 from trading.domain.engine.rules import EngineRules
+from trading.domain.engine.wants import account_of, orders_of
 from trading.domain.engine.working import Working, take
 from trading.domain.paper_venue import (
-    Account,
-    Happening,
-    Kind,
     Phase,
-    RestingOrder,
     VenueBook,
     Walk,
     walk_bar,
 )
 from trading.domain.strategies.signals import Signal
-
-#: Reasons to leave at any price.
-URGENT = (CloseReason.FUSE, CloseReason.FUSE_CUT)
 
 
 def open_book(*, rules: EngineRules, time_ms: int) -> Book:
@@ -76,8 +70,23 @@ def process_bar(
     if time_ms < book.time_ms:
         raise InvalidInput("the bar lies before the book", code="bar_order")
     working = Working(rules=rules, book=book, time_ms=time_ms, bars=bars, signals=signals)
+    slots = range(len(rules.slots))
     for walk in run_bar(working, last=last):
-        for happened in _execute(working, walk):
+        # Nothing is lost in memory: the venue knows what the slots hold and want.
+        venue = VenueBook(
+            accounts=tuple(account_of(held) for held in working.positions),
+            orders=tuple(
+                order
+                for slot in slots
+                for order in orders_of(
+                    slot,
+                    held=working.positions[slot],
+                    leaving=working.exits[slot],
+                    entry=working.entries[slot],
+                )
+            ),
+        )
+        for happened in walk_bar(book=venue, walk=walk, bars=bars, rules=rules)[1]:
             take(working, happened)
     return working.freeze(), tuple(working.events)
 
@@ -85,8 +94,8 @@ def process_bar(
 def run_bar(working: Working, *, last: bool = False) -> Iterator[Walk]:
     """Decide one bar, stopping where the venue has to execute.
 
-    Whoever drives it places what the slots want (:func:`orders_of`), lets the venue walk that far,
-    books with :func:`~trading.domain.engine.working.take` what it answers, and goes on.
+    Whoever drives it places what the slots want, lets the venue walk that far, books with
+    :func:`~trading.domain.engine.working.take` what it answers, and goes on.
     """
     turn_day(working)
     yield Walk(phase=Phase.OPEN)
@@ -105,55 +114,6 @@ def run_bar(working: Working, *, last: bool = False) -> Iterator[Walk]:
         yield Walk(phase=Phase.CLOSE)
         mark(working)
     decide(working, last=last)
-
-
-def orders_of(working: Working, slot: int) -> list[RestingOrder]:
-    """What a slot wants to have waiting at the venue: exit and entry, stop and target."""
-    found = []
-    held, leaving, entry = working.positions[slot], working.exits[slot], working.entries[slot]
-    if held is not None:
-        for kind, level in ((Kind.STOP, held.stop_ticks), (Kind.TAKE_PROFIT, held.target_ticks)):
-            if level:
-                found.append(
-                    RestingOrder(
-                        id=f"{slot}-{kind}", account=slot, side=-held.side, lots=held.lots,
-                        kind=kind, reduces=True, trigger_ticks=level,
-                    )
-                )  # fmt: skip
-    for intent in (leaving, entry):
-        if intent is not None:
-            found.append(
-                RestingOrder(
-                    id=f"{slot}-{intent.decided_at}", account=slot, side=intent.side,
-                    lots=intent.lots, kind=Kind.MARKET, reduces=intent.reduces,
-                    leverage=intent.leverage, urgent=intent.close_reason in URGENT,
-                )
-            )  # fmt: skip
-    return found
-
-
-def account_of(working: Working, slot: int) -> Account:
-    """What the venue holds for a slot where nothing was lost on the way."""
-    held = working.positions[slot]
-    if held is None:
-        return Account()
-    return Account(
-        side=held.side,
-        lots=held.lots,
-        entry_ticks=held.entry_ticks,
-        liquidation_ticks=held.liquidation_ticks,
-        leverage=held.leverage,
-    )
-
-
-def _execute(working: Working, walk: Walk) -> tuple[Happening, ...]:
-    """The venue in memory: where nothing is lost, it knows what the slots hold and want."""
-    slots = range(len(working.positions))
-    book = VenueBook(
-        accounts=tuple(account_of(working, slot) for slot in slots),
-        orders=tuple(order for slot in slots for order in orders_of(working, slot)),
-    )
-    return walk_bar(book=book, walk=walk, bars=working.bars, rules=working.rules)[1]
 
 
 def adjust_for_flow(*, book: Book, amount: float) -> Book:

@@ -19,6 +19,7 @@ from magnetfund.kernel.errors import InvariantBroken
 from magnetfund.kernel.identifiers import derived_uuid
 from risk.domain.pretrade import OrderType, Side
 from trading.domain.engine.book import CloseReason, OrderIntent, Position
+from trading.domain.engine.wants import orders_of
 from trading.domain.orders import (
     FINAL_STATES,
     CancelRequested,
@@ -27,6 +28,7 @@ from trading.domain.orders import (
     OrderState,
     VenueStatus,
 )
+from trading.domain.paper_venue import Kind, RestingOrder
 from trading.models import Order
 from trading.services.book.worth import price_of, quantity_of
 from trading.services.orders import NewOrder, claim_for_sending, commit_intent, record_events
@@ -41,7 +43,7 @@ EXIT_PURPOSE = {
 }
 #: Purposes of orders that leave at any price.
 URGENT_PURPOSES = ("fuse", "cut")
-RESTING = {STOP: "stop", TARGET: "take_profit"}
+RESTING = (STOP, TARGET)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,15 +133,18 @@ class OrderDesk:
         state = _signature(wants)
         if self._settled.get(slot) == state:
             return
-        held, leaving = wants.held, wants.leaving
-        if wants.entry is None:
+        wanted = {
+            role_of(order): order
+            for order in orders_of(slot, held=wants.held, leaving=wants.leaving, entry=wants.entry)
+        }
+        if ENTRY not in wanted:
             self._withdraw(slot, ENTRY, reason="no longer wanted", at=at)
-        self._settle_exit(slot, leaving, at)
-        for role, level in ((STOP, held and held.stop_ticks), (TARGET, held and held.target_ticks)):
-            if held is None or not level:
+        self._settle_exit(slot, wants.leaving, at)
+        for role in (STOP, TARGET):
+            if role not in wanted or wants.held is None:
                 self._withdraw(slot, role, reason="position_closed", at=at)
             else:
-                self._rest(slot, role, held, level, at)
+                self._rest(slot, role, wanted[role], wants.held.decision_ticks, at)
         self._settled[slot] = state
 
     def _settle_exit(self, slot: int, leaving: OrderIntent | None, at: datetime) -> None:
@@ -164,21 +169,23 @@ class OrderDesk:
             reason=reason.code,
         )
 
-    def _rest(self, slot: int, role: str, held: Position, level: int, at: datetime) -> None:
+    def _rest(
+        self, slot: int, role: str, wanted: RestingOrder, reference_ticks: int, at: datetime
+    ) -> None:
         """Rest protection for what is held: the new one first, then the old one goes."""
         placed = self._live.get((slot, role))
-        if placed is not None and (placed.lots, placed.mark) == (held.lots, level):
+        if placed is not None and (placed.lots, placed.mark) == (wanted.lots, wanted.trigger_ticks):
             return
         self._send(
             slot,
             role,
             purpose=role,
-            side=-held.side,
-            kind=RESTING[role],
-            lots=held.lots,
-            reference_ticks=held.decision_ticks,
+            side=wanted.side,
+            kind=wanted.kind.value,
+            lots=wanted.lots,
+            reference_ticks=reference_ticks,
             at=at,
-            trigger_ticks=level,
+            trigger_ticks=wanted.trigger_ticks,
         )
         if placed is not None:
             self.cancel(placed.order, reason="resized", at=at)
@@ -304,6 +311,13 @@ class OrderDesk:
             at.isoformat(),
             str(self._sent),
         )
+
+
+def role_of(order: RestingOrder) -> str:
+    """The part that a waiting order plays for its slot."""
+    if order.kind is Kind.MARKET:
+        return EXIT if order.reduces else ENTRY
+    return STOP if order.kind is Kind.STOP else TARGET
 
 
 def ticket_of(order: Order) -> OrderTicket:
