@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.signals import post_save
 
 from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock
 from risk.services.fuse import state_of
@@ -148,14 +149,35 @@ def test_an_entry_that_never_reached_the_venue_is_absent_and_given_up(
     assert not Fill.objects.exists()
 
 
+@contextmanager
+def killing_at_execution(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> Iterator[None]:
+    """Kill as soon as the venue has executed something, before anything of it is booked."""
+    venue = type(stage.trader.paper.venue)
+    real = venue.walk
+
+    def walk(self: Any, *args: Any, **kwargs: Any) -> None:
+        before = executed()
+        real(self, *args, **kwargs)
+        if executed() > before:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(venue, "walk", walk)
+        yield
+
+
+def executed() -> int:
+    return PaperEvent.objects.exclude(kind=Kind.FUNDING.value).count()
+
+
 def test_a_fill_that_was_not_booked_is_booked_once_and_protected(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ):
-    stage.beat_until(lambda: entries().filter(state="ACKED").exists())
-    with killing(monkeypatch, type(stage.trader.paper), "_book_events", after=False):
-        stage.die(stage.beat)
-    assert PaperEvent.objects.count() == 1
+    with killing_at_execution(monkeypatch, stage):
+        stage.die(lambda: stage.beat_until(lambda: False))
+    assert (executed(), Fill.objects.count()) == (1, 1)
     assert Position.objects.exclude(quantity=0).count() == 1
+    assert entries().get().state == "FILLED"
     check(stage)
 
 
@@ -163,64 +185,56 @@ def test_an_exit_that_was_filled_and_not_booked_ends_its_round_trip_once(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ):
     stage.beat_until(lambda: Fill.objects.exists())
-    held = Position.objects.exclude(quantity=0).get()
-    settle = type(stage.trader.paper.desk).settle
-
-    # From here on every walk that executes something is the last act of its trader.
-    real = type(stage.trader.paper.venue).walk
-
-    def walk(venue: Any, *args: Any, **kwargs: Any) -> None:
-        before = PaperEvent.objects.exclude(kind=Kind.FUNDING.value).count()
-        real(venue, *args, **kwargs)
-        if PaperEvent.objects.exclude(kind=Kind.FUNDING.value).count() > before:
-            raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(type(stage.trader.paper.venue), "walk", walk)
+    with killing_at_execution(monkeypatch, stage):
         stage.die(lambda: stage.beat_until(lambda: False))
-    assert settle is type(stage.trader.paper.desk).settle
+    assert (executed(), Fill.objects.count()) == (2, 2)
+    closed = not Position.objects.exclude(quantity=0).exists()
+    assert Trade.objects.count() == closed
     check(stage)
-    if not Position.objects.get(pk=held.pk).quantity:
-        assert Trade.objects.count() == 1
-    assert Fill.objects.count() == 2
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_kills_at_any_commit_lose_and_double_nothing(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, seed: int
 ):
-    """Traders that die at every few commits, before or after it, until the day is over."""
+    """Each time that an order moves, its trader dies some commits later, before or after one."""
     rng = Random(seed)
-    left = {"commits": 0}
+    left = {"commits": -1}
     real = BaseDatabaseWrapper.commit
 
+    def moved(**_: Any) -> None:
+        if left["commits"] < 0 and stage.kills < 40:
+            left["commits"] = rng.randint(0, 6)
+
     def commit(connection: BaseDatabaseWrapper) -> None:
-        left["commits"] -= 1
-        if left["commits"] == 0:
-            if rng.random() < 0.5:
-                real(connection)
-            else:
-                connection.close()
+        due = left["commits"] == 0
+        left["commits"] -= left["commits"] >= 0
+        if not due or rng.random() < 0.5:
+            real(connection)
+        else:
+            connection.close()
+        if due:
             raise Killed
-        real(connection)
 
     def live() -> None:
+        if stage.kills:
+            stage.begin()
         while stage.at < stage.market.end_ms:
             stage.beat()
 
-    with monkeypatch.context() as patch:
-        patch.setattr(BaseDatabaseWrapper, "commit", commit)
-        killed = True
-        while killed:
-            left["commits"] = rng.randint(1, 40) if stage.kills < 60 else -1
-            try:
-                if stage.kills:
-                    stage.begin()
-                live()
-                killed = False
-            except Killed:
-                stage.kills += 1
-    assert stage.kills >= 20
+    post_save.connect(moved, sender=Order)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(BaseDatabaseWrapper, "commit", commit)
+            for _ in range(100):
+                try:
+                    live()
+                    break
+                except Killed:
+                    stage.kills += 1
+    finally:
+        post_save.disconnect(moved, sender=Order)
     stage.begin()
     check(stage)
-    assert Trade.objects.count() >= 1
+    assert stage.kills >= 2
+    assert Fill.objects.count() >= 2
