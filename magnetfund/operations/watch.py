@@ -27,7 +27,7 @@ from risk.services.fuse import FuseFacts, state_of, trip_fuse
 from risk.services.limits import limits_in_force
 from trading.models import EngineState, EngineTransition, Order, Position, Valuation
 from trading.services.engine import WATCHDOG, engine_state_of, stop_engine
-from trading.services.trader import dead_man_after
+from trading.services.trader_figures import dead_man_after
 
 _log = logging.getLogger("magnetfund.watch")
 DEAD_MAN = "dead-man switch"

@@ -16,16 +16,13 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from django.conf import settings
 from django.db import OperationalError, connection
 
 from magnetfund.core.actors import Actor
-from magnetfund.core.live import publish
-from magnetfund.core.services.jobs import beat_heart
 from magnetfund.core.services.leases import HeldLease, acquire_lease, release_lease, renew_lease
-from magnetfund.kernel.clock import from_milliseconds, isoformat_z, to_milliseconds, utc_now
+from magnetfund.kernel.clock import to_milliseconds, utc_now
 from risk.domain.limits import LimitSet
 from risk.services.limits import limits_in_force
 from trading.domain.engine import book as pure
@@ -55,13 +52,12 @@ from trading.services.membership import (
 )
 from trading.services.reconcile import reconcile, stop_for_difference
 from trading.services.trader_bell import Bell
-from trading.services.valuation import take_valuations
+from trading.services.trader_figures import TraderFigures
 from trading.venues.market_data import MarketData
 
 _log = logging.getLogger("magnetfund.trader")
 LEASE_SECONDS = 20
 BEAT_SECONDS = 1.0
-SNAPSHOT_MS = MINUTE_MS
 RECONCILE_MS = MINUTE_MS
 
 
@@ -80,7 +76,8 @@ class Trader:
         self._is_torn = False
         self.slots = BookSlots(book=book, actor=self.actor)
         self.reader = MarketReader(source=source, doubt=self.doubt, actor=self.actor)
-        self._snapshot_ms = self._reconciled_ms = 0
+        self.figures = TraderFigures(book=book, holder=self.holder)
+        self._reconciled_ms = 0
 
     # ---- start and stop ------------------------------------------------------------------------
 
@@ -242,12 +239,12 @@ class Trader:
             began = time.monotonic()
             try:
                 self.beat()
+                self._act_on_ticks(began + BEAT_SECONDS, should_stop)
             except OperationalError as error:
                 _log.error("database unavailable, retrying: %s", str(error).splitlines()[0])
                 connection.close()
                 self._is_torn = True
                 time.sleep(2.0)
-            self._act_on_ticks(began + BEAT_SECONDS, should_stop)
 
     def _act_on_ticks(self, until: float, should_stop: Callable[[], bool]) -> None:
         """Until the next beat is due: each price that comes is stepped at once.
@@ -275,8 +272,8 @@ class Trader:
         events = self._price_step(now_ms)
         if events:
             self.paper.save()
-            self._snapshot(now, now_ms)
-            self._tell(now, events)
+            self.figures.store(self.paper, now_ms, events=events)
+            self.figures.tell(self.paper, now, events=events)
 
     def beat(self) -> None:
         """One beat; raises :class:`Conflict` when another trader took the book over."""
@@ -294,18 +291,8 @@ class Trader:
         else:
             self._trade(now, now_ms)
         self.doubt.record_notes()
-        market = self.doubt.facts(now)
-        beat_heart(
-            part="trader",
-            instance=self.code,
-            build_id=settings.BUILD_ID,
-            holder=self.holder,
-            price_at=min(market["price_at"].values(), default=isoformat_z(now)),
-            market=market,
-            equity=str(self.paper.value(now).equity),
-            prices={symbol: f"{price:f}" for symbol, price in self.paper.marks().items()},
-            streaks=self.paper.streaks(),
-            problems=self.find_problems(),
+        self.figures.beat(
+            self.paper, now, market=self.doubt.facts(now), problems=self.find_problems()
         )
 
     def _find_doubt(self, now_ms: int) -> str:
@@ -359,11 +346,10 @@ class Trader:
         events = missed + events + self._price_step(now_ms)
         if changed or read or events:
             self.paper.save()
-        if now_ms - self._snapshot_ms >= SNAPSHOT_MS or events:
-            self._snapshot(now, now_ms)
+        self.figures.store(self.paper, now_ms, events=events)
         if is_minute:
             self._reconcile(now, is_start=False)
-        self._tell(now, events)
+        self.figures.tell(self.paper, now, events=events)
 
     def _stand_still(self, doubt: str, now: datetime) -> None:
         """A beat without a price that can be believed: nothing is decided, valued or filled.
@@ -406,11 +392,6 @@ class Trader:
         bars = self.reader.price_bars(now_ms, since_ms=self.paper.book.time_ms)
         return self.paper.step(time_ms=now_ms, bars=bars, bar_ms=1)
 
-    def _snapshot(self, now: datetime, now_ms: int) -> None:
-        at = from_milliseconds(now_ms // 1000 * 1000)
-        take_valuations(book=self.code, values=[self.paper.value(at)], source="trader")
-        self._snapshot_ms = now_ms
-
     def _reconcile(self, now: datetime, *, is_start: bool) -> None:
         result = reconcile(self.paper, at=now)
         self._reconciled_ms = to_milliseconds(now)
@@ -419,23 +400,3 @@ class Trader:
                 make_ready(book=self.code, reconciliation=result, actor=self.actor, at=now)
             return
         stop_for_difference(self.code, result, actor=self.actor, at=now)
-
-    def _tell(self, now: datetime, events: tuple[pure.Event, ...]) -> None:
-        """Tell watching pages the numbers of this instant."""
-        value = self.paper.value(now)
-        publish(
-            "tick",
-            book=self.code,
-            at=isoformat_z(now),
-            equity=str(value.equity),
-            unit_value=str(value.unit_value),
-            day_change=float(value.unit_value / value.day_start_unit_value - 1),
-            open_positions=value.open_positions,
-            prices={symbol: str(price) for symbol, price in self.paper.marks().items()},
-            events=[type(event).__name__ for event in events],
-        )
-
-
-def dead_man_after() -> timedelta:
-    """How old the trader's last beat may be before entries are stopped for it."""
-    return timedelta(seconds=15)

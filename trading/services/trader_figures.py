@@ -1,0 +1,72 @@
+"""The figures that a trader publishes: stored snapshots, live pages, its heartbeat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+
+from magnetfund.core.live import publish
+from magnetfund.core.services.jobs import beat_heart
+from magnetfund.kernel.clock import from_milliseconds, isoformat_z
+from trading.domain.engine.book import Event
+from trading.domain.market import MINUTE_MS
+from trading.services.book.trading_book import TradingBook
+from trading.services.valuation import take_valuations
+
+SNAPSHOT_MS = MINUTE_MS
+
+
+class TraderFigures:
+    """Tells what a book is worth; owns when it was last stored."""
+
+    def __init__(self, *, book: str, holder: str) -> None:
+        self.code = book
+        self.holder = holder
+        self._stored_ms = 0
+
+    def store(self, paper: TradingBook, now_ms: int, *, events: Sequence[Event]) -> None:
+        """Store a snapshot each minute, and whenever something happened."""
+        if events or now_ms - self._stored_ms >= SNAPSHOT_MS:
+            at = from_milliseconds(now_ms // 1000 * 1000)
+            take_valuations(book=self.code, values=[paper.value(at)], source="trader")
+            self._stored_ms = now_ms
+
+    def tell(self, paper: TradingBook, now: datetime, *, events: Sequence[Event]) -> None:
+        """Tell watching pages the numbers of this instant."""
+        value = paper.value(now)
+        publish(
+            "tick",
+            book=self.code,
+            at=isoformat_z(now),
+            equity=str(value.equity),
+            unit_value=str(value.unit_value),
+            day_change=float(value.unit_value / value.day_start_unit_value - 1),
+            open_positions=value.open_positions,
+            prices={symbol: str(price) for symbol, price in paper.marks().items()},
+            events=[type(event).__name__ for event in events],
+        )
+
+    def beat(
+        self, paper: TradingBook, now: datetime, *, market: dict[str, Any], problems: list[str]
+    ) -> None:
+        """The heartbeat, with what the watchdog and the pages read of the book."""
+        beat_heart(
+            part="trader",
+            instance=self.code,
+            build_id=settings.BUILD_ID,
+            holder=self.holder,
+            price_at=min(market["price_at"].values(), default=isoformat_z(now)),
+            market=market,
+            equity=str(paper.value(now).equity),
+            prices={symbol: f"{price:f}" for symbol, price in paper.marks().items()},
+            streaks=paper.streaks(),
+            problems=problems,
+        )
+
+
+def dead_man_after() -> timedelta:
+    """How old the trader's last beat may be before entries are stopped for it."""
+    return timedelta(seconds=15)
