@@ -22,6 +22,7 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.roles import ROLE_NAMES, RUN_TIME_ROLES
 from magnetfund.operations.signature_check import find_bad_signatures
 from magnetfund.operations.walls import missing_triggers, privilege_differences
+from trading.services.settlement import describe_unsettled, find_unsettled
 
 DISK_FREE_MIN = 1_000_000_000
 CLOCK_SKEW_MAX = 2.0
@@ -165,6 +166,15 @@ def check_trader() -> Finding:
     return _part_alive("trader", timedelta(seconds=15))
 
 
+def check_orders() -> Finding:
+    """Orders whose outcome nobody saw, in every book."""
+    found = list(find_unsettled()[:2])
+    if not found:
+        return Finding(part="orders", state="ok", words="no order in doubt")
+    more = " (and more)" if len(found) > 1 else ""
+    return Finding(part="orders", state="fail", words=f"{describe_unsettled(found[0])}{more}")
+
+
 def check_watchdog() -> Finding:
     return _part_alive("watchdog", timedelta(seconds=15))
 
@@ -211,6 +221,7 @@ DATABASE_CHECKS: tuple[Callable[[], Finding], ...] = (
     check_audit,
     check_signatures,
     check_trader,
+    check_orders,
     check_watchdog,
     check_worker,
     check_beat,

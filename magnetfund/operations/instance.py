@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parents[2]
 
 #: Commands that move positions run as the gateway; schema and invitations belong to the owner.
-GATEWAY_COMMANDS = frozenset({"run_trader", "replay", "load_demo"})
+GATEWAY_COMMANDS = frozenset({"run_trader", "settle_orders", "replay", "load_demo"})
 OWNER_COMMANDS = frozenset({"migrate", "prepare", "invite"})
 #: Commands that touch no database.
 FREE_COMMANDS = frozenset(

@@ -8,7 +8,6 @@ the order afterwards.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -19,12 +18,11 @@ from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import InvalidInput, NotAllowed
-from risk.services.pretrade import check_and_reserve, release_reservation
 from trading.domain.orders import FINAL_STATES
 from trading.models import Order, Position
 from trading.services.book_setup import MANUAL
 from trading.services.manual_plan import ManualOrder, OrderPlan, live_price, plan_manual_order
-from trading.services.orders import GateRefused, NewOrder, commit_intent
+from trading.services.orders import commit_checked, commit_intent
 
 BELL = "magnetfund_orders"
 EXPIRES = timedelta(seconds=30)
@@ -40,7 +38,7 @@ def submit_manual_order(request: ManualOrder, *, actor: Actor, at: datetime | No
     at = at or utc_now()
     plan = plan_manual_order(request, at=at)
     said = f"{request.why.strip()}. " if request.why.strip() else ""
-    new = NewOrder(
+    new = Order(
         id=uuid4(),
         book=request.book,
         instrument=plan.instrument,
@@ -57,11 +55,20 @@ def submit_manual_order(request: ManualOrder, *, actor: Actor, at: datetime | No
         reason=f"{said}{request.direction.capitalize()}, manual order. {plan.sizing.reasoning}"[
             :300
         ],
-        denial_codes=plan.refusals,
         expires_at=at + EXPIRES,
     )
     with transaction.atomic():
-        order = _check_and_commit(new, plan, actor=actor, at=at)
+        if plan.refusals:
+            order = commit_intent(new, actor=actor, at=at, denial_codes=plan.refusals)
+        else:
+            order = commit_checked(
+                new,
+                request=plan.order_request,
+                snapshot=plan.snapshot,
+                limits=plan.limits,
+                actor=actor,
+                at=at,
+            )
         record_audit(
             actor=actor,
             action="order.denied" if order.state == "DENIED" else "order.submitted",
@@ -95,7 +102,7 @@ def close_position(*, position: Position, actor: Actor, at: datetime | None = No
     reference = live_price(row.book, row.instrument)
     with transaction.atomic():
         order = commit_intent(
-            NewOrder(
+            Order(
                 id=uuid4(),
                 book=row.book,
                 instrument=row.instrument,
@@ -139,25 +146,3 @@ def _require_right(actor: Actor) -> None:
         raise NotAllowed(
             "this step needs the capability order.submit", details={"capability": "order.submit"}
         )
-
-
-def _check_and_commit(new: NewOrder, plan: OrderPlan, *, actor: Actor, at: datetime) -> Order:
-    if new.denial_codes:
-        return commit_intent(new, actor=actor, at=at)
-    verdict, check = check_and_reserve(
-        order_id=new.id,
-        book=new.book,
-        order=plan.order_request,
-        snapshot=plan.snapshot,
-        limits=plan.limits,
-        now=at,
-    )
-    checked = replace(new, pretrade_check=check.id)
-    if not verdict.accepted:
-        return commit_intent(replace(checked, denial_codes=verdict.codes), actor=actor, at=at)
-    try:
-        return commit_intent(checked, actor=actor, at=at)
-    except GateRefused as refusal:
-        release_reservation(new.id, at=at)
-        denied = replace(checked, denial_codes=("order_gate",), reason=refusal.message)
-        return commit_intent(denied, actor=actor, at=at)

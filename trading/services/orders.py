@@ -9,11 +9,10 @@ again.  A denial is kept as an order in state DENIED with its codes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Any
-from uuid import UUID
 
 from django.db import IntegrityError, InternalError, transaction
 
@@ -22,10 +21,11 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.kernel.identifiers import canonical, client_order_id
 from magnetfund.kernel.money import CONTEXT
-from risk.domain.pretrade import OrderType, Side
-from risk.services.pretrade import release_reservation
+from risk.domain.limits import LimitSet
+from risk.domain.pretrade import BookSnapshot, OrderRequest, OrderType, Side
+from risk.services.pretrade import check_and_reserve, release_reservation
 from trading.domain import orders as pure
-from trading.models import Instrument, Order, OrderEvent
+from trading.models import Order, OrderEvent
 from trading.venues.execution import ExecutionVenue
 
 #: Columns of an order that its life moves.
@@ -61,71 +61,23 @@ class GateRefused(FundError):
     default_code = "order_gate"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewOrder:
-    """What an intent says.  ``quantity`` is positive, the side carries the sign."""
+def commit_intent(
+    order: Order, *, actor: Actor, at: datetime | None = None, denial_codes: Sequence[str] = ()
+) -> Order:
+    """Write a new order as an intent, or as DENIED with its codes, in the caller's transaction.
 
-    id: UUID
-    book: str
-    instrument: Instrument
-    strategy: str
-    purpose: str
-    side: str
-    type: str
-    quantity: Decimal
-    reference_price: Decimal
-    limit_price: Decimal | None = None
-    trigger_price: Decimal | None = None
-    stop_price: Decimal | None = None
-    target_price: Decimal | None = None
-    leverage: float = 1.0
-    tier: int | None = None
-    proposal_id: UUID | None = None
-    pretrade_check: UUID | None = None
-    reason: str = ""
-    mode: str = "paper"
-    expires_at: datetime | None = None
-    denial_codes: Sequence[str] = ()
-
-
-def commit_intent(new: NewOrder, *, actor: Actor, at: datetime | None = None) -> Order:
-    """Write the intent (or the denied order) and its first event in the caller's transaction.
-
+    ``order`` says what is wanted; who, when, where and under which client id is added here.
     Raises :class:`GateRefused` with PostgreSQL's reason when the gate refuses; the caller's
     transaction stays usable.
     """
     at = at or utc_now()
-    denied = bool(new.denial_codes)
-    order = Order(
-        id=new.id,
-        client_order_id=client_order_id(new.id, new.instrument.venue),
-        book=new.book,
-        venue=new.instrument.venue,
-        instrument=new.instrument,
-        strategy=new.strategy,
-        proposal_id=new.proposal_id,
-        pretrade_check=new.pretrade_check,
-        purpose=new.purpose,
-        side=new.side,
-        type=new.type,
-        quantity=new.quantity,
-        reference_price=new.reference_price,
-        limit_price=new.limit_price,
-        trigger_price=new.trigger_price,
-        stop_price=new.stop_price,
-        target_price=new.target_price,
-        leverage=new.leverage,
-        tier=new.tier,
-        state=(pure.OrderState.DENIED if denied else pure.OrderState.INTENT).value,
-        denial_codes=list(new.denial_codes),
-        reason=new.reason,
-        actor=actor.user,
-        actor_label=actor.label,
-        mode=new.mode,
-        occurred_at=at,
-        expires_at=new.expires_at,
-        closed_at=at if denied else None,
-    )
+    order.client_order_id = client_order_id(order.id, order.instrument.venue)
+    order.venue = order.instrument.venue
+    order.state = (pure.OrderState.DENIED if denial_codes else pure.OrderState.INTENT).value
+    order.denial_codes = list(denial_codes)
+    order.actor, order.actor_label = actor.user, actor.label
+    order.occurred_at = at
+    order.closed_at = at if denial_codes else None
     try:
         with transaction.atomic():
             order.save(force_insert=True)
@@ -135,6 +87,35 @@ def commit_intent(new: NewOrder, *, actor: Actor, at: datetime | None = None) ->
     except (IntegrityError, InternalError) as error:
         raise GateRefused(_gate_reason(error)) from None
     return order
+
+
+def commit_checked(
+    order: Order,
+    *,
+    request: OrderRequest,
+    snapshot: BookSnapshot,
+    limits: LimitSet,
+    actor: Actor,
+    at: datetime,
+) -> Order:
+    """Check a new order and commit it, DENIED where the control or PostgreSQL's gate says no."""
+    verdict, check = check_and_reserve(
+        order_id=order.id,
+        book=order.book,
+        order=request,
+        snapshot=snapshot,
+        limits=limits,
+        now=at,
+    )
+    order.pretrade_check = check.id
+    if not verdict.accepted:
+        return commit_intent(order, actor=actor, at=at, denial_codes=verdict.codes)
+    try:
+        return commit_intent(order, actor=actor, at=at)
+    except GateRefused as refusal:
+        release_reservation(order.id, at=at)
+        order.reason = refusal.message
+        return commit_intent(order, actor=actor, at=at, denial_codes=("order_gate",))
 
 
 def record_events(
@@ -203,6 +184,11 @@ def claim_for_sending(order: Order, *, at: datetime | None = None) -> Order | No
     except GateRefused as refusal:
         record_events(order, pure.OrderTooOld(at=at, reason=refusal.message))
         return None
+
+
+def has_unsettled(book: str) -> bool:
+    """Whether the outcome of any order of a book is unknown."""
+    return Order.objects.filter(book=book, state__in=UNSETTLED, closed_at=None).exists()
 
 
 def settle_orders(book: str, *, venue: ExecutionVenue, at: datetime | None = None) -> list[Order]:

@@ -11,6 +11,7 @@ from magnetfund.kernel.clock import to_milliseconds
 from trading.domain import positions as pure
 from trading.domain.orders import FINAL_STATES
 from trading.models import Fill, FundingPayment, Position
+from trading.services.settlement import describe_unsettled, find_unsettled
 
 ZERO = Decimal(0)
 #: Stored columns end at the eighteenth decimal; sums of them may differ far behind it.
@@ -57,8 +58,10 @@ def find_position_differences(book: str) -> list[str]:
 
 
 def find_order_differences(book: str) -> list[str]:
-    """Orders agree with their events, their fills and the check that let them pass."""
-    return list(_find_orders(book))[:SHOWN]
+    """Orders are settled, and agree with their events, their fills and the check that let them
+    pass."""
+    unsettled = [describe_unsettled(order) for order in find_unsettled(book)[:SHOWN]]
+    return [*unsettled, *_find_orders(book)][:SHOWN]
 
 
 def _find_orders(book: str) -> Iterator[str]:

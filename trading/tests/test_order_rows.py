@@ -21,7 +21,6 @@ from trading.services.fills import rebuild_positions, record_fill
 from trading.services.instruments import add_simulated_instrument
 from trading.services.orders import (
     KINDS,
-    NewOrder,
     commit_intent,
     record_events,
     settle_orders,
@@ -62,7 +61,7 @@ def make_intent(instrument: Instrument, *, held: str = "2", quantity: str = "1")
         defaults={"quantity": Decimal(held), "average_price": Decimal(100)},
     )
     return commit_intent(
-        NewOrder(
+        Order(
             id=uuid4(),
             book="main",
             instrument=instrument,

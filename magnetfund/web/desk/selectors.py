@@ -36,6 +36,7 @@ from trading.models import (
     Signal,
     Trade,
 )
+from trading.services.orders import UNSETTLED
 
 ZERO = Decimal(0)
 #: Below this share of equity a position is a remainder.
@@ -320,6 +321,7 @@ def order_lives(orders: list[Order]) -> list[dict[str, Any]]:
             "what": say_order(order.purpose, order.strategy),
             "events": [(event, say_state(event.to_state, order)) for event in order.events.all()],
             "denials": say_codes(order.denial_codes),
+            "is_in_doubt": order.state in UNSETTLED,
         }
         for order in orders
     ]

@@ -29,7 +29,7 @@ from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk import selectors as desk
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
-from magnetfund.web.desk.order_words import say_codes
+from magnetfund.web.desk.order_words import say_codes, say_state
 from magnetfund.web.forms import FigureField, figure_field, send_once
 from magnetfund.web.parts import asked_part, render_page
 from risk.domain.pretrade import Check, CheckStatus
@@ -44,6 +44,7 @@ from trading.services.manual import (
     wait_for_outcome,
 )
 from trading.services.manual_plan import ManualOrder, OrderPlan, find_instrument, live_price
+from trading.services.settlement import ask_again, wait_for_settlement
 
 #: Rooms in the list "largest now"; the tightest come first.
 ROOMS_SHOWN = 3
@@ -263,6 +264,27 @@ def place(request: HttpRequest) -> HttpResponse:
         messages.error(request, f"Not sent: {error.message}.")
         return redirect(again)
     _tell_outcome(request, UUID(answer.body.decode()), is_replay=answer.is_replay)
+    return redirect("desk_trading")
+
+
+@require_POST
+@desk_view(Capability.ORDER_SUBMIT)
+def ask(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Have the trader ask the venue what became of an order."""
+    order = get_object_or_404(Order, pk=pk, book=settings.MAGNET_BOOK)
+    try:
+        ask_again(order, actor=actor_of(request))
+    except FundError as error:
+        messages.info(request, f"{error.message[:1].upper()}{error.message[1:]}.")
+        return redirect("desk_trading")
+    settled = wait_for_settlement(order.pk)
+    if settled.state == order.state:
+        messages.error(
+            request,
+            "No trader answered. Start it, or run manage.py settle_orders where none can run.",
+        )
+    else:
+        messages.success(request, f"The venue answered: {say_state(settled.state, settled)}.")
     return redirect("desk_trading")
 
 

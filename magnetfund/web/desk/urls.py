@@ -35,6 +35,7 @@ urlpatterns = [
     path("desk/trading/trades.csv", exports.trades, name="desk_trades_csv"),
     path("desk/trading/ticket/", ticket.preview, name="desk_ticket"),
     path("desk/trading/order/", ticket.place, name="desk_order"),
+    path("desk/trading/order/<uuid:pk>/ask/", ticket.ask, name="desk_order_ask"),
     path("desk/trading/close/<int:pk>/", ticket.close, name="desk_close"),
     path("desk/market/", market.market, name="desk_market"),
     path("desk/market/instruments/", market.instruments, name="desk_instruments"),

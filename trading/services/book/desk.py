@@ -15,7 +15,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from magnetfund.core.actors import Actor
-from magnetfund.kernel.errors import InvariantBroken
+from magnetfund.kernel.errors import InvariantBroken, Unavailable
 from magnetfund.kernel.identifiers import derived_uuid
 from risk.domain.pretrade import OrderType, Side
 from trading.domain.engine.book import CloseReason, OrderIntent, Position
@@ -26,12 +26,13 @@ from trading.domain.orders import (
     OrderAcknowledged,
     OrderRejected,
     OrderState,
+    OutcomeUnseen,
     VenueStatus,
 )
 from trading.domain.paper_venue import Kind, RestingOrder
 from trading.models import Order
 from trading.services.book.worth import price_of, quantity_of
-from trading.services.orders import NewOrder, claim_for_sending, commit_intent, record_events
+from trading.services.orders import claim_for_sending, commit_intent, record_events
 from trading.services.sleeves import Sleeve
 from trading.venues.execution import ExecutionVenue, OrderTicket
 
@@ -207,7 +208,7 @@ class OrderDesk:
         """A reducing order: intent, claim, the venue's answer, each in its own commit."""
         sleeve = self._sleeves[slot]
         order = commit_intent(
-            NewOrder(
+            Order(
                 id=self._next_id(sleeve, purpose, at),
                 book=self.code,
                 instrument=sleeve.instrument,
@@ -227,11 +228,17 @@ class OrderDesk:
             raise InvariantBroken(f"a reducing order was refused: {order.id}")
 
     def submit(self, slot: int, order: Order, *, at: datetime) -> Order | None:
-        """Claim an intent, hand it to the venue, record the answer; None where it was not taken."""
+        """Claim an intent, hand it to the venue, record the answer.
+
+        None where it was not taken; UNKNOWN where the venue's answer was lost.
+        """
         sending = claim_for_sending(order, at=at)
         if sending is None:
             return None
-        answer = self.venue.submit(ticket_of(sending), at=at)
+        try:
+            answer = self.venue.submit(ticket_of(sending), at=at)
+        except Unavailable as error:  # it may have arrived: the next beat asks
+            return record_events(sending, OutcomeUnseen(at=at, reason=error.message))
         if answer.status is not VenueStatus.OPEN:
             record_events(sending, OrderRejected(at=at, reason=answer.reason))
             return None
@@ -246,7 +253,7 @@ class OrderDesk:
         """The order that the venue gave by itself, so that its fill has one."""
         sleeve = self._sleeves[slot]
         order = commit_intent(
-            NewOrder(
+            Order(
                 id=self._next_id(sleeve, "liquidation", at),
                 book=self.code,
                 instrument=sleeve.instrument,
@@ -273,7 +280,10 @@ class OrderDesk:
         asked = record_events(order, CancelRequested(at=at), detail={"reason": reason})
         if asked.state != OrderState.CANCEL_PENDING:
             return asked
-        answer = self.venue.cancel(order.client_order_id, at=at)
+        try:
+            answer = self.venue.cancel(order.client_order_id, at=at)
+        except Unavailable:  # the next beat asks what became of it
+            return asked
         return record_events(asked, answer, detail={"reason": reason})
 
     def drop_exit(self, slot: int, *, at: datetime) -> None:

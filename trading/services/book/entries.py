@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 
 from django.db import transaction
@@ -14,12 +13,11 @@ from magnetfund.kernel.identifiers import derived_uuid
 from magnetfund.kernel.money import decimal_from_float
 from risk.domain.limits import LimitSet
 from risk.domain.pretrade import OrderRequest, OrderType, Side
-from risk.services.pretrade import check_and_reserve, release_reservation
 from trading.domain.engine.book import OrderIntent
 from trading.models import Order
 from trading.services.book.words import explain_entry, keep_proposal
 from trading.services.book.worth import price_of, quantity_of
-from trading.services.orders import GateRefused, NewOrder, commit_intent
+from trading.services.orders import commit_checked
 from trading.services.sleeves import Sleeve
 from trading.services.snapshots import build_snapshot
 
@@ -57,10 +55,26 @@ def commit_entry(
             quantity=quantity,
             why=why,
         )
-        verdict, check = check_and_reserve(
-            order_id=order_id,
+        order = Order(
+            id=order_id,
             book=book,
-            order=OrderRequest(
+            instrument=sleeve.instrument,
+            strategy=sleeve.strategy,
+            proposal=proposal,
+            purpose="entry",
+            side=side.value,
+            type=OrderType.MARKET.value,
+            quantity=quantity,
+            reference_price=price,
+            stop_price=stop,
+            target_price=target,
+            leverage=intent.leverage,
+            tier=intent.tier or None,
+            reason=why[:300],
+        )
+        return commit_checked(
+            order,
+            request=OrderRequest(
                 instrument=sleeve.instrument.symbol,
                 strategy=sleeve.strategy,
                 side=side,
@@ -81,30 +95,6 @@ def commit_entry(
                 limits=limits,
             ),
             limits=limits,
-            now=at,
+            actor=actor,
+            at=at,
         )
-        new = NewOrder(
-            id=order_id,
-            book=book,
-            instrument=sleeve.instrument,
-            strategy=sleeve.strategy,
-            purpose="entry",
-            side=side.value,
-            type=OrderType.MARKET.value,
-            quantity=quantity,
-            reference_price=price,
-            stop_price=stop,
-            target_price=target,
-            leverage=intent.leverage,
-            tier=intent.tier or None,
-            proposal_id=proposal.id,
-            pretrade_check=check.id,
-            reason=why[:300],
-            denial_codes=() if verdict.accepted else verdict.codes,
-        )
-        try:
-            return commit_intent(new, actor=actor, at=at)
-        except GateRefused as refusal:
-            release_reservation(order_id, at=at)
-            denied = replace(new, denial_codes=("order_gate",), reason=refusal.message)
-            return commit_intent(denied, actor=actor, at=at)

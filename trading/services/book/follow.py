@@ -17,12 +17,18 @@ from trading.domain.engine.storage import exit_intent, rearm_book, trip_book
 from trading.domain.orders import OrderState, OrderTooOld
 from trading.models import Order
 from trading.services.book.bookings import intent_of
+from trading.services.book.recovery import recover
 from trading.services.book.trading_book import TradingBook
-from trading.services.orders import record_events
+from trading.services.orders import has_unsettled, record_events
 
 
 def follow(paper: TradingBook, *, at: datetime) -> bool:
-    """Apply all pending intents and transfers; returns whether the book changed."""
+    """Apply all pending intents and transfers; returns whether the book changed.
+
+    An order whose answer was lost is settled first, by asking the venue.
+    """
+    if not paper.is_history and has_unsettled(paper.code):
+        recover(paper, at=at)
     changed = paper.apply_flows() > 0
     changed |= follow_fuse(paper, at=at)
     changed |= take_waiting_orders(paper, at=at)

@@ -70,7 +70,7 @@ SOURCES = {
         select=_select_unknown,
         describe=lambda row: (
             f"Order of unknown outcome: {row['words']} {row['who']}",
-            "the venue has not answered; the trader queries it again",
+            "the trader asks the venue at each beat; without a trader, manage.py settle_orders",
         ),
     ),
     "order_pending": Source(
