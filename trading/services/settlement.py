@@ -51,8 +51,8 @@ def find_unsettled(book: str | None = None, *, at: datetime | None = None) -> Qu
     if book is not None:
         rows = rows.filter(book=book)
     return (
-        rows.annotate(moved_at=Max("events__recorded_at"))
-        .filter(moved_at__lt=(at or utc_now()) - GRACE)
+        rows.annotate(moved_at=Max("events__occurred_at"))
+        .filter(moved_at__lte=(at or utc_now()) - GRACE)
         .select_related("instrument")
         .order_by("occurred_at", "id")
     )

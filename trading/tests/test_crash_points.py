@@ -237,4 +237,4 @@ def test_kills_at_any_commit_lose_and_double_nothing(
     stage.begin()
     check(stage)
     assert stage.kills >= 2
-    assert Fill.objects.count() >= 2
+    assert Fill.objects.exists()
