@@ -10,4 +10,4 @@ COPY --chown=magnet:magnet . .
 USER magnet
 ENV MAGNET_HOME=/home/magnet/data
 EXPOSE 8000
-CMD ["python", "-m", "uvicorn", "magnetfund.asgi:application", "--host", "0.0.0.0", "--port", "8000"]
+CMD ["python", "-m", "magnetfund.operations.web_server", "--host", "0.0.0.0", "--port", "8000"]

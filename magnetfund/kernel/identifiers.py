@@ -27,6 +27,15 @@ def derived_uuid(*parts: str) -> UUID:
     return uuid5(NAMESPACE, "\x1f".join(parts))
 
 
+#: Headers by which a starter recognises its own web server.
+START_QUESTION, START_ANSWER = "X-Start-Question", "X-Start-Answer"
+
+
+def answer_start(token: str, question: str) -> str:
+    """What only a process that was given ``token`` can answer."""
+    return hashlib.sha256(f"{token}:{question}".encode()).hexdigest()
+
+
 def client_order_id(intent_id: UUID, venue: str) -> str:
     """Order id sent to a venue: 32 lower-case letters and digits, a pure function of the intent.
 

@@ -26,6 +26,7 @@ from types import FrameType
 from urllib.parse import urlsplit
 
 from magnetfund.env import BadSetting, Environment
+from magnetfund.kernel.identifiers import START_ANSWER, START_QUESTION, answer_start
 from magnetfund.operations.schedule import RESEARCH_QUEUE
 from magnetfund.operations.servers.home import STOPPING, Home, LaunchError
 from magnetfund.operations.servers.postgres import Postgres
@@ -62,9 +63,8 @@ def platform_parts(port: int, sign_port: int) -> tuple[Part, ...]:
         Part(
             name="web",
             command=(
-                python, "-m", "uvicorn", "magnetfund.asgi:application", "--host", "127.0.0.1",
-                "--port", str(port), "--log-level", "warning", "--no-access-log",
-                "--timeout-graceful-shutdown", "3",
+                python, "-m", "magnetfund.operations.web_server", "--host", "127.0.0.1",
+                "--port", str(port),
             ),
             urls=("DATABASE_URL", "DATABASE_STOP_URL"),
         ),
@@ -102,9 +102,8 @@ def platform_parts(port: int, sign_port: int) -> tuple[Part, ...]:
         Part(
             name="signer",
             command=(
-                python, "-m", "uvicorn", "magnetfund.signer.asgi:application", "--host",
-                "127.0.0.1", "--port", str(sign_port), "--log-level", "warning", "--no-access-log",
-                "--timeout-graceful-shutdown", "3",
+                python, "-m", "magnetfund.operations.web_server", "--port", str(sign_port),
+                "--application", "magnetfund.signer.asgi:application",
             ),
             role="signer",
             urls=("DATABASE_SIGNER_URL",),
@@ -148,6 +147,8 @@ class Supervisor:
         self.demo = demo
         self.stopping = False
         self.public_url = ""
+        #: By which the web that answers proves that it is the one that was started here.
+        self.start_token = secrets.token_urlsafe(24)
         self.watched: list[Watched] = []
         self.postgres: Postgres | None = None
         self.valkey: Valkey | None = None
@@ -217,6 +218,7 @@ class Supervisor:
         environment.setdefault("DJANGO_SETTINGS_MODULE", "magnetfund.settings")
         environment["MAGNET_HOME"] = str(self.home.root)
         environment["PYTHONUNBUFFERED"] = "1"
+        environment["MAGNET_START_TOKEN"] = self.start_token
         return environment
 
     def _prepare(self, environment: dict[str, str]) -> None:
@@ -267,7 +269,9 @@ class Supervisor:
         answered_at: float | None = None
         while time.monotonic() < deadline and not self.stopping:
             self._look_after()
-            status = _health_status(url, host=urlsplit(self.public_url).netloc)
+            status = _health_status(
+                url, host=urlsplit(self.public_url).netloc, token=self.start_token
+            )
             answered_at = answered_at or (time.monotonic() if status else None)
             if status == "active" or (
                 answered_at is not None and time.monotonic() - answered_at > TRADER_SECONDS
@@ -275,7 +279,10 @@ class Supervisor:
                 return
             time.sleep(0.1)
         if not self.stopping and answered_at is None:
-            raise LaunchError(f"the web server did not start; see {self.home.logs / 'web.log'}")
+            raise LaunchError(
+                f"the web server did not answer on port {self.port}; see "
+                f"{self.home.logs / 'web.log'}"
+            )
 
     def _announce(self, seconds: float) -> None:
         base = self.public_url
@@ -333,14 +340,21 @@ class Supervisor:
                 server.stop()
 
 
-def _health_status(url: str, *, host: str) -> str:
-    """What /health says; "error" for a 5xx, nothing while the web is not there."""
-    request = urllib.request.Request(url, headers={"Host": host})  # noqa: S310 - our own port
+def _health_status(url: str, *, host: str, token: str) -> str:
+    """What /health of our own web says; "error" for its 5xx, nothing while it is not there.
+
+    Whatever else took the port cannot answer the question that goes with it.
+    """
+    question = secrets.token_urlsafe(12)
+    headers = {"Host": host, START_QUESTION: question}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - our own port
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+            if answer.headers.get(START_ANSWER) != answer_start(token, question):
+                return ""
             return str(json.load(answer).get("status", "inactive"))
-    except urllib.error.HTTPError:
-        return "error"
+    except urllib.error.HTTPError as error:
+        return "error" if error.headers.get(START_ANSWER) == answer_start(token, question) else ""
     except (OSError, ValueError):
         return ""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from magnetfund.env import BadSetting, Environment
-from magnetfund.operations.supervisor import main
+from magnetfund.kernel.identifiers import START_ANSWER, START_QUESTION, answer_start
+from magnetfund.operations.supervisor import _health_status, main
 
 
 def test_live_trading_without_a_venue_stops_the_start_with_one_line(
@@ -27,3 +30,30 @@ def test_the_mode_is_live_only_where_a_venue_is():
         Environment({"TRADING_MODE": "live"}).trading_mode(())
     assert Environment({"TRADING_MODE": "live"}).trading_mode(("somewhere",)) == "live"
     assert Environment({}).trading_mode(()) == "paper"
+
+
+def test_a_port_is_ours_only_when_our_own_web_answers_on_it():
+    def answer(question: str) -> str:
+        return ""
+
+    class Stranger(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            said = answer(self.headers.get(START_QUESTION, ""))
+            self.send_header(START_ANSWER, said)
+            self.end_headers()
+            self.wfile.write(b'{"status": "active"}')
+
+        def log_message(self, *arguments: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/health"
+        assert _health_status(url, host="localhost", token="ours") == ""
+
+        def answer(question: str) -> str:  # type: ignore[no-redef]  # the one of our own web
+            return answer_start("ours", question)
+
+        assert _health_status(url, host="localhost", token="ours") == "active"
+        server.shutdown()

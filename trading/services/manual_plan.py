@@ -55,6 +55,13 @@ class ManualOrder:
     notional: Decimal | None = None
     why: str = ""
 
+    @property
+    def stated_notional(self) -> Decimal | None:
+        """The size that the person named, in quote currency; None where the limits choose it."""
+        if self.notional is not None:
+            return self.notional
+        return None if self.quantity is None else self.quantity * self.entry_price
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LivePrice:

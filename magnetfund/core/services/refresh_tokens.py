@@ -67,6 +67,16 @@ def rotate(given: FamilyToken, *, expires_at: datetime) -> tuple[User, FamilyTok
     return user, FamilyToken(family=given.family, token=fresh)
 
 
+def is_family_alive(family: str, user: User) -> bool:
+    """Whether a sign-in still holds: it was not ended, and the password is the one it used."""
+    try:
+        named = uuid.UUID(family)
+    except ValueError:
+        return False
+    row = RefreshFamily.objects.filter(pk=named, user=user, revoked_at=None).first()
+    return row is not None and row.password_mark == _mark(user)
+
+
 def purge_families() -> int:
     """Remove the families whose last token ran out; returns how many."""
     return RefreshFamily.objects.filter(expires_at__lt=utc_now()).delete()[0]

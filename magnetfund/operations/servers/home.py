@@ -78,6 +78,22 @@ class Home:
         self._private(self.sockets)
         self.logs = self.root / "log"
         self.logs.mkdir(exist_ok=True)
+        self._shut_to_others()
+
+    def _shut_to_others(self) -> None:
+        """Others may not list the home nor read logs, mail and keys.
+
+        Where the servers run as ``nobody`` inside it, they may still pass through to their own.
+        """
+        passes = os.geteuid() == 0 and self.cluster.is_relative_to(self.root)
+        self.root.chmod(0o711 if passes else 0o700)
+        for name in ("log", "mail", "keys", "media"):
+            folder = self.root / name
+            if folder.is_dir() and folder.stat().st_uid == os.geteuid():
+                folder.chmod(0o700)
+                for path in folder.iterdir():
+                    if path.is_file() and not path.is_symlink():
+                        path.chmod(stat.S_IMODE(path.stat().st_mode) & 0o700)
 
     def _private(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)

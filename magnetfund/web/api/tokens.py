@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
+import time
 from typing import Any
 from uuid import UUID
 
+from allauth.mfa.base.internal.flows import check_rate_limit
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import TOTP
+from django.conf import settings
 from django.contrib.auth import authenticate
+from django.core.exceptions import ValidationError
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import ScopedRateThrottle, SimpleRateThrottle
+from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import RefreshToken
 
+from magnetfund.core.doors import is_of_the_house
 from magnetfund.core.models import User
-from magnetfund.core.services.refresh_tokens import FamilyToken, rotate, start_family
+from magnetfund.core.services.refresh_tokens import (
+    FamilyToken,
+    rotate,
+    start_family,
+)
+from magnetfund.core.sign_in_limits import count_guess
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 
@@ -34,17 +43,11 @@ class SignInFailed(FundError):
     default_code = "sign_in_failed"
 
 
-class AccountThrottle(SimpleRateThrottle):
-    """Attempts on one account, from wherever they come."""
+class TooManyGuesses(FundError):
+    """No guess is left for this account from this address."""
 
-    scope = "sign_in_account"
-
-    def get_cache_key(self, request: Request, view: APIView) -> str | None:
-        given = request.data.get("email") if isinstance(request.data, dict) else None
-        if not isinstance(given, str):
-            return None
-        name = hashlib.sha256(given.strip().lower().encode()).hexdigest()
-        return self.cache_format % {"scope": self.scope, "ident": name}
+    http_status = 429
+    default_code = "throttled"
 
 
 class SignInRequest(serializers.Serializer[Any]):
@@ -63,7 +66,7 @@ class TokenView(APIView):
 
     permission_classes = [AllowAny]
     authentication_classes: list[Any] = []
-    throttle_classes = [ScopedRateThrottle, AccountThrottle]
+    throttle_classes = [ScopedRateThrottle]
     throttle_scope = "sign_in"
 
     @extend_schema(
@@ -77,7 +80,11 @@ class TokenView(APIView):
         investor = getattr(user, "investor", None)
         return Response(
             {
-                **issue_tokens(user, start_family(user, expires_at=expires_at)),
+                **issue_tokens(
+                    user,
+                    start_family(user, expires_at=expires_at),
+                    factor_shown=bool(form.validated_data.get("code")),
+                ),
                 "investor_id": str(investor.pk) if investor is not None else None,
             }
         )
@@ -119,10 +126,16 @@ class RefreshView(APIView):
         return Response(issue_tokens(*rotated))
 
 
-def issue_tokens(user: User, named: FamilyToken) -> dict[str, Any]:
-    """A short-lived access token and a single-use refresh token."""
+def issue_tokens(user: User, named: FamilyToken, *, factor_shown: bool = False) -> dict[str, Any]:
+    """A short-lived access token and a single-use refresh token.
+
+    The access token names its family, and when the code was shown if it was with this sign-in.
+    """
     refresh = RefreshToken.for_user(user)
+    refresh["family"] = str(named.family)
     access = refresh.access_token
+    if factor_shown:
+        access["factor_at"] = int(time.time())
     refresh["jti"], refresh["family"] = named.token, str(named.family)
     return {
         "token": str(access),
@@ -133,9 +146,13 @@ def issue_tokens(user: User, named: FamilyToken) -> dict[str, Any]:
 
 def sign_in(request: Request, *, email: str, password: str, code: str = "") -> User:
     """The account behind the credentials; raises :class:`SignInFailed`."""
+    guess = count_guess(request._request, email)
+    if guess is None:
+        raise TooManyGuesses("too many attempts for this account; wait or use a passkey")
     user = authenticate(request._request, username=email.lower(), password=password)
     if not isinstance(user, User) or not user.is_active:
         raise SignInFailed("email address or password is incorrect")
+    guess.forget()
     factors = Authenticator.objects.filter(user=user)
     factor = factors.filter(type=Authenticator.Type.TOTP).first()
     if factor is None:
@@ -144,11 +161,21 @@ def sign_in(request: Request, *, email: str, password: str, code: str = "") -> U
             raise SignInFailed(
                 "this account signs in with a passkey; use the sign-in page", code="key_needed"
             )
+        if settings.SECOND_FACTOR_REQUIRED and is_of_the_house(user):
+            raise SignInFailed(
+                "staff accounts need an authenticator app; set it up on the sign-in page",
+                code="factor_missing",
+            )
         return user
     if not code:
         raise SignInFailed(
             "the 6-digit code from your authenticator app is required", code="code_needed"
         )
+    try:
+        forget = check_rate_limit(user)
+    except ValidationError:
+        raise TooManyGuesses("too many codes were tried; wait five minutes") from None
     if not TOTP(factor).validate_code(code):
         raise SignInFailed("the 6-digit code is incorrect", code="code_wrong")
+    forget()
     return user

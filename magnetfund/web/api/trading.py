@@ -18,6 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from magnetfund.core.actors import Actor
+from magnetfund.core.doors import require_step_up_for_order
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.idempotency import StoredAnswer, find_outcome, store_outcome
 from magnetfund.kernel.clock import isoformat_z, utc_now
@@ -243,6 +244,7 @@ class ExecuteView(APIView):
         form.is_valid(raise_exception=True)
         given = form.validated_data
         key = given["idempotency_key"]
+        require_step_up_for_order(request, None)
 
         def work() -> tuple[int, dict[str, Any]]:
             order = submit_manual_order(

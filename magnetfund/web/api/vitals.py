@@ -8,7 +8,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+
+from magnetfund.kernel.identifiers import START_ANSWER, START_QUESTION, answer_start
 
 STARTED_AT = time.time()
 _lock = threading.Lock()
@@ -26,6 +29,9 @@ class VitalsMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         global _total
         response = self._get_response(request)
+        token, question = settings.START_TOKEN, request.headers.get(START_QUESTION)
+        if token and question:
+            response.headers[START_ANSWER] = answer_start(token, question)
         now = time.time()
         with _lock:
             _total += 1

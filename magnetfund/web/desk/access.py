@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from django_htmx.http import HttpResponseClientRedirect
 
+from magnetfund.core.doors import require_step_up
 from magnetfund.core.roles import Capability
 
 View = Callable[..., HttpResponse]
@@ -30,8 +31,14 @@ def _ask_to_sign_in(request: HttpRequest) -> HttpResponse:
     return redirect_to_login(request.get_full_path())
 
 
-def desk_view(capability: Capability = Capability.DESK_VIEW) -> Callable[[View], View]:
-    """Decorator for desk views; staff without the capability receive a 403."""
+def desk_view(
+    capability: Capability = Capability.DESK_VIEW, *, step_up: bool = False
+) -> Callable[[View], View]:
+    """Decorator for desk views; staff without the capability receive a 403.
+
+    ``step_up`` asks for a second factor that is fresh (:func:`magnetfund.core.doors
+    .require_step_up`).
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -41,6 +48,8 @@ def desk_view(capability: Capability = Capability.DESK_VIEW) -> Callable[[View],
             user: Any = request.user
             if not user.is_active or not user.can(capability):
                 raise PermissionDenied
+            if step_up:
+                require_step_up(request)
             return view(request, *args, **kwargs)
 
         return guarded

@@ -172,7 +172,7 @@ def add_receiver(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@desk_view(Capability.ACCOUNTS_APPROVE)
+@desk_view(Capability.ACCOUNTS_APPROVE, step_up=True)
 def sign_account(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Second signature on an account of the fund."""
     row = get_object_or_404(FundAccount, pk=pk, fund__book=settings.MAGNET_BOOK)
@@ -186,7 +186,7 @@ def sign_account(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_POST
-@desk_view()
+@desk_view(step_up=True)
 def decide_receiver(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Approve an account to be paid, or take it off the list with a reason."""
     row = get_object_or_404(PayeeAccount, pk=pk, fund__book=settings.MAGNET_BOOK)

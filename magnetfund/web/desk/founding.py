@@ -99,7 +99,7 @@ def founding(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@desk_view(Capability.TERMS_APPROVE)
+@desk_view(Capability.TERMS_APPROVE, step_up=True)
 def decide_terms(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Sign the terms that were shown, or return them with a reason."""
     row = get_object_or_404(TermsProposal, pk=pk, share_class__fund__book=settings.MAGNET_BOOK)
@@ -119,7 +119,7 @@ def decide_terms(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_POST
-@desk_view(Capability.LIMITS_APPROVE)
+@desk_view(Capability.LIMITS_APPROVE, step_up=True)
 def sign_limits(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Approve the limits that were shown; whoever has not signed them is sent to sign first."""
     row = get_object_or_404(LimitProposal, pk=pk, book=settings.MAGNET_BOOK)

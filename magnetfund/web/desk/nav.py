@@ -134,7 +134,7 @@ def prepare_nav(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@desk_view(Capability.NAV_APPROVE)
+@desk_view(Capability.NAV_APPROVE, step_up=True)
 def decide_nav(request: HttpRequest, pk: str) -> HttpResponse:
     """Approve the strike that was shown, or return it with a reason."""
     strike = get_object_or_404(NavStrike, pk=pk, fund__book=settings.MAGNET_BOOK)

@@ -134,7 +134,7 @@ def disarm(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@desk_view(Capability.FUSE_RESET)
+@desk_view(Capability.FUSE_RESET, step_up=True)
 def request_reset(request: HttpRequest) -> HttpResponse:
     """Ask for the fuse to be armed again; another risk officer approves."""
     book = settings.MAGNET_BOOK
@@ -169,7 +169,7 @@ def request_reset(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@desk_view(Capability.FUSE_RESET)
+@desk_view(Capability.FUSE_RESET, step_up=True)
 def decide_reset(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Approve, sign or withdraw an open request; whoever has not signed is sent to sign first."""
     reset = get_object_or_404(FuseReset, pk=pk, book=settings.MAGNET_BOOK)

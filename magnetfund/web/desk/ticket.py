@@ -19,6 +19,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from magnetfund.core.doors import require_step_up_for_order
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.idempotency import StoredAnswer
 from magnetfund.core.templatetags.figures import multiple
@@ -250,12 +251,11 @@ def place(request: HttpRequest) -> HttpResponse:
         messages.error(request, "Not sent: tick the confirmation box first.")
         return redirect(again)
     why = request.POST.get("why", "")[:160]
+    asked = form.request_of(book=settings.MAGNET_BOOK, seen=price, why=why)
+    require_step_up_for_order(request, asked.stated_notional)
 
     def execute() -> StoredAnswer:
-        order = submit_manual_order(
-            form.request_of(book=settings.MAGNET_BOOK, seen=price, why=why),
-            actor=actor_of(request),
-        )
+        order = submit_manual_order(asked, actor=actor_of(request))
         return StoredAnswer(status=303, body=str(order.id).encode(), content_type="text/plain")
 
     try:

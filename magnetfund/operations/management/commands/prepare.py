@@ -10,6 +10,7 @@ from django.core.management import call_command
 
 from investors.services.documents import replay_erasures
 from magnetfund.core.commands import FundCommand
+from magnetfund.core.secret_text import encrypt_stored_seeds, make_seed_key
 from magnetfund.operations.supervisor import make_token_keys
 from magnetfund.operations.walls import state_purpose
 
@@ -21,6 +22,8 @@ class Command(FundCommand):
         call_command("migrate", database="owner", verbosity=0)
         state_purpose(settings.MAGNET_ENV, settings.MAGNET_BOOK)
         make_token_keys(settings.MAGNET_HOME / "keys")
+        make_seed_key(settings.MAGNET_HOME / "keys")
+        encrypt_stored_seeds()
         # A restored store of keys may hold some that were destroyed since.
         replay_erasures()
         if settings.IS_PRODUCTION:

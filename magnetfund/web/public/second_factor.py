@@ -1,0 +1,41 @@
+"""The page on which somebody of the house without a factor learns what is missing.
+
+In the demo an invented person answers with one button; in a production home no such button exists.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.adapter import get_adapter
+from allauth.account.internal.flows.login import record_authentication
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_http_methods
+
+from magnetfund.core.doors import has_factor, may_answer_as_invented
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def second_factor(request: HttpRequest) -> HttpResponse:
+    """Set up a factor, or in the demo answer as the invented person."""
+    user: Any = request.user
+    given = request.POST.get("next") or request.GET.get("next") or ""
+    is_ours = url_has_allowed_host_and_scheme(given, allowed_hosts={request.get_host()})
+    back_to = given if is_ours else get_adapter(request).get_login_redirect_url(request)
+    is_invented = may_answer_as_invented(user)
+    if request.method == "POST":
+        if not is_invented:
+            return redirect("mfa_index")
+        record_authentication(request, user, "mfa", type="demo", reauthenticated=True)
+        return redirect(back_to)
+    if has_factor(user):
+        return redirect("mfa_reauthenticate")
+    return render(
+        request,
+        "account/second_factor.html",
+        {"is_invented": is_invented, "back_to": back_to, "person": user.get_full_name()},
+    )
