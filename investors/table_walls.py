@@ -26,6 +26,7 @@ APPEND_ONLY_TABLES = (
     "investors_signature",
     "investors_screeninglist",
     "investors_screeningname",
+    "investors_paymentfile",
 )
 
 GRANTS = [
@@ -95,11 +96,27 @@ GRANTS = [
         "dealt_price",
         "dealt_amount",
         "fee_amount",
+        "paid_amount",
+        "held_amount",
         "reason",
         "updated_at",
     ),
     mutable("investors_fundaccount", "approved_by_id", "approved_at", "closed_at"),
     mutable("investors_payeeaccount", "approved_by_id", "approved_at", "usable_from", "closed_at"),
+    mutable(
+        "investors_payment",
+        "state",
+        "approved_by_id",
+        "approved_at",
+        "directed_by_id",
+        "directed_at",
+        "file_id",
+        "confirmed_at",
+        "bank_reference",
+        "entry_id",
+        "closed_at",
+        "reason",
+    ),
     mutable("investors_statementfile", "confirmed_at", "counts"),
     mutable(
         "investors_statementline",

@@ -27,6 +27,7 @@ from investors.models.money import (
     StatementLine,
 )
 from investors.models.nav import ClassNav, LotNav, NavStrike
+from investors.models.payments import Payment, PaymentFile
 
 __all__ = [
     "Account",
@@ -52,6 +53,8 @@ __all__ = [
     "LotNav",
     "NavStrike",
     "PayeeAccount",
+    "Payment",
+    "PaymentFile",
     "Posting",
     "Screening",
     "ScreeningList",

@@ -92,6 +92,8 @@ class DealingOrder(models.Model):
     dealt_price = ExactField(null=True, blank=True)
     dealt_amount = ExactField(null=True, blank=True)
     fee_amount = ExactField(default=0)
+    paid_amount = ExactField(default=0, help_text="Proceeds that the bank confirmed.")
+    held_amount = ExactField(default=0, help_text="Proceeds held back until the audit.")
     reason = models.CharField(max_length=300, blank=True)
     submitted_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True
@@ -104,7 +106,14 @@ class DealingOrder(models.Model):
         ordering = ["received_at", "id"]
         constraints = [
             *positive("investors_dealingorder", "amount", "units", "dealt_price"),
-            *not_negative("investors_dealingorder", "dealt_units", "dealt_amount", "fee_amount"),
+            *not_negative(
+                "investors_dealingorder",
+                "dealt_units",
+                "dealt_amount",
+                "fee_amount",
+                "paid_amount",
+                "held_amount",
+            ),
             models.CheckConstraint(
                 condition=Q(kind="subscription", amount__isnull=False)
                 | Q(kind="redemption", units__isnull=False, is_all=False)
@@ -115,6 +124,11 @@ class DealingOrder(models.Model):
                 condition=Q(funded_amount=0)
                 | Q(kind="subscription", funded_amount__gt=0, funded_amount__lte=F("amount")),
                 name="investors_dealingorder_funded",
+            ),
+            models.CheckConstraint(
+                condition=Q(paid_amount=0, held_amount=0)
+                | Q(kind="redemption", dealt_amount__gte=F("paid_amount") + F("held_amount")),
+                name="investors_dealingorder_paid",
             ),
         ]
         indexes = [

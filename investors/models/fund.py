@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
-from magnetfund.core.fields import ExactField, positive
+from magnetfund.core.fields import ExactField, not_negative, positive
 from magnetfund.kernel.clock import utc_now
 
 
@@ -25,9 +25,13 @@ class Fund(models.Model):
     inception = models.DateTimeField()
     is_simulated = models.BooleanField(default=False)
     is_suspended = models.BooleanField(default=False)
+    payment_band = ExactField(default=25000, help_text="Above it a director signs a payment too.")
     cooling_off_days = models.PositiveSmallIntegerField(
         default=3, help_text="Days from the approval of changed bank details to their first use."
     )
+
+    class Meta:
+        constraints = not_negative("investors_fund", "payment_band")
 
     def __str__(self) -> str:
         return self.name

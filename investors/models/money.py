@@ -239,6 +239,7 @@ class LineAllocation(models.Model):
     class Use(models.TextChoices):
         ORDER = "order", "Funds an order"
         ADVANCE = "advance", "Kept for the investor's next order"
+        REFUND = "refund", "Went back to its sender"
 
     line = models.ForeignKey(StatementLine, on_delete=models.PROTECT, related_name="allocations")
     use = models.CharField(max_length=8, choices=Use.choices)
@@ -252,6 +253,9 @@ class LineAllocation(models.Model):
     )
     investor = models.ForeignKey(
         "investors.Investor", on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+    payment = models.ForeignKey(
+        "investors.Payment", on_delete=models.PROTECT, related_name="+", null=True, blank=True
     )
     entry = models.ForeignKey("investors.Entry", on_delete=models.PROTECT, null=True, blank=True)
     reason = models.CharField(max_length=300, blank=True)
@@ -270,7 +274,8 @@ class LineAllocation(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(use="order", order__isnull=False)
-                | Q(use="advance", order__isnull=True, investor__isnull=False),
+                | Q(use="advance", order__isnull=True, investor__isnull=False)
+                | Q(use="refund", order__isnull=True, payment__isnull=False),
                 name="investors_lineallocation_named",
             ),
         ]

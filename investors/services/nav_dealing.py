@@ -14,8 +14,10 @@ from uuid import UUID
 
 from django.db.models import Max
 
+from investors.domain.dealing import size_holdback
 from investors.domain.dealing.plan import ClassPlan, plan_dealing
 from investors.domain.exact import round_to_total
+from investors.domain.fees import ClassTerms
 from investors.domain.ledger import JointLine, JournalEntry, Tags, build_joint_entry
 from investors.domain.strike import LotInput, RedemptionResult
 from investors.models import (
@@ -42,11 +44,12 @@ def deal_strike(strike: NavStrike, *, actor: Actor, at: datetime) -> None:
     plans = plan_dealing(
         desks=[describe_class(book, row, terms) for row, terms in book.rows], fund_nav=strike.nav
     )
-    paid_in = ZERO
-    for (row, _), plan in zip(book.rows, plans, strict=True):
+    paid_in, held = ZERO, dict[str, Decimal]()
+    for (row, terms), plan in zip(book.rows, plans, strict=True):
         _reserve(row, plan)
         lots = {lot.lot: lot for lot in load_lots(row)}
         _redeem(book, row, plan, lots, actor)
+        held |= _hold_back(book, row, terms, plan, actor)
         _crystallise(book, row, plan, lots, actor)
         paid_in += _subscribe(book, row, plan, actor)
     save_orders(
@@ -54,6 +57,7 @@ def deal_strike(strike: NavStrike, *, actor: Actor, at: datetime) -> None:
         plans=[(row, plan) for (row, _), plan in zip(book.rows, plans, strict=True)],
         orders=book.orders,
         due=book.due,
+        held=held,
         actor=actor,
         at=at,
     )
@@ -149,6 +153,27 @@ def _redeem(
         ],
         batch_size=5000,
     )
+
+
+def _hold_back(
+    book: DealingBook, row: ClassNav, terms: ClassTerms, plan: ClassPlan, actor: Actor
+) -> dict[str, Decimal]:
+    """Keep the class's share of each order that leaves whole until the audit; by order."""
+    held = {}
+    for result in plan.redemptions:
+        order = book.orders[result.order]
+        share = size_holdback(
+            payout=(order.dealt_amount or ZERO) + result.payout,
+            share=terms.holdback_share,
+            is_full_redemption=order.is_all and result.deferred == 0,
+        )
+        if share.held:
+            held[result.order] = min(share.held, result.payout)
+    if held:
+        code, total = row.share_class.code, sum(held.values(), ZERO)
+        entry = _entry(book, "holdback_set", code, [({"amount": total}, Tags(share_class=code))])
+        post_entries(book.strike.fund, [NewEntry.of(entry)], actor=actor)
+    return held
 
 
 def _gross_of_cuts(result: RedemptionResult) -> list[Decimal]:

@@ -20,7 +20,7 @@ ASIDE_WORDS = {
 }
 SAVED_FIELDS = (
     "state", "dealing_day", "strike", "units", "dealt_units", "dealt_price", "dealt_amount",
-    "fee_amount", "reason", "rolls", "updated_at",
+    "fee_amount", "held_amount", "reason", "rolls", "updated_at",
 )  # fmt: skip
 
 
@@ -30,6 +30,7 @@ def save_orders(
     plans: Sequence[tuple[ClassNav, ClassPlan]],
     orders: Mapping[str, DealingOrder],
     due: frozenset[str],
+    held: Mapping[str, Decimal],
     actor: Actor,
     at: datetime,
 ) -> None:
@@ -45,7 +46,10 @@ def save_orders(
                 order, strike, row, units=redeemed.units, money=redeemed.payout,
                 fee=redeemed.exit_fee,
             )  # fmt: skip
-            order.state = DealingOrder.State.SETTLED
+            order.held_amount = held.get(redeemed.order, ZERO)
+            order.state = DealingOrder.State.PAYABLE
+            if not order.dealt_amount:
+                order.state = DealingOrder.State.SETTLED
             if redeemed.deferred > 0:
                 order.state, order.dealing_day = DealingOrder.State.DEFERRED, after
                 order.units = None if order.is_all else redeemed.deferred

@@ -1,49 +1,35 @@
-"""The money of a dealing day: what is swept, what is paid, what goes to or from the venue; and the
-value of every investor after it."""
+"""The money of a dealing day: what is swept, what the bank keeps for payments, what goes to or from
+the venue; and the value of every investor after it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
 from investors.domain.exact import round_to_total
-from investors.domain.ledger import JointLine, Tags, build_joint_entry
+from investors.domain.ledger import JointLine, build_joint_entry
 from investors.models import NavStrike, UnitEntry, UnitLot
 from investors.services.holder_values import HolderValue, write_snapshots
-from investors.services.ledger import NewEntry, class_balance, post_entries, read_balances
+from investors.services.ledger import NewEntry, post_entries, read_balances
 from magnetfund.core.actors import Actor
 from trading.models import BookFlow
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
-#: What a dealing day pays: the liability by the event that clears it.
-PAYMENTS: Mapping[str, str] = {
-    "redemption_paid": "2020",
-    "management_fee_paid": "2100",
-    "performance_fee_paid": "2120",
-}
+BANK = "1010"
+#: What the bank must hold after a dealing day until people pay it: redemptions, holdbacks, fees.
+OWED = ("2020", "2030", "2100", "2120")
 
 
 def settle_strike(strike: NavStrike, *, paid_in: Decimal, actor: Actor) -> None:
-    """Sweep client money of dealt orders, pay what is payable, balance with the venue."""
+    """Sweep client money of dealt orders, and keep in the bank what is owed and no more."""
     fund, at = strike.fund, strike.valuation_at
     until = at + timedelta(microseconds=1)
     balances = read_balances(fund, before=until)
-    codes = list(fund.classes.order_by("code").values_list("code", flat=True))
+    owed = -sum((balances.get((account, fund.currency), ZERO) for account in OWED), ZERO)
+    in_bank = balances.get((BANK, fund.currency), ZERO) + paid_in
     lines: dict[str, list[JointLine]] = {}
-    paid_out = ZERO
-    for event, account in PAYMENTS.items():
-        owed = -balances.get((account, fund.currency), ZERO)
-        paid_out += owed
-        parts = [(code, -class_balance(fund, account, code, until=until)) for code in codes]
-        parts.append(("", owed - sum((part for _, part in parts), ZERO)))
-        lines[event] = [
-            JointLine(amounts={"amount": part}, tags=Tags(share_class=code))
-            for code, part in parts
-            if part
-        ]
-    flow = paid_in - paid_out
+    flow = in_bank - owed
     if paid_in:
         lines["collection_swept"] = [JointLine(amounts={"amount": paid_in})]
     if flow:

@@ -44,6 +44,7 @@ def open_receipts(fund: Fund) -> QuerySet[StatementLine]:
     """Receipts with money that has no use yet, the oldest first."""
     return (
         StatementLine.objects.filter(fund=fund, amount__gt=F("allocated"), final_at__isnull=False)
+        .exclude(outcome=StatementLine.Outcome.RETURNED)
         .select_related("account", "owner")
         .order_by("booked_at", "pk")
     )

@@ -32,6 +32,7 @@ from investors.models import (
     StatementLine,
 )
 from investors.services.ledger import NewEntry, open_since, post_entry
+from investors.services.payment_lines import settle_line
 from investors.services.receipts import match_as_suggested, match_receipt, note_outcome
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import User
@@ -244,8 +245,12 @@ def _import(
         line = StatementLine.objects.select_for_update(of=("self",)).get(pk=there.pk)
         line.confirmations = row.confirmations
         line.save(update_fields=["confirmations"])
-    if not is_final or line.amount < 0:
+    if not is_final:
         return False
+    if line.amount < 0 or line.return_code:
+        is_settled = settle_line(line, actor=actor, at=at)
+        if is_settled or line.amount < 0:
+            return is_settled
     book_line(line, actor=actor, at=at)
     return match_as_suggested(line=line, actor=actor, at=at)
 

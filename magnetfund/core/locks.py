@@ -24,6 +24,8 @@ class AdvisoryLock(IntEnum):
     STRIKE_OF_FUND = 7006
     #: Setting up the funds of this home and their holders.
     FOUNDING = 7012
+    #: Numbers of a fund's payments.
+    PAYMENTS_OF_FUND = 7014
     #: Members of a book.
     BOOK_MEMBERS = 7013
     #: Candles of one instrument and timeframe.

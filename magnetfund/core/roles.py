@@ -43,6 +43,8 @@ class Capability(StrEnum):
     FUND_SET_UP = "fund.set_up"
     ACCOUNTS_PROPOSE = "accounts.propose"
     ACCOUNTS_APPROVE = "accounts.approve"
+    PAYMENTS_APPROVE = "payments.approve"
+    PAYMENTS_DIRECT = "payments.direct"
     TERMS_PROPOSE = "terms.propose"
     TERMS_APPROVE = "terms.approve"
     RESTATE_APPROVE = "restate.approve"
@@ -91,6 +93,7 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
         Capability.NAV_APPROVE,
         Capability.TERMS_APPROVE,
         Capability.ACCOUNTS_APPROVE,
+        Capability.PAYMENTS_APPROVE,
         Capability.RESTATE_APPROVE,
         Capability.PERIOD_CLOSE,
         Capability.ADMIN_VIEW,
@@ -106,6 +109,7 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
     Role.DIRECTOR: _STAFF_BASE
     | {
         Capability.OVERRIDE_SIGN,
+        Capability.PAYMENTS_DIRECT,
         Capability.KYC_VIEW,
         Capability.KYC_SENIOR,
         Capability.DRAWDOWN_SECOND_RESET,

@@ -26,6 +26,7 @@ from magnetfund.core.models import User
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import Rounding, quantize
 from magnetfund.operations.people import ScenarioPeople, rearm_by_scenario
+from magnetfund.operations.scenario_money import pay_what_is_owed
 from risk.services.fuse import FuseFacts, trip_fuse
 from trading.models import BookFlow
 from trading.services.history import TradingHistory
@@ -271,6 +272,7 @@ class FundKeeper:
             actor=self.people.checker,
             at=at + timedelta(microseconds=3),
         )
+        pay_what_is_owed(self.fund, people=self.people, at=at + timedelta(microseconds=4))
         self.strikes += 1
         if self.on_strike is not None:
             self.on_strike(at)

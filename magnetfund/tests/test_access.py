@@ -27,6 +27,7 @@ DESK = {
     "/desk/trading/trades.csv",
     "/desk/signals/", "/desk/market/", "/desk/market/instruments/",
     "/desk/fund/", "/desk/fund/orders/", "/desk/fund/money/", "/desk/fund/accounts/",
+    "/desk/fund/payments/",
     "/desk/research/", "/desk/research/compare/", "/desk/research/parameters/",
     "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",
 }  # fmt: skip
@@ -57,6 +58,8 @@ POSTS: dict[str, set[Role]] = {
         Role.OPERATOR, Role.RISK_OFFICER, Role.ACCOUNTANT, Role.CONTROLLER, Role.COMPLIANCE,
         Role.DIRECTOR, Role.ADMINISTRATOR, Role.COORDINATOR, Role.SERVICE,
     },
+    "/desk/fund/payments/prepare/": {Role.ACCOUNTANT},
+    "/desk/fund/payments/release/": {Role.ACCOUNTANT},
     "/desk/research/evidence/start/": {Role.OPERATOR, Role.RISK_OFFICER, Role.DIRECTOR},
     "/desk/research/survival/start/": {Role.OPERATOR, Role.RISK_OFFICER, Role.DIRECTOR},
 }  # fmt: skip
@@ -241,7 +244,7 @@ def test_every_path_is_in_this_matrix_or_takes_an_identifier():
         | set(API_POSTS)
     )
     known |= {
-        "/home/", "/live", "/api/positions/open", "/api/money/receipts",
+        "/home/", "/live", "/api/positions/open", "/api/money/receipts", "/api/money/payments",
         "/api/auth/token", "/api/auth/refresh",
         "/api/investor/login", "/api/investor/withdraw",
         # For the session of one application alone; test_apply.py has them.

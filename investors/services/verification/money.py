@@ -38,7 +38,8 @@ def find_money_differences(fund: Fund) -> list[str]:
                   for pk, a, b in cursor]  # fmt: skip
         cursor.execute(
             """SELECT currency, sum(amount - allocated) FROM investors_statementline
-               WHERE fund_id = %s AND amount > 0 AND final_at IS NOT NULL GROUP BY currency""",
+               WHERE fund_id = %s AND amount > 0 AND final_at IS NOT NULL AND outcome <> 'returned'
+               GROUP BY currency""",
             [fund.pk],
         )
         open_money = dict(cursor.fetchall())

@@ -20,6 +20,7 @@ from investors.models import (
     FundAccount,
     Investor,
     PayeeAccount,
+    Payment,
     StatementFile,
     StatementLine,
 )
@@ -29,6 +30,7 @@ from investors.services.money_accounts import (
     approve_payee,
     open_account,
 )
+from investors.services.payments import approve_payment, cancel_payment, prepare_redemption
 from investors.services.receipts import match_receipt, suggest, take_over
 from investors.services.statements import FILE_BYTES_MAX, confirm_statement, upload_statement
 from magnetfund.core.actors import Actor
@@ -104,9 +106,27 @@ class StatementFileForm(ServiceForm):
         return row
 
 
+class PaymentForm(ServiceForm):
+    """Prepares what is owed of a redemption; a second person approves it by the action."""
+
+    capability = Capability.DEALING_PROCESS
+    order = forms.ModelChoiceField(
+        DealingOrder.objects.filter(kind="redemption", state__in=("payable", "deferred"))
+    )
+    payee = forms.ModelChoiceField(
+        PayeeAccount.objects.filter(approved_at__isnull=False, closed_at=None)
+    )
+
+    class Meta(ServiceForm.Meta):
+        model = Payment
+
+    def perform(self, given: dict[str, Any]) -> Payment:
+        return prepare_redemption(order=given["order"], payee=given["payee"], actor=self.actor)
+
+
 FORMS: dict[str, type[ServiceForm]] = {
     form.Meta.model._meta.label_lower: form
-    for form in (FundAccountForm, PayeeAccountForm, StatementFileForm)
+    for form in (FundAccountForm, PayeeAccountForm, StatementFileForm, PaymentForm)
 }
 
 
@@ -152,6 +172,22 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
             "Approve (second person)",
             "approved",
             lambda row, actor: approve_payee(payee=row, actor=actor),
+        ),
+    ),
+    "investors.payment": (
+        action(
+            "Approve payments (second person)",
+            "signed",
+            lambda row, actor: approve_payment(
+                payment=row, seen_hash=row.content_hash, actor=actor
+            ),
+        ),
+        action(
+            "Cancel payments",
+            "cancelled",
+            lambda row, actor: cancel_payment(
+                payment=row, reason="cancelled in the admin", actor=actor
+            ),
         ),
     ),
     "investors.statementfile": (

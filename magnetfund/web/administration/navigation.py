@@ -35,7 +35,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Accounts of the fund", "account_balance_wallet", "investors.fundaccount"),
             ("Accounts paid", "contacts", "investors.payeeaccount"),
             ("Statements", "upload_file", "investors.statementfile"),
-            ("Receipts and payments", "payments", "investors.statementline"),
+            ("Lines of statements", "receipt", "investors.statementline"),
+            ("Payments", "payments", "investors.payment"),
         ),
     ),
     (

@@ -1,0 +1,149 @@
+"""What a confirmed payment clears in the books, and what its return puts back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from investors.domain.exact import round_to_total
+from investors.domain.ledger import JointLine, Leg, Tags, build_joint_entry
+from investors.domain.payments import PaymentKind
+from investors.models import DealingOrder, Entry, Fund, LineAllocation, Payment, StatementLine
+from investors.services.ledger import (
+    NewEntry,
+    class_balance,
+    open_since,
+    post_entry,
+    read_balances,
+)
+from magnetfund.core.actors import Actor
+from magnetfund.kernel.errors import Conflict
+from magnetfund.kernel.money import currency_quantum
+
+ZERO = Decimal(0)
+#: The event of each kind, and the liability that it clears.
+CLEARS: Mapping[PaymentKind, tuple[str, str]] = {
+    PaymentKind.REDEMPTION: ("redemption_paid", "2020"),
+    PaymentKind.REFUND: ("receipt_returned", "2015"),
+    PaymentKind.MANAGEMENT_FEE: ("management_fee_paid", "2100"),
+    PaymentKind.PERFORMANCE_FEE: ("performance_fee_paid", "2120"),
+    PaymentKind.EXPENSE: ("expense_paid", "2130"),
+}
+
+
+def owed_balance(fund: Fund, kind: PaymentKind) -> Decimal:
+    """What the ledger owes of a kind, in the fund's currency."""
+    return -read_balances(fund).get((CLEARS[kind][1], fund.currency), ZERO)
+
+
+def book_payment(row: Payment, *, actor: Actor, at: datetime) -> Entry:
+    """Clear the liability against the bank, in the caller's transaction."""
+    kind = PaymentKind(row.kind)
+    event, _ = CLEARS[kind]
+    effective = max(at, open_since(row.fund))
+    entry = build_joint_entry(
+        event=event,
+        source_ref=f"payment:{row.pk}",
+        effective_at=effective,
+        lines=_lines(row, kind, effective),
+        currency=row.currency,
+        text=f"{row.reference} {row.to_name}",
+    )
+    posted = post_entry(row.fund, NewEntry.of(entry), actor=actor)
+    if posted is None:
+        raise Conflict("this payment is in the books already", code="reference_used")
+    if row.order is not None:
+        _settle(row.order, row.amount, at)
+    if row.line is not None:
+        _use_line(row, row.amount, posted, actor, at)
+    return posted
+
+
+def book_holdback_release(order: DealingOrder, *, actor: Actor, at: datetime) -> None:
+    """Move what was held back of an order to what is payable."""
+    fund = order.share_class.fund
+    entry = build_joint_entry(
+        event="holdback_released",
+        source_ref=f"holdback:{order.pk}",
+        effective_at=max(at, open_since(fund)),
+        lines=[_line(order.share_class.code, order.held_amount)],
+        currency=fund.currency,
+    )
+    post_entry(fund, NewEntry.of(entry), actor=actor)
+
+
+def unbook_payment(row: Payment, *, actor: Actor, at: datetime) -> None:
+    """Reverse the entry of a payment that came back, and owe its money again."""
+    assert row.entry is not None
+    reversal = NewEntry(
+        kind="payment_returned",
+        source_ref=f"payment-returned:{row.pk}",
+        effective_at=max(at, open_since(row.fund)),
+        legs=[
+            Leg(
+                account=leg.account_id,
+                amount=-leg.amount,
+                currency=leg.currency,
+                share_class=leg.share_class,
+            )
+            for leg in row.entry.postings.order_by("pk")
+        ],
+        text=f"{row.reference} came back",
+    )
+    posted = post_entry(row.fund, reversal, actor=actor)
+    if row.order is not None:
+        _settle(row.order, -row.amount, at)
+    if row.line is not None:
+        _use_line(row, -row.amount, posted, actor, at)
+
+
+def _lines(row: Payment, kind: PaymentKind, at: datetime) -> list[JointLine]:
+    """The classes that a payment clears: the order's own, or fees by what each class owes."""
+    if kind is PaymentKind.REDEMPTION and row.order is not None:
+        return [_line(row.order.share_class.code, row.amount)]
+    if kind not in (PaymentKind.MANAGEMENT_FEE, PaymentKind.PERFORMANCE_FEE):
+        return [_line("", row.amount)]
+    codes = list(row.fund.classes.order_by("code").values_list("code", flat=True))
+    owed = [-class_balance(row.fund, CLEARS[kind][1], code, until=at) for code in codes]
+    total = sum(owed, ZERO)
+    if total <= 0:
+        return [_line("", row.amount)]
+    parts = round_to_total(
+        [row.amount * part / total for part in owed], quantum=currency_quantum(row.currency)
+    )
+    return [_line(code, part) for code, part in zip(codes, parts, strict=True) if part]
+
+
+def _line(code: str, amount: Decimal) -> JointLine:
+    return JointLine(amounts={"amount": amount}, tags=Tags(share_class=code))
+
+
+def _settle(order: DealingOrder, amount: Decimal, at: datetime) -> None:
+    row = DealingOrder.objects.select_for_update(of=("self",)).get(pk=order.pk)
+    row.paid_amount += amount
+    row.updated_at = at
+    is_paid = row.paid_amount == row.dealt_amount
+    if row.state in (DealingOrder.State.PAYABLE, DealingOrder.State.SETTLED):
+        row.state = DealingOrder.State.SETTLED if is_paid else DealingOrder.State.PAYABLE
+    row.save(update_fields=["paid_amount", "state", "updated_at"])
+
+
+def _use_line(
+    row: Payment, amount: Decimal, entry: Entry | None, actor: Actor, at: datetime
+) -> None:
+    assert row.line is not None
+    line = StatementLine.objects.select_for_update(of=("self",)).get(pk=row.line.pk)
+    line.allocated += amount
+    line.save(update_fields=["allocated"])
+    LineAllocation.objects.create(
+        line=line,
+        use=LineAllocation.Use.REFUND,
+        amount=amount,
+        payment=row,
+        entry=entry,
+        reason=row.reference,
+        made_by=actor.user,
+        made_by_label=actor.label,
+        made_at=at,
+    )
