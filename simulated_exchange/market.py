@@ -7,6 +7,7 @@ one, and to the close; so the newest bar forms as time passes and nothing knows 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 
 INTERVALS = {"1m": 60_000, "5m": 300_000, "15m": 900_000, "1h": 3_600_000, "4h": 14_400_000,
              "1d": 86_400_000}  # fmt: skip
+
+#: Bars shorter than those of the data that are told at most.
+FINE_MAX = 3_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,7 @@ class Market:
     clock: Callable[[], int] = lambda: int(time.time() * 1000)
     skew_ms: int = 0
     late_ms: int = 0
+    _snapshots: dict[str, deque[set[str]]] = field(default_factory=dict)
 
     def now(self) -> int:
         return self.clock() + self.skew_ms
@@ -97,6 +102,8 @@ class Market:
         """Bars that opened in ``[start, now]``, the last one as far as it has formed."""
         listing = self.listings[symbol]
         now, own = self.clock(), INTERVALS[listing.interval]
+        if INTERVALS[interval] < own:
+            return self._finer_bars(symbol, INTERVALS[interval], start)
         first = int(np.searchsorted(listing.bars[:, 0], start))
         stop = int(np.searchsorted(listing.bars[:, 0], now, side="right"))
         known = listing.bars[first:stop]
@@ -104,6 +111,20 @@ class Market:
             formed = _formed(known[-1], (now - known[-1, 0]) / own)
             known = np.vstack((known[:-1], formed))
         return known if interval == listing.interval else _resampled(known, INTERVALS[interval])
+
+    def _finer_bars(self, symbol: str, step: int, start: int) -> NDArray[np.float64]:
+        """Bars shorter than those of the data, cut out of the path within them."""
+        listing, now = self.listings[symbol], self.clock()
+        own = INTERVALS[listing.interval]
+        first = max(start, int(listing.bars[0, 0]), now - FINE_MAX * step) // step * step
+        rows = []
+        for opened in range(first, now + 1, step):
+            end = min(opened + step, now)
+            turns = [opened // own * own + own * k // 3 for k in (1, 2)]
+            times = [opened, *(turn for turn in turns if opened < turn < end), end]
+            prices = [self.price_at(symbol, at) for at in times]
+            rows.append((opened, prices[0], max(prices), min(prices), prices[-1], 1.0))
+        return np.array(rows).reshape(-1, 6)
 
     def price_at(self, symbol: str, at_ms: int) -> float:
         """The traded price at an instant, on the tick."""
@@ -126,6 +147,17 @@ class Market:
         bids = [[f"{price - k * tick:.8f}", quantity] for k in range(1, count + 1)]
         asks = [[f"{price + k * tick:.8f}", quantity] for k in range(1, count + 1)]
         return bids, asks
+
+    def snapshot(self, symbol: str, count: int) -> tuple[list[list[str]], list[list[str]]]:
+        """The book as a request reads it, remembered so that updates can take its levels away."""
+        bids, asks = self.levels(symbol, count)
+        kept = self._snapshots.setdefault(symbol, deque(maxlen=8))
+        kept.append({row[0] for row in bids + asks})
+        return bids, asks
+
+    def snapshot_prices(self, symbol: str) -> set[str]:
+        """Prices of the last snapshots."""
+        return set().union(*self._snapshots.get(symbol, ()))
 
     def premium(self, symbol: str) -> dict[str, object]:
         """The mark price and what the next stamp will charge."""

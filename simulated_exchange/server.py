@@ -188,7 +188,7 @@ class Exchange:
         symbol, refused = self._symbol(request)
         if refused is not None:
             return refused
-        bids, asks = self.market.levels(symbol, min(_whole(request, "limit") or 20, 20))
+        bids, asks = self.market.snapshot(symbol, min(_whole(request, "limit") or 20, 20))
         now = self.market.clock()
         return web.json_response({"lastUpdateId": now, "E": now, "T": now, "bids": bids,
                                   "asks": asks})  # fmt: skip

@@ -31,7 +31,7 @@ class Socket:
     path: str
     told: dict[str, int] = field(default_factory=dict)
     held: dict[str, Message] = field(default_factory=dict)
-    updates: dict[str, int] = field(default_factory=dict)
+    levels: dict[str, set[str]] = field(default_factory=dict)
 
 
 class Streams:
@@ -126,7 +126,7 @@ class Streams:
         elif channel == "bookTicker":
             yield self._best(symbol, now)
         elif channel.startswith("depth"):
-            yield self._book(socket, symbol, now)
+            yield self._book(socket, symbol, since, now)
         elif channel in ("aggTrade", "trade"):
             yield self._trade(symbol, channel, now)
         elif channel == "forceOrder":
@@ -201,11 +201,14 @@ class Streams:
             "B": bids[0][1], "a": asks[0][0], "A": asks[0][1],
         }  # fmt: skip
 
-    def _book(self, socket: Socket, symbol: str, now: int) -> Message:
+    def _book(self, socket: Socket, symbol: str, before: int, now: int) -> Message:
         """All levels anew; those of the last update that are gone have a quantity of 0."""
-        before = socket.updates.get(symbol, now - 1)
-        socket.updates[symbol] = now
         bids, asks = self.market.levels(symbol, 20)
+        current = {row[0] for row in bids + asks}
+        known = current | socket.levels.get(symbol, set()) | self.market.snapshot_prices(symbol)
+        socket.levels[symbol] = current
+        for side in (bids, asks):
+            side += [[price, "0"] for price in sorted(known - {row[0] for row in side})]
         return {
             "e": "depthUpdate", "E": self.market.now(), "T": self.market.now(), "s": symbol,
             "U": before + 1, "u": now, "pu": before, "b": bids, "a": asks,

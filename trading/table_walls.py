@@ -29,6 +29,8 @@ APPEND_ONLY_TABLES = (
     "trading_trial",
     "trading_bookmember",
     "trading_paperevent",
+    "trading_leveragereading",
+    "trading_accountsnapshot",
 )
 
 #: What the venue reported and how our books compare with it: the gateway alone writes it.

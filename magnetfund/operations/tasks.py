@@ -17,7 +17,10 @@ from magnetfund.core.services.mail import send_waiting
 from magnetfund.operations import watch
 from magnetfund.operations.schedule import PERIODS, RESEARCH_QUEUE
 from risk.services.stop_audit import chain_stops
+from trading.services.account_checks import check_fuse, snapshot_account
 from trading.services.engine import chain_watchdog_stops
+from trading.services.leverage_readings import recalculate_leverage
+from trading.services.market_poll import poll_market
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,15 @@ stop_audit = _job(
 )
 worker_heartbeat = _job("worker_heartbeat", _beat)
 position_monitor = _job("position_monitor", lambda slot: watch.find_unprotected())
+market_poll = _job("market_poll", lambda slot: poll_market(slot=slot))
+leverage_recalculation = _job(
+    "leverage_recalculation", lambda slot: recalculate_leverage(settings.MAGNET_BOOK, at=slot)
+)
+fuse_check = _job("fuse_check", lambda slot: check_fuse(settings.MAGNET_BOOK))
+account_snapshot = _job(
+    "account_snapshot", lambda slot: snapshot_account(settings.MAGNET_BOOK, at=slot)
+)
+instrument_refresh = _job("instrument_refresh", lambda slot: watch.refresh_instruments())
 job_health = _job("job_health", lambda slot: watch.find_late_jobs())
 orchestrator_heartbeat = _job("orchestrator_heartbeat", lambda slot: watch.tell_orchestrator())
 investor_estimates = _job("investor_estimates", lambda slot: watch.estimate_investors())

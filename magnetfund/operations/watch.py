@@ -25,8 +25,18 @@ from magnetfund.kernel.clock import to_milliseconds, utc_now
 from risk.domain.fuse import FuseRules, Trigger, is_equity_stale
 from risk.services.fuse import FuseFacts, state_of, trip_fuse
 from risk.services.limits import limits_in_force
-from trading.models import EngineState, EngineTransition, Order, Position, Valuation
+from trading.domain.market.symbols import normalise_venue
+from trading.models import (
+    EngineState,
+    EngineTransition,
+    Instrument,
+    Order,
+    Position,
+    Valuation,
+)
 from trading.services.engine import WATCHDOG, engine_state_of, stop_engine
+from trading.services.instrument_refresh import refresh_venue
+from trading.services.market_choice import names_real_market
 from trading.services.trader_figures import dead_man_after
 
 _log = logging.getLogger("magnetfund.watch")
@@ -108,6 +118,23 @@ def find_unprotected() -> str:
             actor=Actor.system("position monitor"),
         )
     return f"positions without a stop: {', '.join(bare)}" if bare else "every position has its stop"
+
+
+def refresh_instruments() -> str:
+    """Bring the instruments of the exchange that this home follows to what it states today."""
+    if not names_real_market():
+        return "no exchange is followed"
+    venue = normalise_venue(settings.MARKET)
+    rows = Instrument.objects.filter(venue=venue, is_active=True)
+    found = refresh_venue(
+        venue=venue,
+        symbols=list(rows.values_list("symbol", flat=True)),
+        book=settings.MAGNET_BOOK,
+        actor=Actor.system("instrument refresh"),
+    )
+    parts = [f"{rows.count()} instruments, {len(found.changed)} changed"]
+    parts += [f"{symbol}: {why}" for symbol, why in {**found.refused, **found.ended}.items()]
+    return "; ".join(parts)
 
 
 def find_late_jobs() -> str:

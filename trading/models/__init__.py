@@ -1,5 +1,6 @@
 """Rows of the trading app, by stage of the flow."""
 
+from trading.models.checks import AccountSnapshot, LeverageReading
 from trading.models.execution import (
     Fill,
     FundingPayment,
@@ -32,6 +33,7 @@ from trading.models.valuation import Valuation
 from trading.models.venue import BookMemory, PaperEvent, PaperOrder, PaperVenueState
 
 __all__ = [
+    "AccountSnapshot",
     "BookFlow",
     "BookMember",
     "BookMemory",
@@ -43,6 +45,7 @@ __all__ = [
     "FundingPayment",
     "FundingRate",
     "Instrument",
+    "LeverageReading",
     "Magnet",
     "MarketEvent",
     "MarketRefusal",

@@ -15,7 +15,12 @@ from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
-from magnetfund.web.desk.market_page import list_events, list_instruments, say_event
+from magnetfund.web.desk.market_page import (
+    list_events,
+    list_instruments,
+    list_leverage,
+    say_event,
+)
 from magnetfund.web.parts import render_page
 from trading.domain.market.symbols import SIMULATED
 from trading.models import BookMember, Instrument, Strategy
@@ -40,6 +45,7 @@ def market(request: HttpRequest) -> HttpResponse:
     events = list_events(symbol=request.GET.get("instrument", "")[:60])
     context = {
         "items": list_instruments(frame["market"], frame.get("daily_room")),
+        "leverage": list_leverage(),
         "events": [{"row": row, "words": say_event(row)} for row in events],
         "asked": request.GET.get("instrument", "")[:60],
     }

@@ -13,7 +13,14 @@ from django.db.models import Count, Max
 
 from magnetfund.core.models import Heartbeat
 from magnetfund.kernel.clock import from_milliseconds, utc_now
-from trading.models import Candle, CandleGap, Instrument, MarketEvent, Position
+from trading.models import (
+    Candle,
+    CandleGap,
+    Instrument,
+    LeverageReading,
+    MarketEvent,
+    Position,
+)
 
 EVENTS_SHOWN = 40
 #: A report of the trader that is older says nothing of now (seconds).
@@ -127,6 +134,17 @@ def say_fuse_distance(quantity: Decimal, price: Decimal | None, room: Decimal | 
     if move >= 1 and quantity > 0:
         return "no fall of it alone trips the daily limit"
     return f"a {way} of {move:.1%} trips the daily limit"
+
+
+def list_leverage() -> list[LeverageReading]:
+    """The newest recalculation of each active instrument, with every cap."""
+    newest = (
+        LeverageReading.objects.filter(instrument__is_active=True)
+        .order_by("instrument_id", "-at")
+        .distinct("instrument_id")
+        .select_related("instrument")
+    )
+    return sorted(newest, key=lambda row: row.instrument.symbol)
 
 
 def list_events(venue: str = "", symbol: str = "") -> list[MarketEvent]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandParser
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.commands import FundCommand
-from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.market.symbols import SIMULATED, normalise_symbol, normalise_venue
 from trading.models import Instrument
-from trading.services.exchange_candles import fetch_terms, open_exchange
-from trading.services.instruments import refresh_terms
+from trading.services.instrument_refresh import refresh_venue
 
 
 class Command(FundCommand):
@@ -21,6 +20,7 @@ class Command(FundCommand):
 
     def add_own_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--venue", default="binanceusdm")
+        parser.add_argument("--book", default=settings.MAGNET_BOOK)
         parser.add_argument("--instrument", help="one symbol; all of the venue if absent")
 
     def work(self, **options: Any) -> dict[str, Any]:
@@ -33,27 +33,26 @@ class Command(FundCommand):
         symbols = list(rows.values_list("symbol", flat=True))
         if not symbols:
             raise InvalidInput(f"no such instrument on {venue}", code="unknown_instrument")
-        client = open_exchange(venue)
-        changed: dict[str, Any] = {}
-        refused: dict[str, str] = {}
-        for symbol in symbols:
-            try:
-                terms, source = fetch_terms(client, venue=venue, symbol=symbol)
-                changes = refresh_terms(
-                    terms,
-                    source=source,
-                    stated_at=utc_now(),
-                    actor=Actor.system("refresh_instruments"),
-                )
-            except InvalidInput as error:
-                refused[symbol] = error.message
-                self.say(f"{symbol}: {error.message}")
-                continue
-            if changes:
-                changed[symbol] = changes
-                told = ", ".join(f"{k} {old} to {new}" for k, (old, new) in changes.items())
-                self.say(f"{symbol}: {told}.")
-        self.say(f"{len(symbols)} instruments, {len(changed)} changed, {len(refused)} refused.")
-        if refused and len(refused) == len(symbols):
+        found = refresh_venue(
+            venue=venue,
+            symbols=symbols,
+            book=options["book"],
+            actor=Actor.system("refresh_instruments"),
+        )
+        for symbol, changes in found.changed.items():
+            told = ", ".join(f"{k} {old} to {new}" for k, (old, new) in changes.items())
+            self.say(f"{symbol}: {told}.")
+        for symbol, why in {**found.refused, **found.ended}.items():
+            self.say(f"{symbol}: {why}")
+        self.say(
+            f"{len(symbols)} instruments, {len(found.changed)} changed, {len(found.refused)} "
+            f"refused, {len(found.ended)} ended."
+        )
+        if found.refused and len(found.refused) == len(symbols):
             raise InvalidInput("no instrument was refreshed", code="nothing_refreshed")
-        return {"venue": venue, "changed": changed, "refused": refused}
+        return {
+            "venue": venue,
+            "changed": found.changed,
+            "refused": found.refused,
+            "ended": found.ended,
+        }

@@ -9,6 +9,7 @@ from django.conf import settings
 from magnetfund.core.commands import FundCommand, Progress
 from magnetfund.kernel.errors import NotAllowed
 from magnetfund.operations.demo.load import LOGIN_FILE, load_demo
+from trading.services.market_choice import names_real_market
 
 
 class Command(FundCommand):
@@ -30,7 +31,7 @@ class Command(FundCommand):
             return {"made": False}
         self.say(
             f"Demo fund: {report.months} months, {report.trades} trades, {report.navs} NAVs, "
-            f"{report.investors} investors, equity {report.equity:,.2f} USD (SIMULATED)."
+            f"{report.investors} investors, equity {report.equity:,.2f} USD ({_prices()})."
         )
         self.say(f"Sign-in details are in {settings.MAGNET_HOME / LOGIN_FILE}.")
         return {
@@ -42,3 +43,9 @@ class Command(FundCommand):
             "investors": report.investors,
             "equity": f"{report.equity:.2f}",
         }
+
+
+def _prices() -> str:
+    if names_real_market():
+        return f"SIMULATED past on the hours of {settings.MARKET}"
+    return "SIMULATED"

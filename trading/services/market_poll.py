@@ -1,0 +1,131 @@
+"""The second pair of eyes on prices: beat polls the exchange, fills what is missing and compares.
+
+It never prices anything that trades: the trader reads its own source.  What it stores passes the
+validation of every import, and an hour is left to the trader until it closed two minutes ago.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.conf import settings
+
+from magnetfund.core.actors import Actor
+from magnetfund.core.models import Heartbeat
+from magnetfund.kernel.clock import to_milliseconds, utc_now
+from magnetfund.kernel.errors import FundError
+from trading.domain.market import HOUR_MS, MINUTE_MS
+from trading.domain.market.events import MarketEventKind
+from trading.domain.market.symbols import normalise_venue
+from trading.models import Candle, Instrument
+from trading.services.candle_import import import_candles
+from trading.services.exchange_candles import fetch_candles, open_exchange
+from trading.services.market_choice import names_real_market
+from trading.services.market_events import NewMarketEvent, record_market_events
+from trading.venues.ccxt_calls import ask_once
+from trading.venues.ccxt_quotes import quotes_of
+
+#: The trader has so long to store an hour that closed.
+LEAVE_MS = 2 * MINUTE_MS
+#: Hours looked back for one that is missing.
+LOOK_BACK = 48
+#: Hours compared anew after each close.
+COMPARED = 3
+#: How far the trader's price and the polled one may lie apart, as a fraction.
+APART_MAX = 0.01
+REPORT_AGE_MAX = timedelta(seconds=15)
+
+
+def poll_market(*, slot: datetime) -> str:
+    """Poll every active instrument of this home's exchange once; says what it found."""
+    if not names_real_market():
+        return "no exchange is followed"
+    venue = normalise_venue(settings.MARKET)
+    instruments = list(Instrument.objects.filter(is_active=True, venue=venue))
+    if not instruments:
+        return f"no instrument of {venue} is traded"
+    client = open_exchange(venue)
+    end = (to_milliseconds(utc_now()) - LEAVE_MS) // HOUR_MS * HOUR_MS
+    filled = differing = 0
+    problems = []
+    for instrument in instruments:
+        start = _first_wanted(instrument, end, slot)
+        if start is None:
+            continue
+        try:
+            raw = fetch_candles(
+                client, symbol=instrument.symbol, timeframe="1h", start_ms=start, end_ms=end
+            )
+        except FundError as error:
+            problems.append(error.message)
+            continue
+        report = import_candles(
+            raw, instrument=instrument, timeframe="1h", source=f"{venue} poll",
+            actor=Actor.system("market poll"),
+        )  # fmt: skip
+        filled, differing = filled + report.taken, differing + report.differing
+        if report.taken:
+            _tell(MarketEventKind.CANDLES_FILLED, instrument, {"hours": report.taken})
+        if report.differing:
+            _tell(MarketEventKind.SOURCES_DIFFER, instrument, {"hours": report.differing})
+    apart = [] if problems else _compare_prices(client, instruments)
+    words = f"{len(instruments)} instruments, {filled} hours filled, {differing} differ"
+    return "; ".join([words, *apart, *dict.fromkeys(problems)])
+
+
+def _first_wanted(instrument: Instrument, end: int, slot: datetime) -> int | None:
+    """Open time of the first hour to ask for: one that is missing, or those that just closed."""
+    since = datetime.fromtimestamp((end - LOOK_BACK * HOUR_MS) / 1000, tz=slot.tzinfo)
+    stored = {
+        to_milliseconds(at)
+        for at in Candle.objects.filter(
+            instrument=instrument, timeframe="1h", open_time__gte=since
+        ).values_list("open_time", flat=True)
+    }
+    wanted = range(end - LOOK_BACK * HOUR_MS, end, HOUR_MS)
+    first = min(stored, default=end - COMPARED * HOUR_MS)
+    missing = [hour for hour in wanted if hour > first and hour not in stored]
+    if missing:
+        return missing[0]
+    has_just_closed = slot.minute in (2, 3)
+    return end - COMPARED * HOUR_MS if has_just_closed else None
+
+
+def _compare_prices(client: object, instruments: list[Instrument]) -> list[str]:
+    """Instruments whose polled price lies apart from the trader's, in words."""
+    beat = Heartbeat.objects.filter(part="trader", instance=settings.MAGNET_BOOK).first()
+    if beat is None or utc_now() - beat.seen_at > REPORT_AGE_MAX:
+        return ["the trader does not report"]
+    told = beat.detail.get("prices", {})
+    symbols = [item.symbol for item in instruments]
+    try:
+        quotes = ask_once(client, lambda: quotes_of(client, symbols))
+    except FundError as error:
+        return [error.message]
+    by_symbol = {item.symbol: item for item in instruments}
+    apart = []
+    for symbol, price, *_ in quotes:
+        if symbol not in told or symbol not in by_symbol:
+            continue
+        change = math.log(float(price) / float(Decimal(told[symbol])))
+        if abs(change) > APART_MAX:
+            apart.append(f"{symbol} {change:+.1%} from the trader's price")
+            _tell(
+                MarketEventKind.SOURCES_DIFFER,
+                by_symbol[symbol],
+                {"trader": told[symbol], "poll": f"{price:f}"},
+            )
+    return apart
+
+
+def _tell(kind: MarketEventKind, instrument: Instrument, detail: dict[str, object]) -> None:
+    record_market_events(
+        [
+            NewMarketEvent(
+                kind=kind, occurred_at=utc_now(), source=f"{instrument.venue} poll",
+                instrument=instrument, detail=detail,
+            )
+        ]
+    )  # fmt: skip
