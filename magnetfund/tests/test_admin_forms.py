@@ -19,12 +19,15 @@ from investors.models import (
 from investors.services.policies import approve_terms
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import AuditEvent
-from magnetfund.core.roles import Role
+from magnetfund.core.roles import Capability, Role
 from magnetfund.operations.people import ensure_user
+from magnetfund.tests.walls_support import make_instrument
 from magnetfund.web.administration.forms import FORMS
 from magnetfund.web.administration.navigation import build_navigation
 from risk.models import LimitProposal
 from risk.services.limits import approve_limits, limits_in_force
+from trading.models import BookMember, Strategy
+from trading.services.membership import members_of
 
 pytestmark = pytest.mark.django_db
 
@@ -157,7 +160,10 @@ def test_a_form_opens_to_the_holders_of_its_capability_alone(role: Role):
         for label in FORMS
         if client.get(f"/admin/{label.replace('.', '/')}/add/").status_code == 200
     }
-    assert opened == {label for label, form in FORMS.items() if holder.can(form.capability)}
+    may_look = holder.can(Capability.ADMIN_VIEW)
+    assert opened == {
+        label for label, form in FORMS.items() if may_look and holder.can(form.capability)
+    }
 
 
 def test_every_form_stands_in_the_admin():
@@ -171,3 +177,20 @@ def test_the_side_bar_leads_to_lists_that_open():
     links = [item["link"] for group in groups for item in group["items"]]
     assert {client.get(link).status_code for link in links} == {200}
     assert client.get("/admin/").content.decode().count('href="/admin/investors/fund/"') >= 1
+
+
+def test_the_admin_changes_what_a_book_trades_through_the_service():
+    row = make_instrument()
+    Strategy.objects.create(code="manual", version=1, name="Manual", risk_fraction="0.0035")
+    BookMember.objects.create(
+        book="main", version=1, strategy="manual", instrument=row, state="trading", reason="first",
+        actor_label="test",
+    )  # fmt: skip
+    client = signed_in(Role.RISK_OFFICER)
+    given = {"book": "main", "strategy": "manual", "instrument": row.pk}
+    assert add(client, "trading.bookmember", **given, state="paused", reason="a holiday") == []
+    assert [(m.state, m.reason) for m in members_of("main").members] == [("paused", "a holiday")]
+    refused = add(client, "trading.bookmember", **given, state="trading", reason="back again")
+    assert any("order.submit" in text for text in refused)
+    assert members_of("main").version == 2
+    assert AuditEvent.objects.filter(action="book.paused").count() == 1

@@ -170,6 +170,18 @@ def test_a_slot_is_added_and_paused_with_a_reason():
     )  # fmt: skip
     client.post(where, {**given, "move": "add", "reason": "we know it"})
     assert [m.state for m in members_of("main").members] == ["trading"]
+    ask = "/desk/market/instruments/confirm/"
+    asked = client.get(ask, {**given, "move": "pause"}).content.decode()
+    assert "keeps its stop and its target" in asked
+    assert [m.state for m in members_of("main").members] == ["trading"], "asking changes nothing"
+    assert sign_in(Role.AUDITOR).get(ask, {**given, "move": "pause"}).status_code == 403
+    dialog = client.get(
+        ask, {**given, "move": "remove"}, HTTP_HX_REQUEST="true", HTTP_HX_TARGET="dialog"
+    ).content.decode()
+    assert "no longer trades this instrument" in dialog
+    assert "<html" not in dialog
+    nothing = client.get(ask, {**given, "symbol": "NO/SUCH", "move": "pause"}, follow=True)
+    assert "Nothing changed" in nothing.content.decode()
     client.post(where, {**given, "move": "pause", "reason": "a holiday"})
     assert [(m.state, m.reason) for m in members_of("main").members] == [("paused", "a holiday")]
     assert "a holiday" in client.get("/desk/market/instruments/").content.decode()

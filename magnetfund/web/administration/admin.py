@@ -38,8 +38,8 @@ EDITABLE: dict[str, tuple[str, ...]] = {
     "trading.instrument": ("is_restricted", "is_active", "source_label"),
     "trading.strategy": ("is_active",),
 }
-#: Locks of the database's own functions, which no run-time role may read.
-UNREADABLE = frozenset({"risk.fuselatch"})
+#: Locks and keys of the database's own functions, which no run-time role may read.
+UNREADABLE = frozenset({"risk.fuselatch", "core.signingkey", "core.signinginvite"})
 HIDDEN_FIELDS = (
     "password",
     "body",

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from django import forms
+from django.conf import settings
 from django.db import models, transaction
 from unfold import widgets
 
@@ -43,6 +44,8 @@ from magnetfund.kernel.errors import FundError, InvalidInput
 from risk.domain.limits import FIGURES
 from risk.models import LimitProposal
 from risk.services.limits import limits_in_force, propose_limits
+from trading.models import BookMember, Instrument
+from trading.services.membership import change_members
 
 _WIDGETS: tuple[tuple[type[forms.Field], type[forms.Widget]], ...] = (
     (forms.ModelChoiceField, widgets.UnfoldAdminSelectWidget),
@@ -356,6 +359,40 @@ declare(
     },
 )
 
+
+class BookMemberForm(ServiceForm):
+    """A change of what a book trades; the trader follows it at its next beat."""
+
+    capability = Capability.TRADING_STOP
+    book = forms.CharField(max_length=20, initial=settings.MAGNET_BOOK)
+    strategy = forms.CharField(max_length=40)
+    instrument = forms.ModelChoiceField(Instrument.objects.order_by("symbol"))
+    state = forms.ChoiceField(
+        choices=[c for c in BookMember.State.choices if c[0] != BookMember.State.GONE],
+        help_text="Trading takes an operator; anybody on the staff may pause and remove.",
+    )
+    reason = forms.CharField(max_length=300)
+
+    class Meta(ServiceForm.Meta):
+        model = BookMember
+
+    def perform(self, given: dict[str, Any]) -> BookMember:
+        found = change_members(
+            book=given["book"],
+            strategies=[given["strategy"]],
+            instruments=[given["instrument"]],
+            state=given["state"],
+            reason=given["reason"],
+            actor=self.actor,
+        )
+        return BookMember.objects.get(
+            book=given["book"],
+            version=found.version,
+            strategy=given["strategy"],
+            instrument=given["instrument"],
+        )
+
+
 #: What the admin creates, by the table that it lands in.
 FORMS: dict[str, type[ServiceForm]] = {
     form.Meta.model._meta.label_lower: form
@@ -363,6 +400,7 @@ FORMS: dict[str, type[ServiceForm]] = {
         FundForm,
         ShareClassForm,
         HolidayForm,
+        BookMemberForm,
         DealingDaysForm,
         InvestorForm,
         NavForm,

@@ -60,6 +60,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         "Trading",
         (
             ("Instruments", "monitoring", "trading.instrument"),
+            ("What a book trades", "playlist_add_check", "trading.bookmember"),
             ("Orders", "swap_horiz", "trading.order"),
             ("Fills", "done_all", "trading.fill"),
             ("Positions", "donut_small", "trading.position"),

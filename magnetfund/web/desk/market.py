@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -12,7 +13,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from magnetfund.core.roles import Capability
-from magnetfund.kernel.errors import FundError
+from magnetfund.kernel.errors import FundError, InvalidInput
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
 from magnetfund.web.desk.market_page import (
@@ -23,7 +24,7 @@ from magnetfund.web.desk.market_page import (
 )
 from magnetfund.web.parts import render_page
 from trading.domain.market.symbols import SIMULATED
-from trading.models import BookMember, Instrument, Strategy
+from trading.models import BookMember, Instrument, Position, Strategy
 from trading.services.instrument_search import add_from_exchange, search_exchange
 from trading.services.instruments import get_instrument
 from trading.services.membership import change_members, members_of
@@ -124,14 +125,44 @@ def add_instrument(request: HttpRequest) -> HttpResponse:
     return redirect("desk_instruments")
 
 
-class MemberForm(forms.Form):
-    """One slot of the book, and where it goes."""
+class SlotForm(forms.Form):
+    """Which change of which slot is asked for."""
 
     move = forms.ChoiceField(choices=[(name, name) for name in MOVES])
     strategy = forms.CharField(max_length=40)
     symbol = forms.CharField(max_length=60)
     venue = forms.CharField(max_length=30)
+
+
+class MemberForm(SlotForm):
+    """A change with the reason that is kept with it."""
+
     reason = forms.CharField(max_length=300)
+
+
+@require_safe
+@desk_view(Capability.TRADING_STOP)
+def confirm_member(request: HttpRequest) -> HttpResponse:
+    """What a change means for what is held, before it is made."""
+    form = SlotForm(request.GET)
+    try:
+        if not form.is_valid():
+            raise InvalidInput("name the strategy and the instrument", code="no_slot")
+        given = form.cleaned_data
+        row = get_instrument(given["symbol"], venue=given["venue"])
+    except FundError as error:
+        messages.error(request, f"Nothing changed: {error.message}. ({error.code})")
+        return redirect("desk_instruments")
+    held = Position.objects.filter(
+        book=settings.MAGNET_BOOK, instrument=row, strategy=given["strategy"]
+    ).first()
+    context = {**given, "row": row, "held": held.quantity if held is not None else Decimal(0)}
+    return render_page(
+        request,
+        "desk/member_change.html",
+        {**build_frame(request, "market"), **context},
+        parts=("dialog",),
+    )
 
 
 @require_POST

@@ -41,6 +41,9 @@ urlpatterns = [
     path("desk/market/", market.market, name="desk_market"),
     path("desk/market/instruments/", market.instruments, name="desk_instruments"),
     path("desk/market/instruments/add/", market.add_instrument, name="desk_instruments_add"),
+    path(
+        "desk/market/instruments/confirm/", market.confirm_member, name="desk_instruments_confirm"
+    ),
     path("desk/market/instruments/change/", market.change_member, name="desk_instruments_change"),
     path("desk/signals/", trading.signals, name="desk_signals"),
     path("desk/research/", research.runs, name="desk_research"),
