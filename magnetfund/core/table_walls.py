@@ -46,6 +46,7 @@ TRIGGERS = [
     *append_only_triggers(APPEND_ONLY_TABLES),
     Trigger(table="core_auditevent", name="audit_chain"),
     Trigger(table="core_user", name="no_superuser"),
+    Trigger(table="core_rolegrant", name="role_guard"),
 ]
 
 #: Tables of Django and of the libraries; their rows are working state, not books.

@@ -14,10 +14,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from magnetfund.core.models import User
+from magnetfund.core.actors import Actor
+from magnetfund.core.models import RoleGrant, Signature, User
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict
+from magnetfund.tests.attack_list import HARMLESS, RUN_TIME, STATEMENTS
 from magnetfund.tests.order_moves import stored_moves
 from magnetfund.tests.walls_support import (
     NOON,
@@ -30,14 +32,14 @@ from magnetfund.tests.walls_support import (
     say_kind,
     trip_fuse,
 )
+from risk.domain.limits import LimitSet, figures_of
 from risk.models import FuseReset, FuseTransition
-from risk.services.fuse import state_of
+from risk.services.fuse import propose_reset, state_of
+from risk.services.limits import propose_limits
 from risk.services.scenario_clock import close_scenario, open_scenario
 from trading.models import Order
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
-RUN_TIME = ("fa_app", "fa_gateway", "fa_stop", "fa_watchdog", "fa_auditor")
-WITHOUT_WRITES = ("fa_stop", "fa_watchdog", "fa_auditor")
 
 
 def attack(cluster: Any, role: str, statement: str, *values: Any) -> psycopg.Error | None:
@@ -65,130 +67,6 @@ FORGED_READING = (
     "INSERT INTO trading_reconciliation (id, book, is_clean, differences, compared, occurred_at, "
     "recorded_at) VALUES (%s, 'main', true, '[]', '{}', now() + interval '1 day', now())"
 )
-STATEMENTS: dict[str, tuple[tuple[str, ...], str]] = {
-    "a clean reconciliation": (
-        ("fa_app", *WITHOUT_WRITES),
-        "INSERT INTO trading_reconciliation SELECT * FROM trading_reconciliation",
-    ),
-    "ready to trade": (
-        ("fa_app",),
-        "INSERT INTO trading_enginetransition (book, state, reason, actor_label, "
-        "reconciliation_id, occurred_at, recorded_at) SELECT 'main', 'READY', '', 'x', id, now(), "
-        "now() FROM trading_reconciliation LIMIT 1",
-    ),
-    "clear an instrument": (
-        ("fa_app", *WITHOUT_WRITES),
-        "INSERT INTO risk_fusetransition (book, scope, state, occurred_at, recorded_at) "
-        "VALUES ('main', 'BTC/USDT:USDT', 'ARMED', now(), now())",
-    ),
-    "arm without a reset": (
-        RUN_TIME,
-        "INSERT INTO risk_fusetransition (book, scope, state, occurred_at, recorded_at) "
-        "VALUES ('main', 'fund', 'ARMED', now(), now())",
-    ),
-    "steal the lease": (
-        ("fa_app", *WITHOUT_WRITES),
-        "UPDATE core_lease SET holder = 'thief', token = token + 1",
-    ),
-    "make a lease": (
-        ("fa_app", *WITHOUT_WRITES),
-        "INSERT INTO core_lease VALUES ('trader:main', 'thief', 99, now() + interval '1 day')",
-    ),
-    "make a superuser": (
-        RUN_TIME,
-        "INSERT INTO core_user (password, is_superuser, id, email, name, person, is_active, "
-        "is_staff, is_simulated, time_zone, theme, date_joined) VALUES ('x', true, "
-        "gen_random_uuid(), 'x@example.com', 'x', gen_random_uuid(), true, true, false, 'UTC', "
-        "'auto', now())",
-    ),
-    "become a superuser": (RUN_TIME, "UPDATE core_user SET is_superuser = true"),
-    "become another person": (RUN_TIME, "UPDATE core_user SET person = gen_random_uuid()"),
-    "end a stop": (
-        RUN_TIME,
-        "INSERT INTO risk_fusestopreset SELECT id, now(), gen_random_uuid() FROM risk_fuseevent",
-    ),
-    "say what the database is for": (
-        RUN_TIME,
-        "INSERT INTO risk_wallinstance VALUES (9, 'test', 'main', now())",
-    ),
-    "open a clock by hand": (
-        RUN_TIME,
-        "INSERT INTO risk_scenarioclock VALUES ('main', now(), NULL)",
-    ),
-    "open a clock": (("fa_app", *WITHOUT_WRITES), "SELECT wall_open_scenario('other')"),
-    "move an order": (("fa_app", *WITHOUT_WRITES), "UPDATE trading_order SET state = 'SENDING'"),
-    "book a fill": (
-        ("fa_app", *WITHOUT_WRITES),
-        "INSERT INTO trading_fill SELECT * FROM trading_fill",
-    ),
-    "hold a position": (
-        ("fa_app", *WITHOUT_WRITES),
-        "UPDATE trading_position SET quantity = 5000",
-    ),
-    "rewrite limits": (RUN_TIME, "UPDATE risk_limitset SET figures = '{}'"),
-    "rewrite the ledger": (RUN_TIME, "UPDATE investors_posting SET amount = 0"),
-    "put limits in force": (
-        RUN_TIME,
-        "INSERT INTO risk_limitset (book, version, figures, content_hash, reason, effective_from, "
-        "proposed_by_id, approved_by_id, recorded_at) SELECT 'main', 9, '{}', 'x', 'x', now(), "
-        "a.id, b.id, now() FROM core_user a, core_user b WHERE a.id <> b.id LIMIT 1",
-    ),
-    "approve a reset": (
-        RUN_TIME,
-        "UPDATE risk_fusereset SET approved_by_id = proposed_by_id, approved_at = now()",
-    ),
-    "sign for another": (
-        RUN_TIME,
-        "INSERT INTO core_signature SELECT * FROM core_signature",
-    ),
-    "record a signature": (
-        RUN_TIME,
-        "SELECT signer_record(gen_random_uuid(), 'demo', '', '', NULL, '', '', '', '', '')",
-    ),
-    "enrol a key": (RUN_TIME, "SELECT signer_enrol('x', 'code', 'x')"),
-    "read the keys": (RUN_TIME, "SELECT * FROM core_signingkey"),
-    "make a key": (
-        (*RUN_TIME, "fa_signer"),
-        "INSERT INTO core_signingkey (id, account, person, kind, credential, last_step, failures, "
-        "enrolled_at) VALUES (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'code', "
-        "'x', 0, 0, now())",
-    ),
-    "invite somebody": (
-        (*RUN_TIME, "fa_signer"),
-        "INSERT INTO core_signinginvite VALUES ('x', gen_random_uuid(), gen_random_uuid(), 'x', "
-        "now(), now() + interval '1 day', NULL)",
-    ),
-    "arm as the signer": (
-        ("fa_signer", *WITHOUT_WRITES),
-        "SELECT risk_arm_fund(gen_random_uuid(), gen_random_uuid(), NULL, 'x', now())",
-    ),
-    "cut the audit": (RUN_TIME, "DELETE FROM core_auditevent"),
-    "switch triggers off": (RUN_TIME, "ALTER TABLE trading_order DISABLE TRIGGER ALL"),
-    "act as a replica": (RUN_TIME, "SET session_replication_role = replica"),
-    "become the owner": (RUN_TIME, "SET ROLE fa_owner"),
-    "become the trader": (
-        ("fa_app", *WITHOUT_WRITES),
-        "SET ROLE fa_gateway",
-    ),
-    "grant itself": (RUN_TIME, "GRANT fa_gateway TO CURRENT_USER"),
-    "make a role": (RUN_TIME, "CREATE ROLE x LOGIN SUPERUSER"),
-    "make a function": (
-        RUN_TIME,
-        "CREATE FUNCTION public.wall_time(text) RETURNS timestamptz LANGUAGE sql AS 'SELECT now()'",
-    ),
-    "make a schema": (RUN_TIME, "CREATE SCHEMA x"),
-    "end other sessions": (
-        RUN_TIME,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'postgres'",
-    ),
-    "read a file": (RUN_TIME, "SELECT pg_read_file('/etc/passwd')"),
-    "write a file": (RUN_TIME, "COPY core_user TO PROGRAM 'cat'"),
-    "change the server": (RUN_TIME, "ALTER SYSTEM SET fsync = off"),
-    "end who is in the way": (
-        ("fa_app", "fa_gateway", "fa_stop", "fa_auditor"),
-        "SELECT watchdog_unblock('main')",
-    ),
-}
 CASES = [(name, role) for name, (roles, _) in STATEMENTS.items() for role in roles]
 
 
@@ -200,15 +78,49 @@ class TestAttackList:
         trip_fuse()
         say_kind(fresh_database, "production")
 
-    def test_every_statement_of_every_role_is_refused(self, fresh_database: Any):
-        taken = [
-            (name, role)
-            for name, role in CASES
-            if attack(fresh_database, role, STATEMENTS[name][1]) is None
-        ]
-        assert taken == []
-        assert len(CASES) > 100
+    @pytest.fixture
+    def told(self, fresh_database: Any, officers: tuple[User, User]) -> list[tuple[str, ...]]:
+        """Role, attack and what became of it, for every statement of every role."""
+        ann, ben = officers
+        propose_reset(book="main", reason="x", reconciliation="x", actor=Actor.of(ann))
+        propose_limits(
+            book="main", figures=figures_of(limits=LimitSet()), reason="x",
+            effective_from=utc_now(), actor=Actor.of(ben),
+        )  # fmt: skip
+        RoleGrant.objects.filter(user=ben).update(revoked_at=utc_now(), revoked_by=ann)
+        rows = []
+        for name, role in CASES:
+            error = attack(fresh_database, role, STATEMENTS[name][1])
+            rows.append((role, name, "TAKEN" if error is None else str(error).splitlines()[0]))
+        for name, (statement, why) in HARMLESS.items():
+            for role in RUN_TIME:
+                error = attack(fresh_database, role, statement)
+                said = f"harmless: {why}" if error is None else str(error).splitlines()[0]
+                rows.append((role, name, said))
+        return rows
+
+    def test_every_statement_of_every_role_is_refused_or_harmless(
+        self, told: list[tuple[str, ...]], fresh_database: Any
+    ):
+        assert [row for row in told if row[2] == "TAKEN"] == []
+        typing = ("syntax error", "does not exist", "is of type", "violates")
+        assert [row for row in told if any(word in row[2] for word in typing)] == []
+        assert len(STATEMENTS) >= 100
         assert state_of("main") == "TRIPPED"
+        assert not Signature.objects.exists()
+        with psycopg.connect(fresh_database.dsn("fa_stop", "fresh")) as session:
+            asked = "SELECT has_function_privilege('signer_enrol(text,text,bytea)', 'EXECUTE')"
+            assert session.execute(asked).fetchone() == (False,)
+
+    @pytest.mark.drill
+    def test_the_attack_list_as_a_table(self, told: list[tuple[str, ...]], capsys: Any):
+        with capsys.disabled():
+            print()
+            for role, name, said in sorted(told, key=lambda row: row[1]):
+                print(f"{name:<34} {role:<12} {said[:90]}")
+            taken = sum(row[2] == "TAKEN" for row in told)
+            print(f"{len(told)} attempts, {taken} taken")
+        assert taken == 0
 
     def test_four_statements_of_the_web_do_not_arm(
         self, fresh_database: Any, officers: tuple[User, User]
@@ -245,7 +157,7 @@ class TestAttackList:
 
 class TestServerTime:
     @pytest.fixture(autouse=True)
-    def _production(self, as_gateway: None, fresh_database: Any) -> None:
+    def _production(self, officers: tuple[User, User], fresh_database: Any) -> None:
         say_kind(fresh_database, "production")
 
     @pytest.fixture

@@ -37,8 +37,9 @@ SIGNER = override_settings(
 
 @pytest.fixture
 def officers(fresh_database: Any) -> tuple[User, User]:
+    found = make_user("ann", Role.RISK_OFFICER), make_user("ben", Role.RISK_OFFICER)
     say_kind(fresh_database, "production")
-    return make_user("ann", Role.RISK_OFFICER), make_user("ben", Role.RISK_OFFICER)
+    return found
 
 
 def read_page(answer: Any) -> tuple[str, dict[str, Any]]:

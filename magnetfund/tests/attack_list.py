@@ -1,0 +1,276 @@
+"""What a thief of a database role tries, and what is expected of each statement.
+
+``STATEMENTS`` are refused for every role named; ``HARMLESS`` go through, with the reason why they
+change nothing that matters.  What is still open is in docs/operations.md, not here.
+"""
+
+from __future__ import annotations
+
+RUN_TIME = ("fa_app", "fa_gateway", "fa_stop", "fa_watchdog", "fa_signer", "fa_auditor")
+WITHOUT_WRITES = ("fa_stop", "fa_watchdog", "fa_signer", "fa_auditor")
+NO_SIGNER = tuple(role for role in RUN_TIME if role != "fa_signer")
+
+STATEMENTS: dict[str, tuple[tuple[str, ...], str]] = {
+    "a clean reconciliation": (
+        ("fa_app", *WITHOUT_WRITES),
+        "INSERT INTO trading_reconciliation SELECT * FROM trading_reconciliation",
+    ),
+    "ready to trade": (
+        ("fa_app",),
+        "INSERT INTO trading_enginetransition (book, state, reason, actor_label, "
+        "reconciliation_id, occurred_at, recorded_at) SELECT 'main', 'READY', '', 'x', id, now(), "
+        "now() FROM trading_reconciliation LIMIT 1",
+    ),
+    "clear an instrument": (
+        ("fa_app", *WITHOUT_WRITES),
+        "INSERT INTO risk_fusetransition (book, scope, state, occurred_at, recorded_at) "
+        "VALUES ('main', 'BTC/USDT:USDT', 'ARMED', now(), now())",
+    ),
+    "arm without a reset": (
+        RUN_TIME,
+        "INSERT INTO risk_fusetransition (book, scope, state, occurred_at, recorded_at) "
+        "VALUES ('main', 'fund', 'ARMED', now(), now())",
+    ),
+    "steal the lease": (
+        ("fa_app", *WITHOUT_WRITES),
+        "UPDATE core_lease SET holder = 'thief', token = token + 1",
+    ),
+    "make a lease": (
+        ("fa_app", *WITHOUT_WRITES),
+        "INSERT INTO core_lease VALUES ('trader:main', 'thief', 99, now() + interval '1 day')",
+    ),
+    "make a superuser": (
+        RUN_TIME,
+        "INSERT INTO core_user (password, is_superuser, id, email, name, person, is_active, "
+        "is_staff, is_simulated, time_zone, theme, date_joined) VALUES ('x', true, "
+        "gen_random_uuid(), 'x@example.com', 'x', gen_random_uuid(), true, true, false, 'UTC', "
+        "'auto', now())",
+    ),
+    "become a superuser": (RUN_TIME, "UPDATE core_user SET is_superuser = true"),
+    "become another person": (RUN_TIME, "UPDATE core_user SET person = gen_random_uuid()"),
+    "end a stop": (
+        RUN_TIME,
+        "INSERT INTO risk_fusestopreset SELECT id, now(), gen_random_uuid() FROM risk_fuseevent",
+    ),
+    "say what the database is for": (
+        RUN_TIME,
+        "INSERT INTO risk_wallinstance VALUES (9, 'test', 'main', now())",
+    ),
+    "open a clock by hand": (
+        RUN_TIME,
+        "INSERT INTO risk_scenarioclock VALUES ('main', now(), NULL)",
+    ),
+    "open a clock": (("fa_app", *WITHOUT_WRITES), "SELECT wall_open_scenario('other')"),
+    "move an order": (("fa_app", *WITHOUT_WRITES), "UPDATE trading_order SET state = 'SENDING'"),
+    "book a fill": (
+        ("fa_app", *WITHOUT_WRITES),
+        "INSERT INTO trading_fill SELECT * FROM trading_fill",
+    ),
+    "hold a position": (
+        ("fa_app", *WITHOUT_WRITES),
+        "UPDATE trading_position SET quantity = 5000",
+    ),
+    "rewrite limits": (RUN_TIME, "UPDATE risk_limitset SET figures = '{}'"),
+    "rewrite the ledger": (RUN_TIME, "UPDATE investors_posting SET amount = 0"),
+    "put limits in force": (
+        RUN_TIME,
+        "INSERT INTO risk_limitset (book, version, figures, content_hash, reason, effective_from, "
+        "proposed_by_id, approved_by_id, recorded_at) SELECT 'main', 9, '{}', 'x', 'x', now(), "
+        "a.id, b.id, now() FROM core_user a, core_user b WHERE a.id <> b.id LIMIT 1",
+    ),
+    "approve a reset": (
+        RUN_TIME,
+        "UPDATE risk_fusereset SET approved_by_id = proposed_by_id, approved_at = now()",
+    ),
+    "sign for another": (
+        RUN_TIME,
+        "INSERT INTO core_signature SELECT * FROM core_signature",
+    ),
+    "record a signature": (
+        NO_SIGNER,
+        "SELECT signer_record(gen_random_uuid(), 'demo', '', '', NULL, '', '', '', '', '')",
+    ),
+    "enrol a key without an invitation": (RUN_TIME, "SELECT signer_enrol('x', 'code', 'x')"),
+    "read the keys": (NO_SIGNER, "SELECT * FROM core_signingkey"),
+    "make a key": (
+        RUN_TIME,
+        "INSERT INTO core_signingkey (id, account, person, kind, credential, last_step, failures, "
+        "enrolled_at) VALUES (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'code', "
+        "'x', 0, 0, now())",
+    ),
+    "invite somebody": (
+        RUN_TIME,
+        "INSERT INTO core_signinginvite VALUES ('x', gen_random_uuid(), gen_random_uuid(), 'x', "
+        "now(), now() + interval '1 day', NULL)",
+    ),
+    "arm as the signer": (
+        WITHOUT_WRITES,
+        "SELECT risk_arm_fund(gen_random_uuid(), gen_random_uuid(), NULL, 'x', now())",
+    ),
+    "cut the audit": (RUN_TIME, "DELETE FROM core_auditevent"),
+    "switch triggers off": (RUN_TIME, "ALTER TABLE trading_order DISABLE TRIGGER ALL"),
+    "act as a replica": (RUN_TIME, "SET session_replication_role = replica"),
+    "become the owner": (RUN_TIME, "SET ROLE fa_owner"),
+    "become the trader": (
+        ("fa_app", *WITHOUT_WRITES),
+        "SET ROLE fa_gateway",
+    ),
+    "grant itself": (RUN_TIME, "GRANT fa_gateway TO CURRENT_USER"),
+    "make a role": (RUN_TIME, "CREATE ROLE x LOGIN SUPERUSER"),
+    "make a function": (
+        RUN_TIME,
+        "CREATE FUNCTION public.wall_time(text) RETURNS timestamptz LANGUAGE sql AS 'SELECT now()'",
+    ),
+    "make a schema": (RUN_TIME, "CREATE SCHEMA x"),
+    "end other sessions": (
+        RUN_TIME,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'postgres'",
+    ),
+    "read a file": (RUN_TIME, "SELECT pg_read_file('/etc/passwd')"),
+    "write a file": (RUN_TIME, "COPY core_user TO PROGRAM 'cat'"),
+    "change the server": (RUN_TIME, "ALTER SYSTEM SET fsync = off"),
+    "end who is in the way": (
+        tuple(role for role in RUN_TIME if role != "fa_watchdog"),
+        "SELECT watchdog_unblock('main')",
+    ),
+}
+
+_OFFICER = "(SELECT user_id FROM core_rolegrant WHERE role = 'risk_officer' LIMIT 1)"
+
+#: Each is refused for every run-time role.
+REFUSED: dict[str, str] = {
+    "arm by another's id": (
+        f"SELECT risk_arm_fund((SELECT id FROM risk_fusereset LIMIT 1), {_OFFICER}, NULL, 'x', "
+        "now() + interval '9 days')"
+    ),
+    "limits by another's id": (
+        f"SELECT risk_set_limits((SELECT id FROM risk_limitproposal LIMIT 1), {_OFFICER})"
+    ),
+    "give a role": (
+        "INSERT INTO core_rolegrant (user_id, role, granted_at) "
+        f"VALUES ({_OFFICER}, 'director', now())"
+    ),
+    "take an ended role back": "UPDATE core_rolegrant SET revoked_at = NULL",
+    "change a role": "UPDATE core_rolegrant SET role = 'director'",
+    "move a role": f"UPDATE core_rolegrant SET user_id = {_OFFICER}",
+    "delete a role": "DELETE FROM core_rolegrant",
+    "make a staff account": (
+        "INSERT INTO core_user (password, is_superuser, id, email, name, person, is_active, "
+        "is_staff, is_simulated, time_zone, theme, date_joined) VALUES ('x', false, "
+        "gen_random_uuid(), 'y@example.com', 'y', gen_random_uuid(), true, true, false, 'UTC', "
+        "'auto', now())"
+    ),
+    "become staff": "UPDATE core_user SET is_staff = true",
+    "be no simulation": "UPDATE core_user SET is_simulated = false",
+    "delete an account": "DELETE FROM core_user",
+    "delete a stop": "DELETE FROM risk_fuseevent",
+    "rewrite a stop": "UPDATE risk_fuseevent SET kind = 'note'",
+    "empty the stops": "TRUNCATE risk_fuseevent CASCADE",
+    "delete an arming": "DELETE FROM risk_fusetransition",
+    "rewrite an arming": "UPDATE risk_fusetransition SET state = 'ARMED'",
+    "delete a request": "DELETE FROM risk_fusereset",
+    "rewrite a request's stops": "UPDATE risk_fusereset SET stops = '{}'",
+    "rewrite a request's maker": f"UPDATE risk_fusereset SET proposed_by_id = {_OFFICER}",
+    "rewrite a proposal": "UPDATE risk_limitproposal SET figures = '{}'",
+    "delete a proposal": "DELETE FROM risk_limitproposal",
+    "put a proposal in force": "UPDATE risk_limitproposal SET limit_set_id = 1",
+    "hold the latch": "SELECT * FROM risk_fuselatch FOR UPDATE",
+    "move the latch": "UPDATE risk_fuselatch SET passed_at = NULL",
+    "delete the latch": "DELETE FROM risk_fuselatch",
+    "lock the stops": "LOCK TABLE risk_fuseevent IN ACCESS EXCLUSIVE MODE",
+    "lock the orders": "LOCK TABLE risk_fusetransition IN EXCLUSIVE MODE",
+    "rewrite a barrier": "UPDATE risk_fusebarrier SET has_passed = true",
+    "rewrite a reading": "UPDATE trading_reconciliation SET is_clean = true",
+    "delete a reading": "DELETE FROM trading_reconciliation",
+    "rewrite the engine": "UPDATE trading_enginetransition SET state = 'READY'",
+    "delete an order": "DELETE FROM trading_order",
+    "enlarge an order": "UPDATE trading_order SET quantity = 5000",
+    "say that an order reduces": "UPDATE trading_order SET reduces = true",
+    "say that an order was claimed": "UPDATE trading_order SET claimed_at = now()",
+    "rewrite a fill": "UPDATE trading_fill SET quantity = 5000",
+    "delete a fill": "DELETE FROM trading_fill",
+    "rewrite a check": "UPDATE risk_pretradecheck SET accepted = true",
+    "delete a check": "DELETE FROM risk_pretradecheck",
+    "mint units in a lot": "UPDATE investors_unitlot SET units = 1000000",
+    "rewrite unit entries": "UPDATE investors_unitentry SET units = 1000000",
+    "delete unit entries": "DELETE FROM investors_unitentry",
+    "rewrite an entry": "UPDATE investors_entry SET id = id",
+    "delete a posting": "DELETE FROM investors_posting",
+    "rewrite a balance": "DELETE FROM investors_entrybalance",
+    "rewrite a price": "DELETE FROM investors_classnav",
+    "delete a strike": "DELETE FROM investors_navstrike",
+    "rewrite a strike's result": "UPDATE investors_navstrike SET nav = 1",
+    "rewrite terms": "DELETE FROM investors_classpolicyversion",
+    "rewrite the audit": "UPDATE core_auditevent SET body = '{}'",
+    "empty the audit": "TRUNCATE core_auditevent CASCADE",
+    "rewrite a signature": "UPDATE core_signature SET content = 'x'",
+    "delete a signature": "DELETE FROM core_signature",
+    "rewrite a request to sign": "UPDATE core_signaturerequest SET subject = gen_random_uuid()",
+    "take somebody's key": "UPDATE core_signingkey SET account = gen_random_uuid()",
+    "use an invitation again": "UPDATE core_signinginvite SET used_at = NULL",
+    "say that the suite is run": "UPDATE risk_wallinstance SET kind = 'test'",
+    "reopen the story": "UPDATE risk_scenarioclock SET closed_at = NULL",
+    "replace the state": (
+        "CREATE OR REPLACE FUNCTION public.risk_fuse_state(p_book text, p_scope text) "
+        "RETURNS text LANGUAGE sql AS $$ SELECT 'ARMED' $$"
+    ),
+    "drop the gate": "DROP FUNCTION trading_fuse_gate() CASCADE",
+    "drop a trigger": "DROP TRIGGER fuse_gate ON trading_order",
+    "add a trigger": (
+        "CREATE TRIGGER a BEFORE INSERT ON trading_order FOR EACH ROW "
+        "EXECUTE FUNCTION wall_append_only()"
+    ),
+    "add a rule": "CREATE RULE r AS ON INSERT TO risk_fuseevent DO INSTEAD NOTHING",
+    "drop a constraint": "ALTER TABLE trading_order DROP CONSTRAINT trading_order_not_overfilled",
+    "own a table": "ALTER TABLE trading_order OWNER TO CURRENT_USER",
+    "drop a table": "DROP TABLE risk_fuseevent CASCADE",
+    "grant a table": "GRANT ALL ON risk_fuselatch TO PUBLIC",
+    "change another role": "ALTER ROLE fa_owner PASSWORD 'x'",
+    "lift one's connection limit": "ALTER ROLE CURRENT_USER CONNECTION LIMIT -1",
+    "act as the superuser": "SET SESSION AUTHORIZATION postgres",
+    "read passwords": "SELECT rolpassword FROM pg_authid",
+    "change the database": "ALTER DATABASE fresh SET session_replication_role = 'replica'",
+    "make a database": "CREATE DATABASE x",
+    "load code": "LOAD 'plpython3'",
+    "add an extension": "CREATE EXTENSION file_fdw",
+    "list files": "SELECT pg_ls_dir('.')",
+    "copy a file in": "COPY core_auditevent FROM '/etc/passwd'",
+    "import a file": "SELECT lo_import('/etc/passwd')",
+    "reload the server": "SELECT pg_reload_conf()",
+    "publish the books": "CREATE PUBLICATION p FOR ALL TABLES",
+    "leave a transaction behind": "PREPARE TRANSACTION 'x'",
+}
+STATEMENTS.update({name: (RUN_TIME, text) for name, text in REFUSED.items()})
+
+#: Statements that go through, and why that is no harm.  Tried while the fund is stopped.
+HARMLESS: dict[str, tuple[str, str]] = {
+    "shadow a table": (
+        "CREATE TEMPORARY TABLE risk_fusestopreset AS SELECT 1 AS event_id",
+        "the owner's functions search pg_temp last",
+    ),
+    "change the search path": (
+        "SET search_path = pg_temp",
+        "the owner's functions have a path of their own",
+    ),
+    "lift one's timeouts": (
+        "SET statement_timeout = 0",
+        "nothing that must not wait relies on them",
+    ),
+    "hold many advisory locks": (
+        "SELECT pg_advisory_lock(n) FROM generate_series(1, 50) n",
+        "a stop and a closing order take none",
+    ),
+    "grant a function": (
+        "GRANT EXECUTE ON FUNCTION signer_enrol TO PUBLIC",
+        "who may not grant grants nothing, and is told so in a warning",
+    ),
+    "shout": ("NOTIFY fuse, 'armed'", "nobody acts on what a notification says"),
+    "give away what one makes": (
+        "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC",
+        "it makes no tables but temporary ones",
+    ),
+    "pretend another name": (
+        "SET application_name = 'fa_owner'",
+        "no rule reads a name that a session gives itself",
+    ),
+}
