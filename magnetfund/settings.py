@@ -46,11 +46,15 @@ try:
     STEWARD = _env.text("STEWARD", "Magnet Fund")
     PUBLIC_URL = _env.url("PUBLIC_URL", "http://localhost:8000", ("http", "https"))
     SIGN_URL = _env.url("SIGN_URL", "http://localhost:9000", ("http", "https")).rstrip("/")
+    _host = str(urlsplit(PUBLIC_URL).hostname)
+    #: A home that is opened on its own machine alone has nobody to serve TLS to.
+    IS_LOOPBACK = PUBLIC_URL.startswith("http://") and _host in ("localhost", "127.0.0.1", "::1")
+    IS_TLS = IS_PRODUCTION and not IS_LOOPBACK
+    if IS_TLS and not PUBLIC_URL.startswith("https://"):
+        raise BadSetting("PUBLIC_URL must begin with https:// unless its host is localhost")
     ALLOWED_HOSTS = _env.items(
         "ALLOWED_HOSTS",
-        str(urlsplit(PUBLIC_URL).hostname)
-        if IS_PRODUCTION
-        else "localhost,127.0.0.1,[::1],testserver",
+        _host if IS_TLS else "localhost,127.0.0.1,[::1]" + ("" if IS_PRODUCTION else ",testserver"),
     )
     REGISTRY_URL = _env.url("REGISTRY_URL", "", ("http", "https"))
     ORCHESTRATOR_URL = _env.url("ORCHESTRATOR_URL", "", ("http", "https"))
@@ -234,13 +238,13 @@ MFA_ADAPTER = "magnetfund.core.secret_text.FactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_PASSKEY_SIGNUP_ENABLED = False
-MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not IS_PRODUCTION
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not IS_TLS
 MFA_TOTP_ISSUER = "Magnet Fund"
 USERSESSIONS_TRACK_ACTIVITY = True
 EMAIL_BACKEND = _env.text(
     "EMAIL_BACKEND",
     "django.core.mail.backends.smtp.EmailBackend"
-    if IS_PRODUCTION
+    if IS_TLS
     else "django.core.mail.backends.filebased.EmailBackend",
 )
 EMAIL_FILE_PATH = MAGNET_HOME / "mail"
@@ -248,26 +252,26 @@ DEFAULT_FROM_EMAIL = _env.text("DEFAULT_FROM_EMAIL", "Magnet Fund <no-reply@exam
 
 # ---- browser ---------------------------------------------------------------------------------
 IS_HTTPS = PUBLIC_URL.startswith("https://")
-SECURE_SSL_REDIRECT = IS_PRODUCTION
+SECURE_SSL_REDIRECT = IS_TLS
 # The web server itself reads X-Forwarded-For and -Proto, from TRUSTED_PROXIES alone; what comes
 # after it sees the visitor's own address and scheme, and believes no header.
 SECURE_PROXY_SSL_HEADER = None
 ALLAUTH_TRUSTED_PROXY_COUNT = 0
 SECURE_REDIRECT_EXEMPT = [r"^health$"]
-SECURE_HSTS_SECONDS = 31_536_000 if IS_PRODUCTION else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = IS_PRODUCTION
-SECURE_HSTS_PRELOAD = IS_PRODUCTION
+SECURE_HSTS_SECONDS = 31_536_000 if IS_TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = IS_TLS
+SECURE_HSTS_PRELOAD = IS_TLS
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-SESSION_COOKIE_NAME = "__Host-session" if IS_PRODUCTION else "session"
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PRODUCTION
+SESSION_COOKIE_NAME = "__Host-session" if IS_TLS else "session"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_TLS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 12 * 3600
 IDLE_SECONDS = {"staff": 15 * 60, "investor": 30 * 60}
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
-CSRF_COOKIE_NAME = "__Host-csrf" if IS_PRODUCTION else "csrf"
+CSRF_COOKIE_NAME = "__Host-csrf" if IS_TLS else "csrf"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if IS_HTTPS else []
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

@@ -157,6 +157,41 @@ class RoleGrant(models.Model):
         return f"{self.user}: {self.role}"
 
 
+class RoleProposal(models.Model):
+    """A role that is to be given to a person or taken from one; a director decides."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    email = models.EmailField(max_length=254)
+    name = models.CharField(max_length=200)
+    role = models.CharField(max_length=20, choices=[(r.value, r.value) for r in Role])
+    is_grant = models.BooleanField(default=True)
+    reason = models.CharField(max_length=300)
+    proposed_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    proposed_at = models.DateTimeField(default=utc_now)
+    decided_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
+    is_approved = models.BooleanField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["proposed_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(decided_by=None) | ~Q(decided_by=F("proposed_by")),
+                name="core_roleproposal_four_eyes",
+            ),
+            models.UniqueConstraint(
+                fields=["email", "role"],
+                condition=Q(decided_at=None),
+                name="core_roleproposal_one_open",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role} for {self.email}"
+
+
 class AuditEvent(models.Model):
     """One line of the audit trail; PostgreSQL sets ``seq``, ``recorded_at`` and the hashes."""
 

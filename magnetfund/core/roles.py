@@ -60,6 +60,7 @@ class Capability(StrEnum):
     API_READ = "api.read"
     ADMIN_VIEW = "admin.view"
     ROLES_MANAGE = "roles.manage"
+    ROLES_APPROVE = "roles.approve"
     SETTINGS_MANAGE = "settings.manage"
 
 
@@ -112,6 +113,7 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
         Capability.PAYMENTS_DIRECT,
         Capability.KYC_VIEW,
         Capability.KYC_SENIOR,
+        Capability.ROLES_APPROVE,
         Capability.DRAWDOWN_SECOND_RESET,
         Capability.RESEARCH_RUN,
     },

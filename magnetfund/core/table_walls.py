@@ -31,6 +31,7 @@ GRANTS = [
         "theme",
     ),
     mutable("core_rolegrant", "revoked_by_id", "revoked_at"),
+    mutable("core_roleproposal", "decided_by_id", "decided_at", "is_approved"),
     mutable("core_jobrun", "state", "finished_at", "detail", deletes=True),
     gateway("core_lease", "holder", "token", "expires_at"),
     mutable("core_heartbeat", "build_id", "seen_at", "detail", deletes=True),

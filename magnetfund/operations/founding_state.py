@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db.models import Count, Q
+from django.urls import reverse
 
 from investors.models import DealingDay, DealingOrder, Fund, Investor, NavStrike, ShareClass
 from investors.services.policies import open_proposals
@@ -29,7 +30,8 @@ FILE_COMMAND = "manage.py found --from fund.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundingStep:
-    """One step; ``url_name`` or ``command`` says where it is done, ``roles`` who does it."""
+    """One step; ``url_name``, the founding ``page`` or ``command`` says where it is done, ``roles``
+    who does it."""
 
     name: str
     note: str
@@ -38,6 +40,16 @@ class FoundingStep:
     url_name: str = ""
     anchor: str = ""
     command: str = ""
+    page: str = ""
+
+    @property
+    def href(self) -> str:
+        """Address of the page that does it, "" where a command does."""
+        if self.page:
+            return reverse("desk_setup", args=[self.page])
+        if not self.url_name:
+            return ""
+        return reverse(self.url_name) + (f"#{self.anchor}" if self.anchor else "")
 
     @property
     def who(self) -> str:
@@ -102,6 +114,7 @@ def _people() -> FoundingStep:
         note=f"missing: {', '.join(open_seats)}" if open_seats else "every seat is taken",
         is_done=not open_seats,
         roles=(Role.ADMINISTRATOR,),
+        url_name="desk_people",
         command="manage.py add_person --email EMAIL --name NAME --role ROLE",
     )
 
@@ -114,6 +127,7 @@ def _fund(fund: Fund | None) -> FoundingStep:
         else f"{fund.name}, {fund.currency}, cut-offs in {fund.zone}",
         is_done=fund is not None,
         roles=(Role.ACCOUNTANT,),
+        page="" if fund is not None else "fund",
         command=FILE_COMMAND,
     )
 
@@ -138,6 +152,7 @@ def _classes(fund: Fund | None) -> FoundingStep:
         roles=(Role.CONTROLLER,) if is_waiting else (Role.ACCOUNTANT,),
         url_name="desk_founding" if is_waiting else "",
         anchor="terms" if is_waiting else "",
+        page="" if is_waiting or fund is None else ("terms" if has_classes else "class"),
         command="" if is_waiting else FILE_COMMAND,
     )
 
@@ -152,6 +167,7 @@ def _calendar(fund: Fund | None) -> FoundingStep:
         else "no dealing day to come",
         is_done=bool(days),
         roles=(Role.ACCOUNTANT,),
+        page="calendar" if fund is not None else "",
         command=FILE_COMMAND,
     )
 
@@ -192,6 +208,7 @@ def _limits(book: str) -> FoundingStep:
         roles=(Role.RISK_OFFICER,),
         url_name="desk_founding" if is_waiting else "",
         anchor="limits" if is_waiting else "",
+        page="" if is_waiting else "limits",
         command="" if is_waiting else FILE_COMMAND,
     )
 

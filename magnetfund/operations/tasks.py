@@ -14,6 +14,7 @@ from investors.services.kyc import mark_due
 from investors.services.rescreening import screen_everybody
 from magnetfund.core.services.jobs import beat_heart, run_slot
 from magnetfund.core.services.mail import send_waiting
+from magnetfund.operations import role_changes as role_changes  # registers its mail
 from magnetfund.operations import watch
 from magnetfund.operations.schedule import PERIODS, RESEARCH_QUEUE
 from risk.services.stop_audit import chain_stops

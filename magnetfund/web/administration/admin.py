@@ -25,7 +25,7 @@ from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.core.spreadsheets import safe_cell
 from magnetfund.web.administration import money
-from magnetfund.web.administration.forms import FORMS, ServiceForm
+from magnetfund.web.administration.forms import FORMS, ServiceForm, dress
 from magnetfund.web.administration.kyc_forms import KYC_TABLES
 
 APPS = ("core", "risk", "trading", "investors")
@@ -111,7 +111,8 @@ class BookAdmin(ModelAdmin):  # type: ignore[misc]  # untyped
         form = self._form()
         if obj is None and form is not None and not change:
             assert isinstance(request.user, User)
-            return type(form.__name__, (form,), {"actor": Actor.of(request.user)})
+            bound = {"actor": Actor.of(request.user), "dress": staticmethod(dress)}
+            return type(form.__name__, (form,), bound)
         return super().get_form(request, obj, change=change, **kwargs)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

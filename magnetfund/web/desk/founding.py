@@ -28,6 +28,7 @@ from magnetfund.kernel.errors import FundError
 from magnetfund.operations.founding_state import read_founding
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.setup import PAGES
 from magnetfund.web.desk.signing import go_to_sign, is_own, is_signed
 from magnetfund.web.parts import render_page
 from risk.domain.limits import FIGURES, LimitSet
@@ -68,12 +69,14 @@ def _may_sign(user: Any, maker: User, capability: Capability) -> bool:
 @desk_view()
 def founding(request: HttpRequest) -> HttpResponse:
     """The steps, and every proposal that waits for a second person."""
-    book, user = settings.MAGNET_BOOK, request.user
+    book = settings.MAGNET_BOOK
+    user: Any = request.user
     frame = build_frame(request, "today")
     terms = open_proposals().filter(share_class__fund__book=book)
     limits = LimitProposal.objects.filter(book=book, limit_set=None, withdrawn_at=None)
     context = {
         "founding": read_founding(book),
+        "setup_pages": [page for page in PAGES.values() if user.can(page.form.capability)],
         "terms": [
             {
                 "row": row,

@@ -15,7 +15,8 @@ from django.views.decorators.http import require_http_methods
 
 from investors.services.accounts import open_account, read_invitation
 from magnetfund.core.models import User
-from magnetfund.kernel.errors import NotFound
+from magnetfund.kernel.errors import InvalidInput, NotFound
+from magnetfund.operations.first_account import check_link, make_first_administrator
 from magnetfund.web.public.pages import page_context
 
 BACKEND = "magnetfund.core.sessions.AccountBackend"
@@ -78,3 +79,55 @@ def join(request: HttpRequest, word: str) -> HttpResponse:
     return render(
         request, "public/join.html", page, status=422 if form.is_bound and not with_passkey else 200
     )
+
+
+class FirstForm(PasswordForm):
+    """The first administrator: name, address, and a password unless a passkey comes first."""
+
+    name = forms.CharField(
+        label="Your full name",
+        max_length=200,
+        widget=forms.TextInput(attrs={"class": "form-control", "autocomplete": "name"}),
+    )
+    email = forms.EmailField(
+        label="E-mail address",
+        max_length=254,
+        widget=forms.EmailInput(attrs={"class": "form-control", "autocomplete": "email"}),
+    )
+    field_order = ("name", "email", "password", "again")
+
+    def __init__(self, data: Any = None, *, with_passkey: bool = False) -> None:
+        super().__init__(User(), data)
+        if with_passkey:
+            del self.fields["password"], self.fields["again"]
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def found_home(request: HttpRequest, word: str) -> HttpResponse:
+    """The link that ``prepare`` printed: make the first administrator, then go on founding."""
+    try:
+        check_link(word)
+    except NotFound as error:
+        page = {**page_context(request), "refusal": error}
+        return render(request, "public/join.html", page, status=404)
+    is_sent = request.method == "POST"
+    with_passkey = is_sent and request.POST.get("way") == "passkey"
+    form = FirstForm(request.POST if is_sent else None, with_passkey=with_passkey)
+    if form.is_bound and form.is_valid():
+        given = form.cleaned_data
+        try:
+            row = make_first_administrator(
+                word=word,
+                name=given["name"],
+                email=given["email"],
+                password=None if with_passkey else given["password"],
+            )
+        except InvalidInput as error:
+            form.add_error(None, error.message.capitalize() + ".")
+        else:
+            login(request, row, backend=BACKEND)
+            record_authentication(request, row, "code" if with_passkey else "password")
+            return redirect("mfa_add_webauthn" if with_passkey else "desk_founding")
+    page = {**page_context(request), "form": form}
+    return render(request, "public/found_home.html", page, status=422 if form.is_bound else 200)

@@ -11,6 +11,7 @@ from django.core.management import call_command
 from investors.services.documents import replay_erasures
 from magnetfund.core.commands import FundCommand
 from magnetfund.core.secret_text import encrypt_stored_seeds, make_seed_key
+from magnetfund.operations.first_account import print_link
 from magnetfund.operations.supervisor import make_token_keys
 from magnetfund.operations.walls import state_purpose
 
@@ -29,4 +30,7 @@ class Command(FundCommand):
         if settings.IS_PRODUCTION:
             # Elsewhere the files are found where they are; here they are served by their hashes.
             call_command("collectstatic", interactive=False, verbosity=0)
-        return {"prepared": True}
+        link = print_link() if settings.IS_PRODUCTION else None
+        if link is not None:
+            self.say(f"Nobody can set up this home yet. Within 2 days, once, open:\n{link}")
+        return {"prepared": True, "first_administrator": link}
