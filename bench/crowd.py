@@ -166,7 +166,7 @@ def _add_investors(connection: Connection, size: Size, email: str) -> None:
     )  # fmt: skip
     multiply(
         connection, "investors_unitentry", count * LOTS_EACH, where="kind = 'issue'",
-        lot_id=_uuid("lot"),
+        lot_id=_uuid("lot"), seq="1000000 + g",
     )  # fmt: skip
     multiply(
         connection, "investors_dealingorder", count * ORDERS_EACH,
@@ -227,6 +227,7 @@ def _add_own(connection: Connection, size: Size, email: str) -> None:
     multiply(
         connection, "investors_unitentry", size.own_movements, where="kind = 'issue'",
         lot_id=_uuid("own lot", f"g % {size.own_lots} + 1"), effective_at=_past(size.own_movements),
+        seq="100000000 + g",
     )  # fmt: skip
     multiply(
         connection, "investors_dealingorder", size.own_movements,

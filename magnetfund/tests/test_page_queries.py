@@ -32,6 +32,8 @@ from trading.models import Fill, Trade
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
 PAGE_QUERIES_MAX = 15
+#: Each part of the house adds its open tasks to the frame of the desk by one query.
+DESK_QUERIES_MAX = 18
 READ_QUERIES_MAX = 7
 ADMIN_QUERIES_MAX = 10
 SMALL = Size(
@@ -52,7 +54,7 @@ def askers(as_gateway: None) -> list[tuple[Client, tuple[str, ...], int]]:
     holder.save(update_fields=["user", "email"])
     return [
         (Client(), PUBLIC, PAGE_QUERIES_MAX),
-        (sign_in(OPERATOR), DESK, PAGE_QUERIES_MAX),
+        (sign_in(OPERATOR), DESK, DESK_QUERIES_MAX),
         (sign_in(INVESTOR), PORTAL, PAGE_QUERIES_MAX),
         (sign_in(OPERATOR), READS, READ_QUERIES_MAX),
         (sign_in(AUDITOR), ADMIN, ADMIN_QUERIES_MAX),
@@ -75,11 +77,14 @@ def test_no_page_asks_more_often_than_it_may_however_many_rows_there_are(
     fill(fresh_database.dsn("postgres", "fresh"), size=SMALL, email=INVESTOR)
     assert Fill.objects.count() > SMALL.fills
     many = count_queries(askers)
-    for _, paths, most in askers:
-        for path in paths:
-            assert many[path] <= most, f"{path} asks {many[path]} times"
-            # A page without any row yet may spare itself a read of what hangs on the rows.
-            assert many[path] <= few[path] + 1, f"{path} asked {few[path]} times of few rows"
+    # A page without any row yet may spare itself a read of what hangs on the rows.
+    over = {
+        path: (few[path], many[path])
+        for _, paths, most in askers
+        for path in paths
+        if many[path] > min(most, few[path] + 1)
+    }
+    assert over == {}, "queries with few and with many rows"
 
 
 def make_trades(count: int) -> None:

@@ -22,6 +22,14 @@ from risk.domain.limits import FIGURES, LimitSet, figures_of
 REASON_MAX = 300
 
 
+def require_reason(reason: str) -> None:
+    """Raise :class:`InvalidInput` for a reason that is missing or longer than its column."""
+    if not reason.strip():
+        raise InvalidInput("a reason is needed", code="reason_missing")
+    if len(reason) > REASON_MAX:
+        raise InvalidInput(f"a reason has at most {REASON_MAX} characters", code="reason_too_long")
+
+
 def limits_in_force(book: str, *, at: datetime | None = None) -> LimitSet:
     """The newest approved version that is effective at ``at``, else the set in code."""
     at = at or utc_now()
@@ -45,8 +53,7 @@ def propose_limits(
 ) -> models.LimitProposal:
     """Propose a whole set.  A figure above its ceiling raises :class:`InvalidInput` now."""
     actor.require(Capability.LIMITS_PROPOSE)
-    if not reason.strip():
-        raise InvalidInput("a reason is needed", code="reason_missing")
+    require_reason(reason)
     if actor.user is None:
         raise NotAllowed(
             "this step must be taken by a person, not a service account", code="needs_person"
@@ -119,8 +126,7 @@ def withdraw_limits(
     """Close a proposal without effect: its maker takes it back, or an approver returns it."""
     if actor.user is None or not actor.user.can(Capability.LIMITS_PROPOSE):
         actor.require(Capability.LIMITS_APPROVE)
-    if not reason.strip():
-        raise InvalidInput("a reason is needed", code="reason_missing")
+    require_reason(reason)
     with transaction.atomic():
         row = models.LimitProposal.objects.select_for_update().get(pk=proposal.pk)
         if row.limit_set_id is not None or row.withdrawn_at is not None:
@@ -131,7 +137,7 @@ def withdraw_limits(
             actor=actor,
             action="limits.withdrawn",
             subject=("limit_proposal", row.id),
-            body={"book": row.book, "reason": reason.strip()[:REASON_MAX]},
+            body={"book": row.book, "reason": reason.strip()},
         )
     return row
 
