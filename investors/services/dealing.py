@@ -13,10 +13,18 @@ from decimal import Decimal
 from django.db import transaction
 from django.db.models import F
 
-from investors.domain.dealing import DealingDate, choose_dealing_date
-from investors.domain.fees import ClassTerms
+from investors.domain.dealing import (
+    DealingDate,
+    LockedLot,
+    Refusal,
+    check_redemption,
+    choose_dealing_date,
+    find_free_units,
+)
+from investors.domain.fees import ClassTerms, LockUp
 from investors.domain.onboarding import KycState
 from investors.models import (
+    ClassNav,
     DealingDay,
     DealingOrder,
     Fund,
@@ -24,6 +32,7 @@ from investors.models import (
     Holding,
     Investor,
     ShareClass,
+    UnitLot,
 )
 from investors.services.policies import terms_in_force
 from investors.services.receipts import release_money
@@ -144,12 +153,14 @@ def submit_redemption(
             .filter(investor=investor, share_class=share_class)
             .first()
         )
-        wanted = require_redeemable(investor=investor, terms=terms, holding=holding, units=units)
+        day = next_dealing_day(share_class.fund, received_at=at, notice_days=terms.notice_days)
+        wanted = require_redeemable(
+            investor=investor, terms=terms, holding=holding, units=units, day=day.day
+        )
         assert holding is not None
         Holding.objects.filter(pk=holding.pk).update(
             reserved_units=F("reserved_units") + wanted, updated_at=at
         )
-        day = next_dealing_day(share_class.fund, received_at=at, notice_days=terms.notice_days)
         order = DealingOrder.objects.create(
             kind=DealingOrder.Kind.REDEMPTION,
             investor=investor,
@@ -183,12 +194,18 @@ def require_subscribable(*, investor: Investor, share_class: ShareClass, amount:
 
 
 def require_redeemable(
-    *, investor: Investor, terms: ClassTerms, holding: Holding | None, units: Decimal | None
+    *,
+    investor: Investor,
+    terms: ClassTerms,
+    holding: Holding | None,
+    units: Decimal | None,
+    day: date,
 ) -> Decimal:
-    """Units that an order for ``units`` (``None``: everything) takes of a holding.
+    """Units that an order for ``units`` (``None``: everything) takes of a holding on ``day``.
 
-    Raises :class:`NotAllowed` (``on_hold``), :class:`InvalidInput` (``not_positive``, ``too_fine``)
-    and :class:`Conflict` (``not_enough_units``).
+    Minimums are measured at the last dealing price.  Raises :class:`NotAllowed` (``on_hold``),
+    :class:`InvalidInput` (``not_positive``, ``too_fine``) and :class:`Conflict`
+    (``not_enough_units``, ``locked_up``, ``below_minimum``, ``leaves_below_minimum``).
     """
     if investor.kyc_state == KycState.RESTRICTED:
         raise NotAllowed(
@@ -205,7 +222,52 @@ def require_redeemable(
             code="not_enough_units",
             details={"free": f"{free:f}"},
         )
+    assert holding is not None
+    _require_terms(terms, holding, wanted, day)
     return wanted
+
+
+def _require_terms(terms: ClassTerms, holding: Holding, wanted: Decimal, day: date) -> None:
+    """Lock-up of each lot, and the minimums of the class, with what other orders have reserved."""
+    if terms.lock_up is not LockUp.HARD and not terms.minimum_redemption + terms.minimum_holding:
+        return
+    lots = [
+        LockedLot(lot=str(lot.pk), units=lot.units, lockup_until=lot.lockup_until)
+        for lot in UnitLot.objects.filter(holding=holding, units__gt=0)
+    ]
+    free = find_free_units(lots=lots, day=day, lock=terms.lock_up)
+    price = (
+        ClassNav.objects.filter(
+            share_class=holding.share_class_id, strike__state="dealt", price__isnull=False
+        )
+        .order_by("-strike__valuation_at")
+        .values_list("price", flat=True)
+        .first()
+    )
+    refusal = check_redemption(
+        units=wanted + holding.reserved_units,
+        lots=lots,
+        free=free,
+        indicative_price=price or holding.share_class.launch_price,
+        minimum_value=terms.minimum_redemption,
+        minimum_holding=terms.minimum_holding,
+    )
+    if refusal is None:
+        return
+    units = sum((item.units for item in free), Decimal(0)) - holding.reserved_units
+    until = min((lot.lockup_until for lot in lots if lot.lockup_until), default=None)
+    raise Conflict(
+        {
+            Refusal.LOCKED_UP: f"units are locked up until {until}; {units.normalize():f} are free",
+            Refusal.BELOW_MINIMUM: f"the minimum redemption is {terms.minimum_redemption:,.2f}",
+            Refusal.LEAVES_BELOW_MINIMUM: (
+                f"less than the minimum holding of {terms.minimum_holding:,.2f} would remain; "
+                f"redeem all instead"
+            ),
+        }.get(refusal, "more units than are held"),
+        code=refusal.value,
+        details={"free": f"{units:f}"},
+    )
 
 
 def can_cancel(order: DealingOrder, *, at: datetime) -> bool:

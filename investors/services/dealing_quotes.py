@@ -7,11 +7,11 @@ refusals and fees come from the same functions that take and deal the order.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 
-from investors.domain.dealing import gross_of_net, size_gross_redemption
+from investors.domain.dealing import gross_of_net, list_free_lots, size_gross_redemption
 from investors.domain.exact import ONE, ZERO, exactly
 from investors.domain.fees import ClassTerms, Rank, compute_accrued_fee
 from investors.domain.strike import (
@@ -127,14 +127,20 @@ def quote_redemption(
         UnitLot.objects.filter(holding=holding, units__gt=0) if holding else UnitLot.objects.none()
     )
     lots = read_lots(own, day_of_price)
-    fees = _Fees(terms=terms, lots=lots, on=day_of_price)
+    day = next_dealing_day(share_class.fund, received_at=at, notice_days=terms.notice_days)
+    fees = _Fees(terms=terms, lots=lots, on=day_of_price, dealt_on=day.day)
     if amount is not None:
         if price is None:
             raise Conflict("this class has no price yet; order by units", code="no_price")
-        units = units_worth(terms=terms, lots=lots, price=price, fees=fees.at(price), net=amount)
-    wanted = require_redeemable(investor=investor, terms=terms, holding=holding, units=units)
+        free = list_free_lots(terms=terms, lots=lots, day=day.day).units
+        open_lots = [replace(lot, units=free[lot.lot]) for lot in lots if free[lot.lot]]
+        units = units_worth(
+            terms=terms, lots=open_lots, price=price, fees=fees.at(price), net=amount
+        )
+    wanted = require_redeemable(
+        investor=investor, terms=terms, holding=holding, units=units, day=day.day
+    )
     assert holding is not None
-    day = next_dealing_day(share_class.fund, received_at=at, notice_days=terms.notice_days)
     proceeds = fees.pay(wanted, price) if price is not None else None
     net = proceeds.payout if proceeds is not None else None
     return RedemptionQuote(
@@ -194,6 +200,7 @@ class _Fees:
     terms: ClassTerms
     lots: Sequence[LotInput]
     on: date
+    dealt_on: date
 
     def at(self, price: Decimal) -> dict[str, Decimal]:
         return {
@@ -205,11 +212,14 @@ class _Fees:
 
     def pay(self, units: Decimal, price: Decimal) -> Proceeds:
         g = quantize(price, self.terms.price_quantum)
+        free = list_free_lots(terms=self.terms, lots=self.lots, day=self.dealt_on)
         result = deal_redemptions(
             terms=self.terms,
             price=g,
             fees=self.at(g),
             lots=self.lots,
+            free=free.units,
+            early_fee_rates=free.fee_rates,
             orders=[RedemptionOrder(order="quote", holder=self.lots[0].holder, units=units)],
         )[0]
         cash = self.terms.cash_quantum

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.db.models import Max
 
-from investors.domain.dealing import size_holdback
+from investors.domain.dealing import find_lockup_end, size_holdback
 from investors.domain.dealing.plan import ClassPlan, plan_dealing
 from investors.domain.exact import round_to_total
 from investors.domain.fees import ClassTerms
@@ -51,7 +51,7 @@ def deal_strike(strike: NavStrike, *, actor: Actor, at: datetime) -> None:
         _redeem(book, row, plan, lots, actor)
         held |= _hold_back(book, row, terms, plan, actor)
         _crystallise(book, row, plan, lots, actor)
-        paid_in += _subscribe(book, row, plan, actor)
+        paid_in += _subscribe(book, row, terms, plan, actor)
     save_orders(
         strike=strike,
         plans=[(row, plan) for (row, _), plan in zip(book.rows, plans, strict=True)],
@@ -228,7 +228,9 @@ def _crystallise(
     )
 
 
-def _subscribe(book: DealingBook, row: ClassNav, plan: ClassPlan, actor: Actor) -> Decimal:
+def _subscribe(
+    book: DealingBook, row: ClassNav, terms: ClassTerms, plan: ClassPlan, actor: Actor
+) -> Decimal:
     """New lots and their entries; gives the money that left client money for them."""
     strike, code, dealt = book.strike, row.share_class.code, plan.subscriptions
     if not dealt:
@@ -247,6 +249,7 @@ def _subscribe(book: DealingBook, row: ClassNav, plan: ClassPlan, actor: Actor) 
             share_class=row.share_class, investor__in=[order.investor_id for order in orders]
         ).values_list("investor_id", "pk")
     )
+    lockup_until = find_lockup_end(terms=terms, dealing_day=day)
     newest = UnitLot.objects.aggregate(n=Max("number"))["n"] or 0
     lots = [
         UnitLot(
@@ -261,6 +264,7 @@ def _subscribe(book: DealingBook, row: ClassNav, plan: ClassPlan, actor: Actor) 
             high_water_mark=row.issue_price,
             hurdle_start=day,
             cost=result.consideration,
+            lockup_until=lockup_until,
             opened_at=at,
         )
         for k, (result, order) in enumerate(zip(dealt, orders, strict=True), start=1)

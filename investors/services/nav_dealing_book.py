@@ -161,7 +161,7 @@ def load_lots(row: ClassNav) -> list[LotInput]:
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT l.id, l.number, l.units, l.high_water_mark, l.hurdle_start, l.dealing_day,
-                      h.investor_id, coalesce(c.cost, 0)
+                      h.investor_id, coalesce(c.cost, 0), l.lockup_until
                FROM investors_unitlot l JOIN investors_holding h ON h.id = l.holding_id
                LEFT JOIN (SELECT p.lot, -sum(p.amount) AS cost FROM investors_posting p
                           WHERE p.account_id = '3010' AND p.lot IS NOT NULL GROUP BY p.lot) c
@@ -171,6 +171,6 @@ def load_lots(row: ClassNav) -> list[LotInput]:
         )
         return [
             LotInput(lot=str(lot), number=number, units=units, mark=mark, clock=clock,
-                     dealing_day=day, holder=str(holder), cost=cost)
-            for lot, number, units, mark, clock, day, holder, cost in cursor.fetchall()
+                     dealing_day=day, holder=str(holder), cost=cost, lockup_until=locked)
+            for lot, number, units, mark, clock, day, holder, cost, locked in cursor.fetchall()
         ]  # fmt: skip

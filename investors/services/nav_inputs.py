@@ -106,6 +106,7 @@ def read_lots(lots: QuerySet[UnitLot], day: date) -> tuple[LotInput, ...]:
             dealing_day=lot.dealing_day,
             cost=lot.cost,
             holder=str(lot.holding.investor_id),
+            lockup_until=lot.lockup_until,
         )
         for lot in lots.select_related("holding").order_by("number")
     )

@@ -24,6 +24,7 @@ from investors.domain.dealing.liquidity import (
     find_free_units,
     size_holdback,
 )
+from investors.domain.dealing.locks import FreeLots, find_lockup_end, list_free_lots
 from investors.domain.dealing.moves import (
     LotMove,
     PocketMerge,
@@ -48,6 +49,7 @@ __all__ = [
     "DealingDate",
     "EntryFee",
     "FeeForm",
+    "FreeLots",
     "FreeUnits",
     "GateFill",
     "GateRequest",
@@ -70,7 +72,9 @@ __all__ = [
     "decide_subscription",
     "fill_gate",
     "find_free_units",
+    "find_lockup_end",
     "gross_of_net",
+    "list_free_lots",
     "merge_side_pocket",
     "order_first_in_first_out",
     "size_entry_fee",

@@ -14,7 +14,8 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
-from investors.domain.dealing.liquidity import GateRequest, fill_gate
+from investors.domain.dealing.liquidity import GateRequest, cap_by_holder, fill_gate
+from investors.domain.dealing.locks import list_free_lots
 from investors.domain.exact import ONE, ZERO, exactly, round_to_total
 from investors.domain.fees import ClassTerms, choose_clock
 from investors.domain.strike.dealing import (
@@ -101,15 +102,43 @@ class ClassPlan:
 def plan_dealing(*, desks: Sequence[ClassDesk], fund_nav: Decimal) -> tuple[ClassPlan, ...]:
     """The plan of every class; ``fund_nav`` is what the gate is a share of, net of accrued fees."""
     asked = {desk.code: _ask(desk) for desk in desks}
-    shares = _gate(desks, {code: found[0] for code, found in asked.items()}, fund_nav)
-    return tuple(_plan_class(desk, *asked[desk.code], shares) for desk in desks)
+    capped = {desk.code: _cap_holders(desk, asked[desk.code][0]) for desk in desks}
+    shares = _gate(desks, capped, fund_nav)
+    return tuple(_plan_class(desk, *asked[desk.code], capped[desk.code], shares) for desk in desks)
+
+
+def _cap_holders(desk: ClassDesk, asked: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """The investor gate: nobody redeems more than the class's share of his own units on a day."""
+    share = desk.terms.investor_gate_share
+    if share == ONE or not asked:
+        return dict(asked)
+    held: dict[str, Decimal] = {}
+    for lot in desk.lots:
+        held[lot.holder] = held.get(lot.holder, ZERO) + lot.units
+    fills = cap_by_holder(
+        requests=[
+            GateRequest(
+                order=item.order,
+                holder=item.holder,
+                units=asked[item.order],
+                first_day=item.first_day,
+            )
+            for item in desk.redemptions
+            if item.order in asked
+        ],
+        held=held,
+        share=share,
+        unit_quantum=desk.terms.unit_quantum,
+    )
+    return {fill.order: fill.filled for fill in fills}
 
 
 def _ask(desk: ClassDesk) -> tuple[dict[str, Decimal], dict[str, Aside]]:
     """Units that each due order asks for in its turn, and those that ask for what is not there."""
     left: dict[str, Decimal] = {}
+    free = list_free_lots(terms=desk.terms, lots=desk.lots, day=desk.day).units
     for lot in desk.lots:
-        left[lot.holder] = left.get(lot.holder, ZERO) + lot.units
+        left[lot.holder] = left.get(lot.holder, ZERO) + free[lot.lot]
     units: dict[str, Decimal] = {}
     aside: dict[str, Aside] = {}
     for item in desk.redemptions:
@@ -146,7 +175,7 @@ def _gate(
             first_day=order.first_day,
         )
         for desk in desks
-        for order, result in _value(desk, asked[desk.code])
+        for order, result in _value(desk, {o: u for o, u in asked[desk.code].items() if u > 0})
     ]
     fills = fill_gate(
         requests=requests,
@@ -166,6 +195,7 @@ def _value(
     desk: ClassDesk, units: Mapping[str, Decimal]
 ) -> list[tuple[Redeeming, RedemptionResult]]:
     due = [item for item in desk.redemptions if item.order in units]
+    free = list_free_lots(terms=desk.terms, lots=desk.lots, day=desk.day)
     results = deal_redemptions(
         terms=desk.terms,
         price=desk.price,
@@ -175,6 +205,8 @@ def _value(
             RedemptionOrder(order=item.order, holder=item.holder, units=units[item.order])
             for item in due
         ],
+        free=free.units,
+        early_fee_rates=free.fee_rates,
     )
     return list(zip(due, results, strict=True))
 
@@ -183,12 +215,13 @@ def _plan_class(
     desk: ClassDesk,
     asked: Mapping[str, Decimal],
     aside: dict[str, Aside],
+    capped: Mapping[str, Decimal],
     shares: Mapping[str, Decimal],
 ) -> ClassPlan:
     step = desk.terms.unit_quantum
     units = {
         order: quantize(wanted * shares[order], step, Rounding.DOWN) if order in shares else wanted
-        for order, wanted in asked.items()
+        for order, wanted in capped.items()
     }
     redemptions = [
         replace(result, deferred=asked[result.order] - result.units)

@@ -123,20 +123,28 @@ def deal_redemptions(
     fees: Mapping[str, Decimal],
     lots: Sequence[LotInput],
     orders: Sequence[RedemptionOrder],
+    free: Mapping[str, Decimal] | None = None,
+    early_fee_rates: Mapping[str, Decimal] | None = None,
     gate_value: Decimal | None = None,
 ) -> tuple[RedemptionResult, ...]:
     """Redeem lots first in, first out, at g less each lot's fee, under the gate.
 
+
+    ``free`` is what may leave of each lot (``None``: all of it), ``early_fee_rates`` what the fund
+    keeps beside the exit fee of a lot that leaves within its soft lock-up.
+
     ``fees`` is pf by lot; ``gate_value`` the most that may leave today at g (``None``: the caller
     has applied the fund's gate).  Requests above it are filled in proportion, rounded down, and the
     rest is deferred.  Raises :class:`InvalidInput`
-    (``not_enough_units``) when a holder asks for more than he has.
+    (``not_enough_units``) when a holder asks for more than is free.
     """
     wanted = sum((order.units for order in orders), ZERO) * price
     share = Decimal(1)
     if gate_value is not None and wanted > 0:
         share = min(share, gate_value / wanted)
-    left = {lot.lot: lot.units for lot in lots}
+    left = {lot.lot: lot.units if free is None else free[lot.lot] for lot in lots}
+    held = {lot.lot: lot.units for lot in lots}
+    early = early_fee_rates or {}
     cost_left = {lot.lot: lot.cost for lot in lots}
     by_holder: dict[str, list[LotInput]] = {}
     for lot in lots:
@@ -145,11 +153,13 @@ def deal_redemptions(
     for order in orders:
         own = sorted(by_holder.get(order.holder, ()), key=lambda lot: (lot.dealing_day, lot.number))
         if order.units > sum((left[lot.lot] for lot in own), ZERO):
-            raise InvalidInput("more units than are held", code="not_enough_units")
+            raise InvalidInput("more units than are free", code="not_enough_units")
         units = order.units
         if share < 1:
             units = quantize(order.units * share, terms.unit_quantum, Rounding.DOWN)
-        results.append(_redeem(terms, price, fees, own, left, cost_left, order, units))
+        results.append(
+            _redeem(terms, price, fees, own, (left, held, cost_left), early, order, units)
+        )
     return tuple(results)
 
 
@@ -158,11 +168,12 @@ def _redeem(
     price: Decimal,
     fees: Mapping[str, Decimal],
     own: Sequence[LotInput],
-    left: dict[str, Decimal],
-    cost_left: dict[str, Decimal],
+    stock: tuple[dict[str, Decimal], dict[str, Decimal], dict[str, Decimal]],
+    early: Mapping[str, Decimal],
     order: RedemptionOrder,
     units: Decimal,
 ) -> RedemptionResult:
+    left, held, cost_left = stock
     cuts, wanted = [], units
     for lot in own:
         taken = min(wanted, left[lot.lot])
@@ -170,9 +181,10 @@ def _redeem(
             continue
         wanted -= taken
         left[lot.lot] -= taken
+        held[lot.lot] -= taken
         # The cut that empties a lot takes the cost that is left: no cent stays on nothing.
         cost = cost_left[lot.lot]
-        if left[lot.lot]:
+        if held[lot.lot]:
             cost = quantize(lot.cost * taken / lot.units, terms.cash_quantum)
         cost_left[lot.lot] -= cost
         fee = fees.get(lot.lot, ZERO)
@@ -187,7 +199,8 @@ def _redeem(
         )
     cuts = _round_fees(cuts, terms)
     gross = sum((cut.gross for cut in cuts), ZERO)
-    exit_fee = quantize(gross * terms.exit_fee_rate, terms.cash_quantum)
+    early_fee = sum((cut.gross * early.get(cut.lot, ZERO) for cut in cuts), ZERO)
+    exit_fee = quantize(gross * terms.exit_fee_rate + early_fee, terms.cash_quantum)
     payout = quantize(gross - exit_fee, terms.cash_quantum, Rounding.DOWN)
     return RedemptionResult(
         order=order.order,

@@ -15,7 +15,8 @@ ZERO = Decimal(0)
 class LotInput:
     """Units of one lot before this strike's dealing, with its own mark and hurdle clock.
 
-    ``number`` is the order of issue and breaks ties; ``cost`` the money that its units took in.
+    ``number`` is the order of issue and breaks ties; ``cost`` the money that its units took in;
+    ``lockup_until`` the first day on which it is free (``None``: always).
     """
 
     lot: str
@@ -26,6 +27,7 @@ class LotInput:
     dealing_day: date
     cost: Decimal = ZERO
     holder: str = ""
+    lockup_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
