@@ -26,6 +26,7 @@ from magnetfund.tests.walls_support import (
 )
 from risk.models import PreTradeCheck
 from trading.models import Instrument, Order, Position, Signal, Valuation
+from trading.services import settlement
 from trading.services.manual import submit_manual_order
 from trading.services.manual_plan import ManualOrder
 
@@ -304,3 +305,22 @@ def test_a_closed_position_cannot_be_closed_again(client: Client, instrument: In
     position = hold(instrument, "0")
     answer = client.get(f"/desk/trading/close/{position.pk}/", follow=True)
     assert "This position is closed." in answer.content.decode()
+
+
+def test_an_order_in_doubt_is_asked_about_on_the_page(
+    client: Client, instrument: Instrument, monkeypatch: pytest.MonkeyPatch
+):
+    hold(instrument)
+    client.post(f"/desk/trading/close/{Position.objects.get().pk}/", {"key": str(uuid4())})
+    order = Order.objects.get()
+    path = f"/desk/trading/order/{order.pk}/ask/"
+    assert path not in client.get("/desk/trading/").content.decode()
+    assert "is known" in client.post(path, follow=True).content.decode()
+
+    Order.objects.using("gateway").filter(pk=order.pk).update(state="SENDING")
+    assert path in client.get("/desk/trading/").content.decode()
+    monkeypatch.setattr(settlement, "WAIT_SECONDS", 0.0)
+    answer = client.post(path, follow=True).content.decode()
+    assert "settle_orders" in answer
+    assert AuditEvent.objects.filter(action="order.queried").count() == 1
+    assert client_of(Role.ACCOUNTANT).post(path).status_code == 403

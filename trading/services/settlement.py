@@ -35,6 +35,8 @@ from trading.services.reconcile import reconcile
 #: How long an answer may be under way before the books speak of it.
 GRACE = timedelta(seconds=10)
 LEASE_SECONDS = 60
+#: How long a person who asks waits for the trader's next beat.
+WAIT_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +87,9 @@ def ask_again(order: Order, *, actor: Actor, at: datetime | None = None) -> None
         ring_bell()
 
 
-def wait_for_settlement(order_id: UUID, *, seconds: float = 3.0) -> Order:
-    """The order once its outcome is known, or as it stands after ``seconds``."""
-    deadline = time.monotonic() + seconds
+def wait_for_settlement(order_id: UUID) -> Order:
+    """The order once its outcome is known, or as it stands after :data:`WAIT_SECONDS`."""
+    deadline = time.monotonic() + WAIT_SECONDS
     while True:
         order = Order.objects.get(pk=order_id)
         if order.state not in UNSETTLED or time.monotonic() > deadline:

@@ -70,7 +70,6 @@ class Trader:
         self.actor = Actor.system("trader")
         self.holder = f"{socket.gethostname()}:{os.getpid()}"
         self.lease: HeldLease | None = None
-        self.is_stopping = False
         self.doubt = MarketDoubt(book=book, source=source, actor=self.actor)
         self._bell = Bell(source.wake_handle)
         self._is_torn = False
@@ -132,12 +131,9 @@ class Trader:
     def _close_slots(self) -> None:
         """Let the slots that are paused, leaving or in doubt open nothing."""
         doubts = self.doubt.instruments
-        in_doubt = {
-            slot
-            for slot, sleeve in enumerate(self.setup.sleeves)
-            if sleeve.instrument.symbol in doubts
-        }
-        self.paper.closed_slots = self.slots.closed() | in_doubt
+        sleeves = enumerate(self.setup.sleeves)
+        doubted = {slot for slot, sleeve in sleeves if sleeve.instrument.symbol in doubts}
+        self.paper.closed_slots = self.slots.closed() | doubted
 
     @property
     def setup(self) -> BookSetup:
