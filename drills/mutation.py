@@ -50,7 +50,7 @@ MODULES = (
     Module(
         name="positions",
         sources=("trading/domain/positions.py",),
-        tests=("trading/tests/test_positions_and_book_worth.py",),
+        tests=("trading/tests/test_positions.py",),
     ),
     Module(
         name="fees",

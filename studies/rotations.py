@@ -8,7 +8,7 @@ A turn moves a sample against itself by at least a month; shifts come from the p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from studies.runs import Ground, Setting, planned_multiples, prepare_ground, run
 from studies.samples import Sample, cut_rows, find_rows
 from trading.domain.magnets.types import MagnetSignals
 from trading.domain.market.candles import DAY_MS, HOUR_MS, Candles
-from trading.domain.strategies.magnet import MagnetForm, MagnetStrategy, rotate_readings
+from trading.domain.strategies.magnet import MagnetForm, MagnetStrategy
 from trading.domain.strategies.signals import Signals
 from trading.domain.strategies.streaming import ActiveSwings, LongerBars, WilderRange
 from trading.domain.strategies.trend import TrendStrategy
@@ -26,6 +26,40 @@ from trading.domain.strategies.trend import TrendStrategy
 TURN_DAYS_MIN = 30
 """Levels from less than a month away are still too much like the real ones."""
 SIDES = (1, -1)
+
+_PRICES = (
+    "target_price",
+    "target_near",
+    "target_far",
+    "opposite_price",
+    "opposite_near",
+    "opposite_far",
+    "protective_price",
+    "protective_near",
+    "protective_far",
+)
+_OWN = ("known_at", "close", "atr", "volatility_ratio", "volatility_pressure")
+
+
+def rotate_readings(*, magnets: MagnetSignals, shift: int) -> MagnetSignals:
+    """The zone readings of ``shift`` bars earlier (round the end) at today's price and ATR.
+
+    The control of the strategy: prices, trends and volatility stay real, the zones come from
+    another time at the same distances in ATR.  A better result with the real ones would speak for
+    the zones.
+    """
+    close, atr = magnets.close[:, None], magnets.atr[:, None]
+    then_close, then_atr = np.roll(close, shift, axis=0), np.roll(atr, shift, axis=0)
+    changed: dict[str, NDArray[np.generic]] = {}
+    for item in fields(magnets):
+        column = getattr(magnets, item.name)
+        if item.name in _OWN or not isinstance(column, np.ndarray):
+            continue
+        rolled = np.roll(column, shift, axis=0)
+        if item.name in _PRICES:
+            rolled = close + (rolled - then_close) / then_atr * atr
+        changed[item.name] = rolled
+    return replace(magnets, **changed)  # type: ignore[arg-type]  # columns of the same types
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from investors.services.ledger import NewEntry, open_since, post_entries, post_e
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.clock import isoformat_z
 from magnetfund.kernel.errors import Unavailable
-from magnetfund.kernel.money import quantize
+from magnetfund.kernel.money import Rounding, decimal_from_float, quantize, round_to_step
 from trading.models import Candle, Fill, FundingPayment, Instrument
 from trading.services.fills import rebuild_positions
 
@@ -157,8 +157,7 @@ def mark_price(instrument: Instrument, *, at: datetime) -> Decimal:
             f"{PRICE_AGE_MAX.total_seconds() / 3600:.0f} hours; bring the market data up to date",
             code="price_too_old",
         )
-    ticks = (Decimal(repr(close)) / instrument.tick).to_integral_value()
-    return ticks * instrument.tick
+    return round_to_step(decimal_from_float(close), instrument.tick, Rounding.HALF_EVEN)
 
 
 def post_mark(

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 
 from magnetfund.core.models import Heartbeat
 from magnetfund.kernel.errors import InvalidInput, Unavailable
-from magnetfund.kernel.money import decimal_from_float
+from magnetfund.kernel.money import Rounding, decimal_from_float, round_to_step
 from risk.domain.limits import LimitSet
 from risk.domain.pretrade import (
     BookSnapshot,
@@ -207,8 +207,8 @@ def _equity(book: str) -> Decimal:
 
 
 def _on_tick(price: Decimal, instrument: Instrument) -> Decimal:
-    ticks = (price / instrument.tick).to_integral_value()
-    return max(ticks, Decimal(1)) * instrument.tick
+    nearest = round_to_step(price, instrument.tick, Rounding.HALF_EVEN)
+    return max(nearest, instrument.tick)
 
 
 def _asked_quantity(request: ManualOrder, instrument: Instrument, price: Decimal) -> Decimal | None:
@@ -222,7 +222,7 @@ def _asked_quantity(request: ManualOrder, instrument: Instrument, price: Decimal
         return None
     if asked <= 0:
         raise InvalidInput("the size must be greater than zero", code="bad_size")
-    return (asked / instrument.lot).to_integral_value(rounding=ROUND_DOWN) * instrument.lot
+    return round_to_step(asked, instrument.lot)
 
 
 def _case(

@@ -24,7 +24,6 @@ from trading.domain.market import (
     Period,
     find_gaps,
     find_restarts,
-    is_stale,
     new_york_offset_ms,
     resample,
     resample_sessions,
@@ -237,12 +236,6 @@ def test_a_share_day_is_complete_with_its_thirteen_half_hours() -> None:
 def test_session_starts_mark_the_first_bar_of_each_day() -> None:
     starts = session_starts(times=hours(22, 23, 24, 25, 49), day_rule=DayRule.UTC_MIDNIGHT)
     assert starts.tolist() == [True, False, True, False, True]
-
-
-def test_data_older_than_two_bars_are_stale() -> None:
-    now = MONDAY
-    assert not is_stale(available_at=now - 2 * HOUR_MS, timeframe_ms=HOUR_MS, now_ms=now)
-    assert is_stale(available_at=now - 2 * HOUR_MS - 1, timeframe_ms=HOUR_MS, now_ms=now)
 
 
 @pytest.mark.real_data

@@ -6,7 +6,7 @@ preview, so sending the page twice is one order.
 
 from __future__ import annotations
 
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
@@ -27,6 +27,7 @@ from magnetfund.core.templatetags.figures import price as price_text
 from magnetfund.core.templatetags.figures import quantity as quantity_text
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
+from magnetfund.kernel.money import round_to_step
 from magnetfund.web.desk import selectors as desk
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
@@ -195,7 +196,7 @@ def _allowed(plan: OrderPlan, check: Check) -> str:
     if check.control not in SIZE_CONTROLS:
         return price_text(check.allowed, plan.instrument.tick)
     lot = plan.instrument.lot
-    most = (check.allowed / lot).to_integral_value(rounding=ROUND_DOWN) * lot
+    most = round_to_step(check.allowed, lot)
     return f"{quantity_text(max(most, Decimal(0)))} {plan.instrument.base}"
 
 
@@ -208,7 +209,7 @@ def _rooms(plan: OrderPlan, price: Decimal) -> list[dict[str, Any]]:
             {
                 "words": room.words,
                 "is_binding": room.is_binding,
-                "quantity": (most / price / lot).to_integral_value(rounding=ROUND_DOWN) * lot,
+                "quantity": round_to_step(most / price, lot),
                 "share": plan.quantity * price / most if most > 0 else Decimal(1),
             }
         )

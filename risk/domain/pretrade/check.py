@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 
+from magnetfund.kernel.money import round_to_step
 from risk.domain.limits import LimitSet
 from risk.domain.pretrade.answers import answer
 from risk.domain.pretrade.conduct import (
@@ -175,7 +176,7 @@ def _whole_lots(quantity: Decimal, facts: OrderFacts) -> Decimal:
     lot = facts.book.instrument.lot_size
     if not facts.is_sound or lot <= 0:
         return ZERO
-    return (quantity / lot).to_integral_value(ROUND_DOWN) * lot
+    return round_to_step(quantity, lot)
 
 
 _JUDGES: Iterable[tuple[Control, Judge]] = (

@@ -11,7 +11,6 @@ from trading.domain.magnets.external import ExternalLevel
 from trading.domain.magnets.gamma import build_gamma_levels
 from trading.domain.magnets.history import (
     MagnetHistory,
-    compute_level_history,
     compute_magnet_history,
     compute_magnet_signals,
     find_magnets,
@@ -83,7 +82,6 @@ __all__ = [
     "ZoneMember",
     "build_gamma_levels",
     "build_wall_levels",
-    "compute_level_history",
     "compute_magnet_history",
     "compute_magnet_signals",
     "find_book_walls",

@@ -188,17 +188,6 @@ def compute_magnet_signals(
     return build_signals(rows, known_at, parameters)
 
 
-def compute_level_history(
-    *,
-    candles: Candles,
-    parameters: MagnetParameters = DEFAULT_PARAMETERS,
-    external: Sequence[ExternalLevel] = (),
-) -> LevelHistory:
-    """Every level that became known, with its events, in columns."""
-    state, rows, known_at = walk_history(candles=candles, parameters=parameters, external=external)
-    return build_levels(state, rows, known_at)
-
-
 def find_magnets(
     *,
     candles: Candles,

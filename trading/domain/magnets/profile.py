@@ -15,15 +15,11 @@ The two give different areas on the same sheet, so the convention is always name
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from magnetfund.kernel.errors import InvalidInput
 from trading.domain.compiled import compiled
-from trading.domain.magnets.types import FloatArray
 
 Convention = Literal["one_row", "two_row"]
 CONVENTIONS: tuple[Convention, Convention] = ("one_row", "two_row")
@@ -33,32 +29,6 @@ NODE_PROMINENCE = 0.25
 NODES_MAX = 32
 """Nodes of one sort kept for a session, lowest price first."""
 _ROWS_MAX = 100_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValueArea:
-    """Row indices of the point of control and of the lowest and highest row of the value area."""
-
-    poc: int
-    low: int
-    high: int
-    share: float
-    convention: Convention
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VolumeProfile:
-    """A session's profile: row middles and volumes, POC, value area edges, nodes (prices)."""
-
-    row_height: float
-    row_prices: FloatArray
-    row_volumes: FloatArray
-    poc: float
-    vah: float
-    val: float
-    convention: Convention
-    high_volume_nodes: tuple[float, ...]
-    low_volume_nodes: tuple[float, ...]
 
 
 @compiled
@@ -156,71 +126,3 @@ def find_nodes(rows: Any, poc_volume: float, sign: float, found: Any) -> int:
 def count_rows(bottom: float, top: float, height: float) -> int:
     """Rows of ``height`` that cover [bottom, top]; at least one."""
     return max(1, int(np.ceil((top - bottom) / height - 1e-9)))
-
-
-def find_value_area(
-    *, volumes: NDArray[np.float64], share: float = 0.70, convention: Convention = "one_row"
-) -> ValueArea:
-    """The value area of a sheet of row volumes, lowest price first.
-
-    ``share`` is the part of the volume to cover, in (0, 1].  Raises :class:`InvalidInput` on an
-    empty sheet, negative or non-finite volumes, no volume at all, or an unknown convention.
-    """
-    rows = np.ascontiguousarray(volumes, dtype=np.float64)
-    if rows.ndim != 1 or rows.size == 0 or not np.isfinite(rows).all() or (rows < 0).any():
-        raise InvalidInput("a sheet needs finite volumes >= 0", code="volume_sheet")
-    if not rows.sum() > 0.0 or not 0.0 < share <= 1.0 or convention not in CONVENTIONS:
-        raise InvalidInput("no volume, share or convention to work with", code="volume_sheet")
-    poc = int(find_poc_row(rows))
-    low, high = grow_value_area(rows, poc, share, CONVENTIONS.index(convention) + 1)
-    return ValueArea(
-        poc=poc,
-        low=int(low),
-        high=int(high),
-        share=float(rows[low : high + 1].sum() / rows.sum()),
-        convention=convention,
-    )
-
-
-def compute_volume_profile(
-    *,
-    high: NDArray[np.float64],
-    low: NDArray[np.float64],
-    volume: NDArray[np.float64],
-    row_height: float,
-    share: float = 0.70,
-    convention: Convention = "one_row",
-) -> VolumeProfile:
-    """The profile of the bars given (all of one session): rows, POC, value area, nodes.
-
-    ``high``, ``low`` in price, ``volume`` in base units, each of shape (n,); ``row_height`` in
-    price (the larger of the tick and 0.05 A is usual).  Raises :class:`InvalidInput` on unequal
-    shapes, a bar with high < low, volume that is negative or absent, or more than 100,000 rows.
-    """
-    highs, lows, volumes = (np.ascontiguousarray(x, dtype=np.float64) for x in (high, low, volume))
-    if not (highs.shape == lows.shape == volumes.shape and highs.ndim == 1 and highs.size):
-        raise InvalidInput("bars need equal one-dimensional columns", code="profile_shape")
-    good = np.isfinite(highs) & np.isfinite(lows) & (highs >= lows) & (volumes >= 0)
-    if not good.all() or not (np.isfinite(row_height) and row_height > 0):
-        raise InvalidInput("bars or row height out of range", code="profile_input")
-    bottom, top = float(lows.min()), float(highs.max())
-    if (top - bottom) / row_height > _ROWS_MAX:
-        raise InvalidInput("the row height is too small for the range", code="profile_input")
-    rows = np.zeros(count_rows(bottom, top, row_height))
-    spread_volume(highs, lows, volumes, bottom, row_height, rows)
-    area = find_value_area(volumes=rows, share=share, convention=convention)
-    prices = bottom + (np.arange(rows.size, dtype=np.float64) + 0.5) * float(row_height)
-    found = np.zeros(NODES_MAX, dtype=np.int64)
-    peaks = found[: find_nodes(rows, rows[area.poc], 1.0, found)].copy()
-    troughs = found[: find_nodes(rows, rows[area.poc], -1.0, found)].copy()
-    return VolumeProfile(
-        row_height=float(row_height),
-        row_prices=prices,
-        row_volumes=rows,
-        poc=float(prices[area.poc]),
-        vah=float(prices[area.high]),
-        val=float(prices[area.low]),
-        convention=convention,
-        high_volume_nodes=tuple(float(prices[i]) for i in peaks),
-        low_volume_nodes=tuple(float(prices[i]) for i in troughs),
-    )

@@ -129,21 +129,3 @@ def timeframe_ms(name: str) -> int:
         return TIMEFRAMES[name]
     except KeyError:
         raise InvalidInput(f"unknown timeframe {name!r}", code="bad_timeframe") from None
-
-
-def is_stale(*, available_at: int, timeframe_ms: int, now_ms: int, bars_max: float = 2.0) -> bool:
-    """Whether the newest bar is too old to trade on: ``now - available_at > bars_max * tf``.
-
-    ``available_at`` is the later of the bar's end and its receipt (ms).
-    """
-    return now_ms - available_at > bars_max * timeframe_ms
-
-
-def same_candles(left: Candles, right: Candles) -> bool:
-    """Whether two sets hold equal bars, bit for bit."""
-    if (left.instrument, left.timeframe_ms) != (right.instrument, right.timeframe_ms):
-        return False
-    return all(
-        np.array_equal(getattr(left, item.name), getattr(right, item.name))
-        for item in fields(left)[2:]
-    )

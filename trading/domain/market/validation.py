@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magnetfund.kernel.errors import InvalidInput
-from trading.domain.market.candles import Candle, Candles, FloatArray, IntArray
+from trading.domain.market.candles import Candles, FloatArray, IntArray
 from trading.domain.market.price_levels import (
     JumpKind,
     LevelChange,
@@ -198,33 +198,6 @@ def build_candles(
             details={"row": first.row, "open_time": first.open_time},
         )
     return checked.candles
-
-
-def check_candle(
-    *,
-    candle: Candle,
-    instrument: str,
-    timeframe_ms: int,
-    now_ms: int,
-    state: SeriesState | None = None,
-    confirmed: Collection[int] = (),
-    rules: ValidationRules | None = None,
-) -> CheckedCandles:
-    """One arriving bar through the same checks."""
-    return check_candles(
-        instrument=instrument,
-        timeframe_ms=timeframe_ms,
-        open_time=np.array([candle.open_time], dtype=np.int64),
-        open=np.array([candle.open]),
-        high=np.array([candle.high]),
-        low=np.array([candle.low]),
-        close=np.array([candle.close]),
-        volume=np.array([candle.volume]),
-        now_ms=now_ms,
-        state=state,
-        confirmed=confirmed,
-        rules=rules,
-    )
 
 
 _COLUMNS = ("open", "high", "low", "close", "volume")

@@ -13,7 +13,7 @@ Measured after costs it has no edge, and no better than rotated zones do: see do
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -319,38 +319,3 @@ def _find_stops(
     distance = np.clip(distance, strategy.stop_atr_min, strategy.stop_atr_max)
     distance = np.where(np.isnan(protective_far), strategy.stop_atr_default, distance)
     return np.asarray(magnets.close - side * distance * atr)
-
-
-_PRICES = (
-    "target_price",
-    "target_near",
-    "target_far",
-    "opposite_price",
-    "opposite_near",
-    "opposite_far",
-    "protective_price",
-    "protective_near",
-    "protective_far",
-)
-_OWN = ("known_at", "close", "atr", "volatility_ratio", "volatility_pressure")
-
-
-def rotate_readings(*, magnets: MagnetSignals, shift: int) -> MagnetSignals:
-    """The zone readings of ``shift`` bars earlier (round the end) at today's price and ATR.
-
-    The control of the strategy: prices, trends and volatility stay real, the zones come from
-    another time at the same distances in ATR.  A better result with the real ones would speak for
-    the zones.
-    """
-    close, atr = magnets.close[:, None], magnets.atr[:, None]
-    then_close, then_atr = np.roll(close, shift, axis=0), np.roll(atr, shift, axis=0)
-    changed: dict[str, NDArray[np.generic]] = {}
-    for item in fields(magnets):
-        column = getattr(magnets, item.name)
-        if item.name in _OWN or not isinstance(column, np.ndarray):
-            continue
-        rolled = np.roll(column, shift, axis=0)
-        if item.name in _PRICES:
-            rolled = close + (rolled - then_close) / then_atr * atr
-        changed[item.name] = rolled
-    return replace(magnets, **changed)  # type: ignore[arg-type]  # columns of the same types

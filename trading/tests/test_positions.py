@@ -1,4 +1,4 @@
-"""Positions as a fold of fills, and the worth of a book: laws, worked numbers, refusals."""
+"""Positions as a fold of fills: laws, worked numbers, refusals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from trading.domain.positions import (
     apply_fill,
     fold_position,
 )
-from trading.domain.valuation import Holding, compute_cash, value_book
 
 
 def make_fill(number: int, quantity: str, price: str, fee: str = "0") -> PositionFill:
@@ -110,51 +109,4 @@ def test_funding_counts_once_and_the_net_is_after_fees_and_funding() -> None:
 def test_a_fill_that_cannot_be_is_refused(quantity: str, price: str, code: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         make_fill(1, quantity, price)
-    assert caught.value.code == code
-
-
-def test_a_book_is_worth_its_cash_and_the_profit_of_what_it_holds() -> None:
-    long = fold_position(fills=[make_fill(1, "2", "100", "1")])
-    short = fold_position(fills=[make_fill(2, "-1", "50", "0.5")])
-    worth = value_book(
-        cash=compute_cash(deposits=D(1000), positions=[long, short]),
-        holdings=[
-            Holding(instrument="A", position=long, margin=D(100)),
-            Holding(instrument="B", position=short, margin=D(25)),
-            Holding(instrument="C", position=Position()),
-        ],
-        marks={"A": D(110), "B": D(60)},
-    )
-    assert (worth.cash, worth.unrealised, worth.equity) == (D("998.5"), D(10), D("1008.5"))
-    assert (worth.gross_exposure, worth.net_exposure) == (D(280), D(160))
-    assert (worth.margin_used, worth.free) == (D(125), D("883.5"))
-    assert [value.instrument for value in worth.holdings] == ["A", "B"]
-
-
-@settings(max_examples=40, deadline=None)
-@given(fills=FILLS, ticks=st.integers(1, 10_000_000))
-def test_closing_at_the_mark_without_cost_leaves_equity_as_it_was(
-    fills: list[PositionFill], ticks: int
-) -> None:
-    mark, deposits = D(ticks).scaleb(-1), D(430_000)
-    before = fold_position(fills=fills)
-    worth = value_book(
-        cash=compute_cash(deposits=deposits, positions=[before]),
-        holdings=[Holding(instrument="A", position=before)],
-        marks={"A": mark},
-    )
-    after = before
-    if before.quantity:
-        closing = PositionFill(id="x", time_ms=99, quantity=-before.quantity, price=mark)
-        after = apply_fill(position=before, fill=closing).position
-    assert abs(compute_cash(deposits=deposits, positions=[after]) - worth.equity) < D("1e-30")
-
-
-@pytest.mark.parametrize(
-    ("marks", "code"), [({}, "no_mark"), ({"A": D(0)}, "bad_price"), ({"A": D("NaN")}, "bad_price")]
-)
-def test_a_held_position_without_a_good_mark_is_not_valued(marks: dict[str, D], code: str) -> None:
-    held = fold_position(fills=[make_fill(1, "1", "100")])
-    with pytest.raises(InvalidInput) as caught:
-        value_book(cash=D(1), holdings=[Holding(instrument="A", position=held)], marks=marks)
     assert caught.value.code == code
