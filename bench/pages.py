@@ -143,6 +143,11 @@ def sign_in(email: str, *, token: bool = False) -> Any:
         return Client(headers={"Authorization": f"Bearer {access}"})
     client = Client()
     client.force_login(user)
+    # The session as it is once the second factor was shown.
+    session = client.session
+    session["account_authentication_methods"] = [{"method": "mfa", "at": time.time()}]
+    session["account_authentication_methods_user"] = str(user.pk)
+    session.save()
     return client
 
 

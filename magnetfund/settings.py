@@ -76,6 +76,7 @@ try:
         ),
     }
     STEP_UP_NOTIONAL = _env.decimal("STEP_UP_NOTIONAL", "50000")
+    ROOT_WEBHOOK_URL = _env.url("ROOT_WEBHOOK_URL", "", ("https",))
     START_TOKEN = _env.text("MAGNET_START_TOKEN", "")
     DATABASE_POOL = _env.integer("DATABASE_POOL", 16, low=2, high=40)
 except BadSetting as problem:

@@ -105,8 +105,10 @@ def post_entries(fund: Fund, news: Iterable[NewEntry], *, actor: Actor) -> list[
     return entries
 
 
-def hash_entry(kind: str, source_ref: str, effective_at: datetime, legs: Iterable[Leg]) -> str:
-    """The content hash of an entry, from values as its rows hold them, postings in their order."""
+def entry_content(
+    kind: str, source_ref: str, effective_at: datetime, legs: Iterable[Leg]
+) -> list[object]:
+    """What the content hash of an entry covers: values as its rows hold them, legs in order."""
     plain = [
         [
             leg.account,
@@ -119,7 +121,7 @@ def hash_entry(kind: str, source_ref: str, effective_at: datetime, legs: Iterabl
         ]
         for leg in legs
     ]
-    return content_hash([kind, source_ref, effective_at, plain])
+    return [kind, source_ref, effective_at, plain]
 
 
 def _as_stored(amount: Decimal) -> Decimal:
@@ -136,7 +138,9 @@ def _entry_row(fund: Fund, new: NewEntry, actor: Actor) -> Entry:
         source_ref=new.source_ref,
         text=new.text[:300],
         effective_at=new.effective_at,
-        content_hash=hash_entry(new.kind, new.source_ref, new.effective_at, new.legs),
+        content_hash=content_hash(
+            entry_content(new.kind, new.source_ref, new.effective_at, new.legs)
+        ),
         created_by=actor.user,
         created_by_label=actor.label,
         approved_by=approver.user if approver is not None else None,

@@ -93,7 +93,10 @@ def sign_in(page: Any, base: str, email: str, password: str) -> None:
     page.fill("input[name=password]", password)
     page.click("form:has(input[name=password]) button[type=submit]")
     page.wait_for_load_state()
-    if "/account/login" in page.url:
+    if "/account/second-factor" in page.url:
+        page.click("#answer-as-invented")
+        page.wait_for_load_state()
+    if "/account/" in page.url:
         sys.exit(f"magnetfund: {email} could not sign in")
 
 

@@ -17,6 +17,11 @@ def declared_grants() -> list[TableGrant]:
     return [row for app in _APPS for row in app.GRANTS]
 
 
+def declared_append_only() -> list[str]:
+    """Tables that no statement may update or empty, whoever runs it."""
+    return [table for app in _APPS for table in app.APPEND_ONLY_TABLES]
+
+
 def declared_triggers() -> list[Trigger]:
     return [row for app in _APPS for row in app.TRIGGERS]
 

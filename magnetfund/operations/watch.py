@@ -22,6 +22,12 @@ from magnetfund.core.services.jobs import beat_heart, purge_old_runs, slot_of
 from magnetfund.core.services.refresh_tokens import purge_families
 from magnetfund.core.services.signatures import find_untold_grants
 from magnetfund.kernel.clock import to_milliseconds, utc_now
+from magnetfund.operations.books.publishing import publish_differences, publish_root
+from magnetfund.operations.books.root import (
+    find_root_differences,
+    make_root,
+    note_newest_root,
+)
 from risk.domain.fuse import FuseRules, Trigger, is_equity_stale
 from risk.services.fuse import FuseFacts, state_of, trip_fuse
 from risk.services.limits import limits_in_force
@@ -185,7 +191,8 @@ def estimate_investors() -> str:
 
 
 def verify_all() -> str:
-    """Recompute yesterday's books; a difference trips the fuse of its book."""
+    """Recompute the books; a difference trips the fuse of its book and goes to the auditors, and
+    clean books give the root of the day."""
     problems = []
     for fund in Fund.objects.filter(book=settings.MAGNET_BOOK):
         found = verify_fund(fund)
@@ -196,8 +203,12 @@ def verify_all() -> str:
                 facts=FuseFacts(trigger="books_differ", reason=found[0][:300]),
                 actor=Actor.system("daily verification"),
             )
-    problems += find_audit_breaks() + find_untold_grants()
-    return f"{len(problems)} differences: {problems[0]}" if problems else "clean"
+    note_newest_root()
+    problems += find_audit_breaks() + find_untold_grants() + find_root_differences()
+    if problems:
+        publish_differences(problems)
+        return f"{len(problems)} differences: {problems[0]}"
+    return f"clean; {publish_root(make_root())}"
 
 
 def clean_up() -> str:

@@ -134,6 +134,11 @@ def _fill(cluster: Any) -> dict[str, str]:
     for name, user in people.items():
         client = Client()
         client.force_login(user)
+        # The session as it is once the second factor was shown.
+        session = client.session
+        session["account_authentication_methods"] = [{"method": "mfa", "at": time.time()}]
+        session["account_authentication_methods_user"] = str(user.pk)
+        session.save()
         sessions[name] = client.cookies["session"].value
     connection.close()
     return sessions

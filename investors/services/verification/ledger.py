@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -10,8 +11,9 @@ from django.db import connection
 
 from investors.domain.ledger import Leg
 from investors.models import Fund
-from investors.services.ledger import hash_entry
+from investors.services.ledger import entry_content
 from magnetfund.kernel.chains import Link, find_chain_breaks, plain_instant
+from magnetfund.kernel.identifiers import canonical_json
 
 BATCH = 2_000
 SHOWN = 40
@@ -43,27 +45,34 @@ def find_unbalanced(fund: Fund) -> list[str]:
 def find_broken_chain(fund: Fund) -> list[str]:
     """Every entry and its postings hash to what was recorded, in an unbroken chain."""
     contents: list[str] = []
-    links = (_link(fund, row, contents) for row in _read_entries(fund))
-    found = list(find_chain_breaks(links, what="entry"))
+
+    def noted() -> Iterator[Link]:
+        for link, content, text in read_entries(fund):
+            if hashlib.sha256(text.encode()).hexdigest() != content:
+                contents.append(f"entry {link.seq}: its postings are not those that were booked")
+            yield link
+
+    found = list(find_chain_breaks(noted(), what="entry"))
     return [*found, *contents][:SHOWN]
 
 
-def _link(fund: Fund, row: tuple[Any, ...], contents: list[str]) -> Link:
-    """The link of one entry; a content that its postings do not hash to is noted."""
-    (
-        seq, pk, kind, source, text, effective, recorded, content, reverses, maker, label, approver,
-        previous, stored, postings,
-    ) = row  # fmt: skip
-    if content != _hash_again(kind, source, effective, postings or []):
-        contents.append(f"entry {seq}: its postings are not those that were booked")
-    values = [
-        fund.pk, seq, pk, kind, source, text, plain_instant(effective), plain_instant(recorded),
-        content, reverses, maker, label, approver,
-    ]  # fmt: skip
-    return Link(seq=seq, previous=bytes(previous), stored=bytes(stored), values=values)
+def read_entries(fund: Fund) -> Iterator[tuple[Link, str, str]]:
+    """Entries in order: the link, the content hash that was recorded, and the text of its postings
+    as it is hashed."""
+    for row in _read_rows(fund):
+        (
+            seq, pk, kind, source, text, effective, recorded, content, reverses, maker, label,
+            approver, previous, stored, postings,
+        ) = row  # fmt: skip
+        values = [
+            fund.pk, seq, pk, kind, source, text, plain_instant(effective),
+            plain_instant(recorded), content, reverses, maker, label, approver,
+        ]  # fmt: skip
+        link = Link(seq=seq, previous=bytes(previous), stored=bytes(stored), values=values)
+        yield link, content, _content_text(kind, source, effective, postings or [])
 
 
-def _hash_again(kind: str, source: str, effective: Any, postings: list[list[Any]]) -> str:
+def _content_text(kind: str, source: str, effective: Any, postings: list[list[Any]]) -> str:
     try:
         legs = [
             Leg(
@@ -80,10 +89,10 @@ def _hash_again(kind: str, source: str, effective: Any, postings: list[list[Any]
     except ValueError as error:
         # A posting that no entry could have made.
         return str(error)
-    return hash_entry(kind, source, effective, legs)
+    return canonical_json(entry_content(kind, source, effective, legs))
 
 
-def _read_entries(fund: Fund) -> Iterator[tuple[Any, ...]]:
+def _read_rows(fund: Fund) -> Iterator[tuple[Any, ...]]:
     """Entries in order with their postings in theirs, in batches; amounts as text."""
     last = -(2**62)
     while True:

@@ -23,10 +23,11 @@ SHOWN = 40
 
 def find_unit_chain_breaks(fund: Fund) -> list[str]:
     """Every movement of units hashes to what was recorded, in an unbroken chain."""
-    return list(find_chain_breaks(_read_movements(fund), what="unit movement"))[:SHOWN]
+    return list(find_chain_breaks(read_movements(fund), what="unit movement"))[:SHOWN]
 
 
-def _read_movements(fund: Fund) -> Iterator[Link]:
+def read_movements(fund: Fund) -> Iterator[Link]:
+    """Movements of units in order, each with what its hash covers."""
     last = -(2**62)
     while True:
         with connection.cursor() as cursor:

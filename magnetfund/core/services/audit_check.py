@@ -16,13 +16,13 @@ BATCH = 2_000
 def find_audit_breaks(*, limit: int = 20) -> list[str]:
     """Each audit line hashes to what was recorded, and follows its predecessor."""
     found: list[str] = []
-    for chain, links in groupby(_read_links(), key=lambda item: item[0]):
+    for chain, links in groupby(read_audit_links(), key=lambda item: item[0]):
         breaks = find_chain_breaks((link for _, link in links), what="line")
         found += [f"audit chain {chain}: {words}" for words in islice(breaks, limit)]
     return found[:limit]
 
 
-def _read_links() -> Iterator[tuple[str, Link]]:
+def read_audit_links() -> Iterator[tuple[str, Link]]:
     """All lines in order, with the bodies as PostgreSQL writes them, read in batches."""
     last: tuple[str, int] = ("", 0)
     while True:

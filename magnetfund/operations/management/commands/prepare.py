@@ -11,6 +11,7 @@ from django.core.management import call_command
 from investors.services.documents import replay_erasures
 from magnetfund.core.commands import FundCommand
 from magnetfund.core.secret_text import encrypt_stored_seeds, make_seed_key
+from magnetfund.operations.books.root import make_root_keys
 from magnetfund.operations.first_account import print_link
 from magnetfund.operations.supervisor import make_token_keys
 from magnetfund.operations.walls import state_purpose
@@ -25,6 +26,7 @@ class Command(FundCommand):
         make_token_keys(settings.MAGNET_HOME / "keys")
         make_seed_key(settings.MAGNET_HOME / "keys")
         encrypt_stored_seeds()
+        make_root_keys(settings.MAGNET_HOME / "keys")
         # A restored store of keys may hold some that were destroyed since.
         replay_erasures()
         if settings.IS_PRODUCTION:

@@ -14,6 +14,7 @@ from magnetfund.core.commands import FundCommand
 from magnetfund.core.services.audit_check import find_audit_breaks
 from magnetfund.core.services.signatures import find_untold_grants
 from magnetfund.kernel.errors import InvalidInput
+from magnetfund.operations.books.root import find_root_differences
 
 
 class Command(FundCommand):
@@ -33,7 +34,7 @@ class Command(FundCommand):
             for fund in funds:
                 for check in CHECKS:
                     self._tell(fund.code, check.__doc__ or check.__name__, check(fund), differences)
-            for common in (find_audit_breaks, find_untold_grants):
+            for common in (find_audit_breaks, find_untold_grants, find_root_differences):
                 self._tell("audit", common.__doc__ or "", common(), differences)
         result = {
             "clean": not differences,
