@@ -288,7 +288,7 @@ def _add_journals(connection: Connection, size: Size) -> None:
     )  # fmt: skip
     connection.execute(
         """INSERT INTO core_jobrun (job, scheduled_for, state, started_at, finished_at, detail)
-           SELECT (ARRAY['fuse_dead_man', 'position_monitor', 'job_health'])[g %% 3 + 1],
+           SELECT (ARRAY['equity_age', 'stop_audit', 'job_health'])[g %% 3 + 1],
              now() - g * interval '20 seconds', 'done', now(), now(), ''
            FROM generate_series(1, %s) g""",
         [size.job_runs],

@@ -22,6 +22,8 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.roles import ROLE_NAMES, RUN_TIME_ROLES
 from magnetfund.operations.signature_check import find_bad_signatures
 from magnetfund.operations.walls import missing_triggers, privilege_differences
+from magnetfund.operations.watch import LINE_DUE_AFTER
+from risk.services.stop_audit import stops_without_line
 from trading.services.settlement import describe_unsettled, find_unsettled
 
 DISK_FREE_MIN = 1_000_000_000
@@ -129,6 +131,18 @@ def check_ledger() -> Finding:
     )
 
 
+def check_stops() -> Finding:
+    """Every stop of the fund has its audit line a minute after it."""
+    untold = stops_without_line(before=utc_now() - LINE_DUE_AFTER)
+    if untold:
+        return Finding(
+            part="stops",
+            state="fail",
+            words=f"{len(untold)} stops of the fund have no audit line; is the worker running?",
+        )
+    return Finding(part="stops", state="ok", words="every stop has its audit line")
+
+
 def check_audit() -> Finding:
     breaks = find_audit_breaks(limit=1)
     if breaks:
@@ -219,6 +233,7 @@ DATABASE_CHECKS: tuple[Callable[[], Finding], ...] = (
     check_walls,
     check_ledger,
     check_audit,
+    check_stops,
     check_signatures,
     check_trader,
     check_orders,

@@ -5,12 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 PERIODS: dict[str, timedelta] = {
-    "fuse_dead_man": timedelta(seconds=5),
     "equity_age": timedelta(seconds=15),
     "stop_audit": timedelta(seconds=10),
     "outgoing_mail": timedelta(seconds=15),
     "worker_heartbeat": timedelta(seconds=60),
-    "position_monitor": timedelta(seconds=60),
     "market_poll": timedelta(seconds=60),
     "leverage_recalculation": timedelta(seconds=60),
     "fuse_check": timedelta(seconds=60),

@@ -40,14 +40,12 @@ def _beat(slot: datetime) -> str:
     return "alive"
 
 
-fuse_dead_man = _job("fuse_dead_man", lambda slot: watch.stop_without_trader())
 equity_age = _job("equity_age", lambda slot: watch.trip_on_stale_equity())
 stop_audit = _job(
     "stop_audit",
     lambda slot: f"{chain_stops() + chain_watchdog_stops()} audit lines of stops written",
 )
 worker_heartbeat = _job("worker_heartbeat", _beat)
-position_monitor = _job("position_monitor", lambda slot: watch.find_unprotected())
 market_poll = _job("market_poll", lambda slot: poll_market(slot=slot))
 leverage_recalculation = _job(
     "leverage_recalculation", lambda slot: recalculate_leverage(settings.MAGNET_BOOK, at=slot)

@@ -15,7 +15,7 @@ from investors.services.estimates import estimate_fund
 from investors.services.holder_values import write_snapshots
 from investors.services.verification import verify_fund
 from magnetfund.core.actors import Actor
-from magnetfund.core.models import Heartbeat, JobRun
+from magnetfund.core.models import JobRun
 from magnetfund.core.services.audit_check import find_audit_breaks
 from magnetfund.core.services.idempotency import purge_expired_keys
 from magnetfund.core.services.jobs import beat_heart, purge_old_runs, slot_of
@@ -31,49 +31,35 @@ from magnetfund.operations.books.root import (
 from risk.domain.fuse import FuseRules, Trigger, is_equity_stale
 from risk.services.fuse import FuseFacts, state_of, trip_fuse
 from risk.services.limits import limits_in_force
+from risk.services.stop_audit import stops_without_line
 from trading.domain.market.symbols import normalise_venue
 from trading.models import (
     EngineState,
     EngineTransition,
     Instrument,
-    Order,
-    Position,
     Valuation,
 )
-from trading.services.engine import WATCHDOG, engine_state_of, stop_engine
+from trading.services.engine import WATCHDOG
 from trading.services.instrument_refresh import refresh_venue
 from trading.services.market_choice import names_real_market
-from trading.services.trader_figures import dead_man_after
 
+#: A stop's audit line is written after it, by a job that runs every ten seconds.
+LINE_DUE_AFTER = timedelta(minutes=1)
 _log = logging.getLogger("magnetfund.watch")
-DEAD_MAN = "dead-man switch"
-
-
-def stop_without_trader() -> str:
-    """Stop new entries when the trader's heartbeat is overdue."""
-    book = settings.MAGNET_BOOK
-    if engine_state_of(book) != EngineState.READY:
-        return "trading engine is not running"
-    beat = Heartbeat.objects.filter(part="trader", instance=book).first()
-    if beat is not None and utc_now() - beat.seen_at <= dead_man_after():
-        return "trader heartbeat on time"
-    stop_engine(book=book, actor=Actor.system(DEAD_MAN), reason="no heartbeat from the trader")
-    _log.error("no heartbeat from the trader; new entries stopped")
-    return "new entries stopped: no heartbeat from the trader"
 
 
 def trip_on_stale_equity() -> str:
     """Trip the fuse when the book's equity is older than the limits allow.
 
     Age counts while somebody should be valuing the book: since the engine became ready, or since
-    the dead-man switch stopped it.  A trader that was stopped on purpose leaves protection at the
+    the watchdog stopped it.  A trader that was stopped on purpose leaves protection at the
     venue, and one that starts values the book before it trades.
     """
     book, now = settings.MAGNET_BOOK, utc_now()
     engine = EngineTransition.objects.filter(book=book).order_by("-id").first()
     is_watched = engine is not None and (
         engine.state == EngineState.READY
-        or (engine.state == EngineState.STOPPED and engine.actor_label in (DEAD_MAN, WATCHDOG))
+        or (engine.state == EngineState.STOPPED and engine.actor_label == WATCHDOG)
     )
     if engine is None or not is_watched or state_of(book) != "ARMED":
         return "nothing to value"
@@ -102,30 +88,6 @@ def trip_on_stale_equity() -> str:
     return f"tripped: equity is {age:.0f} s old"
 
 
-def find_unprotected() -> str:
-    """Trip the fuse if an open position has no resting stop."""
-    book = settings.MAGNET_BOOK
-    bare = []
-    for row in Position.objects.filter(book=book).exclude(quantity=0).select_related("instrument"):
-        has_stop = Order.objects.filter(
-            book=book,
-            instrument=row.instrument,
-            strategy=row.strategy,
-            purpose="stop",
-            closed_at=None,
-        ).exists()
-        old = row.opened_at is not None and utc_now() - row.opened_at > timedelta(minutes=1)
-        if not has_stop and old:
-            bare.append(f"{row.instrument.symbol} {row.strategy}")
-    if bare and state_of(book) == "ARMED":
-        trip_fuse(
-            book=book,
-            facts=FuseFacts(trigger="unprotected", reason=f"No resting stop: {', '.join(bare)}."),
-            actor=Actor.system("position monitor"),
-        )
-    return f"positions without a stop: {', '.join(bare)}" if bare else "every position has its stop"
-
-
 def refresh_instruments() -> str:
     """Bring the instruments of the exchange that this home follows to what it states today."""
     if not names_real_market():
@@ -144,7 +106,8 @@ def refresh_instruments() -> str:
 
 
 def find_late_jobs() -> str:
-    """Jobs whose last finished slot is more than three periods old."""
+    """Jobs whose last finished slot is more than three periods old, and stops that the audit trail
+    does not tell of: a missing line is an alarm."""
     from magnetfund.operations.schedule import PERIODS
 
     late = []
@@ -160,7 +123,12 @@ def find_late_jobs() -> str:
             late.append(name)
     if late:
         _log.warning("late jobs: %s", ", ".join(late))
-    return f"late: {', '.join(late)}" if late else "every job is on time"
+    untold = len(stops_without_line(before=utc_now() - LINE_DUE_AFTER))
+    if untold:
+        _log.error("%d stops of the fund have no audit line after a minute", untold)
+    said = [f"late: {', '.join(late)}"] if late else []
+    said += [f"{untold} stops without an audit line"] if untold else []
+    return "; ".join(said) or "every job is on time"
 
 
 def tell_orchestrator() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -65,8 +65,3 @@ class TraderFigures:
             streaks=paper.streaks(),
             problems=problems,
         )
-
-
-def dead_man_after() -> timedelta:
-    """How old the trader's last beat may be before entries are stopped for it."""
-    return timedelta(seconds=15)

@@ -2,6 +2,7 @@ from django.urls import path
 
 from magnetfund.web.desk import (
     accounts,
+    books,
     dealing,
     exports,
     founding,
@@ -23,6 +24,10 @@ from magnetfund.web.desk import (
 
 urlpatterns = [
     path("desk/", today.today, name="desk_today"),
+    path("desk/books/", books.books, name="desk_books"),
+    path("desk/books/books.jsonl.gz", books.books_file, name="desk_books_file"),
+    path("desk/books/check_books.py", books.checker, name="desk_books_checker"),
+    path("desk/books/root-<int:number>.json", books.root_file, name="desk_books_root"),
     path("desk/founding/", founding.founding, name="desk_founding"),
     path("desk/founding/terms/<uuid:pk>/", founding.decide_terms, name="desk_founding_terms"),
     path("desk/founding/limits/<uuid:pk>/", founding.sign_limits, name="desk_founding_limits"),

@@ -1,0 +1,114 @@
+"""Books and audit trail: what was verified, the roots that left, and every line with its body."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from magnetfund.core.models import AuditEvent, JobRun
+from magnetfund.core.roles import Capability
+from magnetfund.operations.books import check_books
+from magnetfund.operations.books.export import export_books
+from magnetfund.operations.books.root import StoredRoot, read_roots
+from magnetfund.web.desk.access import desk_view
+from magnetfund.web.desk.frame import build_frame
+from magnetfund.web.lists import Choices, Column, ListSpec
+from magnetfund.web.parts import render_page
+from magnetfund.web.public.pages import asked_page
+
+PAGE_SIZE = 25
+ROOTS_SHOWN = 7
+LINES = ListSpec(
+    name="audit-lines",
+    url_name="desk_books",
+    label="Pages of audit lines",
+    columns=(
+        Column(label="Line", sorts=("newest", "oldest")),
+        Column(label="Action"),
+        Column(label="By"),
+        Column(label="Subject"),
+        Column(label="Body", is_wide=True),
+    ),
+    filters=(Choices(name="action", label="Action"),),
+    sorts=(("newest", "Newest first"), ("oldest", "Oldest first")),
+)
+SORTS = {"newest": ("-seq", "chain"), "oldest": ("seq", "chain")}
+
+
+@require_safe
+@desk_view(Capability.ADMIN_VIEW)
+def books(request: HttpRequest) -> HttpResponse:
+    """When the books verified, the root, how to check it offline, and the audit trail."""
+    actions = AuditEvent.objects.order_by("action").values_list("action", flat=True).distinct()
+    spec = LINES.with_options(action=[(action, action) for action in actions])
+    listing = spec.read(request.GET, number=asked_page(request))
+    rows = AuditEvent.objects.order_by(*SORTS[listing.sort])
+    if listing.chosen["action"]:
+        rows = rows.filter(action=listing.chosen["action"])
+    page = listing.cut(rows, size=PAGE_SIZE)
+    roots = read_roots()
+    context: dict[str, Any] = {
+        "listing": page,
+        "lines": [
+            {"row": row, "body": json.dumps(row.body, indent=1, ensure_ascii=False)}
+            for row in page.rows
+        ],
+        "verified": _newest_verification(),
+        "root": roots[-1] if roots else None,
+        "root_count": len(roots),
+        "roots": [{"root": root, "units": _units(root)} for root in roots[-ROOTS_SHOWN:][::-1]],
+    }
+    frame = build_frame(request, "books")
+    return render_page(request, "desk/books.html", {**frame, **context}, parts=("audit-lines",))
+
+
+def _newest_verification() -> dict[str, Any] | None:
+    """The last run of the daily verification, and whether it found the books right."""
+    row = JobRun.objects.filter(job="daily_verification").order_by("-scheduled_for").first()
+    if row is None or row.finished_at is None:
+        return None
+    is_clean = row.state == JobRun.State.DONE and row.detail.startswith("clean")
+    return {"at": row.finished_at, "is_clean": is_clean, "detail": row.detail}
+
+
+def _units(root: StoredRoot) -> str:
+    """Units of all funds that a root commits to."""
+    return ", ".join(f"{item['units']} of {code}" for code, item in root.document["units"].items())
+
+
+@require_safe
+@desk_view(Capability.ADMIN_VIEW)
+def root_file(request: HttpRequest, number: int) -> FileResponse:
+    """One root as its file holds it."""
+    found = next((root for root in read_roots() if root.number == number), None)
+    if found is None:
+        raise Http404
+    return _download(found.path, f"root-{number:06d}.json", "application/json")
+
+
+@require_safe
+@desk_view(Capability.ADMIN_VIEW)
+def checker(request: HttpRequest) -> FileResponse:
+    """The program that checks the books offline."""
+    return _download(Path(check_books.__file__), "check_books.py", "text/x-python")
+
+
+@require_safe
+@desk_view(Capability.ADMIN_VIEW)
+def books_file(request: HttpRequest) -> FileResponse:
+    """Every chained row with what was hashed; names people, so it is for the auditor alone."""
+    target = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
+    export_books(target)
+    target.seek(0)
+    return FileResponse(
+        target, as_attachment=True, filename="books.jsonl.gz", content_type="application/gzip"
+    )
+
+
+def _download(path: Path, name: str, kind: str) -> FileResponse:
+    return FileResponse(path.open("rb"), as_attachment=True, filename=name, content_type=kind)
