@@ -32,6 +32,8 @@ class AdvisoryLock(IntEnum):
     CANDLE_SERIES = 7011
     #: A run of research: held by its worker's session, so that a dead worker lets go of it.
     RESEARCH_RUN = 7031
+    #: Derived figures of one sleeve.
+    PERFORMANCE = 7033
 
 
 #: Held by the administrator's session on the maintenance database while the empty template of

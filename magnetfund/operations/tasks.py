@@ -22,6 +22,7 @@ from trading.services.account_checks import check_fuse, snapshot_account
 from trading.services.engine import chain_watchdog_stops
 from trading.services.leverage_readings import recalculate_leverage
 from trading.services.market_poll import poll_market
+from trading.services.performance import refresh_performance
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,10 @@ instrument_refresh = _job("instrument_refresh", lambda slot: watch.refresh_instr
 job_health = _job("job_health", lambda slot: watch.find_late_jobs())
 orchestrator_heartbeat = _job("orchestrator_heartbeat", lambda slot: watch.tell_orchestrator())
 investor_estimates = _job("investor_estimates", lambda slot: watch.estimate_investors())
+strategy_performance = _job(
+    "strategy_performance",
+    lambda slot: f"figures of {refresh_performance(settings.MAGNET_BOOK)} sleeves written",
+)
 outgoing_mail = _job("outgoing_mail", lambda slot: f"{send_waiting()} mails sent")
 periodic_reviews = _job(
     "periodic_reviews", lambda slot: f"{mark_due()} files are due for their periodic review"

@@ -31,6 +31,7 @@ DESK = {
     "/desk/fund/payments/",
     "/desk/research/", "/desk/research/compare/", "/desk/research/parameters/",
     "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",
+    "/desk/research/strategies/",
 }  # fmt: skip
 #: Compliance's own; test_desk_kyc.py has their matrix.
 FILES = {"/desk/investors/"}
@@ -43,7 +44,10 @@ INVESTOR = {
 }  # fmt: skip
 #: For accounts with a portal; one that belongs to no investor is told so.
 API_OWN = {"/api/investor/dashboard", "/api/investor/performance"}
-API_READ = {"/state", "/dependencies", "/api/fuse/status"}
+API_READ = {
+    "/state", "/dependencies", "/api/fuse/status", "/api/strategies/health",
+    "/api/strategies/performance",
+}  # fmt: skip
 #: POST paths with the roles that pass the door (what is behind may still refuse the body).
 POSTS: dict[str, set[Role]] = {
     "/desk/risk/stop/": {
@@ -71,6 +75,7 @@ FORMS: dict[str, set[Role]] = {
     "/desk/fund/accounts/add/": {Role.ACCOUNTANT},
     "/desk/fund/payees/add/": {Role.ACCOUNTANT},
     "/desk/risk/limits/propose/": {Role.RISK_OFFICER},
+    "/desk/research/strategies/propose/": {Role.RISK_OFFICER},
     "/desk/research/backtests/": RESEARCH,
     "/desk/research/sweeps/start/": RESEARCH,
 }

@@ -26,6 +26,7 @@ from trading.models.operation import (
     ReplayRun,
     TradingSession,
 )
+from trading.models.performance import StrategyNote, StrategyPerformance
 from trading.models.research import ResearchRun, RunState, Trial
 from trading.models.signals import Magnet, Proposal, Signal, Strategy
 from trading.models.sleeves import SleeveProposal
@@ -63,6 +64,8 @@ __all__ = [
     "Signal",
     "SleeveProposal",
     "Strategy",
+    "StrategyNote",
+    "StrategyPerformance",
     "Trade",
     "TradingSession",
     "Trial",

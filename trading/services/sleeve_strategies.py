@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from enum import Enum
 from typing import Any
 
 from magnetfund.kernel.errors import InvalidInput
@@ -84,6 +85,18 @@ def build_sleeve_strategy(code: str, parameters: Mapping[str, Any]) -> Strategy:
     )
 
 
+def family_of_sleeve(code: str, parameters: Mapping[str, Any]) -> str:
+    """The family whose trials a sleeve is judged by."""
+    return str((parameters.get(SOURCE_KEY) or {}).get("family", code))
+
+
+def _plain(value: Any) -> Any:
+    """A parameter as JSON keeps it."""
+    if isinstance(value, Enum):
+        return value.value
+    return list(value) if isinstance(value, tuple) else value
+
+
 def pin_strategy(
     code: str, parameters: Mapping[str, Any], *, candles: Candles | None
 ) -> dict[str, Any]:
@@ -96,8 +109,10 @@ def pin_strategy(
     limits = {k: v for k, v in parameters.items() if k == LIMITS_KEY}
     given = {k: v for k, v in parameters.items() if k not in (LIMITS_KEY, SOURCE_KEY)}
     if code in STRATEGIES:
-        build_strategy(code, given)
-        return {**given, **limits}
+        read = read_parameters(STRATEGIES[code], given)
+        plain = {name: _plain(read[name]) for name in given}
+        build_strategy(code, plain)
+        return {**plain, **limits}
     catalogue = load_catalogue()
     if code in catalogue.broken:
         raise InvalidInput(catalogue.broken[code], code="strategy_failed")
@@ -116,6 +131,7 @@ def pin_strategy(
         **limits,
         SOURCE_KEY: {
             "file": source.file,
+            "family": catalogue.family_of(code),
             "hash": source.hash,
             "timeframe_ms": strategy.timeframe_ms,
             "traits": asdict(strategy.traits),

@@ -17,6 +17,7 @@ from magnetfund.web.desk import (
     research_studies,
     risk,
     setup,
+    strategies,
     ticket,
     today,
     trading,
@@ -76,6 +77,16 @@ urlpatterns = [
         research_studies.start_study,
         {"kind": "survival"},
         "desk_survival_start",
+    ),
+    path("desk/research/strategies/", strategies.strategies, name="desk_strategies"),
+    path("desk/research/strategies/propose/", strategies.propose, name="desk_sleeve_propose"),
+    path(
+        "desk/research/strategies/decide/<uuid:pk>/", strategies.decide, name="desk_sleeve_decide"
+    ),
+    path("desk/research/strategies/<slug:code>/", strategies.strategy, name="desk_strategy"),
+    path("desk/research/strategies/<slug:code>/note/", strategies.note, name="desk_strategy_note"),
+    path(
+        "desk/research/strategies/<slug:code>/retire/", strategies.retire, name="desk_sleeve_retire"
     ),
     path("desk/research/<int:pk>/cancel/", research_studies.cancel, name="desk_research_cancel"),
     path("desk/research/<int:pk>/", research.run, name="desk_research_run"),

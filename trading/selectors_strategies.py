@@ -1,0 +1,268 @@
+"""What is read of sleeves: figures, verdict, signals, checks before a session, journal, health."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from itertools import accumulate
+from typing import Any
+
+from magnetfund.core.models import Heartbeat
+from magnetfund.kernel.clock import utc_now
+from risk.services.fuse import state_of
+from risk.services.limits import limits_in_force
+from trading.models import (
+    Reconciliation,
+    ResearchRun,
+    RunState,
+    Signal,
+    SleeveProposal,
+    Strategy,
+    StrategyNote,
+    StrategyPerformance,
+    Trade,
+)
+from trading.services.membership import Member, members_of
+
+TRADES_SHOWN = 10
+NOTES_SHOWN = 20
+POINTS_MAX = 600
+DATA_AGE_SECONDS = 120
+HEALTH_SECONDS = 60
+#: Conditions of momentum scalping, of which every one must hold.
+SCALPING_CONDITIONS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SleeveRow:
+    """A sleeve in the list: its row, its slots, its newest figures."""
+
+    row: Strategy
+    members: tuple[Member, ...]
+    performance: StrategyPerformance | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One line of the checklist before a session."""
+
+    name: str
+    is_passed: bool
+    found: str
+    note: str = ""
+
+
+def list_sleeves(book: str) -> list[SleeveRow]:
+    """The newest version of every sleeve, active ones first."""
+    newest: dict[str, Strategy] = {}
+    for row in Strategy.objects.order_by("version"):
+        newest[row.code] = row
+    members = members_of(book).members
+    figures = {item.strategy: item for item in _latest(book)}
+    rows = sorted(newest.values(), key=lambda row: (not row.is_active, row.pk))
+    return [
+        SleeveRow(
+            row=row,
+            members=tuple(member for member in members if member.strategy == row.code),
+            performance=figures.get(row.code),
+        )
+        for row in rows
+    ]
+
+
+def find_sleeve(book: str, code: str) -> SleeveRow | None:
+    """One sleeve, or None."""
+    return next((item for item in list_sleeves(book) if item.row.code == code), None)
+
+
+def find_months(book: str, code: str) -> list[StrategyPerformance]:
+    """The months of a sleeve, newest first."""
+    rows = StrategyPerformance.objects.filter(book=book, strategy=code, kind="month")
+    return list(rows.exclude(total_trades=0).order_by("-period")[:36])
+
+
+def find_last_trades(book: str, code: str) -> list[Trade]:
+    """The last closed trades."""
+    rows = Trade.objects.filter(book=book, strategy=code).select_related("instrument")
+    return list(rows.order_by("-closed_at", "-id")[:TRADES_SHOWN])
+
+
+def find_result_curve(book: str, code: str) -> tuple[list[datetime], list[Decimal]]:
+    """The sum of net results after each closed trade, thinned to what a page draws."""
+    rows = list(
+        Trade.objects.filter(book=book, strategy=code)
+        .order_by("closed_at", "id")
+        .values_list("closed_at", "net_pnl")
+    )
+    sums = list(accumulate(net for _, net in rows))
+    step = max(1, len(rows) // POINTS_MAX)
+    kept = [*range(0, len(rows), step)]
+    if rows and kept[-1] != len(rows) - 1:
+        kept.append(len(rows) - 1)
+    return [rows[k][0] for k in kept], [sums[k] for k in kept]
+
+
+def find_notes(book: str, code: str) -> list[StrategyNote]:
+    """The journal, newest first."""
+    rows = StrategyNote.objects.filter(book=book, strategy=code).select_related("author")
+    return list(rows.order_by("-written_at")[:NOTES_SHOWN])
+
+
+def find_open_proposals(book: str) -> list[SleeveProposal]:
+    """Changes of sleeves that wait for a second person."""
+    rows = SleeveProposal.objects.filter(book=book, decision="").select_related("proposed_by")
+    return list(rows.order_by("proposed_at"))
+
+
+def find_readings(sleeve: SleeveRow) -> list[dict[str, Any]]:
+    """What the sleeve said at the last close of each of its instruments."""
+    found = []
+    for member in sleeve.members:
+        row = Signal.objects.filter(instrument=member.instrument).order_by("-known_at").first()
+        said = (row.reading.get(sleeve.row.code) if row is not None else None) or {}
+        found.append({"member": member, "at": row.known_at if row else None, "said": said})
+    return found
+
+
+def find_model_costs(code: str) -> dict[str, Any] | None:
+    """Means per trade of the newest finished backtest of this strategy alone, or None."""
+    run = (
+        ResearchRun.objects.filter(
+            kind=ResearchRun.Kind.BACKTEST,
+            state=RunState.DONE,
+            request__sleeves__0__strategy=code,
+            request__sleeves__1__isnull=True,
+        )
+        .order_by("-id")
+        .first()
+    )
+    if run is None:
+        return None
+    figures = run.result["figures"]
+    count = figures["metrics"]["trades"]
+    if not count:
+        return None
+    return {
+        "run": run,
+        "trades": count,
+        "metrics": figures["metrics"],
+        "each": {name: value / count for name, value in figures["costs"].items()},
+    }
+
+
+def compare_costs(performance: StrategyPerformance, model: dict[str, Any]) -> list[dict[str, Any]]:
+    """Mean of a trade on the book beside its backtest, by cost; costs are negative."""
+    count = performance.total_trades
+    if not count:
+        return []
+    net = float(performance.net_pnl) / count
+    mine = {
+        "net": net,
+        "fees": -float(performance.commission) / count,
+        "slippage": -float(performance.slippage) / count,
+        "funding": float(performance.funding) / count,
+    }
+    words = {"fees": "Fees", "slippage": "Slippage", "funding": "Funding", "net": "Net result"}
+    return [
+        {
+            "words": label,
+            "book": mine[name],
+            "model": model["each"].get(name),
+            "difference": None
+            if model["each"].get(name) is None
+            else mine[name] - model["each"][name],
+        }
+        for name, label in words.items()
+    ]
+
+
+def check_session(book: str, sleeve: SleeveRow) -> list[Check]:
+    """What must hold before this sleeve may open anything."""
+    now = utc_now()
+    trader = Heartbeat.objects.filter(part="trader", instance=book).first()
+    detail = trader.detail if trader is not None else {}
+    age = (now - trader.seen_at).total_seconds() if trader is not None else None
+    clean = Reconciliation.objects.filter(book=book).order_by("-occurred_at").first()
+    fuse, limits = state_of(book), limits_in_force(book)
+    streak = max(
+        (
+            item["losses"]
+            for item in detail.get("streaks") or []
+            if item["strategy"] == sleeve.row.code
+        ),
+        default=0,
+    )
+    ratio_max, losses_max = float(limits.volatility_ratio_max), limits.losses_in_a_row_count
+    doubt = (detail.get("market") or {}).get("doubt", "")
+    ratios = [
+        item["said"].get("volatility_ratio")
+        for item in find_readings(sleeve)
+        if item["said"].get("volatility_ratio") is not None
+    ]
+    return [
+        Check(name="Fuse", is_passed=fuse == "ARMED", found=fuse.lower()),
+        Check(
+            name="Trader",
+            is_passed=age is not None and age <= DATA_AGE_SECONDS and not doubt,
+            found="no sign of life" if age is None else f"{age:.0f} s of {DATA_AGE_SECONDS} s",
+            note=doubt,
+        ),
+        Check(
+            name="Books and venue",
+            is_passed=clean is not None and clean.is_clean,
+            found="never compared" if clean is None else ("agree" if clean.is_clean else "differ"),
+        ),
+        Check(
+            name="Volatility regime",
+            is_passed=bool(ratios) and max(ratios) <= ratio_max,
+            found=f"{max(ratios):.2f} of {ratio_max:.2f}" if ratios else "no reading yet",
+        ),
+        Check(
+            name="Losses in a row",
+            is_passed=streak < losses_max,
+            found=f"{streak} of {losses_max}",
+            note="the last one locks the sleeve until 00:00 UTC",
+        ),
+    ]
+
+
+def describe_health(book: str, sleeve: SleeveRow) -> dict[str, Any]:
+    """The health of a sleeve as the API tells it."""
+    trader = Heartbeat.objects.filter(part="trader", instance=book).first()
+    lives = trader is not None and (utc_now() - trader.seen_at).total_seconds() <= HEALTH_SECONDS
+    trading = [member for member in sleeve.members if member.state == "trading"]
+    last = (
+        Signal.objects.filter(
+            instrument__in=[member.instrument for member in sleeve.members],
+            reading__has_key=sleeve.row.code,
+        )
+        .order_by("-known_at")
+        .values_list("known_at", flat=True)
+        .first()
+    )
+    status = "active" if lives and trading else "inactive"
+    if lives and any(m.state == "paused" and "failed" in m.reason for m in sleeve.members):
+        status = "error"
+    return {
+        "status": status,
+        "strategy": sleeve.row.code,
+        "initialized": bool(last),
+        "symbols_monitored": [member.instrument.symbol for member in trading],
+        "indicators": sorted(
+            name for name, value in sleeve.row.parameters.items() if not isinstance(value, dict)
+        ),
+        "conditions_required": SCALPING_CONDITIONS
+        if sleeve.row.code == "momentum-scalping"
+        else None,
+        "last_signal_at": last,
+    }
+
+
+def _latest(book: str) -> list[StrategyPerformance]:
+    return list(StrategyPerformance.objects.filter(book=book, kind="latest").order_by("strategy"))
+
+
+def latest_performance(book: str) -> list[StrategyPerformance]:
+    """The newest figures of every sleeve, by name."""
+    return _latest(book)

@@ -1,0 +1,235 @@
+"""Figures of sleeves: by hand, kept after trades, made anew, judged for live money."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from io import StringIO
+from typing import Any
+
+import numpy as np
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+
+from magnetfund.core.models import AuditEvent
+from magnetfund.core.roles import Role
+from magnetfund.operations.people import ensure_user
+from magnetfund.tests.test_access import _keys, bearer
+from trading.domain.market.candles import DAY_MS
+from trading.domain.performance import (
+    ClosedTrade,
+    find_daily_shares,
+    find_survival_probability,
+    measure_trades,
+)
+from trading.models import (
+    BookMember,
+    SleeveProposal,
+    Strategy,
+    StrategyNote,
+    StrategyPerformance,
+    Trade,
+)
+from trading.services.performance import refresh_performance
+from trading.tests.test_membership import new_instrument
+
+__all__ = ["_keys"]
+START = datetime(2026, 1, 5, 12, tzinfo=UTC)
+NETS = (100.0, -50.0, 200.0, -80.0, 30.0)
+
+
+def closed(net: float, day: int, *, hours: int = 6) -> ClosedTrade:
+    return ClosedTrade(
+        opened_ms=day * DAY_MS,
+        closed_ms=day * DAY_MS + hours * 3_600_000,
+        net=net,
+        balance=10_000.0,
+    )
+
+
+def test_the_figures_are_those_of_a_hand_calculation() -> None:
+    trades = [closed(net, day) for day, net in enumerate(NETS)]
+    found = measure_trades(trades, end_ms=5 * DAY_MS)
+    assert (found.trades, found.wins, found.losses, found.days) == (5, 3, 2, 5)
+    assert found.win_rate == 0.6
+    assert found.average_win == pytest.approx(110.0)
+    assert found.average_loss == pytest.approx(-65.0)
+    assert (found.largest_win, found.largest_loss) == (200.0, -80.0)
+    assert found.profit_factor == pytest.approx(330.0 / 130.0)
+    assert found.expectancy == pytest.approx(40.0)
+    daily = np.array(NETS) / 10_000.0
+    assert found.sharpe == pytest.approx(daily.mean() / daily.std(ddof=1) * math.sqrt(365.0))
+    assert found.drawdown_max == pytest.approx(0.008)
+    assert found.exposure == pytest.approx(5 * 6 / (5 * 24))
+    assert find_daily_shares(trades, end_ms=7 * DAY_MS).size == 7
+
+
+def test_without_trades_or_losses_nothing_is_invented() -> None:
+    none = measure_trades([], end_ms=DAY_MS)
+    assert (none.trades, none.win_rate, none.sharpe, none.drawdown_max) == (0, None, None, None)
+    won = measure_trades([closed(10.0, 0), closed(5.0, 1)], end_ms=2 * DAY_MS)
+    assert won.profit_factor == math.inf
+    assert won.average_loss is None
+    assert won.drawdown_max == 0.0
+
+
+def test_a_year_of_an_edge_survives_and_one_without_does_not() -> None:
+    rng = np.random.default_rng(3)
+    edge = rng.normal(0.002, 0.004, 300).tolist()
+    none = rng.normal(-0.0005, 0.01, 300).tolist()
+    asked = {"trades_a_year": 200.0, "luck_a_trade": 0.0}
+    assert (find_survival_probability(edge, **asked) or 0.0) > 0.99
+    assert (find_survival_probability(none, **asked) or 0.0) < 0.5
+    taken = find_survival_probability(edge, trades_a_year=200.0, luck_a_trade=0.002)
+    assert (taken or 0.0) < 0.9
+    assert find_survival_probability(edge[:9], **asked) is None
+
+
+@pytest.fixture
+def sleeve(as_gateway: None) -> Strategy:
+    row = Strategy.objects.create(
+        code="trend", version=1, name="Trend", risk_fraction=Decimal("0.0035")
+    )
+    instrument = new_instrument("BTC/USDT:USDT")
+    BookMember.objects.create(
+        book="main", version=1, strategy="trend", instrument=instrument, state="trading",
+        reason="first", actor_label="test",
+    )  # fmt: skip
+    return row
+
+
+def add_trade(net: float, day: int) -> Trade:
+    from trading.models import Instrument
+
+    closed_at = START + timedelta(days=day, hours=6)
+    return Trade.objects.create(
+        instrument=Instrument.objects.get(),
+        strategy="trend",
+        direction="long",
+        quantity=Decimal(1),
+        entry_price=Decimal(100),
+        exit_price=Decimal(101),
+        gross_pnl=Decimal(str(net)) + 3,
+        commission=Decimal(2),
+        slippage=Decimal(1),
+        funding=Decimal(0),
+        net_pnl=Decimal(str(net)),
+        account_balance=Decimal(10_000),
+        closure_reason="signal",
+        opened_at=START + timedelta(days=day),
+        closed_at=closed_at,
+    )
+
+
+def latest() -> StrategyPerformance:
+    return StrategyPerformance.objects.get(kind="latest")
+
+
+def test_figures_follow_closed_trades_and_are_made_anew_the_same(sleeve: Strategy) -> None:
+    for day, net in enumerate(NETS):
+        add_trade(net, day * 9)
+    at = START + timedelta(days=60)
+    assert refresh_performance("main", at=at) == 1
+    assert refresh_performance("main", at=at) == 0
+    first = latest()
+    assert (first.total_trades, first.winning_trades, first.net_pnl) == (5, 3, Decimal(200))
+    assert first.commission == Decimal(10)
+    assert not first.ready_for_live
+    assert "5 trades, at least 100" in first.ready_for_live_reason
+    assert first.confidence_score <= 40.0
+    add_trade(-20.0, 50)
+    assert refresh_performance("main", at=at) == 1
+    assert latest().net_pnl == Decimal(180)
+    out = StringIO()
+    call_command("recalculate_performance", "--json", stdout=out)
+    assert json.loads(out.getvalue())["strategies"] == {"trend": 6}
+    months = StrategyPerformance.objects.filter(kind="month").exclude(total_trades=0)
+    assert sum(row.net_pnl for row in months) == Decimal(180)
+    assert StrategyPerformance.objects.filter(kind="day").count() >= 6
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM v_latest_strategy_performance")
+        names = [column.name for column in cursor.description or ()]
+        row = dict(zip(names, cursor.fetchone(), strict=True))
+    assert row["total_trades"] == 6
+    assert row["win_rate"] == pytest.approx(0.5)
+    assert {
+        "sharpe_ratio", "max_drawdown", "profit_factor", "confidence_score", "ready_for_live",
+        "ready_for_live_reason",
+    } <= set(names)  # fmt: skip
+
+
+def person(letter: str, *roles: Role) -> Client:
+    client = Client()
+    client.force_login(ensure_user(email=f"{letter}@example.com", name=letter, roles=list(roles)))
+    return client
+
+
+def test_the_page_shows_figures_verdict_checks_and_keeps_notes(sleeve: Strategy) -> None:
+    for day, net in enumerate(NETS):
+        add_trade(net, day * 9)
+    refresh_performance("main", at=START + timedelta(days=60))
+    desk = person("o", Role.OPERATOR)
+    assert "trend" in desk.get("/desk/research/strategies/").content.decode()
+    page = " ".join(desk.get("/desk/research/strategies/trend/").content.decode().split())
+    for words in ("Not ready. Not shown", "5 trades, at least 100", "Before it may open anything",
+                  "fewer than 100 trades", "+200.00"):  # fmt: skip
+        assert words in page, words
+    answer = desk.post(
+        "/desk/research/strategies/trend/note/", {"text": "Third stop in a row.", "tags": "stop, a"}
+    )
+    assert answer.status_code == 302
+    note = StrategyNote.objects.get()
+    assert note.tags == ["stop", "a"]
+    assert AuditEvent.objects.filter(action="strategy.note").exists()
+    assert "Third stop in a row." in desk.get("/desk/research/strategies/trend/").content.decode()
+    desk.post("/desk/research/strategies/trend/note/", {"text": "  "})
+    assert StrategyNote.objects.count() == 1
+    assert desk.get("/desk/research/strategies/nobody/").status_code == 404
+    assert desk.post("/desk/research/strategies/nobody/note/", {"text": "x"}).status_code == 404
+
+
+def test_two_officers_add_and_retire_a_sleeve_on_the_page(sleeve: Strategy) -> None:
+    first, second = person("a", Role.RISK_OFFICER), person("b", Role.RISK_OFFICER)
+    form = {"code": "donchian", "risk": "0.25", "parameters": "enter_bars = 30", "reason": "paper"}
+    bad = first.post("/desk/research/strategies/propose/", {**form, "risk": "7"})
+    assert bad.status_code == 422
+    assert "at most" in bad.content.decode()
+    assert first.post("/desk/research/strategies/propose/", form).status_code == 302
+    row = SleeveProposal.objects.get()
+    decide = f"/desk/research/strategies/decide/{row.pk}/"
+    for client, seen in ((first, row.content_hash), (second, "0" * 64)):
+        client.post(decide, {"decision": "approve", "hash": seen})
+        assert not Strategy.objects.filter(code="donchian").exists()
+    second.post(decide, {"decision": "approve", "hash": row.content_hash})
+    assert Strategy.objects.get(code="donchian").parameters == {"enter_bars": 30}
+    assert person("o", Role.OPERATOR).post(decide, {}).status_code == 403
+    first.post("/desk/research/strategies/donchian/retire/", {"reason": "enough"})
+    leaving = SleeveProposal.objects.get(decision="")
+    second.post(
+        f"/desk/research/strategies/decide/{leaving.pk}/",
+        {"decision": "approve", "hash": leaving.content_hash},
+    )
+    assert not Strategy.objects.get(code="donchian").is_active
+
+
+def test_health_and_performance_over_the_api(sleeve: Strategy) -> None:
+    add_trade(10.0, 0)
+    refresh_performance("main", at=START + timedelta(days=2))
+    headers = bearer(Role.OPERATOR)
+
+    def read(path: str) -> Any:
+        answer = Client().get(path, headers=headers)
+        assert answer.status_code == 200, path
+        return answer.json()
+
+    whole = read("/api/strategies/health")
+    assert whole["strategies"][0]["symbols_monitored"] == ["BTC/USDT:USDT"]
+    assert whole["status"] == "inactive"  # no trader beats
+    assert read("/api/trend/health")["strategy"] == "trend"
+    assert read("/api/strategies/performance")[0]["total_trades"] == 1
+    assert Client().get("/api/nobody/health", headers=headers).status_code == 404
+    assert Client().get("/api/trend/health").status_code == 401
