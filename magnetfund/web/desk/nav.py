@@ -25,10 +25,26 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.lists import Choices, Column, Listing, ListSpec
 from magnetfund.web.parts import render_page
+from magnetfund.web.public.pages import asked_page
 
 MONTHS_SHOWN = 24
 LOTS_SHOWN = 60
+#: The lots of one NAV; the address names the NAV too.
+LOTS = ListSpec(
+    name="lots",
+    url_name="desk_nav",
+    label="Pages of lots",
+    columns=(
+        Column(label="Lot"),
+        Column(label="Units", is_number=True),
+        Column(label="High-water mark", is_number=True),
+        Column(label="Net value per unit", is_number=True),
+        Column(label="Net value", is_number=True),
+    ),
+    filters=(Choices(name="strike", label="NAV"),),
+)
 #: Steps of a waterfall that sum what stands above them.
 SUBTOTALS = ("net assets before fees", "gross asset value", "NAV before performance fee")
 
@@ -51,7 +67,9 @@ def nav(request: HttpRequest) -> HttpResponse:
     )
     context: dict[str, Any] = {"fund": fund, "strikes": strikes, "strike": chosen}
     if chosen is not None and fund is not None:
-        context.update(_strike_context(chosen, fund))
+        context.update(
+            _strike_context(chosen, fund, LOTS.read(request.GET, number=asked_page(request)))
+        )
     if fund is not None:
         context["due_day"] = _due_day(fund)
     context["can_decide"] = (
@@ -60,7 +78,7 @@ def nav(request: HttpRequest) -> HttpResponse:
         and chosen.prepared_by_id != request.user.pk
         and "nav_approve" in frame["capabilities"]
     )
-    return render_page(request, "desk/nav.html", {**frame, **context}, parts=())
+    return render_page(request, "desk/nav.html", {**frame, **context}, parts=("lots",))
 
 
 def _due_day(fund: Fund) -> DealingDay | None:
@@ -77,7 +95,7 @@ def _due_day(fund: Fund) -> DealingDay | None:
     )
 
 
-def _strike_context(strike: NavStrike, fund: Fund) -> dict[str, Any]:
+def _strike_context(strike: NavStrike, fund: Fund, listing: Listing) -> dict[str, Any]:
     classes = list(ClassNav.objects.filter(strike=strike).select_related("share_class"))
     second = strike.second_engine or {}
     lots = LotNav.objects.filter(strike=strike)
@@ -97,8 +115,8 @@ def _strike_context(strike: NavStrike, fund: Fund) -> dict[str, Any]:
             for number, (name, amount) in enumerate(steps, start=1)
         ],
         "second": [{"row": row, "other": second.get(row.share_class.code, {})} for row in classes],
-        "lots": list(
-            lots.select_related("lot__holding__investor").order_by("lot__number")[:LOTS_SHOWN]
+        "listing": listing.cut(
+            lots.select_related("lot__holding__investor").order_by("lot__number"), size=LOTS_SHOWN
         ),
         **lots.aggregate(lot_count=Count("pk"), lot_units=Sum("units"), lot_value=Sum("net_value")),
         "sheet": read_balance_sheet(strike, fund),

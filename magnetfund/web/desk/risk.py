@@ -24,6 +24,7 @@ from magnetfund.web.desk.charts import (
     last_day,
 )
 from magnetfund.web.desk.frame import actor_of, build_frame, equity_of
+from magnetfund.web.desk.fuse_list import find_history
 from magnetfund.web.desk.gauges import (
     draw_equity,
     find_market_gauges,
@@ -31,6 +32,7 @@ from magnetfund.web.desk.gauges import (
 from magnetfund.web.desk.signing import go_to_sign, is_own, is_signed
 from magnetfund.web.desk.stresses import find_assets, find_consequences, find_stop_cost
 from magnetfund.web.parts import render_page
+from magnetfund.web.public.pages import asked_page
 from risk.domain.fuse import is_reconciled_since
 from risk.models import FuseEvent, FuseReset
 from risk.services.fuse import approve_reset, disarm_fuse, propose_reset, withdraw_reset
@@ -56,7 +58,7 @@ def risk(request: HttpRequest) -> HttpResponse:
     )
     open_reset, resets = desk.find_resets(book)
     reconciliation = desk.find_reconciliation(book)
-    history = desk.fuse_history(book, 15)
+    history = find_history(book, request.GET, number=asked_page(request))
     valuation = frame["valuation"]
     marked = last_day(book)
     age = (utc_now() - valuation.at).total_seconds() if valuation else None
@@ -72,11 +74,11 @@ def risk(request: HttpRequest) -> HttpResponse:
             "stop_cost": find_stop_cost(everything),
             "assets": find_assets(everything),
             "consequences": find_consequences(everything, valuation, limits),
-            "tripped": desk.find_trip(book, history, reconciliation, held["open_count"])
+            "tripped": desk.find_trip(book, reconciliation, held["open_count"])
             if frame["fuse_state"] == "TRIPPED"
             else None,
             "reconciliation": reconciliation,
-            "history": history,
+            "listing": history,
             "resets": resets,
             "open_reset": open_reset,
             "is_reset_signed": open_reset is not None
@@ -86,7 +88,7 @@ def risk(request: HttpRequest) -> HttpResponse:
             "age_seconds": age,
             "age_room": None if age is None else max(0.0, float(limits.equity_age_max_s) - age),
         },
-        parts=(),
+        parts=("history",),
     )
 
 

@@ -269,17 +269,10 @@ def find_reconciliation(book: str) -> Reconciliation | None:
     return rows.annotate(clean_at=Subquery(clean)).first()
 
 
-def find_trip(
-    book: str, history: list[FuseEvent], reconciliation: Reconciliation | None, left: int
-) -> dict[str, Any]:
-    """The trip in force with what is done and what is left to do before the fuse can be armed.
-
-    ``history`` are the newest events, among which it nearly always stands.
-    """
-    event = next((event for event in history if event.kind == "tripped"), None)
-    if event is None:
-        trips = FuseEvent.objects.filter(book=book, kind="tripped")
-        event = trips.order_by("-occurred_at").first()
+def find_trip(book: str, reconciliation: Reconciliation | None, left: int) -> dict[str, Any]:
+    """The trip in force with what is done and what is left to do before the fuse can be armed."""
+    trips = FuseEvent.objects.filter(book=book, kind="tripped")
+    event = trips.order_by("-occurred_at").first()
     clean_at = getattr(reconciliation, "clean_at", None)
     return {
         "event": event,

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from magnetfund.web.parts import render_page
 from magnetfund.web.portal import selectors
 from magnetfund.web.portal.access import own_investor
 from magnetfund.web.public.pages import asked_page, page_context, used_shares
@@ -35,7 +36,7 @@ def overview(request: HttpRequest) -> HttpResponse:
 def activity(request: HttpRequest) -> HttpResponse:
     """Every order, movement of units and price, newest first."""
     investor = own_investor(request)
-    return render(
+    return render_page(
         request,
         "portal/activity.html",
         {
@@ -43,4 +44,5 @@ def activity(request: HttpRequest) -> HttpResponse:
             "investor": investor,
             "activity": selectors.find_activity(investor, number=asked_page(request)),
         },
+        parts=("activity",),
     )
