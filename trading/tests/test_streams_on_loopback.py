@@ -3,139 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 
-from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock
+from magnetfund.kernel.clock import use_clock
 from simulated_exchange.faults import Fault
-from simulated_exchange.market import Listing, Market
-from simulated_exchange.server import Exchange
 from trading.domain.market import HOUR_MS, MINUTE_MS
 from trading.services import live_market
-from trading.services.exchange_candles import open_exchange
-from trading.services.live_market import LiveMarket
+from trading.tests.stream_stage import BTC, ETH, SECOND, START, Stage, draw, set_stage
 from trading.venues import binance_streams
-from trading.venues.binance_streams import BinanceStreams
-
-BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
-START = 1_767_225_600_000
-SECOND = 1_000
-
-
-def draw(base: str, price: float, *, crash_at: int | None = None) -> Listing:
-    """Six hours of minutes; with ``crash_at`` the price falls by 30 % within that minute."""
-    rng = np.random.default_rng(len(base) + int(price))
-    change = rng.normal(0, 0.0004, 360)
-    if crash_at is not None:
-        change[crash_at] = np.log(0.7)
-    close = np.round(price * np.exp(np.cumsum(change)), 1)
-    before = np.append(price, close[:-1])
-    times = START + MINUTE_MS * np.arange(360)
-    low, high = np.minimum(before, close), np.maximum(before, close)
-    bars = np.column_stack((times, before, high, low, close, np.full(360, 5.0)))
-    return Listing(symbol=f"{base}USDT", base=base, interval="1m", bars=bars)
-
-
-class Stage:
-    """An exchange, a market that streams from it, and one clock for both."""
-
-    def __init__(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
-        self.exchange, self.loop = exchange, loop
-        self.now_ms = START + HOUR_MS + 30 * SECOND
-        self.clock = VirtualClock(from_milliseconds(self.now_ms))
-        client = open_exchange("binanceusdm")
-        client.enableRateLimit = False
-        host = live_market_host
-        self.market = LiveMarket(
-            client, venue="binanceusdm", streams=lambda sink: BinanceStreams(sink, host=host[0])
-        )
-        self.prices = self.market.prices
-        self.prices._clock_ms = lambda: self.now_ms
-        self.settled = (0, 0)
-        self.told: list[str] = []
-
-    def open(self) -> None:
-        with use_clock(self.clock):
-            self.market.open([BTC, ETH], since_ms=self.now_ms)
-        self.market.follow()
-        assert self.market.streams is not None
-        self.market.streams.begin([BTC, ETH])
-        self.wait_for(lambda: not self.prices.stream_reason)
-
-    def move(self, ms: int, *, polls: bool = True) -> None:
-        """Let time pass, the streams speak and, unless told otherwise, one poll ask."""
-        self.now_ms += ms
-        self.clock.move_to(from_milliseconds(self.now_ms))
-        self.pump()
-        self.settle()
-        if polls:
-            with use_clock(self.clock):
-                self.market.poll()
-
-    def settle(self) -> None:
-        """Wait until what was sent has been read, for a second at most where some is lost."""
-        sent = self.exchange.streams.sent - self.settled[0]
-        deadline = time.monotonic() + 1.0
-        while self.prices.counts["messages"] - self.settled[1] < sent:
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.01)
-        self.settled = (self.exchange.streams.sent, self.prices.counts["messages"])
-
-    def pump(self) -> None:
-        asyncio.run_coroutine_threadsafe(self.exchange.pump(), self.loop).result(10)
-
-    def wait_for(self, is_so: Callable[[], bool], seconds: float = 40.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not is_so():
-            assert time.monotonic() < deadline, self.prices.stream_reason
-            self.now_ms += SECOND
-            self.clock.move_to(from_milliseconds(self.now_ms))
-            self.pump()
-            time.sleep(0.1)
-
-    def doubts(self) -> dict[str, str]:
-        with use_clock(self.clock):
-            found = self.market.find_doubts(self.now_ms, since_ms=self.now_ms - SECOND)
-        assert not found.venue
-        return dict(found.instruments)
-
-    def kinds(self) -> list[str]:
-        self.told += [note.kind.value for note in self.market.take_notes()]
-        return self.told
-
-    def true_price(self, symbol: str = "BTCUSDT") -> float:
-        return self.exchange.market.last_price(symbol)
-
-
-live_market_host = [""]
 
 
 @pytest.fixture
 def stage(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     monkeypatch.setattr(binance_streams, "PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(binance_streams, "PAUSE_MAX_SECONDS", 0.1)
-    made: list[Stage] = []
-    listings = {"BTCUSDT": draw("BTC", 60_000.0), "ETHUSDT": draw("ETH", 3_000.0)}
-    market = Market(listings=listings, clock=lambda: made[0].now_ms if made else START + HOUR_MS)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    exchange = Exchange(market)
-    port = asyncio.run_coroutine_threadsafe(exchange.start(), loop).result(10)
-    settings.EXCHANGE_HOST = live_market_host[0] = f"http://127.0.0.1:{port}"
-    made.append(Stage(exchange, loop))
-    made[0].open()
-    yield made[0]
-    made[0].market.close()
-    asyncio.run_coroutine_threadsafe(exchange.stop(), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    with set_stage(settings) as made:
+        yield made
 
 
 def test_marks_books_and_closed_hours_come_by_the_stream(stage: Stage):
