@@ -29,7 +29,13 @@ from trading.domain.engine import book as pure
 from trading.domain.engine.step import open_book
 from trading.domain.market import MINUTE_MS
 from trading.models import BookMember, Instrument
-from trading.services.book.follow import close_slots, follow, follow_fuse, is_flat
+from trading.services.book.follow import (
+    close_slots,
+    continue_episodes,
+    follow,
+    follow_fuse,
+    is_flat,
+)
 from trading.services.book.memory import Memory, load_memory
 from trading.services.book.recovery import recover
 from trading.services.book.trading_book import TradingBook
@@ -141,11 +147,6 @@ class Trader:
         return self.slots.setup
 
     @property
-    def members(self) -> Membership:
-        """The membership that is traded now."""
-        return self.slots.members
-
-    @property
     def feeds(self) -> list[InstrumentFeed]:
         """The feed of each instrument."""
         return self.reader.feeds
@@ -179,7 +180,7 @@ class Trader:
         """Let sleeves whose own process failed open nothing; stops and targets stay in place."""
         return pause_failed(
             book=self.code,
-            members=self.members.members,
+            members=self.slots.members.members,
             failures={feed.instrument.pk: feed.find_failures() for feed in self.feeds},
             actor=self.actor,
             at=now,
@@ -209,7 +210,7 @@ class Trader:
         self.reader.set_heavy_reach(float(self.paper.limits.opposite_distance_atr))
         self._close_slots()
         self.source.watch([item.symbol for item in setup.instruments])
-        self.paper.continue_episodes()
+        continue_episodes(self.paper)
 
     def _walk_missed(self, now_ms: int) -> tuple[pure.Event, ...]:
         """Walk the minutes that passed unwatched: resting orders execute, nothing is decided."""

@@ -138,7 +138,7 @@ def add_own(stage: Stage, home: Path) -> None:  # noqa: F811
     change_members(
         book="main",
         strategies=["own"],
-        instruments=[stage.trader.members.instruments[0]],
+        instruments=[stage.trader.slots.members.instruments[0]],
         state=BookMember.State.TRADING,
         reason="paper",
         actor=officer("a"),
@@ -182,7 +182,7 @@ def test_a_sleeve_of_ones_own_trades_and_its_stop_outlives_its_process(
     change_members(
         book="main",
         strategies=["own"],
-        instruments=[stage.trader.members.instruments[0]],
+        instruments=[stage.trader.slots.members.instruments[0]],
         state=BookMember.State.TRADING,
         reason="looked at",
         actor=officer("a"),
@@ -209,7 +209,7 @@ def add_again(stage: Stage) -> None:  # noqa: F811
     change_members(
         book="main",
         strategies=["own"],
-        instruments=[stage.trader.members.instruments[0]],
+        instruments=[stage.trader.slots.members.instruments[0]],
         state=BookMember.State.TRADING,
         reason="again",
         actor=officer("a"),
@@ -274,7 +274,7 @@ def test_the_guide_from_file_to_sleeve_by_commands(
     assert done["decision"] == "approved"
     row = Strategy.objects.get(code="my-pullback")
     assert row.parameters["dip"] == "45.0"
-    symbol = stage.trader.members.instruments[0].symbol
+    symbol = stage.trader.slots.members.instruments[0].symbol
     call("book", "add", "--strategy", "my-pullback", "--instrument", symbol, "--by",
          "a@example.com", *reason)  # fmt: skip
     stage.beat(stage.at + HOUR_MS + 10 * 60_000)

@@ -49,6 +49,17 @@ def follow_fuse(paper: TradingBook, *, at: datetime) -> bool:
     return True
 
 
+def continue_episodes(paper: TradingBook) -> None:
+    """An instrument that joins while its fuse row says REDUCING goes on reducing here too."""
+    episodes = list(paper.book.fuse.episodes)
+    for index, instrument in enumerate(paper.instruments):
+        is_new = not episodes[index].active and not paper.book.marks[index]
+        if is_new and state_of(paper.code, instrument.symbol) == "REDUCING":
+            episodes[index] = pure.Episode(active=True, trigger=int(pure.Trigger.VOLATILITY))
+    fuse = replace(paper.book.fuse, episodes=tuple(episodes))
+    paper.book = replace(paper.book, fuse=fuse)
+
+
 def close_slots(paper: TradingBook, slots: Collection[int], *, at: datetime) -> bool:
     """Order the exit of every slot that leaves the book and still holds; entries are withdrawn."""
     changed = False

@@ -26,7 +26,6 @@ from magnetfund.kernel.clock import from_milliseconds, to_milliseconds
 from magnetfund.kernel.errors import InvariantBroken
 from magnetfund.kernel.money import decimal_from_float
 from risk.domain.limits import LimitSet
-from risk.services.fuse import state_of
 from trading.domain.engine import book as pure
 from trading.domain.engine.rules import EngineRules
 from trading.domain.engine.slots import carry_book
@@ -361,16 +360,6 @@ class TradingBook:
         self.instruments = tuple(instruments)
         self.venue.rearrange(rules=rules, sleeves=self.sleeves)
         self.desk.rearrange(self.sleeves)
-
-    def continue_episodes(self) -> None:
-        """An instrument that joins while its fuse row says REDUCING goes on reducing here too."""
-        episodes = list(self.book.fuse.episodes)
-        for index, instrument in enumerate(self.instruments):
-            is_new = not episodes[index].active and not self.book.marks[index]
-            if is_new and state_of(self.code, instrument.symbol) == "REDUCING":
-                episodes[index] = pure.Episode(active=True, trigger=int(pure.Trigger.VOLATILITY))
-        fuse = replace(self.book.fuse, episodes=tuple(episodes))
-        self.book = replace(self.book, fuse=fuse)
 
     def apply_flows(self) -> int:
         """Let money in and out that was booked since the last call; returns how many flows."""
