@@ -27,6 +27,7 @@ APPEND_ONLY_TABLES = (
     "investors_screeninglist",
     "investors_screeningname",
     "investors_paymentfile",
+    "investors_paper",
 )
 
 GRANTS = [

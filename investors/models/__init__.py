@@ -27,6 +27,7 @@ from investors.models.money import (
     StatementLine,
 )
 from investors.models.nav import ClassNav, LotNav, NavStrike
+from investors.models.papers import Paper
 from investors.models.payments import Payment, PaymentFile
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "LineAllocation",
     "LotNav",
     "NavStrike",
+    "Paper",
     "PayeeAccount",
     "Payment",
     "PaymentFile",

@@ -42,3 +42,11 @@ def render_page(
         response = render(request, template, context)
     patch_vary_headers(response, ["HX-Request", "HX-Target"])
     return response
+
+
+def send_pdf(name: str, content: bytes) -> HttpResponse:
+    """A PDF to be kept, never shown inside a page."""
+    answer = HttpResponse(content, content_type="application/pdf")
+    answer["Content-Disposition"] = f'attachment; filename="{name}.pdf"'
+    answer["Cache-Control"] = "private, no-store"
+    return answer

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from investors.models import DealingOrder, Investor
 from investors.services.dealing import can_cancel, cancel_order
+from investors.services.papers import contract_note, note_download
 from investors.services.receipts import standing_advances
 from investors.services.statements import record_receipt
 from magnetfund.core.roles import Capability
@@ -29,7 +30,7 @@ from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
 from magnetfund.web.forms import figure_field, send_once
 from magnetfund.web.lists import Choices, Column, ListSpec
-from magnetfund.web.parts import render_page
+from magnetfund.web.parts import render_page, send_pdf
 from magnetfund.web.public.pages import asked_page
 
 PAGE_SIZE = 20
@@ -202,6 +203,23 @@ def orders(request: HttpRequest) -> HttpResponse:
     return render_page(
         request, "desk/dealing.html", {**frame, **context}, parts=("dealing-orders",)
     )
+
+
+@require_safe
+@desk_view(Capability.NAV_PREPARE)
+def note(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The newest contract note of an order; each download is noted."""
+    order = get_object_or_404(
+        DealingOrder.objects.select_related("share_class__fund", "investor"),
+        pk=pk,
+        share_class__fund__book=settings.MAGNET_BOOK,
+    )
+    try:
+        paper = contract_note(order=order)
+    except FundError as error:
+        messages.error(request, f"No note: {error.message}. ({error.code})")
+        return redirect("desk_dealing")
+    return send_pdf(paper.number, note_download(paper, actor=actor_of(request)))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -103,6 +103,7 @@ urlpatterns = [
     path("desk/fund/orders/", dealing.orders, name="desk_dealing"),
     path("desk/fund/orders/<uuid:pk>/cancel/", dealing.cancel, name="desk_dealing_cancel"),
     path("desk/fund/orders/<uuid:pk>/receipt/", dealing.receipt, name="desk_dealing_receipt"),
+    path("desk/fund/orders/<uuid:pk>/note.pdf", dealing.note, name="desk_order_note"),
     path("desk/fund/orders/<uuid:pk>/money/", money.order_money, name="desk_order_money"),
     path("desk/fund/money/", money.money, name="desk_money"),
     path("desk/fund/money/upload/", money.upload, name="desk_money_upload"),

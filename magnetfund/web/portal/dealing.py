@@ -20,7 +20,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from investors.models import DealingOrder, Fund, Holding, Investor, ShareClass
+from investors.models import DealingOrder, Fund, Holding, Investor, NavStrike, ShareClass
 from investors.services.dealing import (
     can_cancel,
     cancel_order,
@@ -30,12 +30,13 @@ from investors.services.dealing import (
 )
 from investors.services.dealing_quotes import quote_redemption, quote_subscription
 from investors.services.estimates import PriceEstimate, estimate_prices
+from investors.services.papers import contract_note, list_notes, note_download
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.idempotency import StoredAnswer
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.forms import figure_field, send_once
-from magnetfund.web.parts import render_page
+from magnetfund.web.parts import render_page, send_pdf
 from magnetfund.web.portal.access import own_investor
 from magnetfund.web.public.pages import page_context
 
@@ -270,8 +271,23 @@ def show_order(request: HttpRequest, pk: UUID) -> HttpResponse:
         "order": order,
         "reference": order.reference,
         "can_cancel": can_cancel(order, at=utc_now()),
+        "notes": list_notes(order),
     }
     return render_page(request, "portal/order.html", context, parts=())
+
+
+@require_safe
+@login_required
+def note(request: HttpRequest, pk: UUID, strike: UUID) -> HttpResponse:
+    """The contract note of one deal of one's own; each download is noted."""
+    order = _own_order(own_investor(request), pk)
+    found = get_object_or_404(NavStrike, pk=strike, pk__in=[row.pk for row in list_notes(order)])
+    try:
+        paper = contract_note(order=order, strike=found)
+    except FundError as error:
+        _refuse(request, "No note", error)
+        return _go(reverse("order", args=[pk]))
+    return send_pdf(paper.number, note_download(paper, actor=_actor(request)))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

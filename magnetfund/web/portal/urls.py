@@ -10,5 +10,6 @@ urlpatterns = [
     path("subscribe/", dealing.subscribe, name="subscribe"),
     path("subscribe/confirm/", dealing.confirm_subscription, name="subscribe_confirm"),
     path("orders/<uuid:pk>/", dealing.show_order, name="order"),
+    path("orders/<uuid:pk>/notes/<uuid:strike>.pdf", dealing.note, name="order_note"),
     path("orders/<uuid:pk>/cancel/", dealing.cancel, name="order_cancel"),
 ]

@@ -1,0 +1,178 @@
+"""Papers: a contract note for each deal, made once, kept as bytes, each download noted.
+
+Fonts are those inside the pinned compiler, and no clock enters a document: the same books give the
+same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import typst
+from django.db import transaction
+from django.db.models import QuerySet, Sum
+
+from investors.models import DealingOrder, LotNav, NavStrike, Paper, UnitEntry
+from magnetfund.core.actors import Actor
+from magnetfund.core.services.audit import record_audit
+from magnetfund.kernel.errors import Conflict
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "papers"
+ZERO = Decimal(0)
+#: Scripts of which the compiler's own text font has every letter.
+SCRIPTS = ("LATIN", "GREEK", "CYRILLIC", "DIGIT", "COMBINING")
+
+
+def list_notes(order: DealingOrder) -> list[NavStrike]:
+    """The strikes that dealt a part of an order, oldest first: each has a contract note."""
+    return list(
+        NavStrike.objects.filter(pk__in=_moves(order).values("strike"), state="dealt").order_by(
+            "valuation_at"
+        )
+    )
+
+
+def contract_note(*, order: DealingOrder, strike: NavStrike | None = None) -> Paper:
+    """The contract note of what one strike dealt of an order (the newest one without ``strike``).
+
+    Made on first asking and kept.  Raises :class:`Conflict`: ``not_dealt``, and ``missing_glyph``
+    where a name has letters that the paper's font lacks.
+    """
+    dealt = list_notes(order)
+    found = strike or (dealt[-1] if dealt else None)
+    if found is None or found not in dealt:
+        raise Conflict("nothing of this order was dealt yet", code="not_dealt")
+    kept = Paper.objects.filter(kind=Paper.Kind.CONTRACT_NOTE, order=order, strike=found).first()
+    if kept is not None:
+        return kept
+    number = f"CN-{order.reference}-{found.valuation_at:%Y%m%d}-v{found.version}"
+    content = render_paper("contract_note.typ", describe_note(order, found, number))
+    with transaction.atomic():
+        row, _ = Paper.objects.get_or_create(
+            kind=Paper.Kind.CONTRACT_NOTE,
+            order=order,
+            strike=found,
+            defaults={
+                "number": number,
+                "investor_id": order.investor_id,
+                "content": content,
+                "sha256": hashlib.sha256(content).hexdigest(),
+            },
+        )
+    return row
+
+
+def note_download(paper: Paper, *, actor: Actor) -> bytes:
+    """The bytes of a paper for somebody who may have it; the download is noted."""
+    record_audit(
+        actor=actor,
+        action="paper.downloaded",
+        subject=("paper", paper.pk),
+        body={"number": paper.number, "sha256": paper.sha256},
+    )
+    return bytes(paper.content)
+
+
+def render_paper(template: str, data: dict[str, Any]) -> bytes:
+    """A PDF of a template; raises :class:`Conflict` (``missing_glyph``)."""
+    text = json.dumps(data, sort_keys=True, ensure_ascii=False)
+    for sign in text:
+        name = unicodedata.name(sign, "")
+        if sign.isalpha() and not name.startswith(SCRIPTS):
+            raise Conflict(
+                f"the paper's font has no letter {sign!r}; write the name in Latin letters",
+                code="missing_glyph",
+            )
+    made: bytes = typst.compile(
+        str(TEMPLATES / template), sys_inputs={"data": text}, ignore_system_fonts=True
+    )
+    return made
+
+
+def describe_note(order: DealingOrder, strike: NavStrike, number: str) -> dict[str, Any]:
+    """Everything that the note prints, as text."""
+    moves = list(
+        _moves(order).filter(strike=strike).select_related("lot").order_by("lot__number", "pk")
+    )
+    fund, day = order.share_class.fund, strike.dealing_day
+    units = abs(sum((move.units for move in moves), ZERO))
+    is_whole = len(list_notes(order)) == 1
+    is_in = order.kind == DealingOrder.Kind.SUBSCRIPTION
+    kind = "Subscription" if is_in else "Redemption"
+    money = [["Dealing price per unit", f"{moves[0].price:,.6f} {fund.currency}"]]
+    money.append(["Units issued" if is_in else "Units redeemed", f"{units:,.6f}"])
+    if is_in:
+        money.append(["Amount received", f"{order.funded_amount:,.2f} {fund.currency}"])
+        money.append(["Entry fee", f"{order.fee_amount:,.2f} {fund.currency}"])
+        money.append(["Consideration", f"{order.dealt_amount:,.2f} {fund.currency}"])
+    elif is_whole:
+        money.append(["Exit and early redemption fee", f"{order.fee_amount:,.2f} {fund.currency}"])
+        money.append(["Proceeds after all fees", f"{order.dealt_amount:,.2f} {fund.currency}"])
+    else:
+        total = f"{order.dealt_amount:,.2f} {fund.currency}"
+        money.append(["Proceeds of all parts dealt so far", total])
+    if order.held_amount:
+        money.append(["Held back until the audit", f"{order.held_amount:,.2f} {fund.currency}"])
+    return {
+        "title": "Contract note",
+        "number": number,
+        "fund": fund.name,
+        "summary": f"{kind} of {units:,.6f} units of class {order.share_class.code} for "
+        f"{order.investor.legal_name}.",
+        "parts": [
+            {
+                "name": "Order",
+                "rows": [
+                    ["Holder", f"{order.investor.legal_name}, {order.investor.number}"],
+                    ["Order", f"{order.reference}, {kind.lower()}"],
+                    ["Received", f"{order.received_at:%-d %b %Y, %H:%M} UTC"],
+                    ["Dealing day", f"{day.day:%-d %b %Y}" if day else "-"],
+                    ["Cut-off", f"{day.cutoff_at:%-d %b %Y, %H:%M} UTC" if day else "-"],
+                    ["Valuation point", f"{strike.valuation_at:%-d %b %Y, %H:%M} UTC"],
+                    ["NAV", f"version {strike.version}, {strike.result_hash[:16]}"],
+                    ["Settlement day", f"{day.settlement_day:%-d %b %Y}" if day else "-"],
+                ],
+            },
+            {"name": "Deal", "rows": money},
+        ],
+        "lots": _lots(moves, strike),
+        "remarks": "A redeemed unit pays its dealing price less the performance fee accrued on its "
+        "lot. Units that a redemption gate defers are dealt at the price of a later day and have a "
+        "note of their own. Keep this note with your records.",
+    }
+
+
+def _moves(order: DealingOrder) -> QuerySet[UnitEntry]:
+    return UnitEntry.objects.filter(
+        order=order, kind__in=(UnitEntry.Kind.ISSUE, UnitEntry.Kind.REDEEM)
+    )
+
+
+def _lots(moves: list[UnitEntry], strike: NavStrike) -> list[list[str]]:
+    lots = [move.lot_id for move in moves]
+    net = dict(
+        LotNav.objects.filter(strike=strike, lot__in=lots).values_list(
+            "lot_id", "net_value_per_unit"
+        )
+    )
+    left = dict(
+        UnitEntry.objects.filter(lot__in=lots, effective_at__lte=strike.valuation_at)
+        .values_list("lot_id")
+        .annotate(total=Sum("units"))
+    )
+    return [
+        [
+            str(move.lot.number),
+            f"{move.lot.dealing_day:%-d %b %Y}",
+            f"{abs(move.units):,.6f}",
+            f"{move.high_water_mark:,.6f}",
+            f"{net.get(move.lot_id, move.price):,.6f}",
+            f"{left.get(move.lot_id, ZERO):,.6f}",
+        ]
+        for move in moves
+    ]
