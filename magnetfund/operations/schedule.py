@@ -22,6 +22,7 @@ PERIODS: dict[str, timedelta] = {
     "daily_screening": timedelta(days=1),
     "daily_verification": timedelta(days=1),
     "housekeeping": timedelta(days=1),
+    "magnet_evidence": timedelta(days=7),
 }
 
 BEAT_SCHEDULE = {

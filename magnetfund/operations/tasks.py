@@ -23,6 +23,7 @@ from trading.services.engine import chain_watchdog_stops
 from trading.services.leverage_readings import recalculate_leverage
 from trading.services.market_poll import poll_market
 from trading.services.performance import refresh_performance
+from trading.services.research.studies import ask_weekly_evidence
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,16 @@ def _screen(slot: datetime) -> str:
 daily_screening = _job("daily_screening", _screen)
 daily_verification = _job("daily_verification", lambda slot: watch.verify_all())
 housekeeping = _job("housekeeping", lambda slot: watch.clean_up())
+
+
+def _ask_evidence(slot: datetime) -> str:
+    asked = ask_weekly_evidence(settings.MAGNET_BOOK)
+    if asked:
+        wake_research()
+    return f"{asked} studies of magnets asked for"
+
+
+magnet_evidence = _job("magnet_evidence", _ask_evidence)
 
 #: A sweep or a survival study may run for hours; a backtest takes a second.
 RESEARCH_SECONDS_MAX = 6 * 3_600

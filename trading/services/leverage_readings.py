@@ -66,6 +66,7 @@ def _case_of(instrument: Instrument, price: float) -> LeverageCase:
         maintenance_rate=found.maintenance_rate,
         venue_cap=found.venue_cap,
         client_class_cap=found.class_cap,
+        evidence_state=found.evidence_state,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,16 @@ from django.core.management import CommandError, call_command
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Role
+from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.people import ensure_user
+from risk.domain.leverage import EvidenceState
 from trading.domain.research.request import BacktestRequest, SleeveRequest
-from trading.models import ResearchRun, RunState, Trial
+from trading.models import BookMember, ResearchRun, RunState, Trial
 from trading.selectors_research import family_named
+from trading.services.instruments import get_instrument
+from trading.services.leverage_inputs import find_evidence_state, read_leverage_inputs
 from trading.services.research.queue import work_waiting
-from trading.services.research.studies import ask_study
+from trading.services.research.studies import ask_study, ask_weekly_evidence
 from trading.services.research.sweeps import ask_sweep, cancel_run
 from trading.tests.magnet_bars import make_random_bars
 from trading.tests.test_research_backtests import NAME, store
@@ -113,6 +118,42 @@ def test_evidence_is_stored_also_when_the_answer_is_no() -> None:
     assert {"prior_day", "random_price"} <= names
     assert run.result["sentence"].startswith(("No.", "Void", "Price"))
     assert call("test_magnets", "--instrument", NAME)["id"] == found["id"]
+
+
+def test_a_stored_study_feeds_the_evidence_cap_until_it_is_old() -> None:
+    store(make_random_bars(count=400, seed=5))
+    instrument = get_instrument(NAME)
+    assert find_evidence_state(instrument) is None
+    names = ["prior_day", "vwap"]
+    rows = [{"name": name, "control": name == "random_price"} for name in [*names, "random_price"]]
+    result: dict[str, Any] = {"rows": rows, "void": True, "attracting": names}
+    run = ResearchRun.objects.create(
+        kind=ResearchRun.Kind.EVIDENCE, state=RunState.DONE, title="magnets", actor_label="test",
+        request={"instrument": NAME}, result=result, finished_at=utc_now(),
+    )  # fmt: skip
+    assert find_evidence_state(instrument) is EvidenceState.UNPROVEN
+    result["void"] = False
+    ResearchRun.objects.filter(pk=run.pk).update(result=result)
+    assert find_evidence_state(instrument) is EvidenceState.SUPPORTED
+    assert read_leverage_inputs(instrument).evidence_state is EvidenceState.SUPPORTED
+    result["attracting"] = names[1:]
+    ResearchRun.objects.filter(pk=run.pk).update(result=result)
+    assert find_evidence_state(instrument) is EvidenceState.UNPROVEN
+    late = utc_now() - timedelta(days=31)
+    ResearchRun.objects.filter(pk=run.pk).update(finished_at=late)
+    assert find_evidence_state(instrument) is EvidenceState.EXPIRED
+
+
+def test_the_weekly_study_is_asked_once_for_each_instrument_of_the_book() -> None:
+    store(make_random_bars(count=400, seed=5))
+    assert ask_weekly_evidence("main") == 0
+    BookMember.objects.create(
+        book="main", version=1, strategy="trend", instrument=get_instrument(NAME),
+        state="trading", reason="first", actor_label="test",
+    )  # fmt: skip
+    assert ask_weekly_evidence("main") == 1
+    assert ask_weekly_evidence("main") == 0
+    assert ResearchRun.objects.get().kind == ResearchRun.Kind.EVIDENCE
 
 
 def test_survival_says_how_far_apart_the_accounts_are() -> None:

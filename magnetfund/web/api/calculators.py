@@ -128,6 +128,7 @@ def _instrument_inputs(given: dict[str, Any]) -> dict[str, Any]:
         "maintenance_rate": found.maintenance_rate,
         "venue_cap": found.venue_cap,
         "client_class_cap": found.class_cap,
+        "evidence_state": found.evidence_state,
     }
 
 

@@ -24,6 +24,7 @@ from trading.domain.research.figures import clean
 from trading.models import ResearchRun, RunState
 from trading.services.candle_store import load_candles
 from trading.services.instruments import get_instrument
+from trading.services.membership import members_of
 from trading.services.research.backtests import (
     begin_work,
     find_finished,
@@ -87,6 +88,27 @@ def ask_study(
             body={"title": run.title},
         )
     return run
+
+
+def ask_weekly_evidence(book: str) -> int:
+    """Ask for a study of the magnets of every instrument of a book; one that waits is enough.
+
+    Returns how many were asked.  The job of beat: hours that came since the last study make another
+    one, and equal hours are answered by the stored one.
+    """
+    kind, asked = ResearchRun.Kind.EVIDENCE, 0
+    waiting = set(
+        ResearchRun.objects.filter(
+            kind=kind, state__in=[RunState.WAITING, RunState.RUNNING]
+        ).values_list("request__instrument", flat=True)
+    )
+    for instrument in members_of(book).instruments:
+        if instrument.symbol in waiting:
+            continue
+        actor = Actor.system("weekly evidence")
+        ask_study(kind=kind, instrument=instrument.symbol, actor=actor, by_person=False)
+        asked += 1
+    return asked
 
 
 def work_evidence(run: ResearchRun, *, candles: Candles | None = None) -> ResearchRun:
