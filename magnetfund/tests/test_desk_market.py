@@ -98,8 +98,8 @@ def test_an_old_report_is_said_to_be_old(monkeypatch: pytest.MonkeyPatch):
     ("quantity", "price", "room", "words"),
     [
         ("0", "100", "50", "not held"),
-        ("2", "100", "50", "a fall of 25.0% trips the daily limit"),
-        ("-2", "100", "50", "a rise of 25.0% trips the daily limit"),
+        ("2", "100", "50", "a fall of 25.0 % trips the daily limit"),
+        ("-2", "100", "50", "a rise of 25.0 % trips the daily limit"),
         ("0.1", "100", "50", "no fall of it alone trips the daily limit"),
         ("1", None, "50", "not known without a price"),
     ],

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +17,7 @@ from django.core.management import CommandError, call_command
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import Heartbeat
-from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock
+from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock, utc_now
 from magnetfund.kernel.errors import InvalidInput, Unavailable
 from magnetfund.operations.people import arm_by_scenario, ensure_scenario_people
 from simulated_exchange.faults import Fault
@@ -315,3 +317,37 @@ class TestRefusals:
         with pytest.raises(CommandError, match="check the network, a proxy"):
             call_command("run_trader", stdout=io.StringIO())
         assert not EngineTransition.objects.exists()
+
+
+def test_the_command_follows_the_stream_by_the_clock_of_the_wall(settings: Any):
+    """``run_trader`` as it runs: in real time, on streams that speak by themselves."""
+    listing = draw_listing("BTC", seed=33)
+    shift = int(time.time() * 1000) // HOUR_MS * HOUR_MS - START_MS - HOUR_MS
+    bars = listing.bars.copy()
+    bars[:, 0] += shift
+    market = Market(listings={"BTCUSDT": replace(listing, bars=bars, funding={})})
+    served = Exchange(market)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    port = asyncio.run_coroutine_threadsafe(served.start(pump_seconds=0.25), loop).result(10)
+    settings.EXCHANGE_HOST, settings.MARKET = f"http://127.0.0.1:{port}", "binanceusdm"
+    settings.INITIAL_EQUITY = 100_000.0
+    call_command("add_instrument", SYMBOL, from_exchange=True, trade=True, stdout=io.StringIO())
+    Strategy.objects.create(code="trend", version=1, name="trend", risk_fraction=Decimal("0.0035"))
+    now = utc_now()
+    arm_by_scenario(book=BOOK, people=ensure_scenario_people(), at=now, reason="test")
+    said = io.StringIO()
+    call_command("run_trader", seconds=25, stdout=said)
+    asyncio.run_coroutine_threadsafe(served.stop(), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+    beat = Heartbeat.objects.get(part="trader").detail["market"]
+    assert beat["source"] == "binanceusdm stream"
+    assert beat["stream"] == ""
+    facts = beat["instruments"][SYMBOL]
+    assert float(facts["bid"]) < float(facts["ask"])
+    assert facts["depth"] > 0
+    assert "READY" in EngineTransition.objects.values_list("state", flat=True)
+    price = float(beat["instruments"][SYMBOL]["price"])
+    assert price == pytest.approx(market.last_price("BTCUSDT"), rel=0.01)

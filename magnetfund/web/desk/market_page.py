@@ -52,6 +52,11 @@ class MarketReport:
         return max(known) + (utc_now() - self.at).total_seconds()
 
     @property
+    def way(self) -> str:
+        """How prices come at present: the last word of the label."""
+        return self.label.rpartition(" ")[2]
+
+    @property
     def is_late(self) -> bool:
         age = self.age_seconds
         return self.is_old or bool(self.doubt or self.doubts) or (age or 0.0) > LATE_SECONDS
@@ -133,7 +138,7 @@ def say_fuse_distance(quantity: Decimal, price: Decimal | None, room: Decimal | 
     way = "fall" if quantity > 0 else "rise"
     if move >= 1 and quantity > 0:
         return "no fall of it alone trips the daily limit"
-    return f"a {way} of {move:.1%} trips the daily limit"
+    return f"a {way} of {move * 100:.1f} % trips the daily limit"
 
 
 def list_leverage() -> list[LeverageReading]:
