@@ -48,6 +48,8 @@ GRANTS = [
         "kyc_state",
         "kyc_approved_at",
     ),
+    mutable("investors_message", "read_at"),
+    mutable("investors_suspensionproposal", "decided_by_id", "decided_at", "is_approved"),
     mutable(
         "investors_application",
         "email",

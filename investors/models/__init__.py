@@ -19,6 +19,7 @@ from investors.models.fund import (
 from investors.models.holders import Holding, Investor, InvestorSnapshot, UnitEntry, UnitLot
 from investors.models.kyc import KycCase, KycCheck, KycMove, Screening
 from investors.models.ledger import Account, Entry, EntryBalance, Posting
+from investors.models.messages import Message, SuspensionProposal
 from investors.models.money import (
     FundAccount,
     LineAllocation,
@@ -52,6 +53,7 @@ __all__ = [
     "KycMove",
     "LineAllocation",
     "LotNav",
+    "Message",
     "NavStrike",
     "Paper",
     "PayeeAccount",
@@ -65,6 +67,7 @@ __all__ = [
     "Signature",
     "StatementFile",
     "StatementLine",
+    "SuspensionProposal",
     "TermsProposal",
     "UnitEntry",
     "UnitLot",

@@ -31,6 +31,7 @@ from investors.services.kyc_file import (
     read_screenings,
     roles_of,
 )
+from investors.services.messages import send_message
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
 from magnetfund.core.services.mail import queue_mail
@@ -139,6 +140,13 @@ def move_case(
             )
         if to is KycState.APPROVED and row.user_id is None:
             invite_investor(investor=row, actor=actor)
+            send_message(
+                investor=row,
+                key="welcome",
+                subject="Welcome",
+                body="Your application is accepted. Order your subscription on the page "
+                "Subscribe; the order says how to pay and until when.",
+            )
     return row
 
 
@@ -240,9 +248,20 @@ def mark_due(*, at: datetime | None = None) -> int:
     at = at or utc_now()
     due = find_due(at.date())
     for row in due:
-        move_case(
-            investor=row, to=KycState.DUE_FOR_REFRESH, actor=Actor.system("periodic review"), at=at
-        )
+        with transaction.atomic():
+            move_case(
+                investor=row,
+                to=KycState.DUE_FOR_REFRESH,
+                actor=Actor.system("periodic review"),
+                at=at,
+            )
+            send_message(
+                investor=row,
+                key=f"periodic-review:{at:%Y-%m-%d}",
+                subject="Your periodic review is due",
+                body="The law asks us to look at your details again. New subscriptions wait until "
+                "it is done; what you hold is not affected. We write to you if we need anything.",
+            )
     return len(due)
 
 

@@ -82,6 +82,9 @@ class User(AbstractBaseUser, PermissionsMixin):
         choices=[("auto", "auto"), ("light", "light"), ("dark", "dark")],
         default="auto",
     )
+    wants_mail = models.BooleanField(
+        default=True, help_text="Copies of messages in the portal are mailed."
+    )
     date_joined = models.DateTimeField(default=utc_now)
 
     USERNAME_FIELD = "email"

@@ -40,6 +40,7 @@ class Capability(StrEnum):
     NAV_APPROVE = "nav.approve"
     RECON_WORK = "recon.work"
     DEALING_PROCESS = "dealing.process"
+    DEALING_SUSPEND = "dealing.suspend"
     FUND_SET_UP = "fund.set_up"
     ACCOUNTS_PROPOSE = "accounts.propose"
     ACCOUNTS_APPROVE = "accounts.approve"
@@ -92,6 +93,7 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
     Role.CONTROLLER: _STAFF_BASE
     | {
         Capability.NAV_APPROVE,
+        Capability.DEALING_SUSPEND,
         Capability.TERMS_APPROVE,
         Capability.ACCOUNTS_APPROVE,
         Capability.PAYMENTS_APPROVE,
@@ -113,6 +115,7 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
         Capability.PAYMENTS_DIRECT,
         Capability.KYC_VIEW,
         Capability.KYC_SENIOR,
+        Capability.DEALING_SUSPEND,
         Capability.ROLES_APPROVE,
         Capability.DRAWDOWN_SECOND_RESET,
         Capability.RESEARCH_RUN,

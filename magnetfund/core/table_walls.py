@@ -29,6 +29,7 @@ GRANTS = [
         "is_active",
         "time_zone",
         "theme",
+        "wants_mail",
     ),
     mutable("core_rolegrant", "revoked_by_id", "revoked_at"),
     mutable("core_roleproposal", "decided_by_id", "decided_at", "is_approved"),

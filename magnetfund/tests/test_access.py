@@ -39,7 +39,8 @@ FILES = {"/desk/investors/"}
 #: their matrix.
 TRADE = {"/desk/trading/ticket/", "/desk/market/instruments/confirm/"}
 INVESTOR = {
-    "/overview/", "/activity/", "/redeem/", "/redeem/confirm/",
+    "/overview/", "/activity/", "/messages/", "/settings/", "/navs/", "/trades/", "/my-risk/",
+    "/redeem/", "/redeem/confirm/",
     "/subscribe/", "/subscribe/confirm/",
 }  # fmt: skip
 #: For accounts with a portal; one that belongs to no investor is told so.
@@ -258,6 +259,8 @@ def test_every_path_is_in_this_matrix_or_takes_an_identifier():
         "/desk/books/", "/desk/books/books.jsonl.gz", "/desk/books/check_books.py",
         # test_founding_pages.py has its matrix.
         "/desk/people/propose/",
+        # test_portal_own.py has theirs.
+        "/desk/fund/suspension/", "/messages/read/",
         "/home/", "/live", "/api/positions/open", "/api/money/receipts", "/api/money/payments",
         "/api/auth/token", "/api/auth/refresh",
         "/api/investor/login", "/api/investor/withdraw",

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from django import template
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -122,14 +123,16 @@ def tone(value: Any) -> str:
 
 @register.filter
 def when(value: datetime | None) -> SafeString | str:
-    """20 Nov 2026, 14:05 UTC with how long ago on hover."""
+    """20 Nov 2026, 14:05 UTC, or in the reader's zone, with how long ago on hover."""
     if not value:
         return MISSING
+    local = timezone.localtime(value)
+    zone = local.tzname() or "UTC"
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         isoformat_z(value),
         ago(value),
-        f"{value.day} {value:%b %Y, %H:%M}{SPACE}UTC",
+        f"{local.day} {local:%b %Y, %H:%M}{SPACE}{zone}",
     )
 
 

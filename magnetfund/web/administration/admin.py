@@ -34,7 +34,6 @@ ROWS_BROWSED_MAX = 10_000
 #: Working state that an administrator may change, field by field.
 EDITABLE: dict[str, tuple[str, ...]] = {
     "core.user": ("name", "is_active", "time_zone", "theme"),
-    "investors.fund": ("is_suspended",),
     "trading.instrument": ("is_restricted", "is_active", "source_label"),
     "trading.strategy": ("is_active",),
 }

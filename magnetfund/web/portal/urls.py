@@ -1,10 +1,16 @@
 from django.urls import path
 
-from magnetfund.web.portal import dealing, views
+from magnetfund.web.portal import dealing, own, views
 
 urlpatterns = [
     path("overview/", views.overview, name="overview"),
     path("activity/", views.activity, name="activity"),
+    path("messages/", own.inbox, name="messages"),
+    path("messages/read/", own.read, name="messages_read"),
+    path("settings/", own.preferences, name="preferences"),
+    path("navs/", own.past_navs, name="navs"),
+    path("trades/", own.trades, name="own_trades"),
+    path("my-risk/", own.my_risk, name="my_risk"),
     path("redeem/", dealing.redeem, name="redeem"),
     path("redeem/confirm/", dealing.confirm_redemption, name="redeem_confirm"),
     path("subscribe/", dealing.subscribe, name="subscribe"),

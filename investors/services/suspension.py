@@ -1,0 +1,97 @@
+"""Suspending a fund's dealing and lifting it: a controller and a director, and a notice."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from investors.models import Fund, SuspensionProposal
+from investors.services.messages import send_to_holders
+from magnetfund.core.actors import Actor
+from magnetfund.core.locks import AdvisoryLock, take_lock
+from magnetfund.core.roles import Capability, Role
+from magnetfund.core.services.audit import record_audit
+from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
+
+REASON_MAX, NOTICE_MAX = 300, 1_000
+
+
+def propose_suspension(
+    *, fund: Fund, suspends: bool, reason: str, notice: str, actor: Actor
+) -> SuspensionProposal:
+    """Propose to suspend dealing, or to lift a suspension; ``notice`` is what holders are told.
+
+    Raises :class:`InvalidInput` (``reason_missing``, ``notice_missing``) and :class:`Conflict`
+    (``already_suspended``, ``not_suspended``, ``proposal_open``).
+    """
+    actor.require(Capability.DEALING_SUSPEND)
+    assert actor.user is not None
+    if not reason.strip():
+        raise InvalidInput("a reason is needed", code="reason_missing")
+    if not notice.strip():
+        raise InvalidInput("holders are told something", code="notice_missing")
+    with transaction.atomic():
+        take_lock(AdvisoryLock.STRIKE_OF_FUND, fund.pk)
+        _require_change(fund, suspends)
+        if SuspensionProposal.objects.filter(fund=fund, decided_at=None).exists():
+            raise Conflict("a proposal waits already; decide on it first", code="proposal_open")
+        row = SuspensionProposal.objects.create(
+            fund=fund,
+            suspends=suspends,
+            reason=reason.strip()[:REASON_MAX],
+            notice=notice.strip()[:NOTICE_MAX],
+            proposed_by=actor.user,
+        )
+        _note(actor, "suspension.proposed", row)
+    return row
+
+
+def decide_suspension(
+    *, proposal: SuspensionProposal, is_approved: bool, actor: Actor
+) -> SuspensionProposal:
+    """The second person's decision; one of the two is a controller, one a director.
+
+    Raises :class:`NotAllowed` (``same_person``, ``both_roles_needed``) and :class:`Conflict`
+    (``proposal_closed``, ``already_suspended``, ``not_suspended``).
+    """
+    actor.require(Capability.DEALING_SUSPEND)
+    with transaction.atomic():
+        take_lock(AdvisoryLock.STRIKE_OF_FUND, proposal.fund_id)
+        row = SuspensionProposal.objects.select_for_update(of=("self",)).get(pk=proposal.pk)
+        if row.decided_at is not None:
+            raise Conflict("this proposal is decided", code="proposal_closed")
+        actor.require_other_than(row.proposed_by, "a suspension")
+        assert actor.user is not None
+        held = row.proposed_by.roles | actor.user.roles
+        if is_approved and not {Role.CONTROLLER, Role.DIRECTOR} <= held:
+            raise NotAllowed(
+                "a controller and a director decide together", code="both_roles_needed"
+            )
+        row.decided_by, row.decided_at, row.is_approved = actor.user, utc_now(), is_approved
+        row.save(update_fields=["decided_by", "decided_at", "is_approved"])
+        _note(actor, "suspension.decided", row, approved=is_approved)
+        if is_approved:
+            _require_change(row.fund, row.suspends)
+            Fund.objects.filter(pk=row.fund_id).update(is_suspended=row.suspends)
+            subject = "Dealing is suspended" if row.suspends else "Dealing is open again"
+            send_to_holders(
+                fund=row.fund, key=f"suspension:{row.pk}", subject=subject, body=row.notice
+            )
+    return row
+
+
+def _require_change(fund: Fund, suspends: bool) -> None:
+    is_suspended = Fund.objects.filter(pk=fund.pk, is_suspended=True).exists()
+    if is_suspended and suspends:
+        raise Conflict("dealing is suspended already", code="already_suspended")
+    if not is_suspended and not suspends:
+        raise Conflict("dealing is not suspended", code="not_suspended")
+
+
+def _note(actor: Actor, action: str, row: SuspensionProposal, **more: object) -> None:
+    record_audit(
+        actor=actor,
+        action=action,
+        subject=("fund", row.fund_id),
+        body={"proposal": row.pk, "suspends": row.suspends, "reason": row.reason, **more},
+    )
