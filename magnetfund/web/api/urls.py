@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.urls import path, re_path
+from django.views.decorators.http import require_safe
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from magnetfund.web.api import (
@@ -108,6 +109,10 @@ urlpatterns = [
         name="api_strategy_health",
     ),
     path("api/schema", SpectacularAPIView.as_view(), name="api_schema"),
-    path("docs", SpectacularSwaggerView.as_view(url_name="api_schema"), name="api_docs"),
+    path(
+        "docs",
+        require_safe(SpectacularSwaggerView.as_view(url_name="api_schema")),
+        name="api_docs",
+    ),
     re_path(r"^api/.*$", errors.not_found),
 ]

@@ -1,0 +1,128 @@
+"""Every path that the resolver knows, the administration and the API among them, asked by nobody,
+an investor and each role, with every method: nothing opens by accident, and nothing breaks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from magnetfund.core.roles import CAPABILITIES, STAFF_ROLES, Capability, Role
+from magnetfund.operations.people import ensure_user
+
+pytestmark = pytest.mark.django_db
+NOBODYS_ID = "00000000-0000-0000-0000-000000000009"
+SAMPLES = {"uuid": NOBODYS_ID, "int": "999999", "str": "none", "slug": "none", "path": "none"}
+METHODS = ("get", "head", "options", "post", "put", "patch", "delete")
+#: What strangers may open (2xx), beside the pages of signing in.
+OPEN = (
+    "/", "/health", "/health/database", "/capabilities", "/docs", "/api/schema",
+    "/api/performance/current", "/api/performance/history", "/api/trades/recent",
+    "/apply/", "/account/", "/join/", "/static/", "/privacy", "/live",
+)  # fmt: skip
+STAFF_ONLY = ("/desk/", "/admin/")
+
+
+def find_paths(patterns: list[Any] | None = None, prefix: str = "/") -> Iterator[str]:
+    """An address for each pattern, its converters filled with ids that nobody has."""
+    for item in get_resolver().url_patterns if patterns is None else patterns:
+        text = prefix + _fill(str(item.pattern))
+        if isinstance(item, URLResolver):
+            yield from find_paths(item.url_patterns, text)
+        elif isinstance(item, URLPattern):
+            yield text
+
+
+def _fill(pattern: str) -> str:
+    text = re.sub(r"<(?:(\w+):)?\w+>", lambda m: SAMPLES.get(m.group(1) or "str", "none"), pattern)
+    text = re.sub(r"\(\?P<\w+>[^)]*\)", "none", text)
+    return re.sub(r"[\^$\\]|\(\?:|\.\*|\)", "", text).replace("?", "")
+
+
+PATHS = sorted(set(find_paths()))
+
+
+def ask(client: Client, method: str, path: str) -> Any:
+    """One request whose effects are rolled back."""
+    with transaction.atomic():
+        answer = getattr(client, method)(path)
+        transaction.set_rollback(True)
+    return answer
+
+
+def client_of(role: Role) -> Client:
+    client = Client(raise_request_exception=False)
+    client.force_login(
+        ensure_user(email=f"{role.value}@example.com", name=role.value, roles=[role])
+    )
+    return client
+
+
+def is_open(path: str) -> bool:
+    return path == "/" or path.startswith(tuple(name for name in OPEN if name != "/"))
+
+
+def test_the_resolver_was_read_whole():
+    assert len(PATHS) > 150
+    for known in ("/desk/risk/stop/", "/admin/core/user/", "/api/trade/execute", "/account/login/"):
+        assert known in PATHS
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nobody_gets_nothing_but_what_is_public(method: str):
+    client = Client(raise_request_exception=False)
+    found = {path: ask(client, method, path) for path in PATHS}
+    assert {path: a.status_code for path, a in found.items() if a.status_code == 500} == {}
+    opened = {
+        path
+        for path, answer in found.items()
+        if 200 <= answer.status_code < 300 and not is_open(path) and method != "options"
+    }
+    assert opened <= {"/admin/login/", "/admin/jsi18n/"}
+    shown = {
+        path: answer.url
+        for path, answer in found.items()
+        if path.startswith(STAFF_ONLY)
+        and answer.status_code == 302
+        and "/account/" not in answer.url
+        and "/admin/login/" not in answer.url
+    }
+    # Signing out leads back to the door, signed in or not.
+    assert shown in ({}, {"/admin/logout/": "/admin/"})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_investor_opens_nothing_of_the_house(method: str):
+    client = client_of(Role.INVESTOR)
+    for path in PATHS:
+        if path.startswith(STAFF_ONLY):
+            answer = ask(client, method, path)
+            assert answer.status_code not in range(200, 300), path
+            assert answer.status_code != 500, path
+
+
+@pytest.mark.parametrize("role", sorted(STAFF_ROLES))
+def test_the_administration_opens_by_its_capability_alone(role: Role):
+    client = client_of(role)
+    may = Capability.ADMIN_VIEW in CAPABILITIES[role]
+    for path in ("/admin/core/auditevent/", "/admin/trading/order/"):
+        assert (ask(client, "get", path).status_code == 200) == may, path
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize("role", sorted(Role))
+def test_no_role_breaks_a_path_with_any_method(role: Role):
+    client = client_of(role)
+    broken = {
+        (method, path): answer.status_code
+        for path in PATHS
+        for method in METHODS
+        if (answer := ask(client, method, path)).status_code == 500
+    }
+    assert broken == {}
