@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from itertools import accumulate
 from typing import Any
 
+from django.db.models import OuterRef, Subquery
+
 from magnetfund.core.models import Heartbeat
 from magnetfund.kernel.clock import utc_now
 from risk.services.fuse import state_of
 from risk.services.limits import limits_in_force
 from trading.models import (
+    Instrument,
     Reconciliation,
     ResearchRun,
     RunState,
@@ -117,9 +121,15 @@ def find_open_proposals(book: str) -> list[SleeveProposal]:
 
 def find_readings(sleeve: SleeveRow) -> list[dict[str, Any]]:
     """What the sleeve said at the last close of each of its instruments."""
+    newest = Signal.objects.filter(instrument=OuterRef("pk")).order_by("-known_at").values("pk")
+    instruments = Instrument.objects.filter(
+        pk__in=[member.instrument.pk for member in sleeve.members]
+    )
+    keys = instruments.annotate(newest=Subquery(newest[:1])).values_list("newest", flat=True)
+    rows = {row.instrument_id: row for row in Signal.objects.filter(pk__in=list(keys))}
     found = []
     for member in sleeve.members:
-        row = Signal.objects.filter(instrument=member.instrument).order_by("-known_at").first()
+        row = rows.get(member.instrument.pk)
         said = (row.reading.get(sleeve.row.code) if row is not None else None) or {}
         found.append({"member": member, "at": row.known_at if row else None, "said": said})
     return found
@@ -177,8 +187,10 @@ def compare_costs(performance: StrategyPerformance, model: dict[str, Any]) -> li
     ]
 
 
-def check_session(book: str, sleeve: SleeveRow) -> list[Check]:
-    """What must hold before this sleeve may open anything."""
+def check_session(
+    book: str, sleeve: SleeveRow, readings: Sequence[Mapping[str, Any]]
+) -> list[Check]:
+    """What must hold before this sleeve may open anything, with its :func:`find_readings`."""
     now = utc_now()
     trader = Heartbeat.objects.filter(part="trader", instance=book).first()
     detail = trader.detail if trader is not None else {}
@@ -197,7 +209,7 @@ def check_session(book: str, sleeve: SleeveRow) -> list[Check]:
     doubt = (detail.get("market") or {}).get("doubt", "")
     ratios = [
         item["said"].get("volatility_ratio")
-        for item in find_readings(sleeve)
+        for item in readings
         if item["said"].get("volatility_ratio") is not None
     ]
     return [

@@ -96,6 +96,7 @@ def strategy(request: HttpRequest, code: str) -> HttpResponse:
     found = sleeve.performance
     model = selectors.find_model_costs(code)
     detail = found.detail if found is not None else {}
+    readings = selectors.find_readings(sleeve)
     return render(
         request,
         "desk/research/strategy.html",
@@ -115,8 +116,8 @@ def strategy(request: HttpRequest, code: str) -> HttpResponse:
             "costs": selectors.compare_costs(found, model) if found and model else [],
             "trades": selectors.find_last_trades(book, code),
             "months": selectors.find_months(book, code),
-            "checks": selectors.check_session(book, sleeve),
-            "readings": selectors.find_readings(sleeve),
+            "checks": selectors.check_session(book, sleeve, readings),
+            "readings": readings,
             "notes": selectors.find_notes(book, code),
         },
     )
