@@ -158,6 +158,8 @@ TRIGGERS = [
     Trigger(table="investors_entrybalance", name="ledger_balanced"),
     Trigger(table="investors_entrybalance", name="ledger_balance_kept"),
     Trigger(table="investors_navstrike", name="nav_strike_guard"),
+    Trigger(table="investors_navstrike", name="nav_strike_signed"),
+    Trigger(table="investors_payment", name="payment_signed"),
     Trigger(table="investors_unitentry", name="unit_entry_apply"),
     Trigger(table="investors_unitentry", name="unit_chain"),
     Trigger(table="investors_unitlot", name="unit_lot_starts_empty"),

@@ -44,6 +44,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
+from magnetfund.core.services.signing import signed_step
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.kernel.identifiers import canonical, content_hash
@@ -156,7 +157,8 @@ def approve_strike(
 
     Raises :class:`NotAllowed` for the preparer or without the right, :class:`Conflict` when the
     result is not the one that was shown, the books changed since (``stale``), a check fails, the
-    fund is suspended, or the strike is not waiting any more.
+    fund is suspended, or the strike is not waiting any more, and :class:`SignatureMissing` until
+    the actor has signed this result.
     """
     actor.require(Capability.NAV_APPROVE)
     at = at or utc_now()
@@ -178,7 +180,8 @@ def approve_strike(
         _require_same_books(row)
         row.state = NavStrike.State.APPROVED
         row.approved_by, row.approved_at, row.approved_hash = actor.user, at, seen_hash
-        row.save(update_fields=["state", "approved_by", "approved_at", "approved_hash"])
+        with signed_step():
+            row.save(update_fields=["state", "approved_by", "approved_at", "approved_hash"])
         record_audit(
             actor=actor,
             action="nav.approved",

@@ -46,6 +46,7 @@ from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
+from magnetfund.core.services.signing import signed_step
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.kernel.identifiers import content_hash
@@ -269,7 +270,8 @@ def approve_payment(
 ) -> Payment:
     """Second signature on what was shown; above the fund's band a director signs too.
 
-    Raises :class:`Conflict` (``changed``, ``wrong_state``, ``signed_already``).
+    Raises :class:`Conflict` (``changed``, ``wrong_state``, ``signed_already``) and
+    :class:`SignatureMissing` until the actor has signed this payment.
     """
     at = at or utc_now()
     with transaction.atomic():
@@ -293,9 +295,10 @@ def approve_payment(
         if row.approved_by_id and (row.directed_by_id or not needs_director):
             require_move(row.state, PaymentState.APPROVED)
             row.state = PaymentState.APPROVED
-        row.save(
-            update_fields=["state", "approved_by", "approved_at", "directed_by", "directed_at"]
-        )
+        with signed_step():
+            row.save(
+                update_fields=["state", "approved_by", "approved_at", "directed_by", "directed_at"]
+            )
         _note(actor, "payment.signed", row, at)
     return row
 

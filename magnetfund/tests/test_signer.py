@@ -12,16 +12,25 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection, transaction
 from django.test import Client, override_settings
 
+from investors.models import Fund, NavStrike, Payment
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import Signature, User
 from magnetfund.core.roles import Role
-from magnetfund.core.services.signing import ARM, LIMITS, SignatureMissing, ask_to_sign
+from magnetfund.core.services.signing import (
+    ARM,
+    LIMITS,
+    NAV,
+    PAYMENT,
+    SignatureMissing,
+    ask_to_sign,
+)
 from magnetfund.operations.signature_check import find_bad_signatures
 from magnetfund.signer import proofs
 from magnetfund.tests.soft_passkey import VERIFIED, SoftPasskey
-from magnetfund.tests.walls_support import make_user, reconcile_books, say_kind, trip_fuse
+from magnetfund.tests.walls_support import NOON, make_user, reconcile_books, say_kind, trip_fuse
 from risk.domain.limits import LimitSet, figures_of
 from risk.models import FuseReset
 from risk.services.fuse import approve_reset, propose_reset, state_of
@@ -276,3 +285,46 @@ def test_the_desk_leads_to_the_signer_and_says_who_has_not_signed(
     assert "not signed yet" not in browsers[ben].get("/desk/risk/").content.decode()
     browsers[ben].post(path, {"decision": "approve"})
     assert state_of("main") == "ARMED"
+
+
+def approve_by_hand(table: str, pk: Any, user: User, **values: str) -> None:
+    """What a service writes to approve, as the web's role alone could write it."""
+    given = {"state": "approved", "approved_by_id": str(user.pk), **values}
+    columns = ", ".join(f"{name} = %s" for name in given)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {table} SET {columns}, approved_at = now() WHERE id = %s",
+            [*given.values(), pk],
+        )
+
+
+def test_a_nav_and_a_payment_take_the_approvers_signature(fresh_database: Any, capsys: Any):
+    ann = make_user("ann", Role.ACCOUNTANT)
+    ben = make_user("ben", Role.CONTROLLER)
+    say_kind(fresh_database, "production")
+    fund = Fund.objects.create(code="F", name="Fund", book="main", inception=NOON)
+    strike = NavStrike.objects.create(
+        fund=fund, valuation_at=NOON, known_at=NOON, inputs={}, waterfall=[], checklist=[],
+        nav=1_000, gross_assets=1_001, result_hash="h" * 64, input_hash="i", prepared_by=ann,
+    )  # fmt: skip
+    payment = Payment.objects.create(
+        fund=fund, number=1, kind="expense", amount="12.50", currency="USD", to_name="Audit\nLtd",
+        to_number="X1", text="invoice 7", content_hash="c" * 64, prepared_by=ann,
+    )  # fmt: skip
+    steps = [
+        ("investors_navstrike", strike.pk, NAV, {"approved_hash": strike.result_hash}),
+        ("investors_payment", payment.pk, PAYMENT, {}),
+    ]
+    passkey = enrol(ben, capsys)
+    for table, pk, action, values in steps:
+        with pytest.raises(DatabaseError, match="has not signed this"):
+            approve_by_hand(table, pk, ben, **values)
+        with pytest.raises(DatabaseError, match="same person"):
+            approve_by_hand(table, pk, ann, **values)
+        assert "on record" in sign(ask(ben, pk, action), passkey).content.decode()
+        approve_by_hand(table, pk, ben, **values)
+    words = Signature.objects.get(action=PAYMENT).content
+    assert "Pay 12.5 USD out of the fund F (expense)" in words
+    assert "To: Audit Ltd" in words
+    with pytest.raises(DatabaseError, match="approved to confirmed"):
+        Payment.objects.filter(pk=payment.pk).update(state="confirmed", confirmed_at=NOON)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 from django.conf import settings
@@ -14,6 +16,8 @@ from magnetfund.kernel.errors import Conflict, FundError, NotAllowed
 #: What is signed: see ``authority_content`` in PostgreSQL.
 ARM = "fuse.arm"
 LIMITS = "limits.set"
+NAV = "nav.approve"
+PAYMENT = "payment.approve"
 #: How a refusal for want of a signature begins.
 SIGNATURE_SAYS = "signature: "
 
@@ -34,6 +38,18 @@ def ask_to_sign(*, action: str, subject: UUID, back: str, actor: Actor) -> str:
         action=action, subject=subject, account=actor.user.pk, back=back
     )
     return f"{settings.SIGN_URL}/sign/{row.pk}/"
+
+
+@contextmanager
+def signed_step() -> Iterator[None]:
+    """A write that PostgreSQL refuses for want of a signature raises :class:`SignatureMissing`."""
+    try:
+        yield
+    except DatabaseError as error:
+        missing = refusal_of(error, wall=SIGNATURE_SAYS, code="signature_missing")
+        if missing is None:
+            raise
+        raise missing from None
 
 
 def refusal_of(error: DatabaseError, *, wall: str, code: str) -> FundError | None:

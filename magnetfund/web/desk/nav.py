@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.db.models import Count, Exists, OuterRef, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from investors.models import ClassNav, DealingDay, Fund, LotNav, NavStrike
@@ -21,10 +22,12 @@ from investors.services.nav import (
 )
 from investors.services.nav_calendar import find_due_period_end
 from magnetfund.core.roles import Capability
+from magnetfund.core.services.signing import NAV, SignatureMissing
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.signing import go_to_sign, is_own
 from magnetfund.web.lists import Choices, Column, Listing, ListSpec
 from magnetfund.web.parts import render_page
 from magnetfund.web.public.pages import asked_page
@@ -167,6 +170,10 @@ def decide_nav(request: HttpRequest, pk: str) -> HttpResponse:
                 strike=strike, reason=request.POST.get("reason", ""), actor=actor_of(request)
             )
             messages.success(request, "Returned to the preparer.")
+    except SignatureMissing as error:
+        if is_own(request, error):
+            return go_to_sign(request, action=NAV, subject=strike.pk, back=reverse("desk_nav"))
+        messages.error(request, f"Not saved: {error.message}.")
     except FundError as error:
         messages.error(request, f"Not saved: {error.message}.")
     return redirect("desk_nav")

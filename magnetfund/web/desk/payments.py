@@ -39,10 +39,12 @@ from investors.services.payments import (
 )
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.idempotency import StoredAnswer
+from magnetfund.core.services.signing import PAYMENT, SignatureMissing
 from magnetfund.kernel.errors import FundError, InvalidInput
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
 from magnetfund.web.desk.money import own_fund
+from magnetfund.web.desk.signing import go_to_sign, is_own
 from magnetfund.web.forms import FigureField, send_once
 from magnetfund.web.parts import render_page
 
@@ -205,6 +207,11 @@ def payment(request: HttpRequest, pk: UUID) -> HttpResponse:
         step = request.POST.get("step", "")
         try:
             _take_step(row, step, request)
+        except SignatureMissing as error:
+            if is_own(request, error):
+                back = reverse("desk_payment", args=[pk])
+                return go_to_sign(request, action=PAYMENT, subject=row.pk, back=back)
+            messages.error(request, f"Not saved: {error.message}.")
         except FundError as error:
             messages.error(request, f"Not saved: {error.message}. ({error.code})")
         else:
