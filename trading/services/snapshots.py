@@ -40,10 +40,12 @@ def build_snapshot(
     mode: Mode = Mode.PAPER,
     observed_at: datetime | None = None,
     entry_block: Condition | None = None,
+    is_history: bool = False,
 ) -> BookSnapshot:
     """Everything that :func:`risk.domain.pretrade.check_order` wants to know of the book.
 
-    ``entry_block`` is the market trigger that holds against an entry now, where one does.
+    ``entry_block`` is the market trigger that holds against an entry now, where one does.  A
+    history (``is_history``) may trade an instrument that the live books do not.
     """
     groups = _groups(book, limits, at)
     fund = state_of(book, FUND_SCOPE)
@@ -60,7 +62,7 @@ def build_snapshot(
         mode=mode,
         fuse_state=FuseState(met),
         engine_state=EngineState(engine_state_of(book)),
-        instrument=_rules(instrument, groups),
+        instrument=_rules(instrument, groups, is_allowed=is_history or instrument.is_active),
         reference=ReferencePrice(price=reference, observed_at=observed_at or at),
         positions=_positions(book, marks, groups),
         orders=_orders(book, groups),
@@ -82,7 +84,9 @@ def _groups(book: str, limits: LimitSet, at: datetime) -> dict[str, str]:
     return {symbol: first[number] for symbol, number in numbers.items()}
 
 
-def _rules(instrument: Instrument, groups: Mapping[str, str]) -> InstrumentRules:
+def _rules(
+    instrument: Instrument, groups: Mapping[str, str], *, is_allowed: bool
+) -> InstrumentRules:
     return InstrumentRules(
         instrument=instrument.symbol,
         tick_size=instrument.tick,
@@ -91,7 +95,7 @@ def _rules(instrument: Instrument, groups: Mapping[str, str]) -> InstrumentRules
         fee_rate=instrument.taker_fee,
         gap_rate=instrument.gap_floor,
         correlation_group=groups.get(instrument.symbol, instrument.symbol),
-        is_allowed=instrument.is_active,
+        is_allowed=is_allowed,
         is_restricted=instrument.is_restricted,
     )
 

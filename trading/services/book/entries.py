@@ -31,6 +31,7 @@ def commit_entry(
     marks: Mapping[str, Decimal],
     limits: LimitSet,
     actor: Actor,
+    is_history: bool,
 ) -> Order:
     """Propose, check and commit an entry in one transaction; DENIED where something said no."""
     at = from_milliseconds(intent.decided_at)
@@ -93,6 +94,7 @@ def commit_entry(
                 reference=price,
                 at=at,
                 limits=limits,
+                is_history=is_history,
             ),
             limits=limits,
             actor=actor,

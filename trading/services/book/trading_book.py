@@ -189,6 +189,7 @@ class TradingBook:
             marks=self.marks(),
             limits=self.limits,
             actor=self.actor,
+            is_history=self.is_history,
         )
         self.counts.orders += 1
         at = from_milliseconds(intent.decided_at)
