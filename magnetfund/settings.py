@@ -29,6 +29,8 @@ try:
     MAGNET_HOME = _env.folder("MAGNET_HOME", BASE_DIR / "var")
     DOCUMENT_KEYS = _env.folder("DOCUMENT_KEYS", MAGNET_HOME / "document-keys")
     AGREEMENTS = _env.folder("AGREEMENTS", MAGNET_HOME / "agreements")
+    BACKUP_FOLDER = _env.folder("BACKUP_FOLDER", MAGNET_HOME / "backups")
+    BACKUP_KEY_FILE = _env.folder("BACKUP_KEY_FILE", MAGNET_HOME / "backup.key")
     MAGNET_BOOK = _env.text("MAGNET_BOOK", "main")
     BUILD_ID = _env.text("BUILD_ID", VERSION)
     IS_PRODUCTION = MAGNET_ENV == "production"

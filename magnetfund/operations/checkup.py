@@ -19,6 +19,7 @@ from magnetfund.core.live import live_client
 from magnetfund.core.models import Heartbeat, JobRun
 from magnetfund.core.services.audit_check import find_audit_breaks
 from magnetfund.kernel.clock import utc_now
+from magnetfund.operations.backups.runs import read_health
 from magnetfund.operations.roles import ROLE_NAMES, RUN_TIME_ROLES
 from magnetfund.operations.signature_check import find_bad_signatures
 from magnetfund.operations.walls import missing_triggers, privilege_differences
@@ -211,6 +212,13 @@ def check_broker() -> Finding:
     return Finding(part="broker", state="ok", words="reachable")
 
 
+def check_backups() -> Finding:
+    health = read_health(at=utc_now())
+    running = Heartbeat.objects.filter(part="backups").exists()
+    state = "ok" if not health.is_alarm else "fail" if running and health.newest else "warn"
+    return Finding(part="backups", state=state, words=health.words)
+
+
 def check_disk() -> Finding:
     free = shutil.disk_usage(settings.MAGNET_HOME if settings.MAGNET_HOME.exists() else "/").free
     words = f"{free / 1e9:.1f} GB free"
@@ -240,6 +248,7 @@ DATABASE_CHECKS: tuple[Callable[[], Finding], ...] = (
     check_watchdog,
     check_worker,
     check_beat,
+    check_backups,
     check_clock,
 )
 OTHER_CHECKS: tuple[Callable[[], Finding], ...] = (check_broker, check_disk)

@@ -108,6 +108,7 @@ def platform_parts(port: int, sign_port: int) -> tuple[Part, ...]:
             role="signer",
             urls=("DATABASE_SIGNER_URL",),
         ),
+        Part(name="backups", command=(python, "manage.py", "run_backups")),
     )  # fmt: skip
 
 

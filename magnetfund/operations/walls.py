@@ -7,10 +7,11 @@ from django.db import connection, connections
 from investors import table_walls as investors_walls
 from magnetfund.core import table_walls as core_walls
 from magnetfund.core.walls import GrantClass, TableGrant, Trigger
+from magnetfund.operations import table_walls as operations_walls
 from risk import table_walls as risk_walls
 from trading import table_walls as trading_walls
 
-_APPS = (core_walls, risk_walls, trading_walls, investors_walls)
+_APPS = (core_walls, risk_walls, trading_walls, investors_walls, operations_walls)
 
 
 def declared_grants() -> list[TableGrant]:

@@ -28,7 +28,7 @@ from magnetfund.web.administration import money
 from magnetfund.web.administration.forms import FORMS, ServiceForm, dress
 from magnetfund.web.administration.kyc_forms import KYC_TABLES
 
-APPS = ("core", "risk", "trading", "investors")
+APPS = ("core", "risk", "trading", "investors", "operations")
 EXPORT_ROWS_MAX = 50_000
 ROWS_BROWSED_MAX = 10_000
 #: Working state that an administrator may change, field by field.

@@ -7,10 +7,15 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
 
 from investors.services.documents import replay_erasures
+from magnetfund.core.actors import Actor
 from magnetfund.core.commands import FundCommand
 from magnetfund.core.secret_text import encrypt_stored_seeds, make_seed_key
+from magnetfund.operations.backups.container import make_key
+from magnetfund.operations.backups.runs import record_backup
 from magnetfund.operations.books.root import make_root_keys
 from magnetfund.operations.first_account import print_link
 from magnetfund.operations.supervisor import make_token_keys
@@ -21,6 +26,15 @@ class Command(FundCommand):
     help = __doc__
 
     def work(self, **options: Any) -> dict[str, Any]:
+        if make_key(settings.BACKUP_KEY_FILE):
+            self.say(
+                f"Backup key made: {settings.BACKUP_KEY_FILE}. Keep a copy on another machine; "
+                "without it no backup can be restored."
+            )
+        if _is_behind():
+            # What a migration may lose can then be brought back.
+            row = record_backup(reason="migration", actor=Actor.system("prepare"))
+            self.say(f"Backup before migrating: {row.name}")
         call_command("migrate", database="owner", verbosity=0)
         state_purpose(settings.MAGNET_ENV, settings.MAGNET_BOOK)
         make_token_keys(settings.MAGNET_HOME / "keys")
@@ -36,3 +50,15 @@ class Command(FundCommand):
         if link is not None:
             self.say(f"Nobody can set up this home yet. Within 2 days, once, open:\n{link}")
         return {"prepared": True, "first_administrator": link}
+
+
+def _is_behind() -> bool:
+    """Whether a database that is in use has migrations to come.
+
+    An empty one has nothing to lose; one from before backups has no table for their records.
+    """
+    connection = connections["owner"]
+    executor = MigrationExecutor(connection)
+    applied = executor.loader.applied_migrations
+    targets = executor.loader.graph.leaf_nodes()
+    return ("operations", "0001_backups") in applied and bool(executor.migration_plan(targets))

@@ -1,0 +1,83 @@
+"""Make and prove backups: at 00:00 UTC, and soon after a start without a recent one."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from datetime import datetime, timedelta
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+
+from magnetfund.core.actors import Actor
+from magnetfund.core.commands import FundCommand
+from magnetfund.core.services.jobs import beat_heart
+from magnetfund.kernel.clock import utc_midnight, utc_now
+from magnetfund.kernel.errors import FundError
+from magnetfund.operations.backups.runs import backup_folder, record_backup, record_check
+from magnetfund.operations.models import Backup
+
+_log = logging.getLogger("magnetfund.backups")
+FIRST_AFTER = timedelta(minutes=10)
+BEAT_SECONDS = 30.0
+#: A failed attempt is tried again this often, not only on the next day.
+RETRY_AFTER = timedelta(minutes=15)
+
+
+def choose_next(*, now: datetime, started_at: datetime, last: datetime | None) -> datetime:
+    """When the next backup is due.
+
+    ``last`` is when the newest complete one was made.  Every UTC midnight is due; a platform whose
+    last backup is older than the last midnight gets one ten minutes after its start.
+    """
+    midnight = utc_midnight(now)
+    if last is None or last < midnight:
+        return max(started_at + FIRST_AFTER, midnight)
+    return midnight + timedelta(days=1)
+
+
+class Command(FundCommand):
+    help = __doc__
+
+    def work(self, **options: Any) -> dict[str, Any]:
+        stop = threading.Event()
+
+        def ask_to_stop(number: int, frame: FrameType | None) -> None:
+            stop.set()
+
+        signal.signal(signal.SIGTERM, ask_to_stop)
+        signal.signal(signal.SIGINT, ask_to_stop)
+        started_at = utc_now()
+        failed_at: datetime | None = None
+        while not stop.is_set():
+            now = utc_now()
+            try:
+                beat_heart(part="backups", instance="main", build_id=settings.BUILD_ID)
+                last = (
+                    Backup.objects.filter(is_complete=True)
+                    .order_by("-made_at")
+                    .values_list("made_at", flat=True)
+                    .first()
+                )
+                is_due = now >= choose_next(now=now, started_at=started_at, last=last)
+                if is_due and (failed_at is None or now - failed_at >= RETRY_AFTER):
+                    failed_at = None if self._run_once() else now
+            except DatabaseError as error:
+                _log.error("database unavailable, retrying: %s", str(error).splitlines()[0])
+                connection.close()
+            stop.wait(BEAT_SECONDS)
+        return {"stopped": True}
+
+    def _run_once(self) -> bool:
+        """One backup and its proof; False where either failed."""
+        try:
+            row = record_backup(reason="schedule", actor=Actor.system("backup"))
+            check, _ = record_check(path=backup_folder() / row.name)
+        except FundError as error:
+            _log.error("backup failed: %s", error.message)
+            return False
+        _log.info("backup %s proven: %s", row.name, check.is_clean)
+        return check.is_clean
