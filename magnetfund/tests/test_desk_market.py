@@ -101,6 +101,7 @@ def test_an_old_report_is_said_to_be_old(monkeypatch: pytest.MonkeyPatch):
         ("2", "100", "50", "a fall of 25.0 % trips the daily limit"),
         ("-2", "100", "50", "a rise of 25.0 % trips the daily limit"),
         ("0.1", "100", "50", "no fall of it alone trips the daily limit"),
+        ("-0.01", "100", "50", "only a rise above 1,000 % of it alone trips the daily limit"),
         ("1", None, "50", "not known without a price"),
     ],
 )

@@ -28,6 +28,9 @@ REPORT_SECONDS = 15
 #: A price is late beyond so many seconds; the trader stops trusting it at 6.
 LATE_SECONDS = 6.0
 
+#: Beyond this a distance is no figure that anybody can use.
+MOVE_SAID_MAX = Decimal(10)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketReport:
@@ -138,6 +141,8 @@ def say_fuse_distance(quantity: Decimal, price: Decimal | None, room: Decimal | 
     way = "fall" if quantity > 0 else "rise"
     if move >= 1 and quantity > 0:
         return "no fall of it alone trips the daily limit"
+    if move > MOVE_SAID_MAX:
+        return "only a rise above 1,000 % of it alone trips the daily limit"
     return f"a {way} of {move * 100:.1f} % trips the daily limit"
 
 
