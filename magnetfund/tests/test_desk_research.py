@@ -139,13 +139,13 @@ def test_the_list_shows_verdicts_and_families_in_few_queries(
 ) -> None:
     for fast in ("5", "6", "7"):
         done(desk, p_fast=fast)
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(18):
         page = desk.get("/desk/research/").content.decode()
     assert "Trials by family" in page
     assert "This will be trial 1 of its family." in page  # of trend, which is chosen
     run = ResearchRun.objects.filter(state=RunState.DONE).first()
     assert run is not None
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(18):
         desk.get(f"/desk/research/{run.pk}/")
     part = desk.get("/desk/research/parameters/?strategy=trend").content.decode()
     assert "Swing order" in part

@@ -38,7 +38,8 @@ pytestmark = pytest.mark.slow
 
 RETURNS = np.random.default_rng(20260102).standard_t(5, 750) * 0.01 + 0.0006
 EQUITY = np.cumprod(1 + RETURNS)
-series = st.lists(st.floats(-0.9, 2.0), min_size=2, max_size=40)
+#: To a millionth: below that a variance is lost in the digits of a float.
+series = st.lists(st.floats(-0.9, 2.0).map(lambda x: round(x, 6)), min_size=2, max_size=40)
 
 
 def test_the_ratio_family_agrees_with_empyrical() -> None:
