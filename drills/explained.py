@@ -33,6 +33,12 @@ _CLOSING = "after = 1.0 if side > 0 else 1.0 + gap"
 
 _REASONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     (
+        "trading/domain/positions.py",
+        "sign = 1 if fill.quantity > 0 else -1",
+        ("Gt -> GtE",),
+        "equivalent: a fill of nothing is refused before",
+    ),
+    (
         FEES,
         "if gross <= high:",
         ("LtE -> Lt",),

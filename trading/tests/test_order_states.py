@@ -290,3 +290,20 @@ def test_shuffled_and_repeated_news_end_at_what_the_venue_did(seed: int) -> None
         assert order.state in (S.ACKED, S.PARTIALLY_FILLED, S.CANCEL_PENDING)
     else:
         assert order.state.value == end.value.upper()
+
+
+def test_a_refused_cancel_leaves_a_live_order_live_and_a_final_one_alone():
+    live = play(intent(), CLAIMED, ACKED, CANCEL, CancelRefused(at=at(4), reason="too late"))
+    assert (live.state, live.is_cancel_requested, live.reason) == (S.ACKED, False, "too late")
+    done = play(intent(), CLAIMED, ACKED, CANCEL, fill("10", seconds=4))
+    assert done.state is S.FILLED
+    assert play(done, CancelRefused(at=at(5), reason="filled")) == done
+
+
+def test_a_venue_that_calls_a_final_order_open_contradicts_itself_unless_it_spoke_before():
+    rejected = play(intent(), CLAIMED, OrderRejected(at=at(5), reason="margin"))
+    assert rejected.closed_at == at(5)
+    before = play(rejected, said(VenueStatus.OPEN, seconds=4))
+    assert (before.state, before.is_contradicted) == (S.REJECTED, False)
+    later = play(rejected, said(VenueStatus.OPEN, seconds=6))
+    assert (later.state, later.is_contradicted) == (S.REJECTED, True)

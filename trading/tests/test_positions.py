@@ -16,6 +16,7 @@ from trading.domain.positions import (
     PositionFunding,
     apply_fill,
     fold_position,
+    split_fill,
 )
 
 
@@ -110,3 +111,15 @@ def test_a_fill_that_cannot_be_is_refused(quantity: str, price: str, code: str) 
     with pytest.raises(InvalidInput) as caught:
         make_fill(1, quantity, price)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("way", [1, -1])
+def test_a_fill_that_turns_a_position_over_is_a_close_and_an_opening(way: int):
+    held = apply_fill(position=Position(), fill=make_fill(1, str(3 * way), "100")).position
+    turning = make_fill(2, str(-5 * way), "110", fee="1")
+    closing, opening = split_fill(position=held, fill=turning)
+    assert (closing.quantity, opening.quantity) == (D(-3 * way), D(-2 * way))
+    assert (closing.fee, opening.fee) == (D("0.6"), D("0.4"))
+    assert split_fill(position=held, fill=make_fill(3, str(-3 * way), "110")) == (
+        make_fill(3, str(-3 * way), "110"),
+    )
