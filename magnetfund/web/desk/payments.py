@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID, uuid4
 
+from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -174,7 +175,7 @@ def _prepare(request: HttpRequest) -> Payment:
     text = given.get("amount", "").strip()
     try:
         amount = FigureField(max_digits=30).clean(text) if text else None
-    except Exception:
+    except forms.ValidationError:
         raise InvalidInput("the amount is no number", code="not_a_number") from None
     return prepare_fee(
         fund=fund, kind=PaymentKind(kind), payee=payee, amount=amount,
