@@ -7,7 +7,7 @@ bounded.  Nothing here reaches the network or writes.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -261,6 +261,27 @@ def recent_orders(book: str, *, limit: int = 50) -> list[Order]:
         .select_related("instrument")
         .prefetch_related("events")
         .order_by("-occurred_at")[: min(limit, LIST_MAX)]
+    )
+
+
+def select_orders(
+    book: str,
+    *,
+    base: str = "",
+    strategy: str = "",
+    states: Iterable[str] = (),
+    oldest_first: bool = False,
+) -> QuerySet[Order]:
+    """Orders of a book; no ``states`` means every state."""
+    rows = Order.objects.filter(book=book).select_related("instrument")
+    if base:
+        rows = rows.filter(instrument__base=base)
+    if strategy:
+        rows = rows.filter(strategy=strategy)
+    if asked := list(states):
+        rows = rows.filter(state__in=asked)
+    return (
+        rows.order_by("occurred_at", "id") if oldest_first else rows.order_by("-occurred_at", "-id")
     )
 
 

@@ -25,7 +25,7 @@ PUBLIC = {
 DESK = {
     "/desk/", "/desk/founding/", "/desk/people/",
     "/desk/risk/", "/desk/risk/limits/", "/desk/trading/",
-    "/desk/trading/trades.csv",
+    "/desk/trading/trades.csv", "/desk/trading/orders/", "/desk/trading/orders.csv",
     "/desk/signals/", "/desk/market/", "/desk/market/instruments/",
     "/desk/fund/", "/desk/fund/orders/", "/desk/fund/money/", "/desk/fund/accounts/",
     "/desk/fund/payments/",
@@ -35,9 +35,11 @@ DESK = {
 }  # fmt: skip
 #: Compliance's own; test_desk_kyc.py has their matrix.
 FILES = {"/desk/investors/"}
-#: Pages of the desk for some of the house only; test_desk_ticket.py and test_desk_market.py have
-#: their matrix.
-TRADE = {"/desk/trading/ticket/", "/desk/market/instruments/confirm/"}
+#: Pages of the desk for some of the house only; test_desk_ticket.py, test_desk_market.py and
+#: test_desk_stop.py have their matrix.
+TRADE = {
+    "/desk/trading/ticket/", "/desk/market/instruments/confirm/", "/desk/risk/stop/confirm/",
+}  # fmt: skip
 INVESTOR = {
     "/overview/", "/activity/", "/messages/", "/settings/", "/navs/", "/trades/", "/my-risk/",
     "/redeem/", "/redeem/confirm/",

@@ -37,7 +37,8 @@ PAGES: dict[str, tuple[str, ...]] = {
     "": ("/", "/account/login/", "/account/password/reset/"),
     "operator": (
         "/desk/", "/desk/risk/", "/desk/risk/limits/", "/desk/trading/",
-        "/desk/trading/ticket/", "/desk/signals/",
+        "/desk/trading/ticket/", "/desk/trading/orders/", "/desk/risk/stop/confirm/",
+        "/desk/signals/",
         "/desk/fund/", "/desk/fund/orders/", "/desk/founding/", "/desk/research/",
         "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",
         "/account/2fa/", "/account/sessions/",
@@ -321,13 +322,13 @@ def test_the_emergency_stop_asks_and_then_stops(browser: Any, site: Site):
     page.goto("/desk/risk/")
     page.click(".mf-thumb .btn-stop")
     page.fill("#stop-reason", "a drill")
-    page.click("#stop .btn-stop")
-    assert page.locator("h1 + p").inner_text().startswith("Armed"), "sent without the tick"
-    page.check("#stop [name=understood]")
-    page.click("#stop .btn-stop")
+    page.click("#dialog button.btn-stop")
+    assert page.locator(".mf-title p").inner_text().startswith("Armed"), "sent without the tick"
+    page.check("#dialog [name=understood]")
+    page.click("#dialog button.btn-stop")
     page.wait_for_selector("[role=status]")
     assert "Trading is stopped." in page.locator("[role=status]").inner_text()
-    assert page.locator("h1 + p").inner_text().startswith("Tripped")
+    assert page.locator(".mf-title p").inner_text().startswith("Tripped")
     page.goto("/desk/trading/ticket/?instrument=BTC/USDT:USDT&side=long&amount=5000&unit=money"
               f"&leverage=1&stop={PRICE - 1_000}&tier=3")  # fmt: skip
     assert "fuse" in page.locator("#verdict").inner_text().lower()

@@ -148,7 +148,7 @@ class Listing:
             {
                 "name": item.name,
                 "label": item.label,
-                "options": [("", "all"), *item.options],
+                "options": [("", "All"), *item.options],
                 "value": self.chosen[item.name],
             }
             for item in self.spec.filters

@@ -92,6 +92,21 @@ def risk(request: HttpRequest) -> HttpResponse:
     )
 
 
+@require_safe
+@desk_view(Capability.TRADING_STOP)
+def confirm_stop(request: HttpRequest) -> HttpResponse:
+    """What an emergency stop does and costs, before it is ordered; from any page of the desk."""
+    frame = build_frame(request, "risk")
+    held = desk.positions_context(settings.MAGNET_BOOK, equity_of(frame))
+    everything = [*held["positions"], *held["dust"]]
+    return render_page(
+        request,
+        "desk/stop.html",
+        {**frame, **held, "stop_cost": find_stop_cost(everything)},
+        parts=("dialog",),
+    )
+
+
 @require_POST
 @desk_view(Capability.TRADING_STOP)
 def emergency_stop(request: HttpRequest) -> HttpResponse:

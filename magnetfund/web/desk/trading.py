@@ -15,8 +15,9 @@ from magnetfund.web.desk.charts import (
     newest_bars,
 )
 from magnetfund.web.desk.frame import build_frame, equity_of
+from magnetfund.web.desk.order_list import find_order_page
 from magnetfund.web.desk.ticket import ticket_context
-from magnetfund.web.desk.trade_list import find_trade_page
+from magnetfund.web.desk.trade_list import find_sleeves, find_trade_page
 from magnetfund.web.parts import render_page
 from magnetfund.web.public.pages import asked_page
 from risk.domain.limits import LimitSet
@@ -53,6 +54,22 @@ def trading(request: HttpRequest) -> HttpResponse:
         },
         parts=("trades", "positions"),
     )
+
+
+@require_safe
+@desk_view()
+def orders(request: HttpRequest) -> HttpResponse:
+    """Every order with each state that it has been in."""
+    frame = build_frame(request, "trading")
+    listing = find_order_page(
+        settings.MAGNET_BOOK,
+        request.GET,
+        number=asked_page(request),
+        bases=sorted({item.base for item in selectors.active_instruments()}),
+        sleeves=[*find_sleeves(), "manual"],
+    )
+    context = {"listing": listing, "can_close": "order_submit" in frame["capabilities"]}
+    return render_page(request, "desk/orders.html", {**frame, **context}, parts=("orders",))
 
 
 @require_safe
