@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
-from typing import Any
 
 from django.db import DatabaseError, connection, transaction
 
@@ -17,7 +15,7 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.kernel.identifiers import content_hash
 from risk import models
-from risk.domain.limits import FIGURES, LimitSet, figures_of
+from risk.domain.limits import LimitSet, figures_of, limits_of
 
 REASON_MAX = 300
 
@@ -40,7 +38,7 @@ def limits_in_force(book: str, *, at: datetime | None = None) -> LimitSet:
     )
     if row is None:
         return LimitSet()
-    return _build(row.figures, version=row.version, effective_from=row.effective_from)
+    return limits_of(figures=row.figures, version=row.version, effective_from=row.effective_from)
 
 
 def propose_limits(
@@ -51,14 +49,14 @@ def propose_limits(
     effective_from: datetime,
     actor: Actor,
 ) -> models.LimitProposal:
-    """Propose a whole set.  A figure above its ceiling raises :class:`InvalidInput` now."""
+    """Propose a whole set: a figure that is missing, or looser than its ceiling, is refused."""
     actor.require(Capability.LIMITS_PROPOSE)
     require_reason(reason)
     if actor.user is None:
         raise NotAllowed(
             "this step must be taken by a person, not a service account", code="needs_person"
         )
-    checked = _build(figures, version=1, effective_from=effective_from)
+    checked = limits_of(figures=figures, version=1, effective_from=effective_from)
     plain = figures_of(limits=checked)
     with transaction.atomic():
         proposal = models.LimitProposal.objects.create(
@@ -103,7 +101,7 @@ def approve_limits(*, proposal: models.LimitProposal, seen_hash: str, actor: Act
             subject=("limit_set", limit_set.pk),
             body={"book": row.book, "version": version, "hash": row.content_hash},
         )
-    return _build(row.figures, version=version, effective_from=row.effective_from)
+    return limits_of(figures=row.figures, version=version, effective_from=row.effective_from)
 
 
 def _put_in_force(proposal: models.LimitProposal, signer: User) -> int:
@@ -140,11 +138,3 @@ def withdraw_limits(
             body={"book": row.book, "reason": reason.strip()},
         )
     return row
-
-
-def _build(figures: dict[str, Any], *, version: int, effective_from: datetime) -> LimitSet:
-    unknown = sorted(set(figures) - set(FIGURES))
-    if unknown:
-        raise InvalidInput(f"unknown limits {unknown}", code="unknown_limit")
-    values = {name: None if v is None else Decimal(str(v)) for name, v in figures.items()}
-    return LimitSet(version=version, effective_from=effective_from, **values)  # type: ignore[arg-type]  # names are checked above

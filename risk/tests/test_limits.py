@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -21,7 +21,6 @@ from risk.domain.limits import (
     diff_limits,
     figures_of,
     limits_of,
-    select_limits,
     stricter,
 )
 
@@ -149,26 +148,7 @@ def test_lowering_alone_is_only_tighter_and_no_change_is_not() -> None:
     assert not diff_limits(before=DEFAULT_LIMITS, after=DEFAULT_LIMITS).is_only_tighter
 
 
-def test_the_newest_version_that_has_begun_is_in_force() -> None:
-    old = LimitSet(version=1, effective_from=NOW - timedelta(days=2))
-    new = LimitSet(version=2, effective_from=NOW)
-    assert select_limits(candidates=[new, old], at=NOW - timedelta(microseconds=1)) is old
-    assert select_limits(candidates=[old, new], at=NOW) is new
-    assert select_limits(candidates=[], at=NOW) is None
-    assert select_limits(candidates=[new], at=NOW - timedelta(days=1)) is None
-
-
-def test_a_temporary_override_ends_by_itself() -> None:
-    base = LimitSet(version=1, effective_from=NOW - timedelta(days=2))
-    override = LimitSet(version=2, effective_from=NOW, expires_at=NOW + timedelta(hours=1))
-    assert select_limits(candidates=[base, override], at=NOW) is override
-    assert select_limits(candidates=[base, override], at=NOW + timedelta(hours=1)) is base
-
-
 def test_bad_times_and_versions_are_refused() -> None:
-    with pytest.raises(InvalidInput) as caught:
-        LimitSet(expires_at=datetime(1970, 1, 1, tzinfo=UTC))
-    assert caught.value.code == "limit_expiry"
     with pytest.raises(InvalidInput):
         LimitSet(version=-1)
     with pytest.raises(InvalidInput):

@@ -17,7 +17,6 @@ from risk.domain.limits.sets import (
     diff_limits,
     figures_of,
     limits_of,
-    select_limits,
 )
 from risk.domain.limits.strategy import (
     NO_STRATEGY_LIMITS,
@@ -44,6 +43,5 @@ __all__ = [
     "figures_of",
     "find_groups",
     "limits_of",
-    "select_limits",
     "stricter",
 ]

@@ -69,15 +69,14 @@ _HIGHER = Tighter.HIGHER
 class LimitSet:
     """One immutable version of every limit; the defaults are the house's figures.
 
-    ``version`` 0 is the set in code.  ``expires_at`` is set for a temporary override only.  Figures
-    are exact Decimals; the float64 decisions convert each of them once.
+    ``version`` 0 is the set in code.  Figures are exact Decimals; the float64 decisions convert
+    each of them once.
     Raises :class:`InvalidInput` (``limit_*``) for a figure that is no number, looser than its hard
     ceiling or outside its range.
     """
 
     version: int = 0
     effective_from: datetime = datetime(1970, 1, 1, tzinfo=UTC)
-    expires_at: datetime | None = None
 
     # Leverage
     leverage_max: Decimal = _figure("3.0", ceiling="3.0", bound="1", words="leverage per position")
@@ -215,10 +214,6 @@ class LimitSet:
         if self.version < 0:
             raise InvalidInput("a version is 0 or more", code="limit_version")
         object.__setattr__(self, "effective_from", require_utc(self.effective_from))
-        if self.expires_at is not None:
-            object.__setattr__(self, "expires_at", require_utc(self.expires_at))
-            if self.expires_at <= self.effective_from:
-                raise InvalidInput("an override ends after it begins", code="limit_expiry")
         for rule in FIGURES.values():
             given = getattr(self, rule.name)
             if given is None and rule.default is None:

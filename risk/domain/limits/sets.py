@@ -1,4 +1,4 @@
-"""Read, compare and select limit sets.
+"""Read and compare limit sets.
 
 A stored set travels as a mapping of figure names to decimal strings (``None`` for one that is not
 used), which is what an approver signs.
@@ -6,13 +6,12 @@ used), which is what an approver signs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from magnetfund.kernel.clock import require_utc
 from magnetfund.kernel.errors import FundError, InvalidInput
 from magnetfund.kernel.money import decimal_of
 from risk.domain.limits.figures import FIGURES, FigureRule, LimitSet, Tighter, find_problem
@@ -135,7 +134,6 @@ def limits_of(
     figures: Mapping[str, Any],
     version: int,
     effective_from: datetime,
-    expires_at: datetime | None = None,
 ) -> LimitSet:
     """The limit set of stored figures; raises ``InvalidInput`` with every problem in ``details``.
 
@@ -154,7 +152,6 @@ def limits_of(
     return LimitSet(
         version=version,
         effective_from=effective_from,
-        expires_at=expires_at,
         **numbers,  # type: ignore[arg-type]  # only a figure that may be empty is None
     )
 
@@ -182,20 +179,3 @@ def _is_tighter(rule: FigureRule, old: Decimal | None, new: Decimal | None) -> b
     if old is None or new is None:
         return old is None  # a figure that comes into use tightens
     return new < old if rule.tighter is Tighter.LOWER else new > old
-
-
-def select_limits(*, candidates: Iterable[LimitSet], at: datetime) -> LimitSet | None:
-    """The set in force at ``at``: the newest version that has begun and has not expired.
-
-    None when there is none: the caller must then refuse new exposure.
-    """
-    instant = require_utc(at)
-    current: LimitSet | None = None
-    for limits in candidates:
-        if limits.effective_from > instant:
-            continue
-        if limits.expires_at is not None and limits.expires_at <= instant:
-            continue
-        if current is None or limits.version > current.version:
-            current = limits
-    return current
