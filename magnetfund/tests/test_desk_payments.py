@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from datetime import timedelta
 from typing import Any
@@ -149,3 +151,28 @@ def test_the_api_pays_a_fee_step_by_step(small: SmallFund):
     assert [row["reference"] for row in listed] == ["P-00001"]
     nobody = post(maker, "/api/money/payments", {"kind": "redemption"}, "k7")
     assert (nobody.status_code, nobody.json()["error"]["code"]) == (422, "nothing_chosen")
+
+
+def test_payments_are_found_in_place_and_saved_as_a_file(small: SmallFund):
+    row = prepared(small)
+    client = client_of(Role.AUDITOR)
+
+    def part(query: str) -> str:
+        answer = client.get(
+            f"/desk/fund/payments/?{query}", HTTP_HX_REQUEST="true", HTTP_HX_TARGET="payments"
+        ).content.decode()
+        assert "<html" not in answer
+        return answer
+
+    assert row.reference in part("state=open")
+    assert row.reference in part("kind=redemption&sort=largest")
+    assert "No payments match these filters" in part("state=confirmed")
+    assert "No payments match these filters" in part("kind=refund")
+    assert row.reference in part("state=nonsense")
+    (line,) = csv.DictReader(
+        io.StringIO(client.get("/desk/fund/payments.csv?state=open").content.decode())
+    )
+    assert (line["payment"], line["amount"]) == (row.reference, f"{row.amount:f}")
+    assert row.to_number not in "".join(line.values())
+    nothing = client.get("/desk/fund/payments.csv?state=returned").content.decode()
+    assert len(nothing.splitlines()) == 1

@@ -103,6 +103,9 @@ def test_messages_are_kept_once_mailed_if_wanted_and_marked_as_read(small: Small
     ann.post("/messages/read/", {"message": row.pk})
     row.refresh_from_db()
     assert row.read_at is not None
+    part = ann.get("/messages/", HTTP_HX_REQUEST="true", HTTP_HX_TARGET="messages-list")
+    assert "<html" not in part.content.decode()
+    assert "Mark all as read" in part.content.decode()
     ann.post("/messages/read/")
     assert not Message.objects.filter(investor=investor, read_at=None).exists()
     assert send_to_holders(fund=small.fund, key="n", subject="S", body="B") == 1

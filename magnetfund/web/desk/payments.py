@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -45,11 +46,12 @@ from magnetfund.kernel.errors import FundError, InvalidInput
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
 from magnetfund.web.desk.money import own_fund
+from magnetfund.web.desk.payment_list import find_payment_page
 from magnetfund.web.desk.signing import go_to_sign, is_own
 from magnetfund.web.forms import FigureField, send_once
-from magnetfund.web.parts import render_page
+from magnetfund.web.parts import asked_part, render_page
+from magnetfund.web.public.pages import asked_page
 
-PAYMENTS_SHOWN = 50
 OWED_SHOWN = 50
 #: What the page of a payment can do, with the word of its button and what it asks for.
 STEPS = {
@@ -120,20 +122,19 @@ def list_owed(fund: Fund) -> dict[str, Any]:
 @require_safe
 @desk_view()
 def payments(request: HttpRequest) -> HttpResponse:
-    """What is owed, and the newest payments with their life."""
+    """What is owed, and the payments with their life."""
     frame = build_frame(request, "nav")
     fund = own_fund()
     context: dict[str, Any] = {"fund": fund, "room": "payments", "key": uuid4()}
-    if fund is not None:
-        rows = Payment.objects.filter(fund=fund).select_related(
-            "fund", "prepared_by", "approved_by", "directed_by", "file", "order__investor"
-        )[:PAYMENTS_SHOWN]
-        shown = []
-        for row in rows:
-            step, waits = next_step(row, request.user)
-            shown.append({"row": row, "step": step, "word": STEPS.get(step, ""), "waits": waits})
-        context |= {"payments": shown, **list_owed(fund)}
-    return render_page(request, "desk/payments.html", {**frame, **context}, parts=())
+    listing = find_payment_page(fund, request.GET, number=asked_page(request))
+    shown = []
+    for row in listing.rows:
+        step, waits = next_step(row, request.user)
+        shown.append({"row": row, "step": step, "word": STEPS.get(step, ""), "waits": waits})
+    context["listing"] = replace(listing, rows=shown)
+    if fund is not None and not asked_part(request, ["payments"]):
+        context |= list_owed(fund)
+    return render_page(request, "desk/payments.html", {**frame, **context}, parts=("payments",))
 
 
 @require_POST

@@ -116,6 +116,7 @@ urlpatterns = [
     path("desk/fund/money/files/<uuid:pk>/", money.statement_file, name="desk_money_file"),
     path("desk/fund/money/lines/<uuid:pk>/", money.receipt_line, name="desk_money_line"),
     path("desk/fund/payments/", payments.payments, name="desk_payments"),
+    path("desk/fund/payments.csv", exports.payments, name="desk_payments_csv"),
     path("desk/fund/payments/prepare/", payments.prepare, name="desk_payment_prepare"),
     path("desk/fund/payments/release/", payments.release, name="desk_payment_release"),
     path("desk/fund/payments/<uuid:pk>/", payments.payment, name="desk_payment"),

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from investors.models import Message
 from investors.services.messages import mark_read, save_settings
 from magnetfund.kernel.clock import utc_now
+from magnetfund.web.parts import render_page
 from magnetfund.web.portal import own_selectors as own
 from magnetfund.web.portal.access import own_investor
 from magnetfund.web.public.pages import asked_page, page_context, used_shares
@@ -63,7 +64,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
         "has_older": len(rows) > PAGE_SIZE,
         "unread": Message.objects.filter(investor=investor, read_at=None).count(),
     }
-    return render(request, "portal/messages.html", page)
+    return render_page(request, "portal/messages.html", page, parts=("messages-list",))
 
 
 @require_POST
@@ -122,7 +123,7 @@ def trades(request: HttpRequest) -> HttpResponse:
         "investor": investor,
         "page": own.find_trades(investor, book=settings.MAGNET_BOOK, number=asked_page(request)),
     }
-    return render(request, "portal/trades.html", page)
+    return render_page(request, "portal/trades.html", page, parts=("trades",))
 
 
 @require_safe
