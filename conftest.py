@@ -14,6 +14,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,7 +78,7 @@ def cluster(django_db_blocker: object) -> Iterator[object]:
 
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         server = start_cluster(Home(_folder()), migrate=_migrate)
-        _lift_connection_limits(server)
+        _lift_limits(server)
     yield server
     server.stop()
     shutil.rmtree(server.home.sockets, ignore_errors=True)
@@ -85,14 +86,21 @@ def cluster(django_db_blocker: object) -> Iterator[object]:
         shutil.rmtree(server.home.cluster, ignore_errors=True)
 
 
-def _lift_connection_limits(server: object) -> None:
-    """Races open more sessions from one process than any part of the platform does."""
+def _lift_limits(server: object) -> None:
+    """Let the suite hold what no part of the platform holds.
+
+    Races open more sessions from one process than the platform does, and a test's own transaction
+    stays open while pure code works, which on a busy machine may take longer than a role may idle.
+    """
     import psycopg
 
     dsn = server.dsn("postgres", "postgres")  # type: ignore[attr-defined]
     with psycopg.connect(dsn, autocommit=True) as connection:
         for role in ("fa_app", "fa_gateway"):
             connection.execute(f"ALTER ROLE {role} CONNECTION LIMIT -1".encode())
+            connection.execute(
+                f"ALTER ROLE {role} SET idle_in_transaction_session_timeout = 0".encode()
+            )
 
 
 def _point_at(cluster: object, name: str) -> None:
@@ -187,6 +195,34 @@ def module_database(
         yield cluster
         connections.close_all()
         _point_at(cluster, "suite")
+
+
+@pytest.fixture(scope="session")
+def token_key_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one pair of keys of the API's own tokens: to make one takes long."""
+    from magnetfund.operations.supervisor import make_token_keys
+
+    folder = tmp_path_factory.mktemp("token-keys")
+    make_token_keys(folder)
+    return folder
+
+
+@pytest.fixture
+def token_keys(settings: Any, token_key_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the API sign and read tokens by the suite's keys; gives their folder."""
+    from rest_framework_simplejwt import state
+    from rest_framework_simplejwt.backends import TokenBackend
+
+    settings.SIMPLE_JWT = {
+        **settings.SIMPLE_JWT,
+        "SIGNING_KEY": (token_key_folder / "jwt-private.pem").read_text(),
+        "VERIFYING_KEY": (token_key_folder / "jwt-public.pem").read_text(),
+    }
+    # The library reads its keys once in a process, which was in an earlier test.
+    names = ("ALGORITHM", "SIGNING_KEY", "VERIFYING_KEY", "AUDIENCE", "ISSUER")
+    backend = TokenBackend(*(settings.SIMPLE_JWT[name] for name in names))
+    monkeypatch.setattr(state, "token_backend", backend)
+    return token_key_folder
 
 
 @pytest.fixture

@@ -5,11 +5,39 @@ every alias at it, each as its own role.
 """
 
 import os
+import shutil
 import tempfile
+from pathlib import Path
 
+#: A file system in memory, where Linux has one: to copy a database there costs a tenth.
+MEMORY = Path("/dev/shm")  # noqa: S108 - a private folder is made in it
+#: Free bytes that must be there for a worker's cluster.
+ROOM = 1 << 30
+PREFIX = "magnetfund-test-"
+
+
+def _choose_folder() -> Path | None:
+    """Where the throwaway home lies; None for the usual place of temporary files."""
+    try:
+        may_run = not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC
+        is_wide = shutil.disk_usage(MEMORY).free > ROOM
+    except (OSError, AttributeError):
+        return None
+    return MEMORY if may_run and is_wide and os.access(MEMORY, os.W_OK) else None
+
+
+def _remove_left_homes() -> None:
+    """Free the memory of runs that were killed: their folders are named by their process."""
+    for folder in MEMORY.glob(f"{PREFIX}*"):
+        process = folder.name.removeprefix(PREFIX).split("-")[0]
+        if not Path("/proc", process).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+_remove_left_homes()
 os.environ.update(
     MAGNET_ENV="test",
-    MAGNET_HOME=tempfile.mkdtemp(prefix="magnetfund-test-"),
+    MAGNET_HOME=tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=_choose_folder()),
     SECRET_KEY="only-for-tests-" + "x" * 50,
     DATABASE_URL="postgresql://fa_app@127.0.0.1:1/unset",
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 from django.test import Client
@@ -15,7 +14,7 @@ from magnetfund.core.roles import Role
 from magnetfund.operations.people import ensure_user
 from magnetfund.web.administration.kyc_forms import KYC_TABLES
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("token_keys")]
 
 PUBLIC = {
     "/", "/health", "/health/database", "/capabilities", "/docs", "/api/schema",
@@ -116,22 +115,6 @@ def account(role: Role) -> User:
 def bearer(role: Role) -> dict[str, str]:
     token = RefreshToken.for_user(account(role)).access_token
     return {"Authorization": f"Bearer {token}"}
-
-
-@pytest.fixture(autouse=True)
-def _keys(settings: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
-    from rest_framework_simplejwt.settings import api_settings
-
-    from magnetfund.operations.supervisor import make_token_keys
-
-    folder = tmp_path_factory.mktemp("keys")
-    make_token_keys(folder)
-    settings.SIMPLE_JWT = {
-        **settings.SIMPLE_JWT,
-        "SIGNING_KEY": (folder / "jwt-private.pem").read_text(),
-        "VERIFYING_KEY": (folder / "jwt-public.pem").read_text(),
-    }
-    api_settings.reload()
 
 
 @pytest.mark.parametrize("path", sorted(PUBLIC))

@@ -23,20 +23,8 @@ SEES = {Role.COMPLIANCE, Role.DIRECTOR, Role.AUDITOR}
 
 
 @pytest.fixture(autouse=True)
-def _keys(settings: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
-    from rest_framework_simplejwt.settings import api_settings
-
-    from magnetfund.operations.supervisor import make_token_keys
-
-    folder: Path = tmp_path_factory.mktemp("keys")
-    make_token_keys(folder)
-    settings.DOCUMENT_KEYS = folder / "documents"
-    settings.SIMPLE_JWT = {
-        **settings.SIMPLE_JWT,
-        "SIGNING_KEY": (folder / "jwt-private.pem").read_text(),
-        "VERIFYING_KEY": (folder / "jwt-public.pem").read_text(),
-    }
-    api_settings.reload()
+def _keys(settings: Any, tmp_path: Path, token_keys: Path) -> None:
+    settings.DOCUMENT_KEYS = tmp_path / "documents"
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -13,14 +14,12 @@ from allauth.mfa.models import Authenticator
 from django.core.cache import cache
 from django.db import connections
 from django.test import Client
-from rest_framework_simplejwt.settings import api_settings
 
 from magnetfund.core.models import AuditEvent, RoleGrant, User
 from magnetfund.core.roles import Role
 from magnetfund.core.sign_in_limits import OF_STRANGERS
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.people import ensure_user
-from magnetfund.operations.supervisor import make_token_keys
 
 pytestmark = pytest.mark.usefixtures("fresh_database")
 PASSWORD = "a long sentence of mine"
@@ -28,17 +27,9 @@ EMAIL = "operator@example.com"
 
 
 @pytest.fixture(autouse=True)
-def public_key(settings: Any, tmp_path: Any) -> str:
+def public_key(token_keys: Path) -> str:
     cache.clear()
-    make_token_keys(tmp_path)
-    public = (tmp_path / "jwt-public.pem").read_text()
-    settings.SIMPLE_JWT = {
-        **settings.SIMPLE_JWT,
-        "SIGNING_KEY": (tmp_path / "jwt-private.pem").read_text(),
-        "VERIFYING_KEY": public,
-    }
-    api_settings.reload()
-    return public
+    return (token_keys / "jwt-public.pem").read_text()
 
 
 @pytest.fixture

@@ -15,30 +15,21 @@ from django.conf import settings
 from django.core.cache import cache, caches
 from django.db import connection, connections
 from django.test import Client
-from rest_framework_simplejwt.settings import api_settings
 
 from magnetfund.core import stop_line
 from magnetfund.core.models import CachedCounter
 from magnetfund.core.roles import Role
-from magnetfund.operations.supervisor import make_token_keys
 from magnetfund.tests.walls_support import arm_fuse, make_engine_ready, make_user
 from risk.services.fuse import state_of
 
-pytestmark = pytest.mark.usefixtures("fresh_database")
+pytestmark = pytest.mark.usefixtures("fresh_database", "token_keys")
 PASSWORD = "a long enough password"
 POOL = 3
 
 
 @pytest.fixture(autouse=True)
-def token_keys(settings: Any, tmp_path: Any) -> None:
+def _empty_cache() -> None:
     cache.clear()
-    make_token_keys(tmp_path)
-    settings.SIMPLE_JWT = {
-        **settings.SIMPLE_JWT,
-        "SIGNING_KEY": (tmp_path / "jwt-private.pem").read_text(),
-        "VERIFYING_KEY": (tmp_path / "jwt-public.pem").read_text(),
-    }
-    api_settings.reload()
 
 
 def superuser(cluster: Any) -> psycopg.Connection[Any]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -39,22 +41,12 @@ PASSWORD = "a long enough password"
 
 
 @pytest.fixture(autouse=True)
-def _doors(settings: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
-    from rest_framework_simplejwt.settings import api_settings
-
-    from magnetfund.operations.supervisor import make_token_keys
-
+def _doors(settings: Any, tmp_path: Path, token_keys: Path) -> None:
     settings.SECOND_FACTOR_REQUIRED = True
-    home = tmp_path_factory.mktemp("home")
-    make_token_keys(home / "keys")
+    home = tmp_path / "home"
+    shutil.copytree(token_keys, home / "keys")
     make_seed_key(home / "keys")
     settings.MAGNET_HOME = home
-    settings.SIMPLE_JWT = {
-        **settings.SIMPLE_JWT,
-        "SIGNING_KEY": (home / "keys" / "jwt-private.pem").read_text(),
-        "VERIFYING_KEY": (home / "keys" / "jwt-public.pem").read_text(),
-    }
-    api_settings.reload()
     for cache in caches.all(initialized_only=True):
         cache.clear()
     caches["default"].clear()

@@ -12,15 +12,13 @@ import pytest
 from django.core.cache import cache, caches
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
-from rest_framework_simplejwt.settings import api_settings
 
 from magnetfund.core.roles import Role
 from magnetfund.operations.people import ensure_user
-from magnetfund.operations.supervisor import make_token_keys
 from magnetfund.tests.walls_support import make_instrument
 from trading.models import Instrument
 
-pytestmark = pytest.mark.usefixtures("module_database")
+pytestmark = pytest.mark.usefixtures("module_database", "token_keys")
 
 #: Every name that some page or read looks for, of ours and of the admin.
 NAMES = (
@@ -59,18 +57,6 @@ def find_paths() -> list[str]:
         if "<" not in path and path not in LEFT_OUT:
             found.append(path)
     return sorted(set(found))
-
-
-@pytest.fixture(autouse=True)
-def _keys(settings: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("keys")
-    make_token_keys(folder)
-    settings.SIMPLE_JWT = {
-        **settings.SIMPLE_JWT,
-        "SIGNING_KEY": (folder / "jwt-private.pem").read_text(),
-        "VERIFYING_KEY": (folder / "jwt-public.pem").read_text(),
-    }
-    api_settings.reload()
 
 
 @pytest.fixture

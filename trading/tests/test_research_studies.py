@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.errors import InvalidInput
 from magnetfund.operations.people import ensure_user
 from risk.domain.leverage import EvidenceState
 from trading.domain.research.request import BacktestRequest, SleeveRequest
@@ -184,6 +186,36 @@ def test_the_queue_works_on_every_kind() -> None:
         ask_study(kind=kind, instrument=NAME, actor=officer, paths=1_000)
     assert work_waiting() == 2
     assert set(ResearchRun.objects.values_list("state", flat=True)) == {"done"}
+
+
+@pytest.mark.usefixtures("_hours")
+@pytest.mark.parametrize(
+    ("module", "name", "work"),
+    [
+        ("trading.services.research.backtests", "run_backtest", "backtest"),
+        ("trading.services.research.sweeps", "run_sweep", "sweep"),
+        ("trading.domain.evidence", "run_evidence_test", "test_magnets"),
+        ("trading.services.research.studies", "build_bootstrap_bars", "survival"),
+    ],
+)
+def test_no_transaction_is_open_while_research_computes(
+    monkeypatch: pytest.MonkeyPatch, module: str, name: str, work: str
+) -> None:
+    """A role's transaction may idle for a minute only, and research computes for longer."""
+    outside, inside = len(connection.savepoint_ids), []
+
+    def compute(*_: Any, **__: Any) -> None:
+        inside.append(len(connection.savepoint_ids))
+        raise InvalidInput("enough", code="enough")
+
+    monkeypatch.setattr(f"{module}.{name}", compute)
+    arguments = {
+        "backtest": ("--strategy", "moving-average"),
+        "sweep": ("--strategy", "moving-average", "--try", "fast=5,10"),
+    }
+    with pytest.raises(CommandError, match="enough"):
+        call(work, *arguments.get(work, ()), "--instrument", NAME)
+    assert inside == [outside]
 
 
 @pytest.mark.real_data
