@@ -2,8 +2,8 @@
 
 ``MAGNET_ENV`` is ``production`` unless the environment says ``demo`` (``make run``) or ``test``.
 Conveniences of the demo hold only there.  ``MAGNET_DB_ROLE`` picks the database role of a process:
-``app`` for web and workers, ``gateway`` for the trader, ``signer`` for the signer, ``owner`` for
-migrations alone.
+``app`` for the web, ``worker`` for background jobs, ``gateway`` for the trader, ``signer`` for the
+signer, ``backup`` for backups, ``owner`` for migrations alone.
 """
 
 from __future__ import annotations
@@ -62,20 +62,20 @@ try:
     ORCHESTRATOR_URL = _env.url("ORCHESTRATOR_URL", "", ("http", "https"))
     DASHBOARD_URL = _env.url("DASHBOARD_URL", "", ("http", "https"))
     REDIS_URL = _env.url("REDIS_URL", "redis://127.0.0.1:6379/0", ("redis", "rediss", "unix"))
-    DB_ROLE = _env.choice("MAGNET_DB_ROLE", "app", ("app", "gateway", "signer", "owner"))
+    DB_ROLE = _env.choice(
+        "MAGNET_DB_ROLE", "app", ("app", "worker", "gateway", "signer", "backup", "owner")
+    )
     _app_url = _env.text("DATABASE_URL")
     DATABASE_STOP_URL = _env.text("DATABASE_STOP_URL", "")
     _databases = {
         "app": parse_database_url("DATABASE_URL", _app_url),
-        "owner": parse_database_url(
-            "DATABASE_OWNER_URL", _env.text("DATABASE_OWNER_URL", _app_url)
-        ),
-        "gateway": parse_database_url(
-            "DATABASE_GATEWAY_URL", _env.text("DATABASE_GATEWAY_URL", _app_url)
-        ),
-        "signer": parse_database_url(
-            "DATABASE_SIGNER_URL", _env.text("DATABASE_SIGNER_URL", _app_url)
-        ),
+        **{
+            _role: parse_database_url(
+                f"DATABASE_{_role.upper()}_URL",
+                _env.text(f"DATABASE_{_role.upper()}_URL", _app_url),
+            )
+            for _role in ("worker", "gateway", "signer", "backup", "owner")
+        },
     }
     STEP_UP_NOTIONAL = _env.decimal("STEP_UP_NOTIONAL", "50000")
     ROOT_WEBHOOK_URL = _env.url("ROOT_WEBHOOK_URL", "", ("https",))
@@ -88,7 +88,7 @@ for _name, _database in _databases.items():
     _database["CONN_HEALTH_CHECKS"] = True
     # The trader and commands keep the one session that they began with.
     _database["CONN_MAX_AGE"] = None
-    if _name == "app" and DB_ROLE == "app" and MAGNET_ENV != "test":
+    if _name == DB_ROLE and DB_ROLE in ("app", "worker") and MAGNET_ENV != "test":
         # Web and workers: a thread per request borrows one of a few sessions; what finds none in
         # time, or a queue that is full, is answered with 503.
         _database["CONN_MAX_AGE"] = 0
@@ -102,6 +102,10 @@ DATABASES = {
     "gateway": _databases["gateway"],
     "signer": _databases["signer"],
 }
+#: By whom a dump reads the database: the role for it, or the owner where a person has only that.
+DUMP_DATABASE = _databases[
+    "backup" if DB_ROLE == "backup" or _env.text("DATABASE_BACKUP_URL", "") else "owner"
+]
 
 INSTALLED_APPS = [
     "unfold",

@@ -5,8 +5,9 @@ prints the SQL of a table; its migration keeps that text, so no later change her
 Triggers are created ``ENABLE ALWAYS``, so no session setting switches them off.  The claims hold
 for the application and gateway roles, not for the owner of the tables.
 
-Roles: ``fa_owner`` (migrations), ``fa_app`` (web, API, workers), ``fa_gateway`` (the trader; it
-inherits what the application may and alone moves orders and positions), ``fa_auditor`` (reads).
+Roles: ``fa_owner`` (migrations), ``fa_app`` (web, API; ``fa_worker`` has its grants),
+``fa_gateway`` (the trader; it inherits what the application may and alone moves orders and
+positions), ``fa_auditor`` (reads).
 """
 
 from __future__ import annotations

@@ -22,10 +22,14 @@ OWNER = "fa_owner"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseRole:
-    """One login role.  Times are PostgreSQL's notation; ``connections`` is its limit."""
+    """One login role.  Times are PostgreSQL's notation; ``connections`` is its limit.
+
+    ``inherits`` names a role whose grants it has as well.
+    """
 
     name: str
     connections: int
+    inherits: str = ""
     statement: str = "60s"
     lock: str = "5s"
     idle: str = "60s"
@@ -35,16 +39,21 @@ class DatabaseRole:
 ROLES = (
     DatabaseRole(name=OWNER, connections=6, statement="0", lock="30s", idle="10min"),
     DatabaseRole(name="fa_app", connections=52),
+    # Background jobs: what the web may write, but for people, approvals, money and orders, which
+    # ``wall_not_by_worker`` refuses.
+    DatabaseRole(name="fa_worker", connections=16, inherits="fa_app"),
     DatabaseRole(name="fa_gateway", connections=24),
     DatabaseRole(name="fa_stop", connections=12, statement="5s", lock="2s", idle="5s"),
     DatabaseRole(name="fa_watchdog", connections=4, statement="5s", lock="2s", idle="5s"),
     DatabaseRole(name="fa_signer", connections=6, statement="5s", lock="2s", idle="5s"),
     DatabaseRole(name="fa_auditor", connections=6),
+    # Reads every table for a dump, which may take long, and records that it did.
+    DatabaseRole(name="fa_backup", connections=4, statement="0", idle="10min"),
 )
 ROLE_NAMES = tuple(role.name for role in ROLES)
 RUN_TIME_ROLES = tuple(name for name in ROLE_NAMES if name != OWNER)
-#: Slots that the limits leave to a superuser's maintenance.
-CONNECTIONS = 120
+#: ``max_connections``: the limits and the slots that they leave to a superuser's maintenance.
+CONNECTIONS = 136
 
 
 def prepare_roles(connection: psycopg.Connection[Any], passwords: Mapping[str, str]) -> list[str]:
@@ -80,6 +89,13 @@ def prepare_roles(connection: psycopg.Connection[Any], passwords: Mapping[str, s
                     name, sql.Identifier(setting), sql.Literal(value)
                 )
             )
+    for role in ROLES:
+        if role.inherits:
+            connection.execute(
+                sql.SQL("GRANT {} TO {}").format(
+                    sql.Identifier(role.inherits), sql.Identifier(role.name)
+                )
+            )
     # The owner's functions end sessions that hold up a stop, which takes membership in their role.
     connection.execute(
         sql.SQL("GRANT {} TO {}").format(
@@ -90,8 +106,14 @@ def prepare_roles(connection: psycopg.Connection[Any], passwords: Mapping[str, s
 
 
 def prepare_schema(connection: psycopg.Connection[Any]) -> None:
-    """Base grants of one database, for whoever owns its schema."""
+    """Base grants of one database, for whoever owns its schema; a dump reads later tables too."""
     connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    for kind in ("TABLES", "SEQUENCES"):
+        connection.execute(f"GRANT SELECT ON ALL {kind} IN SCHEMA public TO fa_backup".encode())
+        connection.execute(
+            f"ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA public "
+            f"GRANT SELECT ON {kind} TO fa_backup".encode()
+        )
     connection.execute(
         sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(
             sql.SQL(", ").join(map(sql.Identifier, RUN_TIME_ROLES))

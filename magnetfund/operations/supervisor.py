@@ -21,6 +21,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
@@ -40,8 +41,9 @@ RESTART_PAUSE_MAX = 15.0
 READY_SECONDS = 120.0
 #: The signer listens this far above the web, at an origin of its own.
 SIGN_PORT_ABOVE = 1000
-#: Roles of parts that run only with a database password of their own.
-APART = ("watchdog", "signer")
+STOP_URL = "DATABASE_STOP_URL"
+#: Variables that no part is given as they are: passwords of roles, and the signer's key.
+PASSWORDS = ("*DATABASE*URL", "FA_*_PASSWORD", "POSTGRES_PASSWORD", "PGPASS*", "SIGNER_KEY")
 #: How long a start waits for the trader once the web answers; a stopped fuse stays inactive.
 TRADER_SECONDS = 12.0
 
@@ -52,9 +54,10 @@ class Part:
 
     name: str
     command: tuple[str, ...]
-    role: str = "app"
-    #: Variables with a database password that this part is given.
-    urls: tuple[str, ...] = ("DATABASE_URL",)
+    role: str
+    #: Of which variable its database URL is; it is given no other, but for the stop's.
+    url: str
+    holds_stop: bool = False
 
 
 def platform_parts(port: int, sign_port: int) -> tuple[Part, ...]:
@@ -66,7 +69,9 @@ def platform_parts(port: int, sign_port: int) -> tuple[Part, ...]:
                 python, "-m", "magnetfund.operations.web_server", "--host", "127.0.0.1",
                 "--port", str(port),
             ),
-            urls=("DATABASE_URL", "DATABASE_STOP_URL"),
+            role="app",
+            url="DATABASE_URL",
+            holds_stop=True,
         ),
         Part(
             name="worker",
@@ -74,6 +79,8 @@ def platform_parts(port: int, sign_port: int) -> tuple[Part, ...]:
                 python, "-m", "celery", "-A", "magnetfund", "worker", "--concurrency", "1",
                 "--loglevel", "warning", "--without-mingle", "--without-gossip",
             ),
+            role="worker",
+            url="DATABASE_WORKER_URL",
         ),
         Part(
             name="research",
@@ -82,22 +89,27 @@ def platform_parts(port: int, sign_port: int) -> tuple[Part, ...]:
                 "--queues", RESEARCH_QUEUE, "--hostname", "research@%h", "--loglevel", "warning",
                 "--without-mingle", "--without-gossip",
             ),
+            role="worker",
+            url="DATABASE_WORKER_URL",
         ),
         Part(
             name="beat",
             command=(python, "-m", "celery", "-A", "magnetfund", "beat", "--loglevel", "warning"),
+            role="worker",
+            url="DATABASE_WORKER_URL",
         ),
         Part(
             name="trader",
             command=(python, "manage.py", "run_trader", "--wait"),
             role="gateway",
-            urls=("DATABASE_GATEWAY_URL", "DATABASE_STOP_URL"),
+            url="DATABASE_GATEWAY_URL",
+            holds_stop=True,
         ),
         Part(
             name="watchdog",
             command=(python, "-m", "magnetfund.operations.watchdog"),
             role="watchdog",
-            urls=("DATABASE_WATCHDOG_URL",),
+            url="DATABASE_WATCHDOG_URL",
         ),
         Part(
             name="signer",
@@ -106,28 +118,35 @@ def platform_parts(port: int, sign_port: int) -> tuple[Part, ...]:
                 "--application", "magnetfund.signer.asgi:application",
             ),
             role="signer",
-            urls=("DATABASE_SIGNER_URL",),
+            url="DATABASE_SIGNER_URL",
         ),
-        Part(name="backups", command=(python, "manage.py", "run_backups")),
+        Part(
+            name="backups",
+            command=(python, "manage.py", "run_backups"),
+            role="backup",
+            url="DATABASE_BACKUP_URL",
+        ),
     )  # fmt: skip
 
 
 def environment_of(part: Part, environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables of one part: its own role's database URLs alone."""
+    """The variables of one part: the database password of its own role alone, and its own key."""
     own = {
         name: value
         for name, value in environment.items()
-        if not (name.startswith("DATABASE_") and name.endswith("URL")) or name in part.urls
+        if not any(fnmatchcase(name, pattern) for pattern in PASSWORDS)
     }
-    if part.role == "gateway":
-        own["DATABASE_URL"] = own.get("DATABASE_GATEWAY_URL", environment["DATABASE_URL"])
+    if part.role == "watchdog":  # asks PostgreSQL alone, without Django
+        own[part.url] = environment[part.url]
+        own.pop("SECRET_KEY", None)
+        return own
+    own["DATABASE_URL"] = environment[part.url]
+    own["MAGNET_DB_ROLE"] = part.role
+    if part.holds_stop:
+        own[STOP_URL] = environment[STOP_URL]
     if part.role == "signer":
-        own["DATABASE_URL"] = own["DATABASE_SIGNER_URL"]
         own["DJANGO_SETTINGS_MODULE"] = "magnetfund.settings_signer"
         own["SECRET_KEY"] = environment["SIGNER_KEY"]
-    own.pop("SIGNER_KEY", None)
-    if part.role != "watchdog":
-        own["MAGNET_DB_ROLE"] = part.role
     return own
 
 
@@ -165,6 +184,7 @@ class Supervisor:
             self.home.claim("demo" if self.demo else "production")
             self._require_free_ports()
             environment = self._start_servers()
+            self._require_passwords(environment)
             self._prepare(environment)
             if not self.stopping:
                 self._start_parts(environment)
@@ -244,15 +264,17 @@ class Supervisor:
         if process.returncode != 0:
             raise LaunchError(f"{arguments[0]} failed; see the lines above")
 
+    def _require_passwords(self, environment: Mapping[str, str]) -> None:
+        """Refuse a database of one's own with parts that have no role to sign in by."""
+        parts = platform_parts(self.port, self.sign_port)
+        needs = {part.url: part.name for part in parts} | {STOP_URL: "stop"}
+        lacks = {url: name for url, name in needs.items() if not environment.get(url)}
+        if lacks:
+            names = ", ".join(f"{url} (for {part})" for url, part in lacks.items())
+            raise LaunchError(f"not set: {names}; see .env.example and manage.py prepare_roles")
+
     def _start_parts(self, environment: dict[str, str]) -> None:
         for part in platform_parts(self.port, self.sign_port):
-            lacks = [url for url in part.urls if part.role in APART and not environment.get(url)]
-            if lacks:
-                print(
-                    f"magnetfund: {lacks[0]} is not set; no {part.name} is running",
-                    file=sys.stderr,
-                )
-                continue
             child = Child(
                 part.name,
                 part.command,

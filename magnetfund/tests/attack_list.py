@@ -6,9 +6,15 @@ change nothing that matters.  What is still open is in docs/operations.md, not h
 
 from __future__ import annotations
 
-RUN_TIME = ("fa_app", "fa_gateway", "fa_stop", "fa_watchdog", "fa_signer", "fa_auditor")
-WITHOUT_WRITES = ("fa_stop", "fa_watchdog", "fa_signer", "fa_auditor")
+RUN_TIME = (
+    "fa_app", "fa_worker", "fa_gateway", "fa_stop", "fa_watchdog", "fa_signer", "fa_backup",
+    "fa_auditor",
+)  # fmt: skip
+#: Everyone but the web and the trader; a job's role writes working rows, and none of these.
+WITHOUT_WRITES = ("fa_worker", "fa_stop", "fa_watchdog", "fa_signer", "fa_backup", "fa_auditor")
 NO_SIGNER = tuple(role for role in RUN_TIME if role != "fa_signer")
+#: A dump holds every row.
+NO_READER = tuple(role for role in NO_SIGNER if role != "fa_backup")
 
 STATEMENTS: dict[str, tuple[tuple[str, ...], str]] = {
     "a clean reconciliation": (
@@ -16,7 +22,7 @@ STATEMENTS: dict[str, tuple[tuple[str, ...], str]] = {
         "INSERT INTO trading_reconciliation SELECT * FROM trading_reconciliation",
     ),
     "ready to trade": (
-        ("fa_app",),
+        ("fa_app", "fa_worker"),
         "INSERT INTO trading_enginetransition (book, state, reason, actor_label, "
         "reconciliation_id, occurred_at, recorded_at) SELECT 'main', 'READY', '', 'x', id, now(), "
         "now() FROM trading_reconciliation LIMIT 1",
@@ -91,7 +97,7 @@ STATEMENTS: dict[str, tuple[tuple[str, ...], str]] = {
         "SELECT signer_record(gen_random_uuid(), 'demo', '', '', NULL, '', '', '', '', '')",
     ),
     "enrol a key without an invitation": (RUN_TIME, "SELECT signer_enrol('x', 'code', 'x')"),
-    "read the keys": (NO_SIGNER, "SELECT * FROM core_signingkey"),
+    "read the keys": (NO_READER, "SELECT * FROM core_signingkey"),
     "make a key": (
         RUN_TIME,
         "INSERT INTO core_signingkey (id, account, person, kind, credential, last_step, failures, "
@@ -224,7 +230,6 @@ REFUSED: dict[str, str] = {
     "drop a constraint": "ALTER TABLE trading_order DROP CONSTRAINT trading_order_not_overfilled",
     "own a table": "ALTER TABLE trading_order OWNER TO CURRENT_USER",
     "drop a table": "DROP TABLE risk_fuseevent CASCADE",
-    "grant a table": "GRANT ALL ON risk_fuselatch TO PUBLIC",
     "change another role": "ALTER ROLE fa_owner PASSWORD 'x'",
     "lift one's connection limit": "ALTER ROLE CURRENT_USER CONNECTION LIMIT -1",
     "act as the superuser": "SET SESSION AUTHORIZATION postgres",
@@ -259,6 +264,10 @@ HARMLESS: dict[str, tuple[str, str]] = {
     "hold many advisory locks": (
         "SELECT pg_advisory_lock(n) FROM generate_series(1, 50) n",
         "a stop and a closing order take none",
+    ),
+    "grant a table": (
+        "GRANT ALL ON risk_fuselatch TO PUBLIC",
+        "who may not grant grants nothing, and is told so in a warning",
     ),
     "grant a function": (
         "GRANT EXECUTE ON FUNCTION signer_enrol TO PUBLIC",

@@ -19,6 +19,9 @@ from pathlib import Path
 
 import pytest
 
+from magnetfund.operations.supervisor import platform_parts
+from magnetfund.tests.test_supervisor import OWN_ROLES
+
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
 
@@ -79,6 +82,32 @@ def processes_of(home: Path) -> dict[int, str]:
         if state != "Z" and any(sign in words + around for sign in signs):
             found[int(folder.name)] = words.replace(b"\0", b" ").decode(errors="replace")
     return found
+
+
+def roles_known(pid: int) -> set[str]:
+    """Database roles whose URL stands in the environment of a process."""
+    words = (Path("/proc") / str(pid) / "environ").read_bytes().decode(errors="replace")
+    return set(re.findall(r"postgresql://(\w+):", words))
+
+
+def test_each_process_that_runs_knows_its_own_roles_password_alone(instance):  # type: ignore[no-untyped-def]
+    home, port, _ = instance
+    parts = platform_parts(port, port + 1000)
+
+    def known() -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for pid, words in processes_of(home).items():
+            for part in parts:
+                if " ".join(part.command[1:]) in words:
+                    found.setdefault(part.name, set()).update(roles_known(pid))
+        return found
+
+    wait_until(lambda: len(known()) == len(parts))
+    assert known() == OWN_ROLES
+    running = processes_of(home).items()
+    servers = [pid for pid, words in running if re.match(r"\S*(postgres|valkey)", words)]
+    assert servers
+    assert set().union(*(roles_known(pid) for pid in servers)) == set()
 
 
 def find_server(home: Path, name: str) -> int:

@@ -46,6 +46,7 @@ def test_a_home_of_an_earlier_version_is_completed_without_a_superuser(cluster: 
             "SELECT r.rolconnlimit, s.setconfig FROM pg_roles r "
             "JOIN pg_db_role_setting s ON s.setrole = r.oid WHERE r.rolname = 'fa_app'"
         ).fetchone()
+        assert connection.execute("SELECT pg_has_role('fa_worker', 'fa_app', 'USAGE')").fetchone()
     assert row is not None
     assert row[0] == 52
     assert "lock_timeout=5s" in row[1]

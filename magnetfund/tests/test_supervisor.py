@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
 from magnetfund.env import BadSetting, Environment
 from magnetfund.kernel.identifiers import START_ANSWER, START_QUESTION, answer_start
 from magnetfund.operations import supervisor
-from magnetfund.operations.servers.home import Home
-from magnetfund.operations.supervisor import _health_status, main
+from magnetfund.operations.roles import ROLE_NAMES
+from magnetfund.operations.servers.home import Home, LaunchError
+from magnetfund.operations.supervisor import (
+    STOP_URL,
+    Supervisor,
+    _health_status,
+    environment_of,
+    main,
+    platform_parts,
+)
 
 
 def test_live_trading_without_a_venue_stops_the_start_with_one_line(
@@ -90,3 +101,67 @@ def test_a_port_is_ours_only_when_our_own_web_answers_on_it():
 
         assert _health_status(url, host="localhost", token="ours") == "active"
         server.shutdown()
+
+
+#: By which role each process signs in, and of whom it knows a password besides.
+OWN_ROLES = {
+    "web": {"fa_app", "fa_stop"},
+    "worker": {"fa_worker"},
+    "research": {"fa_worker"},
+    "beat": {"fa_worker"},
+    "trader": {"fa_gateway", "fa_stop"},
+    "watchdog": {"fa_watchdog"},
+    "signer": {"fa_signer"},
+    "backups": {"fa_backup"},
+}
+
+
+def everything() -> dict[str, str]:
+    """An operator's environment with every password and key there is."""
+    urls = {
+        f"DATABASE_{name.removeprefix('fa_').upper()}_URL": f"postgresql://{name}:pw-{name}@db/x"
+        for name in (*ROLE_NAMES, "fa_admin")
+    }
+    return {
+        **urls,
+        "DATABASE_URL": urls.pop("DATABASE_APP_URL"),
+        "SCRATCH_DATABASE_URL": "postgresql://scratch:pw-scratch@db/y",
+        "FA_OWNER_PASSWORD": "pw-fa_owner",
+        "POSTGRES_PASSWORD": "pw-postgres",
+        "PGPASSWORD": "pw-postgres",
+        "SECRET_KEY": "key-web",
+        "SIGNER_KEY": "key-signer",
+    }
+
+
+def test_each_part_knows_the_password_of_its_own_role_alone():
+    for part in platform_parts(8000, 9000):
+        own = environment_of(part, everything())
+        said = json.dumps(own)
+        assert set(re.findall(r"pw-(\w+)", said)) == OWN_ROLES[part.name], part.name
+        keys = {"signer": {"signer"}, "watchdog": set()}.get(part.name, {"web"})
+        assert set(re.findall(r"key-(\w+)", said)) == keys, part.name
+
+
+def test_a_database_without_a_role_for_each_part_is_refused_by_name(tmp_path: Path):
+    ours = Supervisor(home=Home(tmp_path / "home"), port=1, demo=False)
+    ours._require_passwords(everything())
+    for lacking in ("DATABASE_WORKER_URL", STOP_URL, "DATABASE_SIGNER_URL"):
+        with pytest.raises(LaunchError, match=lacking):
+            ours._require_passwords({**everything(), lacking: ""})
+
+
+def test_the_containers_know_the_password_of_their_own_role_alone():
+    root = Path(__file__).resolve().parents[2]
+    services = yaml.safe_load((root / "docker-compose.yml").read_text())["services"]
+    for name, roles in OWN_ROLES.items():
+        service = services[name]
+        assert "env_file" not in service, name
+        said = " ".join(service["environment"].values())
+        urls = set(re.findall(r"\$\{(\w*DATABASE\w*URL|DATABASE_URL|\w*PASSWORD)", said))
+        wanted = {f"DATABASE_{role.removeprefix('fa_').upper()}_URL" for role in roles}
+        assert urls == {"DATABASE_URL" if u == "DATABASE_APP_URL" else u for u in wanted}, name
+        keys = {"signer": {"SIGNER_KEY"}, "watchdog": set()}.get(name, {"SECRET_KEY"})
+        assert set(re.findall(r"\$\{(\w+_KEY)\b", said)) == keys, name
+    others = set(services) - set(OWN_ROLES)
+    assert others == {"db", "redis", "prepare"}, "no process was forgotten"

@@ -45,8 +45,7 @@ def backup_folder() -> Path:
 
 def dump_dsn() -> str:
     """Connection string of the role that reads the whole database for a backup."""
-    alias = "backup" if "backup" in settings.DATABASES else "owner"
-    values = settings.DATABASES[alias]
+    values = settings.DUMP_DATABASE
     named = {
         "dbname": values["NAME"], "user": values["USER"], "password": values["PASSWORD"],
         "host": values["HOST"], "port": values["PORT"],

@@ -238,6 +238,8 @@ class Postgres:
         """The variables by which Django finds the cluster, role by role."""
         return {
             "DATABASE_URL": self.dsn("fa_app"),
+            "DATABASE_WORKER_URL": self.dsn("fa_worker"),
+            "DATABASE_BACKUP_URL": self.dsn("fa_backup"),
             "DATABASE_OWNER_URL": self.dsn("fa_owner"),
             "DATABASE_GATEWAY_URL": self.dsn("fa_gateway"),
             "DATABASE_STOP_URL": self.dsn("fa_stop"),
