@@ -8,7 +8,7 @@ os.environ["MAGNET_DB_ROLE"] = "signer"
 
 from magnetfund.settings import *  # noqa: F403 - the environment must be set first
 from magnetfund.settings import ALLOWED_HOSTS as WEB_HOSTS
-from magnetfund.settings import BASE_DIR, IS_PRODUCTION, SIGN_URL
+from magnetfund.settings import BASE_DIR, IS_PRODUCTION, IS_TLS, SIGN_URL
 
 INSTALLED_APPS = ["django.contrib.staticfiles", "csp"]
 MIDDLEWARE = [
@@ -29,7 +29,9 @@ TEMPLATES = [
     },
 ]
 ALLOWED_HOSTS = [str(urlsplit(SIGN_URL).hostname)] if IS_PRODUCTION else WEB_HOSTS
-CSRF_COOKIE_NAME = "__Host-sign-csrf" if IS_PRODUCTION else "sign-csrf"
+# A browser keeps a __Host- cookie only where it is Secure, which a loopback home is not.
+CSRF_COOKIE_NAME = "__Host-sign-csrf" if IS_TLS else "sign-csrf"
+CSRF_FAILURE_VIEW = "magnetfund.signer.views.refuse_form"
 CSRF_TRUSTED_ORIGINS = [SIGN_URL] if SIGN_URL.startswith("https://") else []
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

@@ -57,6 +57,8 @@ def run_with_servers(arguments: Sequence[str]) -> int | None:
     environment["MAGNET_HOME"] = str(home.root)
     environment.setdefault("SECRET_KEY", home.secrets()["secret_key"])
     environment.setdefault("MAGNET_DB_ROLE", role_of(command))
+    for name, address in home.addresses().items():
+        environment.setdefault(name, address)
     if command in FREE_COMMANDS:
         environment["DATABASE_URL"] = PLACEHOLDER
         return None

@@ -236,6 +236,7 @@ class Supervisor:
         environment.setdefault("SIGNER_KEY", self.home.secrets()["signer_key"])
         self.public_url = environment.setdefault("PUBLIC_URL", f"http://localhost:{self.port}")
         environment.setdefault("SIGN_URL", f"http://localhost:{self.sign_port}")
+        self.home.note_addresses({name: environment[name] for name in ("PUBLIC_URL", "SIGN_URL")})
         environment.setdefault("DJANGO_SETTINGS_MODULE", "magnetfund.settings")
         environment["MAGNET_HOME"] = str(self.home.root)
         environment["PYTHONUNBUFFERED"] = "1"
@@ -319,7 +320,7 @@ class Supervisor:
         logins = self.home.root / "demo-logins.txt"
         if logins.exists():
             print(logins.read_text().rstrip())
-        if not self.demo:
+        if not self.demo and base.startswith("https://"):
             print(
                 f"The web server listens on 127.0.0.1:{self.port}. Put a TLS proxy in front of it."
             )

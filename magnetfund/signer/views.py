@@ -226,6 +226,30 @@ def _read_answer(request: HttpRequest) -> dict[str, Any]:
     return answer
 
 
+def refuse_form(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """The answer to a form without its token; ``reason`` is Django's."""
+    _log.warning("a form was refused: %s", reason)
+    words = "Nothing was signed: this form has expired, or the browser sent no cookie."
+    return render(request, "signer/gone.html", {"words": words}, status=403)
+
+
+def refuse_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """The answer to a request that cannot be read."""
+    words = "This request cannot be read. Nothing was signed."
+    return render(request, "signer/gone.html", {"words": words}, status=400)
+
+
+def show_nothing(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """The answer to an address that is not there."""
+    return render(request, "signer/gone.html", {"words": GONE}, status=404)
+
+
+def show_failure(request: HttpRequest) -> HttpResponse:
+    """The answer where this process failed."""
+    words = "Something went wrong on our side. Look at the desk: what is signed is shown there."
+    return render(request, "signer/gone.html", {"words": words}, status=500)
+
+
 def _back(wish: Wish) -> str:
     """The page that asked; a path of the platform and nothing else."""
     path = wish.back if wish.back.startswith("/") and not wish.back.startswith("//") else "/"

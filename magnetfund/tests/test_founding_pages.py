@@ -53,6 +53,10 @@ def test_the_first_administrator_comes_by_a_link_that_works_once():
     assert "Found a fund in this home" in client.get(address).content.decode()
     assert client.post(address, {**FIRST, "again": "no"}).status_code == 422
     assert client.post(address, {**FIRST, "email": "x"}).status_code == 422
+    # Whoever chooses the passkey is not held up by the empty fields of a password.
+    refused = client.post(address, {"name": "", "email": "ada@example.com", "way": "passkey"})
+    assert (refused.status_code, refused.content.decode().count("This field")) == (422, 1)
+    assert re.search(r'value="passkey"\s+formnovalidate', refused.content.decode())
     answer = client.post(address, FIRST)
     assert (answer.status_code, answer.url) == (302, "/desk/founding/")
     assert client.get(answer.url).status_code == 200
@@ -251,3 +255,34 @@ def test_a_production_home_without_tls_opens_on_its_own_machine_alone(
     )  # fmt: skip
     assert done.returncode == code
     assert said in done.stdout + done.stderr
+
+
+def test_commands_print_the_addresses_of_the_instance_that_runs(tmp_path: Path):
+    from magnetfund.operations.servers.home import Home
+
+    home = Home(tmp_path / "home")
+    assert home.addresses() == {}
+    noted = {"PUBLIC_URL": "http://localhost:8640", "SIGN_URL": "http://localhost:9640"}
+    home.note_addresses(noted)
+    assert Home(tmp_path / "home").addresses() == noted
+
+
+def test_a_first_factor_counts_as_shown_and_a_later_one_does_not():
+    from allauth.account.internal.flows.login import get_authentication_records
+    from allauth.mfa.models import Authenticator
+    from allauth.mfa.signals import authenticator_added
+    from django.contrib.sessions.backends.db import SessionStore
+    from django.test import RequestFactory
+
+    user = ensure_user(email="ada@example.com", name="Ada", roles=[Role.ADMINISTRATOR])
+    request = RequestFactory().get("/")
+    request.session, request.user = SessionStore(), user
+    shown = []
+    for kind in ("recovery_codes", "webauthn", "totp"):
+        row = Authenticator.objects.create(user=user, type=kind, data={})
+        authenticator_added.send(
+            sender=Authenticator, request=request, user=user, authenticator=row
+        )
+        records = get_authentication_records(request, user)
+        shown.append([record["type"] for record in records if record["method"] == "mfa"])
+    assert shown == [[], ["webauthn"], ["webauthn"]]

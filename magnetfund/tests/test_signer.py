@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import html
 import json
+import os
 import re
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -328,3 +331,43 @@ def test_a_nav_and_a_payment_take_the_approvers_signature(fresh_database: Any, c
     assert "To: Audit Ltd" in words
     with pytest.raises(DatabaseError, match="approved to confirmed"):
         Payment.objects.filter(pk=payment.pk).update(state="confirmed", confirmed_at=NOON)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("http://localhost:8000", "sign-csrf False"),
+        ("https://fund.example.com", "__Host-sign-csrf True"),
+    ],
+)
+def test_a_loopback_production_home_keeps_the_cookie_of_its_forms(url: str, name: str):
+    script = (
+        "from magnetfund import settings_signer as s;"
+        "print(s.CSRF_COOKIE_NAME, s.CSRF_COOKIE_SECURE)"
+    )
+    environment = {
+        **os.environ, "MAGNET_ENV": "production", "SECRET_KEY": "x" * 60, "PUBLIC_URL": url,
+        "DATABASE_URL": "postgresql://fa_signer@127.0.0.1:1/x",
+    }  # fmt: skip
+    environment.pop("ALLOWED_HOSTS", None)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=settings.BASE_DIR, env=environment,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout.strip() == name, done.stderr
+
+
+def test_the_signers_pages_send_their_origin_and_say_in_words_what_failed():
+    """A page that hides where it is sends "null", and each of its forms would be refused."""
+    middleware = ["django.middleware.csrf.CsrfViewMiddleware"]
+    with override_settings(
+        ROOT_URLCONF="magnetfund.signer.urls", MIDDLEWARE=middleware,
+        CSRF_FAILURE_VIEW="magnetfund.signer.views.refuse_form", DEBUG=False,
+    ):  # fmt: skip
+        unknown = Client().get("/nothing/")
+        refused = Client(enforce_csrf_checks=True).post("/enrol/x/", {})
+    assert unknown.status_code == 404
+    assert 'name="referrer" content="same-origin"' in unknown.content.decode()
+    assert "unknown, used or expired" in unknown.content.decode()
+    assert refused.status_code == 403
+    assert "Nothing was signed: this form has expired" in refused.content.decode()

@@ -15,6 +15,7 @@ import pwd
 import secrets
 import stat
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -144,6 +145,17 @@ class Home:
         """What this home is for; None before its first start."""
         path = self.root / "mode"
         return path.read_text().strip() if path.exists() else None
+
+    def note_addresses(self, addresses: Mapping[str, str]) -> None:
+        """Keep where the web and the signer answer, for commands that print links."""
+        draft = self.root / f"addresses.{secrets.token_hex(4)}"
+        draft.write_text(json.dumps(dict(addresses)))
+        draft.rename(self.root / "addresses.json")
+
+    def addresses(self) -> dict[str, str]:
+        """``PUBLIC_URL`` and ``SIGN_URL`` of the newest start; none before the first."""
+        path = self.root / "addresses.json"
+        return dict(json.loads(path.read_text())) if path.exists() else {}
 
     def secrets(self) -> dict[str, str]:
         """Passwords of the database roles and the signing key, readable by us alone.

@@ -48,7 +48,8 @@ class PasswordForm(forms.Form):
 
     def clean_password(self) -> str:
         password: str = self.cleaned_data["password"]
-        validate_password(password, self.user)
+        if password:
+            validate_password(password, self.user)
         return password
 
     def clean(self) -> dict[str, Any]:
@@ -99,7 +100,9 @@ class FirstForm(PasswordForm):
     def __init__(self, data: Any = None, *, with_passkey: bool = False) -> None:
         super().__init__(User(), data)
         if with_passkey:
-            del self.fields["password"], self.fields["again"]
+            # Still on the page, so that whoever has no passkey after all finds them there.
+            self.fields["password"].required = self.fields["again"].required = False
+            self.data = {**dict(self.data.items()), "password": "", "again": ""}
 
 
 @never_cache

@@ -9,7 +9,10 @@ from typing import Any
 
 from allauth.account.adapter import get_adapter
 from allauth.account.internal.flows.login import record_authentication
+from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authenticator_added
 from django.contrib.auth.decorators import login_required
+from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -39,3 +42,17 @@ def second_factor(request: HttpRequest) -> HttpResponse:
         "account/second_factor.html",
         {"is_invented": is_invented, "back_to": back_to, "person": user.get_full_name()},
     )
+
+
+@receiver(authenticator_added)
+def note_first_factor(
+    request: HttpRequest, user: Any, authenticator: Authenticator, **more: Any
+) -> None:
+    """Count a first passkey or app as shown: its making proved it, a moment ago."""
+    kinds = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+    if authenticator.type not in kinds:
+        return
+    if Authenticator.objects.filter(user=user, type__in=kinds).count() == 1:
+        record_authentication(
+            request, user, "mfa", type=str(authenticator.type), reauthenticated=True
+        )
