@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -52,6 +55,23 @@ class FundCommand(BaseCommand):
         """A line for people; silent where JSON was asked for."""
         if not self.wants_json:
             self.stdout.write(text)
+
+
+@contextmanager
+def notice_after(seconds: float, text: str) -> Iterator[None]:
+    """Say on stderr why nothing is to be seen, once work has taken so long."""
+    timer = threading.Timer(seconds, _notice, [text])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _notice(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
 
 
 class Progress:

@@ -71,7 +71,7 @@ def test_everything_exactly_at_its_threshold_is_ready() -> None:
         ({"profit_factor": 1.99}, "profit factor 1.99"),
         ({"sharpe": None}, "sharpe is not known"),
         ({"drawdown_max": math.nan}, "drawdown is not known"),
-        ({"profit_factor": math.nan}, "profit_factor is not known"),
+        ({"profit_factor": math.nan}, "profit factor is not known"),
     ],
 )
 def test_one_failing_fact_is_enough_and_is_named(change: dict[str, object], words: str) -> None:

@@ -86,6 +86,11 @@ class ResearchRun(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} {self.pk}: {self.title}"
 
+    @property
+    def seconds(self) -> float | None:
+        """Wall time of the work."""
+        return None if self.wall_ms is None else self.wall_ms / 1000
+
 
 class Trial(models.Model):
     """One variant that was ever tried, with the daily Sharpe that it showed (NULL: no trade)."""

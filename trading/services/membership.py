@@ -21,6 +21,7 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput
 from trading.models import BookMember, Candle, Instrument, Strategy
 from trading.services.book_setup import MANUAL, active_sleeves
+from trading.services.instruments import get_instrument
 from trading.services.sleeve_strategies import OwnSleeve, build_sleeve_strategy
 
 State = BookMember.State
@@ -74,6 +75,22 @@ class Membership:
         for row in rows:
             newest[row.code] = row
         return tuple(sorted(newest.values(), key=lambda row: row.pk))
+
+
+def find_book_instrument(book: str, symbol: str, *, venue: str | None = None) -> Instrument:
+    """The instrument that a person means who speaks of a book: one of its own, else a living one.
+
+    Prices that were imported for research alone leave an instrument of the same symbol that is
+    switched off; it does not stand before one that the book trades.  Raises as
+    :func:`trading.services.instruments.get_instrument`.
+    """
+    named = get_instrument(symbol, venue=venue)
+    if venue is not None:
+        return named
+    rows = list(Instrument.objects.filter(symbol=named.symbol))
+    held = {member.instrument.pk for member in members_of(book).members}
+    own = [row for row in rows if row.pk in held] or [row for row in rows if row.is_active]
+    return own[0] if len(own) == 1 else named
 
 
 def newest_version(book: str) -> int:
@@ -256,7 +273,13 @@ def _require_tradable(code: str, instrument: Instrument) -> None:
         if isinstance(strategy, OwnSleeve):
             strategy.source()
     if not instrument.is_active:
-        raise InvalidInput(f"{instrument.symbol} is switched off", code="inactive")
+        living = Instrument.objects.filter(is_active=True).order_by("venue", "symbol")
+        known = [f"{row.symbol} on {row.venue}" for row in living[:20]]
+        raise InvalidInput(
+            f"{instrument.symbol} on {instrument.venue} is switched off; switched on: "
+            f"{', '.join(known) or 'none'}",
+            code="inactive",
+        )
     if not Candle.objects.filter(instrument=instrument, timeframe="1h").exists():
         raise InvalidInput(
             f"{instrument.symbol} has no hourly candles; run import_candles or backfill_candles",

@@ -21,7 +21,11 @@ from trading.domain.engine.slots import Layout, carry_book
 from trading.domain.market import HOUR_MS
 from trading.models import BookMember, Fill, Instrument, Order, Position, Strategy
 from trading.services.candle_store import store_candles
-from trading.services.instruments import add_simulated_instrument
+from trading.services.instruments import (
+    add_simulated_instrument,
+    ensure_instrument,
+    get_instrument,
+)
 from trading.services.membership import change_members, members_of
 from trading.services.trader import Trader
 from trading.tests.parity import CASH, Market, PriceSequence, arm, build_ground
@@ -262,6 +266,26 @@ class TestRefusals:
         call_command("book", "show")
         assert "paused   too quiet" in capsys.readouterr().out
         assert members_of("main").version == 2
+
+    def test_prices_imported_for_research_do_not_stand_before_the_book_s_own(
+        self, stage: Stage, operator: Actor
+    ):
+        own = Instrument.objects.get(symbol=SYMBOL)
+        imported = ensure_instrument(SYMBOL, venue="binanceusdm", actor=Actor.system("import"))
+        assert get_instrument(SYMBOL) == imported
+        assert not imported.is_active
+        call_command(
+            "book", "pause", "--strategy", "trend", "--instrument", SYMBOL, "--reason", "x",
+            "--by", "o@example.com",
+        )  # fmt: skip
+        assert [m.instrument for m in members_of("main").members if m.state == State.PAUSED] == [
+            own
+        ]
+        with pytest.raises(CommandError, match=f"binanceusdm is switched off.*{own.venue}"):
+            call_command(
+                "book", "add", "--strategy", "trend", "--instrument", SYMBOL, "--reason", "x",
+                "--venue", "binanceusdm", "--by", "o@example.com",
+            )  # fmt: skip
 
 
 def test_a_dropped_slot_must_be_flat(stage: Stage):

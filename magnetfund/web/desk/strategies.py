@@ -41,8 +41,8 @@ CAPS = {
 }
 HEADLINES = {
     "shown": "The score is reached",
-    "promising": "Promising, not shown",
-    "not shown": "Not shown",
+    "promising": "Promising, but not shown",
+    "not shown": "Its edge is not shown",
 }
 
 

@@ -108,7 +108,9 @@ def _at_least(
         threshold=threshold,
         is_passed=value is not None and known and value >= threshold,
         interval=interval,
-        words=words.format(value, threshold) if known else f"{name} is not known",
+        words=words.format(value, threshold)
+        if known
+        else f"{name.value.replace('_', ' ')} is not known",
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from magnetfund.core.actors import Actor
-from magnetfund.core.commands import FundCommand
+from magnetfund.core.commands import FundCommand, notice_after
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.fuse import ResetPolicy
 from trading.domain.market.candles import Candles
@@ -30,6 +30,12 @@ from trading.services.research.backtests import ask_backtest, hold_run, work_bac
 from trading.services.research.catalogue import Catalogue, load_catalogue
 from trading.services.research.file_series import load_file_series
 from trading.services.research.tables import decode_rows, write_csv
+
+NOTICE_SECONDS = 5.0
+COMPILING = (
+    "Working. The first run after an installation compiles the kernel, half a minute to a minute; "
+    "later ones take a second."
+)
 
 
 class Command(FundCommand):
@@ -54,7 +60,7 @@ class Command(FundCommand):
             by_person=False,
             stored_candles=series is None,
         )
-        with hold_run(run.pk):
+        with hold_run(run.pk), notice_after(NOTICE_SECONDS, COMPILING):
             run = work_backtest(run, series=series)
         if run.state == RunState.REFUSED:
             raise InvalidInput(run.refusal, code=run.refusal_code)

@@ -12,8 +12,12 @@ from magnetfund.core.commands import FundCommand
 from magnetfund.core.models import User
 from magnetfund.kernel.errors import InvalidInput
 from trading.models import BookMember
-from trading.services.instruments import get_instrument
-from trading.services.membership import Membership, change_members, members_of
+from trading.services.membership import (
+    Membership,
+    change_members,
+    find_book_instrument,
+    members_of,
+)
 
 STATES = {
     "add": BookMember.State.TRADING,
@@ -47,7 +51,8 @@ class Command(FundCommand):
                 book=book,
                 strategies=options["strategy"],
                 instruments=[
-                    get_instrument(name, venue=options["venue"]) for name in options["instrument"]
+                    find_book_instrument(book, name, venue=options["venue"])
+                    for name in options["instrument"]
                 ],
                 state=STATES[options["action"]],
                 reason=options["reason"],
@@ -73,8 +78,8 @@ class Command(FundCommand):
         self.say(f"Book {book}, version {found.version}:")
         for member in found.members:
             self.say(
-                f"  {member.strategy:<12} {member.instrument.symbol:<20} {member.state:<8} "
-                f"{member.reason}"
+                f"  {member.strategy:<16} {member.instrument.symbol} on "
+                f"{member.instrument.venue:<12} {member.state:<8} {member.reason}"
             )
 
 

@@ -74,14 +74,17 @@ class Command(FundCommand):
                 row = approve_sleeve(proposal=found, seen_hash=found.content_hash, actor=actor)
         self._tell(row)
         if row.decision == SleeveProposal.Decision.APPROVED and row.action == "add":
-            self.say(f"  manage.py book add --strategy {code} --instrument BTC/USDT:USDT ...")
+            self.say(
+                f"  Next, an operator: manage.py book add --strategy {code} --instrument "
+                f'BTC/USDT:USDT --reason "why" --by EMAIL'
+            )
         return _plain(row)
 
     def _tell(self, row: SleeveProposal) -> None:
         state = row.decision or "waits for a second person"
         self.say(f"{row.action} {row.code}: {state}")
         self.say(
-            f"  {row.name}, {row.risk_fraction * 100:f} % of equity at the stop, by "
+            f"  {row.name}, {(row.risk_fraction * 100).normalize():f} % of equity at the stop, by "
             f"{row.proposed_by}: {row.reason}"
         )
         for name, value in row.parameters.items():

@@ -7,10 +7,12 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from magnetfund.core.actors import Actor
-from magnetfund.core.commands import FundCommand, Progress
+from magnetfund.core.commands import FundCommand, Progress, notice_after
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.research.sweep import read_space
 from trading.management.commands.backtest import (
+    COMPILING,
+    NOTICE_SECONDS,
     add_file_arguments,
     add_request_arguments,
     read_request,
@@ -64,7 +66,7 @@ class Command(FundCommand):
         progress = None
         if not self.wants_json:
             progress = Progress(label="sweep", total=min(grid.count or grid.size, grid.size))
-        with hold_run(run.pk):
+        with hold_run(run.pk), notice_after(NOTICE_SECONDS, COMPILING):
             run = work_sweep(run, series=series, on_variant=progress.advance if progress else None)
         if run.state == RunState.REFUSED:
             raise InvalidInput(run.refusal, code=run.refusal_code)
