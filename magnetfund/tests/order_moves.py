@@ -6,48 +6,43 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import product
-from uuid import UUID
 
 from magnetfund.kernel.errors import FundError
-from risk.domain.pretrade import OrderType, Side
-from trading.domain import orders as pure
+from trading.domain import orders as life
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = AT + timedelta(minutes=1)
-FIRST = pure.build_order(
-    id=UUID(int=1), venue="sim", symbol="BTC/USDT:USDT", side=Side.BUY, type=OrderType.MARKET,
-    quantity=Decimal(3), created_at=AT,
-)  # fmt: skip
-DEFINITE = pure.AbsenceRules(validity_window=timedelta(0), queries_min=1, spacing=timedelta(0))
+FIRST = life.OrderLife(quantity=Decimal(3))
+DEFINITE = life.AbsenceRules(validity_window=timedelta(0), queries_min=1, spacing=timedelta(0))
 
 
-def _events() -> list[pure.OrderEvent]:
+def _events() -> list[life.OrderNews]:
     return [
-        pure.OrderDenied(at=LATER, reason="x"),
-        pure.OrderTooOld(at=LATER),
-        pure.OrderClaimed(at=LATER),
-        pure.OrderAcknowledged(at=LATER),
-        pure.OrderRejected(at=LATER, reason="x"),
-        pure.OutcomeUnseen(at=LATER, reason="x"),
-        pure.CancelRequested(at=LATER),
-        pure.CancelRefused(at=LATER),
-        pure.NotFound(at=LATER),
-        *(pure.OrderFilled(at=LATER, trade_id=f"n{n}", quantity=Decimal(n), price=Decimal(9))
+        life.OrderDenied(at=LATER, reason="x"),
+        life.OrderTooOld(at=LATER),
+        life.OrderClaimed(at=LATER),
+        life.OrderAcknowledged(at=LATER),
+        life.OrderRejected(at=LATER, reason="x"),
+        life.OutcomeUnseen(at=LATER, reason="x"),
+        life.CancelRequested(at=LATER),
+        life.CancelRefused(at=LATER),
+        life.NotFound(at=LATER),
+        *(life.OrderFilled(at=LATER, trade_id=f"n{n}", quantity=Decimal(n), price=Decimal(9))
           for n in (1, 2, 3)),
-        *(pure.VenueReported(at=LATER, status=status, filled_quantity=Decimal(n))
-          for status, n in product(pure.VenueStatus, (0, 1, 3))),
+        *(life.VenueReported(at=LATER, status=status, filled_quantity=Decimal(n))
+          for status, n in product(life.VenueStatus, (0, 1, 3))),
     ]  # fmt: skip
 
 
-def _orders() -> list[pure.Order]:
-    never = [replace(FIRST, state=state) for state in pure.OrderState]
+def _orders() -> list[life.OrderLife]:
+    never = [replace(FIRST, state=state) for state in life.OrderState]
     sent = [
         replace(FIRST, state=state, sent_at=AT, filled_quantity=Decimal(filled),
                 filled_value=Decimal(9 * filled), is_cancel_requested=asked, reported_final=final,
                 reported_filled=Decimal(reported))
         for state, filled, asked, final, reported in product(
-            set(pure.OrderState) - pure.NEVER_SENT_STATES, (0, 1, 2), (False, True),
-            (None, *pure.FINAL_STATES - {pure.OrderState.DENIED, pure.OrderState.ABSENT}), (0, 2))
+            set(life.OrderState) - life.NEVER_SENT_STATES, (0, 1, 2), (False, True),
+            (None, *life.FINAL_STATES - {life.OrderState.DENIED, life.OrderState.ABSENT}), (0, 2))
     ]  # fmt: skip
     return never + sent
 
@@ -57,7 +52,7 @@ def single_steps() -> set[tuple[str, str]]:
     found = set()
     for order, event in product(_orders(), _events()):
         try:
-            after = pure.transition(order=order, event=event, rules=DEFINITE)
+            after = life.transition(order=order, event=event, rules=DEFINITE)
         except FundError:
             continue
         if after.state is not order.state:

@@ -8,7 +8,7 @@ the order afterwards.
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from django.db import connection, transaction
@@ -20,12 +20,16 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import InvalidInput, NotAllowed
 from trading.domain.orders import FINAL_STATES
 from trading.models import Order, Position
-from trading.services.book_setup import MANUAL
-from trading.services.manual_plan import ManualOrder, OrderPlan, live_price, plan_manual_order
+from trading.services.manual_plan import (
+    EXPIRES,
+    ManualOrder,
+    OrderPlan,
+    live_price,
+    plan_manual_order,
+)
 from trading.services.orders import commit_checked, commit_intent
 
 BELL = "magnetfund_orders"
-EXPIRES = timedelta(seconds=30)
 
 
 def submit_manual_order(request: ManualOrder, *, actor: Actor, at: datetime | None = None) -> Order:
@@ -37,37 +41,12 @@ def submit_manual_order(request: ManualOrder, *, actor: Actor, at: datetime | No
     _require_right(actor)
     at = at or utc_now()
     plan = plan_manual_order(request, at=at)
-    said = f"{request.why.strip()}. " if request.why.strip() else ""
-    new = Order(
-        id=uuid4(),
-        book=request.book,
-        instrument=plan.instrument,
-        strategy=MANUAL,
-        purpose="entry",
-        side=plan.side.value,
-        type="market",
-        quantity=plan.quantity or plan.instrument.lot,
-        reference_price=plan.reference.price,
-        stop_price=plan.stop,
-        target_price=plan.target,
-        leverage=float(request.leverage),
-        tier=request.tier,
-        reason=f"{said}{request.direction.capitalize()}, manual order. {plan.sizing.reasoning}"[
-            :300
-        ],
-        expires_at=at + EXPIRES,
-    )
     with transaction.atomic():
         if plan.refusals:
-            order = commit_intent(new, actor=actor, at=at, denial_codes=plan.refusals)
+            order = commit_intent(plan.order, actor=actor, at=at, denial_codes=plan.refusals)
         else:
             order = commit_checked(
-                new,
-                request=plan.order_request,
-                snapshot=plan.snapshot,
-                limits=plan.limits,
-                actor=actor,
-                at=at,
+                plan.order, snapshot=plan.snapshot, limits=plan.limits, actor=actor, at=at
             )
         record_audit(
             actor=actor,

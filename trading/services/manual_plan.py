@@ -7,8 +7,9 @@ the quote currency, quantities in the base; ``codes`` is empty exactly when the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from uuid import uuid4
 
 from magnetfund.core.models import Heartbeat
 from magnetfund.kernel.errors import InvalidInput, Unavailable
@@ -16,7 +17,6 @@ from magnetfund.kernel.money import Rounding, decimal_from_float, round_to_step
 from risk.domain.limits import LimitSet
 from risk.domain.pretrade import (
     BookSnapshot,
-    OrderRequest,
     OrderType,
     PreTradeVerdict,
     Side,
@@ -32,7 +32,11 @@ from risk.services.limits import limits_in_force
 from trading.fuse_selectors import find_manual_block
 from trading.models import Instrument, Order, Position, Strategy, Valuation
 from trading.services.book_setup import MANUAL, instrument_rules
+from trading.services.orders import request_of
 from trading.services.snapshots import build_snapshot
+
+#: How long an order by hand may wait for its sender.
+EXPIRES = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,17 +77,17 @@ class LivePrice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderPlan:
-    """The order as it would be sent now.
+    """What would be sent now: ``order`` is the row itself, not stored yet.
 
     ``quantity`` is whole lots; ``largest`` what the sizing laws allow.  ``codes`` holds every
     reason against it: those of the ticket first (price, size), then the pre-trade check's.
     """
 
     request: ManualOrder
+    order: Order
     instrument: Instrument
     side: Side
     reference: LivePrice
-    stop: Decimal
     target: Decimal | None
     quantity: Decimal
     largest: Decimal
@@ -97,11 +101,6 @@ class OrderPlan:
     @property
     def codes(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*self.refusals, *self.verdict.codes)))
-
-    @property
-    def order_request(self) -> OrderRequest:
-        """What the pre-trade check is asked; never less than a lot, so that it can be judged."""
-        return _order_request(self.request, self.instrument, self.side, self.quantity, self.stop)
 
 
 def plan_manual_order(request: ManualOrder, *, at: datetime) -> OrderPlan:
@@ -137,25 +136,24 @@ def plan_manual_order(request: ManualOrder, *, at: datetime) -> OrderPlan:
     quantity = _asked_quantity(request, instrument, reference.price)
     if quantity is None:
         quantity = largest
+    order = _entry(
+        request, instrument, reference.price, quantity, sizing.reasoning,
+        side=side, stop=stop, target=target, at=at,
+    )  # fmt: skip
     liquidation = find_liquidation_price(case=case)
     return OrderPlan(
         request=request,
+        order=order,
         instrument=instrument,
         side=side,
         reference=reference,
-        stop=stop,
         target=target,
         quantity=quantity,
         largest=largest,
         snapshot=snapshot,
         limits=limits,
         sizing=sizing,
-        verdict=check_order(
-            order=_order_request(request, instrument, side, quantity, stop),
-            book=snapshot,
-            limits=limits,
-            now=at,
-        ),
+        verdict=check_order(order=request_of(order), book=snapshot, limits=limits, now=at),
         liquidation_price=_on_tick(decimal_from_float(liquidation), instrument)
         if liquidation
         else None,
@@ -262,18 +260,36 @@ def _case(
     )
 
 
-def _order_request(
-    request: ManualOrder, instrument: Instrument, side: Side, quantity: Decimal, stop: Decimal
-) -> OrderRequest:
-    return OrderRequest(
-        instrument=instrument.symbol,
+def _entry(
+    request: ManualOrder,
+    instrument: Instrument,
+    price: Decimal,
+    quantity: Decimal,
+    words: str,
+    *,
+    side: Side,
+    stop: Decimal,
+    target: Decimal | None,
+    at: datetime,
+) -> Order:
+    """The entry as it would be committed; never less than a lot, so that it can be judged."""
+    said = f"{request.why.strip()}. " if request.why.strip() else ""
+    return Order(
+        id=uuid4(),
+        book=request.book,
+        instrument=instrument,
         strategy=MANUAL,
-        side=side,
-        type=OrderType.MARKET,
+        purpose="entry",
+        side=side.value,
+        type=OrderType.MARKET.value,
         quantity=quantity or instrument.lot,
+        reference_price=price,
         stop_price=stop,
-        leverage=request.leverage,
+        target_price=target,
+        leverage=float(request.leverage),
         tier=request.tier,
+        reason=f"{said}{request.direction.capitalize()}, manual order. {words}"[:300],
+        expires_at=at + EXPIRES,
     )
 
 

@@ -9,7 +9,7 @@ again.  A denial is kept as an order in state DENIED with its codes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Any
@@ -20,11 +20,11 @@ from magnetfund.core.actors import Actor
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.kernel.identifiers import canonical, client_order_id
-from magnetfund.kernel.money import CONTEXT
+from magnetfund.kernel.money import CONTEXT, decimal_from_float
 from risk.domain.limits import LimitSet
 from risk.domain.pretrade import BookSnapshot, OrderRequest, OrderType, Side
 from risk.services.pretrade import check_and_reserve, release_reservation
-from trading.domain import orders as pure
+from trading.domain import orders as life
 from trading.models import Order, OrderEvent
 from trading.venues.execution import ExecutionVenue
 
@@ -33,25 +33,25 @@ MOVED_COLUMNS = ("state", "venue_order_id", "filled_quantity", "average_price", 
 
 #: The word of each event in its stored row.
 KINDS: Mapping[type, str] = {
-    pure.OrderDenied: "denied",
-    pure.OrderClaimed: "sending",
-    pure.OrderTooOld: "not_sent",
-    pure.OrderAcknowledged: "acknowledged",
-    pure.OrderRejected: "rejected",
-    pure.OutcomeUnseen: "outcome_unseen",
-    pure.OrderFilled: "fill",
-    pure.CancelRequested: "cancel_requested",
-    pure.CancelRefused: "cancel_refused",
-    pure.VenueReported: "venue_reported",
-    pure.NotFound: "not_found",
+    life.OrderDenied: "denied",
+    life.OrderClaimed: "sending",
+    life.OrderTooOld: "not_sent",
+    life.OrderAcknowledged: "acknowledged",
+    life.OrderRejected: "rejected",
+    life.OutcomeUnseen: "outcome_unseen",
+    life.OrderFilled: "fill",
+    life.CancelRequested: "cancel_requested",
+    life.CancelRefused: "cancel_refused",
+    life.VenueReported: "venue_reported",
+    life.NotFound: "not_found",
 }
 
 
 #: States of an order whose last answer we did not see.
-UNSETTLED = (*sorted(pure.IN_DOUBT), pure.OrderState.CANCEL_PENDING)
+UNSETTLED = (*sorted(life.IN_DOUBT), life.OrderState.CANCEL_PENDING)
 
 #: Of a venue whose first answer is its last word: no request is still on its way there.
-DEFINITE = pure.AbsenceRules(validity_window=timedelta(0), queries_min=1, spacing=timedelta(0))
+DEFINITE = life.AbsenceRules(validity_window=timedelta(0), queries_min=1, spacing=timedelta(0))
 
 
 class GateRefused(FundError):
@@ -73,7 +73,7 @@ def commit_intent(
     at = at or utc_now()
     order.client_order_id = client_order_id(order.id, order.instrument.venue)
     order.venue = order.instrument.venue
-    order.state = (pure.OrderState.DENIED if denial_codes else pure.OrderState.INTENT).value
+    order.state = (life.OrderState.DENIED if denial_codes else life.OrderState.INTENT).value
     order.denial_codes = list(denial_codes)
     order.actor, order.actor_label = actor.user, actor.label
     order.occurred_at = at
@@ -92,7 +92,6 @@ def commit_intent(
 def commit_checked(
     order: Order,
     *,
-    request: OrderRequest,
     snapshot: BookSnapshot,
     limits: LimitSet,
     actor: Actor,
@@ -102,7 +101,7 @@ def commit_checked(
     verdict, check = check_and_reserve(
         order_id=order.id,
         book=order.book,
-        order=request,
+        order=request_of(order),
         snapshot=snapshot,
         limits=limits,
         now=at,
@@ -118,11 +117,25 @@ def commit_checked(
         return commit_intent(order, actor=actor, at=at, denial_codes=("order_gate",))
 
 
+def request_of(order: Order) -> OrderRequest:
+    """What the pre-trade check is asked about an entry, stored or about to be."""
+    return OrderRequest(
+        instrument=order.instrument.symbol,
+        strategy=order.strategy,
+        side=Side(order.side),
+        type=OrderType(order.type),
+        quantity=order.quantity,
+        stop_price=order.stop_price,
+        leverage=decimal_from_float(order.leverage),
+        tier=order.tier,
+    )
+
+
 def record_events(
     order: Order,
-    *events: pure.OrderEvent,
+    *events: life.OrderNews,
     detail: Mapping[str, Any] | None = None,
-    rules: pure.AbsenceRules | None = None,
+    rules: life.AbsenceRules | None = None,
 ) -> Order:
     """Move an order by what happened to it, a row for each step, under its row lock.
 
@@ -136,10 +149,10 @@ def record_events(
             rows = Order.objects.select_for_update(of=("self",)).select_related("instrument")
             row = rows.get(pk=order.pk)
             history = list(row.events.order_by("seq"))
-            state = _pure_order(row, history)
+            state = _life_of(row, history)
             steps: list[OrderEvent] = []
             for event in events:
-                after = pure.transition(order=state, event=event, rules=rules)
+                after = life.transition(order=state, event=event, rules=rules)
                 if after == state:
                     continue
                 steps.append(
@@ -163,7 +176,7 @@ def record_events(
             row.closed_at = state.closed_at
             row.save(update_fields=MOVED_COLUMNS)
             OrderEvent.objects.bulk_create(steps)
-            if state.state in pure.FINAL_STATES and row.pretrade_check is not None:
+            if state.state in life.FINAL_STATES and row.pretrade_check is not None:
                 release_reservation(row.id, at=steps[-1].occurred_at)
     except (IntegrityError, InternalError) as error:
         raise GateRefused(_gate_reason(error)) from None
@@ -177,12 +190,12 @@ def claim_for_sending(order: Order, *, at: datetime | None = None) -> Order | No
     """
     at = at or utc_now()
     if order.expires_at is not None and order.expires_at < at:
-        record_events(order, pure.OrderTooOld(at=at))
+        record_events(order, life.OrderTooOld(at=at))
         return None
     try:
-        return record_events(order, pure.OrderClaimed(at=at))
+        return record_events(order, life.OrderClaimed(at=at))
     except GateRefused as refusal:
-        record_events(order, pure.OrderTooOld(at=at, reason=refusal.message))
+        record_events(order, life.OrderTooOld(at=at, reason=refusal.message))
         return None
 
 
@@ -202,38 +215,25 @@ def settle_orders(book: str, *, venue: ExecutionVenue, at: datetime | None = Non
     settled = []
     for order in waiting:
         answer = venue.query(order.client_order_id, at=at)
-        lost = [] if order.state == pure.OrderState.CANCEL_PENDING else [
-            pure.OutcomeUnseen(at=at, reason="the answer was lost")
+        lost = [] if order.state == life.OrderState.CANCEL_PENDING else [
+            life.OutcomeUnseen(at=at, reason="the answer was lost")
         ]  # fmt: skip
         order = record_events(order, *lost, answer, rules=DEFINITE)
-        if order.state == pure.OrderState.CANCEL_PENDING:
+        if order.state == life.OrderState.CANCEL_PENDING:
             order = record_events(order, venue.cancel(order.client_order_id, at=at))
         settled.append(order)
     return settled
 
 
-def _pure_order(row: Order, history: Sequence[OrderEvent]) -> pure.Order:
-    """The stored order as the domain moves it; what has no column is in its events."""
-    sending = (e.occurred_at for e in history if e.to_state == pure.OrderState.SENDING)
+def _life_of(row: Order, history: Sequence[OrderEvent]) -> life.OrderLife:
+    """Where a stored order stands in its life; what has no column is in its events."""
+    sending = (e.occurred_at for e in history if e.to_state == life.OrderState.SENDING)
     kinds = [e.kind for e in history]
     with localcontext(CONTEXT):
         value = row.filled_quantity * (row.average_price or Decimal(0))
-    order = pure.build_order(
-        id=row.id,
-        venue=row.venue,
-        symbol=row.instrument.symbol,
-        side=Side(row.side),
-        type=OrderType(row.type),
+    return life.OrderLife(
         quantity=row.quantity,
-        created_at=row.occurred_at,
-        limit_price=row.limit_price,
-        trigger_price=row.trigger_price,
-        reduce_only=row.reduces,
-        expires_at=row.expires_at,
-    )
-    return replace(
-        order,
-        state=pure.OrderState(row.state),
+        state=life.OrderState(row.state),
         venue_order_id=row.venue_order_id,
         sent_at=next(sending, None),
         closed_at=row.closed_at,
@@ -244,7 +244,7 @@ def _pure_order(row: Order, history: Sequence[OrderEvent]) -> pure.Order:
     )
 
 
-def _plain(event: pure.OrderEvent) -> dict[str, Any]:
+def _plain(event: life.OrderNews) -> dict[str, Any]:
     """What an event says beyond its kind and its time; empty values are left out."""
     found = {f.name: getattr(event, f.name) for f in fields(event) if f.name != "at"}
     return {

@@ -14,7 +14,7 @@ from django.db import connection
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.errors import Conflict
 from risk.domain.pretrade import Side
-from trading.domain import orders as pure
+from trading.domain import orders as life
 from trading.domain.positions import Position, PositionFill, apply_fill
 from trading.models import Fill, Instrument, Order
 from trading.services.fills import rebuild_positions, record_fill
@@ -29,7 +29,7 @@ from trading.venues.execution import VenueFill
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
 START = datetime(2026, 1, 1, tzinfo=UTC)
-S = pure.OrderState
+S = life.OrderState
 
 
 def at(seconds: float) -> datetime:
@@ -82,24 +82,24 @@ def states(order: Order) -> list[str]:
 
 
 def send(order: Order) -> Order:
-    claimed = record_events(order, pure.OrderClaimed(at=at(1)))
-    return record_events(claimed, pure.OrderAcknowledged(at=at(2), venue_order_id="p-1"))
+    claimed = record_events(order, life.OrderClaimed(at=at(1)))
+    return record_events(claimed, life.OrderAcknowledged(at=at(2), venue_order_id="p-1"))
 
 
 def test_each_step_leaves_a_row_and_repeated_news_none(instrument: Instrument):
     order = send(make_intent(instrument))
-    again = record_events(order, pure.OrderAcknowledged(at=at(3), venue_order_id="p-1"))
+    again = record_events(order, life.OrderAcknowledged(at=at(3), venue_order_id="p-1"))
     assert (again.state, again.venue_order_id) == ("ACKED", "p-1")
     assert states(order) == ["INTENT", "SENDING", "ACKED"]
     ended = record_events(
         again,
-        pure.CancelRequested(at=at(4)),
-        pure.VenueReported(at=at(4), status=pure.VenueStatus.CANCELLED),
+        life.CancelRequested(at=at(4)),
+        life.VenueReported(at=at(4), status=life.VenueStatus.CANCELLED),
     )
     assert (ended.state, ended.closed_at) == ("CANCELLED", at(4))
     assert states(order)[3:] == ["CANCEL_PENDING", "CANCELLED"]
     with pytest.raises(Conflict):
-        record_events(ended, pure.OrderClaimed(at=at(5)))
+        record_events(ended, life.OrderClaimed(at=at(5)))
     assert len(states(order)) == 5
 
 
@@ -129,21 +129,21 @@ def test_fills_move_the_order_and_the_position_once(instrument: Instrument):
 class Venue:
     """Answers every question with one word."""
 
-    def __init__(self, answer: pure.VenueReported | pure.NotFound) -> None:
+    def __init__(self, answer: life.VenueReported | life.NotFound) -> None:
         self.answer = answer
         self.cancelled: list[str] = []
 
     def query(self, client_order_id: str, *, at: datetime) -> Any:
         return replace(self.answer, at=at)
 
-    def cancel(self, client_order_id: str, *, at: datetime) -> pure.VenueReported:
+    def cancel(self, client_order_id: str, *, at: datetime) -> life.VenueReported:
         self.cancelled.append(client_order_id)
-        return pure.VenueReported(at=at, status=pure.VenueStatus.CANCELLED)
+        return life.VenueReported(at=at, status=life.VenueStatus.CANCELLED)
 
 
 def test_an_order_left_in_sending_that_never_arrived_is_absent(instrument: Instrument):
-    order = record_events(make_intent(instrument), pure.OrderClaimed(at=at(1)))
-    venue = Venue(pure.NotFound(at=START))
+    order = record_events(make_intent(instrument), life.OrderClaimed(at=at(1)))
+    venue = Venue(life.NotFound(at=START))
     (settled,) = settle_orders("main", venue=venue, at=at(60))  # type: ignore[arg-type]
     assert settled.pk == order.pk
     assert (settled.state, settled.closed_at) == ("ABSENT", at(60))
@@ -152,23 +152,23 @@ def test_an_order_left_in_sending_that_never_arrived_is_absent(instrument: Instr
 
 
 def test_an_order_left_in_sending_that_arrived_rests(instrument: Instrument):
-    order = record_events(make_intent(instrument), pure.OrderClaimed(at=at(1)))
-    venue = Venue(pure.VenueReported(at=START, status=pure.VenueStatus.OPEN, venue_order_id="p-1"))
+    order = record_events(make_intent(instrument), life.OrderClaimed(at=at(1)))
+    venue = Venue(life.VenueReported(at=START, status=life.VenueStatus.OPEN, venue_order_id="p-1"))
     (settled,) = settle_orders("main", venue=venue, at=at(60))  # type: ignore[arg-type]
     assert (settled.state, settled.venue_order_id) == ("ACKED", "p-1")
     assert states(order) == ["INTENT", "SENDING", "UNKNOWN", "ACKED"]
 
 
 def test_a_cancel_that_never_arrived_is_sent_again(instrument: Instrument):
-    order = record_events(send(make_intent(instrument)), pure.CancelRequested(at=at(3)))
-    venue = Venue(pure.VenueReported(at=START, status=pure.VenueStatus.OPEN))
+    order = record_events(send(make_intent(instrument)), life.CancelRequested(at=at(3)))
+    venue = Venue(life.VenueReported(at=START, status=life.VenueStatus.OPEN))
     (settled,) = settle_orders("main", venue=venue, at=at(60))  # type: ignore[arg-type]
     assert venue.cancelled == [order.client_order_id]
     assert (settled.state, settled.closed_at) == ("CANCELLED", at(60))
 
 
 def test_an_intent_that_is_withdrawn_never_left(instrument: Instrument):
-    ended = record_events(make_intent(instrument), pure.CancelRequested(at=at(1)))
+    ended = record_events(make_intent(instrument), life.CancelRequested(at=at(1)))
     assert ended.state == "CANCELLED"
     assert states(ended) == ["INTENT", "CANCELLED"]
 
@@ -182,7 +182,7 @@ def test_the_wall_knows_the_same_states_and_every_event_has_a_word():
         (text,) = cursor.fetchone()
     walled = {part.split("'")[0] for part in text.split("'")[1::2]}
     assert walled == {state.value for state in S}
-    assert set(KINDS) == set(pure.OrderEvent.__args__)
+    assert set(KINDS) == set(life.OrderNews.__args__)
 
 
 def test_a_flip_takes_the_price_of_the_fill_that_made_it(instrument: Instrument):

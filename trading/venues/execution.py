@@ -15,6 +15,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+from magnetfund.kernel.errors import InvalidInput
 from risk.domain.pretrade import OrderType, Side
 from trading.domain.orders import NotFound, VenueReported
 
@@ -24,7 +25,8 @@ class OrderTicket:
     """An order as it is sent.
 
     ``account`` is the sleeve whose position it changes.  A ``reduce_only`` order never turns that
-    position round.  ``is_urgent`` takes any price.
+    position round.  ``is_urgent`` takes any price.  Raises :class:`InvalidInput` for a trigger
+    that does not fit the type; no order is sent with a limit.
     """
 
     client_order_id: str
@@ -37,6 +39,12 @@ class OrderTicket:
     trigger_price: Decimal | None = None
     leverage: float = 1.0
     is_urgent: bool = False
+
+    def __post_init__(self) -> None:
+        if self.type is OrderType.LIMIT:
+            raise InvalidInput("no order is sent with a limit", code="bad_order_price")
+        if (self.trigger_price is None) != (self.type is OrderType.MARKET):
+            raise InvalidInput("the trigger does not fit the order type", code="bad_order_price")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

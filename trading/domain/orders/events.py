@@ -112,7 +112,7 @@ class NotFound:
     at: datetime
 
 
-OrderEvent = (
+OrderNews = (
     OrderDenied
     | OrderClaimed
     | OrderTooOld

@@ -15,8 +15,8 @@ from trading.domain.orders.events import (
     OrderAcknowledged,
     OrderClaimed,
     OrderDenied,
-    OrderEvent,
     OrderFilled,
+    OrderNews,
     OrderRejected,
     OrderTooOld,
     OutcomeUnseen,
@@ -27,12 +27,14 @@ from trading.domain.orders.order import (
     FINAL_STATES,
     IN_DOUBT,
     AbsenceRules,
-    Order,
+    OrderLife,
     OrderState,
 )
 
 
-def transition(*, order: Order, event: OrderEvent, rules: AbsenceRules | None = None) -> Order:
+def transition(
+    *, order: OrderLife, event: OrderNews, rules: AbsenceRules | None = None
+) -> OrderLife:
     """The order after an event.
 
     Repeated news (a fill known by its trade id, a second acknowledgement, the same final report)
@@ -75,7 +77,7 @@ def transition(*, order: Order, event: OrderEvent, rules: AbsenceRules | None = 
             return _miss(order, event, rules or AbsenceRules())
 
 
-def _expect(order: Order, event: OrderEvent, *states: OrderState) -> None:
+def _expect(order: OrderLife, event: OrderNews, *states: OrderState) -> None:
     if order.state not in states:
         raise Conflict(
             f"an order in state {order.state.value} does not take {type(event).__name__}",
@@ -84,22 +86,22 @@ def _expect(order: Order, event: OrderEvent, *states: OrderState) -> None:
         )
 
 
-def _expect_sent(order: Order, event: OrderEvent) -> None:
+def _expect_sent(order: OrderLife, event: OrderNews) -> None:
     if order.sent_at is None:
         raise Conflict(
             f"an order that was never sent cannot have {type(event).__name__}", code="never_sent"
         )
 
 
-def _close(order: Order, state: OrderState, at: datetime, reason: str = "") -> Order:
+def _close(order: OrderLife, state: OrderState, at: datetime, reason: str = "") -> OrderLife:
     return replace(order, state=state, closed_at=at, reason=reason or order.reason)
 
 
-def _live_state(order: Order) -> OrderState:
+def _live_state(order: OrderLife) -> OrderState:
     return OrderState.PARTIALLY_FILLED if order.filled_quantity else OrderState.ACKED
 
 
-def _acknowledge(order: Order, venue_order_id: str, event: OrderEvent) -> Order:
+def _acknowledge(order: OrderLife, venue_order_id: str, event: OrderNews) -> OrderLife:
     """The order is at the venue; late news of a further order changes its id only."""
     _expect_sent(order, event)
     known = replace(order, venue_order_id=order.venue_order_id or venue_order_id)
@@ -109,7 +111,7 @@ def _acknowledge(order: Order, venue_order_id: str, event: OrderEvent) -> Order:
     return replace(known, state=state, misses=())
 
 
-def _lose_sight(order: Order, event: OutcomeUnseen) -> Order:
+def _lose_sight(order: OrderLife, event: OutcomeUnseen) -> OrderLife:
     """An unseen outcome of sending is UNKNOWN, unless other news came first; a cancel stays
     pending."""
     _expect_sent(order, event)
@@ -118,7 +120,7 @@ def _lose_sight(order: Order, event: OutcomeUnseen) -> Order:
     return order
 
 
-def _request_cancel(order: Order, event: CancelRequested) -> Order:
+def _request_cancel(order: OrderLife, event: CancelRequested) -> OrderLife:
     if order.state is OrderState.INTENT:
         return _close(order, OrderState.CANCELLED, event.at, "cancelled before sending")
     _expect(
@@ -135,7 +137,7 @@ def _request_cancel(order: Order, event: CancelRequested) -> Order:
     return replace(order, state=OrderState.CANCEL_PENDING, is_cancel_requested=True)
 
 
-def _fill(order: Order, event: OrderFilled) -> Order:
+def _fill(order: OrderLife, event: OrderFilled) -> OrderLife:
     """Book a fill once, whatever the state says: an execution is a fact."""
     _expect_sent(order, event)
     if decimal_of(event.quantity) <= 0 or decimal_of(event.price) <= 0:
@@ -181,7 +183,7 @@ _FINAL_BY_STATUS = {
 }
 
 
-def _report(order: Order, event: VenueReported) -> Order:
+def _report(order: OrderLife, event: VenueReported) -> OrderLife:
     """Take the venue's word; a final word waits until the fills that it counts have arrived."""
     _expect_sent(order, event)
     if not 0 <= decimal_of(event.filled_quantity) <= order.quantity:
@@ -209,14 +211,14 @@ def _report(order: Order, event: VenueReported) -> Order:
     return _settle(known, event.at)
 
 
-def _settle(order: Order, at: datetime) -> Order:
+def _settle(order: OrderLife, at: datetime) -> OrderLife:
     """End the order once every fill that the venue's final word counts is booked."""
     if order.reported_final is None or order.filled_quantity < order.reported_filled:
         return order
     return _close(order, order.reported_final, at)
 
 
-def _miss(order: Order, event: NotFound, rules: AbsenceRules) -> Order:
+def _miss(order: OrderLife, event: NotFound, rules: AbsenceRules) -> OrderLife:
     """Count a query that found nothing; enough of them, late and spaced, prove absence."""
     _expect_sent(order, event)
     if order.state is not OrderState.UNKNOWN:  # venues deny live orders for a while

@@ -1,4 +1,4 @@
-"""An order with everything that its future moves depend on, and the states that it can be in."""
+"""What the moves of an order depend on, and the states that it can be in."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 from enum import StrEnum
-from uuid import UUID
 
 from magnetfund.kernel.errors import InvalidInput
-from magnetfund.kernel.identifiers import client_order_id
 from magnetfund.kernel.money import CONTEXT, decimal_of
-from risk.domain.pretrade import OrderType, Side
 from trading.domain.orders.events import ZERO, OrderFilled
 
 
@@ -61,28 +58,16 @@ class AbsenceRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """An order and everything that its future moves depend on.
+class OrderLife:
+    """What the future moves of an order depend on; what was ordered stands in its row.
 
-    ``limit_price`` belongs to limit orders, ``trigger_price`` to stops and take-profits.
     ``reported_filled`` and ``reported_final`` hold what the venue said of an order whose fills have
     not all arrived.  ``misses`` are the counted times at which a query found nothing.
     ``is_contradicted`` is set when a fill came after the venue, or we, had ended the order without
     it: a reconciliation break.
     """
 
-    id: UUID
-    client_order_id: str
-    venue: str
-    symbol: str
-    side: Side
-    type: OrderType
     quantity: Decimal
-    created_at: datetime
-    limit_price: Decimal | None = None
-    trigger_price: Decimal | None = None
-    reduce_only: bool = False
-    expires_at: datetime | None = None
     state: OrderState = OrderState.INTENT
     venue_order_id: str = ""
     sent_at: datetime | None = None
@@ -100,23 +85,6 @@ class Order:
     def __post_init__(self) -> None:
         if decimal_of(self.quantity) <= 0:
             raise InvalidInput("an order needs a quantity", code="bad_quantity")
-        has_limit, has_trigger = self.limit_price is not None, self.trigger_price is not None
-        wanted = {
-            OrderType.MARKET: (False, False),
-            OrderType.LIMIT: (True, False),
-            OrderType.STOP: (False, True),
-            OrderType.TAKE_PROFIT: (False, True),
-        }[self.type]
-        if (has_limit, has_trigger) != wanted:
-            raise InvalidInput("the prices do not fit the order type", code="bad_order_price")
-        for price in (self.limit_price, self.trigger_price):
-            if price is not None and decimal_of(price) <= 0:
-                raise InvalidInput("a price must be positive", code="price_not_positive")
-
-    @property
-    def open_quantity(self) -> Decimal:
-        """What may still execute; zero once final."""
-        return ZERO if self.state in FINAL_STATES else self.quantity - self.filled_quantity
 
     @property
     def average_price(self) -> Decimal | None:
@@ -125,34 +93,3 @@ class Order:
             return None
         with localcontext(CONTEXT):
             return self.filled_value / self.filled_quantity
-
-
-def build_order(
-    *,
-    id: UUID,
-    venue: str,
-    symbol: str,
-    side: Side,
-    type: OrderType,
-    quantity: Decimal,
-    created_at: datetime,
-    limit_price: Decimal | None = None,
-    trigger_price: Decimal | None = None,
-    reduce_only: bool = False,
-    expires_at: datetime | None = None,
-) -> Order:
-    """An intent with its deterministic client order id (a pure function of id and venue)."""
-    return Order(
-        id=id,
-        client_order_id=client_order_id(id, venue),
-        venue=venue,
-        symbol=symbol,
-        side=side,
-        type=type,
-        quantity=quantity,
-        created_at=created_at,
-        limit_price=limit_price,
-        trigger_price=trigger_price,
-        reduce_only=reduce_only,
-        expires_at=expires_at,
-    )

@@ -12,7 +12,7 @@ from magnetfund.kernel.clock import from_milliseconds
 from magnetfund.kernel.identifiers import derived_uuid
 from magnetfund.kernel.money import decimal_from_float
 from risk.domain.limits import LimitSet
-from risk.domain.pretrade import OrderRequest, OrderType, Side
+from risk.domain.pretrade import OrderType, Side
 from trading.domain.engine.book import OrderIntent
 from trading.models import Order
 from trading.services.book.words import explain_entry, keep_proposal
@@ -75,16 +75,6 @@ def commit_entry(
         )
         return commit_checked(
             order,
-            request=OrderRequest(
-                instrument=sleeve.instrument.symbol,
-                strategy=sleeve.strategy,
-                side=side,
-                type=OrderType.MARKET,
-                quantity=quantity,
-                stop_price=stop,
-                leverage=decimal_from_float(intent.leverage),
-                tier=intent.tier or None,
-            ),
             snapshot=build_snapshot(
                 book=book,
                 instrument=sleeve.instrument,
