@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from investors.domain.dealing import Switch
 from investors.domain.exact import round_to_total
 from investors.domain.ledger import ACCOUNTS
 from investors.domain.performance import ClassPoint, build_net_record
@@ -161,7 +162,7 @@ def read_dealing(strike: NavStrike) -> DealingPreview:
         str(order.pk): order
         for order in DealingOrder.objects.filter(
             share_class__fund=strike.fund_id, state__in=OPEN_STATES
-        ).select_related("investor")
+        ).select_related("investor", "into_class")
     }
     lines = []
     for row, plan in plans:
@@ -170,7 +171,7 @@ def read_dealing(strike: NavStrike) -> DealingPreview:
             lines.append(
                 DealtLine(
                     code=code,
-                    kind="Redemption",
+                    kind="Switch out" if out.order in plan.switches else "Redemption",
                     investor=orders[out.order].investor.legal_name,
                     units=-out.units,
                     money=-out.payout,
@@ -178,6 +179,8 @@ def read_dealing(strike: NavStrike) -> DealingPreview:
                     reason="deferred by the gate" if out.deferred else "",
                 )
             )
+            if out.order in plan.switches:
+                lines.append(_bought_by_switch(orders[out.order], plan.switches[out.order]))
         for bought in plan.subscriptions:
             order = orders[bought.order]
             lines.append(
@@ -203,8 +206,22 @@ def read_dealing(strike: NavStrike) -> DealingPreview:
                     reason=f"set aside: {ASIDE_WORDS[why.value]}",
                 )
             )
+    cash = [line for line in lines if not line.kind.startswith("Switch")]
     return DealingPreview(
         lines=tuple(lines),
-        money_in=sum((line.money for line in lines if line.money > 0), ZERO),
-        money_out=sum((line.money for line in lines if line.money < 0), ZERO),
+        money_in=sum((line.money for line in cash if line.money > 0), ZERO),
+        money_out=sum((line.money for line in cash if line.money < 0), ZERO),
+    )
+
+
+def _bought_by_switch(order: DealingOrder, switch: Switch) -> DealtLine:
+    assert order.into_class is not None
+    return DealtLine(
+        code=order.into_class.code,
+        kind="Switch in",
+        investor=order.investor.legal_name,
+        units=switch.subscription.units,
+        money=switch.clearing,
+        deferred=ZERO,
+        reason="",
     )

@@ -37,12 +37,20 @@ class DealingDay(models.Model):
         return f"{self.day}"
 
 
+#: Kinds of order that reserve units and take them when they are dealt.
+TAKING = ("redemption", "switch")
+
+
 class DealingOrder(models.Model):
-    """A subscription (by amount) or a redemption (by units); priced forward, never back."""
+    """A subscription (by amount), a redemption or a switch (by units); priced forward, never back.
+
+    A switch redeems ``share_class`` and subscribes ``into_class`` at one NAV; no cash leaves.
+    """
 
     class Kind(models.TextChoices):
         SUBSCRIPTION = "subscription"
         REDEMPTION = "redemption"
+        SWITCH = "switch"
 
     class State(models.TextChoices):
         SUBMITTED = "submitted"
@@ -63,10 +71,13 @@ class DealingOrder(models.Model):
         "investors.Investor", on_delete=models.PROTECT, related_name="orders"
     )
     share_class = models.ForeignKey("investors.ShareClass", on_delete=models.PROTECT)
+    into_class = models.ForeignKey(
+        "investors.ShareClass", on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
     amount = ExactField(null=True, blank=True)
     units = ExactField(null=True, blank=True)
     is_all = models.BooleanField(
-        default=False, help_text="A redemption of whatever the lots are when it is dealt."
+        default=False, help_text="Takes whatever the lots are when it is dealt."
     )
     first_day = models.DateField(
         null=True, blank=True, help_text="The dealing day on which the order first queued."
@@ -92,6 +103,9 @@ class DealingOrder(models.Model):
     dealt_price = ExactField(null=True, blank=True)
     dealt_amount = ExactField(null=True, blank=True)
     fee_amount = ExactField(default=0)
+    into_units = ExactField(default=0, help_text="Units that a switch bought.")
+    into_price = ExactField(null=True, blank=True)
+    into_fee = ExactField(default=0, help_text="Entry fee of the class switched into.")
     paid_amount = ExactField(default=0, help_text="Proceeds that the bank confirmed.")
     held_amount = ExactField(default=0, help_text="Proceeds held back until the audit.")
     reason = models.CharField(max_length=300, blank=True)
@@ -105,20 +119,28 @@ class DealingOrder(models.Model):
     class Meta:
         ordering = ["received_at", "id"]
         constraints = [
-            *positive("investors_dealingorder", "amount", "units", "dealt_price"),
+            *positive("investors_dealingorder", "amount", "units", "dealt_price", "into_price"),
             *not_negative(
                 "investors_dealingorder",
                 "dealt_units",
                 "dealt_amount",
                 "fee_amount",
+                "into_units",
+                "into_fee",
                 "paid_amount",
                 "held_amount",
             ),
             models.CheckConstraint(
                 condition=Q(kind="subscription", amount__isnull=False)
-                | Q(kind="redemption", units__isnull=False, is_all=False)
-                | Q(kind="redemption", units__isnull=True, is_all=True),
+                | Q(kind__in=("redemption", "switch"), units__isnull=False, is_all=False)
+                | Q(kind__in=("redemption", "switch"), units__isnull=True, is_all=True),
                 name="investors_dealingorder_measured",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="switch", into_class__isnull=False)
+                & ~Q(into_class=F("share_class"))
+                | ~Q(kind="switch") & Q(into_class=None, into_units=0, into_fee=0),
+                name="investors_dealingorder_into",
             ),
             models.CheckConstraint(
                 condition=Q(funded_amount=0)
@@ -143,7 +165,17 @@ class DealingOrder(models.Model):
     @property
     def reference(self) -> str:
         """What a payer quotes and a bank line is found by: the kind and the head of the id."""
-        return f"{self.kind[:1].upper()}-{self.pk.hex[:8].upper()}"
+        letter = "X" if self.is_switch else self.kind[:1].upper()
+        return f"{letter}-{self.pk.hex[:8].upper()}"
+
+    @property
+    def is_switch(self) -> bool:
+        return self.kind == self.Kind.SWITCH
+
+    @property
+    def takes_units(self) -> bool:
+        """Whether the order reserves units and takes them when it is dealt."""
+        return self.kind in TAKING
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"

@@ -130,6 +130,8 @@ class UnitEntry(models.Model):
         ISSUE = "issue", "Subscription"
         REDEEM = "redeem"
         FEE_CANCEL = "fee_cancel", "Performance fee, units cancelled"
+        SWITCH_OUT = "switch_out", "Switch into another class"
+        SWITCH_IN = "switch_in", "Switch from another class"
         TRANSFER_OUT = "transfer_out"
         TRANSFER_IN = "transfer_in"
         SIDE_POCKET_OUT = "side_pocket_out"

@@ -34,6 +34,7 @@ from investors.models import (
     ShareClass,
     UnitLot,
 )
+from investors.models.dealing import TAKING
 from investors.services.policies import terms_in_force
 from investors.services.receipts import release_money
 from magnetfund.core.actors import Actor
@@ -108,7 +109,7 @@ def submit_subscription(
 ) -> DealingOrder:
     """Take in a subscription by amount; units and price are known only after the strike."""
     at = at or utc_now()
-    _require_own(investor, actor)
+    require_own(investor, actor)
     require_subscribable(investor=investor, share_class=share_class, amount=amount)
     with transaction.atomic():
         day = next_dealing_day(share_class.fund, received_at=at)
@@ -144,38 +145,48 @@ def submit_redemption(
     another order took them a moment ago.
     """
     at = at or utc_now()
-    _require_own(investor, actor)
+    require_own(investor, actor)
     require_open(share_class.fund)
     terms = terms_in_force(share_class, at=at)
     with transaction.atomic():
-        holding = (
-            Holding.objects.select_for_update()
-            .filter(investor=investor, share_class=share_class)
-            .first()
-        )
+        holding = lock_holding(investor, share_class)
         day = next_dealing_day(share_class.fund, received_at=at, notice_days=terms.notice_days)
         wanted = require_redeemable(
             investor=investor, terms=terms, holding=holding, units=units, day=day.day
         )
-        assert holding is not None
-        Holding.objects.filter(pk=holding.pk).update(
-            reserved_units=F("reserved_units") + wanted, updated_at=at
-        )
-        order = DealingOrder.objects.create(
+        order = DealingOrder(
             kind=DealingOrder.Kind.REDEMPTION,
             investor=investor,
             share_class=share_class,
             units=units,
-            is_all=units is None,
             reason=reason[:REASON_MAX],
-            state=DealingOrder.State.ACCEPTED,
-            dealing_day=day,
-            first_day=day.day,
-            submitted_by=actor.user,
-            received_at=at,
-            updated_at=at,
         )
-        _note(actor, "order.redemption", order, at)
+        return reserve(order, wanted, day=day, actor=actor, at=at)
+
+
+def lock_holding(investor: Investor, share_class: ShareClass) -> Holding | None:
+    """The holding under its row lock, in the caller's transaction; ``None`` where there is none."""
+    return (
+        Holding.objects.select_for_update()
+        .filter(investor=investor, share_class=share_class)
+        .first()
+    )
+
+
+def reserve(
+    order: DealingOrder, wanted: Decimal, *, day: DealingDay, actor: Actor, at: datetime
+) -> DealingOrder:
+    """Write an order that takes units and reserve them, under the holding's lock."""
+    Holding.objects.filter(investor=order.investor, share_class=order.share_class).update(
+        reserved_units=F("reserved_units") + wanted, updated_at=at
+    )
+    order.is_all = order.units is None
+    order.state = DealingOrder.State.ACCEPTED
+    order.dealing_day, order.first_day = day, day.day
+    order.submitted_by = actor.user
+    order.received_at = order.updated_at = at
+    order.save(force_insert=True)
+    _note(actor, f"order.{order.kind}", order, at)
     return order
 
 
@@ -183,12 +194,18 @@ def require_subscribable(*, investor: Investor, share_class: ShareClass, amount:
     """Raise for the first rule that refuses a subscription: ``fund_suspended``, ``kyc_open``,
     ``not_positive``, ``too_fine``, ``below_minimum``."""
     require_open(share_class.fund)
-    _require_kyc(investor)
+    require_kyc(investor)
     currency = share_class.fund.currency
     _require_measure(amount, quantum=currency_quantum(currency), what="amount")
+    require_first_minimum(investor, share_class, amount)
+
+
+def require_first_minimum(investor: Investor, share_class: ShareClass, amount: Decimal) -> None:
+    """Raise :class:`InvalidInput` (``below_minimum``) where a first purchase is too small."""
     if amount < share_class.minimum_subscription and not _holds(investor, share_class):
         raise InvalidInput(
-            f"the minimum first subscription is {share_class.minimum_subscription:,.2f} {currency}",
+            f"the minimum first subscription is {share_class.minimum_subscription:,.2f} "
+            f"{share_class.fund.currency}",
             code="below_minimum",
         )
 
@@ -236,19 +253,11 @@ def _require_terms(terms: ClassTerms, holding: Holding, wanted: Decimal, day: da
         for lot in UnitLot.objects.filter(holding=holding, units__gt=0)
     ]
     free = find_free_units(lots=lots, day=day, lock=terms.lock_up)
-    price = (
-        ClassNav.objects.filter(
-            share_class=holding.share_class_id, strike__state="dealt", price__isnull=False
-        )
-        .order_by("-strike__valuation_at")
-        .values_list("price", flat=True)
-        .first()
-    )
     refusal = check_redemption(
         units=wanted + holding.reserved_units,
         lots=lots,
         free=free,
-        indicative_price=price or holding.share_class.launch_price,
+        indicative_price=last_price(holding.share_class),
         minimum_value=terms.minimum_redemption,
         minimum_holding=terms.minimum_holding,
     )
@@ -270,6 +279,17 @@ def _require_terms(terms: ClassTerms, holding: Holding, wanted: Decimal, day: da
     )
 
 
+def last_price(share_class: ShareClass) -> Decimal:
+    """The newest dealing price of a class, before the first one its launch price."""
+    struck = (
+        ClassNav.objects.filter(share_class=share_class, strike__state="dealt", price__isnull=False)
+        .order_by("-strike__valuation_at")
+        .values_list("price", flat=True)
+        .first()
+    )
+    return struck or share_class.launch_price
+
+
 def can_cancel(order: DealingOrder, *, at: datetime) -> bool:
     """Whether an order can be taken back: it is open, and its cut-off lies ahead.
 
@@ -286,7 +306,7 @@ def cancel_order(*, order: DealingOrder, actor: Actor, at: datetime | None = Non
     """Take an order back before its cut-off; reserved units are free again, and money that came
     for it is owed to its senders."""
     at = at or utc_now()
-    _require_own(order.investor, actor)
+    require_own(order.investor, actor)
     with transaction.atomic():
         row = DealingOrder.objects.select_for_update().get(pk=order.pk)
         is_aside = row.state == DealingOrder.State.SET_ASIDE
@@ -296,7 +316,7 @@ def cancel_order(*, order: DealingOrder, actor: Actor, at: datetime | None = Non
             )
         if not can_cancel(row, at=at):
             raise Conflict("the cut-off for this dealing day has passed", code="cutoff_passed")
-        if row.kind == DealingOrder.Kind.REDEMPTION and not is_aside:
+        if row.takes_units and not is_aside:
             release_units(row, at)
         if row.funded_amount:
             release_money(row, actor=actor, reason="order cancelled", at=at)
@@ -314,7 +334,7 @@ def release_units(order: DealingOrder, at: datetime) -> None:
     others = DealingOrder.objects.filter(
         investor_id=order.investor_id,
         share_class_id=order.share_class_id,
-        kind=DealingOrder.Kind.REDEMPTION,
+        kind__in=TAKING,
         state__in=OPEN_STATES,
     ).exclude(pk=order.pk)
     kept = sum((other.units or Decimal(0) for other in others), Decimal(0))
@@ -327,7 +347,8 @@ def _holds(investor: Investor, share_class: ShareClass) -> bool:
     return Holding.objects.filter(investor=investor, share_class=share_class, units__gt=0).exists()
 
 
-def _require_kyc(investor: Investor) -> None:
+def require_kyc(investor: Investor) -> None:
+    """Raise :class:`NotAllowed` (``kyc_open``) unless the investor is approved now."""
     if investor.kyc_state != KycState.APPROVED:
         raise NotAllowed("your identity verification (KYC) is not complete", code="kyc_open")
 
@@ -341,7 +362,7 @@ def _require_measure(value: Decimal, *, quantum: Decimal, what: str) -> None:
         raise InvalidInput(f"the {what} must be a multiple of {quantum:f}", code="too_fine")
 
 
-def _require_own(investor: Investor, actor: Actor) -> None:
+def require_own(investor: Investor, actor: Actor) -> None:
     """Investors may order only for themselves; staff need the capability dealing.process."""
     if actor.user is None:
         return
@@ -358,6 +379,7 @@ def _note(actor: Actor, action: str, order: DealingOrder, at: datetime) -> None:
         body={
             "investor": str(order.investor_id),
             "class": str(order.share_class_id),
+            **({"into": str(order.into_class_id)} if order.into_class_id else {}),
             "amount": None if order.amount is None else f"{order.amount:f}",
             "units": None if order.units is None else f"{order.units:f}",
         },

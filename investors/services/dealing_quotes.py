@@ -17,6 +17,7 @@ from investors.domain.fees import ClassTerms, Rank, compute_accrued_fee
 from investors.domain.strike import (
     LotInput,
     RedemptionOrder,
+    RedemptionResult,
     SubscriptionOrder,
     deal_redemptions,
     deal_subscription,
@@ -119,44 +120,31 @@ def quote_redemption(
     """
     require_open(share_class.fund)
     every = dict(terms_by_class(share_class.fund.book, at=at))
-    terms = every[share_class]
-    holding = Holding.objects.filter(investor=investor, share_class=share_class).first()
-    price = estimate.prices.get(share_class.code) if estimate is not None else None
-    day_of_price = (estimate.at if estimate is not None else at).date()
-    own = (
-        UnitLot.objects.filter(holding=holding, units__gt=0) if holding else UnitLot.objects.none()
-    )
-    lots = read_lots(own, day_of_price)
+    leaving = read_leaving(investor=investor, share_class=share_class, estimate=estimate, at=at)
+    terms, price = leaving.terms, leaving.price
     day = next_dealing_day(share_class.fund, received_at=at, notice_days=terms.notice_days)
-    fees = _Fees(terms=terms, lots=lots, on=day_of_price, dealt_on=day.day)
     if amount is not None:
-        if price is None:
-            raise Conflict("this class has no price yet; order by units", code="no_price")
-        free = list_free_lots(terms=terms, lots=lots, day=day.day).units
-        open_lots = [replace(lot, units=free[lot.lot]) for lot in lots if free[lot.lot]]
-        units = units_worth(
-            terms=terms, lots=open_lots, price=price, fees=fees.at(price), net=amount
-        )
+        units = leaving.units_for(amount, day=day.day)
     wanted = require_redeemable(
-        investor=investor, terms=terms, holding=holding, units=units, day=day.day
+        investor=investor, terms=terms, holding=leaving.holding, units=units, day=day.day
     )
-    assert holding is not None
-    proceeds = fees.pay(wanted, price) if price is not None else None
+    assert leaving.holding is not None
+    proceeds = leaving.pay(wanted, price, day=day.day) if price is not None else None
     net = proceeds.payout if proceeds is not None else None
     return RedemptionQuote(
         share_class=share_class,
         terms=terms,
         units=wanted,
         is_all=units is None,
-        units_left=holding.units - wanted,
+        units_left=leaving.holding.units - wanted,
         day=day,
         missed=find_missed_day(day, at=at),
         price=price,
         priced_at=estimate.at if estimate is not None and price is not None else None,
         is_struck=estimate is not None and estimate.is_struck,
         proceeds=proceeds,
-        lower=fees.pay(wanted, price * (1 - PRICE_MOVE)).payout if price is not None else None,
-        higher=fees.pay(wanted, price * (1 + PRICE_MOVE)).payout if price is not None else None,
+        lower=leaving.pay(wanted, price * (1 - PRICE_MOVE), day=day.day).payout if price else None,
+        higher=leaving.pay(wanted, price * (1 + PRICE_MOVE), day=day.day).payout if price else None,
         gate=find_gate_range(
             terms=list(every.values()),
             value=net,
@@ -194,15 +182,55 @@ def units_worth(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Fees:
-    """What the holder's lots owe at a price, by the fee of the NAV engine."""
+class Leaving:
+    """A holder's lots of one class and what leaves of them at a price, by the NAV engine."""
 
     terms: ClassTerms
+    holding: Holding | None
     lots: Sequence[LotInput]
+    price: Decimal | None
     on: date
-    dealt_on: date
 
-    def at(self, price: Decimal) -> dict[str, Decimal]:
+    def units_for(self, amount: Decimal, *, day: date) -> Decimal:
+        """Units free on ``day`` that pay ``amount`` after every fee; raises ``no_price`` and
+        ``not_enough_value``."""
+        if self.price is None:
+            raise Conflict("this class has no price yet; order by units", code="no_price")
+        free = list_free_lots(terms=self.terms, lots=self.lots, day=day).units
+        lots = [replace(lot, units=free[lot.lot]) for lot in self.lots if free[lot.lot]]
+        fees = self._fees(self.price)
+        return units_worth(terms=self.terms, lots=lots, price=self.price, fees=fees, net=amount)
+
+    def redeem(self, units: Decimal, price: Decimal, *, day: date) -> RedemptionResult:
+        """What units that are dealt on ``day`` would get at ``price``."""
+        g = quantize(price, self.terms.price_quantum)
+        free = list_free_lots(terms=self.terms, lots=self.lots, day=day)
+        return deal_redemptions(
+            terms=self.terms,
+            price=g,
+            fees=self._fees(g),
+            lots=self.lots,
+            free=free.units,
+            early_fee_rates=free.fee_rates,
+            orders=[RedemptionOrder(order="quote", holder=self.lots[0].holder, units=units)],
+        )[0]
+
+    def split(self, result: RedemptionResult, price: Decimal) -> Proceeds:
+        """The money of a result and its fees."""
+        g = quantize(price, self.terms.price_quantum)
+        gross = quantize(result.units * g, self.terms.cash_quantum, Rounding.DOWN)
+        return Proceeds(
+            gross=gross,
+            performance_fee=gross - result.exit_fee - result.payout,
+            exit_fee=result.exit_fee,
+            payout=result.payout,
+        )
+
+    def pay(self, units: Decimal, price: Decimal, *, day: date) -> Proceeds:
+        return self.split(self.redeem(units, price, day=day), price)
+
+    def _fees(self, price: Decimal) -> dict[str, Decimal]:
+        """What each lot owes per unit at a price."""
         return {
             lot.lot: compute_accrued_fee(
                 terms=self.terms, price=price, mark=lot.mark, clock=lot.clock, day=self.on
@@ -210,26 +238,21 @@ class _Fees:
             for lot in self.lots
         }
 
-    def pay(self, units: Decimal, price: Decimal) -> Proceeds:
-        g = quantize(price, self.terms.price_quantum)
-        free = list_free_lots(terms=self.terms, lots=self.lots, day=self.dealt_on)
-        result = deal_redemptions(
-            terms=self.terms,
-            price=g,
-            fees=self.at(g),
-            lots=self.lots,
-            free=free.units,
-            early_fee_rates=free.fee_rates,
-            orders=[RedemptionOrder(order="quote", holder=self.lots[0].holder, units=units)],
-        )[0]
-        cash = self.terms.cash_quantum
-        gross = quantize(units * g, cash, Rounding.DOWN)
-        return Proceeds(
-            gross=gross,
-            performance_fee=gross - result.exit_fee - result.payout,
-            exit_fee=result.exit_fee,
-            payout=result.payout,
-        )
+
+def read_leaving(
+    *, investor: Investor, share_class: ShareClass, estimate: PriceEstimate | None, at: datetime
+) -> Leaving:
+    """The investor's lots of a class as they stand, with the estimated price of now."""
+    holding = Holding.objects.filter(investor=investor, share_class=share_class).first()
+    on = (estimate.at if estimate is not None else at).date()
+    own = UnitLot.objects.filter(holding=holding, units__gt=0)
+    return Leaving(
+        terms=terms_in_force(share_class, at=at),
+        holding=holding,
+        lots=read_lots(own, on) if holding is not None else (),
+        price=estimate.prices.get(share_class.code) if estimate is not None else None,
+        on=on,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,7 +51,9 @@ def write_snapshots(
 
 def net_invested(fund: Fund) -> dict[UUID, Decimal]:
     """Money put in less money taken out, per investor who ever dealt."""
-    orders = DealingOrder.objects.filter(share_class__fund=fund, dealt_amount__isnull=False)
+    orders = DealingOrder.objects.filter(
+        share_class__fund=fund, dealt_amount__isnull=False
+    ).exclude(kind=DealingOrder.Kind.SWITCH)
     found: dict[UUID, Decimal] = {}
     for order in orders.iterator(chunk_size=5000):
         sign = 1 if order.kind == DealingOrder.Kind.SUBSCRIPTION else -1

@@ -12,27 +12,31 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Max
-
-from investors.domain.dealing import find_lockup_end, size_holdback
+from investors.domain.dealing import size_holdback
 from investors.domain.dealing.plan import ClassPlan, plan_dealing
 from investors.domain.exact import round_to_total
 from investors.domain.fees import ClassTerms
-from investors.domain.ledger import JointLine, JournalEntry, Tags, build_joint_entry
-from investors.domain.strike import LotInput, RedemptionResult
+from investors.domain.ledger import JointLine, JournalEntry, Tags
+from investors.domain.strike import LotInput
 from investors.models import (
     ClassNav,
     Holding,
     NavStrike,
     UnitEntry,
-    UnitLot,
 )
 from investors.services.ledger import NewEntry, post_entries
 from investors.services.nav_dealing_book import DealingBook, describe_class, load_lots, open_book
+from investors.services.nav_lots import (
+    entry_of,
+    lines_of_cuts,
+    open_lots,
+    record_cuts,
+    record_issues,
+)
 from investors.services.nav_orders import save_orders
 from investors.services.nav_settlement import settle_strike, snapshot_investors
+from investors.services.nav_switches import deal_switches
 from magnetfund.core.actors import Actor
-from magnetfund.kernel.identifiers import derived_uuid
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
 
@@ -44,11 +48,13 @@ def deal_strike(strike: NavStrike, *, actor: Actor, at: datetime) -> None:
     plans = plan_dealing(
         desks=[describe_class(book, row, terms) for row, terms in book.rows], fund_nav=strike.nav
     )
-    paid_in, held = ZERO, dict[str, Decimal]()
-    for (row, terms), plan in zip(book.rows, plans, strict=True):
+    paid_in, held, lots = ZERO, dict[str, Decimal](), dict[str, LotInput]()
+    for (row, _), plan in zip(book.rows, plans, strict=True):
         _reserve(row, plan)
-        lots = {lot.lot: lot for lot in load_lots(row)}
+        lots |= {lot.lot: lot for lot in load_lots(row)}
         _redeem(book, row, plan, lots, actor)
+    deal_switches(book, plans, lots, actor)
+    for (row, terms), plan in zip(book.rows, plans, strict=True):
         held |= _hold_back(book, row, terms, plan, actor)
         _crystallise(book, row, plan, lots, actor)
         paid_in += _subscribe(book, row, terms, plan, actor)
@@ -78,30 +84,22 @@ def _post_fees(book: DealingBook, actor: Actor) -> None:
     strike, news = book.strike, []
     unallocated = Decimal(strike.inputs.get("unallocated", "0"))
     if unallocated:
-        news.append(_entry(book, "unallocated_recognised", "", [({"amount": unallocated}, Tags())]))
+        news.append(_entry(book, "unallocated_recognised", "", {"amount": unallocated}))
     for row, _ in book.rows:
-        tags = Tags(share_class=row.share_class.code)
         change = Decimal(row.detail["accrual_change"])
         for event, amount in (
             ("management_fee", row.management_fee), ("performance_fee_accrual", change)
         ):  # fmt: skip
             if amount:
-                news.append(_entry(book, event, tags.share_class, [({"amount": amount}, tags)]))
+                news.append(_entry(book, event, row.share_class.code, {"amount": amount}))
     post_entries(strike.fund, [NewEntry.of(entry) for entry in news], actor=actor)
 
 
 def _entry(
-    book: DealingBook, event: str, code: str, lines: Sequence[tuple[Mapping[str, Decimal], Tags]]
+    book: DealingBook, event: str, code: str, amounts: Mapping[str, Decimal]
 ) -> JournalEntry:
-    strike = book.strike
-    return build_joint_entry(
-        event=event,
-        source_ref=f"{event}:{strike.pk}:{code}",
-        effective_at=strike.valuation_at,
-        lines=[JointLine(amounts=amounts, tags=tags) for amounts, tags in lines],
-        currency=strike.fund.currency,
-        fund=strike.fund.code,
-    )
+    """The entry of an event that concerns a class as a whole."""
+    return entry_of(book, event, code, [JointLine(amounts=amounts, tags=Tags(share_class=code))])
 
 
 def _reserve(row: ClassNav, plan: ClassPlan) -> None:
@@ -115,44 +113,17 @@ def _reserve(row: ClassNav, plan: ClassPlan) -> None:
 def _redeem(
     book: DealingBook, row: ClassNav, plan: ClassPlan, lots: dict[str, LotInput], actor: Actor
 ) -> None:
-    code, dealt = row.share_class.code, [item for item in plan.redemptions if item.units > 0]
+    code = row.share_class.code
+    dealt = [r for r in plan.redemptions if r.units > 0 and r.order not in plan.switches]
     if not dealt:
         return
-    lines = []
-    for result in dealt:
-        for cut, gross in zip(result.cuts, _gross_of_cuts(result), strict=True):
-            amounts = {
-                "capital": cut.cost,
-                "result": gross - cut.cost,
-                "performance_fee": cut.fee,
-                "units": cut.units,
-            }
-            lines.append((amounts, Tags(share_class=code, lot=UUID(cut.lot))))
-    news = [NewEntry.of(_entry(book, "redemption_dealt", code, lines))]
+    lines = [line for result in dealt for line in lines_of_cuts(code, result)]
+    news = [NewEntry.of(entry_of(book, "redemption_dealt", code, lines))]
     exit_fees = sum((result.exit_fee for result in dealt), ZERO)
     if exit_fees:
-        tags = Tags(share_class=code)
-        news.append(NewEntry.of(_entry(book, "exit_fee", code, [({"to_fund": exit_fees}, tags)])))
+        news.append(NewEntry.of(_entry(book, "exit_fee", code, {"to_fund": exit_fees})))
     entry = post_entries(book.strike.fund, news, actor=actor)[0]
-    UnitEntry.objects.bulk_create(
-        [
-            UnitEntry(
-                lot_id=UUID(cut.lot),
-                kind=UnitEntry.Kind.REDEEM,
-                units=-cut.units,
-                price=row.issue_price,
-                high_water_mark=lots[cut.lot].mark,
-                hurdle_start=lots[cut.lot].clock,
-                strike=book.strike,
-                order=book.orders[result.order],
-                entry=entry,
-                effective_at=book.strike.valuation_at,
-            )
-            for result in dealt
-            for cut in result.cuts
-        ],
-        batch_size=5000,
-    )
+    record_cuts(book, row, dealt, lots, kind=UnitEntry.Kind.REDEEM, entry=entry)
 
 
 def _hold_back(
@@ -162,6 +133,8 @@ def _hold_back(
     held = {}
     for result in plan.redemptions:
         order = book.orders[result.order]
+        if order.is_switch:
+            continue
         share = size_holdback(
             payout=(order.dealt_amount or ZERO) + result.payout,
             share=terms.holdback_share,
@@ -171,16 +144,9 @@ def _hold_back(
             held[result.order] = min(share.held, result.payout)
     if held:
         code, total = row.share_class.code, sum(held.values(), ZERO)
-        entry = _entry(book, "holdback_set", code, [({"amount": total}, Tags(share_class=code))])
+        entry = _entry(book, "holdback_set", code, {"amount": total})
         post_entries(book.strike.fund, [NewEntry.of(entry)], actor=actor)
     return held
-
-
-def _gross_of_cuts(result: RedemptionResult) -> list[Decimal]:
-    """What each lot pays in cents; together the payout and the exit fee."""
-    parts = list(round_to_total([cut.gross for cut in result.cuts], quantum=CENT))
-    parts[0] += result.payout + result.exit_fee - sum(parts, ZERO)
-    return parts
 
 
 def _crystallise(
@@ -191,15 +157,15 @@ def _crystallise(
     day, moves, entry = strike.valuation_at.date(), [], None
     if plan.crystallised:
         lines = [
-            (
-                {"payable": item.payable, "units": item.units},
-                Tags(share_class=code, lot=UUID(item.lot)),
+            JointLine(
+                amounts={"payable": item.payable, "units": item.units},
+                tags=Tags(share_class=code, lot=UUID(item.lot)),
             )
             for item in plan.crystallised
         ]
         dust = round_to_total([sum((i.dust for i in plan.crystallised), ZERO)], quantum=CENT)[0]
-        lines.append(({"dust": dust}, Tags(share_class=code)))
-        new = NewEntry.of(_entry(book, "performance_fee_crystallised", code, lines))
+        lines.append(JointLine(amounts={"dust": dust}, tags=Tags(share_class=code)))
+        new = NewEntry.of(entry_of(book, "performance_fee_crystallised", code, lines))
         entry = post_entries(strike.fund, [new], actor=actor)[0]
         moves = [
             (UnitEntry.Kind.FEE_CANCEL, item.lot, -item.units, row.issue_price, day)
@@ -232,73 +198,22 @@ def _subscribe(
     book: DealingBook, row: ClassNav, terms: ClassTerms, plan: ClassPlan, actor: Actor
 ) -> Decimal:
     """New lots and their entries; gives the money that left client money for them."""
-    strike, code, dealt = book.strike, row.share_class.code, plan.subscriptions
+    code = row.share_class.code
+    dealt = [(book.orders[result.order], result) for result in plan.subscriptions]
     if not dealt:
         return ZERO
-    orders = [book.orders[result.order] for result in dealt]
-    at, day = strike.valuation_at, strike.valuation_at.date()
-    Holding.objects.bulk_create(
-        [
-            Holding(investor_id=who, share_class=row.share_class, updated_at=at)
-            for who in dict.fromkeys(order.investor_id for order in orders)
-        ],
-        ignore_conflicts=True,
-    )
-    holdings = dict(
-        Holding.objects.filter(
-            share_class=row.share_class, investor__in=[order.investor_id for order in orders]
-        ).values_list("investor_id", "pk")
-    )
-    lockup_until = find_lockup_end(terms=terms, dealing_day=day)
-    newest = UnitLot.objects.aggregate(n=Max("number"))["n"] or 0
-    lots = [
-        UnitLot(
-            id=derived_uuid("lot", result.order),
-            number=newest + k,
-            holding_id=holdings[order.investor_id],
-            share_class=row.share_class,
-            dealing_day=day,
-            strike=strike,
-            entry_price=row.issue_price,
-            units=ZERO,
-            high_water_mark=row.issue_price,
-            hurdle_start=day,
-            cost=result.consideration,
-            lockup_until=lockup_until,
-            opened_at=at,
-        )
-        for k, (result, order) in enumerate(zip(dealt, orders, strict=True), start=1)
-    ]
-    UnitLot.objects.bulk_create(lots, batch_size=5000)
+    lots = open_lots(book, row, terms, dealt)
     lines = [
-        (
-            {"consideration": r.consideration, "residue": r.residue, "units": r.units},
-            Tags(share_class=code, lot=lot.pk),
+        JointLine(
+            amounts={"consideration": r.consideration, "residue": r.residue, "units": r.units},
+            tags=Tags(share_class=code, lot=lot.pk),
         )
-        for r, lot in zip(dealt, lots, strict=True)
+        for (_, r), lot in zip(dealt, lots, strict=True)
     ]
-    news = [NewEntry.of(_entry(book, "units_issued", code, lines))]
-    fees = sum((result.entry_fee for result in dealt), ZERO)
+    news = [NewEntry.of(entry_of(book, "units_issued", code, lines))]
+    fees = sum((result.entry_fee for _, result in dealt), ZERO)
     if fees:
-        tags = Tags(share_class=code)
-        news.append(NewEntry.of(_entry(book, "entry_fee", code, [({"to_fund": fees}, tags)])))
-    entry = post_entries(strike.fund, news, actor=actor)[0]
-    UnitEntry.objects.bulk_create(
-        [
-            UnitEntry(
-                lot=lot,
-                kind=UnitEntry.Kind.ISSUE,
-                units=result.units,
-                price=row.issue_price,
-                high_water_mark=row.issue_price,
-                hurdle_start=day,
-                strike=strike,
-                order=order,
-                entry=entry,
-                effective_at=at,
-            )
-            for result, order, lot in zip(dealt, orders, lots, strict=True)
-        ],
-        batch_size=5000,
-    )
-    return sum((order.funded_amount for order in orders), ZERO)
+        news.append(NewEntry.of(_entry(book, "entry_fee", code, {"to_fund": fees})))
+    entry = post_entries(book.strike.fund, news, actor=actor)[0]
+    record_issues(book, row, dealt, lots, kind=UnitEntry.Kind.ISSUE, entry=entry)
+    return sum((order.funded_amount for order, _ in dealt), ZERO)

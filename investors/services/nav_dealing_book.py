@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from uuid import UUID
 
 from django.db import connection
 
@@ -29,12 +30,17 @@ _REDEEMING = ("submitted", "accepted", "deferred")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DealingBook:
-    """What the day knows: the strike, its classes with terms, and the open orders by id."""
+    """What the day knows: the strike, its classes with terms, and the open orders by id.
+
+    ``dealable`` are those of ``due`` whose investor may take units: a switch of an investor who is
+    not approved now waits, as his subscription would.
+    """
 
     strike: NavStrike
     rows: Sequence[tuple[ClassNav, ClassTerms]]
     orders: dict[str, DealingOrder]
     due: frozenset[str]
+    dealable: frozenset[str]
     funded: dict[str, Sequence[SubscriptionOrder]]
 
 
@@ -60,12 +66,27 @@ def open_book(strike: NavStrike, *, lock: bool = True) -> DealingBook:
             .order_by("pk")
         )
     due = frozenset(str(order.pk) for order in found if _is_due(order, strike.dealing_day))
+    approved = _find_approved(found)
     return DealingBook(
         strike=strike,
         rows=rows,
         orders={str(order.pk): order for order in found},
         due=due,
-        funded=_find_funded(strike, found, due, rows),
+        dealable=frozenset(
+            str(order.pk)
+            for order in found
+            if str(order.pk) in due and (not order.is_switch or order.investor_id in approved)
+        ),
+        funded=_find_funded(strike, found, due, approved, rows),
+    )
+
+
+def _find_approved(orders: Sequence[DealingOrder]) -> set[UUID]:
+    """Investors of these orders whose KYC is approved now."""
+    return set(
+        Investor.objects.filter(
+            pk__in=[order.investor_id for order in orders], kyc_state=Investor.Kyc.APPROVED
+        ).values_list("pk", flat=True)
     )
 
 
@@ -82,6 +103,7 @@ def _find_funded(
     strike: NavStrike,
     orders: Sequence[DealingOrder],
     due: frozenset[str],
+    approved: set[UUID],
     rows: Sequence[tuple[ClassNav, ClassTerms]],
 ) -> dict[str, Sequence[SubscriptionOrder]]:
     """Subscriptions to deal by class id: money cleared in time and the investor approved now."""
@@ -95,11 +117,6 @@ def _find_funded(
         funding_deadline_at=day.funding_deadline_at,
         valuation_at=day.valuation_at,
         is_suspended=day.is_suspended,
-    )
-    approved = set(
-        Investor.objects.filter(
-            pk__in=[order.investor_id for order in orders], kyc_state=Investor.Kyc.APPROVED
-        ).values_list("pk", flat=True)
     )
     for order in orders:
         if order.kind == DealingOrder.Kind.SUBSCRIPTION and str(order.pk) in due:
@@ -123,8 +140,9 @@ def describe_class(book: DealingBook, row: ClassNav, terms: ClassTerms) -> Class
     asked = [
         order
         for order in book.orders.values()
-        if order.share_class_id == row.share_class_id and order.kind == DealingOrder.Kind.REDEMPTION
+        if order.share_class_id == row.share_class_id and order.takes_units
     ]
+    codes = {item.share_class_id: item.share_class.code for item, _ in book.rows}
     is_needed = bool(asked) or ends
     return ClassDesk(
         code=row.share_class.code,
@@ -148,7 +166,8 @@ def describe_class(book: DealingBook, row: ClassNav, terms: ClassTerms) -> Class
                 holder=str(order.investor_id),
                 units=None if order.is_all else order.units,
                 first_day=order.first_day or strike.valuation_at.date(),
-                is_due=str(order.pk) in book.due,
+                is_due=str(order.pk) in book.dealable,
+                into=codes[order.into_class_id] if order.into_class_id else "",
             )
             for order in asked
         ),

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from investors.domain.dealing.plan import ClassPlan
+from investors.domain.strike import SubscriptionResult
 from investors.models import ClassNav, DealingDay, DealingOrder, NavStrike
 from investors.services.dealing import find_dealing_day
 from magnetfund.core.actors import Actor
@@ -20,7 +21,8 @@ ASIDE_WORDS = {
 }
 SAVED_FIELDS = (
     "state", "dealing_day", "strike", "units", "dealt_units", "dealt_price", "dealt_amount",
-    "fee_amount", "held_amount", "reason", "rolls", "updated_at",
+    "fee_amount", "into_units", "into_price", "into_fee", "held_amount", "reason", "rolls",
+    "updated_at",
 )  # fmt: skip
 
 
@@ -39,7 +41,10 @@ def save_orders(
         strike.fund, received_at=strike.valuation_at + timedelta(microseconds=1)
     )
     touched: dict[str, DealingOrder] = {}
+    answered: set[str] = set()
     for row, plan in plans:
+        answered |= {item.order for item in plan.redemptions}
+        answered |= {item.order for item in plan.subscriptions} | set(plan.aside)
         for redeemed in plan.redemptions:
             order = touched.setdefault(redeemed.order, orders[redeemed.order])
             _deal(
@@ -47,8 +52,10 @@ def save_orders(
                 fee=redeemed.exit_fee,
             )  # fmt: skip
             order.held_amount = held.get(redeemed.order, ZERO)
+            if redeemed.order in plan.switches:
+                _buy(order, plan.switches[redeemed.order].subscription)
             order.state = DealingOrder.State.PAYABLE
-            if not order.dealt_amount:
+            if not order.dealt_amount or order.is_switch:
                 order.state = DealingOrder.State.SETTLED
             if redeemed.deferred > 0:
                 order.state, order.dealing_day = DealingOrder.State.DEFERRED, after
@@ -68,7 +75,7 @@ def save_orders(
                 _set_aside(order, "no_units_left", actor, at)
         for pk, reason in plan.aside.items():
             _set_aside(touched.setdefault(pk, orders[pk]), reason.value, actor, at)
-    for pk in due - set(touched):
+    for pk in due - answered:
         _roll(touched.setdefault(pk, orders[pk]), after)
     for order in touched.values():
         order.updated_at = at
@@ -90,6 +97,12 @@ def _deal(
     order.dealt_amount = (order.dealt_amount or ZERO) + money
     order.fee_amount += fee
     order.dealt_price, order.strike = row.issue_price, strike
+
+
+def _buy(order: DealingOrder, bought: SubscriptionResult) -> None:
+    """The second half of a switch."""
+    order.into_units += bought.units
+    order.into_price, order.into_fee = bought.price, order.into_fee + bought.entry_fee
 
 
 def _roll(order: DealingOrder, after: DealingDay | None) -> None:

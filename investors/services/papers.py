@@ -17,7 +17,7 @@ import typst
 from django.db import transaction
 from django.db.models import QuerySet, Sum
 
-from investors.models import DealingOrder, LotNav, NavStrike, Paper, UnitEntry
+from investors.models import DealingOrder, LotNav, NavStrike, Paper, Posting, UnitEntry
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.errors import Conflict
@@ -100,29 +100,20 @@ def describe_note(order: DealingOrder, strike: NavStrike, number: str) -> dict[s
         _moves(order).filter(strike=strike).select_related("lot").order_by("lot__number", "pk")
     )
     fund, day = order.share_class.fund, strike.dealing_day
-    units = abs(sum((move.units for move in moves), ZERO))
-    is_whole = len(list_notes(order)) == 1
     is_in = order.kind == DealingOrder.Kind.SUBSCRIPTION
-    kind = "Subscription" if is_in else "Redemption"
-    money = [["Dealing price per unit", f"{moves[0].price:,.6f} {fund.currency}"]]
-    money.append(["Units issued" if is_in else "Units redeemed", f"{units:,.6f}"])
-    if is_in:
-        money.append(["Amount received", f"{order.funded_amount:,.2f} {fund.currency}"])
-        money.append(["Entry fee", f"{order.fee_amount:,.2f} {fund.currency}"])
-        money.append(["Consideration", f"{order.dealt_amount:,.2f} {fund.currency}"])
-    elif is_whole:
-        money.append(["Exit and early redemption fee", f"{order.fee_amount:,.2f} {fund.currency}"])
-        money.append(["Proceeds after all fees", f"{order.dealt_amount:,.2f} {fund.currency}"])
+    units = abs(sum((move.units for move in moves if is_in or move.units < 0), ZERO))
+    is_whole = len(list_notes(order)) == 1
+    kind = order.get_kind_display()
+    if order.is_switch:
+        money = _switch_rows(order, moves)
     else:
-        total = f"{order.dealt_amount:,.2f} {fund.currency}"
-        money.append(["Proceeds of all parts dealt so far", total])
-    if order.held_amount:
-        money.append(["Held back until the audit", f"{order.held_amount:,.2f} {fund.currency}"])
+        money = _money_rows(order, units, moves[0].price, is_whole=is_whole)
+    into = f" into class {order.into_class.code}" if order.into_class else ""
     return {
         "title": "Contract note",
         "number": number,
         "fund": fund.name,
-        "summary": f"{kind} of {units:,.6f} units of class {order.share_class.code} for "
+        "summary": f"{kind} of {units:,.6f} units of class {order.share_class.code}{into} for "
         f"{order.investor.legal_name}.",
         "parts": [
             {
@@ -147,10 +138,62 @@ def describe_note(order: DealingOrder, strike: NavStrike, number: str) -> dict[s
     }
 
 
+def _money_rows(
+    order: DealingOrder, units: Decimal, price: Decimal, *, is_whole: bool
+) -> list[list[str]]:
+    """Price, units and money of a subscription or redemption."""
+    currency = order.share_class.fund.currency
+    is_in = order.kind == DealingOrder.Kind.SUBSCRIPTION
+    money = [["Dealing price per unit", f"{price:,.6f} {currency}"]]
+    money.append(["Units issued" if is_in else "Units redeemed", f"{units:,.6f}"])
+    if is_in:
+        money.append(["Amount received", f"{order.funded_amount:,.2f} {currency}"])
+        money.append(["Entry fee", f"{order.fee_amount:,.2f} {currency}"])
+        money.append(["Consideration", f"{order.dealt_amount:,.2f} {currency}"])
+    elif is_whole:
+        money.append(["Exit and early redemption fee", f"{order.fee_amount:,.2f} {currency}"])
+        money.append(["Proceeds after all fees", f"{order.dealt_amount:,.2f} {currency}"])
+    else:
+        total = f"{order.dealt_amount:,.2f} {currency}"
+        money.append(["Proceeds of all parts dealt so far", total])
+    if order.held_amount:
+        money.append(["Held back until the audit", f"{order.held_amount:,.2f} {currency}"])
+    return money
+
+
+def _switch_rows(order: DealingOrder, moves: list[UnitEntry]) -> list[list[str]]:
+    """Both halves of what one strike switched.  Fees of several parts are shown as of all."""
+    assert order.into_class is not None
+    currency = order.share_class.fund.currency
+    here, there = order.share_class.code, order.into_class.code
+    out = [move for move in moves if move.units < 0]
+    (bought,) = (move for move in moves if move.units > 0)
+    fee = Posting.objects.filter(
+        entry=bought.entry_id, account="2120", lot__in=[move.lot_id for move in out]
+    ).aggregate(total=Sum("amount"))["total"]
+    units = -sum((move.units for move in out), ZERO)
+    rows = [
+        [f"Units redeemed, class {here}", f"{units:,.6f}"],
+        [f"Dealing price per unit, class {here}", f"{out[0].price:,.6f} {currency}"],
+        ["Performance fee, made final", f"{-(fee or ZERO):,.2f} {currency}"],
+    ]
+    if len(list_notes(order)) == 1:
+        rows.append(["Exit and early redemption fee", f"{order.fee_amount:,.2f} {currency}"])
+        rows.append([f"Moved to class {there}", f"{order.dealt_amount:,.2f} {currency}"])
+        rows.append([f"Entry fee, class {there}", f"{order.into_fee:,.2f} {currency}"])
+    else:
+        total = f"{order.dealt_amount:,.2f} {currency}"
+        rows.append([f"Moved to class {there} by all parts so far", total])
+    rows.append([f"Units issued, class {there}", f"{bought.units:,.6f}"])
+    rows.append([f"Dealing price per unit, class {there}", f"{bought.price:,.6f} {currency}"])
+    rows.append(["High-water mark of the new units", f"{bought.high_water_mark:,.6f} {currency}"])
+    if bought.lot.lockup_until:
+        rows.append(["New units are locked up until", f"{bought.lot.lockup_until:%-d %b %Y}"])
+    return rows
+
+
 def _moves(order: DealingOrder) -> QuerySet[UnitEntry]:
-    return UnitEntry.objects.filter(
-        order=order, kind__in=(UnitEntry.Kind.ISSUE, UnitEntry.Kind.REDEEM)
-    )
+    return UnitEntry.objects.filter(order=order)
 
 
 def _lots(moves: list[UnitEntry], strike: NavStrike) -> list[list[str]]:

@@ -41,7 +41,7 @@ TRADE = {
 }  # fmt: skip
 INVESTOR = {
     "/overview/", "/activity/", "/messages/", "/settings/", "/navs/", "/trades/", "/my-risk/",
-    "/redeem/", "/redeem/confirm/",
+    "/redeem/", "/redeem/confirm/", "/switch/", "/switch/confirm/",
     "/subscribe/", "/subscribe/confirm/",
 }  # fmt: skip
 #: For accounts with a portal; one that belongs to no investor is told so.

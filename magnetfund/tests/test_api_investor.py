@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from investors.models import DealingOrder
+from investors.models import DealingOrder, ShareClass
+from investors.services.policies import set_terms
 from investors.tests.fund_support import FIRST, SmallFund, make_fund
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
@@ -99,3 +100,32 @@ def test_what_is_refused_orders_nothing(
     answer = withdraw(client_of(small, "ann"), body, key=key)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert not DealingOrder.objects.filter(kind="redemption").exists()
+
+
+def test_a_switch_is_quoted_and_placed_once_for_its_key(small: SmallFund):
+    row = ShareClass.objects.create(fund=small.fund, code="B", name="B", launch_price=50)
+    set_terms(
+        share_class=row, terms={}, effective_from=FIRST, proposer=small.maker,
+        approver=small.checker,
+    )  # fmt: skip
+    ann = client_of(small, "ann")
+    body = {"share_class": "A", "into_class": "B", "units": "10"}
+    quote = ann.post("/api/investor/switch/quote", body, format="json").json()
+    assert (quote["moved"], quote["into_units"]) == ("1000", "20")
+    headers = {"Idempotency-Key": "switch-1"}
+    first = ann.post("/api/investor/switch", body, format="json", headers=headers)
+    again = ann.post("/api/investor/switch", body, format="json", headers=headers)
+    assert (first.status_code, again.content) == (202, first.content)
+    order = DealingOrder.objects.get(kind="switch")
+    assert (order.reference, order.units) == (first.json()["reference"], 10)
+    other = ann.post(
+        "/api/investor/switch", {**body, "units": "11"}, format="json", headers=headers
+    )
+    assert (other.status_code, other.json()["error"]["code"]) == (422, "key_reused")
+    for change, code in (({"into_class": "Z"}, "no_class"), ({"into_class": "A"}, "same_class")):
+        refused = ann.post(
+            "/api/investor/switch", {**body, **change}, format="json",
+            headers={"Idempotency-Key": code},
+        )  # fmt: skip
+        assert refused.json()["error"]["code"] == code
+    assert DealingOrder.objects.filter(kind="switch").count() == 1

@@ -46,7 +46,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     ),
     "investor": (
         "/overview/", "/activity/", "/redeem/", "/redeem/?share_class=A&what=all",
-        "/subscribe/", "/subscribe/?share_class=A&amount=100000",
+        "/switch/", "/subscribe/", "/subscribe/?share_class=A&amount=100000",
     ),
 }  # fmt: skip
 NARROW = {"width": 360, "height": 740}

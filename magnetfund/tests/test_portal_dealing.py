@@ -11,7 +11,8 @@ import pytest
 from django.core.cache import caches
 from django.test import Client
 
-from investors.models import DealingDay, DealingOrder, Fund, Holding, Investor
+from investors.models import DealingDay, DealingOrder, Fund, Holding, Investor, ShareClass
+from investors.services.policies import set_terms
 from investors.tests.fund_support import FIRST, SmallFund, make_fund
 from magnetfund.core.models import AuditEvent
 from magnetfund.core.roles import Role
@@ -197,3 +198,45 @@ def test_a_subscription_shows_its_reference_and_waits_for_the_money(small: Small
     funded = client.get(sent.url).content.decode()
     assert "the money is here" in funded
     assert "Cancel this order" in funded
+
+
+SWITCH = {"share_class": "A", "into": "B", "what": "units", "size": "40"}
+
+
+def with_class_b(small: SmallFund) -> None:
+    row = ShareClass.objects.create(fund=small.fund, code="B", name="B", launch_price=100)
+    set_terms(
+        share_class=row, terms={"lock_up": "hard", "lock_up_days": 90}, effective_from=FIRST,
+        proposer=small.maker, approver=small.checker,
+    )  # fmt: skip
+
+
+def test_a_switch_from_the_simulator_to_the_order(small: SmallFund):
+    client = client_of(small)
+    assert "No other class" in client.get("/switch/").content.decode()
+    with_class_b(small)
+    text = " ".join(client.get("/switch/", SWITCH).content.decode().split())
+    assert "units of class B" in text
+    assert "Which class would cost less" in text
+    assert DealingOrder.objects.filter(kind="switch").count() == 0
+    given = fields(client.get("/switch/confirm/", SWITCH))
+    sent = client.post("/switch/confirm/", given)
+    order = DealingOrder.objects.get(kind="switch")
+    assert (sent.status_code, sent.url) == (303, f"/orders/{order.pk}/")
+    assert (order.units, order.into_class.code, order.state) == (40, "B", "accepted")
+    assert client.post("/switch/confirm/", given).url == sent.url
+    assert DealingOrder.objects.filter(kind="switch").count() == 1
+    assert "A into B" in " ".join(client.get(sent.url).content.decode().split())
+    same = client.get("/switch/", {**SWITCH, "into": "A"}).content.decode()
+    assert "same_class" in same
+
+
+def test_a_switch_asks_for_a_fresh_second_factor(small: SmallFund, settings: Any):
+    with_class_b(small)
+    client = client_of(small)
+    given = fields(client.get("/switch/confirm/", SWITCH))
+    settings.SECOND_FACTOR_REQUIRED = True
+    answer = client.post("/switch/confirm/", given)
+    assert answer.status_code == 302
+    assert answer.url.startswith("/account/")
+    assert DealingOrder.objects.filter(kind="switch").count() == 0

@@ -1,21 +1,23 @@
 """What a dealing day does, decided before anything is written.
 
 Order: redemptions under the gate, crystallisation of what stays where a fiscal period ends,
-subscriptions, and what the open orders reserve afterwards.  Redeemed units crystallise by leaving,
-so they come before the crystallisation of the rest.  One order that cannot be dealt is set aside
-with its reason and stops nobody else.
+subscriptions, the second halves of switches, and what the open orders reserve afterwards.  Redeemed
+units crystallise by leaving, so they come before the crystallisation of the rest.  A switch redeems
+like any order but takes no money out of the fund, so the fund's gate does not count it.  One order
+that cannot be dealt is set aside with its reason and stops nobody else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
 from investors.domain.dealing.liquidity import GateRequest, cap_by_holder, fill_gate
 from investors.domain.dealing.locks import list_free_lots
+from investors.domain.dealing.moves import Switch, deal_switch
 from investors.domain.exact import ONE, ZERO, exactly, round_to_total
 from investors.domain.fees import ClassTerms, choose_clock
 from investors.domain.strike.dealing import (
@@ -48,7 +50,8 @@ class Aside(StrEnum):
 class Redeeming:
     """A redemption: ``units`` of the class, or whatever the holder has (``None``).
 
-    ``is_due`` is whether it deals today; any other only keeps its reservation.
+    ``is_due`` is whether it deals today; any other only keeps its reservation.  ``into`` is the
+    code of the class that a switch subscribes with the proceeds.
     """
 
     order: str
@@ -56,6 +59,7 @@ class Redeeming:
     units: Decimal | None
     first_day: date
     is_due: bool = True
+    into: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +89,8 @@ class ClassPlan:
     ``reserved`` is what open redemptions hold of each holder's units afterwards, ``rebased`` the
     new size of an order that asked for more than fee units left, ``clocks`` the hurdle start of
     each lot that stays uncharged but starts a new period, ``dust`` what the rounding of the
-    crystallised fees leaves of the accrual.
+    crystallised fees leaves of the accrual.  ``switches`` are the second halves of the switches
+    that are among ``redemptions``, by order.
     """
 
     code: str
@@ -96,15 +101,55 @@ class ClassPlan:
     reserved: Mapping[str, Decimal]
     rebased: Mapping[str, Decimal]
     aside: Mapping[str, Aside]
+    switches: Mapping[str, Switch] = field(default_factory=dict)
 
 
 @exactly
 def plan_dealing(*, desks: Sequence[ClassDesk], fund_nav: Decimal) -> tuple[ClassPlan, ...]:
     """The plan of every class; ``fund_nav`` is what the gate is a share of, net of accrued fees."""
-    asked = {desk.code: _ask(desk) for desk in desks}
+    refused: frozenset[str] = frozenset()
+    while True:
+        plans = _plan_without(refused, desks, fund_nav)
+        switches, small = _switch(desks, plans)
+        if not small:
+            return tuple(
+                replace(plan, switches=switches[desk.code])
+                for desk, plan in zip(desks, plans, strict=True)
+            )
+        # Without these orders the others are dealt anew: what they redeem may change.
+        refused |= small
+
+
+def _plan_without(
+    refused: frozenset[str], desks: Sequence[ClassDesk], fund_nav: Decimal
+) -> tuple[ClassPlan, ...]:
+    asked = {desk.code: _ask(desk, refused) for desk in desks}
     capped = {desk.code: _cap_holders(desk, asked[desk.code][0]) for desk in desks}
     shares = _gate(desks, capped, fund_nav)
     return tuple(_plan_class(desk, *asked[desk.code], capped[desk.code], shares) for desk in desks)
+
+
+def _switch(
+    desks: Sequence[ClassDesk], plans: Sequence[ClassPlan]
+) -> tuple[dict[str, dict[str, Switch]], frozenset[str]]:
+    """What the proceeds of switches buy, by class left and order; and those that buy no unit."""
+    by_code = {desk.code: desk for desk in desks}
+    found: dict[str, dict[str, Switch]] = {}
+    small = set()
+    for desk, plan in zip(desks, plans, strict=True):
+        into = {item.order: item.into for item in desk.redemptions if item.into}
+        found[desk.code] = {}
+        for result in plan.redemptions:
+            if result.order not in into or result.units == 0:
+                continue
+            other = by_code[into[result.order]]
+            try:
+                found[desk.code][result.order] = deal_switch(
+                    redemption=result, into=other.terms, price=other.price
+                )
+            except InvalidInput:
+                small.add(result.order)
+    return found, frozenset(small)
 
 
 def _cap_holders(desk: ClassDesk, asked: Mapping[str, Decimal]) -> dict[str, Decimal]:
@@ -133,8 +178,11 @@ def _cap_holders(desk: ClassDesk, asked: Mapping[str, Decimal]) -> dict[str, Dec
     return {fill.order: fill.filled for fill in fills}
 
 
-def _ask(desk: ClassDesk) -> tuple[dict[str, Decimal], dict[str, Aside]]:
-    """Units that each due order asks for in its turn, and those that ask for what is not there."""
+def _ask(desk: ClassDesk, refused: frozenset[str]) -> tuple[dict[str, Decimal], dict[str, Aside]]:
+    """Units that each due order asks for in its turn, and those that ask for what is not there.
+
+    ``refused`` are switches whose proceeds buy no unit.
+    """
     left: dict[str, Decimal] = {}
     free = list_free_lots(terms=desk.terms, lots=desk.lots, day=desk.day).units
     for lot in desk.lots:
@@ -143,6 +191,9 @@ def _ask(desk: ClassDesk) -> tuple[dict[str, Decimal], dict[str, Aside]]:
     aside: dict[str, Aside] = {}
     for item in desk.redemptions:
         if not item.is_due:
+            continue
+        if item.order in refused:
+            aside[item.order] = Aside.TOO_SMALL
             continue
         held = left.get(item.holder, ZERO)
         wanted = held if item.units is None else item.units
@@ -176,6 +227,7 @@ def _gate(
         )
         for desk in desks
         for order, result in _value(desk, {o: u for o, u in asked[desk.code].items() if u > 0})
+        if not order.into
     ]
     fills = fill_gate(
         requests=requests,

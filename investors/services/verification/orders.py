@@ -11,7 +11,7 @@ from investors.models import DealingOrder, Fund
 from magnetfund.core.models import AuditEvent
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
-TAKEN_IN = ("order.subscription", "order.redemption")
+TAKEN_IN = ("order.subscription", "order.redemption", "order.switch")
 
 
 def find_dealing_differences(fund: Fund) -> list[str]:
@@ -45,6 +45,8 @@ def _compare_line(order: DealingOrder, line: dict[str, Any] | None) -> list[str]
         ("holder", str(order.investor_id), line["investor"]),
         ("class", str(order.share_class_id), line["class"]),
     ]
+    if order.into_class_id is not None:
+        told.append(("class to switch into", str(order.into_class_id), line.get("into")))
     if order.amount is not None:
         told.append(("amount", order.amount, Decimal(line["amount"] or 0)))
     return [f"{name} {now}, taken in as {then}" for name, now, then in told if now != then]
@@ -54,33 +56,43 @@ def _compare_moves(order: DealingOrder, move: dict[str, Decimal] | None) -> list
     """Units, price and money of a dealt order.  Each lot of a redemption may round by a cent."""
     if move is None:
         return ["dealt without a movement of units"] if order.dealt_units else []
+    if order.into_units != move["bought"]:
+        return [f"{order.into_units} units bought, {move['bought']} units moved in"]
     found = []
     if (order.dealt_units or ZERO) != move["units"]:
         found.append(f"{order.dealt_units} units dealt, {move['units']} units moved")
     if order.dealt_price != move["price"]:
         found.append(f"dealt at {order.dealt_price}, units moved at {move['price']}")
-    money = (order.dealt_amount or ZERO) + (
-        order.fee_amount if order.kind == DealingOrder.Kind.REDEMPTION else ZERO
-    )
+    money = (order.dealt_amount or ZERO) + (order.fee_amount if order.takes_units else ZERO)
     if abs(money - move["money"]) > CENT * move["rows"]:
         found.append(f"dealt for {money}, the movements are worth {move['money']}")
     return found
 
 
 def _read_moves(fund: Fund) -> dict[Any, dict[str, Decimal]]:
-    """Units, newest price, money and rows moved for each order of a fund."""
+    """Units, newest price, money and rows moved for each order; ``bought``: by a switch."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT u.order_id, abs(sum(u.units)), (array_agg(u.price ORDER BY u.id DESC))[1],
-                      sum(CASE WHEN u.units > 0 THEN l.cost
+            """SELECT u.order_id,
+                      abs(coalesce(sum(u.units) FILTER (WHERE u.kind <> 'switch_in'), 0)),
+                      (array_agg(u.price ORDER BY u.id DESC)
+                         FILTER (WHERE u.kind <> 'switch_in'))[1],
+                      sum(CASE WHEN u.kind = 'switch_in' THEN 0 WHEN u.units > 0 THEN l.cost
                           ELSE -u.units * (u.price - coalesce(n.performance_fee_per_unit, 0)) END),
-                      count(*)
+                      count(*),
+                      coalesce(sum(u.units) FILTER (WHERE u.kind = 'switch_in'), 0)
                FROM investors_unitentry u JOIN investors_unitlot l ON l.id = u.lot_id
                LEFT JOIN investors_lotnav n ON n.lot_id = l.id AND n.strike_id = u.strike_id
                WHERE u.fund_id = %s AND u.order_id IS NOT NULL GROUP BY u.order_id""",
             [fund.pk],
         )
         return {
-            order: {"units": units, "price": price, "money": money, "rows": Decimal(rows)}
-            for order, units, price, money, rows in cursor.fetchall()
+            order: {
+                "units": units,
+                "price": price,
+                "money": money,
+                "rows": Decimal(rows),
+                "bought": bought,
+            }
+            for order, units, price, money, rows, bought in cursor.fetchall()
         }

@@ -10,6 +10,7 @@ from django.db import connection
 from django.db.models import Q
 
 from investors.models import DealingOrder, Fund, Holding, InvestorSnapshot, NavStrike, UnitLot
+from investors.models.dealing import TAKING
 from investors.services.dealing import OPEN_STATES
 from investors.services.holder_values import net_invested
 from magnetfund.kernel.chains import Link, find_chain_breaks, plain_instant
@@ -136,11 +137,11 @@ def find_lot_differences(fund: Fund) -> list[str]:
 
 
 def find_reservation_differences(fund: Fund) -> list[str]:
-    """Reserved units of every holding are those of its open redemptions."""
+    """Reserved units of every holding are those of its open redemptions and switches."""
     wanted: dict[tuple[Any, int], Decimal] = {}
     everything = set()
     for order in DealingOrder.objects.filter(
-        share_class__fund=fund, kind=DealingOrder.Kind.REDEMPTION, state__in=OPEN_STATES
+        share_class__fund=fund, kind__in=TAKING, state__in=OPEN_STATES
     ):
         key = (order.investor_id, order.share_class_id)
         wanted[key] = wanted.get(key, ZERO) + (order.units or ZERO)

@@ -61,6 +61,12 @@ urlpatterns = [
         investors.WithdrawView.as_view(),
         name="api_investor_withdraw",
     ),
+    path("api/investor/switch", investors.SwitchView.as_view(), name="api_investor_switch"),
+    path(
+        "api/investor/switch/quote",
+        investors.SwitchQuoteView.as_view(),
+        name="api_investor_switch_quote",
+    ),
     path("api/leverage/calculate", calculators.LeverageView.as_view(), name="api_leverage"),
     path("api/sizing/calculate", calculators.SizingView.as_view(), name="api_sizing"),
     path(

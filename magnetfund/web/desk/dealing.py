@@ -59,7 +59,7 @@ ORDERS = ListSpec(
         Choices(
             name="kind",
             label="Kind",
-            options=(("subscription", "Subscription"), ("redemption", "Redemption")),
+            options=tuple((kind.value, kind.label) for kind in DealingOrder.Kind),
         ),
         Choices(
             name="state",
@@ -79,15 +79,15 @@ ORDERS = ListSpec(
 def _open_orders() -> QuerySet[DealingOrder]:
     return DealingOrder.objects.filter(
         share_class__fund__book=settings.MAGNET_BOOK, state__in=OPEN_STATES
-    ).select_related("investor", "share_class", "dealing_day")
+    ).select_related("investor", "share_class", "into_class", "dealing_day")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookDay:
     """Open orders of one dealing day (``None``: of no day yet) with their money and units.
 
-    ``awaited`` and ``funded`` are subscriptions by money, ``units`` redemptions by units; orders of
-    everything are counted in ``of_all``.
+    ``awaited`` and ``funded`` are subscriptions by money, ``units`` redemptions and ``switched``
+    switches by units; orders of everything are counted in ``of_all``.
     """
 
     day: date | None
@@ -96,6 +96,7 @@ class BookDay:
     awaited: Decimal
     funded: Decimal
     units: Decimal
+    switched: Decimal
     of_all: int
 
 
@@ -109,7 +110,8 @@ def read_book() -> list[BookDay]:
             orders=Count("pk"),
             awaited=Sum("amount", filter=is_in & Q(state__in=("submitted", "accepted"))),
             funded=Sum("amount", filter=is_in & Q(state="funded")),
-            redeemed=Sum("units", filter=~is_in),
+            redeemed=Sum("units", filter=Q(kind="redemption")),
+            moved=Sum("units", filter=Q(kind="switch")),
             of_all=Count("pk", filter=Q(is_all=True)),
         )
         .order_by(F("dealing_day__day").asc(nulls_last=True))
@@ -122,6 +124,7 @@ def read_book() -> list[BookDay]:
             awaited=row["awaited"] or zero,
             funded=row["funded"] or zero,
             units=row["redeemed"] or zero,
+            switched=row["moved"] or zero,
             of_all=row["of_all"],
         )
         for row in rows[:DAYS_MAX]
@@ -134,7 +137,7 @@ def find_needs(order: DealingOrder) -> list[str]:
     is_subscription = order.kind == DealingOrder.Kind.SUBSCRIPTION
     if order.state == DealingOrder.State.SET_ASIDE:
         return [f"set aside, {order.reason}: accountant cancels it or asks the investor"]
-    if is_subscription and order.investor.kyc_state != Investor.Kyc.APPROVED:
+    if (is_subscription or order.is_switch) and order.investor.kyc_state != Investor.Kyc.APPROVED:
         needs.append(f"KYC ({order.investor.get_kyc_state_display().lower()}): compliance")
     if is_subscription and order.state in ("submitted", "accepted"):
         needs.append("money: investor pays, accountant records the receipt")

@@ -60,7 +60,7 @@ class RedeemForm(forms.Form):
     def __init__(self, investor: Investor, data: Any = None) -> None:
         super().__init__(data)
         field: Any = self.fields["share_class"]
-        field.queryset = _own_fund().filter(holdings__investor=investor, holdings__units__gt=0)
+        field.queryset = own_fund().filter(holdings__investor=investor, holdings__units__gt=0)
         _style(self)
 
     def clean(self) -> dict[str, Any]:
@@ -81,11 +81,11 @@ class SubscribeForm(forms.Form):
     def __init__(self, data: Any = None) -> None:
         super().__init__(data)
         field: Any = self.fields["share_class"]
-        field.queryset = _own_fund()
+        field.queryset = own_fund()
         _style(self)
 
 
-def _own_fund() -> Any:
+def own_fund() -> Any:
     return (
         ShareClass.objects.filter(fund__book=settings.MAGNET_BOOK)
         .select_related("fund")
@@ -102,7 +102,7 @@ def _style(form: forms.Form) -> None:
     chooser.empty_label = None
 
 
-def _estimate(fund: Fund) -> PriceEstimate | None:
+def estimate_of(fund: Fund) -> PriceEstimate | None:
     found: PriceEstimate | None = caches["process"].get_or_set(
         f"portal:prices:{fund.pk}",
         lambda: estimate_prices(fund, at=utc_now()),
@@ -111,9 +111,21 @@ def _estimate(fund: Fund) -> PriceEstimate | None:
     return found
 
 
-def _frame(request: HttpRequest, investor: Investor, place: str) -> dict[str, Any]:
+def frame_of(request: HttpRequest, investor: Investor, place: str) -> dict[str, Any]:
     fund = Fund.objects.filter(book=settings.MAGNET_BOOK).first()
     return {**page_context(request, place), "investor": investor, "fund": fund}
+
+
+def own_holdings(investor: Investor) -> list[Holding]:
+    """Holdings with units, each with what no open order reserves as ``free``."""
+    holdings = list(
+        Holding.objects.filter(
+            investor=investor, units__gt=0, share_class__fund__book=settings.MAGNET_BOOK
+        ).select_related("share_class")
+    )
+    for row in holdings:
+        row.free = row.units - row.reserved_units  # type: ignore[attr-defined]  # for the page
+    return holdings
 
 
 def _redemption(request: HttpRequest, investor: Investor) -> dict[str, Any]:
@@ -127,7 +139,7 @@ def _redemption(request: HttpRequest, investor: Investor) -> dict[str, Any]:
             context["quote"] = quote_redemption(
                 investor=investor,
                 share_class=given["share_class"],
-                estimate=_estimate(given["share_class"].fund),
+                estimate=estimate_of(given["share_class"].fund),
                 at=utc_now(),
                 units=size if given["what"] == "units" else None,
                 amount=size if given["what"] == "amount" else None,
@@ -153,16 +165,9 @@ def _redemption(request: HttpRequest, investor: Investor) -> dict[str, Any]:
 def redeem(request: HttpRequest) -> HttpResponse:
     """Try out a redemption: day, units, fees and the estimated money; nothing is ordered."""
     investor = own_investor(request)
-    holdings = list(
-        Holding.objects.filter(
-            investor=investor, units__gt=0, share_class__fund__book=settings.MAGNET_BOOK
-        ).select_related("share_class")
-    )
-    for row in holdings:
-        row.free = row.units - row.reserved_units  # type: ignore[attr-defined]  # for the page
     context = {
-        **_frame(request, investor, "redeem"),
-        "holdings": holdings,
+        **frame_of(request, investor, "redeem"),
+        "holdings": own_holdings(investor),
         **_redemption(request, investor),
     }
     return render_page(request, "portal/redeem.html", context, parts=("simulator",))
@@ -176,14 +181,14 @@ def confirm_redemption(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         context = _redemption(request, investor)
         if context["quote"] is None:
-            return _go(f"{reverse('redeem')}?{request.GET.urlencode()}")
-        page = {**_frame(request, investor, "redeem"), **context, "key": uuid4()}
+            return go_to(f"{reverse('redeem')}?{request.GET.urlencode()}")
+        page = {**frame_of(request, investor, "redeem"), **context, "key": uuid4()}
         return render_page(request, "portal/redeem_confirm.html", page, parts=())
     form = RedeemForm(investor, request.POST)
-    back = f"{reverse('redeem')}?{_typed(request, form)}"
+    back = f"{reverse('redeem')}?{typed_query(request, form)}"
     if not form.is_valid() or form.cleaned_data["what"] == "amount":
         messages.error(request, "Not ordered: the order is incomplete. Calculate it again.")
-        return _go(back)
+        return go_to(back)
     given = form.cleaned_data
 
     def order() -> DealingOrder:
@@ -191,10 +196,10 @@ def confirm_redemption(request: HttpRequest) -> HttpResponse:
             investor=investor,
             share_class=given["share_class"],
             units=given["size"] if given["what"] == "units" else None,
-            actor=_actor(request),
+            actor=actor_of(request),
         )
 
-    return _send(request, order, back)
+    return send_order(request, order, back)
 
 
 @require_safe
@@ -202,7 +207,7 @@ def confirm_redemption(request: HttpRequest) -> HttpResponse:
 def subscribe(request: HttpRequest) -> HttpResponse:
     """Try out a subscription: day, fee, estimated units, minimum; nothing is ordered."""
     investor = own_investor(request)
-    context = {**_frame(request, investor, "subscribe"), **_subscription(request, investor)}
+    context = {**frame_of(request, investor, "subscribe"), **_subscription(request, investor)}
     context["day"] = (
         find_dealing_day(context["fund"], received_at=utc_now()) if context["fund"] else None
     )
@@ -218,7 +223,7 @@ def _subscription(request: HttpRequest, investor: Investor) -> dict[str, Any]:
             context["quote"] = quote_subscription(
                 investor=investor,
                 share_class=given["share_class"],
-                estimate=_estimate(given["share_class"].fund),
+                estimate=estimate_of(given["share_class"].fund),
                 amount=given["amount"],
                 at=utc_now(),
             )
@@ -239,14 +244,14 @@ def confirm_subscription(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         context = _subscription(request, investor)
         if context["quote"] is None:
-            return _go(f"{reverse('subscribe')}?{request.GET.urlencode()}")
-        page = {**_frame(request, investor, "subscribe"), **context, "key": uuid4()}
+            return go_to(f"{reverse('subscribe')}?{request.GET.urlencode()}")
+        page = {**frame_of(request, investor, "subscribe"), **context, "key": uuid4()}
         return render_page(request, "portal/subscribe_confirm.html", page, parts=())
     form = SubscribeForm(request.POST)
-    back = f"{reverse('subscribe')}?{_typed(request, form)}"
+    back = f"{reverse('subscribe')}?{typed_query(request, form)}"
     if not form.is_valid():
         messages.error(request, "Not ordered: the order is incomplete. Calculate it again.")
-        return _go(back)
+        return go_to(back)
     given = form.cleaned_data
 
     def order() -> DealingOrder:
@@ -254,10 +259,10 @@ def confirm_subscription(request: HttpRequest) -> HttpResponse:
             investor=investor,
             share_class=given["share_class"],
             amount=given["amount"],
-            actor=_actor(request),
+            actor=actor_of(request),
         )
 
-    return _send(request, order, back)
+    return send_order(request, order, back)
 
 
 @require_safe
@@ -267,7 +272,7 @@ def show_order(request: HttpRequest, pk: UUID) -> HttpResponse:
     investor = own_investor(request)
     order = _own_order(investor, pk)
     context = {
-        **_frame(request, investor, "activity"),
+        **frame_of(request, investor, "activity"),
         "order": order,
         "reference": order.reference,
         "can_cancel": can_cancel(order, at=utc_now()),
@@ -286,8 +291,8 @@ def note(request: HttpRequest, pk: UUID, strike: UUID) -> HttpResponse:
         paper = contract_note(order=order, strike=found)
     except FundError as error:
         _refuse(request, "No note", error)
-        return _go(reverse("order", args=[pk]))
-    return send_pdf(paper.number, note_download(paper, actor=_actor(request)))
+        return go_to(reverse("order", args=[pk]))
+    return send_pdf(paper.number, note_download(paper, actor=actor_of(request)))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -298,18 +303,18 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     order = _own_order(investor, pk)
     if request.method != "POST":
         context = {
-            **_frame(request, investor, "activity"),
+            **frame_of(request, investor, "activity"),
             "order": order,
             "can_cancel": can_cancel(order, at=utc_now()),
         }
         return render_page(request, "portal/order_cancel.html", context, parts=())
     try:
-        cancel_order(order=order, actor=_actor(request))
+        cancel_order(order=order, actor=actor_of(request))
     except FundError as error:
         _refuse(request, "Not cancelled", error)
     else:
         messages.success(request, "Your order is cancelled. Nothing will be dealt.")
-    return _go(reverse("order", args=[order.pk]))
+    return go_to(reverse("order", args=[order.pk]))
 
 
 def _own_order(investor: Investor, pk: UUID) -> DealingOrder:
@@ -317,14 +322,14 @@ def _own_order(investor: Investor, pk: UUID) -> DealingOrder:
     return get_object_or_404(rows, pk=pk, investor=investor)
 
 
-def _actor(request: HttpRequest) -> Actor:
+def actor_of(request: HttpRequest) -> Actor:
     return Actor.of(request.user)  # type: ignore[arg-type]  # signed in by the decorator
 
 
-def _send(request: HttpRequest, order: Any, back: str) -> HttpResponse:
+def send_order(request: HttpRequest, order: Any, back: str) -> HttpResponse:
     if request.POST.get("understood") != "on":
         messages.error(request, f"Not ordered. {CONFIRM}")
-        return _go(back)
+        return go_to(back)
 
     def execute() -> StoredAnswer:
         return StoredAnswer(status=303, body=str(order().pk).encode(), content_type="text/plain")
@@ -333,21 +338,21 @@ def _send(request: HttpRequest, order: Any, back: str) -> HttpResponse:
         answer = send_once(request, execute)
     except FundError as error:
         _refuse(request, "Not ordered", error)
-        return _go(back)
+        return go_to(back)
     if answer.is_replay:
         messages.info(request, "This order had been received already; it was not placed again.")
     else:
         messages.success(request, "Your order is received.")
-    return _go(reverse("order", args=[UUID(answer.body.decode())]))
+    return go_to(reverse("order", args=[UUID(answer.body.decode())]))
 
 
 def _refuse(request: HttpRequest, what: str, error: FundError) -> None:
     messages.error(request, f"{what}: {error.message}. ({error.code})")
 
 
-def _typed(request: HttpRequest, form: forms.Form) -> str:
+def typed_query(request: HttpRequest, form: forms.Form) -> str:
     return urlencode({name: request.POST[name] for name in form.fields if name in request.POST})
 
 
-def _go(address: str) -> HttpResponse:
+def go_to(address: str) -> HttpResponse:
     return HttpResponseRedirect(address, status=303)

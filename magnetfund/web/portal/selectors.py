@@ -254,7 +254,7 @@ def find_activity(
             note=f"Class {entry.lot.share_class.code}, "
             f"{abs(entry.units).normalize():,f} units at {entry.price.normalize():,f}",
             amount=-entry.units * entry.price
-            if entry.kind == "redeem"
+            if entry.kind in ("redeem", "switch_out")
             else entry.units * entry.price,
         )
         for entry in entries
@@ -282,6 +282,8 @@ def _entry_words(entry: UnitEntry) -> str:
         "issue": "Subscription dealt",
         "redeem": "Redemption dealt",
         "fee_cancel": "Performance fee (units cancelled)",
+        "switch_out": "Switch dealt, units left",
+        "switch_in": "Switch dealt, units issued",
     }
     return words.get(entry.kind, entry.get_kind_display().capitalize())
 

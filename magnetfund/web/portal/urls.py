@@ -1,6 +1,6 @@
 from django.urls import path
 
-from magnetfund.web.portal import dealing, own, views
+from magnetfund.web.portal import dealing, own, switching, views
 
 urlpatterns = [
     path("overview/", views.overview, name="overview"),
@@ -13,6 +13,8 @@ urlpatterns = [
     path("my-risk/", own.my_risk, name="my_risk"),
     path("redeem/", dealing.redeem, name="redeem"),
     path("redeem/confirm/", dealing.confirm_redemption, name="redeem_confirm"),
+    path("switch/", switching.switch, name="switch"),
+    path("switch/confirm/", switching.confirm_switch, name="switch_confirm"),
     path("subscribe/", dealing.subscribe, name="subscribe"),
     path("subscribe/confirm/", dealing.confirm_subscription, name="subscribe_confirm"),
     path("orders/<uuid:pk>/", dealing.show_order, name="order"),

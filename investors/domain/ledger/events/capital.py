@@ -104,6 +104,8 @@ CAPITAL: tuple[Event, ...] = (
             money("performance_fee", "2110", "2120"),
             Rule(part="consideration", debit="2020", credit="3010", credit_to_other=True),
             Rule(part="residue", debit="2020", credit="3900", credit_to_other=True),
+            money("exit_fee", "2020", "4060"),
+            Rule(part="entry_fee", debit="2020", credit="4060", credit_to_other=True),
             units_out("units_out"),
             units_in("units_in", other=True),
         ),
