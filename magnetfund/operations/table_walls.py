@@ -39,9 +39,35 @@ NOT_BY_WORKER = (
     "trading_sleeveproposal",
 )
 
+#: What a trader keeps: a holder of its lease that was replaced writes no row of these.
+UNDER_LEASE = (
+    "core_heartbeat",
+    "risk_fusememory",
+    "risk_fusetransition",
+    "risk_reservation",
+    "trading_bookmember",
+    "trading_bookmemory",
+    "trading_enginetransition",
+    "trading_fill",
+    "trading_fundingpayment",
+    "trading_magnet",
+    "trading_order",
+    "trading_orderevent",
+    "trading_paperevent",
+    "trading_paperorder",
+    "trading_papervenuestate",
+    "trading_position",
+    "trading_proposal",
+    "trading_reconciliation",
+    "trading_signal",
+    "trading_trade",
+    "trading_valuation",
+)
+
 GRANTS = [*append_only(*APPEND_ONLY_TABLES)]
 
 TRIGGERS = [
     *append_only_triggers(APPEND_ONLY_TABLES),
     *(Trigger(table=table, name="not_by_worker") for table in NOT_BY_WORKER),
+    *(Trigger(table=table, name="under_lease") for table in UNDER_LEASE),
 ]

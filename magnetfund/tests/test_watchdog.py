@@ -30,7 +30,7 @@ from trading.models import EngineTransition, Position
 from trading.services.engine import (
     chain_watchdog_stops,
     engine_state_of,
-    was_stopped_by_watchdog,
+    waits_for_comparison,
 )
 
 STEP = 0.5
@@ -147,7 +147,7 @@ def test_a_silent_trader_stops_the_engine_and_the_line_follows(armed: None, dog:
     age(dog, 13)
     dog.turn()
     assert engine_state_of("main") == "STOPPED"
-    assert was_stopped_by_watchdog("main")
+    assert waits_for_comparison("main")
     assert (chain_watchdog_stops(), chain_watchdog_stops()) == (1, 0)
     line = AuditEvent.objects.get(action="engine.stopped")
     assert (line.actor_label, line.body["book"]) == ("watchdog", "main")

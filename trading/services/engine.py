@@ -23,6 +23,7 @@ WATCHDOG = "watchdog"
 TRANSITION = "engine_transition"
 #: How the reason begins where the market, and nobody's doing, stopped the book.
 MARKET_DOUBT = "market: "
+DIFFERENCE = "books do not reconcile"
 BATCH = 200
 
 
@@ -106,12 +107,15 @@ def make_ready(
     )
 
 
-def was_stopped_by_watchdog(book: str) -> bool:
-    """Whether the engine stands still only because its trader was silent."""
+def waits_for_comparison(book: str) -> bool:
+    """Whether the engine stands still only until books and venue agree: its trader was silent, or
+    they differed.  A difference trips the fuse as well, which people arm."""
     newest = EngineTransition.objects.filter(book=book).order_by("-id").first()
     if newest is None:
         return False
-    return (newest.state, newest.actor_label) == (EngineState.STOPPED, WATCHDOG)
+    if newest.state == EngineState.STOPPED:
+        return bool(newest.actor_label == WATCHDOG)
+    return bool(newest.state == EngineState.RECONCILING and newest.reason == DIFFERENCE)
 
 
 def hold_for_market(*, book: str, actor: Actor, reason: str, at: datetime | None = None) -> bool:

@@ -15,7 +15,7 @@ from trading.domain.engine.wants import account_of
 from trading.domain.orders import OrderState
 from trading.models import Fill, Order, Position, Reconciliation
 from trading.services.book.trading_book import TradingBook
-from trading.services.engine import begin_reconciling, record_reconciliation
+from trading.services.engine import DIFFERENCE, begin_reconciling, record_reconciliation
 
 #: By how much the cash of the decision may differ from the venue's, in quote currency.
 CASH_TOLERANCE = Decimal("0.01")
@@ -109,7 +109,7 @@ def reconcile(paper: TradingBook, *, at: datetime) -> Reconciliation:
 
 def stop_for_difference(book: str, result: Reconciliation, *, actor: Actor, at: datetime) -> None:
     """Take nothing new while the two sides differ, and trip the fuse where it is armed."""
-    begin_reconciling(book=book, actor=actor, reason="books do not reconcile", at=at)
+    begin_reconciling(book=book, actor=actor, reason=DIFFERENCE, at=at)
     if state_of(book) == "ARMED":
         trip_fuse(
             book=book,

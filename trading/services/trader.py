@@ -45,7 +45,7 @@ from trading.services.engine import (
     begin_reconciling,
     make_ready,
     stop_engine,
-    was_stopped_by_watchdog,
+    waits_for_comparison,
 )
 from trading.services.feeds import InstrumentFeed
 from trading.services.hours import ClosedHour
@@ -393,7 +393,7 @@ class Trader:
         result = reconcile(self.paper, at=now)
         self._reconciled_ms = to_milliseconds(now)
         if result.is_clean:
-            if is_start or was_stopped_by_watchdog(self.code):
+            if is_start or waits_for_comparison(self.code):
                 make_ready(book=self.code, reconciliation=result, actor=self.actor, at=now)
             return
         stop_for_difference(self.code, result, actor=self.actor, at=now)

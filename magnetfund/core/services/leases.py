@@ -1,11 +1,16 @@
-"""Exclusive duties: one trader a book.  A fencing token keeps a former holder from writing."""
+"""Exclusive duties: one trader a book.
+
+A holder's session carries the lease's name and token.  ``wall_lease`` asks for them at every write
+of what the trader keeps, with a share of the lease's row to the end of the transaction: a holder
+that slept while another took over is refused, and nobody takes over between its write and commit.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from magnetfund.core.models import Lease
 from magnetfund.kernel.clock import utc_now
@@ -34,7 +39,9 @@ def acquire_lease(*, name: str, holder: str, seconds: int = 30) -> HeldLease:
         row.holder, row.token = holder, row.token + 1
         row.expires_at = now + timedelta(seconds=seconds)
         row.save(update_fields=["holder", "token", "expires_at"])
-        return HeldLease(name=name, holder=holder, token=row.token)
+    lease = HeldLease(name=name, holder=holder, token=row.token)
+    _carry(f"{lease.name} {lease.token}")
+    return lease
 
 
 def renew_lease(lease: HeldLease, *, seconds: int = 30) -> None:
@@ -44,8 +51,16 @@ def renew_lease(lease: HeldLease, *, seconds: int = 30) -> None:
     )
     if not changed:
         raise Conflict(f"the lease {lease.name} was taken over", code="lease_lost")
+    _carry(f"{lease.name} {lease.token}")  # the session may be a new one
 
 
 def release_lease(lease: HeldLease) -> None:
     """Give the lease back; harmless when it was taken over."""
     Lease.objects.filter(name=lease.name, token=lease.token).update(holder="", expires_at=utc_now())
+    _carry("")
+
+
+def _carry(words: str) -> None:
+    """What this session says of itself to ``wall_lease``; it can only be refused by it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('magnetfund.lease', %s, false)", [words])
