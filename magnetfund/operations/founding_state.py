@@ -180,6 +180,7 @@ def _instruments() -> FoundingStep:
         note=", ".join(names) or "none is traded",
         is_done=bool(names),
         roles=(Role.OPERATOR,),
+        url_name="desk_instruments",
         command="manage.py add_instrument SYMBOL --venue VENUE --from-exchange --trade",
     )
 

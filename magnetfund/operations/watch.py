@@ -32,7 +32,6 @@ from risk.domain.fuse import FuseRules, Trigger, is_equity_stale
 from risk.services.fuse import FuseFacts, state_of, trip_fuse
 from risk.services.limits import limits_in_force
 from risk.services.stop_audit import stops_without_line
-from trading.domain.market.symbols import normalise_venue
 from trading.models import (
     EngineState,
     EngineTransition,
@@ -41,7 +40,7 @@ from trading.models import (
 )
 from trading.services.engine import WATCHDOG
 from trading.services.instrument_refresh import refresh_venue
-from trading.services.market_choice import names_real_market
+from trading.services.market_choice import followed_exchange
 
 #: A stop's audit line is written after it, by a job that runs every ten seconds.
 LINE_DUE_AFTER = timedelta(minutes=1)
@@ -90,9 +89,9 @@ def trip_on_stale_equity() -> str:
 
 def refresh_instruments() -> str:
     """Bring the instruments of the exchange that this home follows to what it states today."""
-    if not names_real_market():
+    venue = followed_exchange()
+    if not venue:
         return "no exchange is followed"
-    venue = normalise_venue(settings.MARKET)
     rows = Instrument.objects.filter(venue=venue, is_active=True)
     found = refresh_venue(
         venue=venue,

@@ -25,6 +25,7 @@ from simulated_exchange.market import Listing, Market
 from simulated_exchange.server import Exchange
 from trading.domain.market.events import MarketEventKind
 from trading.models import Candle, Instrument, Strategy
+from trading.services.market_choice import choose_market, followed_exchange
 from trading.services.market_events import NewMarketEvent, record_market_events
 from trading.services.membership import members_of
 
@@ -110,6 +111,14 @@ def test_what_it_would_do_to_the_fuse(quantity: str, price: str | None, room: st
     assert say_fuse_distance(Decimal(quantity), known, Decimal(room)) == words
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _loaded_client() -> None:
+    """Load ccxt before a transaction is open: on a busy machine it outlasts an idle one."""
+    import ccxt
+
+    assert ccxt
+
+
 @pytest.fixture
 def exchange(settings: Any) -> Iterator[Exchange]:
     bars = np.array([[1_767_225_600_000.0, 10.0, 11.0, 9.0, 10.0, 1.0]])
@@ -140,6 +149,28 @@ def test_an_operator_finds_and_adds_an_instrument(exchange: Exchange):
     line = AuditEvent.objects.get(action="instrument.added")
     assert line.actor_label == "A Person"
     assert "binanceusdm public metadata" in answer.content.decode()
+
+
+def test_the_first_instrument_chooses_the_exchange_of_a_home(exchange: Exchange, settings: Any):
+    settings.MARKET = ""
+    client, where = sign_in(Role.OPERATOR), "/desk/market/instruments/"
+    assert followed_exchange() == ""
+    assert 'name="exchange"' in client.get(where).content.decode()
+    assert "no_source" in client.get(where + "?q=eth").content.decode()
+    odd = client.get(where + "?q=eth&exchange=nowhere").content.decode()
+    assert "unknown_exchange" in odd
+    given = {"q": "eth", "exchange": "binanceusdm"}
+    assert "Add ETH/USDT:USDT" in client.get(where, given).content.decode()
+    sent = {"symbol": "ETH/USDT:USDT", "exchange": "binanceusdm"}
+    assert "is known now" in client.post(where + "add/", sent, follow=True).content.decode()
+    assert followed_exchange() == "binanceusdm"
+    assert choose_market().venue == "binanceusdm"
+    page = client.get(where, {"q": "btc"}).content.decode()
+    assert "Add BTC/USDT:USDT" in page
+    assert 'id="exchange"' not in page
+    other = {"symbol": "BTC/USDT:USDT", "exchange": "kraken"}
+    assert "(two_markets)" in client.post(where + "add/", other, follow=True).content.decode()
+    assert Instrument.objects.count() == 1
 
 
 def test_an_exchange_that_is_away_is_said_with_the_next_step(exchange: Exchange):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from django.conf import settings
-
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import utc_now
@@ -12,19 +10,20 @@ from trading.domain.market.symbols import normalise_symbol, normalise_venue
 from trading.models import Instrument
 from trading.services.exchange_candles import fetch_terms, open_exchange
 from trading.services.instruments import add_instrument
-from trading.services.market_choice import names_real_market
+from trading.services.market_choice import followed_exchange
 from trading.venues.ccxt_calls import ask_once
 
 FOUND_MAX = 20
 
 
-def search_exchange(text: str) -> list[str]:
+def search_exchange(text: str, *, exchange: str = "") -> list[str]:
     """Symbols of linear perpetuals whose name holds ``text``, that this home does not know yet.
 
-    Raises :class:`InvalidInput` (``no_source``) where this home follows no exchange, and
+    ``exchange`` names it where this home follows none yet.  Raises :class:`InvalidInput`
+    (``no_source`` where neither does, ``two_markets`` where they differ, ``unknown_exchange``), and
     :class:`Unavailable` (``exchange_away``).
     """
-    venue = _venue()
+    venue = _venue(exchange)
     client = open_exchange(venue)
     markets = ask_once(client, client.load_markets)
     known = set(Instrument.objects.filter(venue=venue).values_list("symbol", flat=True))
@@ -37,22 +36,31 @@ def search_exchange(text: str) -> list[str]:
     )[:FOUND_MAX]  # fmt: skip
 
 
-def add_from_exchange(symbol: str, *, actor: Actor) -> Instrument:
+def add_from_exchange(symbol: str, *, actor: Actor, exchange: str = "") -> Instrument:
     """The instrument with the terms that its venue states now; books may trade it.
 
+    The first one chooses the exchange that this home follows.
     A person needs ``market.import``.  Raises like :func:`search_exchange`, and
     :class:`InvalidInput` (``unknown_instrument``, ``terms_differ``, ``two_markets``).
     """
     if actor.user is not None:
         actor.require(Capability.MARKET_IMPORT)
-    venue, name = _venue(), normalise_symbol(symbol)
+    venue, name = _venue(exchange), normalise_symbol(symbol)
     terms, source = fetch_terms(open_exchange(venue), venue=venue, symbol=name)
     return add_instrument(terms, source=source, stated_at=utc_now(), actor=actor, is_active=True)
 
 
-def _venue() -> str:
-    if not names_real_market():
+def _venue(asked: str) -> str:
+    followed = followed_exchange()
+    named = normalise_venue(asked) if asked.strip() else followed
+    if not named:
         raise InvalidInput(
-            "this home follows no exchange; start it with MARKET=binanceusdm", code="no_source"
+            "this home follows no exchange yet; name one, or start it with MARKET=binanceusdm",
+            code="no_source",
         )
-    return normalise_venue(settings.MARKET)
+    if followed and named != followed:
+        raise InvalidInput(
+            f"this home follows {followed}; start another one for {named} (MAGNET_HOME)",
+            code="two_markets",
+        )
+    return named

@@ -1,4 +1,5 @@
-"""Which market this home's trader follows: the ``MARKET`` setting, or the simulated one of a demo.
+"""Which market this home's trader follows: the ``MARKET`` setting, the simulated one of a demo, or
+the exchange of the instruments that it trades.
 
 Each refusal names the next step; nothing is written and, before the network is asked, nothing
 reached.
@@ -26,22 +27,38 @@ def names_real_market() -> bool:
     return bool(settings.MARKET) and settings.MARKET not in SIMULATED_NAMES
 
 
+def followed_exchange() -> str:
+    """The exchange whose prices this home follows, "" where it follows none.
+
+    It is named by ``MARKET``; without it, by the instruments that a home without a simulated market
+    trades: choosing the first of them chooses the exchange.
+    """
+    if settings.MARKET:
+        return normalise_venue(settings.MARKET) if names_real_market() else ""
+    if load_simulation() is not None:
+        return ""
+    traded = Instrument.objects.filter(is_active=True).exclude(venue=SIMULATED).order_by("pk")
+    return traded.values_list("venue", flat=True).first() or ""
+
+
 def choose_market() -> MarketData:
     """The market to trade on paper.
 
-    Raises :class:`InvalidInput`: ``no_source`` where none is set, ``two_markets`` where this home
-    trades another one, ``no_instruments`` where it trades none of it yet, ``unknown_exchange``.
+    Raises :class:`InvalidInput`: ``no_source`` where none is chosen, ``two_markets`` where this
+    home trades another one, ``no_instruments`` where it trades none of it yet,
+    ``unknown_exchange``.
     """
-    if not names_real_market():
+    venue = followed_exchange()
+    if not venue:
         config = load_simulation()
         if config is not None:
             return SimulatedSource(config)
         raise InvalidInput(
-            "no market is set: start with MARKET=binanceusdm (or another exchange that ccxt "
-            "knows), after add_instrument SYMBOL --from-exchange --trade",
+            "no market is chosen: add an instrument of an exchange on the desk's page Instruments "
+            "or by add_instrument SYMBOL --from-exchange --trade; MARKET=binanceusdm (or another "
+            "exchange that ccxt knows) names one for the whole home",
             code="no_source",
         )
-    venue = normalise_venue(settings.MARKET)
     other = Instrument.objects.filter(is_active=True).exclude(venue=venue).first()
     if other is not None:
         raise InvalidInput(

@@ -18,11 +18,10 @@ from magnetfund.kernel.clock import to_milliseconds, utc_now
 from magnetfund.kernel.errors import FundError
 from trading.domain.market import HOUR_MS, MINUTE_MS
 from trading.domain.market.events import MarketEventKind
-from trading.domain.market.symbols import normalise_venue
 from trading.models import Candle, Instrument
 from trading.services.candle_import import import_candles
 from trading.services.exchange_candles import fetch_candles, open_exchange
-from trading.services.market_choice import names_real_market
+from trading.services.market_choice import followed_exchange
 from trading.services.market_events import NewMarketEvent, record_market_events
 from trading.venues.ccxt_calls import ask_once
 from trading.venues.ccxt_quotes import quotes_of
@@ -40,9 +39,9 @@ REPORT_AGE_MAX = timedelta(seconds=15)
 
 def poll_market(*, slot: datetime) -> str:
     """Poll every active instrument of this home's exchange once; says what it found."""
-    if not names_real_market():
+    venue = followed_exchange()
+    if not venue:
         return "no exchange is followed"
-    venue = normalise_venue(settings.MARKET)
     instruments = list(Instrument.objects.filter(is_active=True, venue=venue))
     if not instruments:
         return f"no instrument of {venue} is traded"

@@ -27,6 +27,7 @@ from trading.domain.market.symbols import SIMULATED
 from trading.models import BookMember, Instrument, Position, Strategy
 from trading.services.instrument_search import add_from_exchange, search_exchange
 from trading.services.instruments import get_instrument
+from trading.services.market_choice import followed_exchange
 from trading.services.membership import change_members, members_of
 
 MOVES = {
@@ -60,17 +61,20 @@ def market(request: HttpRequest) -> HttpResponse:
 def instruments(request: HttpRequest) -> HttpResponse:
     """What this home knows and trades, each with who stated its terms; a search at the venue."""
     asked = request.GET.get("q", "").strip()[:SEARCH_MAX]
+    exchange = request.GET.get("exchange", "").strip()[:SEARCH_MAX]
     may_import = Capability.MARKET_IMPORT in _capabilities(request)
     found: list[str] = []
     refusal = None
     if asked and may_import:
         try:
-            found = search_exchange(asked)
+            found = search_exchange(asked, exchange=exchange)
         except FundError as error:
             refusal = error
     context = {
         "rows": _rows(),
         "asked": asked,
+        "exchange": exchange,
+        "followed": followed_exchange(),
         "found": found,
         "refusal": refusal,
         "may_import": may_import,
@@ -102,6 +106,7 @@ class AddForm(forms.Form):
     """A symbol of the venue that this home trades."""
 
     symbol = forms.CharField(max_length=60)
+    exchange = forms.CharField(max_length=SEARCH_MAX, required=False)
 
 
 @require_POST
@@ -113,7 +118,11 @@ def add_instrument(request: HttpRequest) -> HttpResponse:
         messages.error(request, "Name one symbol, for example ETH/USDT:USDT.")
         return redirect("desk_instruments")
     try:
-        row = add_from_exchange(form.cleaned_data["symbol"], actor=actor_of(request))
+        row = add_from_exchange(
+            form.cleaned_data["symbol"],
+            exchange=form.cleaned_data["exchange"],
+            actor=actor_of(request),
+        )
     except FundError as error:
         messages.error(request, f"Not added: {error.message}. ({error.code})")
     else:
