@@ -119,7 +119,7 @@ def find_late_jobs() -> str:
         )
         wanted = slot_of(utc_now(), period) - 3 * period
         if newest is not None and newest < wanted:
-            late.append(name)
+            late.append(name.replace("_", " "))
     if late:
         _log.warning("late jobs: %s", ", ".join(late))
     untold = len(stops_without_line(before=utc_now() - LINE_DUE_AFTER))

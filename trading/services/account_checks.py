@@ -92,7 +92,7 @@ def snapshot_account(book: str, *, at: datetime) -> str:
     if abs(row.difference) > max(Decimal("0.01"), TOLERANCE * row.equity):
         _log.error("cash of %s differs from its moves by %s", book, row.difference)
         return f"cash differs from its moves by {row.difference:.2f}"
-    return f"equity {row.equity:.2f}, cash agrees with its moves"
+    return f"equity {row.equity:,.2f}, cash agrees with its moves"
 
 
 def find_moves(book: str, *, after: datetime, until: datetime) -> Decimal:
