@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -252,6 +253,22 @@ def test_without_room_for_the_file_the_attempt_is_recorded_and_nothing_stays(
         record_backup(reason="schedule", actor=Actor.system("test"))
     assert not Backup.objects.get().is_complete
     assert list((place / "backups").iterdir()) == []
+
+
+def test_a_table_that_the_role_may_not_read_fails_the_attempt_by_name(
+    place: Path, fresh_database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "magnetfund.operations.backups.runs.dump_dsn",
+        lambda: fresh_database.dsn("fa_app", "fresh"),
+    )
+    with pytest.raises(Unavailable, match="permission denied for table") as found:
+        record_backup(reason="schedule", actor=Actor.system("test"))
+    assert found.value.code == "backup_failed"
+    row = Backup.objects.get()
+    assert (row.is_complete, row.detail) == (False, found.value.message)
+    assert list((place / "backups").iterdir()) == []
+    assert read_health(at=row.made_at).words.startswith("The last backup failed: permission")
 
 
 def test_a_failing_dump_says_its_reason_without_the_password(place: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from magnetfund.core.roles import Role
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.books.root import make_root, make_root_keys
+from magnetfund.operations.models import Backup, BackupCheck
 from magnetfund.operations.people import ensure_user
 from magnetfund.operations.watch import verify_all
 
@@ -112,3 +114,28 @@ def test_clean_books_give_a_root_by_mail_and_wrong_ones_none(
     subject, body = write_mail(OutgoingMail.objects.get(kind="books_differ"))
     assert subject == "The books did not verify"
     assert "no audit line tells of its grant" in body
+
+
+def test_backups_stand_with_their_restore_tests():
+    at = utc_now()
+    empty = client_of(Role.ADMINISTRATOR).get("/desk/books/").content.decode()
+    assert "None proven within 26 hours" in empty
+    assert "manage.py backup" in empty
+    Backup.objects.create(
+        name="", reason="schedule", made_at=at - timedelta(hours=2), is_complete=False,
+        detail="permission denied for table x",
+    )  # fmt: skip
+    Backup.objects.create(
+        name="magnetfund-1.mfbackup", reason="command", made_at=at - timedelta(hours=1),
+        is_complete=True, size=3_000_000, sha256="a" * 64, row_count=12_345,
+    )  # fmt: skip
+    page = client_of(Role.AUDITOR).get("/desk/books/").content.decode()
+    assert "permission denied for table x" in page
+    assert "12,345" in page
+    assert "Not restored yet" in page
+    BackupCheck.objects.create(
+        name="magnetfund-1.mfbackup", sha256="a" * 64, seconds=4, is_clean=True
+    )
+    page = client_of(Role.AUDITOR).get("/desk/books/").content.decode()
+    assert "Same rows" in page
+    assert "Newest backup proven by a restore" in page

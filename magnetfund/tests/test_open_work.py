@@ -13,6 +13,7 @@ from investors.models import DealingDay, DealingOrder, Fund, Investor, NavStrike
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
+from magnetfund.operations.models import Backup, BackupCheck
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.walls_support import (
     arm_fuse,
@@ -24,6 +25,7 @@ from magnetfund.tests.walls_support import (
 from magnetfund.web.desk.open_work import Facts
 from magnetfund.web.desk.open_work import fund as fund_work
 from magnetfund.web.desk.open_work import trading as trading_work
+from magnetfund.web.desk.open_work import upkeep as upkeep_work
 from magnetfund.web.desk.open_work.listing import SOURCES, find_rows
 from magnetfund.web.desk.open_work.states import find_states
 from risk.services.stop import stop_trading
@@ -188,5 +190,35 @@ def test_the_page_says_no_open_tasks_only_when_it_is_true(
     assert "Trading engine stopped" in mine
 
 
+def back_up(*, hours_ago: int, is_clean: bool | None = True, is_complete: bool = True) -> None:
+    """A backup as it was recorded, with its restore unless ``is_clean`` is None."""
+    at = utc_now() - timedelta(hours=hours_ago)
+    name = f"magnetfund-{hours_ago}" if is_complete else ""
+    digest = f"{hours_ago:064d}" if is_complete else ""
+    Backup.objects.create(
+        name=name, reason="schedule", made_at=at, is_complete=is_complete, sha256=digest,
+        detail="" if is_complete else "permission denied",
+    )  # fmt: skip
+    if is_clean is not None:
+        BackupCheck.objects.create(
+            name=name, sha256=digest, checked_at=at, seconds=1, is_clean=is_clean
+        )
+
+
+def test_a_backup_that_failed_or_did_not_restore_waits_for_an_administrator():
+    assert told() == []
+    back_up(hours_ago=30)
+    assert told() == [("No backup of the last 26 hours is proven by a restore", "Administrator")]
+    back_up(hours_ago=3, is_clean=None)
+    assert len(told()) == 1, "made, but not proven"
+    back_up(hours_ago=2, is_complete=False, is_clean=None)
+    assert ("The last backup failed", "Administrator") in told()
+    back_up(hours_ago=1, is_clean=False)
+    assert ("The last restore test failed", "Administrator") in told()
+    back_up(hours_ago=0)
+    assert told() == []
+
+
 def test_a_name_of_a_source_is_taken_once():
-    assert len(SOURCES) == len(trading_work.SOURCES) + len(fund_work.SOURCES)
+    parts = (trading_work.SOURCES, fund_work.SOURCES, upkeep_work.SOURCES)
+    assert len(SOURCES) == sum(len(part) for part in parts)

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import psycopg
 from django.conf import settings
 from psycopg.conninfo import make_conninfo
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
-from magnetfund.kernel.errors import FundError, NotFound
+from magnetfund.kernel.errors import FundError, NotFound, Unavailable
 from magnetfund.operations.backups.container import read_key
 from magnetfund.operations.backups.make import file_digest, make_backup
 from magnetfund.operations.backups.restore import RestoreResult, verify_in_scratch
@@ -36,6 +37,11 @@ class BackupHealth:
     proven_at: datetime | None
     is_alarm: bool
     words: str
+
+
+def say_failure(error: Exception) -> str:
+    """First line of what a server or the disk said; a path or a statement is not in it."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def backup_folder() -> Path:
@@ -69,12 +75,15 @@ def record_backup(*, reason: str, actor: Actor) -> Backup:
             version=settings.VERSION,
             mode=settings.MAGNET_ENV,
         )
-    except FundError as error:
+    except (FundError, psycopg.Error, OSError) as error:
+        words = error.message if isinstance(error, FundError) else say_failure(error)
         Backup.objects.create(
-            name="", reason=reason, made_at=at, is_complete=False, detail=error.message[:500],
+            name="", reason=reason, made_at=at, is_complete=False, detail=words[:500],
             seconds=time.monotonic() - began,
         )  # fmt: skip
-        raise
+        if isinstance(error, FundError):
+            raise
+        raise Unavailable(words, code="backup_failed") from error
     row = Backup.objects.create(
         name=made.path.name,
         reason=reason,

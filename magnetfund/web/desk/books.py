@@ -12,9 +12,12 @@ from django.views.decorators.http import require_safe
 
 from magnetfund.core.models import AuditEvent, JobRun
 from magnetfund.core.roles import Capability
+from magnetfund.kernel.clock import utc_now
+from magnetfund.operations.backups.runs import read_health
 from magnetfund.operations.books import check_books
 from magnetfund.operations.books.export import export_books
 from magnetfund.operations.books.root import StoredRoot, read_roots
+from magnetfund.operations.models import Backup, BackupCheck
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.lists import Choices, Column, ListSpec
@@ -23,6 +26,7 @@ from magnetfund.web.public.pages import asked_page
 
 PAGE_SIZE = 25
 ROOTS_SHOWN = 7
+BACKUPS_SHOWN = 7
 LINES = ListSpec(
     name="audit-lines",
     url_name="desk_books",
@@ -63,8 +67,20 @@ def books(request: HttpRequest) -> HttpResponse:
         "root_count": len(roots),
         "roots": [{"root": root, "units": _units(root)} for root in roots[-ROOTS_SHOWN:][::-1]],
     }
+    context |= _read_backups()
     frame = build_frame(request, "books")
     return render_page(request, "desk/books.html", {**frame, **context}, parts=("audit-lines",))
+
+
+def _read_backups() -> dict[str, Any]:
+    """The newest backups, each with its newest restore, and whether one is proven in time."""
+    rows = list(Backup.objects.order_by("-made_at")[:BACKUPS_SHOWN])
+    checks = BackupCheck.objects.filter(sha256__in=[row.sha256 for row in rows if row.sha256])
+    newest = {check.sha256: check for check in checks.order_by("checked_at")}
+    return {
+        "backup_health": read_health(at=utc_now()),
+        "backups": [{"row": row, "check": newest.get(row.sha256)} for row in rows],
+    }
 
 
 def _newest_verification() -> dict[str, Any] | None:

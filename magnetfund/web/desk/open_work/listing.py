@@ -12,13 +12,17 @@ from django.db.models import (
 from django.db.models.functions import Cast
 
 from magnetfund.core.roles import Role
-from magnetfund.web.desk.open_work import fund, trading
+from magnetfund.web.desk.open_work import fund, trading, upkeep
 from magnetfund.web.desk.open_work.states import find_states
 from magnetfund.web.desk.open_work.tasks import INVESTOR, Facts, OpenWork, Source
 
 #: Tasks of one source in the list; the oldest come first.
 TASKS_SHOWN = 20
-SOURCES: dict[str, Source] = {**trading.SOURCES, **fund.SOURCES}
+SOURCES: dict[str, Source] = {
+    **trading.SOURCES,
+    **fund.SOURCES,
+    **upkeep.SOURCES,
+}
 
 
 def list_open_work(book: str, facts: Facts) -> list[OpenWork]:

@@ -1,0 +1,68 @@
+"""Tasks of administrators: backups that failed, did not restore, or are too old."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
+
+from magnetfund.core.roles import Role
+from magnetfund.kernel.clock import utc_now
+from magnetfund.operations.backups.runs import PROVEN_WITHIN
+from magnetfund.operations.models import Backup, BackupCheck
+from magnetfund.web.desk.open_work.tasks import Source, columns_of
+
+
+def _select_failed(book: str) -> QuerySet[Any, dict[str, Any]]:
+    newest = Backup.objects.order_by("-made_at").values("pk")[:1]
+    rows = Backup.objects.filter(pk=Subquery(newest), is_complete=False)
+    return columns_of(rows, since="made_at", words="detail")
+
+
+def _select_unclean(book: str) -> QuerySet[Any, dict[str, Any]]:
+    newest = BackupCheck.objects.order_by("-checked_at").values("pk")[:1]
+    rows = BackupCheck.objects.filter(pk=Subquery(newest), is_clean=False)
+    return columns_of(rows, since="checked_at", words="name")
+
+
+def _select_old(book: str) -> QuerySet[Any, dict[str, Any]]:
+    checks = BackupCheck.objects.filter(sha256=OuterRef("sha256"), is_clean=True)
+    proven = Backup.objects.filter(Exists(checks)).order_by("-made_at")
+    rows = Backup.objects.filter(
+        pk=Subquery(proven.values("pk")[:1]), made_at__lt=utc_now() - PROVEN_WITHIN
+    )
+    return columns_of(rows, since="made_at", words="name")
+
+
+SOURCES = {
+    "backup_failed": Source(
+        kind="Backup",
+        role=Role.ADMINISTRATOR,
+        url_name="desk_books",
+        anchor="backups",
+        select=_select_failed,
+        describe=lambda row: ("The last backup failed", row["words"]),
+    ),
+    "backup_unclean": Source(
+        kind="Backup",
+        role=Role.ADMINISTRATOR,
+        url_name="desk_books",
+        anchor="backups",
+        select=_select_unclean,
+        describe=lambda row: (
+            "The last restore test failed",
+            f"{row['words']} did not restore to the same rows",
+        ),
+    ),
+    "backup_old": Source(
+        kind="Backup",
+        role=Role.ADMINISTRATOR,
+        url_name="desk_books",
+        anchor="backups",
+        select=_select_old,
+        describe=lambda row: (
+            "No backup of the last 26 hours is proven by a restore",
+            f"the newest that is: {row['words']}",
+        ),
+    ),
+}
