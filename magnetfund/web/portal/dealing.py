@@ -100,6 +100,8 @@ def _style(form: forms.Form) -> None:
     chooser: Any = form.fields["share_class"]
     chooser.label_from_instance = lambda item: f"{item.code}, {item.name}"
     chooser.empty_label = None
+    # Read once: the widget asks for its choices twice, and each time is a query, as is their count.
+    chooser.choices = list(iter(chooser.choices))
 
 
 def estimate_of(fund: Fund) -> PriceEstimate | None:
