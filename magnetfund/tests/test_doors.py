@@ -38,6 +38,7 @@ from magnetfund.web.api.tokens import issue_tokens
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "a long enough password"
+NOBODYS = "00000000-0000-0000-0000-000000000001"
 
 
 @pytest.fixture(autouse=True)
@@ -170,6 +171,14 @@ class TestStepUp:
             (Role.CONTROLLER, "/desk/fund/00000000-0000-0000-0000-000000000001/"),
             (Role.CONTROLLER, "/desk/founding/terms/00000000-0000-0000-0000-000000000001/"),
             (Role.RISK_OFFICER, "/desk/founding/limits/00000000-0000-0000-0000-000000000001/"),
+            (Role.RISK_OFFICER, f"/desk/research/strategies/decide/{NOBODYS}/"),
+            (Role.ACCOUNTANT, "/desk/fund/payments/release/"),
+            (Role.CONTROLLER, f"/desk/fund/orders/{NOBODYS}/holdback/"),
+            (Role.CONTROLLER, f"/desk/fund/payments/{NOBODYS}/"),
+            (Role.COMPLIANCE, f"/desk/investors/{NOBODYS}/move/"),
+            (Role.CONTROLLER, f"/desk/fund/suspension/{NOBODYS}/"),
+            (Role.ADMINISTRATOR, "/desk/people/propose/"),
+            (Role.DIRECTOR, f"/desk/people/{NOBODYS}/"),
         ],
     )
     def test_each_step_of_authority_asks(self, role: Role, path: str):

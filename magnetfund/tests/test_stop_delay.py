@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
+from io import StringIO
 from typing import Any
 
 import psycopg
 import pytest
 from django.conf import settings
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
 from magnetfund.core import stop_line
@@ -18,6 +21,7 @@ from magnetfund.core.models import AuditEvent, User
 from magnetfund.core.roles import Role
 from magnetfund.tests.walls_support import (
     arm_fuse,
+    insert_order,
     make_engine_ready,
     make_instrument,
     make_order,
@@ -129,15 +133,8 @@ def test_a_stop_waits_for_no_lock_that_others_hold(
 def test_an_order_that_never_commits_is_ended_with_its_session(
     fresh_database: Any, ann: User, held_line: None, role: str
 ):
-    order = Order(**order_values(make_instrument()))
-    columns = ", ".join(f.column for f in Order._meta.concrete_fields)
-    row = [
-        f.get_db_prep_save(f.pre_save(order, add=True), connection)
-        for f in Order._meta.concrete_fields
-    ]
-    marks = ", ".join(["%s"] * len(row))
     holder = session(fresh_database, role)
-    holder.execute(f"INSERT INTO trading_order ({columns}) VALUES ({marks})".encode(), row)
+    insert_order(holder, make_instrument())
     holder.execute("SET statement_timeout = 0")
     holder.execute("SET idle_in_transaction_session_timeout = 0")
     visible, returned = stop_and_time(Actor.of(ann))
@@ -320,3 +317,35 @@ def test_an_order_that_waits_for_the_latch_sees_the_stop(fresh_database: Any, an
         owner.rollback()
         writer.join(5)
     assert "the fuse is TRIPPED" in refused[0]
+
+
+def stop_by_command(**options: Any) -> dict[str, Any]:
+    out = StringIO()
+    call_command("stop", reason="from a shell", json=True, stdout=out, **options)
+    return dict(json.loads(out.getvalue().strip().splitlines()[-1]))
+
+
+def test_the_command_stops_over_the_stops_own_role_alone(
+    fresh_database: Any, ann: User, held_line: None
+):
+    make_user("sam", Role.RISK_OFFICER, is_staff=True)
+    plain = dict(connection.settings_dict)
+    connection.close()
+    # Whatever it asked over the ordinary connection, this role would be refused.
+    connection.settings_dict.update(USER="fa_signer", PASSWORD=fresh_database.secrets["fa_signer"])
+    try:
+        said = stop_by_command(by="sam@example.com")
+    finally:
+        connection.close()
+        connection.settings_dict.update(plain)
+    assert (said["positions_closed"], said["positions_left"]) == (0, 0)
+    assert said["barrier"]["barrier_passed"]
+    assert state_of("main") == "TRIPPED"
+
+
+@pytest.mark.parametrize("by", ["nobody@example.com", "ivy@example.com"])
+def test_the_command_asks_who_stops(ann: User, by: str):
+    make_user("ivy", Role.AUDITOR, is_staff=True)
+    with pytest.raises(CommandError):
+        stop_by_command(by=by)
+    assert state_of("main") == "ARMED"

@@ -148,5 +148,15 @@ def order_values(instrument: Instrument, **changes: Any) -> dict[str, Any]:
     }
 
 
+def insert_order(session: psycopg.Connection[Any], instrument: Instrument) -> None:
+    """An entry, inserted by a session that has yet to commit."""
+    order = Order(**order_values(instrument))
+    fields = Order._meta.concrete_fields
+    columns = ", ".join(field.column for field in fields)
+    row = [field.get_db_prep_save(field.pre_save(order, add=True), connection) for field in fields]
+    marks = ", ".join(["%s"] * len(row))
+    session.execute(f"INSERT INTO trading_order ({columns}) VALUES ({marks})".encode(), row)
+
+
 def make_order(instrument: Instrument, **changes: Any) -> Order:
     return Order.objects.create(**order_values(instrument, **changes))

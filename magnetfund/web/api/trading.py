@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +20,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.doors import require_step_up_for_order
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.idempotency import StoredAnswer, find_outcome, store_outcome
-from magnetfund.kernel.clock import isoformat_z, utc_now
+from magnetfund.kernel.clock import isoformat_z
 from magnetfund.kernel.errors import InvalidInput, Unavailable
 from magnetfund.web.api.access import StopThrottle, answer_once, needs, principal_of, respond
 from magnetfund.web.api.fields import ExactDecimal, number, plain, plain_number
@@ -32,6 +31,7 @@ from risk.services.stop import stop_trading
 from trading import selectors
 from trading.domain.orders import FINAL_STATES
 from trading.models import Position
+from trading.services.closing import wait_until_flat
 from trading.services.manual import ring_bell, submit_manual_order, wait_for_outcome
 from trading.services.manual_plan import ManualOrder
 
@@ -339,17 +339,3 @@ class EmergencyStopView(APIView):
                 "at": isoformat_z(event.occurred_at),
             }
         )
-
-
-def wait_until_flat(book: str, *, seconds: float) -> tuple[int, int]:
-    """Positions open at first, and those still open after at most ``seconds``."""
-    import time
-
-    deadline = utc_now() + timedelta(seconds=seconds)
-    first: int | None = None
-    while True:
-        left = Position.objects.filter(book=book).exclude(quantity=0).count()
-        first = left if first is None else first
-        if left == 0 or utc_now() > deadline:
-            return first, left
-        time.sleep(0.02)

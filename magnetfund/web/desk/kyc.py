@@ -22,6 +22,7 @@ from investors.services.kyc import move_case, needs_reason, sign_review
 from investors.services.kyc_file import show_file
 from investors.services.kyc_work import decide_hit, note_check, rate_case, record_screening
 from magnetfund.core.actors import Actor
+from magnetfund.core.doors import require_step_up
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError, InvalidInput, NotFound
@@ -283,6 +284,8 @@ STEPS: dict[str, Step] = {
     "review": _review,
     "move": _move,
 }
+#: Steps that decide on a person, or destroy what was sent: they ask for a fresh factor.
+SIGNED_STEPS = ("review", "move", "erase", "invite")
 
 
 def _application(investor: Investor) -> dict[str, Any]:
@@ -341,9 +344,11 @@ def document(request: HttpRequest, pk: UUID, number: UUID) -> HttpResponse:
 @desk_view(Capability.KYC_VIEW)
 def step(request: HttpRequest, pk: UUID, name: str) -> HttpResponse:
     """One step of a case, by its service; what was refused is said above the case."""
-    investor = get_object_or_404(Investor, pk=pk)
     if name not in STEPS:
         raise Http404
+    if name in SIGNED_STEPS:
+        require_step_up(request)
+    investor = get_object_or_404(Investor, pk=pk)
     try:
         messages.success(request, STEPS[name](investor, request.POST, actor_of(request)))
     except FundError as error:

@@ -39,6 +39,7 @@ from investors.services.payments import (
     release_payments,
     return_payment,
 )
+from magnetfund.core.doors import require_step_up
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.idempotency import StoredAnswer
 from magnetfund.core.services.signing import PAYMENT, SignatureMissing
@@ -198,6 +199,8 @@ def _find(rows: Any, pk: str | None) -> Any:
 @desk_view()
 def payment(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One payment: who, how much, where; and its next step after a confirmation."""
+    if request.method == "POST":
+        require_step_up(request)
     row = get_object_or_404(
         Payment.objects.select_related(
             "fund", "prepared_by", "approved_by", "directed_by", "file", "order__investor", "line"
@@ -252,7 +255,7 @@ def _take_step(row: Payment, step: str, request: HttpRequest) -> None:
 
 
 @require_POST
-@desk_view(Capability.DEALING_PROCESS)
+@desk_view(Capability.DEALING_PROCESS, step_up=True)
 def release(request: HttpRequest) -> HttpResponse:
     """Release all chosen payments in one file."""
     fund = own_fund()
@@ -272,7 +275,7 @@ def release(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@desk_view(Capability.PAYMENTS_APPROVE)
+@desk_view(Capability.PAYMENTS_APPROVE, step_up=True)
 def holdback(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Release what was held back of a redemption."""
     order = get_object_or_404(DealingOrder, pk=pk, share_class__fund__book=settings.MAGNET_BOOK)

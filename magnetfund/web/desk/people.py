@@ -91,7 +91,7 @@ def _context(request: HttpRequest, form: RoleForm) -> dict[str, Any]:
 
 
 @require_POST
-@desk_view(Capability.ROLES_MANAGE)
+@desk_view(Capability.ROLES_MANAGE, step_up=True)
 def propose(request: HttpRequest) -> HttpResponse:
     """Propose to give a role, or to take one away."""
     form = RoleForm(request.POST)
@@ -118,7 +118,7 @@ def propose(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@desk_view(Capability.ROLES_APPROVE)
+@desk_view(Capability.ROLES_APPROVE, step_up=True)
 def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
     """A director's decision on one proposal."""
     row = get_object_or_404(RoleProposal, pk=pk)

@@ -231,7 +231,7 @@ def retire(request: HttpRequest, code: str) -> HttpResponse:
 
 
 @require_POST
-@desk_view(Capability.LIMITS_APPROVE)
+@desk_view(Capability.LIMITS_APPROVE, step_up=True)
 def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Approve the change that was shown, or return it."""
     row = get_object_or_404(SleeveProposal, pk=pk, book=settings.MAGNET_BOOK)

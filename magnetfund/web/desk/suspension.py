@@ -58,7 +58,7 @@ def suspension(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@desk_view(Capability.DEALING_SUSPEND)
+@desk_view(Capability.DEALING_SUSPEND, step_up=True)
 def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The second person's decision."""
     row = get_object_or_404(SuspensionProposal, pk=pk, fund__book=settings.MAGNET_BOOK)
