@@ -149,7 +149,7 @@ def django_db_setup(cluster: object, django_db_blocker: object) -> Iterator[None
         connections.close_all()
 
 
-def _copy_database(cluster: object, name: str) -> None:
+def _copy_database(cluster: object, name: str, *, template: str = "migrated") -> None:
     import psycopg
     from psycopg import sql
 
@@ -159,9 +159,9 @@ def _copy_database(cluster: object, name: str) -> None:
             sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
         )
         connection.execute(
-            sql.SQL(
-                "CREATE DATABASE {} TEMPLATE migrated OWNER fa_owner STRATEGY FILE_COPY"
-            ).format(sql.Identifier(name))
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER fa_owner STRATEGY FILE_COPY").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
         )
 
 
@@ -231,10 +231,45 @@ def as_gateway(request: pytest.FixtureRequest) -> Iterator[None]:
     cluster = request.getfixturevalue("fresh_database")
     from django.db import connections
 
+    _connect_gateway(cluster, "fresh")
+    yield
+    connections["default"].close()
+
+
+def _connect_gateway(cluster: Any, name: str) -> None:
+    """Connect the default alias to database ``name`` as the trader's role."""
+    from django.db import connections
+
     from magnetfund.env import parse_database_url
 
     connection = connections["default"]
     connection.close()
-    connection.settings_dict.update(parse_database_url("test", cluster.dsn("fa_gateway", "fresh")))
-    yield
-    connection.close()
+    connection.settings_dict.update(parse_database_url("test", cluster.dsn("fa_gateway", name)))
+
+
+@pytest.fixture(scope="session")
+def month_database(cluster: object, django_db_setup: None, django_db_blocker: object) -> str:
+    """The name of a database with a small fund that traded for a month: made once, then copied."""
+    from django.db import connections
+
+    from magnetfund.tests.flow_support import make_candles, replay
+
+    name = "month"
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        connections.close_all()
+        _copy_database(cluster, name)
+        _point_at(cluster, name)
+        _connect_gateway(cluster, name)
+        replay("main", make_candles(), days=33)
+        connections.close_all()
+        _point_at(cluster, "suite")
+    return name
+
+
+@pytest.fixture
+def traded_month(month_database: str, cluster: object, as_gateway: None) -> None:
+    """Let the test's own database hold the month of trading, seen as the trader's role."""
+    from django.db import connections
+
+    connections.close_all()
+    _copy_database(cluster, "fresh", template=month_database)

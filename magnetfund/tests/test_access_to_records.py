@@ -15,7 +15,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.models import AuditEvent, User
 from magnetfund.core.roles import CAPABILITIES, Capability, Role
 from magnetfund.operations.people import ensure_user
-from magnetfund.tests.flow_support import LATER, make_candles, replay
+from magnetfund.tests.flow_support import LATER
 from magnetfund.web.administration.admin import UNREADABLE
 from trading.models import Instrument, Order
 
@@ -27,8 +27,7 @@ FILLED_MIN = 30
 
 
 @pytest.fixture
-def fund() -> Fund:
-    replay("main", make_candles(), days=33)
+def fund(traded_month: None) -> Fund:
     return Fund.objects.get(book="main")
 
 

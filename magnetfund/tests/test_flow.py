@@ -54,8 +54,8 @@ def test_a_replay_trades_strikes_and_leaves_clean_books_twice_the_same():
         ("UPDATE trading_bookflow SET amount = amount + 1", "recomputed from transfers"),
     ],
 )  # fmt: skip
+@pytest.mark.usefixtures("traded_month")
 def test_each_tampering_with_the_books_is_named(fresh_database: Any, statement: str, words: str):
-    replay("main", make_candles(), days=33)
     fund = Fund.objects.get(book="main")
     assert verify_fund(fund) == []
     # Only a superuser who switches the walls off can do this at all.
@@ -73,8 +73,7 @@ def test_each_tampering_with_the_books_is_named(fresh_database: Any, statement: 
 
 class TestFourEyes:
     @pytest.fixture
-    def fund(self, as_gateway: None) -> Fund:
-        replay("main", make_candles(), days=33)
+    def fund(self, traded_month: None) -> Fund:
         return Fund.objects.get(book="main")
 
     def test_the_preparer_cannot_approve_even_with_both_roles(self, fund: Fund):
@@ -125,8 +124,8 @@ def _in_threads(count: int, work: Callable[[int], str]) -> list[str]:
         return list(pool.map(run, range(count)))
 
 
+@pytest.mark.usefixtures("traded_month")
 def test_sixty_four_redemptions_never_take_more_than_is_held():
-    replay("main", make_candles(), days=33)
     holding = Holding.objects.filter(units__gt=0).select_related("investor", "share_class")[0]
     part = (holding.units / 10).quantize(Decimal("0.000001"))
 

@@ -139,25 +139,28 @@ def test_the_command_prints_the_walls_that_a_table_states() -> None:
         call_command("wall_sql", "investors_none")
 
 
+@pytest.mark.usefixtures("traded_month")
 def test_books_of_an_earlier_version_are_chained_anew_and_broken_ones_refused(
-    as_gateway: None, fresh_database: Any
+    fresh_database: Any,
 ) -> None:
     import psycopg
 
     from investors.models import Fund
     from investors.services.verification import verify_fund
-    from magnetfund.tests.flow_support import make_candles, replay
 
-    replay("main", make_candles(), days=33)
     connections["default"].close()
     call_command("migrate", "investors", "0008", database="owner", verbosity=0)
+    connections.close_all()
+    with psycopg.connect(fresh_database.dsn("postgres", "postgres"), autocommit=True) as session:
+        session.execute("DROP DATABASE IF EXISTS broken")
+        session.execute("CREATE DATABASE broken TEMPLATE fresh OWNER fa_owner")
     call_command("migrate", "investors", database="owner", verbosity=0)
     assert verify_fund(Fund.objects.get()) == []
 
-    connections["default"].close()
-    call_command("migrate", "investors", "0008", database="owner", verbosity=0)
-    with psycopg.connect(fresh_database.dsn("postgres", "fresh"), autocommit=True) as attacker:
+    with psycopg.connect(fresh_database.dsn("postgres", "broken"), autocommit=True) as attacker:
         attacker.execute("ALTER TABLE investors_entry DISABLE TRIGGER USER")
         attacker.execute("UPDATE investors_entry SET text = 'other' WHERE seq = 3")
+    connections["owner"].close()
+    connections["owner"].settings_dict["NAME"] = "broken"
     with pytest.raises(ProgrammingError, match="broken at entry 3: this home is not upgraded"):
         call_command("migrate", "investors", database="owner", verbosity=0)

@@ -22,7 +22,7 @@ from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, FundError
 from magnetfund.operations.people import ensure_user
-from magnetfund.tests.flow_support import LATER, START, make_candles, replay
+from magnetfund.tests.flow_support import LATER, START
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
 NOBODY = Actor.system("test")
@@ -33,8 +33,7 @@ ODD = {
 
 
 @pytest.fixture
-def fund(as_gateway: None) -> Fund:
-    replay("main", make_candles(), days=33)
+def fund(traded_month: None) -> Fund:
     return Fund.objects.get(book="main")
 
 

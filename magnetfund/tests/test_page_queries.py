@@ -25,7 +25,7 @@ from bench.pages import (
 from investors.models import Investor
 from magnetfund.core.roles import Role
 from magnetfund.operations.people import ensure_user
-from magnetfund.tests.flow_support import START, make_candles, replay
+from magnetfund.tests.flow_support import START
 from magnetfund.tests.walls_support import make_instrument
 from trading import selectors
 from trading.models import Fill, Trade
@@ -43,9 +43,8 @@ SMALL = Size(
 
 
 @pytest.fixture
-def askers(as_gateway: None) -> list[tuple[Client, tuple[str, ...], int]]:
+def askers(traded_month: None) -> list[tuple[Client, tuple[str, ...], int]]:
     """A fund that traded for a month, and who opens which pages with how many queries at most."""
-    replay("main", make_candles(), days=33)
     for email, role in ((OPERATOR, Role.OPERATOR), (AUDITOR, Role.AUDITOR)):
         ensure_user(email=email, name=email, roles=[role])
     holder = Investor.objects.filter(holdings__units__gt=0).order_by("number")[0]

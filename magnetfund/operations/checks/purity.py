@@ -15,7 +15,7 @@ _APPS = {"risk", "trading", "investors"}
 #: Fixtures of ``conftest.py`` that start a database, and pytest-django's own.
 _FIXTURES = re.compile(
     r"\b(?:db|cluster|client|admin_client|rf|settings|mailoutbox|transactional_db|django_db\w*"
-    r"|fresh_database|module_database|as_gateway|token_keys|live_server|django_assert\w*)\b\s*[:,)\"']"
+    r"|fresh_database|module_database|as_gateway|traded_month|token_keys|live_server|django_assert\w*)\b\s*[:,)\"']"
     r"|\bcall_command\b|pytest\.mark\.django_db"
 )
 
