@@ -10,10 +10,11 @@ from decimal import Decimal
 from investors.domain.dealing import Switch
 from investors.domain.exact import round_to_total
 from investors.domain.ledger import ACCOUNTS
+from investors.domain.ledger.chart import PERFORMANCE_ACCRUAL
 from investors.domain.performance import ClassPoint, build_net_record
 from investors.models import ClassNav, DealingOrder, Fund, NavStrike, UnitEntry
 from investors.services.dealing import OPEN_STATES
-from investors.services.ledger import PERFORMANCE_ACCRUAL, owns_and_owes
+from investors.services.ledger import owns_and_owes
 from investors.services.nav_dealing import preview_dealing
 from investors.services.nav_orders import ASIDE_WORDS
 from investors.services.policies import build_terms

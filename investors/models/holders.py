@@ -12,26 +12,32 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from investors.domain.onboarding import KycState
 from magnetfund.core.fields import ExactField, in_range, not_negative, positive
 from magnetfund.kernel.clock import utc_now
 
+#: Every state of a file, in the order of its life, as pages say it.
+KYC_CHOICES = [
+    (state.value, words)
+    for state, words in (
+        (KycState.NOT_STARTED, "Not Started"),
+        (KycState.COLLECTING, "Documents requested"),
+        (KycState.SUBMITTED, "Submitted"),
+        (KycState.SCREENING, "Sanctions screening"),
+        (KycState.REVIEW, "Under review"),
+        (KycState.MORE_INFO, "More information requested"),
+        (KycState.ENHANCED_REVIEW, "Enhanced review"),
+        (KycState.SENIOR_APPROVAL, "Waits for a director"),
+        (KycState.APPROVED, "Approved"),
+        (KycState.DUE_FOR_REFRESH, "Periodic review due"),
+        (KycState.DECLINED, "Declined"),
+        (KycState.RESTRICTED, "Restricted"),
+        (KycState.EXITED, "Relationship ended"),
+    )
+]
+
 
 class Investor(models.Model):
-    class Kyc(models.TextChoices):
-        NOT_STARTED = "not_started"
-        COLLECTING = "collecting", "Documents requested"
-        SUBMITTED = "submitted"
-        SCREENING = "screening", "Sanctions screening"
-        REVIEW = "review", "Under review"
-        MORE_INFO = "more_info", "More information requested"
-        ENHANCED_REVIEW = "enhanced_review", "Enhanced review"
-        SENIOR_APPROVAL = "senior_approval", "Waits for a director"
-        APPROVED = "approved"
-        DUE_FOR_REFRESH = "due_for_refresh", "Periodic review due"
-        DECLINED = "declined"
-        RESTRICTED = "restricted"
-        EXITED = "exited", "Relationship ended"
-
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     number = models.CharField(max_length=20, unique=True)
     user = models.OneToOneField(
@@ -49,7 +55,9 @@ class Investor(models.Model):
     legal_name = models.CharField(max_length=200)
     email = models.EmailField()
     country = models.CharField(max_length=2, blank=True)
-    kyc_state = models.CharField(max_length=16, choices=Kyc.choices, default=Kyc.NOT_STARTED)
+    kyc_state = models.CharField(
+        max_length=16, choices=KYC_CHOICES, default=KycState.NOT_STARTED.value
+    )
     kyc_approved_at = models.DateTimeField(null=True, blank=True)
     is_fictitious = models.BooleanField(default=False)
     joined_at = models.DateTimeField(default=utc_now)

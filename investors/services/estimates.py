@@ -14,6 +14,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from investors.domain.ledger.chart import DERIVATIVES, VENUE_CASH
 from investors.domain.strike import StrikeInputs, compute_strike
 from investors.models import Fund
 from investors.services.holder_values import HolderValue
@@ -25,7 +26,7 @@ from trading.models import Valuation
 _log = logging.getLogger("magnetfund.estimates")
 ZERO = Decimal(0)
 #: Stand in the ledger as of the last posting; the book's equity takes their place.
-TRADING_ACCOUNTS = ("1030", "1120")
+TRADING_ACCOUNTS = (VENUE_CASH, DERIVATIVES)
 
 
 def estimate_fund(fund: Fund, *, at: datetime) -> dict[UUID, HolderValue]:

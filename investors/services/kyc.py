@@ -237,9 +237,9 @@ def hold_case(*, investor: Investor, reason: str, actor: Actor) -> Investor:
 def find_due(today: date) -> list[Investor]:
     """Approved investors whose periodic review is due."""
     return list(
-        Investor.objects.filter(
-            kyc_state=Investor.Kyc.APPROVED, case__review_due__lte=today
-        ).order_by("case__review_due")
+        Investor.objects.filter(kyc_state=KycState.APPROVED, case__review_due__lte=today).order_by(
+            "case__review_due"
+        )
     )
 
 

@@ -14,6 +14,7 @@ from decimal import Decimal
 from django.db import connection, transaction
 
 from investors.domain.ledger import ACCOUNTS, JournalEntry, Leg
+from investors.domain.ledger.chart import PERFORMANCE_ACCRUAL
 from investors.models import Account, Entry, Fund, NavStrike, Posting
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.errors import InvariantBroken
@@ -24,8 +25,6 @@ from magnetfund.kernel.money import Rounding, quantize
 CHART = tuple((account.code, account.name, account.kind) for account in ACCOUNTS.values())
 ASSETS = ("asset",)
 LIABILITIES = ("liability",)
-#: Left out of net assets before fees: every strike computes this accrual anew.
-PERFORMANCE_ACCRUAL = "2110"
 STORED_QUANTUM = Decimal("1e-18")
 
 
@@ -192,7 +191,7 @@ def net_assets(fund: Fund, *, before: datetime) -> Decimal:
             for (account, currency), amount in read_balances(fund, before=before).items()
             if currency == fund.currency
             and kinds[account] in (*ASSETS, *LIABILITIES)
-            and account != PERFORMANCE_ACCRUAL
+            and account != PERFORMANCE_ACCRUAL  # every strike computes it anew
         ),
         Decimal(0),
     )

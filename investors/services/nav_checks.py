@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from investors.domain.ledger.chart import SUSPENSE, UNALLOCATED, UNITS_HELD
 from investors.domain.strike import (
     Strike,
     StrikeInputs,
@@ -67,8 +68,8 @@ def check_strike(
             CheckLine(
                 name="money without units",
                 passed=True,
-                words=f"{inputs.unallocated:,.2f} become the liability 2340, unallocated; they "
-                f"price no unit",
+                words=f"{inputs.unallocated:,.2f} become the liability {UNALLOCATED}, unallocated; "
+                "they price no unit",
             )
         )
     return checks
@@ -94,11 +95,11 @@ def _check_sums(strike: Strike) -> CheckLine:
 
 def _check_suspense(fund: Fund, valuation_at: datetime) -> CheckLine:
     """Suspense is nobody's money: a NAV waits until it is explained."""
-    open_amount = read_balances(fund, before=valuation_at).get(("1900", fund.currency), ZERO)
+    open_amount = read_balances(fund, before=valuation_at).get((SUSPENSE, fund.currency), ZERO)
     return CheckLine(
         name="suspense account is zero",
         passed=open_amount == 0,
-        words=f"account 1900: {open_amount:,.2f} {fund.currency}",
+        words=f"account {SUSPENSE}: {open_amount:,.2f} {fund.currency}",
     )
 
 
@@ -123,7 +124,7 @@ def _check_units(fund: Fund, inputs: StrikeInputs) -> CheckLine:
     wrong = [
         f"class {item.code}: register {item.units}, ledger {ledger}"
         for item in inputs.classes
-        if (ledger := balances.get(("8010", f"U:{fund.code}:{item.code}"), ZERO)) != item.units
+        if (ledger := balances.get((UNITS_HELD, f"U:{fund.code}:{item.code}"), ZERO)) != item.units
     ]
     return CheckLine(
         name="unit register agrees with ledger",

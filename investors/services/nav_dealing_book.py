@@ -12,6 +12,8 @@ from django.db import connection
 from investors.domain.dealing import DealingDate, SubscriptionStep, decide_subscription
 from investors.domain.dealing.plan import ClassDesk, Redeeming
 from investors.domain.fees import ClassTerms
+from investors.domain.ledger.chart import UNIT_CAPITAL
+from investors.domain.onboarding import KycState
 from investors.domain.strike import LotInput, SubscriptionOrder
 from investors.models import (
     ClassNav,
@@ -85,7 +87,7 @@ def _find_approved(orders: Sequence[DealingOrder]) -> set[UUID]:
     """Investors of these orders whose KYC is approved now."""
     return set(
         Investor.objects.filter(
-            pk__in=[order.investor_id for order in orders], kyc_state=Investor.Kyc.APPROVED
+            pk__in=[order.investor_id for order in orders], kyc_state=KycState.APPROVED
         ).values_list("pk", flat=True)
     )
 
@@ -183,10 +185,10 @@ def load_lots(row: ClassNav) -> list[LotInput]:
                       h.investor_id, coalesce(c.cost, 0), l.lockup_until
                FROM investors_unitlot l JOIN investors_holding h ON h.id = l.holding_id
                LEFT JOIN (SELECT p.lot, -sum(p.amount) AS cost FROM investors_posting p
-                          WHERE p.account_id = '3010' AND p.lot IS NOT NULL GROUP BY p.lot) c
+                          WHERE p.account_id = %s AND p.lot IS NOT NULL GROUP BY p.lot) c
                  ON c.lot = l.id
                WHERE l.share_class_id = %s AND l.units > 0 ORDER BY l.number""",
-            [row.share_class_id],
+            [UNIT_CAPITAL, row.share_class_id],
         )
         return [
             LotInput(lot=str(lot), number=number, units=units, mark=mark, clock=clock,

@@ -9,6 +9,7 @@ from decimal import Decimal
 from django.db import connection
 from django.db.models import QuerySet, Sum
 
+from investors.domain.ledger.chart import PERFORMANCE_ACCRUAL
 from investors.domain.strike import (
     ClassInput,
     LotInput,
@@ -22,7 +23,6 @@ from investors.models import (
     UnitLot,
 )
 from investors.services.ledger import (
-    PERFORMANCE_ACCRUAL,
     class_balance,
     net_assets,
 )

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from investors.domain.exact import round_to_total
 from investors.domain.ledger import JointLine, build_joint_entry
+from investors.domain.ledger.chart import BANK, OWED_FROM_BANK
 from investors.models import NavStrike, UnitEntry, UnitLot
 from investors.services.holder_values import HolderValue, write_snapshots
 from investors.services.ledger import NewEntry, post_entries, read_balances
@@ -16,9 +17,6 @@ from magnetfund.core.actors import Actor
 from trading.models import BookFlow
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
-BANK = "1010"
-#: What the bank must hold after a dealing day until people pay it: redemptions, holdbacks, fees.
-OWED = ("2020", "2030", "2100", "2120")
 
 
 def settle_strike(strike: NavStrike, *, paid_in: Decimal, actor: Actor) -> None:
@@ -26,7 +24,7 @@ def settle_strike(strike: NavStrike, *, paid_in: Decimal, actor: Actor) -> None:
     fund, at = strike.fund, strike.valuation_at
     until = at + timedelta(microseconds=1)
     balances = read_balances(fund, before=until)
-    owed = -sum((balances.get((account, fund.currency), ZERO) for account in OWED), ZERO)
+    owed = -sum((balances.get((account, fund.currency), ZERO) for account in OWED_FROM_BANK), ZERO)
     in_bank = balances.get((BANK, fund.currency), ZERO) + paid_in
     lines: dict[str, list[JointLine]] = {}
     flow = in_bank - owed

@@ -17,6 +17,7 @@ import typst
 from django.db import transaction
 from django.db.models import QuerySet, Sum
 
+from investors.domain.ledger.chart import PERFORMANCE_PAYABLE
 from investors.models import DealingOrder, LotNav, NavStrike, Paper, Posting, UnitEntry
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
@@ -169,7 +170,7 @@ def _switch_rows(order: DealingOrder, moves: list[UnitEntry]) -> list[list[str]]
     out = [move for move in moves if move.units < 0]
     (bought,) = (move for move in moves if move.units > 0)
     fee = Posting.objects.filter(
-        entry=bought.entry_id, account="2120", lot__in=[move.lot_id for move in out]
+        entry=bought.entry_id, account=PERFORMANCE_PAYABLE, lot__in=[move.lot_id for move in out]
     ).aggregate(total=Sum("amount"))["total"]
     units = -sum((move.units for move in out), ZERO)
     rows = [

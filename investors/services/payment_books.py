@@ -8,6 +8,13 @@ from decimal import Decimal
 
 from investors.domain.exact import round_to_total
 from investors.domain.ledger import JointLine, Leg, Tags, build_joint_entry
+from investors.domain.ledger.chart import (
+    EXPENSES_PAYABLE,
+    MANAGEMENT_PAYABLE,
+    PERFORMANCE_PAYABLE,
+    REDEMPTIONS_PAYABLE,
+    UNMATCHED,
+)
 from investors.domain.payments import PaymentKind
 from investors.models import DealingOrder, Entry, Fund, LineAllocation, Payment, StatementLine
 from investors.services.ledger import (
@@ -24,11 +31,11 @@ from magnetfund.kernel.money import currency_quantum
 ZERO = Decimal(0)
 #: The event of each kind, and the liability that it clears.
 CLEARS: Mapping[PaymentKind, tuple[str, str]] = {
-    PaymentKind.REDEMPTION: ("redemption_paid", "2020"),
-    PaymentKind.REFUND: ("receipt_returned", "2015"),
-    PaymentKind.MANAGEMENT_FEE: ("management_fee_paid", "2100"),
-    PaymentKind.PERFORMANCE_FEE: ("performance_fee_paid", "2120"),
-    PaymentKind.EXPENSE: ("expense_paid", "2130"),
+    PaymentKind.REDEMPTION: ("redemption_paid", REDEMPTIONS_PAYABLE),
+    PaymentKind.REFUND: ("receipt_returned", UNMATCHED),
+    PaymentKind.MANAGEMENT_FEE: ("management_fee_paid", MANAGEMENT_PAYABLE),
+    PaymentKind.PERFORMANCE_FEE: ("performance_fee_paid", PERFORMANCE_PAYABLE),
+    PaymentKind.EXPENSE: ("expense_paid", EXPENSES_PAYABLE),
 }
 
 

@@ -16,6 +16,7 @@ from django.db.models.fields import CharField
 from django.db.models.functions import Cast, Concat
 
 from investors.domain.ledger import Tags, build_entry
+from investors.domain.ledger.chart import DERIVATIVES
 from investors.models import Entry, Fund
 from investors.services.ledger import NewEntry, open_since, post_entries, post_entry, read_balances
 from magnetfund.core.actors import Actor
@@ -168,7 +169,7 @@ def post_mark(
     The entry is effective a microsecond earlier: it closes the period that ends at ``at``.
     """
     wanted = sum((position.unrealised for position in positions), ZERO)
-    standing = read_balances(fund, before=at).get(("1120", fund.currency), ZERO)
+    standing = read_balances(fund, before=at).get((DERIVATIVES, fund.currency), ZERO)
     if wanted != standing:
         entry = build_entry(
             event="mark_to_market",
@@ -176,7 +177,7 @@ def post_mark(
             effective_at=at - timedelta(microseconds=1),
             amounts={"change": wanted - standing},
             currency=fund.currency,
-            account="1120",
+            account=DERIVATIVES,
             text="Open positions, marked to market",
         )
         post_entry(fund, NewEntry.of(entry), actor=actor)

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from investors.domain.ledger import build_entry
+from investors.domain.onboarding import KycState
 from investors.models import (
     DealingDay,
     DealingOrder,
@@ -62,7 +63,7 @@ class SmallFund:
                 number=f"{self.fund.code}-{name}",
                 legal_name=name.title(),
                 email=f"{name}@example.com",
-                kyc_state=Investor.Kyc.APPROVED,
+                kyc_state=KycState.APPROVED,
                 joined_at=FIRST - timedelta(days=30),
             )
         return self.investors[name]

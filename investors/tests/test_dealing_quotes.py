@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from investors.domain.fees import ClassTerms, Rank
+from investors.domain.onboarding import KycState
 from investors.models import DealingDay, Fund, Investor
 from investors.services.dealing import submit_redemption
 from investors.services.dealing_quotes import (
@@ -96,7 +97,7 @@ def test_a_quote_refuses_what_the_order_would_be_refused():
 
     assert codes("300.000001") == {"not_enough_units"}
     assert codes("0.0000001") == {"too_fine"}
-    Investor.objects.filter(pk=ann.pk).update(kyc_state=Investor.Kyc.RESTRICTED)
+    Investor.objects.filter(pk=ann.pk).update(kyc_state=KycState.RESTRICTED)
     ann.refresh_from_db()
     assert codes("1") == {"on_hold"}
     Fund.objects.update(is_suspended=True)

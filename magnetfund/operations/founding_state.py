@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.db.models import Count, Q
 from django.urls import reverse
 
+from investors.domain.onboarding import KycState
 from investors.models import DealingDay, DealingOrder, Fund, Investor, NavStrike, ShareClass
 from investors.services.policies import open_proposals
 from magnetfund.core.models import RoleGrant
@@ -216,7 +217,7 @@ def _limits(book: str) -> FoundingStep:
 
 def _investors() -> FoundingStep:
     counts = Investor.objects.aggregate(
-        all=Count("pk"), approved=Count("pk", filter=Q(kyc_state=Investor.Kyc.APPROVED))
+        all=Count("pk"), approved=Count("pk", filter=Q(kyc_state=KycState.APPROVED))
     )
     return FoundingStep(
         name="First investors",

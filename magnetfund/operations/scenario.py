@@ -15,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from investors.domain.onboarding import KycState
 from investors.models import DealingDay, DealingOrder, Fund, Holding, Investor, ShareClass
 from investors.services.dealing import submit_redemption, submit_subscription
 from investors.services.ledger import ensure_chart
@@ -204,7 +205,7 @@ class FundKeeper:
                 legal_name=plain["name"],
                 email=key,
                 country=plain["country"],
-                kyc_state=Investor.Kyc.APPROVED,
+                kyc_state=KycState.APPROVED,
                 kyc_approved_at=at - timedelta(days=2),
                 is_fictitious=True,
                 joined_at=at - timedelta(days=14),

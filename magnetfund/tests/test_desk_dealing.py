@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from investors.models import DealingOrder, Entry, Investor
+from investors.domain.onboarding import KycState
+from investors.models import DealingOrder, Entry
 from investors.tests.fund_support import FIRST, SmallFund, make_fund
 from magnetfund.core.roles import Role
 from magnetfund.operations.people import ensure_user
@@ -102,7 +103,7 @@ def test_a_receipt_is_for_accountants_alone(small: SmallFund):
 
 def test_what_an_order_still_needs(small: SmallFund):
     order = DealingOrder.objects.select_related("investor", "dealing_day").get()
-    order.investor.kyc_state = Investor.Kyc.REVIEW
+    order.investor.kyc_state = KycState.REVIEW
     assert [need.split(":")[0] for need in find_needs(order)] == ["KYC (under review)", "money"]
     order.state = "funded"
     assert [need.split(":")[0] for need in find_needs(order)] == ["KYC (under review)"]

@@ -11,6 +11,7 @@ import pytest
 from django.core.cache import caches
 from django.test import Client
 
+from investors.domain.onboarding import KycState
 from investors.models import DealingDay, DealingOrder, Fund, Holding, Investor, ShareClass
 from investors.services.policies import set_terms
 from investors.tests.fund_support import FIRST, SmallFund, make_fund
@@ -104,7 +105,7 @@ def test_everything_and_an_amount_are_orders_too(small: SmallFund):
     ("change", "code"),
     [
         ({}, "not_enough_units"),
-        ({"kyc_state": Investor.Kyc.RESTRICTED}, "on_hold"),
+        ({"kyc_state": KycState.RESTRICTED}, "on_hold"),
         ({"is_suspended": True}, "fund_suspended"),
     ],
 )

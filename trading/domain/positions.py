@@ -1,20 +1,16 @@
-"""One position as a fold of what the venue reported: quantity, cost, profit, fees, funding.
+"""One position as a fold of its fills: quantity, cost, profit, fees.
 
 Quantities are signed (bought > 0, sold < 0), in units of the instrument; prices and money are in
-its quote currency; a fee paid is positive and lowers the net, funding received is positive.  All
-arithmetic is Decimal at 50 digits, average cost.
+its quote currency; a fee paid is positive.  All arithmetic is Decimal at 50 digits, average cost.
 
 Invariant, at every mark m: ``realised + unrealised(m) = sum of quantity x (m - price)`` over the
-fills.  A fill id counts once, and the fold sorts by time and the venue's sequence, so neither the
-order of arrival nor a repeated report changes a position.
+fills.  Fills are folded one by one as they are booked, each of them once by the venue's trade id.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
-from typing import TypeVar
 
 from magnetfund.kernel.errors import InvalidInput
 
@@ -25,14 +21,12 @@ _FEE_PLACES = Decimal("1e-18")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionFill:
-    """One execution.  ``sequence`` orders those of one millisecond as the venue numbered them."""
+    """One execution."""
 
-    id: str
     time_ms: int
     quantity: Decimal
     price: Decimal
     fee: Decimal = ZERO
-    sequence: int = 0
 
     def __post_init__(self) -> None:
         if not (self.quantity.is_finite() and self.price.is_finite() and self.fee.is_finite()):
@@ -44,37 +38,18 @@ class PositionFill:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PositionFunding:
-    """Funding received (positive) or paid (negative) at one stamp."""
-
-    id: str
-    time_ms: int
-    cash: Decimal
-
-    def __post_init__(self) -> None:
-        if not self.cash.is_finite():
-            raise InvalidInput("a funding payment is not finite", code="not_finite")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class NetPosition:
     """What is held and what it earned since the fold began.
 
     ``average_price`` is 0 when flat; ``opened_ms`` is the fill that opened what is held now, None
-    when flat.  ``realised`` is before fees and funding.
+    when flat.  ``realised`` is before fees.
     """
 
     quantity: Decimal = ZERO
     average_price: Decimal = ZERO
     realised: Decimal = ZERO
     fees: Decimal = ZERO
-    funding: Decimal = ZERO
     opened_ms: int | None = None
-
-    @property
-    def net(self) -> Decimal:
-        """Realised profit after fees and funding."""
-        return self.realised - self.fees + self.funding
 
     def unrealised(self, mark: Decimal) -> Decimal:
         """Profit in quote currency if what is held were closed at ``mark`` without cost."""
@@ -90,7 +65,7 @@ class FillEffect:
     ``closed`` and ``opened`` are positive quantities; both are above 0 only when it flipped.
     """
 
-    position: Position
+    position: NetPosition
     realised: Decimal
     closed: Decimal
     opened: Decimal
@@ -100,7 +75,7 @@ class FillEffect:
         return self.closed > 0 and self.opened > 0
 
 
-def apply_fill(*, position: Position, fill: PositionFill) -> FillEffect:
+def apply_fill(*, position: NetPosition, fill: PositionFill) -> FillEffect:
     """The position after one more fill, at average cost.
 
     Adding moves the average price, reducing never does; a fill beyond what is held closes all of
@@ -135,7 +110,7 @@ def apply_fill(*, position: Position, fill: PositionFill) -> FillEffect:
     return FillEffect(position=after, realised=realised, closed=closed, opened=opened)
 
 
-def split_fill(*, position: Position, fill: PositionFill) -> tuple[PositionFill, ...]:
+def split_fill(*, position: NetPosition, fill: PositionFill) -> tuple[PositionFill, ...]:
     """The fill as parts that each only close or only open: two where it flips, else itself.
 
     The fee is shared by size; the parts add up to the fill to the last digit.
@@ -153,36 +128,9 @@ def split_fill(*, position: Position, fill: PositionFill) -> tuple[PositionFill,
         )
 
 
-def fold_position(
-    *,
-    fills: Iterable[PositionFill],
-    funding: Iterable[PositionFunding] = (),
-    start: Position | None = None,
-) -> Position:
-    """The position that these facts make, in whatever order and how often they were reported.
+def commit_margin(*, quantity: Decimal, price: Decimal, leverage: Decimal) -> Decimal:
+    """Isolated margin of a quantity of either sign, in quote currency.
 
-    Raises :class:`InvalidInput` (``conflicting_fact``) when one id comes with two contents: that is
-    a venue correcting itself, which a person must look at.
+    Committed at the entry's ``price``: it does not move with the mark.
     """
-    position = start or Position()
-    for fill in sorted(_once(fills), key=lambda f: (f.time_ms, f.sequence, f.id)):
-        position = apply_fill(position=position, fill=fill).position
-    with localcontext() as context:
-        context.prec = _DIGITS
-        paid = sum((payment.cash for payment in _once(funding)), ZERO)
-        return replace(position, funding=position.funding + paid)
-
-
-Fact = TypeVar("Fact", PositionFill, PositionFunding)
-
-
-def _once(facts: Iterable[Fact]) -> list[Fact]:
-    known: dict[str, Fact] = {}
-    for fact in facts:
-        if known.setdefault(fact.id, fact) != fact:
-            raise InvalidInput(
-                "one id was reported with two contents",
-                code="conflicting_fact",
-                details={"id": fact.id},
-            )
-    return list(known.values())
+    return abs(quantity) * price / leverage

@@ -6,7 +6,7 @@ Only the gateway role may write these rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -16,8 +16,14 @@ from django.db import transaction
 
 from magnetfund.kernel.clock import to_milliseconds
 from magnetfund.kernel.identifiers import derived_uuid
-from trading.domain import positions as pure
 from trading.domain.orders import OrderFilled
+from trading.domain.positions import (
+    FillEffect,
+    NetPosition,
+    PositionFill,
+    apply_fill,
+    split_fill,
+)
 from trading.models import Fill, FundingPayment, Instrument, Order, Position, Trade
 from trading.services.orders import record_events
 from trading.venues.execution import VenueFill
@@ -78,14 +84,7 @@ def record_fill(
         known = Fill.objects.filter(venue=order.venue, venue_trade_id=report.trade_id).first()
         if known is not None:
             return known, None
-        signed = report.quantity if order.side == "buy" else -report.quantity
-        told = pure.PositionFill(
-            id=report.trade_id,
-            time_ms=to_milliseconds(report.occurred_at),
-            quantity=signed,
-            price=report.price,
-            fee=report.fee,
-        )
+        told = _fill_of(report, order.side)
         held = _read(position)
         fill = Fill.objects.create(
             order=order,
@@ -98,8 +97,8 @@ def record_fill(
             quantity=report.quantity,
             price=report.price,
             fee=report.fee,
-            realised=pure.apply_fill(position=held, fill=told).realised,
-            slippage=(report.price - order.reference_price) * signed,
+            realised=apply_fill(position=held, fill=told).realised,
+            slippage=(report.price - order.reference_price) * told.quantity,
             liquidity=report.liquidity,
             reason=reason,
             occurred_at=report.occurred_at,
@@ -114,7 +113,7 @@ def record_fill(
             ),
         )
         closed = None
-        for part in pure.split_fill(position=held, fill=told):
+        for part in split_fill(position=held, fill=told):
             _apply(position, part, fill)
             if entry is not None and position.quantity != 0:
                 _remember_entry(position, entry, report)
@@ -150,26 +149,32 @@ def record_funding(
             position.save(update_fields=["funding"])
 
 
-def rebuild_positions(fills: Iterable[Fill]) -> dict[tuple[int, str], pure.Position]:
-    """Each sleeve's position by instrument key and strategy, from its fills in their order."""
-    found: dict[tuple[int, str], pure.Position] = {}
+def fold_fills(fills: Iterable[Fill]) -> Iterator[tuple[Fill, FillEffect]]:
+    """Each stored fill, in the order given, and what it did to its sleeve's position."""
+    held: dict[tuple[int, str], NetPosition] = {}
     for row in fills:
         key = (row.instrument_id, row.strategy)
-        found[key] = pure.apply_fill(
-            position=found.get(key, pure.Position()),
-            fill=pure.PositionFill(
-                id=row.venue_trade_id,
-                time_ms=to_milliseconds(row.occurred_at),
-                quantity=row.quantity if row.side == "buy" else -row.quantity,
-                price=row.price,
-                fee=row.fee,
-            ),
-        ).position
-    return found
+        effect = apply_fill(position=held.get(key, NetPosition()), fill=_fill_of(row, row.side))
+        held[key] = effect.position
+        yield row, effect
 
 
-def _read(position: Position) -> pure.Position:
-    return pure.Position(
+def rebuild_positions(fills: Iterable[Fill]) -> dict[tuple[int, str], NetPosition]:
+    """Each sleeve's position by instrument key and strategy, from its fills in their order."""
+    return {(row.instrument_id, row.strategy): effect.position for row, effect in fold_fills(fills)}
+
+
+def _fill_of(told: Fill | VenueFill, side: str) -> PositionFill:
+    return PositionFill(
+        time_ms=to_milliseconds(told.occurred_at),
+        quantity=told.quantity if side == "buy" else -told.quantity,
+        price=told.price,
+        fee=told.fee,
+    )
+
+
+def _read(position: Position) -> NetPosition:
+    return NetPosition(
         quantity=position.quantity,
         average_price=position.average_price if position.quantity else ZERO,
         realised=position.realised,
@@ -177,9 +182,9 @@ def _read(position: Position) -> pure.Position:
     )
 
 
-def _apply(position: Position, part: pure.PositionFill, fill: Fill) -> None:
+def _apply(position: Position, part: PositionFill, fill: Fill) -> None:
     """Fold a fill, or the part of it that only closes or only opens, into the locked row."""
-    effect = pure.apply_fill(position=_read(position), fill=part)
+    effect = apply_fill(position=_read(position), fill=part)
     after = effect.position
     if effect.opened:
         if position.quantity == 0:

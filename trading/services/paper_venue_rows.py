@@ -12,6 +12,7 @@ from risk.domain.pretrade import Side
 from trading.domain.engine.rules import InstrumentRules
 from trading.domain.orders import VenueReported, VenueStatus
 from trading.domain.paper_venue import Account, Charge, Execution, Happening, Kind
+from trading.domain.positions import commit_margin
 from trading.models import PaperEvent, PaperOrder
 from trading.services.sleeves import Sleeve
 from trading.venues.execution import FundingCharge, VenueEvent, VenueFill
@@ -93,7 +94,11 @@ def cash_of(item: Happening, held: Account, row: PaperEvent) -> Decimal:
     entry = held.entry_ticks * row.instrument.tick
     gain = (row.price - entry) * row.quantity * held.side
     if item.kind is Kind.LIQUIDATION:
-        margin = entry * held.lots * row.instrument.lot / decimal_from_float(held.leverage)
+        margin = commit_margin(
+            quantity=held.lots * row.instrument.lot,
+            price=entry,
+            leverage=decimal_from_float(held.leverage),
+        )
         gain = max(gain, -margin)
     return Decimal(gain - row.amount)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from magnetfund.kernel.money import decimal_from_float
 from risk.domain.fuse import Condition, FuseState
 from risk.domain.limits import LimitSet
 from risk.domain.pretrade import (
@@ -22,6 +23,7 @@ from risk.domain.pretrade import (
 )
 from risk.models import FUND_SCOPE, StrategyLock
 from risk.services.fuse import state_of
+from trading.domain.positions import commit_margin
 from trading.models import Instrument, Order, Position
 from trading.services.correlations import find_correlation_groups
 from trading.services.engine import engine_state_of
@@ -108,16 +110,17 @@ def _positions(
     for row in rows:
         mark = marks.get(row.instrument.symbol, row.average_price)
         notional = abs(row.quantity) * mark
-        # Isolated margin is what was committed at entry; it does not move with the mark.
-        margin = abs(row.quantity) * row.average_price / Decimal(str(row.leverage))
+        leverage = decimal_from_float(row.leverage)
         found.append(
             BookPosition(
                 instrument=row.instrument.symbol,
                 strategy=row.strategy,
                 quantity=row.quantity,
                 mark=mark,
-                margin=margin,
-                gap_loss=notional * min(1 / Decimal(str(row.leverage)), row.instrument.gap_floor),
+                margin=commit_margin(
+                    quantity=row.quantity, price=row.average_price, leverage=leverage
+                ),
+                gap_loss=notional * min(1 / leverage, row.instrument.gap_floor),
                 correlation_group=groups.get(row.instrument.symbol, row.instrument.symbol),
             )
         )
@@ -130,7 +133,9 @@ def _orders(book: str, groups: Mapping[str, str]) -> tuple[BookOrder, ...]:
     for row in rows:
         left = row.quantity - row.filled_quantity
         notional = left * row.reference_price
-        margin = Decimal(0) if row.reduces else notional / Decimal(str(row.leverage))
+        margin = Decimal(0) if row.reduces else commit_margin(
+            quantity=left, price=row.reference_price, leverage=decimal_from_float(row.leverage)
+        )  # fmt: skip
         found.append(
             BookOrder(
                 order_id=str(row.id),

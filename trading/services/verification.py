@@ -7,10 +7,10 @@ from decimal import Decimal
 
 from django.db import connection
 
-from magnetfund.kernel.clock import to_milliseconds
-from trading.domain import positions as pure
 from trading.domain.orders import FINAL_STATES
+from trading.domain.positions import NetPosition
 from trading.models import Fill, FundingPayment, Position
+from trading.services.fills import fold_fills
 from trading.services.settlement import describe_unsettled, find_unsettled
 
 ZERO = Decimal(0)
@@ -23,28 +23,17 @@ SHOWN = 40
 
 def find_position_differences(book: str) -> list[str]:
     """Stored positions agree with positions rebuilt from fills, and so does each fill's profit."""
-    rebuilt: dict[tuple[int, str], pure.Position] = {}
+    rebuilt: dict[tuple[int, str], NetPosition] = {}
     found: list[str] = []
     rows = Fill.objects.filter(book=book).order_by("occurred_at", "id")
-    for row in rows.iterator(chunk_size=2_000):
-        key = (row.instrument_id, row.strategy)
-        effect = pure.apply_fill(
-            position=rebuilt.get(key, pure.Position()),
-            fill=pure.PositionFill(
-                id=row.venue_trade_id,
-                time_ms=to_milliseconds(row.occurred_at),
-                quantity=row.quantity if row.side == "buy" else -row.quantity,
-                price=row.price,
-                fee=row.fee,
-            ),
-        )
-        rebuilt[key] = effect.position
+    for row, effect in fold_fills(rows.iterator(chunk_size=2_000)):
+        rebuilt[row.instrument_id, row.strategy] = effect.position
         if abs(effect.realised - row.realised) > CLOSE:
             found.append(
                 f"fill {row.pk}: stored profit {row.realised}, recomputed {effect.realised}"
             )
     for stored in Position.objects.filter(book=book).select_related("instrument"):
-        ours = rebuilt.pop((stored.instrument_id, stored.strategy), pure.Position())
+        ours = rebuilt.pop((stored.instrument_id, stored.strategy), NetPosition())
         if ours.quantity != stored.quantity or abs(
             ours.average_price - stored.average_price
         ) > Decimal("1e-12"):

@@ -15,7 +15,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.kernel.errors import Conflict
 from risk.domain.pretrade import Side
 from trading.domain import orders as life
-from trading.domain.positions import Position, PositionFill, apply_fill
+from trading.domain.positions import NetPosition, PositionFill, apply_fill
 from trading.models import Fill, Instrument, Order
 from trading.services.fills import rebuild_positions, record_fill
 from trading.services.instruments import add_simulated_instrument
@@ -201,7 +201,7 @@ def test_a_flip_takes_the_price_of_the_fill_that_made_it(instrument: Instrument)
     assert (found.quantity, found.average_price) == (Decimal(-1), Decimal(120))
     assert found.realised == 20 + 30
     step = apply_fill(
-        position=Position(quantity=Decimal(1), average_price=Decimal(100)),
-        fill=PositionFill(id="x", time_ms=0, quantity=Decimal(-3), price=Decimal(120)),
+        position=NetPosition(quantity=Decimal(1), average_price=Decimal(100)),
+        fill=PositionFill(time_ms=0, quantity=Decimal(-3), price=Decimal(120)),
     )
     assert step.is_flip

@@ -18,8 +18,8 @@ from magnetfund.tests.walls_support import (
     make_user,
 )
 from risk.domain.pretrade import Side
-from trading.domain import positions as pure
 from trading.domain.orders import OrderAcknowledged, OrderClaimed
+from trading.domain.positions import NetPosition, PositionFill, apply_fill
 from trading.models import Fill, Instrument, Order, Position, Trade
 from trading.services.fills import record_fill
 from trading.services.orders import record_events
@@ -68,10 +68,9 @@ def fill(
     return order, trade
 
 
-def pure_fill(number: int, signed: Decimal, price: str, fee: str = "0.07") -> pure.PositionFill:
+def pure_fill(number: int, signed: Decimal, price: str, fee: str = "0.07") -> PositionFill:
     at = START + timedelta(minutes=number)
-    return pure.PositionFill(
-        id=f"t{number}",
+    return PositionFill(
         time_ms=to_milliseconds(at),
         quantity=signed,
         price=Decimal(price),
@@ -79,7 +78,7 @@ def pure_fill(number: int, signed: Decimal, price: str, fee: str = "0.07") -> pu
     )
 
 
-def assert_same(row: Position, expected: pure.Position) -> None:
+def assert_same(row: Position, expected: NetPosition) -> None:
     """Every field; what closed trades took out of the row counts with it."""
     trades = list(Trade.objects.all())
     assert row.quantity == expected.quantity
@@ -95,13 +94,13 @@ def assert_same(row: Position, expected: pure.Position) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_row_gate_and_fold_agree_in_every_field(instrument: Instrument, seed: int) -> None:
     draw = random.Random(seed)
-    held, flips = pure.Position(), 0
+    held, flips = NetPosition(), 0
     for number in range(14):
         signed = Decimal(draw.choice([1, -1]) * draw.randint(1, 3_000)) / 1000
         if held.quantity:
             signed = draw.choice([signed, -held.quantity, -held.quantity - held.quantity / 4])
         price = f"{draw.uniform(90, 110):.1f}"
-        effect = pure.apply_fill(position=held, fill=pure_fill(number, signed, price))
+        effect = apply_fill(position=held, fill=pure_fill(number, signed, price))
         order, trade = fill(instrument, number, signed, price)
         held, flips = effect.position, flips + effect.is_flip
         assert_same(Position.objects.get(), held)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from decimal import Decimal as D
 
 import pytest
@@ -11,19 +10,16 @@ from hypothesis import strategies as st
 
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.positions import (
-    Position,
+    NetPosition,
     PositionFill,
-    PositionFunding,
     apply_fill,
-    fold_position,
+    commit_margin,
     split_fill,
 )
 
 
 def make_fill(number: int, quantity: str, price: str, fee: str = "0") -> PositionFill:
-    return PositionFill(
-        id=f"f{number}", time_ms=1000 + number, quantity=D(quantity), price=D(price), fee=D(fee)
-    )
+    return PositionFill(time_ms=1000 + number, quantity=D(quantity), price=D(price), fee=D(fee))
 
 
 FILLS = st.lists(
@@ -37,9 +33,7 @@ FILLS = st.lists(
 ).map(
     lambda rows: [
         PositionFill(
-            id=f"f{k}",
-            time_ms=k // 3,
-            sequence=k,
+            time_ms=k,
             quantity=D(lots).scaleb(-3),
             price=D(ticks).scaleb(-1),
             fee=D(fee).scaleb(-2),
@@ -49,14 +43,11 @@ FILLS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
-@given(fills=FILLS, seed=st.integers(0, 1000))
-def test_order_of_arrival_and_repeats_do_not_change_a_position(
-    fills: list[PositionFill], seed: int
-) -> None:
-    shuffled = fills + fills[::2]
-    random.Random(seed).shuffle(shuffled)
-    assert fold_position(fills=shuffled) == fold_position(fills=fills)
+def fold(fills: list[PositionFill]) -> NetPosition:
+    position = NetPosition()
+    for fill in fills:
+        position = apply_fill(position=position, fill=fill).position
+    return position
 
 
 @settings(max_examples=60, deadline=None)
@@ -65,7 +56,7 @@ def test_realised_and_unrealised_profit_are_the_profit_of_every_fill(
     fills: list[PositionFill], ticks: int
 ) -> None:
     mark = D(ticks).scaleb(-1)
-    position = fold_position(fills=fills)
+    position = fold(fills)
     expected = sum((f.quantity * (mark - f.price) for f in fills), D(0))
     assert abs(position.realised + position.unrealised(mark) - expected) < D("1e-30")
     assert position.quantity == sum((f.quantity for f in fills), D(0))
@@ -74,7 +65,7 @@ def test_realised_and_unrealised_profit_are_the_profit_of_every_fill(
 
 
 def test_adding_averages_reducing_keeps_the_price_and_a_flip_takes_the_new_one() -> None:
-    added = fold_position(fills=[make_fill(1, "1", "100"), make_fill(2, "3", "120")])
+    added = fold([make_fill(1, "1", "100"), make_fill(2, "3", "120")])
     assert (added.quantity, added.average_price) == (D(4), D(115))
     reduced = apply_fill(position=added, fill=make_fill(3, "-1", "125"))
     assert (reduced.realised, reduced.position.average_price) == (D(10), D(115))
@@ -85,22 +76,13 @@ def test_adding_averages_reducing_keeps_the_price_and_a_flip_takes_the_new_one()
     assert flipped.position.opened_ms == 1004
     bought = apply_fill(position=flipped.position, fill=make_fill(5, "2", "100"))
     assert bought.realised == D(10)
-    assert bought.position == Position(realised=D(-10))
+    assert bought.position == NetPosition(realised=D(-10))
 
 
-def test_one_id_with_two_contents_is_refused() -> None:
-    with pytest.raises(InvalidInput) as caught:
-        fold_position(fills=[make_fill(1, "1", "100"), make_fill(1, "2", "100")])
-    assert caught.value.code == "conflicting_fact"
-
-
-def test_funding_counts_once_and_the_net_is_after_fees_and_funding() -> None:
-    paid = PositionFunding(id="p1", time_ms=1500, cash=D("-0.4"))
-    position = fold_position(
-        fills=[make_fill(1, "1", "100", "0.1"), make_fill(2, "-1", "110", "0.1")],
-        funding=[paid, paid],
-    )
-    assert position.net == D("9.4")
+@pytest.mark.parametrize("way", [1, -1])
+def test_committed_margin_stays_where_the_entry_put_it(way: int) -> None:
+    margin = commit_margin(quantity=D(way * 3), price=D(100), leverage=D("1.5"))
+    assert margin == 200
 
 
 @pytest.mark.parametrize(
@@ -115,7 +97,7 @@ def test_a_fill_that_cannot_be_is_refused(quantity: str, price: str, code: str) 
 
 @pytest.mark.parametrize("way", [1, -1])
 def test_a_fill_that_turns_a_position_over_is_a_close_and_an_opening(way: int):
-    held = apply_fill(position=Position(), fill=make_fill(1, str(3 * way), "100")).position
+    held = apply_fill(position=NetPosition(), fill=make_fill(1, str(3 * way), "100")).position
     turning = make_fill(2, str(-5 * way), "110", fee="1")
     closing, opening = split_fill(position=held, fill=turning)
     assert (closing.quantity, opening.quantity) == (D(-3 * way), D(-2 * way))

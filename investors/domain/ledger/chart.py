@@ -79,6 +79,16 @@ CHART: tuple[LedgerAccount, ...] = (
     LedgerAccount("9010", "Currency trading", "clearing"),
 )
 ACCOUNTS: dict[str, LedgerAccount] = {account.code: account for account in CHART}
+
+#: Accounts that a service reads or settles against by what they are.
+BANK, VENUE_CASH = "1010", "1030"
+DERIVATIVES, SUSPENSE = "1120", "1900"
+UNMATCHED, REDEMPTIONS_PAYABLE, HOLDBACK = "2015", "2020", "2030"
+MANAGEMENT_PAYABLE, PERFORMANCE_ACCRUAL = "2100", "2110"
+PERFORMANCE_PAYABLE, EXPENSES_PAYABLE = "2120", "2130"
+UNALLOCATED, UNIT_CAPITAL, UNITS_HELD = "2340", "3010", "8010"
+#: What the bank must hold after a dealing day until people pay it.
+OWED_FROM_BANK = (REDEMPTIONS_PAYABLE, HOLDBACK, MANAGEMENT_PAYABLE, PERFORMANCE_PAYABLE)
 #: Accounts that an administrator's choice of expense may name.
 EXPENSES = ("5030", "5040", "5050", "5060", "5070", "5080")
 

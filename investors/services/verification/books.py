@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from django.db import connection
 
+from investors.domain.ledger.chart import VENUE_CASH
 from investors.models import Fund
 from investors.services.ledger import read_balances
 from trading.models import FundingPayment
@@ -46,7 +47,7 @@ def find_trading_differences(fund: Fund) -> list[str]:
         )
         (flows,) = cursor.fetchone()
     found = [f"{missing} fills before the last NAV are missing from the ledger"] if missing else []
-    cash = balances.get(("1030", fund.currency), ZERO)
+    cash = balances.get((VENUE_CASH, fund.currency), ZERO)
     if cash != flows + traded + funded:
         found.append(
             f"venue cash {cash}, recomputed from transfers, trades and funding "

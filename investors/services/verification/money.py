@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from django.db import connection
 
+from investors.domain.ledger.chart import UNMATCHED
 from investors.models import Fund
 from investors.services.ledger import read_balances
 
@@ -44,10 +45,12 @@ def find_money_differences(fund: Fund) -> list[str]:
         )
         open_money = dict(cursor.fetchall())
     for (account, currency), balance in read_balances(fund).items():
-        if account == "2015" and -balance != open_money.pop(currency, ZERO):
-            found.append(f"account 2015: {balance} {currency} differs from the open receipts")
+        if account == UNMATCHED and -balance != open_money.pop(currency, ZERO):
+            found.append(
+                f"account {UNMATCHED}: {balance} {currency} differs from the open receipts"
+            )
     return found + [
-        f"account 2015: {total} {currency} of receipts are not in the ledger"
+        f"account {UNMATCHED}: {total} {currency} of receipts are not in the ledger"
         for currency, total in open_money.items()
         if total
     ]

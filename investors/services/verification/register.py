@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import Q
 
+from investors.domain.ledger.chart import UNIT_CAPITAL, UNITS_HELD
 from investors.models import DealingOrder, Fund, Holding, InvestorSnapshot, NavStrike, UnitLot
 from investors.models.dealing import TAKING
 from investors.services.dealing import OPEN_STATES
@@ -87,8 +88,8 @@ def find_unit_differences(fund: Fund) -> list[str]:
         cursor.execute(
             """SELECT p.lot, sum(p.amount) FROM investors_posting p
                JOIN investors_entry e ON e.id = p.entry_id
-               WHERE e.fund_id = %s AND p.account_id = '8010' GROUP BY p.lot""",
-            [fund.pk],
+               WHERE e.fund_id = %s AND p.account_id = %s GROUP BY p.lot""",
+            [fund.pk, UNITS_HELD],
         )
         ledger = dict(cursor.fetchall())
     for lot in UnitLot.objects.filter(share_class__fund=fund):
@@ -116,9 +117,9 @@ def find_lot_differences(fund: Fund) -> list[str]:
                                   ORDER BY u.id DESC LIMIT 1) n ON true
                LEFT JOIN LATERAL (SELECT -sum(p.amount) AS cost FROM investors_posting p
                                   WHERE p.lot = l.id AND p.entry_id = f.entry_id
-                                    AND p.account_id = '3010') paid ON true
+                                    AND p.account_id = %s) paid ON true
                WHERE c.fund_id = %s ORDER BY l.number""",
-            [fund.pk],
+            [UNIT_CAPITAL, fund.pk],
         )
         rows = cursor.fetchall()
     for number, *pairs, same_class, is_first in rows:

@@ -17,7 +17,8 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from investors.models import DealingOrder, Investor
+from investors.domain.onboarding import KycState
+from investors.models import DealingOrder
 from investors.services.dealing import can_cancel, cancel_order
 from investors.services.papers import contract_note, note_download
 from investors.services.receipts import standing_advances
@@ -137,7 +138,7 @@ def find_needs(order: DealingOrder) -> list[str]:
     is_subscription = order.kind == DealingOrder.Kind.SUBSCRIPTION
     if order.state == DealingOrder.State.SET_ASIDE:
         return [f"set aside, {order.reason}: accountant cancels it or asks the investor"]
-    if (is_subscription or order.is_switch) and order.investor.kyc_state != Investor.Kyc.APPROVED:
+    if (is_subscription or order.is_switch) and order.investor.kyc_state != KycState.APPROVED:
         needs.append(f"KYC ({order.investor.get_kyc_state_display().lower()}): compliance")
     if is_subscription and order.state in ("submitted", "accepted"):
         needs.append("money: investor pays, accountant records the receipt")

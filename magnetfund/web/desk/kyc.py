@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from investors.domain.onboarding import FACTORS, HIGH_FROM, MEDIUM_FROM, POINTS_MAX, KycState
 from investors.models import Application, Document, Investor, KycCheck, Screening
+from investors.models.holders import KYC_CHOICES
 from investors.services.applications import invite_to_apply, read_answers
 from investors.services.documents import erase_application, open_document
 from investors.services.founding import KINDS
@@ -34,7 +35,7 @@ from magnetfund.web.public.apply_forms import FORMS, STEP_WORDS
 from magnetfund.web.public.pages import asked_page
 
 PAGE_SIZE = 25
-WORDS = dict(Investor.Kyc.choices)
+WORDS = dict(KYC_CHOICES)
 #: States in which the house has work to do; the others wait for the investor or for nobody.
 OPEN = (
     "submitted", "screening", "review", "enhanced_review", "senior_approval", "due_for_refresh",
@@ -76,9 +77,7 @@ CASES = ListSpec(
         Column(label="Review due", sorts=("due",)),
     ),
     filters=(
-        Choices(
-            name="state", label="State", options=(("open", "Open cases"), *Investor.Kyc.choices)
-        ),
+        Choices(name="state", label="State", options=(("open", "Open cases"), *KYC_CHOICES)),
         Choices(
             name="risk",
             label="Risk",
@@ -258,7 +257,7 @@ def _move(investor: Investor, given: QueryDict, actor: Actor) -> str:
         message=given.get("message", ""),
         actor=actor,
     )
-    if row.kyc_state == Investor.Kyc.APPROVED and row.user is None:
+    if row.kyc_state == KycState.APPROVED and row.user is None:
         return "Approved. Another account has this address: no invitation was sent."
     return f"The file is now: {WORDS[row.kyc_state].lower()}."
 

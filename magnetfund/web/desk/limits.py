@@ -19,7 +19,7 @@ from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import utc_midnight, utc_now
 from magnetfund.kernel.errors import FundError
-from magnetfund.kernel.money import decimal_of
+from magnetfund.kernel.money import decimal_from_float, decimal_of
 from magnetfund.web.desk import selectors as desk
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
@@ -30,6 +30,7 @@ from risk.domain.limits import FIGURES, LimitSet, check_limits, diff_limits, fig
 from risk.models import LimitProposal
 from risk.models import LimitSet as StoredLimits
 from risk.services.limits import propose_limits, withdraw_limits
+from trading.domain.positions import commit_margin
 
 TEMPLATE = "desk/limits.html"
 VERSIONS_SHOWN = 50
@@ -115,7 +116,11 @@ def measure_positions(
         found.append(
             PositionUnder(
                 shown=item,
-                margin=item.notional / Decimal(item.row.leverage or 1),
+                margin=commit_margin(
+                    quantity=item.row.quantity,
+                    price=item.row.average_price,
+                    leverage=decimal_from_float(item.row.leverage),
+                ),
                 margin_max=share * equity,
                 at_stop=item.at_stop,
                 at_stop_max=limits.loss_at_stop_share * equity,

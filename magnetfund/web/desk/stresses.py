@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from magnetfund.kernel.money import decimal_from_float
 from magnetfund.web.desk.selectors import ShownPosition
 from risk.domain.limits import LimitSet
 from risk.domain.margin import flat_tier
@@ -17,6 +18,7 @@ from risk.domain.stress import (
     compute_stresses,
     find_move,
 )
+from trading.domain.positions import commit_margin
 from trading.models import Valuation
 from trading.services.book_setup import instrument_rules
 
@@ -106,7 +108,13 @@ def build_stress_book(
     for item in positions:
         row, rules = item.row, instrument_rules(item.row.instrument)
         mark = float(item.mark or row.average_price)
-        wallet = float(abs(row.quantity) * row.average_price) / row.leverage
+        wallet = float(
+            commit_margin(
+                quantity=row.quantity,
+                price=row.average_price,
+                leverage=decimal_from_float(row.leverage),
+            )
+        )
         outside -= wallet + float(item.unrealised or 0)
         found.append(
             StressPosition(

@@ -22,6 +22,7 @@ from risk.domain.ratios.measures import (
     compute_rolling_sharpe,
     compute_sharpe,
     compute_sharpe_columns,
+    compute_sharpe_of_sums,
     compute_sortino,
 )
 
@@ -40,6 +41,7 @@ __all__ = [
     "compute_rolling_sharpe",
     "compute_sharpe",
     "compute_sharpe_columns",
+    "compute_sharpe_of_sums",
     "compute_sortino",
     "compute_track_record_min",
     "find_fall_probability",

@@ -16,6 +16,8 @@ from risk.domain.ratios.series import FloatArray, Series, positive_of, returns_o
 
 #: A spread this small against the size of the returns is rounding of a constant series.
 _FLAT = 1e-14
+#: A deviation of fractions below which sums and squares say nothing any more.
+_STILL = 1e-9
 
 
 def _sharpe_per_period(excess: FloatArray) -> FloatArray:
@@ -49,6 +51,18 @@ def compute_sharpe_columns(*, returns: FloatArray) -> FloatArray:
     if returns.shape[0] < 2:
         return np.full(returns.shape[1], np.nan)
     return _sharpe_per_period(returns)
+
+
+def compute_sharpe_of_sums(*, sums: FloatArray, squares: FloatArray, count: int) -> FloatArray:
+    """Per-period Sharpe of ``count`` returns from their sum and the sum of their squares, ddof 1.
+
+    0 where nothing moved (a deviation under 1e-9) and for a single return.  Windows that share
+    days share their sums.
+    """
+    mean = sums / count
+    spread = np.sqrt(np.maximum(squares - count * mean**2, 0.0) / max(count - 1, 1))
+    moved = spread > _STILL
+    return np.asarray(np.where(moved, mean / np.where(moved, spread, 1.0), 0.0))
 
 
 def compute_downside_deviation(*, returns: Series, target: float = 0.0) -> float:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.identifiers import content_hash
-from risk.domain.ratios import compute_sharpe_columns
+from risk.domain.ratios import compute_sharpe_columns, compute_sharpe_of_sums
 from trading.domain.backtest.kernel.variants import find_day_ends
 from trading.domain.research.parameters import parameters_of, read_parameters, text_of
 from trading.domain.research.run import Builder, Prepared
@@ -300,11 +300,11 @@ def _window_sharpes(
     squares = np.vstack([none, *(np.einsum("ij,ij->j", part, part)[None] for part in parts)])
     squares = np.cumsum(squares, axis=0)
     for first, stop in windows:
-        count = stop - first
-        mean = (sums[place[stop]] - sums[place[first]]) / count
-        square = squares[place[stop]] - squares[place[first]]
-        spread = np.sqrt(np.maximum(square - count * mean**2, 0.0) / max(count - 1, 1))
-        yield _ratios(mean, spread)
+        yield compute_sharpe_of_sums(
+            sums=sums[place[stop]] - sums[place[first]],
+            squares=squares[place[stop]] - squares[place[first]],
+            count=stop - first,
+        )
 
 
 def find_neighbours(variants: Sequence[Variant], best: int) -> float:

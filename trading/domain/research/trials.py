@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magnetfund.kernel.errors import InvalidInput
+from risk.domain.ratios import compute_sharpe_of_sums
 from risk.domain.ratios.inference import (
     SharpeFacts,
     compute_deflated_sharpe,
@@ -191,8 +192,8 @@ def measure_overfitting(returns: NDArray[np.float64], *, blocks: int = CSCV_BLOC
 def _sharpe_of(
     sums: NDArray[np.float64], squares: NDArray[np.float64], blocks: list[int], size: int
 ) -> NDArray[np.float64]:
-    count = size * len(blocks)
-    mean = sums[blocks].sum(axis=0) / count
-    variance = squares[blocks].sum(axis=0) / count - mean**2
-    flat = variance <= 1e-18
-    return np.asarray(np.where(flat, 0.0, mean / np.sqrt(np.where(flat, 1.0, variance))))
+    return compute_sharpe_of_sums(
+        sums=sums[blocks].sum(axis=0),
+        squares=squares[blocks].sum(axis=0),
+        count=size * len(blocks),
+    )
