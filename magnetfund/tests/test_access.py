@@ -283,6 +283,10 @@ def test_a_token_signed_by_somebody_else_is_refused():
     forged = encode({"user_id": str(account(Role.OPERATOR).pk)}, "x" * 40, algorithm="HS256")
     answer = Client().get("/state", headers={"Authorization": f"Bearer {forged}"})
     assert answer.status_code == 401
+    error = answer.json()["error"]
+    assert error["code"] == "not_authenticated"
+    assert "ErrorDetail" not in answer.content.decode()
+    assert "{" not in error["message"]
 
 
 def test_pages_carry_a_strict_policy():

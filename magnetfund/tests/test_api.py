@@ -265,6 +265,18 @@ def test_money_and_ratios_travel_as_strings(client: Client):
     assert fuse["distance_to_trigger"] == "2.5"
 
 
+def test_money_of_the_performance_loses_no_digit(client: Client):
+    exact = Decimal("123456789012.123456780000000001")
+    last = Valuation.objects.get()
+    last.pk, last.at = None, utc_now()
+    last.equity = last.cash = exact
+    last.save()
+    current = client.get("/api/performance/current").json()
+    assert current["money"]["equity"] == str(exact)
+    points = client.get("/api/performance/history?period=1d&interval=1h").json()["points"]
+    assert points[-1]["equity"] == str(exact)
+
+
 def test_a_fault_answers_in_the_one_shape(client: Client, monkeypatch: pytest.MonkeyPatch):
     def fail(**_: Any) -> None:
         raise ZeroDivisionError("secret")

@@ -40,6 +40,16 @@ def test_a_replay_trades_strikes_and_leaves_clean_books_twice_the_same():
     assert not Order.objects.filter(book="one", state__in=["INTENT", "SENDING", "UNKNOWN"]).exists()
 
 
+def test_a_replay_trades_an_instrument_that_the_live_books_do_not():
+    instrument = make_candles()
+    instrument.is_active = False
+    instrument.save(update_fields=["is_active"])
+    found = replay("past", instrument, days=33)
+    assert found["trades"] >= 1
+    entries = Order.objects.filter(book="past", purpose="entry")
+    assert not [row for row in entries if "not_allowed" in row.denial_codes]
+
+
 @pytest.mark.parametrize(
     ("statement", "words"),
     [
