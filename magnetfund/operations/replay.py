@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Sum
 
 from investors.models import ClassNav, Fund
 from investors.services.verification import verify_fund
@@ -48,6 +49,7 @@ from trading.services.candle_store import load_candles
 from trading.services.correlations import find_correlation_groups, measure_correlations
 from trading.services.funding import load_funding
 from trading.services.history import TradingHistory
+from trading.services.valuation import BookValue
 
 #: As long as a book's name may be in the tables.
 BOOK_LENGTH_MAX = 20
@@ -224,6 +226,7 @@ def _measure(
         "navs_struck": keeper.strikes,
         "investors": keeper.investor_count,
         "final_equity": f"{newest.equity:.2f}",
+        "bridge": _bridge(plan.book, newest, sum((trade.net_pnl for trade in trades), Decimal(0))),
         "unit_value": f"{newest.unit_value:.6f}",
         "return": float(newest.unit_value / 100 - 1),
         "drawdown_max_daily": worst,
@@ -243,6 +246,23 @@ def _measure(
         "differences": problems,
         "state_hash": state_hash(plan.book, fund),
     }
+
+
+def _bridge(book: str, newest: BookValue, closed: Decimal) -> dict[str, str]:
+    """Where the final equity comes from: capital, closed trades, what is still open.
+
+    Each part is read from rows of its own (flows, trades, fills and funding), so a ``difference``
+    of more than rounding means that the books do not tie.
+    """
+    zero = Decimal(0)
+    capital = BookFlow.objects.filter(book=book).aggregate(all=Sum("amount"))["all"] or zero
+    fills = Fill.objects.filter(book=book).aggregate(result=Sum("realised"), fees=Sum("fee"))
+    funding = FundingPayment.objects.filter(book=book).aggregate(all=Sum("amount"))["all"] or zero
+    final = (fills["result"] or zero) - (fills["fees"] or zero) + funding
+    still_open = final - closed + newest.equity - newest.cash
+    parts = {"capital": capital, "closed_trades": closed, "open_positions": still_open}
+    rest = newest.equity - sum(parts.values())
+    return {name: f"{amount:.2f}" for name, amount in {**parts, "difference": rest}.items()}
 
 
 def _sleeve(trades: Sequence[Trade]) -> dict[str, Any]:

@@ -33,6 +33,11 @@ def test_a_replay_trades_strikes_and_leaves_clean_books_twice_the_same():
     assert first["trades"] >= 5
     assert first["navs_struck"] == 2
     assert first["ledger"] == "clean", first["differences"]
+    bridge = {name: Decimal(amount) for name, amount in first["bridge"].items()}
+    assert bridge["difference"] == 0
+    assert bridge["capital"] > 0
+    parts = bridge["capital"] + bridge["closed_trades"] + bridge["open_positions"]
+    assert abs(parts - Decimal(first["final_equity"])) <= Decimal("0.02"), "rounded parts"
     assert second["state_hash"] == first["state_hash"]
     assert Trade.objects.filter(book="one").count() == first["trades"]
     fund = Fund.objects.get(book="one")

@@ -109,6 +109,11 @@ class Command(FundCommand):
             f"Final equity {result['final_equity']}, return {result['return']:+.2%}, maximum "
             f"daily drawdown {result['drawdown_max_daily']:.2%}."
         )
+        bridge = result["bridge"]
+        self.say(
+            f"  capital {bridge['capital']}, closed trades {bridge['closed_trades']}, open "
+            f"positions {bridge['open_positions']}, difference {bridge['difference']}"
+        )
         events = ", ".join(f"{n} {k}" for k, n in sorted(result["fuse_events"].items()))
         self.say(f"Fuse: {events or 'no event'}; {result['resets']} resets.")
         for loss in result["losing_days"]:
