@@ -49,6 +49,14 @@ GRANTS = [
         "kyc_approved_at",
     ),
     mutable("investors_message", "read_at"),
+    mutable(
+        "investors_dealingproposal",
+        "decided_by_id",
+        "decided_at",
+        "is_approved",
+        "order_id",
+        "value",
+    ),
     mutable("investors_suspensionproposal", "decided_by_id", "decided_at", "is_approved"),
     mutable(
         "investors_application",

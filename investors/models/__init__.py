@@ -30,6 +30,7 @@ from investors.models.money import (
 from investors.models.nav import ClassNav, LotNav, NavStrike
 from investors.models.papers import Paper
 from investors.models.payments import Payment, PaymentFile
+from investors.models.proposals import DealingProposal
 
 __all__ = [
     "Account",
@@ -39,6 +40,7 @@ __all__ = [
     "ClassPolicyVersion",
     "DealingDay",
     "DealingOrder",
+    "DealingProposal",
     "Document",
     "Entry",
     "EntryBalance",

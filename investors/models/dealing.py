@@ -87,6 +87,9 @@ class DealingOrder(models.Model):
     is_part_taken = models.BooleanField(
         default=False, help_text="The investor asked to deal what was paid, below the amount."
     )
+    is_compulsory = models.BooleanField(
+        default=False, help_text="Ordered by the fund: no lock-up, and not the holder's to cancel."
+    )
     rolls = models.PositiveSmallIntegerField(default=0)
     state = models.CharField(max_length=10, choices=State.choices, default=State.SUBMITTED)
     dealing_day = models.ForeignKey(
@@ -141,6 +144,10 @@ class DealingOrder(models.Model):
                 & ~Q(into_class=F("share_class"))
                 | ~Q(kind="switch") & Q(into_class=None, into_units=0, into_fee=0),
                 name="investors_dealingorder_into",
+            ),
+            models.CheckConstraint(
+                condition=Q(is_compulsory=False) | Q(kind="redemption"),
+                name="investors_dealingorder_compulsory",
             ),
             models.CheckConstraint(
                 condition=Q(funded_amount=0)

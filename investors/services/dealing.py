@@ -224,23 +224,43 @@ def require_redeemable(
     :class:`InvalidInput` (``not_positive``, ``too_fine``) and :class:`Conflict`
     (``not_enough_units``, ``locked_up``, ``below_minimum``, ``leaves_below_minimum``).
     """
-    if investor.kyc_state == KycState.RESTRICTED:
+    wanted = require_available(
+        investor=investor, holding=holding, units=units, quantum=terms.unit_quantum
+    )
+    assert holding is not None
+    _require_terms(terms, holding, wanted, day)
+    return wanted
+
+
+def require_available(
+    *,
+    investor: Investor,
+    holding: Holding | None,
+    units: Decimal | None,
+    quantum: Decimal,
+    is_forced: bool = False,
+) -> Decimal:
+    """Units of a holding that no order reserves, as many as asked (``None``: all of them).
+
+    Raises :class:`NotAllowed` (``on_hold``, unless the fund itself forces it),
+    :class:`InvalidInput` (``not_positive``, ``too_fine``) and :class:`Conflict`
+    (``not_enough_units``).
+    """
+    if investor.kyc_state == KycState.RESTRICTED and not is_forced:
         raise NotAllowed(
             "this account is on hold; the fund's compliance officer can tell you more",
             code="on_hold",
         )
     if units is not None:
-        _require_measure(units, quantum=terms.unit_quantum, what="number of units")
+        _require_measure(units, quantum=quantum, what="number of units")
     free = holding.units - holding.reserved_units if holding is not None else Decimal(0)
     wanted = free if units is None else units
     if wanted > free or wanted == 0:
         raise Conflict(
-            f"only {free.normalize():f} units are available to redeem",
+            f"only {free.normalize():f} units are available",
             code="not_enough_units",
             details={"free": f"{free:f}"},
         )
-    assert holding is not None
-    _require_terms(terms, holding, wanted, day)
     return wanted
 
 
@@ -304,9 +324,10 @@ def can_cancel(order: DealingOrder, *, at: datetime) -> bool:
 
 def cancel_order(*, order: DealingOrder, actor: Actor, at: datetime | None = None) -> DealingOrder:
     """Take an order back before its cut-off; reserved units are free again, and money that came
-    for it is owed to its senders."""
+    for it is owed to its senders.  A compulsory redemption is taken back by the house alone."""
     at = at or utc_now()
-    require_own(order.investor, actor)
+    if not order.is_compulsory:
+        require_own(order.investor, actor)
     with transaction.atomic():
         row = DealingOrder.objects.select_for_update().get(pk=order.pk)
         is_aside = row.state == DealingOrder.State.SET_ASIDE
@@ -314,6 +335,8 @@ def cancel_order(*, order: DealingOrder, actor: Actor, at: datetime | None = Non
             raise Conflict(
                 "this order can no longer be cancelled: it is no longer open", code="order_closed"
             )
+        if row.is_compulsory:
+            actor.require(Capability.DEALING_APPROVE)
         if not can_cancel(row, at=at):
             raise Conflict("the cut-off for this dealing day has passed", code="cutoff_passed")
         if row.takes_units and not is_aside:

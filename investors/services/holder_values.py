@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from investors.models import DealingOrder, Fund, InvestorSnapshot
+from investors.models import DealingOrder, DealingProposal, Fund, InvestorSnapshot
 
 ZERO = Decimal(0)
 
@@ -49,8 +49,12 @@ def write_snapshots(
     return len(invested)
 
 
-def net_invested(fund: Fund) -> dict[UUID, Decimal]:
-    """Money put in less money taken out, per investor who ever dealt."""
+def net_invested(fund: Fund, *, until: datetime | None = None) -> dict[UUID, Decimal]:
+    """Money put in less money taken out, per investor who ever dealt.
+
+    Units that were transferred (up to ``until``) count as taken out by the giver and put in by the
+    receiver, at what they were worth.
+    """
     orders = DealingOrder.objects.filter(
         share_class__fund=fund, dealt_amount__isnull=False
     ).exclude(kind=DealingOrder.Kind.SWITCH)
@@ -59,4 +63,13 @@ def net_invested(fund: Fund) -> dict[UUID, Decimal]:
         sign = 1 if order.kind == DealingOrder.Kind.SUBSCRIPTION else -1
         moved = order.funded_amount if sign > 0 else (order.dealt_amount or ZERO)
         found[order.investor_id] = found.get(order.investor_id, ZERO) + sign * moved
+    transfers = DealingProposal.objects.filter(
+        share_class__fund=fund, kind=DealingProposal.Kind.TRANSFER, is_approved=True
+    )
+    if until is not None:
+        transfers = transfers.filter(decided_at__lte=until)
+    for giver, receiver, value in transfers.values_list("investor_id", "receiver_id", "value"):
+        found[giver] = found.get(giver, ZERO) - (value or ZERO)
+        if receiver is not None:
+            found[receiver] = found.get(receiver, ZERO) + (value or ZERO)
     return found

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from investors.domain.fees import ClassTerms, is_crystallisation_day
 from investors.models import (
     DealingDay,
+    DealingProposal,
     Fund,
     NavStrike,
 )
@@ -30,6 +31,13 @@ def require_instant(
         fund=fund, valuation_at__gt=valuation_at, state=NavStrike.State.DEALT
     ).exists():
         raise Conflict("a later NAV has already been dealt", code="later_dealt")
+    if DealingProposal.objects.filter(
+        share_class__fund=fund,
+        kind=DealingProposal.Kind.TRANSFER,
+        is_approved=True,
+        decided_at__gt=valuation_at,
+    ).exists():
+        raise Conflict("units were transferred after this instant", code="units_moved")
     _require_nothing_between(fund, valuation_at)
 
 

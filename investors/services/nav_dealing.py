@@ -25,7 +25,7 @@ from investors.models import (
     UnitEntry,
 )
 from investors.services.ledger import NewEntry, post_entries
-from investors.services.nav_dealing_book import DealingBook, describe_class, load_lots, open_book
+from investors.services.nav_dealing_book import DealingBook, describe_class, open_book, read_lots_of
 from investors.services.nav_lots import (
     entry_of,
     lines_of_cuts,
@@ -51,7 +51,7 @@ def deal_strike(strike: NavStrike, *, actor: Actor, at: datetime) -> None:
     paid_in, held, lots = ZERO, dict[str, Decimal](), dict[str, LotInput]()
     for (row, _), plan in zip(book.rows, plans, strict=True):
         _reserve(row, plan)
-        lots |= {lot.lot: lot for lot in load_lots(row)}
+        lots |= {lot.lot: lot for lot in read_lots_of(row.share_class_id)}
         _redeem(book, row, plan, lots, actor)
     deal_switches(book, plans, lots, actor)
     for (row, terms), plan in zip(book.rows, plans, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from uuid import UUID
 
@@ -146,13 +146,19 @@ def describe_class(book: DealingBook, row: ClassNav, terms: ClassTerms) -> Class
     ]
     codes = {item.share_class_id: item.share_class.code for item, _ in book.rows}
     is_needed = bool(asked) or ends
+    forced = {str(order.investor_id) for order in asked if order.is_compulsory}
     return ClassDesk(
         code=row.share_class.code,
         terms=terms,
         price=row.issue_price,
         nav=row.nav,
         day=strike.valuation_at.date(),
-        lots=tuple(load_lots(row)) if is_needed else (),
+        lots=tuple(
+            replace(lot, lockup_until=None) if lot.holder in forced else lot
+            for lot in read_lots_of(row.share_class_id)
+        )
+        if is_needed
+        else (),
         fees={
             str(lot): fee
             for lot, fee in strike.lots.filter(
@@ -177,7 +183,7 @@ def describe_class(book: DealingBook, row: ClassNav, terms: ClassTerms) -> Class
     )
 
 
-def load_lots(row: ClassNav) -> list[LotInput]:
+def read_lots_of(share_class_id: int) -> list[LotInput]:
     """Open lots of a class with what is left of their capital in the ledger."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -188,7 +194,7 @@ def load_lots(row: ClassNav) -> list[LotInput]:
                           WHERE p.account_id = %s AND p.lot IS NOT NULL GROUP BY p.lot) c
                  ON c.lot = l.id
                WHERE l.share_class_id = %s AND l.units > 0 ORDER BY l.number""",
-            [UNIT_CAPITAL, row.share_class_id],
+            [UNIT_CAPITAL, share_class_id],
         )
         return [
             LotInput(lot=str(lot), number=number, units=units, mark=mark, clock=clock,

@@ -40,6 +40,7 @@ class Capability(StrEnum):
     NAV_APPROVE = "nav.approve"
     RECON_WORK = "recon.work"
     DEALING_PROCESS = "dealing.process"
+    DEALING_APPROVE = "dealing.approve"
     DEALING_SUSPEND = "dealing.suspend"
     FUND_SET_UP = "fund.set_up"
     ACCOUNTS_PROPOSE = "accounts.propose"
@@ -93,6 +94,7 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
     Role.CONTROLLER: _STAFF_BASE
     | {
         Capability.NAV_APPROVE,
+        Capability.DEALING_APPROVE,
         Capability.DEALING_SUSPEND,
         Capability.TERMS_APPROVE,
         Capability.ACCOUNTS_APPROVE,
@@ -115,6 +117,7 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
         Capability.PAYMENTS_DIRECT,
         Capability.KYC_VIEW,
         Capability.KYC_SENIOR,
+        Capability.DEALING_APPROVE,
         Capability.DEALING_SUSPEND,
         Capability.ROLES_APPROVE,
         Capability.DRAWDOWN_SECOND_RESET,

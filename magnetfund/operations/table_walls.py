@@ -16,6 +16,7 @@ NOT_BY_WORKER = (
     "core_user",
     "investors_classpolicyversion",
     "investors_dealingorder",
+    "investors_dealingproposal",
     "investors_entry",
     "investors_fund",
     "investors_fundaccount",

@@ -184,7 +184,7 @@ def find_snapshot_differences(fund: Fund) -> list[str]:
                     f"holder {row.investor.number} at {day}: shown {row.units} units worth "
                     f"{row.value}, recomputed {units} worth {value}"
                 )
-    return found[:SHOWN] + (_find_invested(fund, max(newest)) if newest else [])
+    return found[:SHOWN] + (_find_invested(fund, newest[max(newest)]) if newest else [])
 
 
 def _values_at(strike: NavStrike) -> dict[Any, tuple[Decimal, Decimal]]:
@@ -212,9 +212,9 @@ def _values_at(strike: NavStrike) -> dict[Any, tuple[Decimal, Decimal]]:
     return {who: (units, quantize(value, CENT)) for who, (units, value) in held.items()}
 
 
-def _find_invested(fund: Fund, day: Any) -> list[str]:
+def _find_invested(fund: Fund, strike: NavStrike) -> list[str]:
     """Money put in less taken out, as the newest struck day shows it."""
-    invested = net_invested(fund)
+    day, invested = strike.valuation_at.date(), net_invested(fund, until=strike.valuation_at)
     rows = InvestorSnapshot.objects.filter(day=day, is_estimate=False, investor_id__in=invested)
     return [
         f"holder {row.investor.number} at {day}: shown {row.net_invested} put in, recomputed "

@@ -24,6 +24,8 @@ from investors.models import (
     StatementFile,
     StatementLine,
 )
+from investors.services.dealing import cancel_order
+from investors.services.dealing_proposals import decide_dealing
 from investors.services.money_accounts import (
     add_payee,
     approve_account,
@@ -38,6 +40,7 @@ from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import Conflict, FundError
 from magnetfund.web.administration.forms import ServiceForm
+from magnetfund.web.dealing_forms import DealingProposalForm
 
 KINDS = [("bank", "bank account"), ("wallet", "wallet")]
 Action = Callable[[Any, HttpRequest, QuerySet[Any]], None]
@@ -126,7 +129,13 @@ class PaymentForm(ServiceForm):
 
 FORMS: dict[str, type[ServiceForm]] = {
     form.Meta.model._meta.label_lower: form
-    for form in (FundAccountForm, PayeeAccountForm, StatementFileForm, PaymentForm)
+    for form in (
+        FundAccountForm,
+        PayeeAccountForm,
+        StatementFileForm,
+        PaymentForm,
+        DealingProposalForm,
+    )
 }
 
 
@@ -160,6 +169,25 @@ def _match(line: StatementLine, actor: Actor) -> None:
 
 #: Actions by table.
 ACTIONS: Mapping[str, tuple[Action, ...]] = {
+    "investors.dealingorder": (
+        action(
+            "Cancel orders",
+            "cancelled",
+            lambda row, actor: cancel_order(order=row, actor=actor),
+        ),
+    ),
+    "investors.dealingproposal": (
+        action(
+            "Approve and carry out (second person)",
+            "carried out",
+            lambda row, actor: decide_dealing(proposal=row, is_approved=True, actor=actor),
+        ),
+        action(
+            "Decline (second person)",
+            "declined",
+            lambda row, actor: decide_dealing(proposal=row, is_approved=False, actor=actor),
+        ),
+    ),
     "investors.fundaccount": (
         action(
             "Approve (second person)",

@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from magnetfund.web.api import (
     calculators,
+    dealing_proposals,
     errors,
     investors,
     kyc,
@@ -87,6 +88,16 @@ urlpatterns = [
         "api/system/emergency-stop",
         trading.EmergencyStopView.as_view(),
         name="api_emergency_stop",
+    ),
+    path(
+        "api/dealing/proposals",
+        dealing_proposals.DealingProposalsView.as_view(),
+        name="api_dealing_proposals",
+    ),
+    path(
+        "api/dealing/proposals/<uuid:pk>/decision",
+        dealing_proposals.DealingDecisionView.as_view(),
+        name="api_dealing_decision",
     ),
     path("api/money/statements", money.StatementsView.as_view(), name="api_statements"),
     path("api/money/receipts", money.ReceiptsView.as_view(), name="api_receipts"),

@@ -277,7 +277,7 @@ def show_order(request: HttpRequest, pk: UUID) -> HttpResponse:
         **frame_of(request, investor, "activity"),
         "order": order,
         "reference": order.reference,
-        "can_cancel": can_cancel(order, at=utc_now()),
+        "can_cancel": not order.is_compulsory and can_cancel(order, at=utc_now()),
         "notes": list_notes(order),
     }
     return render_page(request, "portal/order.html", context, parts=())
@@ -307,7 +307,7 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
         context = {
             **frame_of(request, investor, "activity"),
             "order": order,
-            "can_cancel": can_cancel(order, at=utc_now()),
+            "can_cancel": not order.is_compulsory and can_cancel(order, at=utc_now()),
         }
         return render_page(request, "portal/order_cancel.html", context, parts=())
     try:

@@ -254,7 +254,7 @@ def find_activity(
             note=f"Class {entry.lot.share_class.code}, "
             f"{abs(entry.units).normalize():,f} units at {entry.price.normalize():,f}",
             amount=-entry.units * entry.price
-            if entry.kind in ("redeem", "switch_out")
+            if entry.kind in ("redeem", "switch_out", "transfer_out")
             else entry.units * entry.price,
         )
         for entry in entries
@@ -282,6 +282,8 @@ def _entry_words(entry: UnitEntry) -> str:
         "issue": "Subscription dealt",
         "redeem": "Redemption dealt",
         "fee_cancel": "Performance fee (units cancelled)",
+        "transfer_out": "Units transferred to another holder",
+        "transfer_in": "Units received by transfer",
         "switch_out": "Switch dealt, units left",
         "switch_in": "Switch dealt, units issued",
     }

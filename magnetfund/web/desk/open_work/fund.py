@@ -13,7 +13,14 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce
 
-from investors.models import DealingDay, DealingOrder, Investor, NavStrike, TermsProposal
+from investors.models import (
+    DealingDay,
+    DealingOrder,
+    DealingProposal,
+    Investor,
+    NavStrike,
+    TermsProposal,
+)
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
 from magnetfund.web.desk.open_work.tasks import Source, columns_of, name_of
@@ -111,7 +118,24 @@ def _select_terms(book: str) -> QuerySet[Any, dict[str, Any]]:
     )
 
 
+def _select_dealings(book: str) -> QuerySet[Any, dict[str, Any]]:
+    rows = DealingProposal.objects.filter(share_class__fund__book=book, decided_at=None)
+    return columns_of(
+        rows, since="proposed_at", who=name_of("proposed_by"), words="investor__legal_name"
+    )
+
+
 SOURCES = {
+    "dealing_proposed": Source(
+        kind="Dealing",
+        role=Role.CONTROLLER,
+        url_name="desk_dealing_proposals",
+        select=_select_dealings,
+        describe=lambda row: (
+            f"A dealing for {row['words']} waits for a second person",
+            f"proposed by {row['who']}",
+        ),
+    ),
     "nav_due": Source(
         kind="NAV",
         role=Role.ACCOUNTANT,

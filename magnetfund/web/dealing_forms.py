@@ -1,0 +1,60 @@
+"""The form of a dealing that the house proposes for a holder, for the admin and the desk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+
+from investors.models import DealingProposal, Investor, ShareClass
+from investors.services.dealing_proposals import propose_dealing
+from magnetfund.core.roles import Capability
+from magnetfund.web.service_forms import ServiceForm
+
+
+def _own_classes() -> Any:
+    return ShareClass.objects.filter(fund__book=settings.MAGNET_BOOK).order_by("code")
+
+
+class DealingProposalForm(ServiceForm):
+    """A transfer, a compulsory redemption or an order on instruction; a second person decides."""
+
+    capability = Capability.DEALING_PROCESS
+    kind = forms.ChoiceField(choices=DealingProposal.Kind.choices)
+    investor = forms.ModelChoiceField(Investor.objects.all(), label="Holder")
+    share_class = forms.ModelChoiceField(ShareClass.objects.all(), label="Class")
+    units = forms.DecimalField(required=False, help_text="Or everything, below.")
+    is_all = forms.BooleanField(required=False, label="All units that are free")
+    amount = forms.DecimalField(required=False, help_text="Of a subscription alone.")
+    into_class = forms.ModelChoiceField(
+        ShareClass.objects.all(), required=False, label="Into class", help_text="Of a switch."
+    )
+    receiver = forms.ModelChoiceField(
+        Investor.objects.all(), required=False, help_text="Of a transfer; with approved KYC."
+    )
+    instruction = forms.CharField(
+        max_length=500, required=False, help_text="What the holder instructed, how and when."
+    )
+    called_back = forms.CharField(
+        max_length=200,
+        required=False,
+        label="Called back",
+        help_text="Where money leaves: whom, on which number on file, and when.",
+    )
+    reason = forms.CharField(max_length=300, help_text="For the house.")
+    notice = forms.CharField(
+        max_length=1000, required=False, help_text="What the holder is told; needed where forced."
+    )
+
+    class Meta(ServiceForm.Meta):
+        model = DealingProposal
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("share_class", "into_class"):
+            field: Any = self.fields[name]
+            field.queryset = _own_classes()
+
+    def perform(self, given: dict[str, Any]) -> DealingProposal:
+        return propose_dealing(**given, actor=self.actor)
