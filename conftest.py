@@ -181,6 +181,17 @@ def fresh_database(
         _point_at(cluster, "suite")
 
 
+@pytest.fixture
+def placed_positions(fresh_database: object) -> None:
+    """Lets a test place a position without the fills that made it."""
+    import psycopg
+
+    dsn = fresh_database.dsn("postgres", "fresh")  # type: ignore[attr-defined]
+    with psycopg.connect(dsn, autocommit=True) as superuser:
+        for table in ("trading_position", "trading_fill"):
+            superuser.execute(f"ALTER TABLE {table} DISABLE TRIGGER position_is_its_fills".encode())
+
+
 @pytest.fixture(scope="module")
 def module_database(
     cluster: object, django_db_setup: None, django_db_blocker: object

@@ -138,6 +138,8 @@ TRIGGERS = [
     Trigger(table="trading_order", name="fuse_gate"),
     Trigger(table="trading_enginetransition", name="engine_order"),
     Trigger(table="trading_fill", name="fill_guard"),
+    Trigger(table="trading_fill", name="position_is_its_fills"),
+    Trigger(table="trading_position", name="position_is_its_fills"),
     Trigger(table="trading_reconciliation", name="reconciliation_time"),
     # Arming asks for what trading knows: that our books and the venue's agreed since the stop.
     Trigger(table="risk_fusetransition", name="fuse_transition_rest"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from django.test import Client
@@ -27,7 +26,7 @@ def sign_in(role: Role) -> Client:
 
 
 @pytest.fixture
-def held(fresh_database: Any) -> None:
+def held(placed_positions: None) -> None:
     """A position, written by the role of the trader, and its mark."""
     instrument = make_instrument()
     Position.objects.using("gateway").create(

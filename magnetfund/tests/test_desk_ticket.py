@@ -30,7 +30,7 @@ from trading.services import settlement
 from trading.services.manual import submit_manual_order
 from trading.services.manual_plan import ManualOrder
 
-pytestmark = pytest.mark.usefixtures("fresh_database")
+pytestmark = pytest.mark.usefixtures("fresh_database", "placed_positions")
 TICKET = "/desk/trading/ticket/"
 ORDER = "/desk/trading/order/"
 #: 20,000 USD at 50,000: 0.4 BTC, within the 5 % margin of tier 3 on 430,000 (0.43 BTC at 1.0x).

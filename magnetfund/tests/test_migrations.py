@@ -18,7 +18,7 @@ from magnetfund.env import parse_database_url
 PROJECT = Path(__file__).resolve().parents[2]
 MIGRATIONS = sorted(
     path
-    for app in ("magnetfund/core", "risk", "trading", "investors")
+    for app in ("magnetfund/core", "magnetfund/operations", "risk", "trading", "investors")
     for path in (PROJECT / app / "migrations").glob("0*.py")
 )
 #: Names that Django itself writes into a migration: a column type (pinned below), a default

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from django.core.management import call_command
+from django.db import connections
 
+from magnetfund.env import parse_database_url
 from magnetfund.operations.roles import ROLE_NAMES, ROLES, prepare_roles
 from magnetfund.operations.servers.home import Home
+from magnetfund.operations.servers.postgres import Postgres
+from magnetfund.operations.walls import missing_triggers, privilege_differences
 
 
 def test_the_limits_leave_every_role_its_slots():
@@ -61,3 +69,97 @@ def test_an_old_folder_of_passwords_gets_what_it_lacks_and_keeps_the_rest(tmp_pa
     assert len(new["fa_stop"]) > 40
     assert home.secrets() == new
     assert (home.root / "secrets.json").stat().st_mode & 0o077 == 0
+
+
+FIRST_ROLES = ("fa_app", "fa_gateway", "fa_auditor")
+FIRST_SCHEMA = (
+    ("core", "0003_framework_grants"),
+    ("risk", "0002_walls"),
+    ("trading", "0002_walls"),
+    ("investors", "0002_walls"),
+)
+
+
+class BareCluster(Postgres):
+    """A cluster in which nobody has prepared anything."""
+
+    def _make_roles(self) -> None:
+        return
+
+
+@pytest.fixture
+def first_version(tmp_path: Path, django_db_blocker: Any) -> Iterator[BareCluster]:
+    """A server of one's own, with roles, schema and a row as the first version left them."""
+    tmp_path.chmod(0o755)
+    server = BareCluster(Home(tmp_path / "old"), durable=False)
+    server.start()
+    server.secrets = {**server.secrets, "fa_admin": "preparer"}
+    with psycopg.connect(server.dsn("postgres", "postgres"), autocommit=True) as superuser:
+        superuser.execute("CREATE ROLE fa_admin LOGIN CREATEROLE PASSWORD 'preparer'")
+        superuser.execute("SET ROLE fa_admin")
+        for name in ("fa_owner", *FIRST_ROLES):
+            word = server.secrets[name]
+            superuser.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{word}'".encode())
+        superuser.execute("RESET ROLE")
+        superuser.execute("CREATE DATABASE magnetfund OWNER fa_owner")
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as superuser:
+        superuser.execute("ALTER SCHEMA public OWNER TO fa_owner")
+    before = {name: dict(connections[name].settings_dict) for name in ("default", "owner")}
+    with django_db_blocker.unblock():
+        for name, role in (("default", "fa_app"), ("owner", "fa_owner")):
+            connections[name].close()
+            connections[name].settings_dict.update(parse_database_url("x", server.dsn(role)))
+        try:
+            for app, migration in FIRST_SCHEMA:
+                call_command("migrate", app, migration, database="owner", verbosity=0)
+            yield server
+        finally:
+            for name, values in before.items():
+                connections[name].close()
+                connections[name].settings_dict.update(values)
+            server.stop()
+            shutil.rmtree(server.home.sockets, ignore_errors=True)
+            if not server.home.cluster.is_relative_to(tmp_path):
+                shutil.rmtree(server.home.cluster, ignore_errors=True)
+
+
+AUDIT_LINE = (
+    "INSERT INTO core_auditevent (chain, occurred_at, actor_label, action, subject_type, "
+    "subject_id, body, trace_id) VALUES ('main', now(), 'x', 'first', '', '', '{}', '')"
+)
+
+
+def test_the_first_versions_database_is_completed_without_a_superuser(
+    first_version: BareCluster, monkeypatch: pytest.MonkeyPatch
+):
+    server = first_version
+    with psycopg.connect(server.dsn("fa_app")) as session:
+        session.execute(AUDIT_LINE)
+    monkeypatch.setenv("DATABASE_ADMIN_URL", server.dsn("fa_admin"))
+    for name in ROLE_NAMES:
+        word = name.removeprefix("fa_").upper()
+        monkeypatch.setenv(f"DATABASE_{word}_URL", server.dsn(name))
+    told = []
+    for _ in range(2):
+        out = StringIO()
+        call_command("prepare_roles", json=True, stdout=out)
+        told.append(json.loads(out.getvalue().strip().splitlines()[-1])["made"])
+    assert set(told[0]) == set(ROLE_NAMES) - {"fa_owner", *FIRST_ROLES}
+    assert told[1] == []
+    call_command("migrate", database="owner", verbosity=0)
+    assert missing_triggers() == []
+    assert privilege_differences() == []
+    for name in ROLE_NAMES:
+        with psycopg.connect(server.dsn(name)) as session:
+            row = session.execute(
+                "SELECT rolsuper, rolconnlimit FROM pg_roles WHERE rolname = current_user"
+            ).fetchone()
+        assert row == (False, next(r.connections for r in ROLES if r.name == name))
+    with psycopg.connect(server.dsn("fa_backup")) as session:
+        kept = session.execute("SELECT action FROM core_auditevent").fetchall()
+        unread = session.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace "
+            "AND relkind IN ('r', 'S') AND NOT has_table_privilege(oid, 'SELECT')"
+        ).fetchall()
+    assert kept == [("first",)], "what was there is there"
+    assert unread == []

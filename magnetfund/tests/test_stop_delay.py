@@ -21,6 +21,7 @@ from magnetfund.core.models import AuditEvent, User
 from magnetfund.core.roles import Role
 from magnetfund.tests.walls_support import (
     arm_fuse,
+    hold_position,
     insert_order,
     make_engine_ready,
     make_instrument,
@@ -148,14 +149,8 @@ def test_an_order_that_never_commits_is_ended_with_its_session(
 
 
 def test_closing_goes_on_while_locks_are_held(fresh_database: Any, ann: User, held_line: None):
-    from decimal import Decimal
-
-    from trading.models import Position
-
     instrument = make_instrument()
-    Position.objects.create(
-        instrument=instrument, strategy="trend", quantity=Decimal(1), average_price=Decimal(100)
-    )
+    hold_position(instrument)
     with session(fresh_database, "fa_app") as holder:
         for statement in [*ADVISORY, "SELECT 1 FROM core_user FOR UPDATE"]:
             holder.execute(statement)

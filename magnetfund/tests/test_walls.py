@@ -31,6 +31,7 @@ from magnetfund.core.roles import Role
 from magnetfund.tests.walls_support import (
     NOON,
     arm_fuse,
+    hold_position,
     make_engine_ready,
     make_instrument,
     make_order,
@@ -39,7 +40,7 @@ from magnetfund.tests.walls_support import (
     trip_fuse,
 )
 from risk.models import FuseTransition
-from trading.models import Instrument, Order, Position, Reconciliation
+from trading.models import Instrument, Order, Reconciliation
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -321,9 +322,7 @@ class TestFuseGate:
         assert make_order(other).state == "INTENT"
 
     def test_closing_passes_while_tripped_and_never_flips(self, armed: Instrument):
-        Position.objects.create(
-            instrument=armed, strategy="trend", quantity=Decimal(1), average_price=Decimal(100)
-        )
+        hold_position(armed)
         trip_fuse()
         close = make_order(armed, side="sell", purpose="fuse")
         close.refresh_from_db()

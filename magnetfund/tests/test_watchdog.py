@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -21,12 +20,13 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.watchdog import Memory, Orders, Sight, Watchdog, judge
 from magnetfund.tests.walls_support import (
     arm_fuse,
+    hold_position,
     make_engine_ready,
     make_instrument,
     make_user,
 )
 from risk.services.fuse import state_of
-from trading.models import EngineTransition, Position
+from trading.models import EngineTransition
 from trading.services.engine import (
     chain_watchdog_stops,
     engine_state_of,
@@ -167,10 +167,7 @@ def test_a_stepped_clock_of_the_trader_stops_the_engine(armed: None, dog: Watchd
 
 def test_a_bare_position_trips_the_fuse(armed: None, dog: Watchdog):
     beat_heart(part="trader", instance="main", price_at="1", equity="1")
-    Position.objects.create(
-        instrument=make_instrument(), strategy="trend", quantity=Decimal(1),
-        average_price=Decimal(100),
-    )  # fmt: skip
+    hold_position(make_instrument())
     dog.turn()
     assert state_of("main") == "ARMED"
     age(dog, 9)

@@ -14,8 +14,13 @@ from django.db import connection
 from magnetfund.core.models import RoleGrant, User
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
+from risk.domain.pretrade import Side
 from risk.models import FuseEvent, FuseReset, PreTradeCheck
+from trading.domain.orders import OrderAcknowledged, OrderClaimed
 from trading.models import EngineTransition, Instrument, Order, Reconciliation
+from trading.services.fills import record_fill
+from trading.services.orders import record_events
+from trading.venues.execution import VenueFill
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -117,6 +122,26 @@ def trip_fuse(book: str = "main", trigger: str = "manual", at: datetime = NOON) 
         )
         (event_id,) = cursor.fetchone()
     return FuseEvent.objects.get(pk=event_id)
+
+
+def hold_position(instrument: Instrument, quantity: Decimal = Decimal(1)) -> None:
+    """A position of the sleeve "trend" with the entry and the fill that made it, at 100."""
+    order = make_order(instrument, quantity=quantity)
+    claimed = record_events(order, OrderClaimed(at=utc_now()))
+    record_events(claimed, OrderAcknowledged(at=utc_now(), venue_order_id=f"v{order.pk}"))
+    report = VenueFill(
+        number=1,
+        trade_id=f"t{order.pk}",
+        client_order_id=order.client_order_id,
+        account=order.strategy,
+        symbol=instrument.symbol,
+        side=Side(order.side),
+        quantity=quantity,
+        price=Decimal(100),
+        fee=Decimal(0),
+        occurred_at=utc_now(),
+    )
+    record_fill(Order.objects.get(pk=order.pk), report)
 
 
 def order_values(instrument: Instrument, **changes: Any) -> dict[str, Any]:

@@ -153,7 +153,12 @@ class Fill(models.Model):
             *positive("trading_fill", "quantity", "price"),
             *in_range("trading_fill", "fee", "realised", "slippage"),
         ]
-        indexes = [models.Index(fields=["book", "-occurred_at"], name="trading_fill_latest")]
+        indexes = [
+            models.Index(fields=["book", "-occurred_at"], name="trading_fill_latest"),
+            models.Index(
+                fields=["book", "instrument", "strategy"], name="trading_fill_of_position"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.side} {self.quantity.normalize():f} @ {self.price.normalize():f}"

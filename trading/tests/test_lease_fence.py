@@ -8,13 +8,18 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection, transaction
 
+from magnetfund.core.models import Lease
 from magnetfund.core.services.leases import acquire_lease, release_lease
 from magnetfund.kernel.errors import Conflict
 from magnetfund.operations.table_walls import UNDER_LEASE
+from magnetfund.tests.flow_support import make_candles
+from trading.domain.simulated_market import SimulatedInstrument
 from trading.models import Order
 from trading.services import trader as trader_module
+from trading.services.market_source import SimulationConfig, save_simulation
 from trading.tests.test_crash_points import Stage, entries
 from trading.tests.test_crash_points import stage as stage  # the fixture
 
@@ -111,3 +116,13 @@ def test_nobody_takes_over_between_a_write_and_its_commit(stage: Stage):
 def test_a_session_that_let_go_is_asked_for_nothing(stage: Stage):
     release_lease(acquire_lease(name="trader:other", holder="b"))
     Order.objects.filter(strategy="").update(state="SENT")
+
+
+def test_a_trader_that_could_not_start_leaves_the_book_free():
+    instrument = make_candles(days=1)
+    shown = SimulatedInstrument(symbol=instrument.symbol, start_price=60_000.0, tick=0.1)
+    save_simulation(SimulationConfig(seed=5, start_ms=0, correlation=0.7, instruments=(shown,)))
+    for _ in range(2):  # the second one is refused for the same reason, not by the first's lease
+        with pytest.raises(CommandError, match="no_sleeves"):
+            call_command("run_trader", seconds=1)
+    assert Lease.objects.get(name="trader:main").holder == ""

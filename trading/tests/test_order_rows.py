@@ -27,7 +27,7 @@ from trading.services.orders import (
 )
 from trading.venues.execution import VenueFill
 
-pytestmark = pytest.mark.usefixtures("as_gateway")
+pytestmark = pytest.mark.usefixtures("as_gateway", "placed_positions")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 S = life.OrderState
 

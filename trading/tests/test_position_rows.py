@@ -5,13 +5,16 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
+import psycopg
 import pytest
 
 from magnetfund.core.roles import Role
-from magnetfund.kernel.clock import to_milliseconds
+from magnetfund.kernel.clock import to_milliseconds, utc_now
 from magnetfund.tests.walls_support import (
     arm_fuse,
+    hold_position,
     make_engine_ready,
     make_instrument,
     make_order,
@@ -130,3 +133,36 @@ def test_a_flip_ends_one_round_trip_and_begins_the_next(instrument: Instrument) 
     slipped = sum((row.slippage for row in Fill.objects.all()), ZERO)
     assert first.slippage + second.slippage == slipped
     assert Position.objects.get().quantity == 0
+
+
+FORGERIES = {
+    "a position that nobody bought": (
+        "INSERT INTO trading_position (book, instrument_id, strategy, quantity, average_price, "
+        "realised, fees, funding, entry_quantity, entry_notional, leverage, updated_at) "
+        "SELECT 'main', id, 'forged', 5000, 100, 0, 0, 0, 5000, 500000, 1, now() "
+        "FROM trading_instrument"
+    ),
+    "a larger position": "UPDATE trading_position SET quantity = 5000",
+    "a position made away with": "UPDATE trading_position SET quantity = 0",
+    "a fill that moves nothing": (
+        "INSERT INTO trading_fill (order_id, venue, venue_trade_id, book, instrument_id, strategy, "
+        "side, quantity, price, fee, realised, slippage, liquidity, reason, occurred_at, "
+        "recorded_at) SELECT id, 'x', 'forged', book, instrument_id, strategy, side, 1, 100, 0, 0, "
+        "0, 'taker', '', now(), now() FROM trading_order "
+        "WHERE claimed_at IS NOT NULL AND filled_quantity = 0"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_the_traders_role_holds_what_its_fills_add_up_to(
+    instrument: Instrument, fresh_database: Any, name: str
+) -> None:
+    hold_position(instrument, Decimal(2))
+    order = make_order(instrument, quantity=Decimal(2))
+    record_events(order, OrderClaimed(at=utc_now()))
+    with psycopg.connect(fresh_database.dsn("fa_gateway", "fresh")) as session:
+        session.execute(FORGERIES[name].encode())
+        with pytest.raises(psycopg.errors.CheckViolation, match="its fills add up to"):
+            session.commit()
+    assert Position.objects.get().quantity == 2

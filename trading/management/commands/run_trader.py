@@ -13,6 +13,7 @@ from django.core.management.base import CommandParser
 
 from magnetfund.core import stop_line
 from magnetfund.core.commands import FundCommand
+from magnetfund.core.services.leases import release_lease
 from magnetfund.kernel.errors import FundError, InvalidInput, Unavailable
 from trading.services.engine import stop_engine
 from trading.services.live_market import LiveMarket
@@ -78,6 +79,7 @@ class Command(FundCommand):
                         actor=trader.actor,
                         reason=f"The trader could not start: {refusal.message} ({refusal.code}).",
                     )
+                    release_lease(trader.lease)
                     stop_line.let_go()
                     raise
                 if not waits or not isinstance(refusal, (InvalidInput, Unavailable)):
