@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
+from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, FundError, InvalidInput, Unavailable
 from magnetfund.operations.backups.container import (
     DamagedBackup,
@@ -25,9 +26,14 @@ from magnetfund.operations.backups.make import make_backup
 from magnetfund.operations.backups.manifest import Manifest, read_state
 from magnetfund.operations.backups.restore import restore_database, restore_home, unpack
 from magnetfund.operations.backups.retention import choose_kept
-from magnetfund.operations.backups.runs import read_health, record_backup, record_check
+from magnetfund.operations.backups.runs import (
+    find_unproven,
+    read_health,
+    record_backup,
+    record_check,
+)
 from magnetfund.operations.backups.storage import list_backups, remove_expired
-from magnetfund.operations.management.commands.run_backups import choose_next
+from magnetfund.operations.management.commands.run_backups import choose_next, run_due
 from magnetfund.operations.models import Backup, BackupCheck
 
 KEY = bytes(range(32))
@@ -163,6 +169,24 @@ def test_a_backup_restores_to_the_same_rows_and_the_row_says_so(place: Path) -> 
     assert not health.is_alarm
     assert health.proven_at == row.made_at
     assert read_health(at=row.made_at + timedelta(hours=27)).is_alarm
+
+
+def test_every_backup_is_restored_whoever_made_it(place: Path) -> None:
+    now = utc_now()
+    row = record_backup(reason="migration", actor=Actor.system("test"))
+    assert find_unproven() == place / "backups" / row.name
+    assert run_due(now=now, started_at=now), "no new one is due; the one before a migration is"
+    assert BackupCheck.objects.get().sha256 == row.sha256
+    assert BackupCheck.objects.get().is_clean
+    assert find_unproven() is None
+    assert run_due(now=now, started_at=now)
+    assert (Backup.objects.count(), BackupCheck.objects.count()) == (1, 1)
+
+
+def test_a_backup_whose_file_is_gone_is_not_tried(place: Path) -> None:
+    row = record_backup(reason="command", actor=Actor.system("test"))
+    (place / "backups" / row.name).unlink()
+    assert find_unproven() is None
 
 
 def test_a_restored_home_starts_with_the_same_books_and_files(place: Path) -> None:

@@ -135,6 +135,15 @@ def record_check(*, path: Path) -> tuple[BackupCheck, RestoreResult]:
     return row, result
 
 
+def find_unproven() -> Path | None:
+    """The newest kept backup that no restore was tried of; None when each was."""
+    tried = BackupCheck.objects.values("sha256")
+    rows = Backup.objects.filter(is_complete=True).exclude(sha256__in=tried)
+    kept = {found.path.name: found.path for found in list_backups(backup_folder())}
+    names = rows.order_by("-made_at").values_list("name", flat=True)
+    return next((kept[name] for name in names if name in kept), None)
+
+
 def newest_file() -> Path:
     """Path of the newest backup; raises :class:`NotFound` when there is none."""
     found = list_backups(backup_folder())

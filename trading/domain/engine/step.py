@@ -66,7 +66,7 @@ def process_bar(
     a bar that is not later than the book, or sequences of another length.
     """
     if len(bars) != len(rules.instruments) or len(signals) != len(rules.slots):
-        raise InvalidInput("one bar an instrument, one signal a slot", code="bar_shape")
+        raise InvalidInput("one bar per instrument, one signal per slot", code="bar_shape")
     if time_ms < book.time_ms:
         raise InvalidInput("the bar lies before the book", code="bar_order")
     working = Working(rules=rules, book=book, time_ms=time_ms, bars=bars, signals=signals)

@@ -17,7 +17,7 @@ from magnetfund.core.commands import FundCommand
 from magnetfund.core.services.jobs import beat_heart
 from magnetfund.kernel.clock import utc_midnight, utc_now
 from magnetfund.kernel.errors import FundError
-from magnetfund.operations.backups.runs import backup_folder, record_backup, record_check
+from magnetfund.operations.backups.runs import find_unproven, record_backup, record_check
 from magnetfund.operations.models import Backup
 
 _log = logging.getLogger("magnetfund.backups")
@@ -39,6 +39,29 @@ def choose_next(*, now: datetime, started_at: datetime, last: datetime | None) -
     return midnight + timedelta(days=1)
 
 
+def run_due(*, now: datetime, started_at: datetime) -> bool:
+    """Make the backup that is due, then restore the newest one that was never restored, whoever
+    made it; False where either failed."""
+    last = (
+        Backup.objects.filter(is_complete=True)
+        .order_by("-made_at")
+        .values_list("made_at", flat=True)
+        .first()
+    )
+    try:
+        if now >= choose_next(now=now, started_at=started_at, last=last):
+            record_backup(reason="schedule", actor=Actor.system("backup"))
+        path = find_unproven()
+        if path is None:
+            return True
+        check, _ = record_check(path=path)
+    except FundError as error:
+        _log.error("backup failed: %s", error.message)
+        return False
+    _log.info("backup %s proven: %s", path.name, check.is_clean)
+    return check.is_clean
+
+
 class Command(FundCommand):
     help = __doc__
 
@@ -56,28 +79,10 @@ class Command(FundCommand):
             now = utc_now()
             try:
                 beat_heart(part="backups", instance="main", build_id=settings.BUILD_ID)
-                last = (
-                    Backup.objects.filter(is_complete=True)
-                    .order_by("-made_at")
-                    .values_list("made_at", flat=True)
-                    .first()
-                )
-                is_due = now >= choose_next(now=now, started_at=started_at, last=last)
-                if is_due and (failed_at is None or now - failed_at >= RETRY_AFTER):
-                    failed_at = None if self._run_once() else now
+                if failed_at is None or now - failed_at >= RETRY_AFTER:
+                    failed_at = None if run_due(now=now, started_at=started_at) else now
             except DatabaseError as error:
                 _log.error("database unavailable, retrying: %s", str(error).splitlines()[0])
                 connection.close()
             stop.wait(BEAT_SECONDS)
         return {"stopped": True}
-
-    def _run_once(self) -> bool:
-        """One backup and its proof; False where either failed."""
-        try:
-            row = record_backup(reason="schedule", actor=Actor.system("backup"))
-            check, _ = record_check(path=backup_folder() / row.name)
-        except FundError as error:
-            _log.error("backup failed: %s", error.message)
-            return False
-        _log.info("backup %s proven: %s", row.name, check.is_clean)
-        return check.is_clean
