@@ -8,7 +8,11 @@ os.environ["MAGNET_DB_ROLE"] = "signer"
 
 from magnetfund.settings import *  # noqa: F403 - the environment must be set first
 from magnetfund.settings import ALLOWED_HOSTS as WEB_HOSTS
-from magnetfund.settings import BASE_DIR, IS_PRODUCTION, IS_TLS, SIGN_URL
+from magnetfund.settings import BASE_DIR, DATABASES, IS_PRODUCTION, IS_TLS, SIGN_URL
+
+# Each request has a thread of its own, whose session would outlast it: the role has few of them,
+# and after as many requests nobody could sign.
+DATABASES["default"]["CONN_MAX_AGE"] = 0
 
 INSTALLED_APPS = ["django.contrib.staticfiles", "csp"]
 MIDDLEWARE = [

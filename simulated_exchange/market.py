@@ -41,6 +41,8 @@ class Listing:
     liquidations: Sequence[tuple[int, str, float, float]] = ()
     #: Value of one unit that rests on each of twenty levels of the book.
     level_quantity: float = 5.0
+    #: Between two closes the price stands at the last one, instead of walking within the bar.
+    stands: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,9 +132,11 @@ class Market:
         """The traded price at an instant, on the tick."""
         listing = self.listings[symbol]
         row = max(int(np.searchsorted(listing.bars[:, 0], at_ms, side="right")) - 1, 0)
+        tick = float(listing.tick)
+        if listing.stands:
+            return round(round(listing.bars[max(row - 1, 0), 4] / tick) * tick, 10)
         bar = listing.bars[row]
         share = min(1.0, max(0.0, (at_ms - bar[0]) / INTERVALS[listing.interval]))
-        tick = float(listing.tick)
         return round(round(_path_price(bar, share) / tick) * tick, 10)
 
     def last_price(self, symbol: str) -> float:
@@ -143,9 +147,10 @@ class Market:
         """Bids and asks around the price, a tick apart, best first."""
         listing = self.listings[symbol]
         price, tick = self.last_price(symbol), float(listing.tick)
+        digits = len(listing.tick.partition(".")[2])
         quantity = f"{listing.level_quantity:.3f}"
-        bids = [[f"{price - k * tick:.8f}", quantity] for k in range(1, count + 1)]
-        asks = [[f"{price + k * tick:.8f}", quantity] for k in range(1, count + 1)]
+        bids = [[f"{price - k * tick:.{digits}f}", quantity] for k in range(1, count + 1)]
+        asks = [[f"{price + k * tick:.{digits}f}", quantity] for k in range(1, count + 1)]
         return bids, asks
 
     def snapshot(self, symbol: str, count: int) -> tuple[list[list[str]], list[list[str]]]:

@@ -38,13 +38,14 @@ def sign_in(role: Role) -> Client:
     return client
 
 
-def report(symbol: str, *, doubt: str = "", price: str = "60000.1") -> None:
+def report(symbol: str, *, doubt: str = "", price: str = "60000.1", stream: str = "") -> None:
     """What a trader on an exchange reports with its beat."""
     beat_heart(
         part="trader", instance="main", prices={symbol: price},
         market={
             "venue": "binanceusdm", "source": "binanceusdm stream", "is_simulated": False,
-            "doubt": "", "doubts": {symbol: doubt} if doubt else {}, "offset_ms": 12, "stream": "",
+            "doubt": "", "doubts": {symbol: doubt} if doubt else {}, "offset_ms": 12,
+            "stream": stream,
             "openings": 1, "budget": 0.02, "failure": "", "counts": {"messages": 5},
             "price_at": {},
             "instruments": {
@@ -84,6 +85,14 @@ def test_a_doubt_stands_on_every_page_of_the_desk():
     page = " ".join(client.get("/desk/market/").content.decode().split())
     assert "Prices are in doubt" in page
     assert "reducing only" in page
+
+
+def test_a_stream_that_is_down_is_one_word_and_a_reason():
+    row = make_instrument()
+    report(row.symbol, stream="NetworkError: Connection closed by remote server")
+    page = " ".join(sign_in(Role.OPERATOR).get("/desk/market/").content.decode().split())
+    assert '<dd class="mf-value"> down </dd>' in page
+    assert "NetworkError: Connection closed by remote server; opened 1 times" in page
 
 
 def test_an_old_report_is_said_to_be_old(monkeypatch: pytest.MonkeyPatch):
@@ -162,7 +171,9 @@ def test_the_first_instrument_chooses_the_exchange_of_a_home(exchange: Exchange,
     given = {"q": "eth", "exchange": "binanceusdm"}
     assert "Add ETH/USDT:USDT" in client.get(where, given).content.decode()
     sent = {"symbol": "ETH/USDT:USDT", "exchange": "binanceusdm"}
-    assert "is known now" in client.post(where + "add/", sent, follow=True).content.decode()
+    added = client.post(where + "add/", sent, follow=True).content.decode()
+    assert "is known now" in added
+    assert "The trader fetches its history and begins" in added
     assert followed_exchange() == "binanceusdm"
     assert choose_market().venue == "binanceusdm"
     page = client.get(where, {"q": "btc"}).content.decode()

@@ -371,3 +371,16 @@ def test_the_signers_pages_send_their_origin_and_say_in_words_what_failed():
     assert "unknown, used or expired" in unknown.content.decode()
     assert refused.status_code == 403
     assert "Nothing was signed: this form has expired" in refused.content.decode()
+
+
+def test_a_request_leaves_no_session_behind():
+    """The role has few sessions, and a thread of the web server has one request."""
+    script = "import magnetfund.settings_signer as s; print(s.DATABASES['default']['CONN_MAX_AGE'])"
+    environment = {
+        **os.environ, "MAGNET_ENV": "production", "SECRET_KEY": "x" * 60,
+        "PUBLIC_URL": "http://localhost:8000", "DATABASE_URL": "postgresql://fa_signer@127.0.0.1/x",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "0"

@@ -50,7 +50,7 @@ class Market:
     @property
     def hours(self) -> dict[str, Candles]:
         return {
-            name: _joined(self.before[name], resample(candles=bars, timeframe_ms=HOUR_MS))
+            name: join_candles(self.before[name], resample(candles=bars, timeframe_ms=HOUR_MS))
             for name, bars in (self.whole or self.fine).items()
         }
 
@@ -381,7 +381,8 @@ def arm(book: str, at_ms: int) -> None:
     )
 
 
-def _joined(first: Candles, second: Candles) -> Candles:
+def join_candles(first: Candles, second: Candles) -> Candles:
+    """The second bars after the first."""
     columns = ("open_time", "open", "high", "low", "close", "volume")
     return replace(
         first,

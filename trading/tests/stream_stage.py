@@ -115,12 +115,20 @@ class Stage:
 
 @contextmanager
 def set_stage(
-    settings: Any, *, at_ms: int = START + HOUR_MS + 30 * SECOND, opens: bool = True
+    settings: Any,
+    *,
+    at_ms: int = START + HOUR_MS + 30 * SECOND,
+    opens: bool = True,
+    listings: dict[str, Listing] | None = None,
+    ahead_ms: int = 0,
 ) -> Iterator[Stage]:
-    """A stage with two instruments, streaming, and taken down again."""
+    """A stage with two instruments, streaming, and taken down again.
+
+    The exchange's clock goes ``ahead_ms`` before ours.
+    """
     made: list[Stage] = []
-    listings = {"BTCUSDT": draw("BTC", 60_000.0), "ETHUSDT": draw("ETH", 3_000.0)}
-    market = Market(listings=listings, clock=lambda: made[0].now_ms if made else at_ms)
+    drawn = listings or {"BTCUSDT": draw("BTC", 60_000.0), "ETHUSDT": draw("ETH", 3_000.0)}
+    market = Market(listings=drawn, clock=lambda: (made[0].now_ms if made else at_ms) + ahead_ms)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

@@ -115,7 +115,7 @@ def exchange_away(name: str, error: Exception, *, wait_seconds: float = 0.0) -> 
     """
     return Unavailable(
         f"{name} cannot be reached ({type(error).__name__}); check the network, a proxy "
-        f"(EXCHANGE_PROXY) or another host (EXCHANGE_HOST), then run the command again",
+        f"(EXCHANGE_PROXY) or another host (EXCHANGE_HOST)",
         code="exchange_away",
         details={"cause": type(error).__name__, "wait_seconds": wait_seconds},
     )

@@ -128,8 +128,12 @@ def add_instrument(request: HttpRequest) -> HttpResponse:
     else:
         messages.success(
             request,
-            f"{row.symbol} is known now ({row.metadata_source}). Backfill its candles, then add it "
-            f"to a strategy.",
+            f"{row.symbol} is known now ({row.metadata_source}). "
+            + (
+                "Backfill its candles, then add it to a strategy."
+                if members_of(settings.MAGNET_BOOK).members
+                else "The trader fetches its history and begins."
+            ),
         )
     return redirect("desk_instruments")
 
