@@ -30,6 +30,7 @@ from investors.services.kyc_file import (
     read_checklist,
     read_screenings,
     roles_of,
+    say_screening,
 )
 from investors.services.messages import send_message
 from magnetfund.core.actors import Actor
@@ -195,7 +196,7 @@ def sign_review(*, investor: Investor, seen_hash: str, actor: Actor, reason: str
         if file.documents_missing:
             raise _refusal(Denial.DOCUMENTS_MISSING)
         if not file.is_screening_clear:
-            raise _refusal(Denial.SCREENING_NOT_CLEAR)
+            raise Conflict(say_screening(screenings), code=Denial.SCREENING_NOT_CLEAR.value)
         if file.risk is None:
             raise _refusal(Denial.NOT_RATED)
         content = hash_file(row, case, checklist, screenings)

@@ -82,7 +82,9 @@ def read_screenings(investor: Investor) -> tuple[ScreeningLine, ...]:
     for row in rows:
         if row.decides_id is not None:
             continue
-        key = (row.party, row.list_name, row.match_id or row.match)
+        # A vendor answers for sanctions and for public offices under one name.
+        source = f"{row.kind}:{row.list_name}"
+        key = (row.party, source, row.match_id or row.match)
         earlier = found.get(key)
         decision = decisions.get(row.pk) or (earlier.decision if earlier is not None else None)
         if row.outcome == _OUTCOME.CLEAR:
@@ -90,7 +92,7 @@ def read_screenings(investor: Investor) -> tuple[ScreeningLine, ...]:
             found = {k: v for k, v in found.items() if k[:2] != key[:2]}
             decision = None
         else:
-            found.pop((row.party, row.list_name, ""), None)
+            found.pop((row.party, source, ""), None)
         found[key] = ScreeningLine(row=row, decision=decision)
     return tuple(found.values())
 
@@ -103,6 +105,17 @@ def is_screening_clear(lines: Sequence[ScreeningLine]) -> bool:
         and not any(line.is_open for line in lines)
         and not any(line.outcome == _OUTCOME.SAME_PERSON for line in sanctions)
     )
+
+
+def say_screening(lines: Sequence[ScreeningLine]) -> str:
+    """What stands against a clear screening, in words; empty where nothing does."""
+    if is_screening_clear(lines):
+        return ""
+    if any(line.is_open for line in lines):
+        return "a hit of the screening is not decided"
+    if not any(line.row.kind == Screening.Kind.SANCTIONS for line in lines):
+        return "nobody is screened against a sanctions list yet"
+    return "a name is on a sanctions list"
 
 
 def build_file(
@@ -202,8 +215,8 @@ class ShownFile:
     def needs(self) -> tuple[str, ...]:
         """What still stands against an approval, in words."""
         found = [f"{word.replace('_', ' ')} not checked" for word in self.file.documents_missing]
-        if not self.file.is_screening_clear:
-            found.append("screening is not clear")
+        if against := say_screening(self.screenings):
+            found.append(against)
         if self.file.risk is None:
             found.append("risk is not rated")
         if not self.case.reviewed_by_id:

@@ -16,7 +16,7 @@ from investors.services.accounts import open_account, read_invitation, sign_invi
 from investors.services.dealing import require_subscribable
 from investors.services.founding import register_investor
 from investors.services.kyc import hold_case, mark_due, move_case, sign_review
-from investors.services.kyc_file import show_file
+from investors.services.kyc_file import read_screenings, say_screening, show_file
 from investors.services.kyc_work import decide_hit, note_check, rate_case, record_screening
 from investors.tests.fund_support import make_fund
 from magnetfund.core.actors import Actor
@@ -196,6 +196,22 @@ def test_a_hit_holds_an_approved_investor_until_two_people_lift_it(investor, lea
     row.refresh_from_db()
     assert (again.outcome, row.kyc_state) == ("possible", "approved")
     assert show_file(row, actor=lea).file.is_screening_clear
+
+
+def test_one_vendor_answers_for_sanctions_and_for_offices(investor, lea):
+    common = {
+        "investor": investor, "party": investor.legal_name, "list_name": "Vendor",
+        "list_version": "7", "match": "", "actor": lea,
+    }  # fmt: skip
+    assert say_screening(read_screenings(investor)) == (
+        "nobody is screened against a sanctions list yet"
+    )
+    record_screening(**common, kind="sanctions")
+    record_screening(**common, kind="office")
+    assert [line.row.kind for line in read_screenings(investor)] == ["sanctions", "office"]
+    assert say_screening(read_screenings(investor)) == ""
+    record_screening(**{**common, "match": "T. W."}, kind="sanctions")
+    assert say_screening(read_screenings(investor)) == "a hit of the screening is not decided"
 
 
 def test_a_true_sanctions_match_is_never_approved_and_an_office_needs_a_director(

@@ -8,7 +8,15 @@ from django.db.models import Count, Q
 from django.urls import reverse
 
 from investors.domain.onboarding import KycState
-from investors.models import DealingDay, DealingOrder, Fund, Investor, NavStrike, ShareClass
+from investors.models import (
+    DealingDay,
+    DealingOrder,
+    Fund,
+    FundAccount,
+    Investor,
+    NavStrike,
+    ShareClass,
+)
 from investors.services.policies import open_proposals
 from magnetfund.core.models import RoleGrant
 from magnetfund.core.roles import Role
@@ -83,6 +91,7 @@ def read_founding(book: str) -> Founding:
             _fund(fund),
             _classes(fund),
             _calendar(fund),
+            _accounts(fund),
             _instruments(),
             _sleeves(),
             _limits(book),
@@ -173,6 +182,19 @@ def _calendar(fund: Fund | None) -> FoundingStep:
     )
 
 
+def _accounts(fund: Fund | None) -> FoundingStep:
+    rows = FundAccount.objects.filter(fund=fund, closed_at=None) if fund is not None else ()
+    codes = [row.code for row in rows if row.approved_at is not None]
+    waits = len(rows) > len(codes)
+    return FoundingStep(
+        name="Bank and wallet accounts",
+        note=", ".join(codes) or ("one waits for a signature" if waits else "none yet"),
+        is_done=bool(codes),
+        roles=(Role.CONTROLLER,) if waits and not codes else (Role.ACCOUNTANT,),
+        url_name="desk_accounts",
+    )
+
+
 def _instruments() -> FoundingStep:
     traded = Instrument.objects.filter(is_active=True).order_by("symbol")
     names = [f"{row.symbol} on {row.venue}" for row in traded[:4]]
@@ -194,7 +216,8 @@ def _sleeves() -> FoundingStep:
         note="; ".join(names) or "none",
         is_done=bool(names),
         roles=(Role.RISK_OFFICER,),
-        command=FILE_COMMAND,
+        url_name="desk_strategies",
+        command="manage.py sleeve propose",
     )
 
 

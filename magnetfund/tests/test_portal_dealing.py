@@ -12,9 +12,19 @@ from django.core.cache import caches
 from django.test import Client
 
 from investors.domain.onboarding import KycState
-from investors.models import DealingDay, DealingOrder, Fund, Holding, Investor, ShareClass
+from investors.models import (
+    Application,
+    DealingDay,
+    DealingOrder,
+    Fund,
+    Holding,
+    Investor,
+    ShareClass,
+)
+from investors.services.money_accounts import approve_account, open_account
 from investors.services.policies import set_terms
 from investors.tests.fund_support import FIRST, SmallFund, make_fund
+from magnetfund.core.actors import Actor
 from magnetfund.core.models import AuditEvent
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
@@ -241,3 +251,44 @@ def test_a_switch_asks_for_a_fresh_second_factor(small: SmallFund, settings: Any
     assert answer.status_code == 302
     assert answer.url.startswith("/account/")
     assert DealingOrder.objects.filter(kind="switch").count() == 0
+
+
+def test_the_order_says_where_to_pay_and_what_is_missing(small: SmallFund):
+    accountant = Actor.of(ensure_user(email="d@example.com", name="D", roles=[Role.ACCOUNTANT]))
+    controller = Actor.of(ensure_user(email="m@example.com", name="M", roles=[Role.CONTROLLER]))
+    client = client_of(small, "new")
+    wanted = {"share_class": "A", "amount": "6000"}
+    sent = client.post("/subscribe/confirm/", fields(client.get("/subscribe/confirm/", wanted)))
+    assert "has no account to pay to yet" in client.get(sent.url).content.decode()
+    account = open_account(
+        fund=Fund.objects.get(), code="bank", kind="bank", bank="Northern",
+        number="DE89370400440532013000", currency="USD", confirmations=0, actor=accountant,
+    )  # fmt: skip
+    # One signature is not enough: nobody is led to an account that one person named.
+    assert "DE89370400440532013000" not in client.get(sent.url).content.decode()
+    approve_account(account=account, actor=controller)
+    assert "DE89370400440532013000" in client.get(sent.url).content.decode()
+    DealingOrder.objects.filter(amount=6000).update(funded_amount=D(4500))
+    page = " ".join(client.get(sent.url).content.decode().split())
+    assert "4,500.00 USD arrived, 1,500.00 are missing" in page
+
+
+def test_the_first_order_begins_with_what_was_applied_for(small: SmallFund):
+    investor = small.investor("new")
+    Application.objects.create(
+        email=investor.email, kind="person", investor=investor,
+        share_class=small.share_class(), amount=D(7500),
+    )  # fmt: skip
+    client = client_of(small, "new")
+    assert 'href="/subscribe/"' in client.get("/overview/").content.decode()
+    assert 'value="7500"' in client.get("/subscribe/").content.decode()
+    wanted = {"share_class": "A", "amount": "6000"}
+    client.post("/subscribe/confirm/", fields(client.get("/subscribe/confirm/", wanted)))
+    order = DealingOrder.objects.get(amount=6000)
+    assert f'href="/orders/{order.pk}/"' in client.get("/overview/").content.decode()
+    assert 'value="7500"' not in client.get("/subscribe/").content.decode()
+
+
+def test_past_navs_of_a_class_that_had_no_units_before_its_first_dealing(small: SmallFund):
+    assert Holding.objects.get(investor=small.investor("ann")).units > 0
+    assert client_of(small).get("/navs/").status_code == 200

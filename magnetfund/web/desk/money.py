@@ -88,7 +88,8 @@ def read_open(fund: Fund) -> list[OpenReceipt]:
             line=line,
             found=item,
             order=orders.get(UUID(item.order)) if item.order else None,
-            days=(now - line.booked_at).days,
+            # A line without a time of day counts from the end of its day.
+            days=max(0, (now - line.booked_at).days),
         )
         for line, item in zip(lines, found, strict=True)
     ]

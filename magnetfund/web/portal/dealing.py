@@ -6,6 +6,7 @@ sending it twice is one order.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
@@ -20,7 +21,15 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from investors.models import DealingOrder, Fund, Holding, Investor, NavStrike, ShareClass
+from investors.models import (
+    Application,
+    DealingOrder,
+    Fund,
+    Holding,
+    Investor,
+    NavStrike,
+    ShareClass,
+)
 from investors.services.dealing import (
     can_cancel,
     cancel_order,
@@ -30,6 +39,7 @@ from investors.services.dealing import (
 )
 from investors.services.dealing_quotes import quote_redemption, quote_subscription
 from investors.services.estimates import PriceEstimate, estimate_prices
+from investors.services.money_accounts import approved_accounts
 from investors.services.papers import contract_note, list_notes, note_download
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.idempotency import StoredAnswer
@@ -78,8 +88,8 @@ class SubscribeForm(forms.Form):
     )
     amount = figure_field(label="Amount")
 
-    def __init__(self, data: Any = None) -> None:
-        super().__init__(data)
+    def __init__(self, data: Any = None, *, initial: dict[str, Any] | None = None) -> None:
+        super().__init__(data, initial=initial)
         field: Any = self.fields["share_class"]
         field.queryset = own_fund()
         _style(self)
@@ -217,7 +227,7 @@ def subscribe(request: HttpRequest) -> HttpResponse:
 
 
 def _subscription(request: HttpRequest, investor: Investor) -> dict[str, Any]:
-    form = SubscribeForm(request.GET or None)
+    form = SubscribeForm(request.GET or None, initial=_applied_for(investor))
     context: dict[str, Any] = {"form": form, "quote": None, "refusal": None}
     if form.is_bound and form.is_valid():
         given = form.cleaned_data
@@ -236,6 +246,14 @@ def _subscription(request: HttpRequest, investor: Investor) -> dict[str, Any]:
                 {"share_class": given["share_class"].code, "amount": f"{given['amount']:f}"}
             )
     return context
+
+
+def _applied_for(investor: Investor) -> dict[str, Any]:
+    """Class and amount of the application, until a first order was given."""
+    row = Application.objects.filter(investor=investor).select_related("share_class").first()
+    if row is None or row.share_class is None or row.amount is None or investor.orders.exists():
+        return {}
+    return {"share_class": row.share_class.code, "amount": f"{row.amount.normalize():f}"}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -273,12 +291,20 @@ def show_order(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One order of one's own: its state, its day, and how to pay for it."""
     investor = own_investor(request)
     order = _own_order(investor, pk)
+    received = order.funded_amount or Decimal(0)
     context = {
         **frame_of(request, investor, "activity"),
         "order": order,
+        "received": received,
+        "missing": None if order.amount is None else order.amount - received,
         "reference": order.reference,
         "can_cancel": not order.is_compulsory and can_cancel(order, at=utc_now()),
         "notes": list_notes(order),
+        "pay_to": list(
+            approved_accounts(order.share_class.fund).filter(
+                currency=order.share_class.fund.currency
+            )
+        ),
     }
     return render_page(request, "portal/order.html", context, parts=())
 

@@ -52,6 +52,8 @@ def find_prices(investor: Investor, *, since: datetime | None) -> list[dict[str,
         if since is not None:
             rows = rows.filter(strike__valuation_at__gte=since)
         prices = list(rows.order_by("-strike__valuation_at")[:PRICES_MAX])
+        if not prices:  # the first NAV of a class had no units yet
+            continue
         lines = [
             {
                 "at": row.strike.valuation_at,
@@ -61,17 +63,16 @@ def find_prices(investor: Investor, *, since: datetime | None) -> list[dict[str,
             }
             for row, before in zip(prices, [*prices[1:], None], strict=True)
         ]
-        if prices:
-            first, last = prices[-1].nav_per_unit, prices[0].nav_per_unit
-            found.append(
-                {
-                    "code": prices[0].share_class.code,
-                    "lines": lines,
-                    "total": last / first - 1 if len(prices) > 1 and first and last else None,
-                    "chart": _chart(prices),
-                    "chart_id": f"nav-{prices[0].share_class.code}",
-                }
-            )
+        first, last = prices[-1].nav_per_unit, prices[0].nav_per_unit
+        found.append(
+            {
+                "code": prices[0].share_class.code,
+                "lines": lines,
+                "total": last / first - 1 if len(prices) > 1 and first and last else None,
+                "chart": _chart(prices),
+                "chart_id": f"nav-{prices[0].share_class.code}",
+            }
+        )
     return found
 
 
