@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from bench.timing import Row, best_seconds, print_rows
-from investors.domain.proof import Holding, build_tree
+from investors.domain.proof import ProvenLot, build_tree
 from investors.domain.strike import (
     ClassInput,
     ClassTerms,
@@ -84,7 +84,7 @@ def strike_and_crystallise(inputs: StrikeInputs) -> int:
 def build_register_root(inputs: StrikeInputs) -> str:
     """The published root over all lots."""
     holdings = [
-        Holding(lot=lot.lot, units=lot.units, salt=hashlib.sha256(lot.lot.encode()).digest())
+        ProvenLot(lot=lot.lot, units=lot.units, salt=hashlib.sha256(lot.lot.encode()).digest())
         for item in inputs.classes
         for lot in item.lots
     ]

@@ -18,6 +18,7 @@ from django.db.models import F, Q
 
 from magnetfund.core.fields import ExactField, not_negative
 from magnetfund.kernel.clock import utc_now
+from risk.domain.fuse.types import FuseState
 
 FUND_SCOPE = "fund"
 
@@ -74,13 +75,6 @@ class LimitProposal(models.Model):
 
     def __str__(self) -> str:
         return f"proposal {self.id}"
-
-
-class FuseState(models.TextChoices):
-    ARMED = "ARMED"
-    REDUCING = "REDUCING"
-    TRIPPED = "TRIPPED"
-    DISARMED = "DISARMED"
 
 
 class FuseEvent(models.Model):
@@ -267,7 +261,9 @@ class FuseTransition(models.Model):
 
     book = models.CharField(max_length=20, default="main")
     scope = models.CharField(max_length=60, default=FUND_SCOPE)
-    state = models.CharField(max_length=8, choices=FuseState.choices)
+    state = models.CharField(
+        max_length=8, choices=[(state.value, state.value.title()) for state in FuseState]
+    )
     event = models.ForeignKey(
         FuseEvent, on_delete=models.PROTECT, related_name="transitions", null=True, blank=True
     )

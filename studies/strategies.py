@@ -22,7 +22,7 @@ from studies.published import MAGNET, TREND
 from studies.rotations import print_magnet_rotations, print_trend_rotations
 from studies.runs import Setting, planned_multiples, run_sample, size_share
 from studies.samples import fill_hours, find_folder, load_candles
-from trading.domain.engine.book import FuseEvent, Trigger
+from trading.domain.engine.book import FuseMove, Trigger
 from trading.domain.magnets.history import compute_magnet_signals
 from trading.domain.magnets.parameters import DEFAULT_PARAMETERS
 from trading.domain.magnets.types import MagnetSignals
@@ -229,7 +229,7 @@ def print_comparisons(candles: Mapping[str, Candles]) -> None:
         print(f"{label:<24}" + "".join(f"{cell:>24}" for cell in cells))
 
 
-def count_trips(events: Sequence[FuseEvent]) -> dict[str, int]:
+def count_trips(events: Sequence[FuseMove]) -> dict[str, int]:
     """Fuse events by the code word of their trigger."""
     found = dict.fromkeys((trigger.code for trigger in Trigger), 0)
     for event in events:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from investors.domain.proof import (
-    Holding,
     Proof,
+    ProvenLot,
     Root,
     Sibling,
     build_proof,
@@ -24,9 +24,9 @@ from magnetfund.kernel.errors import InvalidInput
 unit_amounts = st.lists(st.decimals(0, "1000000", places=6), min_size=1, max_size=40)
 
 
-def register(amounts: list[D]) -> list[Holding]:
+def register(amounts: list[D]) -> list[ProvenLot]:
     return [
-        Holding(lot=f"lot-{i:03}", units=units, salt=hashlib.sha256(str(i).encode()).digest())
+        ProvenLot(lot=f"lot-{i:03}", units=units, salt=hashlib.sha256(str(i).encode()).digest())
         for i, units in enumerate(amounts)
     ]
 
@@ -82,7 +82,7 @@ def test_units_cannot_move_between_two_branches_under_one_digest() -> None:
 def test_the_root_is_that_of_the_published_construction() -> None:
     one, two = register([D("1.5"), D("2")])
 
-    def leaf(item: Holding, steps: int) -> bytes:
+    def leaf(item: ProvenLot, steps: int) -> bytes:
         name = item.lot.encode()
         return hashlib.sha256(
             b"\x00"
@@ -111,10 +111,10 @@ def test_the_root_is_that_of_the_published_construction() -> None:
         (register([D(1)]) * 2, "two_lots"),
         (register([D(-1)]), "negative"),
         (register([D("0.0000001")]), "too_fine"),
-        ([Holding(lot="a", units=D(1), salt=b"short")], "weak_salt"),
+        ([ProvenLot(lot="a", units=D(1), salt=b"short")], "weak_salt"),
     ],
 )
-def test_bad_registers_are_refused(holdings: list[Holding], code: str) -> None:
+def test_bad_registers_are_refused(holdings: list[ProvenLot], code: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         build_tree(holdings=holdings)
     assert refused.value.code == code

@@ -29,11 +29,11 @@ from magnetfund.operations.books.root import (
     note_newest_root,
 )
 from risk.domain.fuse import FuseRules, Trigger, is_equity_stale
+from risk.domain.pretrade import EngineState
 from risk.services.fuse import FuseFacts, state_of, trip_fuse
 from risk.services.limits import limits_in_force
 from risk.services.stop_audit import stops_without_line
 from trading.models import (
-    EngineState,
     EngineTransition,
     Instrument,
     Valuation,

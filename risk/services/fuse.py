@@ -28,6 +28,7 @@ from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.kernel.identifiers import canonical
 from risk.domain.fuse import (
     FuseRules,
+    FuseState,
     ResetDenialCode,
     Trigger,
     Trip,
@@ -39,7 +40,6 @@ from risk.models import (
     FUND_SCOPE,
     FuseEvent,
     FuseReset,
-    FuseState,
     FuseTransition,
     StrategyLock,
 )

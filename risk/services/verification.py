@@ -5,7 +5,8 @@ from __future__ import annotations
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.signatures import Signature, SignedRow, find_signature_faults
 from magnetfund.kernel.identifiers import content_hash
-from risk.models import FUND_SCOPE, FuseReset, FuseState, FuseTransition, LimitProposal, LimitSet
+from risk.domain.fuse import FuseState
+from risk.models import FUND_SCOPE, FuseReset, FuseTransition, LimitProposal, LimitSet
 
 
 def find_limit_differences(book: str) -> list[str]:

@@ -20,7 +20,6 @@ from trading.models.market import (
 from trading.models.membership import BookMember
 from trading.models.operation import (
     BookFlow,
-    EngineState,
     EngineTransition,
     Reconciliation,
     ReplayRun,
@@ -40,7 +39,6 @@ __all__ = [
     "BookMemory",
     "Candle",
     "CandleGap",
-    "EngineState",
     "EngineTransition",
     "Fill",
     "FundingPayment",

@@ -9,12 +9,7 @@ from django.db.models import Q
 
 from magnetfund.core.fields import ExactField, in_range
 from magnetfund.kernel.clock import utc_now
-
-
-class EngineState(models.TextChoices):
-    RECONCILING = "RECONCILING"
-    READY = "READY"
-    STOPPED = "STOPPED"
+from risk.domain.pretrade.types import EngineState
 
 
 class Reconciliation(models.Model):
@@ -39,7 +34,9 @@ class EngineTransition(models.Model):
     """Append-only engine states; the newest row of a book is in force."""
 
     book = models.CharField(max_length=20, default="main")
-    state = models.CharField(max_length=11, choices=EngineState.choices)
+    state = models.CharField(
+        max_length=11, choices=[(state.value, state.value.title()) for state in EngineState]
+    )
     reason = models.CharField(max_length=300, blank=True)
     actor_label = models.CharField(max_length=120)
     reconciliation = models.ForeignKey(

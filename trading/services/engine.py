@@ -17,7 +17,8 @@ from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict
 from magnetfund.kernel.identifiers import canonical
-from trading.models import EngineState, EngineTransition, Reconciliation
+from risk.domain.pretrade import EngineState
+from trading.models import EngineTransition, Reconciliation
 
 WATCHDOG = "watchdog"
 TRANSITION = "engine_transition"

@@ -19,7 +19,8 @@ from django.db import connection, transaction
 
 from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock
 from magnetfund.kernel.errors import InvalidInput
-from trading.domain.engine import book as pure
+from risk.domain.fuse import FuseMove, Trigger
+from trading.domain.engine.book import BookFill, CloseReason, Event
 from trading.domain.market import DAY_MS, HOUR_MS, Candle, Candles
 from trading.domain.market.funding import FundingRates
 from trading.domain.strategies.signals import Signal
@@ -203,7 +204,7 @@ class TradingHistory:
                     readings[index],
                     full=close_ms > self.end_ms - MAPS_KEPT_MS,
                 )
-        events: list[pure.Event] = []
+        events: list[Event] = []
         for part in self._slices(time_ms, candles):
             events += self.paper.step(
                 time_ms=part.time_ms,
@@ -234,13 +235,13 @@ class TradingHistory:
         rates = self._funding.get(instrument.symbol, FundingRates.none())
         return rates.due(time_ms, time_ms + HOUR_MS)
 
-    def _account(self, day: _Day, events: Sequence[pure.Event]) -> None:
+    def _account(self, day: _Day, events: Sequence[Event]) -> None:
         """Remember what a losing day was made of."""
         for event in events:
-            if isinstance(event, pure.FuseEvent):
-                day.causes.append(f"fuse {pure.Trigger(event.trigger).code}")
-            elif isinstance(event, pure.Fill) and event.close_reason:
-                reason = pure.CloseReason(event.close_reason).code
+            if isinstance(event, FuseMove):
+                day.causes.append(f"fuse {Trigger(event.trigger).code}")
+            elif isinstance(event, BookFill) and event.close_reason:
+                reason = CloseReason(event.close_reason).code
                 slot = self.setup.rules.slots[event.slot]
                 instrument = self.setup.rules.instruments[slot.instrument]
                 day.causes.append(f"{reason}{' at a gap' if event.gapped else ''}")
@@ -250,7 +251,7 @@ class TradingHistory:
                 )
                 rate = (
                     instrument.fuse_slippage_rate
-                    if event.close_reason in (pure.CloseReason.FUSE, pure.CloseReason.FUSE_CUT)
+                    if event.close_reason in (CloseReason.FUSE, CloseReason.FUSE_CUT)
                     else instrument.slippage_rate
                 )
                 notional = event.price_ticks * event.lots * instrument.tick_value

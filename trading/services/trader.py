@@ -25,7 +25,7 @@ from magnetfund.core.services.leases import HeldLease, acquire_lease, release_le
 from magnetfund.kernel.clock import to_milliseconds, utc_now
 from risk.domain.limits import LimitSet
 from risk.services.limits import limits_in_force
-from trading.domain.engine import book as pure
+from trading.domain.engine.book import Event
 from trading.domain.engine.step import open_book
 from trading.domain.market import MINUTE_MS
 from trading.models import BookMember, Instrument
@@ -212,10 +212,10 @@ class Trader:
         self.source.watch([item.symbol for item in setup.instruments])
         continue_episodes(self.paper)
 
-    def _walk_missed(self, now_ms: int) -> tuple[pure.Event, ...]:
+    def _walk_missed(self, now_ms: int) -> tuple[Event, ...]:
         """Walk the minutes that passed unwatched: resting orders execute, nothing is decided."""
         start = self.paper.book.time_ms // MINUTE_MS * MINUTE_MS + MINUTE_MS
-        events: tuple[pure.Event, ...] = ()
+        events: tuple[Event, ...] = ()
         for minute in range(start, now_ms, MINUTE_MS):
             events += self._price_step(minute)
         return events
@@ -357,15 +357,13 @@ class Trader:
         if follow_fuse(self.paper, at=now):
             self.paper.save()
 
-    def _decide(
-        self, read: dict[int, dict[int, ClosedHour]], now_ms: int
-    ) -> tuple[pure.Event, ...]:
+    def _decide(self, read: dict[int, dict[int, ClosedHour]], now_ms: int) -> tuple[Event, ...]:
         """Decide on closed hours, each once, oldest first.
 
         An hour is decided at its close while no later price was processed; a candle that came
         after one is decided now, at the present price.
         """
-        events: tuple[pure.Event, ...] = ()
+        events: tuple[Event, ...] = ()
         for close_ms in sorted(read):
             hours = read[close_ms]
             in_time = self.paper.book.time_ms < close_ms
@@ -383,7 +381,7 @@ class Trader:
             )
         return events
 
-    def _price_step(self, now_ms: int) -> tuple[pure.Event, ...]:
+    def _price_step(self, now_ms: int) -> tuple[Event, ...]:
         if now_ms < self.paper.book.time_ms:
             return ()
         bars = self.reader.price_bars(now_ms, since_ms=self.paper.book.time_ms)

@@ -15,8 +15,17 @@ import numpy as np
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock
 from magnetfund.operations.people import arm_by_scenario, ensure_scenario_people
+from risk.domain.fuse import FuseMove
 from risk.services.limits import limits_in_force
-from trading.domain.engine import book as pure
+from trading.domain.engine.book import (
+    BookFill,
+    CloseReason,
+    Denial,
+    Event,
+    Funding,
+    OrderIntent,
+    Refusal,
+)
 from trading.domain.engine.step import open_book
 from trading.domain.market import HOUR_MS, Candles, resample
 from trading.models import Instrument, Strategy
@@ -163,13 +172,13 @@ class Recorder:
     """What a book did, in words that two drivers can be compared by."""
 
     def __init__(self) -> None:
-        self.events: list[pure.Event] = []
+        self.events: list[Event] = []
 
     @contextmanager
     def listening(self, paper: TradingBook) -> Iterator[None]:
         step = paper.step
 
-        def heard(**arguments: Any) -> tuple[pure.Event, ...]:
+        def heard(**arguments: Any) -> tuple[Event, ...]:
             events = step(**arguments)
             self.events += events
             return events
@@ -182,17 +191,17 @@ class Recorder:
         found: list[tuple[Any, ...]] = []
         for e in self.events:
             match e:
-                case pure.Fill():
+                case BookFill():
                     found.append(
                         ("fill", e.time_ms, e.slot, e.side, e.lots, e.price_ticks, e.close_reason)
                     )
-                case pure.OrderIntent():
+                case OrderIntent():
                     found.append(("order", e.decided_at, e.slot, e.side, e.lots, e.close_reason))
-                case pure.FuseEvent():
+                case FuseMove():
                     found.append(("fuse", e.time_ms, e.trigger, e.instrument, e.cut_share))
-                case pure.Refusal():
+                case Refusal():
                     found.append(("refused", e.time_ms, e.slot, e.direction, e.denial))
-                case pure.Funding():
+                case Funding():
                     found.append(("funding", e.time_ms, e.slot, round(e.cash, 9)))
         return found
 
@@ -278,14 +287,14 @@ class RoundTrip:
     entry_ticks: int
     equity: float
     opened_ms: int
-    exits: list[tuple[int, int, int, pure.CloseReason]] = field(default_factory=list)
+    exits: list[tuple[int, int, int, CloseReason]] = field(default_factory=list)
     closed_ms: int = 2**62
 
 
-INSIDE = (pure.CloseReason.STOP, pure.CloseReason.TARGET, pure.CloseReason.LIQUIDATION)
+INSIDE = (CloseReason.STOP, CloseReason.TARGET, CloseReason.LIQUIDATION)
 
 
-def name_differences(coarse: Sequence[pure.Event], fine: Sequence[pure.Event]) -> dict[str, int]:
+def name_differences(coarse: Sequence[Event], fine: Sequence[Event]) -> dict[str, int]:
     """Round trips of two runs on the same signals, counted by what made them differ.
 
     Times count by their hour.  A cause that is the consequence of an earlier difference (another
@@ -309,14 +318,14 @@ def name_differences(coarse: Sequence[pure.Event], fine: Sequence[pure.Event]) -
     return dict(counts)
 
 
-def _round_trips(events: Sequence[pure.Event]) -> dict[tuple[int, int], RoundTrip]:
+def _round_trips(events: Sequence[Event]) -> dict[tuple[int, int], RoundTrip]:
     found: dict[tuple[int, int], RoundTrip] = {}
-    ordered: dict[int, pure.OrderIntent] = {}
+    ordered: dict[int, OrderIntent] = {}
     held: dict[int, RoundTrip] = {}
     for event in events:
-        if isinstance(event, pure.OrderIntent) and not event.reduces:
+        if isinstance(event, OrderIntent) and not event.reduces:
             ordered[event.slot] = event
-        elif isinstance(event, pure.Fill) and not event.close_reason:
+        elif isinstance(event, BookFill) and not event.close_reason:
             order = ordered[event.slot]
             held[event.slot] = found[event.slot, order.decided_at] = RoundTrip(
                 side=event.side,
@@ -325,9 +334,9 @@ def _round_trips(events: Sequence[pure.Event]) -> dict[tuple[int, int], RoundTri
                 equity=order.equity,
                 opened_ms=event.time_ms,
             )
-        elif isinstance(event, pure.Fill):
+        elif isinstance(event, BookFill):
             trip = held[event.slot]
-            reason = pure.CloseReason(event.close_reason)
+            reason = CloseReason(event.close_reason)
             trip.exits.append((event.time_ms // HOUR_MS, event.lots, event.price_ticks, reason))
             if sum(lots for _, lots, _, _ in trip.exits) == trip.lots:
                 trip.closed_ms = event.time_ms
@@ -336,13 +345,13 @@ def _round_trips(events: Sequence[pure.Event]) -> dict[tuple[int, int], RoundTri
 
 def _why_missing(
     key: tuple[int, int],
-    events: Sequence[pure.Event],
+    events: Sequence[Event],
     trips: dict[tuple[int, int], RoundTrip],
 ) -> str:
     slot, decided = key
     for event in events:
-        if isinstance(event, pure.Refusal) and (event.slot, event.time_ms) == (slot, decided):
-            return f"refused in one run: {pure.Denial(event.denial).code}"
+        if isinstance(event, Refusal) and (event.slot, event.time_ms) == (slot, decided):
+            return f"refused in one run: {Denial(event.denial).code}"
     if any(
         at == slot and trip.opened_ms <= decided <= trip.closed_ms
         for (at, _), trip in trips.items()
@@ -367,9 +376,9 @@ def _why_other(one: RoundTrip, two: RoundTrip) -> str:
             return "fill at the price seen, not at the level crossed"
         if a[0] == b[0] and a[3] in INSIDE and b[3] in INSIDE:
             return "order of stop and target inside the hour"
-        if pure.CloseReason.FUSE in (a[3], b[3]):
+        if CloseReason.FUSE in (a[3], b[3]):
             return "loss fuse met inside the hour at another price"
-        if pure.CloseReason.FUSE_CUT in (a[3], b[3]):
+        if CloseReason.FUSE_CUT in (a[3], b[3]):
             return "episode met another position"
         return "unexplained"
     return "identical"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from trading.domain.engine.book import Bar, Book, CloseReason, Event, Fill, FuseEvent, Trigger
+from trading.domain.engine.book import Bar, Book, BookFill, CloseReason, Event, FuseMove, Trigger
 from trading.domain.engine.rules import EngineRules, InstrumentRules, SlotRules
 from trading.domain.engine.step import open_book, process_bar
 from trading.domain.strategies.signals import HOUR_MS, Signal, StrategyTraits
@@ -74,7 +74,7 @@ def moves(events: list[Event]) -> list[tuple[Trigger, int]]:
     return [
         (Trigger(e.trigger), (e.time_ms - START) // HOUR_MS)
         for e in events
-        if isinstance(e, FuseEvent)
+        if isinstance(e, FuseMove)
     ]
 
 
@@ -86,14 +86,14 @@ def test_an_episode_holds_through_the_minutes_and_ends_by_readings_alone():
 
     _, events = walk([ENTRY, QUIET, TENSE, TENSE, QUIET, QUIET])
     assert moves(events) == [(Trigger.VOLATILITY, 3), (Trigger.CLEARED, 6)]
-    cuts = [e for e in events if isinstance(e, Fill) and e.close_reason == CloseReason.FUSE_CUT]
+    cuts = [e for e in events if isinstance(e, BookFill) and e.close_reason == CloseReason.FUSE_CUT]
     assert len(cuts) == 1
 
 
 def test_a_fill_within_the_hour_does_not_delay_the_time_stop():
     for late_ms in (0, 400, 50_000):
         _, events = walk([ENTRY] + [QUIET] * (HOLD_HOURS + 1), late_ms=late_ms)
-        (entry, leaving) = [e for e in events if isinstance(e, Fill)]
+        (entry, leaving) = [e for e in events if isinstance(e, BookFill)]
         assert entry.time_ms == START + HOUR_MS + late_ms
         assert leaving.close_reason == CloseReason.TIME
         assert leaving.time_ms == START + (1 + HOLD_HOURS) * HOUR_MS + late_ms

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from magnetfund.kernel.clock import from_milliseconds
-from trading.domain.engine import book as pure
+from risk.domain.fuse import FuseMove, Trigger
+from trading.domain.engine.book import BookFill, CloseReason, OrderIntent
 from trading.domain.market import HOUR_MS, MINUTE_MS, Candles
 from trading.domain.simulated_market import SimulatedInstrument, simulate_market
 from trading.models import Fill, Signal
@@ -79,17 +80,17 @@ def test_two_days_are_identical_to_the_lot_whatever_executes_the_decisions():
     instruments = build_ground(market, tick="0.1")
     live, trader = run_trader(market, book="live", beat_ms=STEP_MS)
     told, paper = run_history(market, instruments, book="told", fine=True)
-    assert told.count(pure.Fill, close_reason=0) >= 3
-    assert told.count(pure.Fill, close_reason=pure.CloseReason.FUSE_CUT) >= 3
-    assert told.count(pure.FuseEvent, trigger=pure.Trigger.CLEARED) >= 2
-    assert told.count(pure.Fill, close_reason=pure.CloseReason.STOP) >= 1
+    assert told.count(BookFill, close_reason=0) >= 3
+    assert told.count(BookFill, close_reason=CloseReason.FUSE_CUT) >= 3
+    assert told.count(FuseMove, trigger=Trigger.CLEARED) >= 2
+    assert told.count(BookFill, close_reason=CloseReason.STOP) >= 1
     assert live.lines() == told.lines()
     assert trader.paper.book.cash == paper.book.cash
     assert _rows("live") == _rows("told")
-    assert len(_rows("told")) == told.count(pure.Fill)
+    assert len(_rows("told")) == told.count(BookFill)
 
     hourly, _ = run_history(market, instruments, book="hours", fine=False)
-    assert hourly.count(pure.Fill, close_reason=0) >= 3
+    assert hourly.count(BookFill, close_reason=0) >= 3
     differences = name_differences(hourly.events, told.events)
     assert "unexplained" not in differences, differences
 
@@ -113,15 +114,15 @@ class TestLateCandles:
         """The open time of the first hour whose signal opened a position."""
         instruments = build_ground(market, tick="0.1")
         told, _ = run_history(market, instruments, book="told", fine=True)
-        first = next(e for e in told.events if isinstance(e, pure.OrderIntent) and not e.reduces)
+        first = next(e for e in told.events if isinstance(e, OrderIntent) and not e.reduces)
         return first.decided_at - HOUR_MS
 
     def test_its_entry_is_made_when_it_comes(self, market: Market):
         hour = self.entry_hour(market)
         delay = 20 * MINUTE_MS
         live, _ = run_trader(market, book="live", beat_ms=STEP_MS, late={hour: delay})
-        entry = next(e for e in live.events if isinstance(e, pure.OrderIntent) and not e.reduces)
-        fill = next(e for e in live.events if isinstance(e, pure.Fill))
+        entry = next(e for e in live.events if isinstance(e, OrderIntent) and not e.reduces)
+        fill = next(e for e in live.events if isinstance(e, BookFill))
         assert entry.decided_at == hour + HOUR_MS + delay
         assert fill.time_ms == hour + HOUR_MS + delay
 
@@ -131,7 +132,7 @@ class TestLateCandles:
         assert not [
             e
             for e in live.events
-            if isinstance(e, pure.OrderIntent)
+            if isinstance(e, OrderIntent)
             and not e.reduces
             and hour + HOUR_MS <= e.decided_at < hour + 2 * HOUR_MS
         ]
@@ -144,5 +145,5 @@ class TestLateCandles:
         after = replace(market, start_ms=close + 10 * MINUTE_MS, end_ms=close + 20 * MINUTE_MS)
         run_trader(before, book="live", beat_ms=STEP_MS)
         live, _ = run_trader(after, book="live", beat_ms=STEP_MS)
-        entry = next(e for e in live.events if isinstance(e, pure.OrderIntent) and not e.reduces)
+        entry = next(e for e in live.events if isinstance(e, OrderIntent) and not e.reduces)
         assert entry.decided_at == close + 10 * MINUTE_MS

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trading.domain.engine import book as pure
+from risk.domain.fuse import FuseMove, Trigger
+from trading.domain.engine.book import BookFill, CloseReason, Refusal
 from trading.domain.market import DAY_MS, HOUR_MS, MINUTE_MS, Candles
 from trading.services.candle_files import read_candle_file
 from trading.tests.parity import (
@@ -79,10 +80,10 @@ def make_market(folder: Path, *, first_day: int, days: int) -> Market:
 
 def tell(name: str, run: Recorder) -> None:
     print(
-        f"{name:<22} entries {run.count(pure.Fill, close_reason=0):>4}"
-        f"  cuts {run.count(pure.Fill, close_reason=pure.CloseReason.FUSE_CUT):>4}"
-        f"  cleared {run.count(pure.FuseEvent, trigger=pure.Trigger.CLEARED):>4}"
-        f"  refused {sum(isinstance(e, pure.Refusal) for e in run.events):>4}"
+        f"{name:<22} entries {run.count(BookFill, close_reason=0):>4}"
+        f"  cuts {run.count(BookFill, close_reason=CloseReason.FUSE_CUT):>4}"
+        f"  cleared {run.count(FuseMove, trigger=Trigger.CLEARED):>4}"
+        f"  refused {sum(isinstance(e, Refusal) for e in run.events):>4}"
     )
 
 
@@ -109,5 +110,5 @@ def test_a_real_month_through_trader_and_replays(real_data: Path, capsys):
             print(f"{title}: " + "; ".join(f"{n} {cause}" for cause, n in sorted(found.items())))
     assert live.lines() == told.lines()
     assert trader.paper.book.cash == paper.book.cash
-    assert told.count(pure.Fill, close_reason=0) > 0
+    assert told.count(BookFill, close_reason=0) > 0
     assert "unexplained" not in coarse, coarse

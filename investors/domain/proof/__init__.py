@@ -1,8 +1,8 @@
 """Proof that each holder's units are counted in the published total, without showing others'."""
 
 from investors.domain.proof.tree import (
-    Holding,
     Proof,
+    ProvenLot,
     Root,
     Sibling,
     UnitTree,
@@ -12,8 +12,8 @@ from investors.domain.proof.tree import (
 )
 
 __all__ = [
-    "Holding",
     "Proof",
+    "ProvenLot",
     "Root",
     "Sibling",
     "UnitTree",

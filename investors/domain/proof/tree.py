@@ -29,7 +29,7 @@ SALT_BYTES_MIN = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
+class ProvenLot:
     """Units of one lot, and the holder's secret salt (at least 16 bytes, from the caller)."""
 
     lot: str
@@ -77,7 +77,7 @@ class UnitTree:
 
     quantum: Decimal
     places: dict[str, int]
-    holdings: tuple[Holding, ...]
+    holdings: tuple[ProvenLot, ...]
     levels: tuple[tuple[Node, ...], ...]
 
     @property
@@ -86,7 +86,7 @@ class UnitTree:
         return _root(self.levels[-1][0], self.quantum)
 
 
-def build_tree(*, holdings: Sequence[Holding], quantum: Decimal = UNITS_QUANTUM) -> UnitTree:
+def build_tree(*, holdings: Sequence[ProvenLot], quantum: Decimal = UNITS_QUANTUM) -> UnitTree:
     """The tree of all lots with units, ordered by lot.
 
     Raises :class:`InvalidInput`: ``no_holdings``, ``two_lots`` (one lot twice), ``negative``,

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from django.conf import settings
 from django.db import connection, transaction
 
-from investors.domain.proof import Holding, build_tree
+from investors.domain.proof import ProvenLot, build_tree
 from investors.models import Fund
 from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
@@ -160,7 +160,7 @@ def _register_of(fund: Fund, seq: int) -> dict[str, Any] | None:
     if not rows:
         return None
     tree = build_tree(
-        holdings=[Holding(lot=lot, units=units, salt=salt_of(lot)) for lot, units in rows]
+        holdings=[ProvenLot(lot=lot, units=units, salt=salt_of(lot)) for lot, units in rows]
     )
     units: Decimal = tree.root.units
     return {"root": tree.root.digest, "units": f"{units:f}", "lots": len(rows)}

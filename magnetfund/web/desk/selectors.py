@@ -24,10 +24,10 @@ from magnetfund.core.models import Heartbeat, JobRun
 from magnetfund.kernel.clock import utc_midnight, utc_now
 from magnetfund.operations.schedule import PERIODS
 from magnetfund.web.desk.order_words import say_codes, say_order, say_state
+from risk.domain.pretrade import EngineState
 from risk.models import FuseEvent, FuseReset
 from trading import selectors
 from trading.models import (
-    EngineState,
     EngineTransition,
     Instrument,
     Order,

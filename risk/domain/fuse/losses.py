@@ -10,12 +10,12 @@ from dataclasses import replace
 
 from risk.domain.fuse.rules import FuseRules
 from risk.domain.fuse.thresholds import find_loss_threshold, find_rearm_time, is_drawdown_trip
-from risk.domain.fuse.types import DAY_MS, NEVER_MS, FuseBook, FuseEvent, Trigger
+from risk.domain.fuse.types import DAY_MS, NEVER_MS, FuseBook, FuseMove, Trigger
 
 
 def turn_day(
     fuse: FuseBook, *, time_ms: int, equity: float, results: tuple[float, ...]
-) -> tuple[FuseBook, FuseEvent | None]:
+) -> tuple[FuseBook, FuseMove | None]:
     """Begin a new UTC day at the last mark, and re-arm a trip whose time has come.
 
     ``results`` is each strategy's result so far, open positions at their marks.
@@ -27,7 +27,7 @@ def turn_day(
         return fuse, None
     by = fuse.tripped_by
     fuse = rearm(fuse, equity=equity)
-    event = FuseEvent(
+    event = FuseMove(
         time_ms=time_ms,
         trigger=int(Trigger.RESET),
         value=float(by),
@@ -45,13 +45,13 @@ def find_trip_level(fuse: FuseBook, rules: FuseRules) -> float:
 
 def trip_on_loss(
     fuse: FuseBook, *, equity: float, time_ms: int, positions: int, rules: FuseRules
-) -> tuple[FuseBook, FuseEvent]:
+) -> tuple[FuseBook, FuseMove]:
     """TRIPPED by the daily loss or, where equity fell that far, by the drawdown."""
     drawdown = is_drawdown_trip(equity, fuse.peak_equity, rules.drawdown_share)
     trigger = Trigger.DRAWDOWN if drawdown else Trigger.DAILY_LOSS
     base = fuse.peak_equity if drawdown else fuse.day_start_equity
     rearm_at = find_rearm_time(time_ms, drawdown, int(rules.reset_policy), DAY_MS, NEVER_MS)
-    event = FuseEvent(
+    event = FuseMove(
         time_ms=time_ms,
         trigger=int(trigger),
         value=1.0 - equity / base,

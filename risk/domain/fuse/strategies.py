@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from risk.domain.fuse.rules import FuseRules
-from risk.domain.fuse.types import DAY_MS, FuseBook, FuseEvent, Trigger
+from risk.domain.fuse.types import DAY_MS, FuseBook, FuseMove, Trigger
 from risk.domain.limits import NO_STRATEGY_LIMITS, StrategyLimits
 
 _T = TypeVar("_T")
@@ -24,7 +24,7 @@ def count_round_trip(
     time_ms: int,
     rules: FuseRules,
     own: StrategyLimits = NO_STRATEGY_LIMITS,
-) -> tuple[FuseBook, FuseEvent | None]:
+) -> tuple[FuseBook, FuseMove | None]:
     """Count one finished round trip of a strategy; the last loss of a row locks it."""
     fuse = replace(
         fuse, result_closed=_set(fuse.result_closed, strategy, fuse.result_closed[strategy] + net)
@@ -34,7 +34,7 @@ def count_round_trip(
     if not rules.acting or losses < limit:
         return _with_losses(fuse, strategy, losses), None
     fuse = _lock(_with_losses(fuse, strategy, 0), strategy, time_ms)
-    return fuse, FuseEvent(
+    return fuse, FuseMove(
         time_ms=time_ms,
         trigger=int(Trigger.LOSS_STREAK),
         strategy=strategy,
@@ -51,7 +51,7 @@ def check_strategy_day(
     time_ms: int,
     rules: FuseRules,
     own: StrategyLimits,
-) -> tuple[FuseBook, FuseEvent | None]:
+) -> tuple[FuseBook, FuseMove | None]:
     """Lock a strategy whose loss of the UTC day reached its own share of the fund's equity.
 
     ``result`` is the strategy's result so far, open positions at their marks.
@@ -62,7 +62,7 @@ def check_strategy_day(
     limit = float(own.daily_loss_share)
     if not loss >= limit:
         return fuse, None
-    return _lock(fuse, strategy, time_ms), FuseEvent(
+    return _lock(fuse, strategy, time_ms), FuseMove(
         time_ms=time_ms,
         trigger=int(Trigger.STRATEGY_DAILY_LOSS),
         strategy=strategy,

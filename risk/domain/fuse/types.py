@@ -128,7 +128,7 @@ class FuseBook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FuseEvent:
+class FuseMove:
     """The fuse moved: a trip, a cut, a lock, a clearing or a reset.
 
     ``instrument`` and ``strategy`` are -1 where the event belongs to the whole fund.  ``value``

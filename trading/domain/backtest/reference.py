@@ -9,7 +9,7 @@ import numpy as np
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.backtest.market import MarketBars
 from trading.domain.backtest.result import OpenPosition, RawRun
-from trading.domain.engine.book import Book, Event, FuseEvent, OrderIntent, Refusal, Trade
+from trading.domain.engine.book import Book, Event, FuseMove, OrderIntent, Refusal, RoundTrip
 from trading.domain.engine.rules import EngineRules
 from trading.domain.engine.step import open_book, process_bar
 from trading.domain.strategies.signals import Signals
@@ -25,8 +25,8 @@ def run_reference(*, rules: EngineRules, market: MarketBars, signals: Sequence[S
     size = len(market)
     book = open_book(rules=rules, time_ms=int(market.time_ms[0]))
     equity = np.empty(size, dtype=np.float64)
-    trades: list[Trade] = []
-    fuse_events: list[FuseEvent] = []
+    trades: list[RoundTrip] = []
+    fuse_events: list[FuseMove] = []
     refusals: list[Refusal] = []
     counts = {"orders": 0}
     slot_instrument = [slot.instrument for slot in rules.slots]
@@ -99,14 +99,14 @@ def check_shapes(*, rules: EngineRules, market: MarketBars, signals: Sequence[Si
 
 def _sort_event(
     event: Event,
-    trades: list[Trade],
-    fuse_events: list[FuseEvent],
+    trades: list[RoundTrip],
+    fuse_events: list[FuseMove],
     refusals: list[Refusal],
     counts: dict[str, int],
 ) -> None:
-    if isinstance(event, Trade):
+    if isinstance(event, RoundTrip):
         trades.append(event)
-    elif isinstance(event, FuseEvent):
+    elif isinstance(event, FuseMove):
         fuse_events.append(event)
     elif isinstance(event, Refusal):
         refusals.append(event)

@@ -22,7 +22,7 @@ from risk.domain.ratios import (
     compute_sortino,
 )
 from trading.domain.backtest.market import MarketBars
-from trading.domain.engine.book import CloseReason, Denial, FuseEvent, Trade, Trigger
+from trading.domain.engine.book import CloseReason, Denial, FuseMove, RoundTrip, Trigger
 from trading.domain.engine.rules import EngineRules
 from trading.domain.strategies.signals import DAY_MS
 
@@ -57,8 +57,8 @@ class RawRun:
     """What an engine writes down.  ``refusals`` counts entry signals by :class:`Denial`."""
 
     equity: FloatColumn
-    trades: tuple[Trade, ...]
-    fuse_events: tuple[FuseEvent, ...]
+    trades: tuple[RoundTrip, ...]
+    fuse_events: tuple[FuseMove, ...]
     refusals: Mapping[int, int]
     orders: int
     open_positions: tuple[OpenPosition, ...]
@@ -135,8 +135,8 @@ class BacktestResult:
     time_ms: IntColumn
     equity: FloatColumn
     drawdown: FloatColumn
-    trades: tuple[Trade, ...]
-    fuse_events: tuple[FuseEvent, ...]
+    trades: tuple[RoundTrip, ...]
+    fuse_events: tuple[FuseMove, ...]
     open_positions: tuple[OpenPosition, ...]
     monthly: Mapping[str, float]
     metrics: Metrics
@@ -252,7 +252,7 @@ def measure_run(*, rules: EngineRules, market: MarketBars, raw: RawRun) -> Metri
     )
 
 
-def _gross_r(rules: EngineRules, trade: Trade) -> float:
+def _gross_r(rules: EngineRules, trade: RoundTrip) -> float:
     """R of the price moves alone: the slippage of entry and last exit taken out again."""
     instrument = rules.instruments[rules.slots[trade.slot].instrument]
     at_exit = instrument.slippage_rate

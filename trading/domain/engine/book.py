@@ -15,23 +15,23 @@ import math
 from dataclasses import dataclass
 from enum import IntEnum
 
-from risk.domain.fuse import Condition, Episode, FuseBook, FuseEvent, Trigger
+from risk.domain.fuse import Condition, Episode, FuseBook, FuseMove, Trigger
 
 __all__ = [
     "Bar",
     "Book",
+    "BookFill",
     "CloseReason",
     "Denial",
     "Episode",
     "Event",
-    "Fill",
     "Funding",
     "FuseBook",
-    "FuseEvent",
+    "FuseMove",
     "OrderIntent",
-    "Position",
     "Refusal",
-    "Trade",
+    "RoundTrip",
+    "SlotPosition",
     "Trigger",
 ]
 
@@ -79,7 +79,7 @@ class Denial(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class SlotPosition:
     """The open position of a slot.
 
     ``entry_ticks`` is the fill, ``decision_ticks`` the close on which it was decided.  Leverage is
@@ -149,7 +149,7 @@ class Book:
     cash: float
     equity: float
     marks: tuple[int, ...]
-    positions: tuple[Position | None, ...]
+    positions: tuple[SlotPosition | None, ...]
     pending: tuple[OrderIntent, ...]
     fuse: FuseBook
 
@@ -174,7 +174,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fill:
+class BookFill:
     """Lots that changed hands.  ``close_reason`` is 0 for an entry."""
 
     time_ms: int
@@ -199,7 +199,7 @@ class Funding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trade:
+class RoundTrip:
     """A closed round trip.
 
     ``ticks_lots`` is the gross result in ticks times lots (integer, price moves only), ``net`` the
@@ -247,4 +247,4 @@ class Refusal:
     condition: Condition | None = None
 
 
-Event = Fill | Funding | Trade | FuseEvent | OrderIntent | Refusal
+Event = BookFill | Funding | RoundTrip | FuseMove | OrderIntent | Refusal

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from risk.domain.fuse import find_trip_level, trip_on_loss
-from trading.domain.engine.book import Bar, CloseReason, Position
+from trading.domain.engine.book import Bar, CloseReason, SlotPosition
 from trading.domain.engine.scalars import find_book_trip_share, find_exit_share, is_reached
 from trading.domain.engine.working import Working, exit_of, make_exit
 from trading.domain.paper_venue import Kind, find_extremes, find_level
@@ -19,7 +19,7 @@ from trading.domain.paper_venue import Kind, find_extremes, find_level
 NO_TRIP = 2.0
 
 
-def level_of(position: Position, bar: Bar) -> tuple[int, Kind | None]:
+def level_of(position: SlotPosition, bar: Bar) -> tuple[int, Kind | None]:
     """Where a position leaves inside the bar, or its adverse extreme and None."""
     return find_level(
         side=position.side,

@@ -18,7 +18,7 @@ from trading.domain.engine.book import (
     Episode,
     FuseBook,
     OrderIntent,
-    Position,
+    SlotPosition,
 )
 
 
@@ -53,7 +53,7 @@ def load_book(value: dict[str, Any]) -> Book:
         fuse=FuseBook(**fuse),
         marks=tuple(value["marks"]),
         positions=tuple(
-            None if p is None else Position(**_with_nan(p)) for p in value["positions"]
+            None if p is None else SlotPosition(**_with_nan(p)) for p in value["positions"]
         ),
         pending=tuple(OrderIntent(**_with_nan(intent)) for intent in value["pending"]),
         **rest,
@@ -83,7 +83,7 @@ def trip_book(*, book: Book) -> Book:
     )
 
 
-def exit_intent(book: Book, slot: int, position: Position, reason: CloseReason) -> OrderIntent:
+def exit_intent(book: Book, slot: int, position: SlotPosition, reason: CloseReason) -> OrderIntent:
     """The intent to close all of a slot, given from outside a bar."""
     return OrderIntent(
         slot=slot,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trading.domain.engine.book import CloseReason, OrderIntent, Position
+from trading.domain.engine.book import CloseReason, OrderIntent, SlotPosition
 from trading.domain.paper_venue import Account, Kind, RestingOrder
 
 #: Reasons to leave at any price.
@@ -12,7 +12,7 @@ URGENT = (CloseReason.FUSE, CloseReason.FUSE_CUT)
 def orders_of(
     slot: int,
     *,
-    held: Position | None,
+    held: SlotPosition | None,
     leaving: OrderIntent | None,
     entry: OrderIntent | None,
 ) -> list[RestingOrder]:
@@ -49,7 +49,7 @@ def orders_of(
     return found
 
 
-def account_of(held: Position | None) -> Account:
+def account_of(held: SlotPosition | None) -> Account:
     """What the venue holds for a slot where nothing was lost on the way."""
     if held is None:
         return Account()

@@ -12,7 +12,7 @@ from dataclasses import replace
 from risk.domain.fuse import (
     Condition,
     Episode,
-    FuseEvent,
+    FuseMove,
     MarketReading,
     Move,
     PositionTest,
@@ -26,7 +26,7 @@ from risk.domain.fuse import (
     find_worst,
     step_episode,
 )
-from trading.domain.engine.book import CloseReason, Position
+from trading.domain.engine.book import CloseReason, SlotPosition
 from trading.domain.engine.working import Working, make_exit
 from trading.domain.strategies.signals import Signal
 
@@ -51,14 +51,14 @@ def watch_market(working: Working, instrument: int) -> None:
         working.fuse = replace(working.fuse, episodes=tuple(episodes))
     if move is Move.ENDED:
         working.events.append(
-            FuseEvent(time_ms=working.close_ms, trigger=int(Trigger.CLEARED), instrument=instrument)
+            FuseMove(time_ms=working.close_ms, trigger=int(Trigger.CLEARED), instrument=instrument)
         )
     elif move is not Move.NONE:
         assert condition is not None
         begins = move is Move.BEGUN
         touched = _order_cuts(working, instrument, stepped.cut_share, begins=begins)
         working.events.append(
-            FuseEvent(
+            FuseMove(
                 time_ms=working.close_ms,
                 trigger=int(condition.trigger),
                 instrument=instrument,
@@ -143,7 +143,9 @@ def _test_depth(working: Working, instrument: int) -> tuple[Condition | None, bo
     return check_liquidity(bar.depth_value, notional, working.rules.fuse), False
 
 
-def _test_position(working: Working, slot: int, position: Position, signal: Signal) -> PositionTest:
+def _test_position(
+    working: Working, slot: int, position: SlotPosition, signal: Signal
+) -> PositionTest:
     """The triggers of an open position; its counters of closed bars move here."""
     long = position.side > 0
     tested = check_position(

@@ -14,15 +14,15 @@ from risk.domain.fuse import Condition, count_round_trip
 from trading.domain.engine.book import (
     Bar,
     Book,
+    BookFill,
     CloseReason,
     Event,
-    Fill,
     Funding,
     FuseBook,
-    FuseEvent,
+    FuseMove,
     OrderIntent,
-    Position,
-    Trade,
+    RoundTrip,
+    SlotPosition,
 )
 from trading.domain.engine.rules import EngineRules, InstrumentRules, SlotRules
 from trading.domain.engine.scalars import find_liquidation_ticks
@@ -75,7 +75,7 @@ class Working:
         """The bar of a slot's instrument."""
         return self.bars[self.rules.slots[slot].instrument]
 
-    def held(self) -> list[tuple[int, Position, Bar]]:
+    def held(self) -> list[tuple[int, SlotPosition, Bar]]:
         """Slots with a position whose instrument has a bar, in slot order."""
         found = []
         for slot, position in enumerate(self.positions):
@@ -101,7 +101,7 @@ class Working:
         fee = notional * instrument.taker_fee_rate
         self.cash -= fee
         self.entries[slot] = None
-        self.positions[slot] = Position(
+        self.positions[slot] = SlotPosition(
             side=happened.side,
             lots=happened.lots,
             lots_opened=happened.lots,
@@ -180,7 +180,7 @@ class Working:
 
     def _tell(self, happened: Execution, fee: float, close_reason: int) -> None:
         self.events.append(
-            Fill(
+            BookFill(
                 time_ms=self.time_ms,
                 slot=happened.account,
                 side=happened.side,
@@ -193,14 +193,14 @@ class Working:
         )
 
     def _end_round_trip(
-        self, slot: int, position: Position, exit_ticks: int, reason: CloseReason
+        self, slot: int, position: SlotPosition, exit_ticks: int, reason: CloseReason
     ) -> None:
         rules, instrument = self.slot_rules(slot)
         net = position.realised - position.fees + position.funding
         stop_ticks = abs(position.decision_ticks - position.stop_ticks)
         at_risk = stop_ticks * position.lots_opened * instrument.tick_value
         self.events.append(
-            Trade(
+            RoundTrip(
                 slot=slot,
                 side=position.side,
                 lots=position.lots_opened,
@@ -244,7 +244,7 @@ class Working:
                 equity += self.value_at(slot, self.marks[self.rules.slots[slot].instrument])
         return equity
 
-    def move_fuse(self, moved: tuple[FuseBook, FuseEvent | None]) -> None:
+    def move_fuse(self, moved: tuple[FuseBook, FuseMove | None]) -> None:
         """Take over what a function of the fuse answered, and tell its event."""
         self.fuse, event = moved
         if event is not None:
@@ -313,7 +313,7 @@ def take(
 
 
 def make_exit(
-    working: Working, slot: int, position: Position, reason: CloseReason, lots: int
+    working: Working, slot: int, position: SlotPosition, reason: CloseReason, lots: int
 ) -> OrderIntent:
     """Order ``lots`` of a slot's position to be closed by its instrument's next fill."""
     intent = exit_of(working, slot, position, reason, lots)
@@ -322,7 +322,7 @@ def make_exit(
 
 
 def exit_of(
-    working: Working, slot: int, position: Position, reason: CloseReason, lots: int
+    working: Working, slot: int, position: SlotPosition, reason: CloseReason, lots: int
 ) -> OrderIntent:
     """The intent to close ``lots`` of a slot, untold."""
     return OrderIntent(

@@ -29,7 +29,7 @@ from trading.domain.backtest.result import (
     find_daily_equity,
     find_returns,
 )
-from trading.domain.engine.book import CloseReason, Trade
+from trading.domain.engine.book import CloseReason, RoundTrip
 from trading.domain.engine.rules import EngineRules
 from trading.domain.research.run import Backtest
 from trading.domain.research.statements import state_assumptions
@@ -131,7 +131,7 @@ def find_buy_and_hold(rules: EngineRules, market: MarketBars) -> FloatColumn:
     return total
 
 
-def describe_trade(trade: Trade, rules: EngineRules, market: MarketBars) -> dict[str, Any]:
+def describe_trade(trade: RoundTrip, rules: EngineRules, market: MarketBars) -> dict[str, Any]:
     """One round trip as a row: prices in quote currency, R, excursions in R, costs, why."""
     slot = rules.slots[trade.slot]
     instrument, bars = rules.instruments[slot.instrument], market.instruments[slot.instrument]
@@ -169,7 +169,7 @@ def describe_trade(trade: Trade, rules: EngineRules, market: MarketBars) -> dict
     }
 
 
-def _find_slippage(trade: Trade, rules: EngineRules) -> float:
+def _find_slippage(trade: RoundTrip, rules: EngineRules) -> float:
     """What the assumed slippage of entry and last exit cost, in quote currency."""
     instrument = rules.instruments[rules.slots[trade.slot].instrument]
     at_exit = instrument.slippage_rate

@@ -8,7 +8,7 @@ from decimal import Decimal
 from magnetfund.kernel.clock import to_milliseconds
 from magnetfund.kernel.money import decimal_from_float, quantize
 from risk.domain.pretrade import Side
-from trading.domain.engine.book import CloseReason, Funding, OrderIntent, Position
+from trading.domain.engine.book import CloseReason, Funding, OrderIntent, SlotPosition
 from trading.domain.paper_venue import Charge, Execution, Kind
 from trading.models import Instrument, Order, Trade
 from trading.services.book.words import WHY_CLOSED, explain_position, finite_or_none
@@ -73,7 +73,7 @@ def book_entry(
     event: VenueFill,
     *,
     intent: OrderIntent,
-    held: Position,
+    held: SlotPosition,
     sleeve: Sleeve,
 ) -> None:
     """Book the fill that opened ``held``, with the decision behind it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from risk.domain.fuse import FuseEvent, Trigger
+from risk.domain.fuse import FuseMove, Trigger
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class StepCounts:
     refusals: int = 0
     by_trigger: dict[str, int] = field(default_factory=dict)
 
-    def note_fuse(self, event: FuseEvent) -> None:
+    def note_fuse(self, event: FuseMove) -> None:
         """Count one move of the fuse."""
         trigger = Trigger(event.trigger)
         self.fuse_events += 1

@@ -18,7 +18,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.kernel.errors import InvariantBroken, Unavailable
 from magnetfund.kernel.identifiers import derived_uuid
 from risk.domain.pretrade import OrderType, Side
-from trading.domain.engine.book import CloseReason, OrderIntent, Position
+from trading.domain.engine.book import CloseReason, OrderIntent, SlotPosition
 from trading.domain.engine.wants import orders_of
 from trading.domain.orders import (
     FINAL_STATES,
@@ -51,7 +51,7 @@ RESTING = (STOP, TARGET)
 class Wants:
     """What a slot holds, and the orders that it decided on."""
 
-    held: Position | None
+    held: SlotPosition | None
     leaving: OrderIntent | None
     entry: OrderIntent | None
 

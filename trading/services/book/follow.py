@@ -11,8 +11,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from magnetfund.kernel.clock import to_milliseconds
+from risk.domain.fuse import Episode, Trigger
 from risk.services.fuse import state_of
-from trading.domain.engine import book as pure
+from trading.domain.engine.book import CloseReason
 from trading.domain.engine.storage import exit_intent, rearm_book, trip_book
 from trading.domain.orders import OrderState, OrderTooOld
 from trading.models import Order
@@ -55,7 +56,7 @@ def continue_episodes(paper: TradingBook) -> None:
     for index, instrument in enumerate(paper.instruments):
         is_new = not episodes[index].active and not paper.book.marks[index]
         if is_new and state_of(paper.code, instrument.symbol) == "REDUCING":
-            episodes[index] = pure.Episode(active=True, trigger=int(pure.Trigger.VOLATILITY))
+            episodes[index] = Episode(active=True, trigger=int(Trigger.VOLATILITY))
     fuse = replace(paper.book.fuse, episodes=tuple(episodes))
     paper.book = replace(paper.book, fuse=fuse)
 
@@ -68,7 +69,7 @@ def close_slots(paper: TradingBook, slots: Collection[int], *, at: datetime) -> 
         leaves = any(intent.slot == slot for intent in kept)
         held = paper.book.positions[slot]
         if held is not None and not leaves:
-            kept = (*kept, exit_intent(paper.book, slot, held, pure.CloseReason.MANUAL))
+            kept = (*kept, exit_intent(paper.book, slot, held, CloseReason.MANUAL))
         if kept != paper.book.pending:
             paper.book = replace(paper.book, pending=kept)
             changed = True
@@ -117,7 +118,7 @@ def _take(paper: TradingBook, order: Order, at: datetime) -> bool:
         ),
         slot=slot,
         decided_at=to_milliseconds(at),
-        close_reason=int(pure.CloseReason.MANUAL) if order.reduces else 0,
+        close_reason=int(CloseReason.MANUAL) if order.reduces else 0,
     )
     paper.book = replace(paper.book, pending=(*paper.book.pending, intent))
     return True

@@ -8,7 +8,7 @@ from datetime import datetime
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.clock import from_milliseconds
 from magnetfund.kernel.errors import InvariantBroken
-from risk.domain.fuse import LOSS_TRIGGERS, STRATEGY_TRIGGERS, FuseEvent, Trigger, lock_end
+from risk.domain.fuse import LOSS_TRIGGERS, STRATEGY_TRIGGERS, FuseMove, Trigger, lock_end
 from risk.services.fuse import (
     FuseFacts,
     clear_instrument,
@@ -24,7 +24,7 @@ Resetter = Callable[[str, datetime], None]
 
 
 def write_fuse_event(
-    event: FuseEvent,
+    event: FuseMove,
     *,
     book: str,
     rules: EngineRules,

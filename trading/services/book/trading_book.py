@@ -25,8 +25,19 @@ from magnetfund.core.actors import Actor
 from magnetfund.kernel.clock import from_milliseconds, to_milliseconds
 from magnetfund.kernel.errors import InvariantBroken
 from magnetfund.kernel.money import decimal_from_float
+from risk.domain.fuse import FuseMove
 from risk.domain.limits import LimitSet
-from trading.domain.engine import book as pure
+from trading.domain.engine.book import (
+    Bar,
+    Book,
+    BookFill,
+    CloseReason,
+    Event,
+    Funding,
+    OrderIntent,
+    Refusal,
+    RoundTrip,
+)
 from trading.domain.engine.rules import EngineRules
 from trading.domain.engine.slots import carry_book
 from trading.domain.engine.step import adjust_for_flow, run_bar
@@ -115,11 +126,11 @@ class TradingBook:
         self,
         *,
         time_ms: int,
-        bars: Sequence[pure.Bar | None],
+        bars: Sequence[Bar | None],
         readings: Sequence[Mapping[str, Signal]] | None = None,
         bar_ms: int | None = None,
         last: bool = False,
-    ) -> tuple[pure.Event, ...]:
+    ) -> tuple[Event, ...]:
         """Carry the book through one bar (or tick) and write everything that happened.
 
         ``bars`` has one entry an instrument; so has ``readings``, each strategy's signal where a
@@ -148,7 +159,7 @@ class TradingBook:
                 self._keep(self.book)
         self._settle(working, from_milliseconds(self.book.time_ms))
         for event in working.events:
-            if isinstance(event, pure.OrderIntent) and not event.reduces:
+            if isinstance(event, OrderIntent) and not event.reduces:
                 self._enter(event)
         self.counts.bars += 1
         return tuple(working.events)
@@ -179,7 +190,7 @@ class TradingBook:
                 at=at,
             )
 
-    def _enter(self, intent: pure.OrderIntent) -> None:
+    def _enter(self, intent: OrderIntent) -> None:
         """Check, commit and send an entry; what is not sent is not wanted any more."""
         order = commit_entry(
             intent,
@@ -218,7 +229,7 @@ class TradingBook:
         if isinstance(event, FundingCharge):
             take(working, charge_in_lots(event, slot, sleeve.instrument))
             funding = working.events[-1]
-            assert isinstance(funding, pure.Funding)
+            assert isinstance(funding, Funding)
             book_funding(event, funding, code=self.code, sleeve=sleeve)
             return
         self.counts.fills += 1
@@ -237,12 +248,12 @@ class TradingBook:
             assert held is not None
             book_entry(order, event, intent=intent, held=held, sleeve=sleeve)
         else:
-            told = [e for e in working.events if isinstance(e, pure.Fill)][-1]
+            told = [e for e in working.events if isinstance(e, BookFill)][-1]
             book_exit(
                 order,
                 event,
                 code=self.code,
-                reason=pure.CloseReason(told.close_reason),
+                reason=CloseReason(told.close_reason),
                 equity=working.worth(),
                 sleeve=sleeve,
             )
@@ -254,13 +265,13 @@ class TradingBook:
                 return slot
         raise InvariantBroken(f"the venue told of {event.account} on {event.symbol}: no such slot")
 
-    def _tell(self, events: Sequence[pure.Event], told: int) -> int:
+    def _tell(self, events: Sequence[Event], told: int) -> int:
         """Write the fuse's moves and the refusals among the events from ``told`` on."""
         for event in events[told:]:
             match event:
-                case pure.FuseEvent():
+                case FuseMove():
                     self._write_fuse_event(event)
-                case pure.Refusal():
+                case Refusal():
                     self.counts.refusals += 1
                     keep_refusal(
                         code=self.code,
@@ -269,11 +280,11 @@ class TradingBook:
                         decided_ms=event.time_ms,
                         at=from_milliseconds(event.time_ms),
                     )
-                case pure.Trade():
+                case RoundTrip():
                     self.counts.trades += 1
         return len(events)
 
-    def _write_fuse_event(self, event: pure.FuseEvent) -> None:
+    def _write_fuse_event(self, event: FuseMove) -> None:
         self.counts.note_fuse(event)
         write_fuse_event(
             event,
@@ -324,11 +335,11 @@ class TradingBook:
         else:
             keep_memory(self.code, self._memory(self.book))
 
-    def _keep(self, book: pure.Book) -> None:
+    def _keep(self, book: Book) -> None:
         if not self.is_history:
             keep_memory(self.code, self._memory(book))
 
-    def _memory(self, book: pure.Book) -> Memory:
+    def _memory(self, book: Book) -> Memory:
         return Memory(
             book=book,
             shares=self.shares,

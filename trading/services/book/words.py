@@ -9,19 +9,19 @@ from uuid import UUID
 
 from magnetfund.kernel.identifiers import derived_uuid
 from risk.domain.sizing import SizeCap
-from trading.domain.engine import book as pure
+from trading.domain.engine.book import CloseReason, Denial, OrderIntent, Refusal
 from trading.models import Position, Proposal
 from trading.services.sleeves import Sleeve
 
 WHY_CLOSED = {
-    pure.CloseReason.TARGET: "The target was reached.",
-    pure.CloseReason.STOP: "The protective stop was reached.",
-    pure.CloseReason.SIGNAL: "The strategy's signal ended.",
-    pure.CloseReason.TIME: "The maximum holding time was reached.",
-    pure.CloseReason.FUSE: "The survival fuse closed every position.",
-    pure.CloseReason.FUSE_CUT: "The survival fuse closed the position in full.",
-    pure.CloseReason.LIQUIDATION: "The venue liquidated the position.",
-    pure.CloseReason.MANUAL: "Closed manually by a user.",
+    CloseReason.TARGET: "The target was reached.",
+    CloseReason.STOP: "The protective stop was reached.",
+    CloseReason.SIGNAL: "The strategy's signal ended.",
+    CloseReason.TIME: "The maximum holding time was reached.",
+    CloseReason.FUSE: "The survival fuse closed every position.",
+    CloseReason.FUSE_CUT: "The survival fuse closed the position in full.",
+    CloseReason.LIQUIDATION: "The venue liquidated the position.",
+    CloseReason.MANUAL: "Closed manually by a user.",
 }
 
 
@@ -34,7 +34,7 @@ def keep_proposal(
     *,
     code: str,
     sleeve: Sleeve,
-    intent: pure.OrderIntent,
+    intent: OrderIntent,
     at: datetime,
     price: Decimal,
     stop: Decimal,
@@ -67,7 +67,7 @@ def keep_proposal(
 
 
 def keep_refusal(
-    *, code: str, sleeve: Sleeve, refusal: pure.Refusal, decided_ms: int, at: datetime
+    *, code: str, sleeve: Sleeve, refusal: Refusal, decided_ms: int, at: datetime
 ) -> None:
     """Store why a signal led to no trade."""
     Proposal.objects.get_or_create(
@@ -79,7 +79,7 @@ def keep_refusal(
             "id": proposal_id(code, sleeve, decided_ms),
             "direction": "long" if refusal.direction > 0 else "short",
             "is_trade": False,
-            "reason": pure.Denial(refusal.denial).code,
+            "reason": Denial(refusal.denial).code,
             "why": "" if refusal.condition is None else f"{refusal.condition.words}.",
         },
     )
@@ -95,7 +95,7 @@ def proposal_id(code: str, sleeve: Sleeve, decided_ms: int) -> UUID:
 def explain_entry(
     *,
     sleeve: Sleeve,
-    intent: pure.OrderIntent,
+    intent: OrderIntent,
     price: Decimal,
     stop: Decimal,
     target: Decimal | None,

@@ -19,7 +19,7 @@ from trading.domain.backtest.kernel import layout as at
 from trading.domain.backtest.market import MarketBars
 from trading.domain.backtest.reference import check_shapes
 from trading.domain.backtest.result import OpenPosition, RawRun
-from trading.domain.engine.book import FuseEvent, Trade
+from trading.domain.engine.book import FuseMove, RoundTrip
 from trading.domain.engine.rules import EngineRules
 from trading.domain.strategies.signals import DAY_MS, LeverageRule, Signals
 
@@ -270,11 +270,11 @@ def pack_fuse(rules: EngineRules) -> tuple[IntArray, FloatArray]:
     return np.array(zi, dtype=np.int64), np.array(zf, dtype=np.float64)
 
 
-def _unpack_trades(ti: IntArray, tf: FloatArray, count: int) -> tuple[Trade, ...]:
+def _unpack_trades(ti: IntArray, tf: FloatArray, count: int) -> tuple[RoundTrip, ...]:
     trades = []
     for whole, real in zip(ti[:count].tolist(), tf[:count].tolist(), strict=True):
         trades.append(
-            Trade(
+            RoundTrip(
                 slot=whole[at.TI_SLOT],
                 side=whole[at.TI_SIDE],
                 lots=whole[at.TI_LOTS],
@@ -302,11 +302,11 @@ def _unpack_trades(ti: IntArray, tf: FloatArray, count: int) -> tuple[Trade, ...
     return tuple(trades)
 
 
-def _unpack_events(vi: IntArray, vf: FloatArray, count: int) -> tuple[FuseEvent, ...]:
+def _unpack_events(vi: IntArray, vf: FloatArray, count: int) -> tuple[FuseMove, ...]:
     events = []
     for whole, real in zip(vi[:count].tolist(), vf[:count].tolist(), strict=True):
         events.append(
-            FuseEvent(
+            FuseMove(
                 time_ms=whole[at.VI_TIME],
                 trigger=whole[at.VI_TRIGGER],
                 instrument=whole[at.VI_INSTRUMENT],
