@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.core import signing
 from django.db import transaction
 from django.db.models import F
 from django.urls import reverse
@@ -22,8 +20,9 @@ from django.urls import reverse
 from investors.domain.onboarding import KycState
 from investors.models import Application, Investor, KycCheck, ShareClass
 from investors.services.agreements import list_agreements
+from investors.services.application_links import mail_link
 from investors.services.founding import check_holder, next_number
-from investors.services.kyc import MORE_INFO_MAIL, move_case
+from investors.services.kyc import move_case
 from investors.services.kyc_file import read_checklist
 from investors.services.screening import screen_investor
 from investors.services.sealing import make_key, seal, unseal
@@ -34,11 +33,10 @@ from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.core.services.mail import queue_mail, register_mail
 from magnetfund.kernel.clock import utc_now
-from magnetfund.kernel.errors import Conflict, InvalidInput, NotFound
+from magnetfund.kernel.errors import Conflict, InvalidInput
 from magnetfund.kernel.money import currency_quantum
 
-LINK, KNOWN = "application_link", "application_known"
-LINK_LIFETIME = timedelta(days=30)
+KNOWN = "application_known"
 ANSWERS_MAX = 40_000
 #: Steps of each kind of holder, in their order; the last one is signed.
 STEPS: Mapping[str, tuple[str, ...]] = {
@@ -106,7 +104,7 @@ def start_application(*, kind: str, email: str) -> Application | None:
                 Application.objects.filter(pk=row.pk).update(saved_at=utc_now())
             Application.objects.filter(pk=row.pk).update(generation=F("generation") + 1)
             row.refresh_from_db()
-        _mail_link(row)
+        mail_link(row)
     return row
 
 
@@ -132,37 +130,9 @@ def invite_to_apply(*, investor: Investor, actor: Actor) -> Application:
         else:
             Application.objects.filter(pk=found.pk).update(generation=F("generation") + 1)
             found.refresh_from_db()
-        _mail_link(found)
+        mail_link(found)
         record_audit(actor=actor, action="application.invited", subject=("investor", row.pk))
     return found
-
-
-def _mail_link(row: Application) -> None:
-    queue_mail(
-        key=f"{LINK}:{row.pk}:{row.generation}", kind=LINK, recipient=row.email,
-        params={"application": str(row.pk)},
-    )  # fmt: skip
-
-
-def sign_link(row: Application) -> str:
-    """The word of the newest link of an application."""
-    return signing.dumps([str(row.pk), row.generation], salt=LINK)
-
-
-def open_link(word: str) -> Application:
-    """The application of a link, whose address is proved by it.
-
-    Raises :class:`NotFound` (``link_over``) for an old, replaced or forged one.
-    """
-    try:
-        pk, generation = signing.loads(word, salt=LINK, max_age=LINK_LIFETIME)
-        row = Application.objects.get(pk=pk, generation=generation, erased_at=None)
-    except (signing.BadSignature, Application.DoesNotExist, ValueError, TypeError):
-        raise NotFound("this link is no longer good", code="link_over") from None
-    if row.email_proved_at is None:
-        row.email_proved_at = utc_now()
-        row.save(update_fields=["email_proved_at"])
-    return row
 
 
 def read_answers(row: Application) -> dict[str, dict[str, Any]]:
@@ -405,17 +375,4 @@ def find_application(pk: str) -> Application | None:
         return None
 
 
-def _write_link(params: Mapping[str, Any]) -> Mapping[str, Any]:
-    row = Application.objects.get(pk=params["application"])
-    return {"link": settings.PUBLIC_URL + reverse("apply_open", args=[sign_link(row)])}
-
-
-def _write_more_info(params: Mapping[str, Any]) -> Mapping[str, Any]:
-    row = Application.objects.filter(investor_id=params["investor"], erased_at=None).first()
-    path = reverse("account_login") if row is None else reverse("apply_open", args=[sign_link(row)])
-    return {"link": settings.PUBLIC_URL + path}
-
-
-register_mail(LINK, _write_link)
-register_mail(MORE_INFO_MAIL, _write_more_info)
 register_mail(KNOWN, lambda _: {"link": settings.PUBLIC_URL + reverse("account_login")})

@@ -12,20 +12,25 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Max, QuerySet, Sum
+from django.db.models import Max, Sum
 
 from investors.domain.ledger import Tags, build_entry
 from investors.domain.receipts import (
-    Arrival,
     Outcome,
     Payer,
     Suggestion,
     WaitingOrder,
     measure_match,
-    suggest_match,
 )
-from investors.models import DealingOrder, Entry, Fund, LineAllocation, PayeeAccount, StatementLine
+from investors.models import DealingOrder, Entry, Fund, LineAllocation, StatementLine
 from investors.services.ledger import NewEntry, open_since, post_entry
+from investors.services.receipt_suggestions import (
+    describe_arrival,
+    describe_order,
+    known_accounts,
+    note_outcome,
+    read_cleared_at,
+)
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
@@ -38,92 +43,6 @@ if TYPE_CHECKING:
 
 ZERO = Decimal(0)
 REASON_MAX = 300
-
-
-def open_receipts(fund: Fund) -> QuerySet[StatementLine]:
-    """Receipts with money that has no use yet, the oldest first."""
-    return (
-        StatementLine.objects.filter(fund=fund, amount__gt=F("allocated"), final_at__isnull=False)
-        .exclude(outcome=StatementLine.Outcome.RETURNED)
-        .select_related("account", "owner")
-        .order_by("booked_at", "pk")
-    )
-
-
-def waiting_orders(fund: Fund) -> list[WaitingOrder]:
-    """Subscriptions that still want money."""
-    rows = (
-        DealingOrder.objects.filter(
-            share_class__fund=fund, kind=DealingOrder.Kind.SUBSCRIPTION, state="accepted"
-        )
-        .select_related("investor", "dealing_day")
-        .order_by("received_at", "pk")
-    )
-    return [_waiting(row, fund) for row in rows]
-
-
-def _waiting(row: DealingOrder, fund: Fund) -> WaitingOrder:
-    return WaitingOrder(
-        order=str(row.pk),
-        reference=row.reference,
-        investor=str(row.investor_id),
-        name=row.investor.legal_name,
-        amount=row.amount or ZERO,
-        paid=row.funded_amount,
-        currency=fund.currency,
-        deadline_at=row.dealing_day.funding_deadline_at if row.dealing_day else None,
-    )
-
-
-def known_accounts(fund: Fund) -> dict[str, str]:
-    """Approved accounts of investors: number to investor."""
-    rows = PayeeAccount.objects.filter(
-        fund=fund, investor__isnull=False, approved_at__isnull=False, closed_at=None
-    )
-    return {row.number: str(row.investor_id) for row in rows}
-
-
-def suggest(line: StatementLine) -> Suggestion:
-    """What to do with one receipt now."""
-    return suggest_match(
-        arrival=_arrival(line),
-        orders=waiting_orders(line.fund),
-        accounts=known_accounts(line.fund),
-        currency=line.fund.currency,
-    )
-
-
-def suggest_all(fund: Fund, lines: list[StatementLine]) -> list[Suggestion]:
-    """The same for many receipts, reading orders and accounts once."""
-    orders, accounts = waiting_orders(fund), known_accounts(fund)
-    return [
-        suggest_match(
-            arrival=_arrival(line), orders=orders, accounts=accounts, currency=fund.currency
-        )
-        for line in lines
-    ]
-
-
-def _arrival(line: StatementLine) -> Arrival:
-    return Arrival(
-        text=line.text,
-        party=line.party,
-        party_account=line.party_account,
-        open_amount=line.open_amount,
-        currency=line.currency,
-        cleared_at=_cleared_at(line),
-    )
-
-
-def _cleared_at(line: StatementLine) -> datetime:
-    return min(line.booked_at, line.final_at) if line.final_at else line.booked_at
-
-
-def note_outcome(line: StatementLine) -> Suggestion:
-    """Keep what a receipt looked like when it came."""
-    found = suggest(line)
-    StatementLine.objects.filter(pk=line.pk).update(outcome=found.outcome.value)
-    return found
 
 
 def match_as_suggested(*, line: StatementLine, actor: Actor, at: datetime) -> bool:
@@ -165,10 +84,12 @@ def match_receipt(
         if row.state != "accepted" or row.kind != DealingOrder.Kind.SUBSCRIPTION:
             raise Conflict("this order is not awaiting funds", code="not_waiting")
         fund = row.share_class.fund
-        waiting = _waiting(row, fund)
+        waiting = describe_order(row, fund)
         given = min(money.open_amount, waiting.rest) if amount is None else amount
         _require_part(given, money, most=min(money.open_amount, waiting.rest))
-        found = measure_match(arrival=_arrival(money), order=waiting, accounts=known_accounts(fund))
+        found = measure_match(
+            arrival=describe_arrival(money), order=waiting, accounts=known_accounts(fund)
+        )
         _require_payer(found, money, reason)
         _allocate(
             money, use="order", amount=given, order=row, investor=row.investor, reason=reason,
@@ -222,7 +143,7 @@ def advance_receipt(
             currency=money.fund.currency, deadline_at=None,
         )  # fmt: skip
         found = measure_match(
-            arrival=_arrival(money), order=probe, accounts=known_accounts(money.fund)
+            arrival=describe_arrival(money), order=probe, accounts=known_accounts(money.fund)
         )
         _require_payer(found, money, reason)
         row = _allocate(
@@ -359,7 +280,7 @@ def _fund(row: DealingOrder, total: Decimal, actor: Actor, at: datetime) -> None
     if total == row.amount or row.is_part_taken:
         lines = StatementLine.objects.filter(allocations__order=row, allocations__amount__gt=0)
         row.state = DealingOrder.State.FUNDED
-        row.funded_at = max(_cleared_at(line) for line in lines)
+        row.funded_at = max(read_cleared_at(line) for line in lines)
         fields += ["state", "funded_at"]
         record_audit(
             actor=actor,
@@ -387,7 +308,7 @@ def _allocate(
     entry = build_entry(
         event="receipt_identified" if amount > 0 else "receipt_released",
         source_ref=f"allocation:{line.pk}:{number}",
-        effective_at=max(min(_cleared_at(line), at), open_since(line.fund)),
+        effective_at=max(min(read_cleared_at(line), at), open_since(line.fund)),
         amounts={"amount": abs(amount)},
         currency=line.currency,
         tags=Tags(share_class=order.share_class.code if order is not None else ""),

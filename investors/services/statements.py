@@ -33,7 +33,8 @@ from investors.models import (
 )
 from investors.services.ledger import NewEntry, open_since, post_entry
 from investors.services.payment_lines import settle_line
-from investors.services.receipts import match_as_suggested, match_receipt, note_outcome
+from investors.services.receipt_suggestions import note_outcome
+from investors.services.receipts import match_as_suggested, match_receipt
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability

@@ -32,20 +32,22 @@ from investors.services.money_accounts import (
     approve_payee,
     open_account,
 )
-from investors.services.payments import (
-    approve_payment,
-    cancel_payment,
-    confirm_payment,
+from investors.services.payment_drafts import (
     owed,
     payable_of,
     prepare_fee,
     prepare_redemption,
     prepare_refund,
     release_holdback,
+)
+from investors.services.payments import (
+    approve_payment,
+    cancel_payment,
+    confirm_payment,
     release_payments,
     return_payment,
 )
-from investors.services.receipts import open_receipts
+from investors.services.receipt_suggestions import open_receipts
 from investors.services.statements import confirm_statement, upload_statement
 from investors.services.verification import verify_fund
 from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund

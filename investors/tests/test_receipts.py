@@ -35,14 +35,8 @@ from investors.services.money_accounts import (
     approve_payee,
     open_account,
 )
-from investors.services.receipts import (
-    advance_receipt,
-    match_receipt,
-    open_receipts,
-    suggest,
-    take_part,
-    use_advance,
-)
+from investors.services.receipt_suggestions import open_receipts, suggest
+from investors.services.receipts import advance_receipt, match_receipt, take_part, use_advance
 from investors.services.statements import confirm_statement, record_receipt, upload_statement
 from investors.services.verification import verify_fund
 from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund

@@ -12,15 +12,8 @@ from investors.services.money_accounts import (
     approve_payee,
     open_account,
 )
-from investors.services.payments import (
-    approve_payment,
-    confirm_payment,
-    owed,
-    payable_of,
-    prepare_fee,
-    prepare_redemption,
-    release_payments,
-)
+from investors.services.payment_drafts import owed, payable_of, prepare_fee, prepare_redemption
+from investors.services.payments import approve_payment, confirm_payment, release_payments
 from magnetfund.operations.people import ScenarioPeople
 
 MANAGER = "Magnet Advisers (SIMULATED)"

@@ -21,133 +21,30 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
 from magnetfund.env import BadSetting, Environment
 from magnetfund.kernel.identifiers import START_ANSWER, START_QUESTION, answer_start
-from magnetfund.operations.schedule import RESEARCH_QUEUE
+from magnetfund.operations.parts import (
+    PROJECT,
+    SIGN_PORT_ABOVE,
+    STOP_URL,
+    environment_of,
+    platform_parts,
+)
 from magnetfund.operations.servers.home import STOPPING, Home, LaunchError
 from magnetfund.operations.servers.postgres import Postgres
 from magnetfund.operations.servers.process import Child
 from magnetfund.operations.servers.valkey import Valkey
 from trading.venues import LIVE_VENUES
 
-PROJECT = Path(__file__).resolve().parents[2]
 RESTART_WINDOW = 120.0
 RESTART_PAUSE_MAX = 15.0
 READY_SECONDS = 120.0
-#: The signer listens this far above the web, at an origin of its own.
-SIGN_PORT_ABOVE = 1000
-STOP_URL = "DATABASE_STOP_URL"
-#: Variables that no part is given as they are: passwords of roles, and the signer's key.
-PASSWORDS = ("*DATABASE*URL", "FA_*_PASSWORD", "POSTGRES_PASSWORD", "PGPASS*", "SIGNER_KEY")
 #: How long a start waits for the trader once the web answers; a stopped fuse stays inactive.
 TRADER_SECONDS = 12.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """A process of the platform."""
-
-    name: str
-    command: tuple[str, ...]
-    role: str
-    #: Of which variable its database URL is; it is given no other, but for the stop's.
-    url: str
-    holds_stop: bool = False
-
-
-def platform_parts(port: int, sign_port: int) -> tuple[Part, ...]:
-    python = sys.executable
-    return (
-        Part(
-            name="web",
-            command=(
-                python, "-m", "magnetfund.operations.web_server", "--host", "127.0.0.1",
-                "--port", str(port),
-            ),
-            role="app",
-            url="DATABASE_URL",
-            holds_stop=True,
-        ),
-        Part(
-            name="worker",
-            command=(
-                python, "-m", "celery", "-A", "magnetfund", "worker", "--concurrency", "1",
-                "--loglevel", "warning", "--without-mingle", "--without-gossip",
-            ),
-            role="worker",
-            url="DATABASE_WORKER_URL",
-        ),
-        Part(
-            name="research",
-            command=(
-                python, "-m", "celery", "-A", "magnetfund", "worker", "--concurrency", "1",
-                "--queues", RESEARCH_QUEUE, "--hostname", "research@%h", "--loglevel", "warning",
-                "--without-mingle", "--without-gossip",
-            ),
-            role="worker",
-            url="DATABASE_WORKER_URL",
-        ),
-        Part(
-            name="beat",
-            command=(python, "-m", "celery", "-A", "magnetfund", "beat", "--loglevel", "warning"),
-            role="worker",
-            url="DATABASE_WORKER_URL",
-        ),
-        Part(
-            name="trader",
-            command=(python, "manage.py", "run_trader", "--wait"),
-            role="gateway",
-            url="DATABASE_GATEWAY_URL",
-            holds_stop=True,
-        ),
-        Part(
-            name="watchdog",
-            command=(python, "-m", "magnetfund.operations.watchdog"),
-            role="watchdog",
-            url="DATABASE_WATCHDOG_URL",
-        ),
-        Part(
-            name="signer",
-            command=(
-                python, "-m", "magnetfund.operations.web_server", "--port", str(sign_port),
-                "--application", "magnetfund.signer.asgi:application",
-            ),
-            role="signer",
-            url="DATABASE_SIGNER_URL",
-        ),
-        Part(
-            name="backups",
-            command=(python, "manage.py", "run_backups"),
-            role="backup",
-            url="DATABASE_BACKUP_URL",
-        ),
-    )  # fmt: skip
-
-
-def environment_of(part: Part, environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables of one part: the database password of its own role alone, and its own key."""
-    own = {
-        name: value
-        for name, value in environment.items()
-        if not any(fnmatchcase(name, pattern) for pattern in PASSWORDS)
-    }
-    if part.role == "watchdog":  # asks PostgreSQL alone, without Django
-        own[part.url] = environment[part.url]
-        own.pop("SECRET_KEY", None)
-        return own
-    own["DATABASE_URL"] = environment[part.url]
-    own["MAGNET_DB_ROLE"] = part.role
-    if part.holds_stop:
-        own[STOP_URL] = environment[STOP_URL]
-    if part.role == "signer":
-        own["DJANGO_SETTINGS_MODULE"] = "magnetfund.settings_signer"
-        own["SECRET_KEY"] = environment["SIGNER_KEY"]
-    return own
 
 
 @dataclass(slots=True)

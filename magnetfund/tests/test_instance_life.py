@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from magnetfund.operations.supervisor import platform_parts
+from magnetfund.operations.parts import platform_parts
 from magnetfund.tests.test_supervisor import OWN_ROLES
 
 ROOT = Path(__file__).resolve().parents[2]

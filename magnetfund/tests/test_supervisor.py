@@ -14,16 +14,10 @@ import yaml
 from magnetfund.env import BadSetting, Environment
 from magnetfund.kernel.identifiers import START_ANSWER, START_QUESTION, answer_start
 from magnetfund.operations import supervisor
+from magnetfund.operations.parts import STOP_URL, environment_of, platform_parts
 from magnetfund.operations.roles import ROLE_NAMES
 from magnetfund.operations.servers.home import Home, LaunchError
-from magnetfund.operations.supervisor import (
-    STOP_URL,
-    Supervisor,
-    _health_status,
-    environment_of,
-    main,
-    platform_parts,
-)
+from magnetfund.operations.supervisor import Supervisor, _health_status, main
 
 
 def test_live_trading_without_a_venue_stops_the_start_with_one_line(

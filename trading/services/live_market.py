@@ -24,10 +24,10 @@ import numpy as np
 
 from magnetfund.kernel.clock import to_milliseconds, utc_now
 from magnetfund.kernel.errors import FundError, Unavailable
-from trading.domain.candle_files import RawCandles
 from trading.domain.market import HOUR_MS, MINUTE_MS, Candles
 from trading.domain.market.events import MarketEventKind
 from trading.services.exchange_candles import fetch_candles
+from trading.services.live_candles import no_candles, read_raw, read_told
 from trading.services.live_prices import LivePrices, is_jump
 from trading.venues.binance_streams import BinanceStreams
 from trading.venues.ccxt_calls import ask_once, budget_used
@@ -259,7 +259,7 @@ class LiveMarket:
             end_ms=end,
             ask=ask_once,
         )
-        return _as_candles(raw, symbol, step)
+        return read_raw(raw, symbol, step)
 
     # ---- what the trader reads -----------------------------------------------------------------
 
@@ -345,9 +345,9 @@ class LiveMarket:
                     return known.between(first, stop)
             told = self.prices.closed_candles(symbol, "1h", start, end_ms, HOUR_MS)
             if told is not None:
-                return _of_stream(told, symbol, HOUR_MS)
+                return read_told(told, symbol, HOUR_MS)
             self._hours_from[symbol] = (start, end_ms)
-        return _none(symbol, HOUR_MS)
+        return no_candles(symbol, HOUR_MS)
 
     def funding(self, symbol: str, start_ms: int, end_ms: int) -> tuple[ChargedFunding, ...]:
         return tuple(
@@ -393,40 +393,3 @@ class LiveMarket:
             "failure": self._failure,
             "counts": dict(self.prices.counts),
         }
-
-
-def _as_candles(raw: RawCandles, symbol: str, step: int) -> Candles:
-    return Candles(
-        instrument=symbol,
-        timeframe_ms=step,
-        open_time=raw.open_time,
-        open=raw.open,
-        high=raw.high,
-        low=raw.low,
-        close=raw.close,
-        volume=raw.volume,
-    )
-
-
-def _none(symbol: str, step: int) -> Candles:
-    empty = np.empty(0)
-    return Candles(
-        instrument=symbol, timeframe_ms=step, open_time=np.empty(0, dtype=np.int64), open=empty,
-        high=empty, low=empty, close=empty, volume=empty,
-    )  # fmt: skip
-
-
-def _of_stream(
-    told: Sequence[tuple[int, tuple[float, float, float, float, float]]], symbol: str, step: int
-) -> Candles:
-    columns = np.array([figures for _, figures in told], dtype=np.float64).T
-    return Candles(
-        instrument=symbol,
-        timeframe_ms=step,
-        open_time=np.array([time for time, _ in told], dtype=np.int64),
-        open=columns[0].copy(),
-        high=columns[1].copy(),
-        low=columns[2].copy(),
-        close=columns[3].copy(),
-        volume=columns[4].copy(),
-    )

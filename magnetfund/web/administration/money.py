@@ -32,8 +32,10 @@ from investors.services.money_accounts import (
     approve_payee,
     open_account,
 )
-from investors.services.payments import approve_payment, cancel_payment, prepare_redemption
-from investors.services.receipts import match_receipt, suggest, take_over
+from investors.services.payment_drafts import prepare_redemption
+from investors.services.payments import approve_payment, cancel_payment
+from investors.services.receipt_suggestions import suggest
+from investors.services.receipts import match_receipt, take_over
 from investors.services.statements import FILE_BYTES_MAX, confirm_statement, upload_statement
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import User

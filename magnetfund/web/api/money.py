@@ -16,7 +16,8 @@ from rest_framework.views import APIView
 
 from investors.models import DealingOrder, Fund, StatementLine
 from investors.services.money_accounts import find_account
-from investors.services.receipts import match_receipt, open_receipts, suggest_all
+from investors.services.receipt_suggestions import open_receipts, suggest_all
+from investors.services.receipts import match_receipt
 from investors.services.statements import ImportReport, confirm_statement, upload_statement
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability

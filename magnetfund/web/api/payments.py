@@ -15,13 +15,11 @@ from rest_framework.views import APIView
 from investors.domain.payments import PaymentKind
 from investors.models import DealingOrder, PayeeAccount, Payment, StatementLine
 from investors.services.money_accounts import find_account
+from investors.services.payment_drafts import prepare_fee, prepare_redemption, prepare_refund
 from investors.services.payments import (
     approve_payment,
     cancel_payment,
     confirm_payment,
-    prepare_fee,
-    prepare_redemption,
-    prepare_refund,
     release_payments,
     return_payment,
 )

@@ -19,12 +19,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 from investors.domain.receipts import Suggestion
 from investors.models import DealingOrder, Fund, Investor, StatementFile, StatementLine
 from investors.services.money_accounts import approved_accounts, find_account
+from investors.services.receipt_suggestions import open_receipts, suggest, suggest_all
 from investors.services.receipts import (
     advance_receipt,
     match_receipt,
-    open_receipts,
-    suggest,
-    suggest_all,
     take_over,
     take_part,
     use_advance,

@@ -25,17 +25,19 @@ from investors.models import (
     StatementLine,
 )
 from investors.services.money_accounts import approved_accounts
-from investors.services.payments import (
+from investors.services.payment_drafts import (
     FEES,
-    approve_payment,
-    cancel_payment,
-    confirm_payment,
     owed,
     payable_of,
     prepare_fee,
     prepare_redemption,
     prepare_refund,
     release_holdback,
+)
+from investors.services.payments import (
+    approve_payment,
+    cancel_payment,
+    confirm_payment,
     release_payments,
     return_payment,
 )

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from investors.domain.onboarding.uploads import BYTES_MAX
 from investors.models import Application, ShareClass
 from investors.services.agreements import list_agreements, sign_agreements
+from investors.services.application_links import open_link
 from investors.services.applications import (
     PAPERS,
     STEPS,
@@ -24,7 +25,6 @@ from investors.services.applications import (
     choose_amount,
     find_application,
     find_open_steps,
-    open_link,
     read_answers,
     save_step,
     start_application,
