@@ -39,11 +39,13 @@ def real_data() -> Path:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if os.environ.get("MAGNET_TEST_FAST"):
-        from hypothesis import settings
+    from hypothesis import HealthCheck, settings
 
-        settings.register_profile("fast", max_examples=15, deadline=None)
-        settings.load_profile("fast")
+    # How long one example takes says what else the machine does, and nothing of the law.
+    patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("patient", patient)
+    settings.register_profile("fast", patient, max_examples=15)
+    settings.load_profile("fast" if os.environ.get("MAGNET_TEST_FAST") else "patient")
 
 
 def _has_settings() -> bool:
