@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from magnetfund.operations.backups.runs import (
 from magnetfund.operations.backups.storage import list_backups, remove_expired
 from magnetfund.operations.management.commands.run_backups import choose_next, run_due
 from magnetfund.operations.models import Backup, BackupCheck
+from magnetfund.operations.servers.home import LaunchError
 
 KEY = bytes(range(32))
 AT = datetime(2026, 1, 31, 0, 0, tzinfo=UTC)
@@ -181,6 +183,29 @@ def test_every_backup_is_restored_whoever_made_it(place: Path) -> None:
     assert find_unproven() is None
     assert run_due(now=now, started_at=now)
     assert (Backup.objects.count(), BackupCheck.objects.count()) == (1, 1)
+
+
+def test_a_process_that_shuts_its_files_to_others_can_prove_a_backup(place: Path) -> None:
+    record_backup(reason="command", actor=Actor.system("test"))
+    before = os.umask(0o077)  # as every process of the supervisor has
+    try:
+        assert run_due(now=utc_now(), started_at=utc_now())
+    finally:
+        os.umask(before)
+    assert BackupCheck.objects.get().is_clean
+
+
+def test_a_scratch_server_that_does_not_start_is_on_record(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: object) -> None:
+        raise LaunchError("initdb failed: no room")
+
+    monkeypatch.setattr("magnetfund.operations.servers.postgres.Postgres.start", refuse)
+    record_backup(reason="command", actor=Actor.system("test"))
+    assert not run_due(now=utc_now(), started_at=utc_now())
+    check = BackupCheck.objects.get()
+    assert (check.is_clean, check.differences) == (False, ["initdb failed: no room"])
 
 
 def test_a_backup_whose_file_is_gone_is_not_tried(place: Path) -> None:

@@ -23,6 +23,7 @@ from magnetfund.operations.backups.make import file_digest, make_backup
 from magnetfund.operations.backups.restore import RestoreResult, verify_in_scratch
 from magnetfund.operations.backups.storage import list_backups, remove_expired
 from magnetfund.operations.models import Backup, BackupCheck
+from magnetfund.operations.servers.home import LaunchError
 
 #: Without a backup proven by a restore for this long, an alarm is raised.
 PROVEN_WITHIN = timedelta(hours=26)
@@ -108,7 +109,8 @@ def record_backup(*, reason: str, actor: Actor) -> Backup:
 def record_check(*, path: Path) -> tuple[BackupCheck, RestoreResult]:
     """Restore ``path`` into a scratch server and record what was found.
 
-    A damaged file is recorded as not clean and raised again.
+    A damaged file, and a scratch server that does not start, are recorded as not clean and raised
+    again.
     """
     began = time.monotonic()
     try:
@@ -117,12 +119,15 @@ def record_check(*, path: Path) -> tuple[BackupCheck, RestoreResult]:
         raise NotFound(f"there is no backup {path}", code="no_backup") from None
     try:
         result = verify_in_scratch(path=path, key=read_key(Path(settings.BACKUP_KEY_FILE)))
-    except FundError as error:
+    except (FundError, LaunchError, psycopg.Error, OSError) as error:
+        words = error.message if isinstance(error, FundError) else say_failure(error)
         BackupCheck.objects.create(
             name=path.name, sha256=digest, seconds=time.monotonic() - began, is_clean=False,
-            differences=[error.message],
+            differences=[words],
         )  # fmt: skip
-        raise
+        if isinstance(error, FundError):
+            raise
+        raise Unavailable(words, code="restore_test_failed") from error
     row = BackupCheck.objects.create(
         name=path.name,
         sha256=digest,

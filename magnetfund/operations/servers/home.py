@@ -74,12 +74,20 @@ class Home:
         else:
             self.cluster = self.root / "servers"
         self.cluster.mkdir(parents=True, exist_ok=True)
+        if as_root:
+            self._open_the_way()
         # Socket paths may have 107 bytes at most, so they live in a short folder of their own.
         self.sockets = Path("/tmp") / f"magnetfund-{digest}"  # noqa: S108 - made private below
         self._private(self.sockets)
         self.logs = self.root / "log"
         self.logs.mkdir(exist_ok=True)
         self._shut_to_others()
+
+    def _open_the_way(self) -> None:
+        """Let the servers' user pass to its folder, whatever umask this process has."""
+        outside = not self.cluster.is_relative_to(self.root)
+        for folder in (self.cluster, *([self.cluster.parent] if outside else [])):
+            folder.chmod(stat.S_IMODE(folder.stat().st_mode) | 0o011)
 
     def _shut_to_others(self) -> None:
         """Others may not list the home nor read logs, mail and keys.
