@@ -9,6 +9,10 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).resolve().parents[2]
 FOLDERS = ("magnetfund", "risk", "trading", "investors", "simulated_exchange")
 #: Declared and never imported by our own code, with what uses it.

@@ -113,5 +113,6 @@ def test_shrinking_drops_what_is_reached_and_adds_nothing(project: Path) -> None
     assert after["definitions_max"] == 3
 
 
+@pytest.mark.slow
 def test_the_list_of_this_project_holds(capsys: pytest.CaptureFixture[str]) -> None:
     assert reachability.main([]) == 0, capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -288,3 +289,42 @@ def test_a_venue_that_calls_a_final_order_open_contradicts_itself_unless_it_spok
     assert (before.state, before.is_contradicted) == (S.REJECTED, False)
     later = play(rejected, said(VenueStatus.OPEN, seconds=6))
     assert (later.state, later.is_contradicted) == (S.REJECTED, True)
+
+
+def test_news_that_says_nothing_new_changes_nothing():
+    rejected = play(intent(), CLAIMED, OrderRejected(at=at(1), reason="margin"))
+    assert play(rejected, OrderRejected(at=at(2), reason="again")) == rejected
+    acknowledged = play(intent(), CLAIMED, ACKED)
+    assert play(acknowledged, UNSEEN) == acknowledged
+
+
+@pytest.mark.parametrize(
+    ("order", "event"),
+    [
+        (intent(), OrderRejected(at=at(9), reason="x")),
+        (play(intent(), CLAIMED, ACKED, fill("10")), OrderRejected(at=at(9), reason="x")),
+        (play(intent(), CLAIMED, ACKED), CancelRefused(at=at(9), reason="x")),
+    ],
+)
+def test_a_refusal_needs_something_that_was_asked(order: OrderLife, event: OrderNews) -> None:
+    with pytest.raises(Conflict) as caught:
+        play(order, event)
+    assert caught.value.code == "illegal_move"
+
+
+def test_a_cancel_that_was_sent_is_known_as_wanted():
+    assert play(intent(), CLAIMED, ACKED, CANCEL).is_cancel_requested
+
+
+@pytest.mark.parametrize("filled", ["-0.5", "10.5"])
+def test_a_venue_cannot_report_less_than_nothing_or_more_than_was_ordered(filled: str) -> None:
+    with pytest.raises(Conflict) as caught:
+        play(intent(), CLAIMED, said(VenueStatus.OPEN, filled))
+    assert caught.value.code == "overfilled"
+
+
+def test_the_first_id_of_the_venue_is_kept_whoever_names_it():
+    rejected = play(intent(), CLAIMED, OrderRejected(at=at(1), reason="margin"))
+    named = replace(said(VenueStatus.REJECTED), venue_order_id="v1")
+    known = play(rejected, named, replace(named, venue_order_id="v2"))
+    assert known.venue_order_id == "v1"
