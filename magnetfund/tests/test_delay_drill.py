@@ -1,0 +1,284 @@
+"""Twelve ways to hold, exhaust or freeze a running fund while it is stopped by five roads: the stop
+is seen at once and the fund is flat in seconds.  Each way once; with ``FULL=1`` 100 trips a road.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.conf import settings
+
+from magnetfund.core import stop_line
+from magnetfund.core.actors import Actor
+from magnetfund.operations import watchdog
+from magnetfund.operations.watchdog import Orders, Watchdog
+from magnetfund.tests.crash_stage import CrashStage, running_stage, until
+from magnetfund.tests.drill_size import IS_SHORT
+from magnetfund.tests.test_instance_life import KEPT, ROOT, find_server
+from magnetfund.tests.test_stop_delay import HOLDS
+from magnetfund.tests.walls_support import insert_order
+from risk.models import StrategyLock
+from risk.services.fuse import FuseFacts, state_of, trip_fuse, wait_for_orders
+from trading.models import Instrument
+
+pytestmark = pytest.mark.drill
+#: Seconds, at the 99th percentile.
+VISIBLE_P99 = 0.5
+FLAT_P99 = 5.0
+#: What a person waits for the page's answer at most.
+PAGE_SECONDS = 3.0
+WEB_SESSIONS = 52
+
+
+@pytest.fixture
+def stage(tmp_path: Path, django_db_blocker: Any) -> Iterator[CrashStage]:
+    with running_stage(tmp_path, django_db_blocker) as stage:
+        yield stage
+
+
+# ---- ways to hold -----------------------------------------------------------------------------
+
+
+@contextmanager
+def locked(stage: CrashStage, role: str, statements: list[str]) -> Iterator[None]:
+    """A transaction of a role that stays open and lifts its own timeouts."""
+    with psycopg.connect(stage.server.dsn(role)) as session:
+        session.execute("SET idle_in_transaction_session_timeout = 0")
+        for statement in statements:
+            session.execute(statement.encode())
+        try:
+            yield
+        finally:
+            session.close()
+
+
+@contextmanager
+def uncommitted(stage: CrashStage) -> Iterator[None]:
+    """An order that passed the gate and never commits."""
+    with psycopg.connect(stage.server.dsn("fa_app")) as session:
+        session.execute("SET idle_in_transaction_session_timeout = 0")
+        insert_order(session, Instrument.objects.get())
+        try:
+            yield
+        finally:
+            session.close()
+
+
+@contextmanager
+def crowded(stage: CrashStage) -> Iterator[None]:
+    """Every session that the web's role may have is taken."""
+    taken: list[psycopg.Connection[Any]] = []
+    try:
+        for _ in range(WEB_SESSIONS):
+            try:
+                taken.append(psycopg.connect(stage.server.dsn("fa_app"), connect_timeout=3))
+            except psycopg.OperationalError:
+                break
+        yield
+    finally:
+        for session in taken:
+            session.close()
+
+
+@contextmanager
+def frozen(stage: CrashStage) -> Iterator[None]:
+    """Redis neither answers nor closes its connections."""
+    pid = find_server(stage.home, "valkey-server")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def cut_off(stage: CrashStage) -> Iterator[None]:
+    """The sessions that are held for stopping were ended."""
+    with psycopg.connect(stage.server.dsn("postgres"), autocommit=True) as superuser:
+        superuser.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'fa_stop'"
+        )
+        yield
+
+
+@contextmanager
+def busy(stage: CrashStage) -> Iterator[None]:
+    """Four sessions write audit lines one after the other, each in a slow transaction."""
+    done = threading.Event()
+
+    def write() -> None:
+        with psycopg.connect(stage.server.dsn("fa_app")) as session:
+            while not done.is_set():
+                try:
+                    session.execute(HOLDS["audit line"][1][0].encode())
+                    time.sleep(0.2)
+                    session.commit()
+                except psycopg.Error:
+                    session.rollback()
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join(20)
+
+
+WAYS: dict[str, Callable[[CrashStage], Any]] = {
+    **{
+        name: lambda stage, held=held: locked(stage, *held)  # type: ignore[misc]
+        for name, held in HOLDS.items()
+    },
+    "an order that never commits": uncommitted,
+    "every session of the web": crowded,
+    "Redis frozen": frozen,
+    "the stop's sessions ended": cut_off,
+    "a queue for the audit trail": busy,
+}
+
+
+# ---- roads ------------------------------------------------------------------------------------
+
+
+def by_page(stage: CrashStage) -> None:
+    status, _ = stage.send(
+        "/desk/risk/stop/",
+        b"understood=on&reason=drill",
+        "application/x-www-form-urlencoded",
+    )
+    assert status == 302
+
+
+def by_api(stage: CrashStage) -> None:
+    status, said = stage.send(
+        "/api/system/emergency-stop", b'{"reason": "drill"}', "application/json"
+    )
+    assert status == 200, said
+
+
+def by_command(stage: CrashStage) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), "stop", "--json", "--reason", "drill",
+         "--by", stage.operator.email],
+        env={**KEPT, "MAGNET_HOME": str(stage.home), "MAGNET_ENV": "demo"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.strip().splitlines()[-1])["book"] == "main"
+
+
+def by_price(stage: CrashStage) -> None:
+    """The call that the trader's step makes, over a session as the trader holds it."""
+    trip_fuse(
+        book="main", facts=FuseFacts(trigger="drawdown", reason="drill"),
+        actor=Actor.system("trader"),
+    )  # fmt: skip
+    wait_for_orders("main")
+
+
+def by_watchdog(stage: CrashStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    dog = Watchdog(dsn=stage.server.dsn("fa_watchdog"), book="main", build="drill")
+    dog.turn()  # it holds its session from the start
+    verdict = Orders(trip="unprotected", trip_reason="drill")
+    with monkeypatch.context() as patch:
+        patch.setattr(watchdog, "judge", lambda memory, sight, now: (memory, verdict))
+        dog.turn()
+    dog.close()
+
+
+def measure(stage: CrashStage, way: str, act: Callable[[], None]) -> tuple[float, float, float]:
+    """Seconds until others see the stop, until the road answered, and until the book is flat."""
+    seen: list[float] = []
+    flat: list[float] = []
+    ready = threading.Event()
+
+    def look(began: list[float]) -> None:
+        with psycopg.connect(stage.server.dsn("postgres"), autocommit=True) as session:
+            ready.set()
+            while time.monotonic() - began[0] < 90 and not (seen and flat):
+                state = session.execute("SELECT risk_fuse_state('main', 'fund')").fetchone()
+                if not seen and state == ("TRIPPED",):
+                    seen.append(time.monotonic() - began[0])
+                held = session.execute(
+                    "SELECT count(*) FROM trading_position WHERE quantity <> 0"
+                ).fetchone()
+                if seen and held == (0,):
+                    flat.append(time.monotonic() - began[0])
+                time.sleep(0.002)
+
+    began = [time.monotonic()]
+    with WAYS[way](stage):
+        watcher = threading.Thread(target=look, args=(began,))
+        watcher.start()
+        ready.wait(10)
+        began[0] = time.monotonic()
+        act()
+        answered = time.monotonic() - began[0]
+        watcher.join(100)
+    assert seen, f"{way}: no stop was seen"
+    assert flat, f"{way}: the book was not closed"
+    return seen[0], answered, flat[0]
+
+
+def hold_something(stage: CrashStage) -> bool:
+    """Open a position where none is; the lock after losses in a row forbids it for a while."""
+    if not stage.held().exists() and not StrategyLock.objects.exists():
+        stage.order()
+    return bool(stage.held().exists())
+
+
+def p99(figures: list[float]) -> float:
+    return sorted(figures)[max(0, -(-len(figures) * 99 // 100) - 1)]
+
+
+def test_nobody_delays_a_stop_by_any_road(
+    stage: CrashStage, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(settings, "DATABASE_STOP_URL", stage.server.dsn("fa_stop"))
+    roads: dict[str, Callable[[], None]] = {
+        "page": lambda: by_page(stage),
+        "API": lambda: by_api(stage),
+        "command": lambda: by_command(stage),
+        "price": lambda: by_price(stage),
+        "watchdog": lambda: by_watchdog(stage, monkeypatch),
+    }
+    until(lambda: state_of("main") == "ARMED", seconds=60, what="armed")
+    until(stage.price, seconds=120, what="the trader's first price")
+    stop_line.hold_open()  # as the trader does, for the road of the price
+    names, ways = list(roads), list(WAYS)
+    flats: list[float] = []
+    assert len(ways) == 12
+    figures: dict[str, list[tuple[float, float, float]]] = {name: [] for name in names}
+    for number in range(len(ways) if IS_SHORT else 100 * len(names)):
+        way, road = ways[number % len(ways)], names[number % len(names)]
+        held = hold_something(stage)
+        found = measure(stage, way, roads[road])
+        figures[road].append(found)
+        flats += [found[2] - found[0]] if held else []
+        with capsys.disabled():
+            seen, answered, flat = (f"{1000 * value:5.0f} ms" for value in found)
+            flat = flat if held else "nothing held"
+            print(f"  {road:9} {way:36} visible {seen}  answered {answered}  flat {flat}")
+        stage.arm()
+    stop_line.let_go()
+    assert flats, "some stop had something to close"
+    # A command's start counts for the command: Python and Django take seconds before it asks.
+    visible = [seen for road, rows in figures.items() if road != "command" for seen, _, _ in rows]
+    assert p99(visible) < VISIBLE_P99
+    assert p99(flats) < FLAT_P99
+    assert max(answered for _, answered, _ in figures["page"]) < PAGE_SECONDS
