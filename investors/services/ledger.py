@@ -13,8 +13,7 @@ from decimal import Decimal
 
 from django.db import connection, transaction
 
-from investors.domain.ledger import ACCOUNTS, JournalEntry, Leg
-from investors.domain.ledger.chart import PERFORMANCE_ACCRUAL
+from investors.domain.ledger import ACCOUNTS, JournalEntry, Leg, sum_legs, value_net_assets
 from investors.models import Account, Entry, Fund, NavStrike, Posting
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.errors import InvariantBroken
@@ -147,12 +146,29 @@ def _entry_row(fund: Fund, new: NewEntry, actor: Actor) -> Entry:
 
 
 def _require_balance(new: NewEntry) -> None:
-    sums: dict[str, Decimal] = {}
-    for leg in new.legs:
-        sums[leg.currency] = sums.get(leg.currency, Decimal(0)) + leg.amount
-    wrong = {currency: total for currency, total in sums.items() if total}
+    wrong = {currency: total for currency, total in sum_legs(new.legs).items() if total}
     if wrong:
         raise InvariantBroken(f"entry {new.source_ref} does not balance: {wrong}")
+
+
+def read_entry(row: Entry) -> JournalEntry:
+    """A stored entry as the journal has it."""
+    return JournalEntry(
+        kind=row.kind,
+        source_ref=row.source_ref,
+        effective_at=row.effective_at,
+        legs=tuple(
+            Leg(
+                account=leg.account_id,
+                amount=leg.amount,
+                currency=leg.currency,
+                share_class=leg.share_class,
+                lot=leg.lot,
+            )
+            for leg in row.postings.order_by("pk")
+        ),
+        text=row.text,
+    )
 
 
 def read_balances(fund: Fund, *, before: datetime | None = None) -> dict[tuple[str, str], Decimal]:
@@ -184,17 +200,8 @@ def net_assets(fund: Fund, *, before: datetime) -> Decimal:
     Counts entries effective strictly before the instant: what happens at a valuation instant
     belongs to the period that begins there.
     """
-    kinds = {code: kind for code, _, kind in CHART}
-    return sum(
-        (
-            amount
-            for (account, currency), amount in read_balances(fund, before=before).items()
-            if currency == fund.currency
-            and kinds[account] in (*ASSETS, *LIABILITIES)
-            and account != PERFORMANCE_ACCRUAL  # every strike computes it anew
-        ),
-        Decimal(0),
-    )
+    balances = read_balances(fund, before=before)
+    return value_net_assets(balances, currency=fund.currency, with_accrual=False)
 
 
 def open_since(fund: Fund) -> datetime:

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from investors.domain.exact import round_to_total
-from investors.domain.ledger import JointLine, Leg, Tags, build_joint_entry
+from investors.domain.ledger import JointLine, Tags, build_joint_entry, reverse_entry
 from investors.domain.ledger.chart import (
     EXPENSES_PAYABLE,
     MANAGEMENT_PAYABLE,
@@ -23,6 +23,7 @@ from investors.services.ledger import (
     open_since,
     post_entry,
     read_balances,
+    read_entry,
 )
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.errors import Conflict
@@ -83,22 +84,14 @@ def book_holdback_release(order: DealingOrder, *, actor: Actor, at: datetime) ->
 def unbook_payment(row: Payment, *, actor: Actor, at: datetime) -> None:
     """Reverse the entry of a payment that came back, and owe its money again."""
     assert row.entry is not None
-    reversal = NewEntry(
+    reversal = reverse_entry(
+        read_entry(row.entry),
         kind="payment_returned",
         source_ref=f"payment-returned:{row.pk}",
         effective_at=max(at, open_since(row.fund)),
-        legs=[
-            Leg(
-                account=leg.account_id,
-                amount=-leg.amount,
-                currency=leg.currency,
-                share_class=leg.share_class,
-            )
-            for leg in row.entry.postings.order_by("pk")
-        ],
         text=f"{row.reference} came back",
     )
-    posted = post_entry(row.fund, reversal, actor=actor)
+    posted = post_entry(row.fund, NewEntry.of(reversal), actor=actor)
     if row.order is not None:
         _settle(row.order, -row.amount, at)
     if row.line is not None:

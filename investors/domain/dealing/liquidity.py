@@ -147,23 +147,6 @@ def fill_gate(
     return tuple(fills[request.order] for request in requests)
 
 
-def carry_over(
-    *, requests: Sequence[GateRequest], fills: Sequence[GateFill]
-) -> tuple[GateRequest, ...]:
-    """The unfilled rest as requests of the next dealing day; each keeps its first day."""
-    rest = {fill.order: fill.deferred for fill in fills}
-    return tuple(
-        GateRequest(
-            order=request.order,
-            holder=request.holder,
-            units=rest[request.order],
-            first_day=request.first_day,
-        )
-        for request in requests
-        if rest[request.order] > 0
-    )
-
-
 def _require_units(request: GateRequest) -> None:
     positive(request.units, name="units")
 

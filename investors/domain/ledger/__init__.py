@@ -1,10 +1,8 @@
 """The pure journal: chart of accounts, accounting events, balanced entries, trial balance."""
 
 from investors.domain.ledger.balances import (
-    BalanceFault,
     TrialRow,
     build_trial_balance,
-    check_books,
     find_units,
     value_net_assets,
 )
@@ -24,7 +22,6 @@ __all__ = [
     "ACCOUNTS",
     "CHART",
     "EVENTS",
-    "BalanceFault",
     "Event",
     "JointLine",
     "JournalEntry",
@@ -38,7 +35,6 @@ __all__ = [
     "build_joint_entry",
     "build_period_close",
     "build_trial_balance",
-    "check_books",
     "find_account",
     "find_event",
     "find_units",

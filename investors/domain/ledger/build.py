@@ -150,11 +150,14 @@ def _currency(measure: Measure, currencies: tuple[str, str, str], place: Tags) -
 
 
 def reverse_entry(
-    entry: JournalEntry, *, source_ref: str, effective_at: datetime, text: str
+    entry: JournalEntry, *, source_ref: str, effective_at: datetime, text: str, kind: str = ""
 ) -> JournalEntry:
-    """The full reversal of an entry.  Both stay in every balance; a correction is a new entry."""
+    """The full reversal of an entry, of its kind unless another is named.
+
+    Both stay in every balance; a correction is a new entry.
+    """
     return JournalEntry(
-        kind=entry.kind,
+        kind=kind or entry.kind,
         source_ref=source_ref,
         effective_at=effective_at,
         legs=tuple(replace(leg, amount=-leg.amount) for leg in entry.legs),
