@@ -17,7 +17,8 @@ from magnetfund.core.roles import STAFF_ROLES, Role
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.limits import LimitSet, figures_of
-from risk.services.fuse import approve_reset, propose_reset, state_of
+from risk.services.fuse import state_of
+from risk.services.fuse_reset import approve_reset, propose_reset
 from risk.services.limits import approve_limits, propose_limits
 from trading.services.engine import make_ready
 from trading.services.reconcile import reconcile_with_executions

@@ -34,7 +34,8 @@ from magnetfund.tests.walls_support import (
 )
 from risk.domain.limits import LimitSet, figures_of
 from risk.models import FuseReset, FuseTransition
-from risk.services.fuse import propose_reset, state_of
+from risk.services.fuse import state_of
+from risk.services.fuse_reset import propose_reset
 from risk.services.limits import propose_limits
 from risk.services.scenario_clock import close_scenario, open_scenario
 from trading.models import Order

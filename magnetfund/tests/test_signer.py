@@ -36,7 +36,8 @@ from magnetfund.tests.soft_passkey import VERIFIED, SoftPasskey
 from magnetfund.tests.walls_support import NOON, make_user, reconcile_books, say_kind, trip_fuse
 from risk.domain.limits import LimitSet, figures_of
 from risk.models import FuseReset
-from risk.services.fuse import approve_reset, propose_reset, state_of
+from risk.services.fuse import state_of
+from risk.services.fuse_reset import approve_reset, propose_reset
 from risk.services.limits import approve_limits, limits_in_force, propose_limits
 
 pytestmark = pytest.mark.usefixtures("fresh_database")

@@ -30,7 +30,8 @@ from magnetfund.tests.walls_support import (
     order_values,
 )
 from risk.models import FuseBarrier, FuseReset, FuseStopReset
-from risk.services.fuse import disarm_fuse, propose_reset, state_of
+from risk.services.fuse import disarm_fuse, state_of
+from risk.services.fuse_reset import propose_reset
 from risk.services.stop import stop_trading
 from risk.services.stop_audit import chain_stops, stops_without_line
 from trading.models import Order, Reconciliation
@@ -178,7 +179,7 @@ def test_no_later_row_hides_a_stop(ann: User):
         book="main", reason="over", reconciliation=str(run.pk), actor=Actor.of(ann)
     )
     stop_trading(book="main", reason="second", actor=Actor.system("test"))
-    from risk.services.fuse import approve_reset
+    from risk.services.fuse_reset import approve_reset
 
     with pytest.raises(Exception, match="stopped again since this request"):
         approve_reset(reset=reset, actor=Actor.of(ben))

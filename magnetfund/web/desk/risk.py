@@ -35,7 +35,8 @@ from magnetfund.web.parts import render_page
 from magnetfund.web.public.pages import asked_page
 from risk.domain.fuse import is_reconciled_since
 from risk.models import FuseEvent, FuseReset
-from risk.services.fuse import approve_reset, disarm_fuse, propose_reset, withdraw_reset
+from risk.services.fuse import disarm_fuse
+from risk.services.fuse_reset import approve_reset, propose_reset, withdraw_reset
 from risk.services.stop import stop_trading
 from trading.fuse_selectors import loss_streaks, recent_measures
 from trading.models import Reconciliation
