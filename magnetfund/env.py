@@ -70,8 +70,11 @@ class Environment:
         return value
 
     def trading_mode(self, live_venues: tuple[str, ...]) -> str:
-        """``TRADING_MODE``; "live" is refused while no venue can execute for real."""
-        mode = self.choice("TRADING_MODE", "paper", ("paper", "live"))
+        """``TRADING_MODE``: "shadow" is paper that also shows orders as they would be sent.
+
+        "live" is refused while no venue can execute for real.
+        """
+        mode = self.choice("TRADING_MODE", "paper", ("paper", "shadow", "live"))
         if mode == "live" and not live_venues:
             raise BadSetting(
                 "TRADING_MODE=live needs an execution venue and none is connected; "

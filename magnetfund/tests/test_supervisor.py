@@ -37,6 +37,7 @@ def test_the_mode_is_live_only_where_a_venue_is():
         Environment({"TRADING_MODE": "live"}).trading_mode(())
     assert Environment({"TRADING_MODE": "live"}).trading_mode(("somewhere",)) == "live"
     assert Environment({}).trading_mode(()) == "paper"
+    assert Environment({"TRADING_MODE": "shadow"}).trading_mode(()) == "shadow"
 
 
 class Part:

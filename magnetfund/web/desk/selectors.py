@@ -37,6 +37,7 @@ from trading.models import (
     Trade,
 )
 from trading.services.orders import UNSETTLED
+from trading.services.shadow import write_shadow
 
 ZERO = Decimal(0)
 #: Below this share of equity a position is a remainder.
@@ -315,6 +316,7 @@ def order_lives(orders: list[Order]) -> list[dict[str, Any]]:
             "events": [(event, say_state(event.to_state, order)) for event in order.events.all()],
             "denials": say_codes(order.denial_codes),
             "is_in_doubt": order.state in UNSETTLED,
+            "written": write_shadow(order),
         }
         for order in orders
     ]
