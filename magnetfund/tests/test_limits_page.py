@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from magnetfund.core.models import AuditEvent
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_midnight, utc_now
 from magnetfund.operations.people import ensure_user
+from magnetfund.web.desk.limits import measure_positions
+from risk.domain.limits import LimitSet as Limits
 from risk.models import LimitProposal, LimitSet
 from risk.services.limits import limits_in_force
 
@@ -108,3 +112,10 @@ def test_others_read_the_page_and_cannot_propose():
     assert "Propose limits" not in text_of(operator.get(PAGE))
     assert operator.post(PROPOSE, {"step": "propose", "reason": "x"}).status_code == 403
     assert Client().get(PAGE).status_code == 302
+
+
+def test_the_margin_of_an_open_position_stands_at_its_entry():
+    row = SimpleNamespace(quantity=Decimal(-2), average_price=Decimal(100), leverage=2.0, tier=2)
+    shown: Any = SimpleNamespace(row=row, notional=Decimal(400), at_stop=Decimal(-10))
+    (found,) = measure_positions([shown], Limits(), Decimal(10_000))
+    assert (found.margin, found.margin_max) == (100, 1000)
