@@ -13,7 +13,8 @@ from decimal import Decimal
 from uuid import UUID
 
 from investors.domain.dealing import size_holdback
-from investors.domain.dealing.plan import ClassPlan, plan_dealing
+from investors.domain.dealing.desk import ClassPlan
+from investors.domain.dealing.plan import plan_dealing
 from investors.domain.exact import round_to_total
 from investors.domain.fees import ClassTerms
 from investors.domain.ledger import JointLine, JournalEntry, Tags

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import connection
 
 from investors.domain.dealing import DealingDate, SubscriptionStep, decide_subscription
-from investors.domain.dealing.plan import ClassDesk, Redeeming
+from investors.domain.dealing.desk import ClassDesk, Redeeming
 from investors.domain.fees import ClassTerms
 from investors.domain.ledger.chart import UNIT_CAPITAL
 from investors.domain.onboarding import KycState

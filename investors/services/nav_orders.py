@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from investors.domain.dealing.plan import ClassPlan
+from investors.domain.dealing.desk import ClassPlan
 from investors.domain.strike import SubscriptionResult
 from investors.models import ClassNav, DealingDay, DealingOrder, NavStrike
 from investors.services.dealing import find_dealing_day

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from investors.domain.dealing import Switch
-from investors.domain.dealing.plan import ClassPlan
+from investors.domain.dealing.desk import ClassPlan
 from investors.domain.fees import ClassTerms
 from investors.domain.ledger import JointLine, Tags
 from investors.domain.strike import LotInput, RedemptionResult
