@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from investors.models import Holding, Investor, InvestorSnapshot, ShareClass
-from investors.services.dealing import submit_redemption
+from investors.services.dealing import submit_redemption, submit_subscription
 from investors.services.dealing_quotes import quote_redemption
 from investors.services.estimates import estimate_prices
 from investors.services.switching import SwitchQuote, quote_switch, submit_switch
@@ -63,6 +63,9 @@ class WithdrawRequest(serializers.Serializer[Any]):
         required=False, help_text="Money after fees; becomes units at today's estimate."
     )
     units = ExactDecimal(required=False)
+    is_all = serializers.BooleanField(
+        required=False, default=False, help_text="Whatever the lots are when it is dealt."
+    )
     share_class = serializers.CharField(
         max_length=10, required=False, help_text="Needed where several classes are held."
     )
@@ -72,8 +75,8 @@ class WithdrawRequest(serializers.Serializer[Any]):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if ("amount" in attrs) == ("units" in attrs):
-            raise serializers.ValidationError({"amount": ["give either amount or units"]})
+        if ("amount" in attrs) + ("units" in attrs) + attrs["is_all"] != 1:
+            raise serializers.ValidationError({"amount": ["give amount, units or is_all"]})
         return attrs
 
 
@@ -81,9 +84,27 @@ class WithdrawAnswer(serializers.Serializer[Any]):
     request_id = serializers.UUIDField()
     reference = serializers.CharField()
     status = serializers.ChoiceField(choices=["pending_approval"])
-    units = serializers.CharField()
+    units = serializers.CharField(allow_null=True, help_text="Null for all units.")
     dealing_day = serializers.DateField()
     cutoff_at = serializers.DateTimeField()
+
+
+class SubscribeRequest(serializers.Serializer[Any]):
+    share_class = serializers.CharField(max_length=10)
+    amount = ExactDecimal(help_text="Money before the entry fee; units follow at the NAV.")
+    idempotency_key = serializers.CharField(
+        max_length=200, required=False, help_text="Or the header Idempotency-Key."
+    )
+
+
+class SubscribeAnswer(serializers.Serializer[Any]):
+    request_id = serializers.UUIDField()
+    reference = serializers.CharField(help_text="What the payment quotes.")
+    status = serializers.CharField(help_text="pending_approval until its NAV.")
+    amount = serializers.CharField()
+    dealing_day = serializers.DateField()
+    cutoff_at = serializers.DateTimeField()
+    funding_deadline_at = serializers.DateTimeField(help_text="When the money must be there.")
 
 
 class SwitchRequest(serializers.Serializer[Any]):
@@ -231,7 +252,7 @@ class WithdrawView(OwnView):
             share_class = _class_of(investor, given.get("share_class", ""))
             at = utc_now()
             units = given.get("units")
-            if units is None:
+            if "amount" in given:
                 units = quote_redemption(
                     investor=investor,
                     share_class=share_class,
@@ -252,9 +273,48 @@ class WithdrawView(OwnView):
                 "request_id": str(order.pk),
                 "reference": order.reference,
                 "status": "pending_approval",
-                "units": plain(units),
+                "units": None if units is None else plain(units),
                 "dealing_day": order.dealing_day.day.isoformat(),
                 "cutoff_at": isoformat_z(order.dealing_day.cutoff_at),
+            }
+
+        return answer_once(request, key=key, work=work)
+
+
+class SubscribeView(OwnView):
+    """Place a subscription; it is dealt once its money came and the NAV is approved by two."""
+
+    @extend_schema(
+        operation_id="investor_subscribe",
+        request=SubscribeRequest,
+        parameters=[
+            OpenApiParameter(IDEMPOTENCY_HEADER, str, OpenApiParameter.HEADER, required=False)
+        ],
+        responses={202: SubscribeAnswer},
+    )
+    def post(self, request: Request) -> HttpResponse:
+        investor = self.investor(request)
+        form = SubscribeRequest(data=request.data)
+        form.is_valid(raise_exception=True)
+        given = form.validated_data
+        key = key_of(request, given.get("idempotency_key", ""))
+
+        def work() -> tuple[int, dict[str, Any]]:
+            order = submit_subscription(
+                investor=investor,
+                share_class=_named_class(given["share_class"]),
+                amount=given["amount"],
+                actor=Actor.of(request.user),  # type: ignore[arg-type]  # an account by permission
+            )
+            assert order.dealing_day is not None
+            return 202, {
+                "request_id": str(order.pk),
+                "reference": order.reference,
+                "status": "pending_approval",
+                "amount": plain(given["amount"]),
+                "dealing_day": order.dealing_day.day.isoformat(),
+                "cutoff_at": isoformat_z(order.dealing_day.cutoff_at),
+                "funding_deadline_at": isoformat_z(order.dealing_day.funding_deadline_at),
             }
 
         return answer_once(request, key=key, work=work)

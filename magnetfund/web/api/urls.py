@@ -62,6 +62,11 @@ urlpatterns = [
         investors.WithdrawView.as_view(),
         name="api_investor_withdraw",
     ),
+    path(
+        "api/investor/subscribe",
+        investors.SubscribeView.as_view(),
+        name="api_investor_subscribe",
+    ),
     path("api/investor/switch", investors.SwitchView.as_view(), name="api_investor_switch"),
     path(
         "api/investor/switch/quote",
