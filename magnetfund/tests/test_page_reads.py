@@ -10,7 +10,7 @@ import pytest
 from allauth.usersessions.models import UserSession
 from django.test import Client
 
-from investors.models import DealingOrder, Fund, Investor, ShareClass
+from investors.models import DealingOrder, Fund, Investor, ShareClass, UnitEntry
 from magnetfund.core import sessions
 from magnetfund.core.models import JobRun
 from magnetfund.core.roles import Role
@@ -19,7 +19,7 @@ from magnetfund.tests.walls_support import make_instrument, make_user
 from magnetfund.web.administration.admin import BoundedPaginator
 from magnetfund.web.desk import selectors as desk
 from magnetfund.web.desk.open_work import listing as open_work
-from magnetfund.web.portal.selectors import find_activity
+from magnetfund.web.portal.selectors import find_activity, money_of_movement
 from risk.models import FuseReset
 from trading import selectors
 from trading.fuse_selectors import recent_measures
@@ -127,6 +127,15 @@ def test_the_activity_is_cut_into_pages_without_loss(share_class: ShareClass):
     amounts = [int(item.amount or 0) for page in pages for item in page.happenings]
     assert amounts == [*range(106, 99, -1)]
     assert [page.has_older for page in pages] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "units", "shown"),
+    [("redeem", "-25", "2496.81"), ("transfer_out", "-1", "99.87"), ("issue", "2", "199.7452")],
+)
+def test_the_activity_shows_the_cents_that_were_paid(kind: str, units: str, shown: str):
+    entry = UnitEntry(kind=kind, units=Decimal(units), price=Decimal("99.8726"))
+    assert money_of_movement(entry) == Decimal(shown)
 
 
 def test_each_job_shows_its_newest_run():

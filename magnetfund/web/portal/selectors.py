@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
 from uuid import UUID
 
@@ -253,9 +253,7 @@ def find_activity(
             what=_entry_words(entry),
             note=f"Class {entry.lot.share_class.code}, "
             f"{abs(entry.units).normalize():,f} units at {entry.price.normalize():,f}",
-            amount=-entry.units * entry.price
-            if entry.kind in ("redeem", "switch_out", "transfer_out")
-            else entry.units * entry.price,
+            amount=money_of_movement(entry),
         )
         for entry in entries
     ]
@@ -275,6 +273,17 @@ def find_activity(
         happenings=found[begin:end],
         has_older=len(found) > end and number < ACTIVITY_PAGES_MAX,
     )
+
+
+def money_of_movement(entry: UnitEntry) -> Decimal:
+    """Money of a movement, positive where units leave to the holder's account.
+
+    What is paid out is cut to the cent, as dealing does; the rest stays with the fund.
+    """
+    money = entry.units * entry.price
+    if entry.kind not in ("redeem", "switch_out", "transfer_out"):
+        return money
+    return (-money).quantize(CENT, rounding=ROUND_DOWN)
 
 
 def _entry_words(entry: UnitEntry) -> str:
