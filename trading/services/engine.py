@@ -122,9 +122,11 @@ def waits_for_comparison(book: str) -> bool:
 def hold_for_market(*, book: str, actor: Actor, reason: str, at: datetime | None = None) -> bool:
     """Take nothing new while the market cannot be believed; returns whether this call stopped it.
 
-    A book that somebody stopped is left as it is.
+    A book that somebody stopped is left as it is.  One that the watchdog stopped for its silence
+    is held too: its trader speaks again, and equity that cannot be told trips no fuse meanwhile.
     """
-    if engine_state_of(book) == EngineState.STOPPED or waits_for_market(book):
+    is_stopped = engine_state_of(book) == EngineState.STOPPED and not waits_for_comparison(book)
+    if is_stopped or waits_for_market(book):
         return False
     begin_reconciling(book=book, actor=actor, reason=f"{MARKET_DOUBT}{reason}", at=at)
     return True
