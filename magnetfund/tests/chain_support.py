@@ -1,0 +1,258 @@
+"""An empty production home with a clock that can be set forward, and people with browsers."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from magnetfund.tests.test_instance_life import KEPT, ROOT, free_port
+
+CHROMIUM = next((p for n in ("chromium", "chromium-browser") if (p := shutil.which(n))), None)
+COMPILER = shutil.which("gcc")
+START_SECONDS = 900
+#: What the wall clock says is shifted by the seconds in a file; sleeping and waiting are not.
+CLOCK_SOURCE = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+static volatile long *shift;
+static long seconds(void) {
+  if (!shift) {
+    const char *path = getenv("CLOCK_SHIFT");
+    int file = path ? open(path, O_RDONLY) : -1;
+    if (file < 0) return 0;
+    void *page = mmap(0, 8, PROT_READ, MAP_SHARED, file, 0);
+    close(file);
+    if (page == MAP_FAILED) return 0;
+    shift = page;
+  }
+  return *shift;
+}
+int clock_gettime(clockid_t clock, struct timespec *at) {
+  static int (*real)(clockid_t, struct timespec *);
+  if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
+  int failed = real(clock, at);
+  if (!failed && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+    at->tv_sec += seconds();
+  return failed;
+}
+int gettimeofday(struct timeval *at, void *zone) {
+  static int (*real)(struct timeval *, void *);
+  if (!real) real = dlsym(RTLD_NEXT, "gettimeofday");
+  int failed = real(at, zone);
+  if (!failed && at) at->tv_sec += seconds();
+  return failed;
+}
+time_t time(time_t *kept) {
+  struct timespec at;
+  clock_gettime(CLOCK_REALTIME, &at);
+  if (kept) *kept = at.tv_sec;
+  return at.tv_sec;
+}
+"""
+AUTHENTICATOR = {
+    "protocol": "ctap2", "transport": "internal", "hasResidentKey": True,
+    "hasUserVerification": True, "isUserVerified": True, "automaticPresenceSimulation": True,
+}  # fmt: skip
+
+
+class ShiftedHome:
+    """A production home of its own; its processes see the wall clock that :meth:`move_to` says."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root, self.port = folder / "home", free_port()
+        self.url = f"http://localhost:{self.port}"
+        self._shift, library = folder / "shift", folder / "clock.so"
+        self._shift.write_bytes(struct.pack("<q", 0))
+        (folder / "clock.c").write_text(CLOCK_SOURCE)
+        assert COMPILER is not None
+        build = [COMPILER, "-shared", "-fPIC", "-O2", "-o", str(library), str(folder / "clock.c")]
+        subprocess.run([*build, "-ldl"], check=True)
+        for path in (folder, self._shift, library):  # the server may run as nobody
+            path.chmod(path.stat().st_mode | 0o055 if path.is_dir() else 0o755)
+        self.environment = {
+            **KEPT, "MAGNET_HOME": str(self.root), "PORT": str(self.port),
+            "SIGN_PORT": str(free_port()), "LD_PRELOAD": str(library),
+            "CLOCK_SHIFT": str(self._shift),
+        }  # fmt: skip
+        self.log = folder / "run.log"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "magnetfund.operations.supervisor", "--no-demo"],
+            cwd=ROOT, env=self.environment, stdout=self.log.open("w"), stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def wait_until_ready(self) -> str:
+        """The path of the link for the first administrator, once the pages are there."""
+        deadline = time.monotonic() + START_SECONDS
+        while "Logs are in" not in (said := self.log.read_text()):
+            assert self.process.poll() is None, said
+            assert time.monotonic() < deadline, said
+            time.sleep(0.5)
+        found = re.search(rf"{self.url}(/found/\S+)", said)
+        assert found is not None, said
+        return found[1]
+
+    def now(self) -> datetime:
+        shift = struct.unpack("<q", self._shift.read_bytes())[0]
+        return datetime.now(UTC) + timedelta(seconds=shift)
+
+    def move_to(self, at: datetime) -> None:
+        """Set the clock forward to ``at``."""
+        assert at > self.now()
+        with self._shift.open("r+b") as file:
+            file.write(struct.pack("<q", int((at - datetime.now(UTC)).total_seconds())))
+
+    def command(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments], cwd=ROOT, env=self.environment,
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return done.stdout
+
+    def mailed_link(self, address: str, pattern: str) -> str:
+        """The newest link of a kind in the mail to an address; a job sends it within seconds."""
+        deadline = time.monotonic() + 180
+        while time.monotonic() < deadline:
+            for path in (self.root / "mail").glob("*"):
+                for letter in reversed(path.read_text().split("-" * 79)):
+                    found = re.search(pattern, letter)
+                    if f"To: {address}" in letter and found:
+                        return found[0]
+            time.sleep(1)
+        raise AssertionError(f"no mail to {address}")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(120)
+
+
+@dataclass
+class Person:
+    """Somebody with a browser and an authenticator of his own."""
+
+    name: str
+    home: ShiftedHome
+    browser: Any
+    is_on_phone: bool = False
+    shots: Path | None = None
+    failures: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        context = self.browser.new_context(viewport=self._size, accept_downloads=True)
+        self.page = context.new_page()
+        self.page.set_default_timeout(60_000)
+        self.page.on("response", self._note)
+        session = context.new_cdp_session(self.page)
+        session.send("WebAuthn.enable")
+        session.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
+
+    @property
+    def email(self) -> str:
+        return f"{self.name}@example.com"
+
+    @property
+    def _size(self) -> dict[str, int]:
+        wide = {"width": 1280, "height": 900}
+        return {"width": 390, "height": 844} if self.is_on_phone else wide
+
+    def _note(self, response: Any) -> None:
+        if response.status >= 500:
+            self.failures.append(f"{self.name}: {response.status} {response.url}")
+
+    def go(self, path: str) -> Person:
+        """Open a page; a sign-in or a fresh factor that stands before it is given."""
+        self.page.goto(path if path.startswith("http") else self.home.url + path)
+        if "/account/login" in self.page.url:
+            self._leave(self.page.locator("#passkey_login"))
+        self._confirm()
+        return self
+
+    def _confirm(self) -> bool:
+        """Give a fresh factor where it is asked for; whether it was."""
+        if "reauthenticate" not in self.page.url:
+            return False
+        words = re.compile("passkey|security key", re.IGNORECASE)
+        self._leave(self.page.get_by_role("button", name=words).first)
+        return True
+
+    def _leave(self, button: Any) -> None:
+        """Press what asks the authenticator, and wait until the page is another."""
+        before = self.page.url
+        self.page.wait_for_load_state("networkidle")
+        button.click()
+        self.page.wait_for_url(lambda url: url != before)
+
+    def fill(self, form: str = "body", **values: Any) -> Person:
+        scope = self.page.locator(form).first
+        for name, value in values.items():
+            item = scope.locator(f'[name="{name}"]')
+            kind = item.first.evaluate("e => e.tagName + ':' + e.type")
+            if kind.startswith("SELECT"):
+                item.first.select_option(value)
+            elif kind == "INPUT:radio":
+                scope.locator(f'[name="{name}"][value="{value}"]').check()
+            elif kind == "INPUT:checkbox":
+                item.first.set_checked(value)
+            elif kind == "INPUT:file":
+                item.first.set_input_files(value)
+            else:
+                item.first.fill(str(value))
+        return self
+
+    def press(self, words: str, form: str = "body") -> str:
+        """Press a button or link that begins with ``words``; the text of the page that follows."""
+        name = re.compile("^" + re.escape(words))
+        scope = self.page.locator(form).first
+        item = scope.get_by_role("button", name=name).or_(scope.get_by_role("link", name=name))
+        kind = item.first.evaluate(
+            "e => e.form?.method === 'post' && !e.form.dataset.passkey ? 'post' : e.tagName"
+        )
+        # The first thing of the page is marked: what follows has none, swapped or loaded anew.
+        self.page.evaluate("document.querySelector('main > *')?.setAttribute('data-old', '')")
+        if kind == "post":
+            with self.page.expect_response(lambda answer: answer.request.method == "POST"):
+                item.first.click()
+        else:
+            item.first.click()
+        if kind in ("post", "A"):
+            self.page.locator("[data-old]").wait_for(state="detached")
+        self.page.wait_for_load_state()
+        if self._confirm():
+            return self.press(words, form)
+        return self.text()
+
+    def sign(self, back: str) -> str:
+        """Sign at the signer with the passkey, go back, and press ``back`` again."""
+        assert "/sign/" in self.page.url, self.page.url
+        self.see("sign")
+        self.page.get_by_role("button", name="Sign with your passkey").click()
+        self.page.get_by_role("link", name="Back to the desk").click()
+        self.page.wait_for_load_state()
+        return self.press(back)
+
+    def text(self) -> str:
+        return " ".join(self.page.inner_text("body").split())
+
+    def see(self, name: str) -> Person:
+        """The page fits a desk and a phone; a picture of each where a folder was named."""
+        for width, height, tag in ((1280, 900, "desktop"), (390, 844, "phone")):
+            self.page.set_viewport_size({"width": width, "height": height})
+            found = self.page.evaluate("document.documentElement.scrollWidth")
+            assert found <= width, f"{self.page.url} is {found} wide on {width}"
+            if self.shots is not None:
+                self.page.screenshot(path=self.shots / f"{name}-{tag}.png", full_page=True)
+        self.page.set_viewport_size(self._size)
+        return self

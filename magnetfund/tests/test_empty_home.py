@@ -1,0 +1,190 @@
+"""A fund is founded and joined in an empty production home, by its people, in a browser.
+
+Six people with passkeys found the fund, two sign its terms and limits at the signer, and a stranger
+applies on a phone.  ``KEEP_SHOTS`` names a folder for pictures of the pages.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from magnetfund.tests.chain_support import CHROMIUM, COMPILER, Person, ShiftedHome
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = [
+    pytest.mark.drill,
+    pytest.mark.skipif(CHROMIUM is None or COMPILER is None, reason="needs Chromium and gcc"),
+]
+STAFF = (
+    ("dmitri", "Dmitri Volkov", ("accountant",)),
+    ("mira", "Mira Sandoval", ("controller", "risk_officer")),
+    ("nadia", "Nadia Brandt", ("risk_officer", "compliance")),
+    ("lea", "Lea Fontaine", ("compliance",)),
+    ("mia", "Mia Stahl", ("director",)),
+)
+ANSWERS = {
+    "about": {
+        "name": "Tomasz Wieczorek", "born": "1990-04-12", "birth_place": "Gdansk",
+        "nationality": "PL", "address": "ul. Dluga 4", "city": "80-831 Gdansk", "country": "PL",
+        "occupation": "Engineer",
+    },
+    "tax": {"country": "PL", "number": "90041212345", "is_us_person": "no"},
+    "experience": {
+        "client_class": "retail", "years": "4+", "share_of_wealth": "5", "can_lose_all": "yes",
+        "holds_office": "no",
+    },
+    "source": {
+        "source": "salary", "story": "Saved from my salary since 2015", "bank": "mBank",
+        "bank_country": "PL",
+    },
+}  # fmt: skip
+PAPER = (
+    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
+    b"2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
+)
+IBAN = "CH9300762011623852957"
+
+
+class Chain:
+    """The people of one home, and the days of its first dealings."""
+
+    def __init__(self, home: ShiftedHome, browser: object, folder: Path) -> None:
+        kept = os.environ.get("KEEP_SHOTS")
+        names = ("ada", *(name for name, _, _ in STAFF), "tomasz")
+        self.home, self.folder = home, folder
+        self.people = {
+            name: Person(
+                name,
+                home,
+                browser,
+                is_on_phone=name == "tomasz",
+                shots=Path(kept) if kept else None,
+            )
+            for name in names
+        }
+        first = home.now() + timedelta(days=10)
+        # Dealing days are the first of a month that is no weekend; cut-off lies five days before.
+        month = (first.replace(day=1) + timedelta(days=32)).replace(day=1)
+        self.first_month = month
+
+    def __getitem__(self, name: str) -> Person:
+        return self.people[name]
+
+
+@pytest.fixture(scope="module")
+def chain() -> Iterator[Chain]:
+    # The database server may run as nobody, who reads neither pytest's folders nor a private one.
+    folder = Path(tempfile.mkdtemp(prefix="magnetfund-chain-"))
+    folder.chmod(0o755)
+    home = ShiftedHome(folder)
+    try:
+        path = home.wait_until_ready()
+        with playwright_api.sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=CHROMIUM,
+                args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+            )
+            found = Chain(home, browser, folder)
+            ada = found["ada"].go(path).see("found").fill(name="Ada Lund", email="ada@example.com")
+            ada.press("Continue with a passkey")
+            ada.press("Add passkey")
+            yield found
+    finally:
+        home.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_six_people_found_a_fund_and_a_stranger_applies(chain: Chain, tmp_path: Path) -> None:
+    _found_by_six(chain)
+    _set_up(chain)
+    # The next day every session of the house has ended: each comes back by the passkey.
+    chain.home.move_to(chain.home.now() + timedelta(days=1))
+    _apply(chain, tmp_path)
+    assert [line for person in chain.people.values() for line in person.failures] == []
+
+
+def _found_by_six(chain: Chain) -> None:
+    ada = chain["ada"].go("/desk/people/")
+    for name, full, roles in STAFF:
+        for role in roles:
+            ada.fill(email=f"{name}@example.com", name=full, role=role, reason="founding")
+            assert "is in force" in ada.press("Give the role")
+    ada.see("people")
+    for name, _, _ in STAFF:
+        person = chain[name]
+        person.go(chain.home.mailed_link(person.email, r"http://localhost:\d+/join/\S+"))
+        person.press("Continue with a passkey")
+        assert "Recovery codes" in person.press("Add passkey")
+        assert "Today" in person.press("Go on")
+    for name in ("mira", "nadia"):
+        printed = chain.home.command("invite", "--email", f"{name}@example.com", "--json")
+        person = chain[name].go(json.loads(printed.splitlines()[-1])["url"]).see("enrol")
+        person.press("Make a passkey")
+        person.page.get_by_text("Your signing key is enrolled").wait_for()
+
+
+def _set_up(chain: Chain) -> None:
+    """The fund, its class, terms, calendar, limits and account."""
+    dmitri, mira, nadia = chain["dmitri"], chain["mira"], chain["nadia"]
+    dmitri.go("/desk/founding/fund/").fill(
+        code="KESTREL", name="Kestrel Point Fund", currency="USD", zone="Europe/Zurich",
+        book="main", first_day=f"{chain.first_month:%Y-%m-%d}",
+    ).press("Save")  # fmt: skip
+    dmitri.fill(
+        fund=_last(dmitri, "fund"), code="A", name="Class A", launch_price="100",
+        minimum_subscription="5000",
+    ).press("Save")  # fmt: skip
+    dmitri.fill(
+        share_class=_last(dmitri, "share_class"), management_rate="0.015", gate_share="0.25",
+        reason="founding", effective_from=f"{chain.home.now():%Y-%m-%d}",
+    )  # fmt: skip
+    assert "a controller signs them" in dmitri.press("Save")
+    dmitri.go("/desk/founding/calendar/").fill(
+        fund=_last(dmitri, "fund"), first=f"{chain.first_month:%Y-%m-%d}", months="6"
+    )
+    assert "dealing days are in the calendar" in dmitri.press("Save")
+    assert "are in force" in mira.go("/desk/founding/").see("terms").press("Sign terms")
+    nadia.go("/desk/founding/limits/").fill(reason="founding").press("Save")
+    nadia.press("Sign your proposal")
+    nadia.page.get_by_role("button", name="Sign with your passkey").click()
+    nadia.page.get_by_text("Your signature is on record").wait_for()
+    mira.go("/desk/founding/").press("Sign limits")
+    assert "Limits version 1 is approved" in mira.sign("Sign limits")
+    dmitri.go("/desk/fund/accounts/").fill(
+        'form[action$="/accounts/add/"]', code="MAIN", kind="bank", bank="Example Bank",
+        number=IBAN, currency="USD",
+    ).press("Propose account")  # fmt: skip
+    assert "is in use" in mira.go("/desk/fund/accounts/").see("accounts").press("Approve account")
+
+
+def _last(person: Person, name: str) -> str:
+    value = person.page.locator(f"select[name={name}] option").last.get_attribute("value")
+    assert value
+    return str(value)
+
+
+def _apply(chain: Chain, folder: Path) -> None:
+    tomasz = chain["tomasz"].go("/apply/").see("apply")
+    tomasz.fill(kind="person", email=tomasz.email).press("Send me the link")
+    tomasz.go(chain.home.mailed_link(tomasz.email, r"http://localhost:\d+/apply/open/\S+"))
+    for step, answers in ANSWERS.items():
+        assert f"/apply/{step}/" in tomasz.page.url
+        tomasz.see(step).fill(**answers).press("Save and go on")
+    file = folder / "paper.pdf"
+    file.write_bytes(PAPER)
+    for item in ("identity", "address", "source_of_funds"):
+        form = f"form:has(input[name=item][value={item}])"
+        assert "stored, encrypted" in tomasz.fill(form, file=str(file)).press("Store file", form)
+    tomasz.see("papers").press("Go on")
+    tomasz.fill(share_class="A", amount="10000", understood=True, signature="Tomasz Wieczorek")
+    assert "Your application is with us" in tomasz.press("Sign and send")
+    lea = chain["lea"].go("/desk/investors/?state=open").see("cases")
+    assert "nobody is screened against a sanctions list yet" in lea.press("Tomasz Wieczorek")
