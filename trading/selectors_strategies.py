@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import accumulate
 from typing import Any
 
 from django.db.models import OuterRef, Subquery
+from django.db.models.fields.json import KeyTransform
 
 from magnetfund.core.models import Heartbeat
 from magnetfund.kernel.clock import utc_now
 from risk.services.fuse import state_of
 from risk.services.limits import limits_in_force
+from trading.domain.strategies.registry import STRATEGIES
+from trading.domain.strategies.signals import Reason
 from trading.models import (
     Instrument,
     Reconciliation,
@@ -26,8 +29,10 @@ from trading.models import (
     StrategyNote,
     StrategyPerformance,
     Trade,
+    TradingSession,
 )
 from trading.services.membership import Member, members_of
+from trading.services.run_now import Decision
 
 TRADES_SHOWN = 10
 NOTES_SHOWN = 20
@@ -36,6 +41,12 @@ DATA_AGE_SECONDS = 120
 HEALTH_SECONDS = 60
 #: Conditions of momentum scalping, of which every one must hold.
 SCALPING_CONDITIONS = 6
+#: A decision is shown until the next daily one has been made.
+DECISION_AGE = timedelta(hours=25)
+NOT_DECISION_BAR = Reason.NOT_DECISION_BAR.code
+SESSIONS_SHOWN = 10
+#: Strategies that a book can never hold yet, with what they read.
+WITHOUT_SLEEVE = {"iron-condor": ["delta", "implied_volatility"]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +144,47 @@ def find_readings(sleeve: SleeveRow) -> list[dict[str, Any]]:
         said = (row.reading.get(sleeve.row.code) if row is not None else None) or {}
         found.append({"member": member, "at": row.known_at if row else None, "said": said})
     return found
+
+
+def find_decisions(sleeve: SleeveRow, *, at: datetime | None = None) -> list[Decision]:
+    """What the sleeve last decided on each instrument, at most a day and an hour ago.
+
+    Bars at which it decides nothing (a daily strategy between two midnights) are passed over.
+    """
+    at, code = at or utc_now(), sleeve.row.code
+    rows = (
+        Signal.objects.filter(
+            instrument__in=[member.instrument for member in sleeve.members],
+            known_at__gt=at - DECISION_AGE,
+            known_at__lte=at,
+        )
+        .order_by("-known_at")
+        .values("instrument_id", "known_at", said=KeyTransform(code, "reading"))
+    )
+    newest: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        if row["said"] and row["said"]["reason"] != NOT_DECISION_BAR:
+            newest.setdefault(row["instrument_id"], dict(row))
+    found = []
+    for member in sleeve.members:
+        own = newest.get(member.instrument.pk, {})
+        said = own.get("said") or {}
+        found.append(
+            Decision(
+                instrument=member.instrument,
+                decided_at=own.get("known_at"),
+                reason=said.get("reason", "no decision in the last day"),
+                direction=said.get("direction", 0),
+                stop=said.get("stop"),
+                target=said.get("target"),
+            )
+        )
+    return found
+
+
+def list_sessions(book: str) -> list[TradingSession]:
+    """The last sessions of the book, newest first."""
+    return list(TradingSession.objects.filter(book=book).order_by("-started_at")[:SESSIONS_SHOWN])
 
 
 def find_model_costs(code: str) -> dict[str, Any] | None:
@@ -264,11 +316,36 @@ def describe_health(book: str, sleeve: SleeveRow) -> dict[str, Any]:
         "indicators": sorted(
             name for name, value in sleeve.row.parameters.items() if not isinstance(value, dict)
         ),
-        "conditions_required": SCALPING_CONDITIONS
-        if sleeve.row.code == "momentum-scalping"
-        else None,
+        "conditions_required": _conditions_of(sleeve.row.code),
         "last_signal_at": last,
     }
+
+
+def describe_unused(code: str) -> dict[str, Any] | None:
+    """The health of a shipped strategy that the book does not hold; None for an unknown name.
+
+    The iron condor prices and sizes option spreads; no source of option chains feeds a book, so it
+    monitors nothing.
+    """
+    if code in WITHOUT_SLEEVE:
+        indicators = WITHOUT_SLEEVE[code]
+    elif code in STRATEGIES:
+        indicators = sorted(item.name for item in fields(STRATEGIES[code]))  # type: ignore[arg-type]  # all are dataclasses
+    else:
+        return None
+    return {
+        "status": "inactive",
+        "strategy": code,
+        "initialized": False,
+        "symbols_monitored": [],
+        "indicators": indicators,
+        "conditions_required": _conditions_of(code),
+        "last_signal_at": None,
+    }
+
+
+def _conditions_of(code: str) -> int | None:
+    return SCALPING_CONDITIONS if code == "momentum-scalping" else None
 
 
 def _latest(book: str) -> list[StrategyPerformance]:

@@ -24,6 +24,7 @@ from trading.services.leverage_readings import recalculate_leverage
 from trading.services.market_poll import poll_market
 from trading.services.performance import refresh_performance
 from trading.services.research.studies import ask_weekly_evidence
+from trading.services.sessions import open_session
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +61,15 @@ instrument_refresh = _job("instrument_refresh", lambda slot: watch.refresh_instr
 job_health = _job("job_health", lambda slot: watch.find_late_jobs())
 orchestrator_heartbeat = _job("orchestrator_heartbeat", lambda slot: watch.tell_orchestrator())
 investor_estimates = _job("investor_estimates", lambda slot: watch.estimate_investors())
-strategy_performance = _job(
-    "strategy_performance",
-    lambda slot: f"figures of {refresh_performance(settings.MAGNET_BOOK)} sleeves written",
-)
+
+
+def _refresh_sleeves(slot: datetime) -> str:
+    book = settings.MAGNET_BOOK
+    count, is_new = refresh_performance(book), open_session(book)
+    return f"figures of {count} sleeves written{', a session opened' if is_new else ''}"
+
+
+strategy_performance = _job("strategy_performance", _refresh_sleeves)
 outgoing_mail = _job("outgoing_mail", lambda slot: f"{send_waiting()} mails sent")
 periodic_reviews = _job(
     "periodic_reviews", lambda slot: f"{mark_due()} files are due for their periodic review"

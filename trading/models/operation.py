@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.db import models
 from django.db.models import Q
@@ -72,6 +73,21 @@ class TradingSession(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     checklist = models.JSONField(default=dict)
     summary = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["book"],
+                condition=Q(ended_at=None),
+                name="trading_tradingsession_one_open",
+            )
+        ]
+
+    @property
+    def sleeves(self) -> list[dict[str, Any]]:
+        """What was checked before it, by sleeve."""
+        found: list[dict[str, Any]] = self.checklist.get("sleeves", [])
+        return found
 
     def __str__(self) -> str:
         return f"{self.book} from {self.started_at:%Y-%m-%d %H:%M}"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
 from magnetfund.core.models import AuditEvent
@@ -28,13 +28,19 @@ from trading.domain.performance import (
 )
 from trading.models import (
     BookMember,
+    Instrument,
+    Signal,
     SleeveProposal,
     Strategy,
     StrategyNote,
     StrategyPerformance,
     Trade,
+    TradingSession,
 )
+from trading.selectors_strategies import find_decisions, find_sleeve
 from trading.services.performance import refresh_performance
+from trading.services.run_now import Decision, build_ticket
+from trading.services.sessions import open_session
 from trading.tests.test_membership import new_instrument
 
 __all__ = ["_keys"]
@@ -103,8 +109,6 @@ def sleeve(as_gateway: None) -> Strategy:
 
 
 def add_trade(net: float, day: int) -> Trade:
-    from trading.models import Instrument
-
     closed_at = START + timedelta(days=day, hours=6)
     return Trade.objects.create(
         instrument=Instrument.objects.get(),
@@ -175,8 +179,8 @@ def test_the_page_shows_figures_verdict_checks_and_keeps_notes(sleeve: Strategy)
     desk = person("o", Role.OPERATOR)
     assert "trend" in desk.get("/desk/research/strategies/").content.decode()
     page = " ".join(desk.get("/desk/research/strategies/trend/").content.decode().split())
-    for words in ("Not ready. Not shown", "5 trades, at least 100", "Before it may open anything",
-                  "fewer than 100 trades", "+200.00"):  # fmt: skip
+    for words in ("Not ready. Its edge is not shown", "5 trades, at least 100",
+                  "Before it may open anything", "fewer than 100 trades", "+200.00"):  # fmt: skip
         assert words in page, words
     answer = desk.post(
         "/desk/research/strategies/trend/note/", {"text": "Third stop in a row.", "tags": "stop, a"}
@@ -216,6 +220,79 @@ def test_two_officers_add_and_retire_a_sleeve_on_the_page(sleeve: Strategy) -> N
     assert not Strategy.objects.get(code="donchian").is_active
 
 
+def test_a_day_s_session_is_opened_once_with_its_checklist_and_closed_with_its_result(
+    sleeve: Strategy,
+) -> None:
+    add_trade(100.0, 0)
+    refresh_performance("main", at=START + timedelta(days=1))
+    first = START + timedelta(days=1)
+    assert open_session("main", at=first)
+    assert not open_session("main", at=first + timedelta(hours=3))
+    row = TradingSession.objects.get()
+    (told,) = row.sleeves
+    assert told["strategy"] == "trend"
+    assert {item["name"]: item["is_passed"] for item in told["checks"]}["Trader"] is False
+    assert len(told["facts"]) == 5
+    assert told["confidence_score"] is not None
+    assert row.ended_at is None
+    add_trade(-40.0, 1)
+    assert open_session("main", at=first + timedelta(days=3))
+    row.refresh_from_db()
+    assert row.ended_at == datetime(2026, 1, 7, tzinfo=UTC)
+    assert row.summary == {"trend": {"trades": 1, "net": "-40.000000000000000000"}}
+    with pytest.raises(IntegrityError), transaction.atomic():
+        TradingSession.objects.create(book="main")
+    page = person("o", Role.OPERATOR).get("/desk/research/strategies/trend/").content.decode()
+    assert "Sessions" in page
+    assert "Trader: no sign of life" in page
+
+
+def decided(direction: int, stop: float, **more: Any) -> Decision:
+    row = Instrument(symbol="BTC/USDT:USDT", tick=Decimal("0.1"), lot=Decimal("0.001"))
+    return Decision(
+        instrument=row, decided_at=START, reason="entry", direction=direction, stop=stop, **more
+    )
+
+
+def test_run_now_is_the_newest_decision_at_the_sleeve_s_risk_or_says_why_not() -> None:
+    asked: dict[str, Any] = {
+        "strategy": "Trend", "risk_fraction": Decimal("0.0035"), "equity": Decimal(430_000),
+        "mark": Decimal(50_000),
+    }  # fmt: skip
+    fields = build_ticket(decided(1, 48_000.04, target=58_000.0), **asked)
+    assert not isinstance(fields, str)
+    assert (fields["side"], fields["stop"], fields["target"]) == ("long", "48000.0", "58000.0")
+    loss = Decimal(fields["amount"]) * (Decimal("1999.96") + Decimal(50_000) * Decimal("0.0014"))
+    assert Decimal(1503) < loss <= Decimal(1505)
+    for decision, words in (
+        (decided(0, 48_000.0), "opens nothing"),
+        (decided(-1, 48_000.0), "beyond its stop"),
+        (decided(1, 48_000.0, target=49_000.0), "beyond its target"),
+    ):
+        assert words in str(build_ticket(decision, **asked))
+    assert "below one lot" in str(build_ticket(decided(1, 48e3), **asked | {"equity": Decimal(9)}))
+    assert "no live price" in str(build_ticket(decided(1, 48e3), **asked | {"mark": None}))
+
+
+def test_run_now_passes_over_bars_without_a_decision(sleeve: Strategy) -> None:
+    instrument = Instrument.objects.get()
+    for hours, said in (
+        (1, {"direction": 1, "reason": "entry", "stop": 90.0}),
+        (2, {"direction": 0, "reason": "not_decision_bar"}),
+    ):
+        Signal.objects.create(
+            instrument=instrument, timeframe="1h", known_at=START + timedelta(hours=hours),
+            close=100.0, reading={"trend": said},
+        )  # fmt: skip
+    row = find_sleeve("main", "trend")
+    assert row is not None
+    (found,) = find_decisions(row, at=START + timedelta(hours=3))
+    assert (found.direction, found.stop) == (1, 90.0)
+    assert found.decided_at == START + timedelta(hours=1)
+    (stale,) = find_decisions(row, at=START + timedelta(hours=27))
+    assert (stale.direction, stale.decided_at) == (0, None)
+
+
 def test_health_and_performance_over_the_api(sleeve: Strategy) -> None:
     add_trade(10.0, 0)
     refresh_performance("main", at=START + timedelta(days=2))
@@ -231,5 +308,9 @@ def test_health_and_performance_over_the_api(sleeve: Strategy) -> None:
     assert whole["status"] == "inactive"  # no trader beats
     assert read("/api/trend/health")["strategy"] == "trend"
     assert read("/api/strategies/performance")[0]["total_trades"] == 1
+    condor, scalping = read("/api/iron-condor/health"), read("/api/momentum-scalping/health")
+    assert (condor["status"], condor["conditions_required"]) == ("inactive", None)
+    assert (scalping["initialized"], scalping["conditions_required"]) == (False, 6)
+    assert scalping["indicators"]
     assert Client().get("/api/nobody/health", headers=headers).status_code == 404
     assert Client().get("/api/trend/health").status_code == 401

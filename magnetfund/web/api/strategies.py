@@ -67,16 +67,19 @@ class StrategiesHealthView(APIView):
 
 
 class StrategyHealthView(APIView):
-    """The health of one sleeve."""
+    """The health of one strategy; a shipped one that the book does not hold is inactive."""
 
     permission_classes = [needs(Capability.API_READ)]
 
     @extend_schema(operation_id="strategy_health", responses={200: StrategyHealth})
     def get(self, request: Request, code: str) -> Response:
         found = selectors.find_sleeve(settings.MAGNET_BOOK, code)
-        if found is None:
-            raise NotFound(f"the book has no sleeve {code}", code="no_such_strategy")
-        return Response(_told(found))
+        if found is not None:
+            return Response(_told(found))
+        unused = selectors.describe_unused(code)
+        if unused is None:
+            raise NotFound(f"there is no strategy {code}", code="no_such_strategy")
+        return Response(unused)
 
 
 class StrategiesPerformanceView(APIView):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
@@ -15,11 +16,13 @@ from django.views.decorators.http import require_POST, require_safe
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import FundError, InvalidInput
 from magnetfund.web.desk.access import desk_view
-from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.frame import actor_of, build_frame, equity_of
+from magnetfund.web.desk.selectors import live_marks
 from trading import selectors_strategies as selectors
-from trading.models import SleeveProposal
+from trading.models import SleeveProposal, TradingSession
 from trading.services.performance import add_note
 from trading.services.research.catalogue import load_catalogue
+from trading.services.run_now import build_ticket
 from trading.services.sleeve_proposals import (
     approve_sleeve,
     propose_retirement,
@@ -97,11 +100,12 @@ def strategy(request: HttpRequest, code: str) -> HttpResponse:
     model = selectors.find_model_costs(code)
     detail = found.detail if found is not None else {}
     readings = selectors.find_readings(sleeve)
+    frame = build_frame(request, "research")
     return render(
         request,
         "desk/research/strategy.html",
         {
-            **build_frame(request, "research"),
+            **frame,
             "sleeve": sleeve,
             "found": found,
             "headline": HEADLINES.get(detail.get("standing", ""), "Nothing traded yet"),
@@ -118,9 +122,49 @@ def strategy(request: HttpRequest, code: str) -> HttpResponse:
             "months": selectors.find_months(book, code),
             "checks": selectors.check_session(book, sleeve, readings),
             "readings": readings,
+            "runs": _offer_runs(sleeve, equity_of(frame)),
+            "sessions": [_describe_session(row, code) for row in selectors.list_sessions(book)],
             "notes": selectors.find_notes(book, code),
         },
     )
+
+
+def _offer_runs(sleeve: selectors.SleeveRow, equity: Decimal | None) -> list[dict[str, Any]]:
+    """Each instrument's newest decision with the ticket that it would be, or why there is none."""
+    if not sleeve.row.is_active or equity is None:
+        return []
+    marks = live_marks(settings.MAGNET_BOOK)
+    found = []
+    for decision in selectors.find_decisions(sleeve):
+        ticket = build_ticket(
+            decision,
+            strategy=sleeve.row.name,
+            risk_fraction=sleeve.row.risk_fraction,
+            equity=equity,
+            mark=marks.get(decision.instrument.symbol),
+        )
+        fields, nothing = ({}, ticket) if isinstance(ticket, str) else (ticket, "")
+        found.append(
+            {
+                "decision": decision,
+                "ticket": fields,
+                "query": urlencode(fields),
+                "nothing": nothing,
+            }
+        )
+    return found
+
+
+def _describe_session(row: TradingSession, code: str) -> dict[str, Any]:
+    mine = next((item for item in row.sleeves if item["strategy"] == code), None)
+    checks = mine["checks"] if mine is not None else []
+    return {
+        "row": row,
+        "checks": checks,
+        "passed": sum(item["is_passed"] for item in checks),
+        "score": mine["confidence_score"] if mine is not None else None,
+        "result": row.summary.get(code),
+    }
 
 
 def _result_chart(book: str, code: str) -> dict[str, Any] | None:

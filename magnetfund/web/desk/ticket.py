@@ -50,6 +50,7 @@ from trading.services.settlement import ask_again, wait_for_settlement
 
 #: Rooms in the list "largest now"; the tightest come first.
 ROOMS_SHOWN = 3
+WHY_MAX = 160
 TIERS = {"1": "Tier 1", "2": "Tier 2", "3": "Tier 3"}
 
 
@@ -140,7 +141,13 @@ def preview(request: HttpRequest) -> HttpResponse:
     return render_page(
         request,
         "desk/ticket.html",
-        {**build_frame(request, "trading"), **ticket_context(form), **context, "key": uuid4()},
+        {
+            **build_frame(request, "trading"),
+            **ticket_context(form),
+            **context,
+            "key": uuid4(),
+            "why": request.GET.get("why", "")[:WHY_MAX],
+        },
         parts=("preview",),
     )
 
@@ -251,7 +258,7 @@ def place(request: HttpRequest) -> HttpResponse:
     if request.POST.get("understood") != "on":
         messages.error(request, "Not sent: tick the confirmation box first.")
         return redirect(again)
-    why = request.POST.get("why", "")[:160]
+    why = request.POST.get("why", "")[:WHY_MAX]
     asked = form.request_of(book=settings.MAGNET_BOOK, seen=price, why=why)
     require_step_up_for_order(request, asked.stated_notional)
 

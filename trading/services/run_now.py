@@ -1,0 +1,82 @@
+"""Run now: the newest decision of a sleeve as an order that a person may send by the ticket.
+
+Nothing is decided anew and nothing is written here.  The ticket previews the order with every check
+and a person confirms it; it becomes a trade of that person (``manual``), with stop and target at
+the venue, because the sleeve itself decides at its own bars alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from magnetfund.kernel.money import decimal_from_float, round_to_step
+from trading.models import Instrument
+
+#: What a trade costs beyond the way to its stop: two fees and two slippages, as in backtests.
+COST_SHARE = Decimal("0.0014")
+LEVERAGE = "1.0"
+TIER = "3"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a sleeve last decided on an instrument; ``decided_at`` None where it never did.
+
+    ``direction`` is 1, -1 or 0; prices in quote currency.  ``reason`` is the stored code.
+    """
+
+    instrument: Instrument
+    decided_at: datetime | None
+    reason: str
+    direction: int = 0
+    stop: float | None = None
+    target: float | None = None
+
+
+def build_ticket(
+    decision: Decision,
+    *,
+    strategy: str,
+    risk_fraction: Decimal,
+    equity: Decimal,
+    mark: Decimal | None,
+) -> Mapping[str, str] | str:
+    """The ticket's fields for a decision, or why there is nothing to send.
+
+    Size: ``risk_fraction`` of equity is what the trade loses at its stop, costs counted, in whole
+    lots, at 1.0x.  The ticket's own checks may allow less.
+    """
+    if decision.direction == 0 or decision.stop is None:
+        return "it opens nothing"
+    if mark is None:
+        return "no live price"
+    stop = decimal_from_float(decision.stop)
+    if (stop < mark) != (decision.direction > 0):
+        return "the price is beyond its stop already"
+    target = decimal_from_float(decision.target) if decision.target is not None else None
+    if target is not None and (target > mark) != (decision.direction > 0):
+        return "the price is beyond its target already"
+    lot = decision.instrument.lot
+    quantity = round_to_step(
+        risk_fraction * equity / (abs(mark - stop) + mark * COST_SHARE),
+        lot,
+    )
+    if quantity <= 0:
+        return f"the size would be below one lot of {lot.normalize():f}"
+    tick = decision.instrument.tick
+    fields = {
+        "instrument": decision.instrument.symbol,
+        "side": "long" if decision.direction > 0 else "short",
+        "amount": f"{quantity:f}",
+        "unit": "units",
+        "leverage": LEVERAGE,
+        "stop": f"{round_to_step(stop, tick):f}",
+        "tier": TIER,
+        "why": f"{strategy}, run now: its decision of {decision.decided_at:%d %b %Y, %H:%M} UTC",
+    }
+    if target is not None:
+        fields["target"] = f"{round_to_step(target, tick):f}"
+    return fields
