@@ -15,14 +15,13 @@ from pyarrow import parquet
 from magnetfund.core.roles import Role
 from magnetfund.operations import tasks
 from magnetfund.operations.people import ensure_user
-from magnetfund.tests.test_access import _keys, bearer
+from magnetfund.tests.test_access import bearer
 from trading.models import ResearchRun, RunState, Trial
 from trading.services.research.queue import work_waiting
 from trading.tests.magnet_bars import make_random_bars
 from trading.tests.test_research_backtests import NAME, store
 
-pytestmark = pytest.mark.django_db
-__all__ = ["_keys"]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("token_keys")]
 FORM = {
     "strategy": "moving-average", "instrument": NAME, "p_fast": "5", "p_slow": "20",
     "cash": "430,000", "risk": "0.35", "rules": "fund", "funding": "dated", "gaps": "1",

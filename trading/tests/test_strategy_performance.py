@@ -18,7 +18,7 @@ from django.test import Client
 from magnetfund.core.models import AuditEvent
 from magnetfund.core.roles import Role
 from magnetfund.operations.people import ensure_user
-from magnetfund.tests.test_access import _keys, bearer
+from magnetfund.tests.test_access import bearer
 from trading.domain.market.candles import DAY_MS
 from trading.domain.performance import (
     ClosedTrade,
@@ -43,7 +43,6 @@ from trading.services.run_now import Decision, build_ticket
 from trading.services.sessions import open_session
 from trading.tests.test_membership import new_instrument
 
-__all__ = ["_keys"]
 START = datetime(2026, 1, 5, 12, tzinfo=UTC)
 NETS = (100.0, -50.0, 200.0, -80.0, 30.0)
 
@@ -293,6 +292,7 @@ def test_run_now_passes_over_bars_without_a_decision(sleeve: Strategy) -> None:
     assert (stale.direction, stale.decided_at) == (0, None)
 
 
+@pytest.mark.usefixtures("token_keys")
 def test_health_and_performance_over_the_api(sleeve: Strategy) -> None:
     add_trade(10.0, 0)
     refresh_performance("main", at=START + timedelta(days=2))
