@@ -140,6 +140,12 @@ def newest_studies(kind: str) -> list[ResearchRun]:
     return list(done.order_by("request__instrument", "-id").distinct("request__instrument")[:20])
 
 
+def find_survival() -> ResearchRun | None:
+    """The newest finished study of survival, for the short form on other pages."""
+    rows = ResearchRun.objects.filter(kind=ResearchRun.Kind.SURVIVAL, state=RunState.DONE)
+    return rows.defer(*HEAVY).order_by("-id").first()
+
+
 def open_runs(kind: str) -> list[ResearchRun]:
     """Runs of a kind that wait or are being worked on, and the newest that was refused."""
     states = [RunState.WAITING, RunState.RUNNING]

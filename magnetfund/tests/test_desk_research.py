@@ -74,7 +74,8 @@ def test_a_run_waits_is_watched_and_opens_as_a_result(
     assert ready["HX-Refresh"] == "true"
     page = desk.get(f"/desk/research/{run.pk}/").content.decode()
     for words in ("Verdict", "By month", "Where the money went", "Trades by result", "Sleeves",
-                  "What this run assumes", "bought and held", "Deflated Sharpe"):  # fmt: skip
+                  "What this run assumes", "bought and held", "Deflated Sharpe",
+                  "Trades on their candles", "Worst and best of each trade", "r-stop"):  # fmt: skip
         assert words in page
     assert "style=" not in page
     assert "style=" not in desk.get("/desk/research/").content.decode()
@@ -197,6 +198,7 @@ def test_a_sweep_from_the_form_opens_with_its_surface(desk: Client) -> None:
     page = desk.get(answer.url).content.decode()
     for words in ("Surface", "Chance of overfitting", "Walk-forward", "Best variants"):
         assert words in page
+    assert page.count("is-plateau") + page.count("is-peak") == 1
     assert desk.get("/desk/research/sweeps/").status_code == 200
     bad = desk.post("/desk/research/sweeps/start/", {**asked, "space": "fast 5"})
     assert bad.status_code == 422

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core import mail
+from django.core.cache import cache
 from django.test import Client
 
 from investors.models import Fund, Investor, InvestorSnapshot, Message
@@ -18,6 +19,7 @@ from magnetfund.core.roles import Role
 from magnetfund.core.services.mail import send_waiting
 from magnetfund.operations.people import ensure_user
 from magnetfund.web.portal.own_selectors import find_prices, find_risk, find_trades
+from trading.models import ResearchRun
 
 pytestmark = pytest.mark.django_db
 
@@ -155,3 +157,27 @@ def test_past_prices_trades_and_risk_are_ones_own(small: SmallFund):
         "the fund holds", "The fund holds"
     )
     assert Instrument.objects.count() == Trade.objects.count() == 0
+
+
+def test_survival_stands_with_its_assumptions_where_investors_and_strangers_read(
+    small: SmallFund,
+):
+    pages = (
+        (Client(), "/"),
+        (client_of(small.investor("ann")), "/my-risk/"),
+        (staff(Role.OPERATOR), "/desk/risk/"),
+    )
+    for client, path in pages:
+        assert "No hour was worse" not in client.get(path).content.decode()
+    now = datetime.now(UTC)
+    ResearchRun.objects.create(
+        kind="survival", state="done", finished_at=now, request={"instrument": "BTC/USDT:USDT"},
+        result={"sentence": "Of simulated years 3.0% fell below half.", "bars": 58_419,
+                "assumptions": ["No hour was worse than the worst one stored."], "rows": []},
+    )  # fmt: skip
+    cache.clear()
+    for client, path in pages:
+        page = client.get(path).content.decode()
+        assert "Of simulated years 3.0% fell below half." in page, path
+        assert "No hour was worse than the worst one stored." in page, path
+        assert "58,419 hours of BTC/USDT:USDT" in " ".join(page.split()), path

@@ -14,6 +14,7 @@ from trading.domain.backtest.reference import run_reference
 from trading.domain.engine.rules import InstrumentRules
 from trading.domain.market import Candles
 from trading.domain.market.candles import MINUTE_MS
+from trading.domain.research.drawing import draw_excursions, draw_trade
 from trading.domain.research.figures import build_figures, describe_trade
 from trading.domain.research.report import build_report
 from trading.domain.research.request import BacktestRequest, SleeveRequest, request_of
@@ -25,6 +26,7 @@ from trading.domain.research.run import (
     prepare,
     run_backtest,
 )
+from trading.domain.research.trade_charts import BARS_MAX, BEST, NEWEST, WORST, join_bars
 from trading.domain.strategies.registry import STRATEGIES
 from trading.tests.magnet_bars import make_random_bars, without_bars
 
@@ -186,3 +188,47 @@ def test_the_report_is_one_page_without_script_or_foreign_address(bars: Candles)
     assert "http" not in text
     assert len(text.encode()) <= 2_000_000
     assert text.count("<tr><td>") <= 3_000
+
+
+def test_a_trade_stands_on_its_candles_with_its_levels_and_its_reason(bars: Candles) -> None:
+    found = run_backtest(ready(bars, strategy="magnet", parameters={}))
+    figures = build_figures(found)
+    charts = figures["trade_charts"]
+    assert 0 < len(charts) <= NEWEST + BEST + WORST
+    rows = {
+        row["entry_ms"]: row
+        for row in (
+            describe_trade(trade, found.prepared.rules, found.prepared.market)
+            for trade in found.result.trades
+        )
+    }
+    assert charts[0]["title"] == "Best"
+    assert charts[0]["r"] == max(row["r"] for row in rows.values())
+    for chart in charts:
+        row, candles = rows[chart["entry_ms"]], chart["candles"]
+        assert {name: chart[name] for name in ("entry", "exit", "stop", "target")} == {
+            name: row[name] for name in ("entry", "exit", "stop", "target")
+        }
+        assert len(candles["t"]) <= BARS_MAX
+        assert candles["t"][0] <= chart["entry_ms"] <= chart["exit_ms"]
+        assert max(candles["high"]) >= row["entry"] >= min(candles["low"])
+        at = int(np.searchsorted(bars.open_time, chart["entry_ms"]))
+        signals = compute_slot_signals(found.prepared)[0]
+        assert chart["zone"] == signals.target_zone_price[at - 1]
+        assert "strength" in chart["why"]
+    plot = draw_trade(charts[0])
+    assert plot.count("<svg") == plot.count("</svg>") == 1
+    assert all(name in plot for name in ("r-stop", "r-entry", "r-held", "r-exit"))
+    assert "nan" not in plot
+    dots = draw_excursions(figures["excursion_points"])
+    assert dots.count("<circle") == len(found.result.trades)
+    assert draw_excursions([]) == ""
+
+
+def test_joined_candles_keep_every_extreme(bars: Candles) -> None:
+    (market,) = ready(bars).market.instruments
+    joined = join_bars(market, 100, 1_000, 0.01)
+    assert len(joined["t"]) <= BARS_MAX
+    assert max(joined["high"]) == pytest.approx(market.high[100:1_000].max() * 0.01)
+    assert min(joined["low"]) == pytest.approx(market.low[100:1_000].min() * 0.01)
+    assert joined["close"][-1] == pytest.approx(market.close[999] * 0.01)

@@ -16,6 +16,7 @@ from trading.domain.research.run import InstrumentSeries, prepare, run_backtest
 from trading.domain.research.sweep import (
     SweepSpace,
     iterate_space,
+    name_shape,
     read_space,
     run_sweep,
     sharpe_columns,
@@ -161,3 +162,11 @@ def test_each_variant_of_a_sweep_is_the_backtest_of_its_parameters() -> None:
     surface = tabulate_surface(sweep.variants, "fast", "slow")
     assert surface["columns"] == ["5", "10", "20"]
     assert surface["rows"][0]["cells"][2] is None
+
+
+@pytest.mark.parametrize(
+    ("neighbours", "shape"), [(1.6, "plateau"), (1.4, "peak"), (math.nan, "none")]
+)
+def test_a_plateau_is_told_from_a_peak(neighbours: float, shape: str) -> None:
+    assert name_shape(best=2.0, neighbours=neighbours, median=1.0) == shape
+    assert name_shape(best=1.0, neighbours=1.0, median=1.0) == "none"

@@ -6,8 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.utils.safestring import mark_safe
+
 from magnetfund.core.templatetags.figures import signed, signed_percent
 from magnetfund.kernel.clock import from_milliseconds
+from trading.domain.research.drawing import draw_excursions, draw_trade
+from trading.domain.research.report import find_heat, find_heat_edge, say_trade
 from trading.models import ResearchRun
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -31,6 +35,12 @@ def build_page(run: ResearchRun, drawdown_limit: float) -> dict[str, Any]:
             ]
         ),
         "falls": falls_of(figures["costs"]),
+        # Both are our own markup; every word in it is escaped where it is drawn.
+        "excursions": mark_safe(draw_excursions(figures.get("excursion_points", []))),  # noqa: S308
+        "trade_charts": [
+            {"plot": mark_safe(draw_trade(item)), "words": say_trade(item)}  # noqa: S308
+            for item in figures.get("trade_charts", [])
+        ],
         "periods": [{**item, "title": PERIODS[item["name"]]} for item in figures["periods"]],
         "trades": [name_times(row) for row in figures["last_trades"]],
         "hash_words": " ".join(run.inputs_hash[k : k + 4] for k in range(0, 16, 4)),
@@ -171,26 +181,18 @@ def years_of(seconds: Sequence[int]) -> list[int] | None:
 
 def shade_months(years: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Months with the class of their heat: p1 to p3 for gains, n1 to n3 for losses."""
-    known = sorted(abs(v) for year in years for v in year["months"] if v is not None)
-    edge = known[int(0.9 * (len(known) - 1))] if known else 1.0
+    edge = find_heat_edge(years)
     return [
         {
             "year": year["year"],
             "whole": year["whole"],
             "months": [
-                {"name": name, "value": value, "heat": _heat(value, edge)}
+                {"name": name, "value": value, "heat": find_heat(value, edge)}
                 for name, value in zip(MONTHS, year["months"], strict=True)
             ],
         }
         for year in years
     ]
-
-
-def _heat(value: float | None, edge: float) -> str:
-    if value is None or abs(value) < 0.00005:
-        return ""
-    step = 1 + int(abs(value) > edge / 3) + int(abs(value) > 2 * edge / 3)
-    return f"{'p' if value > 0 else 'n'}{step}"
 
 
 def bars_of(rows: Sequence[tuple[str, int, bool]]) -> list[dict[str, Any]]:

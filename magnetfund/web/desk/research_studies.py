@@ -169,14 +169,16 @@ def study_context(run: ResearchRun) -> dict[str, Any]:
         return {
             "sweep": sweep,
             "judgement": selectors.judge_run(run),
-            "surface": shade_surface(sweep["surface"], sweep["best"]),
+            "surface": shade_surface(sweep["surface"], sweep["best"], sweep.get("shape", "")),
             "all_trials": selectors.count_all_trials(),
         }
     return {"item": run}
 
 
-def shade_surface(surface: dict[str, Any] | None, best: dict[str, Any]) -> dict[str, Any] | None:
-    """Cells with the step of their shade, s0 (below zero) to s5; the best is marked."""
+def shade_surface(
+    surface: dict[str, Any] | None, best: dict[str, Any], shape: str
+) -> dict[str, Any] | None:
+    """Cells with the step of their shade, s0 (below zero) to s5; the best with its shape."""
     if surface is None:
         return None
     known = [cell for row in surface["rows"] for cell in row["cells"] if cell is not None]
@@ -192,6 +194,7 @@ def shade_surface(surface: dict[str, Any] | None, best: dict[str, Any]) -> dict[
             is_best = chosen[surface["across"]] == name and row["name"] in (
                 "", chosen[surface["down"]]
             )  # fmt: skip
-            cells.append({"value": value, "shade": shade, "is_best": is_best})
+            mark = f"is-{'peak' if shape == 'peak' else 'plateau'}" if is_best else ""
+            cells.append({"value": value, "shade": shade, "mark": mark})
         rows.append({"name": row["name"], "cells": cells})
     return {**surface, "rows": rows}

@@ -40,6 +40,7 @@ from risk.services.fuse_reset import approve_reset, propose_reset, withdraw_rese
 from risk.services.stop import stop_trading
 from trading.fuse_selectors import loss_streaks, recent_measures
 from trading.models import Reconciliation
+from trading.selectors_research import find_survival
 from trading.services.manual import ring_bell
 
 
@@ -79,6 +80,7 @@ def risk(request: HttpRequest) -> HttpResponse:
             if frame["fuse_state"] == "TRIPPED"
             else None,
             "reconciliation": reconciliation,
+            "survival": find_survival(),
             "listing": history,
             "resets": resets,
             "open_reset": open_reset,

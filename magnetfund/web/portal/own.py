@@ -21,6 +21,7 @@ from magnetfund.web.parts import render_page
 from magnetfund.web.portal import own_selectors as own
 from magnetfund.web.portal.access import own_investor
 from magnetfund.web.public.pages import asked_page, page_context, used_shares
+from trading.selectors_research import find_survival
 
 PAGE_SIZE = 20
 #: Ranges of past NAVs in days; "all" has none.
@@ -137,5 +138,6 @@ def my_risk(request: HttpRequest) -> HttpResponse:
         **used_shares(context["valuation"]),
         "investor": investor,
         "risk": own.find_risk(investor, book=settings.MAGNET_BOOK, valuation=context["valuation"]),
+        "survival": find_survival(),
     }
     return render(request, "portal/my_risk.html", page)

@@ -18,6 +18,7 @@ from magnetfund.web.public.busy import same_for_strangers
 from magnetfund.web.public.pages import page_context, record_charts, used_shares
 from risk.models import FuseEvent
 from trading import selectors
+from trading.selectors_research import find_survival
 
 
 @require_safe
@@ -44,6 +45,7 @@ def landing(request: HttpRequest) -> HttpResponse:
             "positions": selectors.open_positions(book),
             "net_records": read_net_records(book),
             **_fuse_record(book),
+            "survival": find_survival(),
             "classes": [{"row": row, "terms": found} for row, found in terms],
         },
     )

@@ -1,9 +1,14 @@
-"""Small charts as SVG text: lines, falls, bars, heat.  Colours are classes of the page's sheet."""
+"""Small charts as SVG text: lines, falls, bars, trades on their candles.
+
+Colours are classes of the page's sheet.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from typing import Any
 
 from magnetfund.kernel.clock import from_milliseconds
 
@@ -84,6 +89,118 @@ def draw_bars(*, bars: Sequence[tuple[str, float]], label: str, height: int = 18
                 f'<text class="r-text" x="{left:.1f}" y="{height - 6}">{escape(name)}</text>'
             )
     return "".join([*parts, "</svg>"])
+
+
+def draw_excursions(points: Sequence[Sequence[float]], *, height: int = 240) -> str:
+    """Each trade by its worst (across) and its best (up) on the way, in R; empty without trades."""
+    if not points:
+        return ""
+    left_most = min(-1.0, *(point[0] for point in points))
+    top_most = max(1.0, *(point[1] for point in points))
+
+    def across(value: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * (value - left_most) / -left_most
+
+    def down(value: float) -> float:
+        return TOP + (height - TOP - BOTTOM) * (top_most - value) / top_most
+
+    parts = [_open("Worst and best of each trade on its way, in R", height)]
+    for step in range(5):
+        value = top_most * step / 4
+        parts.append(_level(value, f"{value:.1f} R", down(value)))
+    for step in range(5):
+        value = left_most * (4 - step) / 4
+        parts.append(
+            f'<text class="r-text" x="{across(value):.1f}" y="{height - 6}" '
+            f'text-anchor="{"end" if step == 4 else "middle"}">{value:.1f} R</text>'
+        )
+    for worst, best, result in points:
+        kind = "r-gain-dot" if result > 0 else "r-loss-dot"
+        parts.append(
+            f'<circle class="{kind}" cx="{across(min(worst, 0.0)):.1f}" '
+            f'cy="{down(max(best, 0.0)):.1f}" r="2.5"><title>{worst:.2f} R, {best:+.2f} R, '
+            f"ended {result:+.2f} R</title></circle>"
+        )
+    return "".join([*parts, "</svg>"])
+
+
+def draw_trade(trade: Mapping[str, Any], *, height: int = 240) -> str:
+    """A trade on its candles with entry, exit, stop, target and the zone that it aimed at."""
+    bars = trade["candles"]
+    levels = [
+        (kind, words, trade[name])
+        for name, kind, words in (
+            ("zone", "r-zone", "zone"), ("target", "r-target", "target"),
+            ("entry", "r-entry", "entry"), ("stop", "r-stop", "stop"),
+        )
+        if trade[name] is not None
+    ]  # fmt: skip
+    near = [price for kind, _, price in levels if kind in ("r-entry", "r-stop")]
+    low: float = min([*bars["low"], *near])
+    high: float = max([*bars["high"], *near])
+    reach = high - low or 1.0
+    for _, _, price in levels:  # what lies further off than the candles are tall is told in words
+        if low - reach <= price <= high + reach:
+            low, high = min(low, price), max(high, price)
+
+    def down(price: float) -> float:
+        return TOP + (height - TOP - BOTTOM) * (high - price) / ((high - low) or 1.0)
+
+    count = len(bars["t"])
+    width = (WIDTH - LEFT - RIGHT) / max(count, 1)
+
+    def across(index: float) -> float:
+        return LEFT + width * (index + 0.5)
+
+    parts = [_open(f"{trade['instrument']} {trade['side']} on its candles", height)]
+    for step in range(4):
+        value = low + (high - low) * step / 3
+        parts.append(_level(value, _short_price(value), down(value)))
+    first = bisect_right(bars["t"], trade["entry_ms"]) - 1
+    last = bisect_right(bars["t"], trade["exit_ms"]) - 1
+    parts.append(
+        f'<rect class="r-held" x="{across(first - 0.5):.1f}" y="{TOP}" '
+        f'width="{width * (last - first + 1):.1f}" height="{height - TOP - BOTTOM}"/>'
+    )
+    columns = zip(bars["open"], bars["high"], bars["low"], bars["close"], strict=True)
+    for index, (opened, top, bottom, closed) in enumerate(columns):
+        kind, x = ("r-up" if closed >= opened else "r-down"), across(index)
+        tall = max(abs(down(opened) - down(closed)), 0.8)
+        parts.append(
+            f'<line class="{kind}" x1="{x:.1f}" x2="{x:.1f}" y1="{down(top):.1f}" '
+            f'y2="{down(bottom):.1f}"/><rect class="{kind}" x="{x - 0.35 * width:.1f}" '
+            f'y="{min(down(opened), down(closed)):.1f}" width="{0.7 * width:.1f}" '
+            f'height="{tall:.1f}"/>'
+        )
+    for kind, words, price in levels:
+        if low <= price <= high:
+            parts.append(
+                f'<line class="{kind}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{down(price):.1f}" '
+                f'y2="{down(price):.1f}"/><text class="r-text" x="{WIDTH - RIGHT}" '
+                f'y="{down(price) - 3:.1f}" text-anchor="end">{words}</text>'
+            )
+    parts.append(
+        f'<circle class="r-exit" cx="{across(last):.1f}" cy="{down(trade["exit"]):.1f}" r="4">'
+        f"<title>exit</title></circle>"
+    )
+    for index, anchor in ((0, "start"), (count - 1, "end")):
+        at = from_milliseconds(bars["t"][index])
+        parts.append(
+            f'<text class="r-text" x="{across(index):.1f}" y="{height - 6}" '
+            f'text-anchor="{anchor}">{at.day} {at:%b %Y, %H:%M}</text>'
+        )
+    return "".join([*parts, "</svg>"])
+
+
+def _level(value: float, text: str, y: float) -> str:
+    return (
+        f'<line class="r-grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        f'<text class="r-text" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>'
+    )
+
+
+def _short_price(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _open(label: str, height: int) -> str:

@@ -33,6 +33,7 @@ from trading.domain.engine.book import CloseReason, RoundTrip
 from trading.domain.engine.rules import EngineRules
 from trading.domain.research.run import Backtest
 from trading.domain.research.statements import state_assumptions
+from trading.domain.research.trade_charts import build_trade_charts, list_excursions
 from trading.domain.research.trials import TrialFacts
 from trading.domain.strategies.signals import DAY_MS
 
@@ -61,6 +62,8 @@ def build_figures(backtest: Backtest) -> dict[str, Any]:
         "sleeves": _by_side(rows),
         "r_histogram": _histogram([row["r"] for row in rows]),
         "excursions": _summarise_excursions(rows),
+        "excursion_points": list_excursions(rows),
+        "trade_charts": build_trade_charts(backtest),
         "durations": _summarise_durations(rows),
         "exits": result.counts.exits,
         "refusals": result.counts.refusals,

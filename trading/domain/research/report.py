@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from magnetfund.kernel.clock import from_milliseconds
-from trading.domain.research.drawing import draw_bars, draw_lines
+from trading.domain.research.drawing import draw_bars, draw_excursions, draw_lines, draw_trade
 
 SHEET = """
 :root{color-scheme:light dark;--ink:#14202b;--soft:#5c6b78;--line:#d9e0e4;--paper:#fbfaf7;
@@ -27,6 +27,18 @@ padding:8px 12px;background:color-mix(in srgb,var(--run) 8%,transparent)}
 fill:var(--soft)}.r-run{fill:none;stroke:var(--run);stroke-width:1.6}.r-hold{fill:none;
 stroke:var(--hold);stroke-width:1.2}.r-fall{fill:none;stroke:var(--loss)}
 .r-fall-area{fill:var(--loss);opacity:.18}.r-gain-bar{fill:var(--gain)}.r-loss-bar{fill:var(--loss)}
+.r-gain-dot{fill:var(--gain);opacity:.6}.r-loss-dot{fill:var(--loss);opacity:.6}
+.r-held{fill:var(--run);opacity:.08}.r-up{fill:var(--hold);stroke:var(--hold)}
+.r-down{fill:var(--soft);stroke:var(--soft)}.r-entry{stroke:var(--run);stroke-width:1.4}
+.r-stop{stroke:var(--loss);stroke-dasharray:4 3}.r-target{stroke:var(--gain);stroke-dasharray:4 3}
+.r-zone{stroke:var(--run);stroke-width:6;opacity:.25}.r-exit{fill:none;stroke:var(--ink);
+stroke-width:1.6}figure{margin:12px 0}
+td.p1{background:color-mix(in srgb,var(--gain) 8%,transparent)}
+td.p2{background:color-mix(in srgb,var(--gain) 18%,transparent)}
+td.p3{background:color-mix(in srgb,var(--gain) 32%,transparent)}
+td.n1{background:color-mix(in srgb,var(--loss) 8%,transparent)}
+td.n2{background:color-mix(in srgb,var(--loss) 18%,transparent)}
+td.n3{background:color-mix(in srgb,var(--loss) 32%,transparent)}
 """
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 TRADES_MAX = 3_000
@@ -70,7 +82,9 @@ def build_report(
             bars=[(f"{b['low']:g}", b["trades"]) for b in figures["r_histogram"]],
             label="Number of trades by R",
         ),
+        _excursions(figures.get("excursion_points", [])),
         _spread(figures),
+        _trade_charts(figures.get("trade_charts", [])),
         _costs(figures["costs"]),
         _sleeves(figures["sleeves"]),
         _parameters(parameters or {}),
@@ -122,9 +136,10 @@ def _key_figures(figures: Mapping[str, Any]) -> str:
 
 
 def _months(years: Sequence[Mapping[str, Any]]) -> str:
+    edge = find_heat_edge(years)
     rows = "".join(
         f"<tr><th scope=row>{year['year']}</th>"
-        + "".join(_toned(value) for value in year["months"])
+        + "".join(_toned(value, find_heat(value, edge)) for value in year["months"])
         + _toned(year["whole"])
         + "</tr>"
         for year in years
@@ -136,11 +151,25 @@ def _months(years: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _toned(value: float | None) -> str:
+def find_heat_edge(years: Sequence[Mapping[str, Any]]) -> float:
+    """The size of month that only a tenth exceeds; 1 where there is none."""
+    known = sorted(abs(v) for year in years for v in year["months"] if v is not None)
+    return known[int(0.9 * (len(known) - 1))] if known else 1.0
+
+
+def find_heat(value: float | None, edge: float) -> str:
+    """The class of a month's heat: p1 to p3 for gains, n1 to n3 for losses, empty near zero."""
+    if value is None or abs(value) < 0.00005:
+        return ""
+    step = 1 + int(abs(value) > edge / 3) + int(abs(value) > 2 * edge / 3)
+    return f"{'p' if value > 0 else 'n'}{step}"
+
+
+def _toned(value: float | None, heat: str = "") -> str:
     if value is None:
         return "<td class=n>-</td>"
     kind = "gain" if value > 0.00005 else "loss" if value < -0.00005 else ""
-    return f'<td class="n {kind}">{100 * value:+.1f}</td>'
+    return f'<td class="n {kind} {heat}">{100 * value:+.1f}</td>'
 
 
 def _rolling(rolling: Mapping[str, Any]) -> str:
@@ -162,6 +191,39 @@ def _rolling(rolling: Mapping[str, Any]) -> str:
             height=120,
             percent=True,
         )
+    )
+
+
+def _excursions(points: Sequence[Sequence[float]]) -> str:
+    if not points:
+        return ""
+    return (
+        "<h2>Worst and best of each trade on its way</h2><p class=soft>Across: how far it went "
+        "against us, in R. Up: how far it went our way. Green ended as a gain.</p>"
+        + draw_excursions(points)
+    )
+
+
+def _trade_charts(trades: Sequence[Mapping[str, Any]]) -> str:
+    if not trades:
+        return ""
+    return "<h2>Trades on their candles</h2>" + "".join(
+        f"<figure>{draw_trade(trade)}<figcaption class=soft>{escape(say_trade(trade))}"
+        "</figcaption></figure>"
+        for trade in trades
+    )
+
+
+def say_trade(trade: Mapping[str, Any]) -> str:
+    """What a trade on its candles was: why, from where, its bounds, how it ended."""
+    target = "no target" if trade["target"] is None else f"target {trade['target']:,.2f}"
+    zone = "" if trade["zone"] is None else f", zone at {trade['zone']:,.2f}"
+    why = f" Seen at its close: {trade['why']}." if trade["why"] else ""
+    return (
+        f"{trade['title']}: {trade['strategy']}, {trade['instrument']} {trade['side']} from "
+        f"{_stamp(trade['entry_ms'])} at {trade['entry']:,.2f}, stop {trade['stop']:,.2f}, "
+        f"{target}{zone}; closed by {trade['reason'].replace('_', ' ')} "
+        f"{_stamp(trade['exit_ms'])} at {trade['exit']:,.2f}, {trade['r']:+.2f} R.{why}"
     )
 
 

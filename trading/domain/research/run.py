@@ -91,10 +91,11 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backtest:
-    """A finished run with what it was made from."""
+    """A finished run with what it was made from; ``signals`` has one column set a slot."""
 
     prepared: Prepared
     result: BacktestResult
+    signals: tuple[Signals, ...]
 
 
 def prepare(
@@ -213,7 +214,7 @@ def run_backtest(prepared: Prepared, *, columns: Columns | None = None) -> Backt
         raw=raw,
         parameters={"request": prepared.request.plain()},
     )
-    return Backtest(prepared=prepared, result=result)
+    return Backtest(prepared=prepared, result=result, signals=tuple(signals))
 
 
 def compute_slot_signals(prepared: Prepared, *, columns: Columns | None = None) -> list[Signals]:

@@ -328,6 +328,17 @@ def find_neighbours(variants: Sequence[Variant], best: int) -> float:
     return float(np.mean(near)) if near else math.nan
 
 
+def name_shape(*, best: float, neighbours: float, median: float) -> str:
+    """``plateau`` where the neighbours keep half of the best's lead over the median, else ``peak``.
+
+    ``none`` where there are no neighbours or no lead.
+    """
+    lead = best - median
+    if not math.isfinite(neighbours) or not lead > 0.0:
+        return "none"
+    return "plateau" if neighbours - median >= 0.5 * lead else "peak"
+
+
 def _order(value: Any) -> Any:
     return value if isinstance(value, (int, float)) else text_of(value)
 

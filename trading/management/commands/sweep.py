@@ -25,6 +25,8 @@ from trading.services.research.backtests import hold_run
 from trading.services.research.catalogue import load_catalogue
 from trading.services.research.sweeps import ask_sweep, work_sweep
 
+SHAPES = {"plateau": ": a plateau", "peak": ": a lone peak, which rarely lasts"}
+
 
 class Command(FundCommand):
     help = __doc__
@@ -78,7 +80,8 @@ class Command(FundCommand):
         self.say(
             f"  Best where seen: {chosen}; Sharpe {shown(best['seen'], '.2f')} seen, "
             f"{shown(best['unseen'], '.2f')} unseen; neighbours "
-            f"{shown(result['neighbours'], '.2f')}."
+            f"{shown(result['neighbours'], '.2f')}"
+            f"{SHAPES.get(result.get('shape'), '')}."
         )
         if over:
             self.say(f"  Probability of overfitting {over['probability']:.0%}.")

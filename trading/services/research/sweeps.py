@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from statistics import median
 from typing import Any
 
 from django.db import connection, transaction
@@ -22,6 +23,7 @@ from trading.domain.research.sweep import (
     Sweep,
     Variant,
     hash_variant,
+    name_shape,
     read_space,
     run_sweep,
     tabulate_surface,
@@ -219,6 +221,11 @@ def describe_sweep(sweep: Sweep) -> dict[str, Any]:
             "top": [_plain_variant(sweep.variants[k]) for k in order[:SHOWN_MAX]],
             "surface": surface,
             "neighbours": sweep.neighbours,
+            "shape": name_shape(
+                best=sweep.variants[sweep.best].seen,
+                neighbours=sweep.neighbours,
+                median=median(variant.seen for variant in sweep.variants),
+            ),
             "overfitting": asdict(sweep.overfitting) if sweep.overfitting else None,
             "walks": [
                 {
