@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("trading", "0015_strategy_performance"),
+        ("trading", "0016_position_is_its_fills"),
     ]
 
     operations = [
