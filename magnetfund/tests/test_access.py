@@ -23,7 +23,7 @@ PUBLIC = {
 }  # fmt: skip
 DESK = {
     "/desk/", "/desk/founding/", "/desk/people/",
-    "/desk/risk/", "/desk/risk/limits/", "/desk/trading/",
+    "/desk/risk/", "/desk/risk/limits/", "/desk/risk/tail/", "/desk/trading/",
     "/desk/trading/trades.csv", "/desk/trading/orders/", "/desk/trading/orders.csv",
     "/desk/signals/", "/desk/market/", "/desk/market/instruments/",
     "/desk/fund/", "/desk/fund/orders/", "/desk/fund/money/", "/desk/fund/accounts/",

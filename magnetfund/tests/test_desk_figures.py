@@ -8,6 +8,7 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from django.test import Client
 
@@ -186,3 +187,20 @@ def test_a_spark_ends_at_its_newest_value_and_needs_two():
     flat = draw_spark([5.0, 5.0])
     assert flat is not None
     assert flat.y == 17.0
+
+
+@pytest.mark.django_db
+def test_tail_risk_says_what_a_day_may_lose_or_how_many_days_it_lacks():
+    client = Client()
+    client.force_login(ensure_user(email="r@example.com", name="R", roles=[Role.RISK_OFFICER]))
+    assert "0 closed days" in " ".join(client.get("/desk/risk/tail/").content.decode().split())
+    now, steps = utc_now(), np.random.default_rng(3).normal(0.0, 0.01, 130)
+    for back, value in zip(range(130, 0, -1), 100 * np.cumprod(1 + steps), strict=True):
+        unit = Decimal(f"{value:.6f}")
+        Valuation.objects.create(
+            book="main", at=now - timedelta(days=back), equity=40_000, cash=40_000,
+            unit_value=unit, peak_unit_value=unit, day_start_unit_value=unit,
+        )  # fmt: skip
+    page = " ".join(client.get("/desk/risk/tail/").content.decode().split())
+    for words in ("Filtered historical", "of 29", "needs 250 days", "Did they hold?"):
+        assert words in page, words

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is on this
 PAGES: dict[str, tuple[str, ...]] = {
     "": ("/", "/account/login/", "/account/password/reset/"),
     "operator": (
-        "/desk/", "/desk/risk/", "/desk/risk/limits/", "/desk/trading/",
+        "/desk/", "/desk/risk/", "/desk/risk/limits/", "/desk/risk/tail/", "/desk/trading/",
         "/desk/trading/ticket/", "/desk/trading/orders/", "/desk/risk/stop/confirm/",
         "/desk/signals/",
         "/desk/fund/", "/desk/fund/orders/", "/desk/fund/proposals/",

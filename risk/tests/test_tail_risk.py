@@ -26,6 +26,7 @@ from risk.domain.tail_risk import (
     check_coverage,
     check_independence,
     check_shortfall,
+    compare_tails,
     compute_cornish_fisher_risk,
     compute_ewma_risk,
     compute_ewma_volatility,
@@ -529,3 +530,43 @@ def test_importing_the_measures_imports_no_heavy_library() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert answer.stdout.strip() == "[]"
+
+
+def test_five_methods_forecast_from_the_past_alone() -> None:
+    rng = np.random.default_rng(7)
+    returns = rng.normal(0.0, 0.01, 420)
+    rows = compare_tails(returns)
+    assert [row.method for row in rows] == list(TailMethod)
+    for row in rows:
+        assert row.now is not None
+        assert row.record is not None
+        assert row.now.value_at_risk <= row.now.expected_shortfall
+        assert row.record.basel is None or row.record.forecasts == 250
+    changed = returns.copy()
+    changed[-1] = -0.5  # no forecast of a day before the last may know it
+    normal, other = (
+        next(row for row in compare_tails(part) if row.method is TailMethod.NORMAL)
+        for part in (returns, changed)
+    )
+    assert normal.record is not None
+    assert other.record is not None
+    was_beyond = -returns[-1] > 0.012
+    assert other.record.exceptions - normal.record.exceptions == (0 if was_beyond else 1)
+
+
+def test_a_method_that_is_too_calm_is_told_by_its_tests() -> None:
+    rng = np.random.default_rng(9)
+    returns = np.concatenate([rng.normal(0.0, 0.002, 150), rng.normal(0.0, 0.03, 40)])
+    row = next(row for row in compare_tails(returns) if row.method is TailMethod.HISTORICAL)
+    assert row.record is not None
+    assert row.record.coverage is not None
+    assert row.record.exceptions > 10
+    assert row.record.coverage.p_value < 0.01
+
+
+def test_too_short_a_history_and_one_that_never_moved_are_told() -> None:
+    with pytest.raises(InvalidInput):
+        compare_tails([0.01] * 99)
+    flat = {row.method: row for row in compare_tails([0.0] * 120)}
+    assert flat[TailMethod.CORNISH_FISHER].now is None
+    assert flat[TailMethod.CORNISH_FISHER].problem
