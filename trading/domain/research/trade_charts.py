@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading.domain.backtest.market import InstrumentBars
-from trading.domain.engine.book import CloseReason, Trade
+from trading.domain.engine.book import CloseReason, RoundTrip
 from trading.domain.research.run import Backtest
 from trading.domain.strategies.signals import Signals
 
@@ -35,7 +35,7 @@ def list_excursions(rows: Sequence[dict[str, Any]]) -> list[list[float]]:
     ]
 
 
-def _choose(trades: Sequence[Trade]) -> list[tuple[int, str]]:
+def _choose(trades: Sequence[RoundTrip]) -> list[tuple[int, str]]:
     by_result = sorted(range(len(trades)), key=lambda k: trades[k].r_multiple)
     wanted = [(k, "Best") for k in by_result[: -BEST - 1 : -1]]
     wanted += [(k, "Worst") for k in by_result[:WORST]]
@@ -46,7 +46,7 @@ def _choose(trades: Sequence[Trade]) -> list[tuple[int, str]]:
     return list(titles.items())
 
 
-def _build(backtest: Backtest, trade: Trade, title: str) -> dict[str, Any]:
+def _build(backtest: Backtest, trade: RoundTrip, title: str) -> dict[str, Any]:
     rules, market = backtest.prepared.rules, backtest.prepared.market
     slot = rules.slots[trade.slot]
     instrument, bars = rules.instruments[slot.instrument], market.instruments[slot.instrument]
