@@ -109,7 +109,7 @@ def draw_excursions(points: Sequence[Sequence[float]], *, height: int = 240) -> 
         value = top_most * step / 4
         parts.append(_level(value, f"{value:.1f} R", down(value)))
     for step in range(5):
-        value = left_most * (4 - step) / 4
+        value = left_most * (4 - step) / 4 + 0.0  # no -0.0
         parts.append(
             f'<text class="r-text" x="{across(value):.1f}" y="{height - 6}" '
             f'text-anchor="{"end" if step == 4 else "middle"}">{value:.1f} R</text>'
@@ -176,8 +176,7 @@ def draw_trade(trade: Mapping[str, Any], *, height: int = 240) -> str:
         if low <= price <= high:
             parts.append(
                 f'<line class="{kind}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{down(price):.1f}" '
-                f'y2="{down(price):.1f}"/><text class="r-text" x="{WIDTH - RIGHT}" '
-                f'y="{down(price) - 3:.1f}" text-anchor="end">{words}</text>'
+                f'y2="{down(price):.1f}"/>{_name_level(words, down(price))}'
             )
     parts.append(
         f'<circle class="r-exit" cx="{across(last):.1f}" cy="{down(trade["exit"]):.1f}" r="4">'
@@ -190,6 +189,15 @@ def draw_trade(trade: Mapping[str, Any], *, height: int = 240) -> str:
             f'text-anchor="{anchor}">{at.day} {at:%b %Y, %H:%M}</text>'
         )
     return "".join([*parts, "</svg>"])
+
+
+def _name_level(words: str, y: float) -> str:
+    """A zone is named on the left, so that a target upon it stays legible; none leaves the plot."""
+    x, anchor = (LEFT + 4, "start") if words == "zone" else (WIDTH - RIGHT, "end")
+    return (
+        f'<text class="r-text" x="{x}" y="{max(y - 3, TOP + 12):.1f}" '
+        f'text-anchor="{anchor}">{words}</text>'
+    )
 
 
 def _level(value: float, text: str, y: float) -> str:
