@@ -538,7 +538,10 @@ def test_five_methods_forecast_from_the_past_alone() -> None:
     rows = compare_tails(returns)
     assert [row.method for row in rows] == list(TailMethod)
     for row in rows:
-        assert row.now is not None
+        if row.now is None:  # a sample with less kurtosis than the normal law is outside its domain
+            assert row.method is TailMethod.CORNISH_FISHER
+            assert "not monotone" in row.problem
+            continue
         assert row.record is not None
         assert row.now.value_at_risk <= row.now.expected_shortfall
         assert row.record.basel is None or row.record.forecasts == 250
