@@ -21,6 +21,7 @@ from magnetfund.web.desk.gauges import Gauge, draw_spark, find_nearest
 from magnetfund.web.desk.stresses import build_stress_book, find_consequences, find_stop_cost
 from risk.domain.limits import DEFAULT_LIMITS
 from risk.domain.stress import compute_equity
+from risk.domain.tail_risk import WINDOW_DAYS
 from trading.models import EngineTransition, Instrument, Position, Valuation
 
 
@@ -194,8 +195,10 @@ def test_tail_risk_says_what_a_day_may_lose_or_how_many_days_it_lacks():
     client = Client()
     client.force_login(ensure_user(email="r@example.com", name="R", roles=[Role.RISK_OFFICER]))
     assert "0 closed days" in " ".join(client.get("/desk/risk/tail/").content.decode().split())
-    now, steps = utc_now(), np.random.default_rng(3).normal(0.0, 0.01, 130)
-    for back, value in zip(range(130, 0, -1), 100 * np.cumprod(1 + steps), strict=True):
+    now, steps = utc_now(), np.random.default_rng(3).normal(0.0, 0.01, WINDOW_DAYS + 30)
+    for back, value in zip(
+        range(WINDOW_DAYS + 30, 0, -1), 100 * np.cumprod(1 + steps), strict=True
+    ):
         unit = Decimal(f"{value:.6f}")
         Valuation.objects.create(
             book="main", at=now - timedelta(days=back), equity=40_000, cash=40_000,

@@ -559,7 +559,7 @@ def test_five_methods_forecast_from_the_past_alone() -> None:
 
 def test_a_method_that_is_too_calm_is_told_by_its_tests() -> None:
     rng = np.random.default_rng(9)
-    returns = np.concatenate([rng.normal(0.0, 0.002, 150), rng.normal(0.0, 0.03, 40)])
+    returns = np.concatenate([rng.normal(0.0, 0.002, 180), rng.normal(0.0, 0.03, 40)])
     row = next(row for row in compare_tails(returns) if row.method is TailMethod.HISTORICAL)
     assert row.record is not None
     assert row.record.coverage is not None
@@ -570,6 +570,6 @@ def test_a_method_that_is_too_calm_is_told_by_its_tests() -> None:
 def test_too_short_a_history_and_one_that_never_moved_are_told() -> None:
     with pytest.raises(InvalidInput):
         compare_tails([0.01] * 99)
-    flat = {row.method: row for row in compare_tails([0.0] * 120)}
+    flat = {row.method: row for row in compare_tails([0.0] * 200)}
     assert flat[TailMethod.CORNISH_FISHER].now is None
     assert flat[TailMethod.CORNISH_FISHER].problem

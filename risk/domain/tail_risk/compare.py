@@ -29,7 +29,7 @@ from risk.domain.tail_risk.measures import (
     compute_normal_risk,
 )
 from risk.domain.tail_risk.types import TailMethod, TailRisk
-from risk.domain.tail_risk.volatility import compute_ewma_risk, compute_filtered_risk
+from risk.domain.tail_risk.volatility import SEED_PERIODS, compute_ewma_risk, compute_filtered_risk
 
 METHODS: dict[TailMethod, Callable[..., TailRisk]] = {
     TailMethod.HISTORICAL: compute_historical_risk,
@@ -38,7 +38,8 @@ METHODS: dict[TailMethod, Callable[..., TailRisk]] = {
     TailMethod.EWMA: compute_ewma_risk,
     TailMethod.FILTERED_HISTORICAL: compute_filtered_risk,
 }
-WINDOW_DAYS = 100
+#: A hundred losses for the tail of one in a hundred, after those that start a volatility.
+WINDOW_DAYS = 100 + SEED_PERIODS
 FORECASTS_MAX = 250
 TAIL, TAIL_BASEL = 0.05, 0.01
 SIMULATIONS = 500
@@ -70,8 +71,7 @@ class TailRow:
 def compare_tails(returns: Series, *, window: int = WINDOW_DAYS) -> tuple[TailRow, ...]:
     """All five methods on daily returns, the newest last.
 
-    Raises :class:`InvalidInput` (``too_short``) with fewer than ``window`` returns: a hundred are
-    needed for a loss of one day in a hundred.
+    Raises :class:`InvalidInput` (``too_short``) with fewer than ``window`` returns.
     """
     values = returns_of(returns, length_min=window)
     return tuple(_measure(method, values, window) for method in METHODS)
