@@ -35,8 +35,8 @@ and units are tried whole. The compiled year of an account is run without compil
 
 Each row is of the sources and tests that its run was made on. Rows marked * were not measured
 again after their sources changed; their scores and survivors are of before. The modules
-orders and positions are drilled and have no row until a run is recorded. Services, whose tests
-need a database, are not mutated.
+units, fuse and positions are drilled and have no row until a run is recorded. Services, whose
+tests need a database, are not mutated.
 """
 
 
