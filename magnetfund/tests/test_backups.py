@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connections
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
@@ -183,6 +184,16 @@ def test_every_backup_is_restored_whoever_made_it(place: Path) -> None:
     assert find_unproven() is None
     assert run_due(now=now, started_at=now)
     assert (Backup.objects.count(), BackupCheck.objects.count()) == (1, 1)
+
+
+@pytest.mark.usefixtures("traded_month")
+def test_a_backup_from_before_a_migration_is_proven_by_the_version_after_it(place: Path) -> None:
+    connections["default"].close()
+    call_command("migrate", "investors", "0016", database="owner", verbosity=0)
+    row = record_backup(reason="migration", actor=Actor.system("test"))
+    check, result = record_check(path=place / "backups" / row.name)
+    assert not any(name.startswith("investors.0017") for name in result.manifest.migrations)
+    assert check.is_clean, check.differences
 
 
 def test_a_process_that_shuts_its_files_to_others_can_prove_a_backup(place: Path) -> None:

@@ -136,19 +136,31 @@ def restore_files(backup: UnpackedBackup, *, root: Path) -> list[str]:
 
 
 def check_books(environment: dict[str, str]) -> list[str]:
-    """Run ``verify_books`` against a restored database; the differences it names."""
-    result = subprocess.run(
-        [sys.executable, str(PROJECT / "manage.py"), "verify_books", "--json"],
-        env=environment, check=False, capture_output=True, text=True,
-    )  # fmt: skip
+    """Bring a restored database to this version's schema and run ``verify_books`` against it; the
+    differences it names."""
+    migrated = _manage(environment, "migrate", "--database", "owner", "--verbosity", "0")
+    if migrated.returncode != 0:
+        return [f"migrate failed: {_last_line(migrated)}"]
+    result = _manage(environment, "verify_books", "--json")
     if result.returncode == 0:
         return []
     try:
         found = json.loads(result.stdout.strip().splitlines()[-1])["differences"]
     except (ValueError, KeyError, IndexError):
-        lines = (result.stderr or result.stdout).strip().splitlines()
-        return [f"verify_books failed: {lines[-1][:300] if lines else 'no reason given'}"]
+        return [f"verify_books failed: {_last_line(result)}"]
     return [f"{book}: {line}" for book, lines in sorted(found.items()) for line in lines]
+
+
+def _manage(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(PROJECT / "manage.py"), *words],
+        env=environment, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def _last_line(result: subprocess.CompletedProcess[str]) -> str:
+    lines = (result.stderr or result.stdout).strip().splitlines()
+    return lines[-1][:300] if lines else "no reason given"
 
 
 def restore_home(*, path: Path, key: bytes, root: Path) -> RestoreResult:
