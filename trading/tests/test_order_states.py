@@ -328,3 +328,19 @@ def test_the_first_id_of_the_venue_is_kept_whoever_names_it():
     named = replace(said(VenueStatus.REJECTED), venue_order_id="v1")
     known = play(rejected, named, replace(named, venue_order_id="v2"))
     assert known.venue_order_id == "v1"
+
+
+def test_a_final_word_about_an_order_that_was_never_sent_is_refused():
+    with pytest.raises(Conflict) as caught:
+        play(intent(), said(VenueStatus.CANCELLED))
+    assert caught.value.code == "never_sent"
+
+
+def test_a_final_order_is_contradicted_by_another_end_and_not_by_an_answer_of_its_instant():
+    rejected = play(intent(), CLAIMED, OrderRejected(at=at(5), reason="margin"))
+    assert not play(rejected, said(VenueStatus.OPEN, seconds=5)).is_contradicted
+    assert play(rejected, said(VenueStatus.CANCELLED)).is_contradicted
+
+
+def test_an_end_that_waits_for_fills_shows_an_order_in_doubt_to_be_there():
+    assert play(intent(), CLAIMED, said(VenueStatus.CANCELLED, "3")).state is S.ACKED
