@@ -210,6 +210,9 @@ class FuseLatch(models.Model):
     book = models.CharField(max_length=20, primary_key=True)
     passed_at = models.DateTimeField(null=True, blank=True)
 
+    class Meta:
+        verbose_name_plural = "fuse latches"
+
     def __str__(self) -> str:
         return f"latch of {self.book}"
 
@@ -298,6 +301,9 @@ class FuseMemory(models.Model):
     snapshot = models.JSONField()
     gauges = models.JSONField(default=list)
     updated_at = models.DateTimeField(default=utc_now)
+
+    class Meta:
+        verbose_name_plural = "fuse memories"
 
     def __str__(self) -> str:
         return f"fuse memory of {self.book}"

@@ -46,6 +46,7 @@ class ShareClass(models.Model):
     minimum_subscription = ExactField(default=0)
 
     class Meta:
+        verbose_name_plural = "share classes"
         constraints = [
             models.UniqueConstraint(fields=["fund", "code"], name="investors_shareclass_code"),
             *positive("investors_shareclass", "launch_price"),

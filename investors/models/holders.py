@@ -169,6 +169,7 @@ class UnitEntry(models.Model):
     row_hash = models.BinaryField(editable=False)
 
     class Meta:
+        verbose_name_plural = "unit entries"
         ordering = ["effective_at", "id"]
         constraints = [
             models.UniqueConstraint(fields=["fund", "seq"], name="investors_unitentry_seq"),

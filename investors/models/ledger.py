@@ -62,6 +62,7 @@ class Entry(models.Model):
     row_hash = models.BinaryField(editable=False)
 
     class Meta:
+        verbose_name_plural = "entries"
         ordering = ["fund", "seq"]
         constraints = [
             models.UniqueConstraint(fields=["fund", "seq"], name="investors_entry_seq"),

@@ -259,6 +259,9 @@ class RefreshFamily(models.Model):
     expires_at = models.DateTimeField(db_index=True)
     created_at = models.DateTimeField(default=utc_now)
 
+    class Meta:
+        verbose_name_plural = "refresh families"
+
     def __str__(self) -> str:
         return f"{self.user_id}:{self.id}"
 

@@ -85,6 +85,7 @@ FORMS: dict[str, set[Role]] = {
 API_POSTS: dict[str, set[Role]] = {
     "/api/backtests": RESEARCH,
     "/api/money/statements": {Role.ACCOUNTANT},
+    "/api/dealing/proposals": {Role.ACCOUNTANT, Role.CONTROLLER, Role.DIRECTOR},
     "/api/leverage/calculate": {r for r in Role if r is not Role.INVESTOR},
     "/api/sizing/calculate": {r for r in Role if r is not Role.INVESTOR},
     "/api/trade/execute": {Role.OPERATOR, Role.COORDINATOR},
@@ -250,6 +251,7 @@ def test_every_path_is_in_this_matrix_or_takes_an_identifier():
         "/home/", "/live", "/api/positions/open", "/api/money/receipts", "/api/money/payments",
         "/api/auth/token", "/api/auth/refresh",
         "/api/investor/login", "/api/investor/withdraw",
+        "/api/investor/subscribe", "/api/investor/switch", "/api/investor/switch/quote",
         # For the session of one application alone; test_apply.py has them.
         "/apply/status/", "/apply/withdraw/",
         # test_api_kyc.py has their matrix.

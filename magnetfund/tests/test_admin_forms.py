@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -194,3 +195,9 @@ def test_the_admin_changes_what_a_book_trades_through_the_service():
     assert any("order.submit" in text for text in refused)
     assert members_of("main").version == 2
     assert AuditEvent.objects.filter(action="book.paused").count() == 1
+
+
+def test_every_list_of_the_admin_has_its_proper_plural():
+    plurals = [str(model._meta.verbose_name_plural) for model in admin.site._registry]
+    assert [name for name in plurals if re.search(r"([^aeiou]ys|sss|chs)$", name)] == []
+    assert {"entries", "share classes", "strategies", "unit entries"} <= set(plurals)

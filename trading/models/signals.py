@@ -24,6 +24,7 @@ class Strategy(models.Model):
     created_at = models.DateTimeField(default=utc_now)
 
     class Meta:
+        verbose_name_plural = "strategies"
         constraints = [
             models.UniqueConstraint(fields=["code", "version"], name="trading_strategy_version"),
             *not_negative("trading_strategy", "risk_fraction"),

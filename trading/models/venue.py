@@ -23,6 +23,9 @@ class BookMemory(models.Model):
     state = models.JSONField(default=dict)
     updated_at = models.DateTimeField(default=utc_now)
 
+    class Meta:
+        verbose_name_plural = "book memories"
+
     def __str__(self) -> str:
         return f"memory of {self.book}"
 
