@@ -44,7 +44,8 @@ from magnetfund.tests.test_instance_life import (
     wait_until,
 )
 from risk.models import FuseReset
-from risk.services.fuse import approve_reset, propose_reset, state_of
+from risk.services.fuse import state_of
+from risk.services.fuse_reset import approve_reset, propose_reset
 from trading.domain.market import HOUR_MS
 from trading.domain.paper_venue import Kind
 from trading.domain.simulated_market import SimulatedInstrument

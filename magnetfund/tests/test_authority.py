@@ -262,9 +262,10 @@ class TestOrderMachine:
         ],
     )
     def test_a_fill_needs_a_claimed_order_and_never_exceeds_it(
-        self, fresh_database: Any, order: Order, claimed: bool, quantity: Decimal, side: str,
-        words: str,
+        self, fresh_database: Any, placed_positions: None, order: Order, claimed: bool,
+        quantity: Decimal, side: str, words: str,
     ):  # fmt: skip
+        # The guard of positions has tests of its own; here the machine of orders alone decides.
         if claimed:
             Order.objects.filter(pk=order.pk).update(state="SENDING")
         said = attack(

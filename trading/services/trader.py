@@ -26,7 +26,6 @@ from magnetfund.kernel.clock import to_milliseconds, utc_now
 from risk.domain.limits import LimitSet
 from risk.services.limits import limits_in_force
 from trading.domain.engine.book import Event
-from trading.domain.engine.step import open_book
 from trading.domain.market import MINUTE_MS
 from trading.models import BookMember, Instrument
 from trading.services.book.follow import (
@@ -36,7 +35,7 @@ from trading.services.book.follow import (
     follow_fuse,
     is_flat,
 )
-from trading.services.book.memory import Memory, load_memory
+from trading.services.book.memory import first_memory, load_memory
 from trading.services.book.recovery import recover
 from trading.services.book.trading_book import TradingBook
 from trading.services.book_setup import BookSetup
@@ -121,13 +120,13 @@ class Trader:
     def _open_book(self, limits: LimitSet, now: datetime) -> None:
         """Take up the book where its memory and the venue say that it stands."""
         setup = self.setup
-        fresh = open_book(rules=setup.rules, time_ms=to_milliseconds(now))
         self.paper = TradingBook(
             code=self.code,
             rules=setup.rules,
             instruments=setup.instruments,
             sleeves=setup.sleeves,
-            memory=load_memory(self.code) or Memory(book=fresh, shares=0.0),
+            memory=load_memory(self.code)
+            or first_memory(self.code, rules=setup.rules, time_ms=to_milliseconds(now)),
             actor=self.actor,
             limits=limits,
         )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from django.db.models import Max, Sum
+
 from magnetfund.kernel.clock import from_milliseconds
-from magnetfund.kernel.errors import Conflict
+from magnetfund.kernel.errors import Conflict, Unavailable
 from trading.domain.engine.book import Book
+from trading.domain.engine.rules import EngineRules
 from trading.domain.engine.slots import Layout, carry_book
+from trading.domain.engine.step import open_book
 from trading.domain.engine.storage import dump_book, load_book
-from trading.models import BookMemory, Instrument
+from trading.models import BookFlow, BookMemory, Instrument
 from trading.services.sleeves import Sleeve
 
 
@@ -46,6 +50,21 @@ def load_memory(code: str) -> Memory | None:
         decided=row.state.get("decided", {}),
         layout=_load_layout(row.state.get("layout")),
     )
+
+
+def first_memory(code: str, *, rules: EngineRules, time_ms: int) -> Memory:
+    """A book that never traded: it begins with what its ledger sent, each flow counted once, and
+    with the paper account's own cash only where the ledger sent nothing.
+
+    Raises :class:`Unavailable` where everything that came in has left again.
+    """
+    flows = BookFlow.objects.filter(book=code).aggregate(cash=Sum("amount"), newest=Max("id"))
+    if flows["newest"] is None:
+        return Memory(book=open_book(rules=rules, time_ms=time_ms), shares=0.0)
+    if flows["cash"] <= 0:
+        raise Unavailable("the book has no capital: wait for a subscription", code="no_capital")
+    opened = open_book(rules=replace(rules, cash_opening=float(flows["cash"])), time_ms=time_ms)
+    return Memory(book=opened, shares=0.0, flow_id=flows["newest"])
 
 
 def keep_memory(code: str, memory: Memory) -> None:
