@@ -200,6 +200,20 @@ def test_redemption_takes_the_oldest_lot_first_and_withholds_its_fee():
     assert [cut.cost for cut in result.cuts] == [D("1000.00"), D("240.00")]
 
 
+def test_the_fee_of_a_soft_lock_up_comes_beside_the_exit_fee():
+    (result,) = deal_redemptions(
+        terms=ClassTerms(exit_fee_rate=D("0.01")),
+        price=D(130),
+        fees={},
+        lots=[lot(1, "10", "100"), lot(2, "5", "120")],
+        orders=[RedemptionOrder(order="o", holder="h", units=D(12))],
+        early_fee_rates={"l2": D("0.02")},
+    )
+    # 1 % of 12 x 130, and 2 % of the two units that leave early.
+    assert result.exit_fee == D("15.60") + D("5.20")
+    assert result.payout == D("1560.00") - D("20.80")
+
+
 def test_the_order_that_empties_a_lot_takes_the_cost_that_is_left():
     results = deal_redemptions(
         terms=ClassTerms(),

@@ -95,12 +95,12 @@ def test_a_fill_that_cannot_be_is_refused(quantity: str, price: str, code: str) 
     assert caught.value.code == code
 
 
-@pytest.mark.parametrize("way", [1, -1])
-def test_a_fill_that_turns_a_position_over_is_a_close_and_an_opening(way: int):
+@pytest.mark.parametrize("way", [D(1), D(-1), D("0.001"), D("-0.001")])
+def test_a_fill_that_turns_a_position_over_is_a_close_and_an_opening(way: D):
     held = apply_fill(position=NetPosition(), fill=make_fill(1, str(3 * way), "100")).position
     turning = make_fill(2, str(-5 * way), "110", fee="1")
     closing, opening = split_fill(position=held, fill=turning)
-    assert (closing.quantity, opening.quantity) == (D(-3 * way), D(-2 * way))
+    assert (closing.quantity, opening.quantity) == (-3 * way, -2 * way)
     assert (closing.fee, opening.fee) == (D("0.6"), D("0.4"))
     assert split_fill(position=held, fill=make_fill(3, str(-3 * way), "110")) == (
         make_fill(3, str(-3 * way), "110"),
