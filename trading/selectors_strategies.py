@@ -269,7 +269,7 @@ def check_session(
         Check(
             name="Trader",
             is_passed=age is not None and age <= DATA_AGE_SECONDS and not doubt,
-            found="no sign of life" if age is None else f"{age:.0f} s of {DATA_AGE_SECONDS} s",
+            found="no heartbeat" if age is None else f"{age:.0f} s of {DATA_AGE_SECONDS} s",
             note=doubt,
         ),
         Check(

@@ -253,6 +253,16 @@ def test_a_switch_asks_for_a_fresh_second_factor(small: SmallFund, settings: Any
     assert DealingOrder.objects.filter(kind="switch").count() == 0
 
 
+def test_a_redemption_asks_for_a_fresh_second_factor(small: SmallFund, settings: Any):
+    client = client_of(small)
+    given = fields(client.get("/redeem/confirm/", REDEEM))
+    settings.SECOND_FACTOR_REQUIRED = True
+    answer = client.post("/redeem/confirm/", given)
+    assert answer.status_code == 302
+    assert answer.url.startswith("/account/")
+    assert DealingOrder.objects.filter(kind="redemption").count() == 0
+
+
 def test_the_order_says_where_to_pay_and_what_is_missing(small: SmallFund):
     accountant = Actor.of(ensure_user(email="d@example.com", name="D", roles=[Role.ACCOUNTANT]))
     controller = Actor.of(ensure_user(email="m@example.com", name="M", roles=[Role.CONTROLLER]))

@@ -50,7 +50,7 @@ def build_ticket(
     lots, at 1.0x.  The ticket's own checks may allow less.
     """
     if decision.direction == 0 or decision.stop is None:
-        return "it opens nothing"
+        return "the sleeve opens no position"
     if mark is None:
         return "no live price"
     stop = decimal_from_float(decision.stop)

@@ -243,7 +243,7 @@ def test_a_day_s_session_is_opened_once_with_its_checklist_and_closed_with_its_r
         TradingSession.objects.create(book="main")
     page = person("o", Role.OPERATOR).get("/desk/research/strategies/trend/").content.decode()
     assert "Sessions" in page
-    assert "Trader: no sign of life" in page
+    assert "Trader: no heartbeat" in page
 
 
 def decided(direction: int, stop: float, **more: Any) -> Decision:
@@ -264,7 +264,7 @@ def test_run_now_is_the_newest_decision_at_the_sleeve_s_risk_or_says_why_not() -
     loss = Decimal(fields["amount"]) * (Decimal("1999.96") + Decimal(50_000) * Decimal("0.0014"))
     assert Decimal(1503) < loss <= Decimal(1505)
     for decision, words in (
-        (decided(0, 48_000.0), "opens nothing"),
+        (decided(0, 48_000.0), "opens no position"),
         (decided(-1, 48_000.0), "beyond its stop"),
         (decided(1, 48_000.0, target=49_000.0), "beyond its target"),
     ):

@@ -1,4 +1,4 @@
-"""Why an order was refused, in words: every code that a ticket, a size or a check can carry."""
+"""Why a sleeve decided and why an order was refused, in words: every code that can be carried."""
 
 from __future__ import annotations
 
@@ -73,6 +73,28 @@ CODE_WORDS = {
     "live_approval": "This live order needs a person's approval.",
     "order_gate": "The database's order control blocked this order.",
 }
+
+
+#: Why a sleeve opens or does not.
+DECISION_WORDS = {
+    "entry": "Entry signal.",
+    "warm_up": "Not enough closed candles yet (warm-up).",
+    "no_direction": "No direction from the slow trend.",
+    "no_target": "No zone within range is strong enough.",
+    "unmapped_side": "Fewer than three zones are known on the opposing side.",
+    "tier": "Tier 4: strength, conflict or volatility is outside its limit.",
+    "target_too_near": "The target is too close to cover trading costs.",
+    "trend_disagrees": "Fast and slow trends point in different directions.",
+    "conflict": "Conflict is above its limit: opposing zones are too strong.",
+    "opposite_stronger": "The strongest zone is on the opposing side.",
+    "not_decision_bar": "This sleeve decides once per day, at 00:00 UTC.",
+    "nothing": "No change.",
+}
+
+
+def say_decision(reason: str) -> str:
+    """A sentence for the reason of a sleeve's decision; an unknown one is shown as it is."""
+    return DECISION_WORDS.get(reason, reason.replace("_", " "))
 
 
 def say_codes(codes: Iterable[str]) -> list[str]:

@@ -254,7 +254,7 @@ def compare_rows(runs: Sequence[ResearchRun], judgements: Sequence[Any]) -> list
         ("Return", "percent", lambda r, j: r["metrics"]["total_return"]),
         ("A year", "percent", lambda r, j: r["metrics"]["cagr"]),
         ("Sharpe ratio", "number", lambda r, j: r["metrics"]["sharpe"]),
-        ("Deepest fall", "percent", lambda r, j: r["metrics"]["drawdown_max"]),
+        ("Maximum drawdown", "percent", lambda r, j: r["metrics"]["drawdown_max"]),
         ("Trades", "count", lambda r, j: r["metrics"]["trades"]),
         ("Won", "percent", lambda r, j: r["metrics"]["win_rate"]),
         ("Average, R", "number", lambda r, j: r["metrics"]["average_r"]),

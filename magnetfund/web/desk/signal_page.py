@@ -7,24 +7,10 @@ from typing import Any
 from django.conf import settings
 
 from magnetfund.web.desk.charts import choose_zones, direction_of, kind_words
+from magnetfund.web.desk.order_words import say_decision
 from risk.domain.leverage import LeverageCase, choose_leverage
 from risk.domain.limits import LimitSet
 from trading.models import Instrument, Proposal, Signal
-
-REASON_WORDS = {
-    "entry": "Entry signal.",
-    "warm_up": "Not enough closed candles yet (warm-up).",
-    "no_direction": "No direction from the slow trend.",
-    "no_target": "No zone within range is strong enough.",
-    "unmapped_side": "Fewer than three zones are known on the opposing side.",
-    "tier": "Tier 4: strength, conflict or volatility is outside its limit.",
-    "target_too_near": "The target is too close to cover trading costs.",
-    "trend_disagrees": "Fast and slow trends point in different directions.",
-    "conflict": "Conflict is above its limit: opposing zones are too strong.",
-    "opposite_stronger": "The strongest zone is on the opposing side.",
-    "not_decision_bar": "This sleeve decides once per day, at 00:00 UTC.",
-    "nothing": "No change.",
-}
 
 
 def explain_signal(
@@ -62,7 +48,7 @@ def explain_signal(
         {
             "code": code,
             "direction": {1: "long", -1: "short"}.get(plain.get("direction") or 0, "none"),
-            "words": REASON_WORDS.get(plain.get("reason", ""), plain.get("reason", "")),
+            "words": say_decision(plain.get("reason", "")),
             "stop": plain.get("stop"),
             "target": plain.get("target"),
         }

@@ -42,6 +42,7 @@ from investors.services.estimates import PriceEstimate, estimate_prices
 from investors.services.money_accounts import approved_accounts
 from investors.services.papers import contract_note, list_notes, note_download
 from magnetfund.core.actors import Actor
+from magnetfund.core.doors import require_step_up
 from magnetfund.core.services.idempotency import StoredAnswer
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
@@ -188,7 +189,7 @@ def redeem(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def confirm_redemption(request: HttpRequest) -> HttpResponse:
-    """What exactly would be ordered; a POST orders it once."""
+    """What exactly would be ordered; a POST orders it once, with a fresh second factor."""
     investor = own_investor(request)
     if request.method != "POST":
         context = _redemption(request, investor)
@@ -196,6 +197,7 @@ def confirm_redemption(request: HttpRequest) -> HttpResponse:
             return go_to(f"{reverse('redeem')}?{request.GET.urlencode()}")
         page = {**frame_of(request, investor, "redeem"), **context, "key": uuid4()}
         return render_page(request, "portal/redeem_confirm.html", page, parts=())
+    require_step_up(request)
     form = RedeemForm(investor, request.POST)
     back = f"{reverse('redeem')}?{typed_query(request, form)}"
     if not form.is_valid() or form.cleaned_data["what"] == "amount":

@@ -110,7 +110,7 @@ def _key_figures(figures: Mapping[str, Any]) -> str:
         ("Return", "total_return", _percent),
         ("A year", "cagr", _percent),
         ("Sharpe ratio", "sharpe", _number),
-        ("Deepest fall", "drawdown_max", _percent),
+        ("Maximum drawdown", "drawdown_max", _percent),
     ):
         cells = "".join(
             f"<td class=n>{form(period[side][key])}</td>"

@@ -9,10 +9,17 @@ from typing import Any
 from django import template
 
 from magnetfund.core.templatetags.figures import money
+from magnetfund.web.desk.order_words import say_decision
 
 register = template.Library()
 #: Share of a threshold at which a measure warns where the limit set names none.
 WARNING_SHARE = Decimal("0.75")
+
+
+@register.filter
+def decision(reason: Any) -> str:
+    """A sleeve's reason as a sentence."""
+    return say_decision(str(reason or ""))
 
 
 @register.filter
