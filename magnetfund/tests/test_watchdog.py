@@ -193,7 +193,7 @@ def test_who_blinds_the_watchdog_stops_the_engine(
         age(dog, 13)
         began = time.monotonic()
         dog.turn()
-        assert time.monotonic() - began < 3.0
+        assert time.monotonic() - began < 10.0
     assert engine_state_of("main") == "STOPPED"
 
 
