@@ -15,16 +15,9 @@ from django.db.models import F
 
 from investors.domain.dealing import (
     DealingDate,
-    LockedLot,
-    Refusal,
-    check_redemption,
     choose_dealing_date,
-    find_free_units,
 )
-from investors.domain.fees import ClassTerms, LockUp
-from investors.domain.onboarding import KycState
 from investors.models import (
-    ClassNav,
     DealingDay,
     DealingOrder,
     Fund,
@@ -32,17 +25,21 @@ from investors.models import (
     Holding,
     Investor,
     ShareClass,
-    UnitLot,
 )
 from investors.models.dealing import TAKING
+from investors.services.dealing_rules import (
+    require_open,
+    require_own,
+    require_redeemable,
+    require_subscribable,
+)
 from investors.services.policies import terms_in_force
 from investors.services.receipts import release_money
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
-from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
-from magnetfund.kernel.money import currency_quantum, decimal_of, quantize
+from magnetfund.kernel.errors import Conflict, InvalidInput
 
 REASON_MAX = 300
 CANCELLABLE = ("submitted", "accepted", "funded", "deferred", "set_aside")
@@ -87,16 +84,6 @@ def find_dealing_day(fund: Fund, *, received_at: datetime) -> DealingDay | None:
         return next_dealing_day(fund, received_at=received_at)
     except InvalidInput:
         return None
-
-
-def require_open(fund: Fund) -> None:
-    """Raise :class:`Conflict` (``fund_suspended``) while dealing in this fund is suspended; no
-    orders are accepted until it is lifted."""
-    if Fund.objects.filter(pk=fund.pk, is_suspended=True).exists():
-        raise Conflict(
-            "dealing in this fund is suspended; no orders are accepted until it is lifted",
-            code="fund_suspended",
-        )
 
 
 def submit_subscription(
@@ -190,126 +177,6 @@ def reserve(
     return order
 
 
-def require_subscribable(*, investor: Investor, share_class: ShareClass, amount: Decimal) -> None:
-    """Raise for the first rule that refuses a subscription: ``fund_suspended``, ``kyc_open``,
-    ``not_positive``, ``too_fine``, ``below_minimum``."""
-    require_open(share_class.fund)
-    require_kyc(investor)
-    currency = share_class.fund.currency
-    _require_measure(amount, quantum=currency_quantum(currency), what="amount")
-    require_first_minimum(investor, share_class, amount)
-
-
-def require_first_minimum(investor: Investor, share_class: ShareClass, amount: Decimal) -> None:
-    """Raise :class:`InvalidInput` (``below_minimum``) where a first purchase is too small."""
-    if amount < share_class.minimum_subscription and not _holds(investor, share_class):
-        raise InvalidInput(
-            f"the minimum first subscription is {share_class.minimum_subscription:,.2f} "
-            f"{share_class.fund.currency}",
-            code="below_minimum",
-        )
-
-
-def require_redeemable(
-    *,
-    investor: Investor,
-    terms: ClassTerms,
-    holding: Holding | None,
-    units: Decimal | None,
-    day: date,
-) -> Decimal:
-    """Units that an order for ``units`` (``None``: everything) takes of a holding on ``day``.
-
-    Minimums are measured at the last dealing price.  Raises :class:`NotAllowed` (``on_hold``),
-    :class:`InvalidInput` (``not_positive``, ``too_fine``) and :class:`Conflict`
-    (``not_enough_units``, ``locked_up``, ``below_minimum``, ``leaves_below_minimum``).
-    """
-    wanted = require_available(
-        investor=investor, holding=holding, units=units, quantum=terms.unit_quantum
-    )
-    assert holding is not None
-    _require_terms(terms, holding, wanted, day)
-    return wanted
-
-
-def require_available(
-    *,
-    investor: Investor,
-    holding: Holding | None,
-    units: Decimal | None,
-    quantum: Decimal,
-    is_forced: bool = False,
-) -> Decimal:
-    """Units of a holding that no order reserves, as many as asked (``None``: all of them).
-
-    Raises :class:`NotAllowed` (``on_hold``, unless the fund itself forces it),
-    :class:`InvalidInput` (``not_positive``, ``too_fine``) and :class:`Conflict`
-    (``not_enough_units``).
-    """
-    if investor.kyc_state == KycState.RESTRICTED and not is_forced:
-        raise NotAllowed(
-            "this account is on hold; the fund's compliance officer can tell you more",
-            code="on_hold",
-        )
-    if units is not None:
-        _require_measure(units, quantum=quantum, what="number of units")
-    free = holding.units - holding.reserved_units if holding is not None else Decimal(0)
-    wanted = free if units is None else units
-    if wanted > free or wanted == 0:
-        raise Conflict(
-            f"only {free.normalize():f} units are available",
-            code="not_enough_units",
-            details={"free": f"{free:f}"},
-        )
-    return wanted
-
-
-def _require_terms(terms: ClassTerms, holding: Holding, wanted: Decimal, day: date) -> None:
-    """Lock-up of each lot, and the minimums of the class, with what other orders have reserved."""
-    if terms.lock_up is not LockUp.HARD and not terms.minimum_redemption + terms.minimum_holding:
-        return
-    lots = [
-        LockedLot(lot=str(lot.pk), units=lot.units, lockup_until=lot.lockup_until)
-        for lot in UnitLot.objects.filter(holding=holding, units__gt=0)
-    ]
-    free = find_free_units(lots=lots, day=day, lock=terms.lock_up)
-    refusal = check_redemption(
-        units=wanted + holding.reserved_units,
-        lots=lots,
-        free=free,
-        indicative_price=last_price(holding.share_class),
-        minimum_value=terms.minimum_redemption,
-        minimum_holding=terms.minimum_holding,
-    )
-    if refusal is None:
-        return
-    units = sum((item.units for item in free), Decimal(0)) - holding.reserved_units
-    until = min((lot.lockup_until for lot in lots if lot.lockup_until), default=None)
-    raise Conflict(
-        {
-            Refusal.LOCKED_UP: f"units are locked up until {until}; {units.normalize():f} are free",
-            Refusal.BELOW_MINIMUM: f"the minimum redemption is {terms.minimum_redemption:,.2f}",
-            Refusal.LEAVES_BELOW_MINIMUM: (
-                f"less than the minimum holding of {terms.minimum_holding:,.2f} would remain; "
-                f"redeem all instead"
-            ),
-        }.get(refusal, "more units than are held"),
-        code=refusal.value,
-        details={"free": f"{units:f}"},
-    )
-
-
-def last_price(share_class: ShareClass) -> Decimal:
-    """The newest dealing price of a class, before the first one its launch price."""
-    struck = (
-        ClassNav.objects.filter(share_class=share_class, strike__state="dealt", price__isnull=False)
-        .order_by("-strike__valuation_at")
-        .values_list("price", flat=True)
-        .first()
-    )
-    return struck or share_class.launch_price
-
-
 def can_cancel(order: DealingOrder, *, at: datetime) -> bool:
     """Whether an order can be taken back: it is open, and its cut-off lies ahead.
 
@@ -364,34 +231,6 @@ def release_units(order: DealingOrder, at: datetime) -> None:
     if any(other.is_all for other in others):
         kept = holding.units
     Holding.objects.filter(pk=holding.pk).update(reserved_units=kept, updated_at=at)
-
-
-def _holds(investor: Investor, share_class: ShareClass) -> bool:
-    return Holding.objects.filter(investor=investor, share_class=share_class, units__gt=0).exists()
-
-
-def require_kyc(investor: Investor) -> None:
-    """Raise :class:`NotAllowed` (``kyc_open``) unless the investor is approved now."""
-    if investor.kyc_state != KycState.APPROVED:
-        raise NotAllowed("your identity verification (KYC) is not complete", code="kyc_open")
-
-
-def _require_measure(value: Decimal, *, quantum: Decimal, what: str) -> None:
-    """A finite positive number of the ledger's range in whole quanta."""
-    number = decimal_of(value)
-    if number <= 0:
-        raise InvalidInput(f"the {what} must be positive", code="not_positive")
-    if quantize(number, quantum) != number:
-        raise InvalidInput(f"the {what} must be a multiple of {quantum:f}", code="too_fine")
-
-
-def require_own(investor: Investor, actor: Actor) -> None:
-    """Investors may order only for themselves; staff need the capability dealing.process."""
-    if actor.user is None:
-        return
-    if investor.user_id == actor.user.pk:
-        return
-    actor.require(Capability.DEALING_PROCESS)
 
 
 def _note(actor: Actor, action: str, order: DealingOrder, at: datetime) -> None:

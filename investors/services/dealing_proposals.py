@@ -18,13 +18,11 @@ from investors.models import DealingOrder, DealingProposal, Investor, ShareClass
 from investors.services.dealing import (
     lock_holding,
     next_dealing_day,
-    require_available,
-    require_open,
-    require_subscribable,
     reserve,
     submit_redemption,
     submit_subscription,
 )
+from investors.services.dealing_rules import require_available, require_open, require_subscribable
 from investors.services.messages import send_message
 from investors.services.switching import submit_switch
 from investors.services.transfers import check_transfer, quantum_of, transfer

@@ -23,12 +23,8 @@ from investors.domain.strike import (
     deal_subscription,
 )
 from investors.models import DealingDay, Holding, Investor, ShareClass, UnitLot
-from investors.services.dealing import (
-    next_dealing_day,
-    require_open,
-    require_redeemable,
-    require_subscribable,
-)
+from investors.services.dealing import next_dealing_day
+from investors.services.dealing_rules import require_open, require_redeemable, require_subscribable
 from investors.services.estimates import PriceEstimate
 from investors.services.nav_inputs import read_lots
 from investors.services.policies import terms_by_class, terms_in_force

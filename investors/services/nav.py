@@ -26,7 +26,7 @@ from investors.models import (
     LotNav,
     NavStrike,
 )
-from investors.services.dealing import require_open
+from investors.services.dealing_rules import require_open
 from investors.services.ledger import (
     owns_and_owes,
 )

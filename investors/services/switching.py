@@ -16,21 +16,19 @@ from investors.domain.dealing import Switch, deal_switch, find_lockup_end
 from investors.domain.exact import exactly
 from investors.domain.fees import ClassTerms, compute_accrued_fee, compute_management_fee
 from investors.models import DealingDay, DealingOrder, Holding, Investor, ShareClass
-from investors.services.dealing import (
+from investors.services.dealing import lock_holding, next_dealing_day, reserve
+from investors.services.dealing_quotes import (
+    Proceeds,
+    find_missed_day,
+    read_leaving,
+)
+from investors.services.dealing_rules import (
     last_price,
-    lock_holding,
-    next_dealing_day,
     require_first_minimum,
     require_kyc,
     require_open,
     require_own,
     require_redeemable,
-    reserve,
-)
-from investors.services.dealing_quotes import (
-    Proceeds,
-    find_missed_day,
-    read_leaving,
 )
 from investors.services.estimates import PriceEstimate
 from investors.services.policies import terms_in_force

@@ -27,9 +27,9 @@ from investors.models import (
     UnitEntry,
     UnitLot,
 )
-from investors.services.dealing import (
+from investors.services.dealing import lock_holding
+from investors.services.dealing_rules import (
     last_price,
-    lock_holding,
     require_available,
     require_kyc,
     require_open,

@@ -13,7 +13,7 @@ from django.core import mail
 from investors.domain.onboarding import FACTORS, KycState, rate
 from investors.models import Investor, KycCase, KycMove, Screening
 from investors.services.accounts import open_account, read_invitation, sign_invitation
-from investors.services.dealing import require_subscribable
+from investors.services.dealing_rules import require_subscribable
 from investors.services.founding import register_investor
 from investors.services.kyc import hold_case, mark_due, move_case, sign_review
 from investors.services.kyc_file import read_screenings, say_screening, show_file
