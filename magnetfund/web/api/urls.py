@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from magnetfund.web.api import (
     calculators,
+    dealing,
     dealing_proposals,
     errors,
     investors,
@@ -59,18 +60,18 @@ urlpatterns = [
     ),
     path(
         "api/investor/withdraw",
-        investors.WithdrawView.as_view(),
+        dealing.WithdrawView.as_view(),
         name="api_investor_withdraw",
     ),
     path(
         "api/investor/subscribe",
-        investors.SubscribeView.as_view(),
+        dealing.SubscribeView.as_view(),
         name="api_investor_subscribe",
     ),
-    path("api/investor/switch", investors.SwitchView.as_view(), name="api_investor_switch"),
+    path("api/investor/switch", dealing.SwitchView.as_view(), name="api_investor_switch"),
     path(
         "api/investor/switch/quote",
-        investors.SwitchQuoteView.as_view(),
+        dealing.SwitchQuoteView.as_view(),
         name="api_investor_switch_quote",
     ),
     path("api/leverage/calculate", calculators.LeverageView.as_view(), name="api_leverage"),
