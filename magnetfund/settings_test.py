@@ -66,3 +66,6 @@ EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 
 # Tests sign in without a browser; those of the doors ask for the factor as the product does.
 SECOND_FACTOR_REQUIRED = False
+
+# Each test client builds its middleware anew; without this it reads every static file for it.
+WHITENOISE_AUTOREFRESH = True
