@@ -41,7 +41,7 @@ class Listing:
     liquidations: Sequence[tuple[int, str, float, float]] = ()
     #: Value of one unit that rests on each of twenty levels of the book.
     level_quantity: float = 5.0
-    #: Between two closes the price stands at the last one, instead of walking within the bar.
+    #: The price stands at the bar's close from its open on, instead of walking within the bar.
     stands: bool = False
 
 
@@ -134,7 +134,7 @@ class Market:
         row = max(int(np.searchsorted(listing.bars[:, 0], at_ms, side="right")) - 1, 0)
         tick = float(listing.tick)
         if listing.stands:
-            return round(round(listing.bars[max(row - 1, 0), 4] / tick) * tick, 10)
+            return round(round(listing.bars[row, 4] / tick) * tick, 10)
         bar = listing.bars[row]
         share = min(1.0, max(0.0, (at_ms - bar[0]) / INTERVALS[listing.interval]))
         return round(round(_path_price(bar, share) / tick) * tick, 10)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -28,6 +28,7 @@ from trading.domain.engine.book import (
 )
 from trading.domain.engine.step import open_book
 from trading.domain.market import HOUR_MS, Candles, resample
+from trading.domain.market.funding import FundingRates
 from trading.models import Instrument, Strategy
 from trading.services.book.memory import Memory
 from trading.services.book.trading_book import TradingBook
@@ -238,7 +239,12 @@ def run_trader(
 
 
 def run_history(
-    market: Market, instruments: Sequence[Instrument], *, book: str, fine: bool
+    market: Market,
+    instruments: Sequence[Instrument],
+    *,
+    book: str,
+    fine: bool,
+    funding: Mapping[str, FundingRates] | None = None,
 ) -> tuple[Recorder, TradingBook]:
     """Drive the replay's driver through the same market, on its shorter bars or on hours."""
     limits = limits_in_force(book, at=from_milliseconds(market.start_ms))
@@ -267,6 +273,7 @@ def run_history(
         setup=setup,
         candles=market.hours,
         fine=market.fine if fine else None,
+        funding=funding,
         start_ms=market.start_ms,
         end_ms=market.end_ms,
     )

@@ -107,6 +107,8 @@ class BinanceStreams:
             tasks = [asyncio.create_task(work) for work in self._channels(client)]
             change = asyncio.create_task(self._wait_for_change())
             tasks.append(change)
+            for task in tasks:
+                task.add_done_callback(_take_end)
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if change in done:
                 return ""
@@ -179,6 +181,12 @@ class BinanceStreams:
                     self._sink.take_depth(name, None)
                 self._sink.note_book(str(error)[:200])
                 await asyncio.sleep(PAUSE_SECONDS)
+
+
+def _take_end(task: asyncio.Task[None]) -> None:
+    """Read how a task ended: one cut ends several, of which the session tells one."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _words(error: BaseException | None) -> str:
