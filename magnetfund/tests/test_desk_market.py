@@ -20,6 +20,7 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.walls_support import make_instrument
 from magnetfund.web.desk.market_page import read_report, say_fuse_distance
+from magnetfund.web.desk.selectors import trader_beat
 from simulated_exchange.faults import Fault
 from simulated_exchange.market import Listing, Market
 from simulated_exchange.server import Exchange
@@ -99,7 +100,7 @@ def test_an_old_report_is_said_to_be_old(monkeypatch: pytest.MonkeyPatch):
     report(make_instrument().symbol)
     later = utc_now() + timedelta(minutes=2)
     monkeypatch.setattr("magnetfund.web.desk.market_page.utc_now", lambda: later)
-    found = read_report("main")
+    found = read_report(trader_beat("main"))
     assert found is not None
     assert (found.trouble, found.is_late) == ("the trader does not report", True)
 

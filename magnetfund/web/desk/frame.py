@@ -10,19 +10,29 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from magnetfund.core.actors import Actor
-from magnetfund.core.models import User
+from magnetfund.core.models import Heartbeat, User
 from magnetfund.web.desk import selectors as desk
 from magnetfund.web.desk.market_page import read_report
 from magnetfund.web.desk.open_work import Facts, list_open_work
 from magnetfund.web.public.pages import page_context, used_shares
 
 
-def build_frame(request: HttpRequest, place: str) -> dict[str, Any]:
-    """The status strip, the rail with its open work, and what the person may do."""
+def build_frame(
+    request: HttpRequest, place: str, *, beats: list[Heartbeat] | None = None
+) -> dict[str, Any]:
+    """The status strip, the rail with its open work, and what the person may do.
+
+    ``beats`` are the signs of life of all parts where the page has read them.
+    """
     book = settings.MAGNET_BOOK
     user: Any = request.user
     context = page_context(request, place)
     engine = desk.find_engine(book)
+    beat = (
+        desk.trader_beat(book)
+        if beats is None
+        else next((b for b in beats if (b.part, b.instance) == ("trader", book)), None)
+    )
     valuation = context["valuation"]
     work = list_open_work(
         book,
@@ -40,7 +50,8 @@ def build_frame(request: HttpRequest, place: str) -> dict[str, Any]:
         "open_work": len(work),
         "role_words": ", ".join(sorted(role.value.replace("_", " ") for role in user.roles)),
         "engine": engine,
-        "market": read_report(book),
+        "trader_beat": beat,
+        "market": read_report(beat),
         "capabilities": {item.value.replace(".", "_") for item in user.capabilities},
     }
 

@@ -186,7 +186,7 @@ def _page(
         after = limits_of(figures=figures, version=limits.version + 1, effective_from=utc_now())
     elif figures is None and waiting is not None:
         after = _set_of(waiting)
-    held = desk.positions_context(book, equity)
+    held = desk.positions_context(book, equity, marks=desk.marks_of(frame["trader_beat"]))
     typed = {name: str(request.POST.get(name, "")) for name in FIGURES}
     context = {
         "waiting": waiting,

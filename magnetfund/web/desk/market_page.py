@@ -72,9 +72,8 @@ class MarketReport:
         return self.doubt or "; ".join(self.doubts[name] for name in sorted(self.doubts))
 
 
-def read_report(book: str) -> MarketReport | None:
-    """The newest report; None before a trader has run."""
-    beat = Heartbeat.objects.filter(part="trader", instance=book).first()
+def read_report(beat: Heartbeat | None) -> MarketReport | None:
+    """What the trader's sign of life says of the market; None before a trader has run."""
     market = beat.detail.get("market") if beat is not None else None
     if beat is None or not market:
         return None

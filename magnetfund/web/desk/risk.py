@@ -11,7 +11,6 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from magnetfund.core.models import Heartbeat
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.signing import ARM, SignatureMissing
 from magnetfund.kernel.clock import utc_now
@@ -51,9 +50,9 @@ def risk(request: HttpRequest) -> HttpResponse:
     book = settings.MAGNET_BOOK
     frame = build_frame(request, "risk")
     limits = frame["limits"]
-    held = desk.positions_context(book, equity_of(frame))
+    trader = frame["trader_beat"]
+    held = desk.positions_context(book, equity_of(frame), marks=desk.marks_of(trader))
     everything = [*held["positions"], *held["dust"]]
-    trader = Heartbeat.objects.filter(part="trader", instance=book).first()
     now = utc_now()
     readings = find_market_gauges(
         limits, everything, recent_measures(), loss_streaks(trader, at=now), at=now
@@ -100,7 +99,8 @@ def risk(request: HttpRequest) -> HttpResponse:
 def confirm_stop(request: HttpRequest) -> HttpResponse:
     """What an emergency stop does and costs, before it is ordered; from any page of the desk."""
     frame = build_frame(request, "risk")
-    held = desk.positions_context(settings.MAGNET_BOOK, equity_of(frame))
+    marks = desk.marks_of(frame["trader_beat"])
+    held = desk.positions_context(settings.MAGNET_BOOK, equity_of(frame), marks=marks)
     everything = [*held["positions"], *held["dust"]]
     return render_page(
         request,

@@ -185,15 +185,13 @@ def show_positions(rows: list[Position], marks: dict[str, Decimal]) -> list[Show
 
 
 def positions_context(
-    book: str, equity: Decimal | None, *, marks: dict[str, Decimal] | None = None
+    book: str, equity: Decimal | None, *, marks: dict[str, Decimal]
 ) -> dict[str, Any]:
     """Open positions with their sums; remainders that hardly count stand apart from the others.
 
     A remainder is worth less than :data:`DUST_SHARE` of equity, as cuts of the fuse leave it.
-    ``marks`` are the trader's last prices where the page has read them.
+    ``marks`` are the trader's last prices.
     """
-    if marks is None:
-        marks = live_marks(book)
     shown = show_positions(selectors.open_positions(book), marks)
     least = (equity or ZERO) * DUST_SHARE
     dust = [item for item in shown if item.notional < least]
@@ -247,7 +245,12 @@ def _show(row: Position, mark: Decimal | None) -> ShownPosition:
 
 def live_marks(book: str) -> dict[str, Decimal]:
     """The trader's last prices."""
-    return marks_of(Heartbeat.objects.filter(part="trader", instance=book).first())
+    return marks_of(trader_beat(book))
+
+
+def trader_beat(book: str) -> Heartbeat | None:
+    """The trader's newest sign of life; None before one has run."""
+    return Heartbeat.objects.filter(part="trader", instance=book).first()
 
 
 def marks_of(beat: Heartbeat | None) -> dict[str, Decimal]:

@@ -25,10 +25,10 @@ from trading.fuse_selectors import loss_streaks, recent_measures
 def today(request: HttpRequest) -> HttpResponse:
     """Open tasks, four key figures and scheduled jobs."""
     book = settings.MAGNET_BOOK
-    frame = build_frame(request, "today")
-    strike, classes = desk.newest_strike(book)
     parts = desk.parts_alive()
-    trader = next((p for p in parts if (p.part, p.instance) == ("trader", book)), None)
+    frame = build_frame(request, "today", beats=parts)
+    strike, classes = desk.newest_strike(book)
+    trader = frame["trader_beat"]
     since = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
     held = desk.positions_context(book, equity_of(frame), marks=desk.marks_of(trader))
     readings, trades = recent_measures(), desk.newest_results(book)

@@ -31,7 +31,7 @@ def trading(request: HttpRequest) -> HttpResponse:
     """Positions, orders and their life, fills, closed trades."""
     book = settings.MAGNET_BOOK
     frame = build_frame(request, "trading")
-    marks = desk.live_marks(book)
+    marks = desk.marks_of(frame["trader_beat"])
     ticket = ticket_context(marks=marks) if "order_submit" in frame["capabilities"] else {}
     instruments = ticket["ticket"].instruments if ticket else selectors.active_instruments()
     listing = find_trade_page(
