@@ -127,7 +127,8 @@ def _make_fund() -> None:
             story,
             fund={**story.fund, "months_of_history": 1},
             market=market,
-            sleeves=tuple(sleeve for sleeve in story.sleeves if sleeve["code"] != "magnet"),
+            # Sleeves that decide by themselves would take the room under the margin limit.
+            sleeves=tuple(sleeve for sleeve in story.sleeves if sleeve["code"] == "manual"),
             events=(),
         ),
     )
@@ -212,7 +213,7 @@ def _buy(client: Any, symbol: str, *, key: str) -> str:
     answer = client.post(
         "/api/trade/execute", data=json.dumps(body), content_type="application/json"
     )
-    assert answer.status_code in (200, 201), answer.content
+    assert answer.status_code in (200, 201), (key, answer.content)
     return str(answer.json()["order_id"])
 
 
