@@ -92,7 +92,7 @@ def daily_unit_values(
         return list(cursor.fetchall())
 
 
-def find_drawdown(values: Sequence[Decimal]) -> list[float]:
+def drawdowns_of(values: Sequence[Decimal]) -> list[float]:
     """Fall from the running maximum at each value, as a fraction <= 0; the first value counts."""
     if len(values) < 2 or min(values) <= 0:
         return [0.0] * len(values)
@@ -101,7 +101,7 @@ def find_drawdown(values: Sequence[Decimal]) -> list[float]:
     return falls
 
 
-def find_sharpe(values: Sequence[Decimal]) -> float | None:
+def sharpe_of_values(values: Sequence[Decimal]) -> float | None:
     """Annualised Sharpe ratio of daily values; None under 30 returns or without any variation."""
     returns = _returns([value for value in values if value > 0])
     if len(returns) < RETURNS_MIN:
@@ -132,8 +132,8 @@ def build_performance(last: Valuation, days: Sequence[tuple[datetime, Decimal]])
         daily_pnl_percent=float(day_change) * 100,
         return_30d=None if base is None else float(last.unit_value / base - 1) * 100,
         return_since_inception=float(last.unit_value / values[0] - 1) * 100,
-        max_drawdown=min(find_drawdown(values)) * 100,
-        sharpe_ratio=find_sharpe(values),
+        max_drawdown=min(drawdowns_of(values)) * 100,
+        sharpe_ratio=sharpe_of_values(values),
         open_positions=last.open_positions,
         leverage_used=last.leverage,
         days=len(days),
@@ -186,7 +186,7 @@ def performance_series(book: str, *, period: str, interval: str) -> list[SeriesP
             },
         )
         rows = cursor.fetchall()
-    falls = find_drawdown([row[2] for row in rows])
+    falls = drawdowns_of([row[2] for row in rows])
     return [
         SeriesPoint(at=at, equity=equity, unit_value=unit, drawdown=fall)
         for (at, equity, unit), fall in zip(rows, falls, strict=True)

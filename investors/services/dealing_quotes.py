@@ -82,7 +82,7 @@ class RedemptionQuote:
     gate: GateRange
 
 
-def find_gate_range(
+def compute_gate_range(
     *, terms: Sequence[ClassTerms], value: Decimal | None, nav: Decimal | None
 ) -> GateRange:
     """The range of one order worth ``value`` in a fund of ``nav``, by the strictest class's term.
@@ -141,7 +141,7 @@ def quote_redemption(
         proceeds=proceeds,
         lower=leaving.pay(wanted, price * (1 - PRICE_MOVE), day=day.day).payout if price else None,
         higher=leaving.pay(wanted, price * (1 + PRICE_MOVE), day=day.day).payout if price else None,
-        gate=find_gate_range(
+        gate=compute_gate_range(
             terms=list(every.values()),
             value=net,
             nav=estimate.nav if estimate is not None else None,

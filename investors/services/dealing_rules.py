@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
-from investors.domain.dealing import LockedLot, Refusal, check_redemption, find_free_units
+from investors.domain.dealing import LockedLot, Refusal, check_redemption, compute_free_units
 from investors.domain.fees import ClassTerms, LockUp
 from investors.domain.onboarding import KycState
 from investors.models import ClassNav, Fund, Holding, Investor, ShareClass, UnitLot
@@ -111,7 +111,7 @@ def _require_terms(terms: ClassTerms, holding: Holding, wanted: Decimal, day: da
         LockedLot(lot=str(lot.pk), units=lot.units, lockup_until=lot.lockup_until)
         for lot in UnitLot.objects.filter(holding=holding, units__gt=0)
     ]
-    free = find_free_units(lots=lots, day=day, lock=terms.lock_up)
+    free = compute_free_units(lots=lots, day=day, lock=terms.lock_up)
     refusal = check_redemption(
         units=wanted + holding.reserved_units,
         lots=lots,

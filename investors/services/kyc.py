@@ -18,7 +18,7 @@ from investors.domain.onboarding import (
     Risk,
     Role,
     choose_role,
-    find_refresh_day,
+    compute_refresh_day,
 )
 from investors.models import Investor, KycCase, KycMove
 from investors.services.accounts import invite_investor
@@ -161,7 +161,7 @@ def _sign(case: KycCase, to: KycState, actor: Actor, at: datetime) -> None:
     """The signatures that a move sets or makes void."""
     if to is KycState.APPROVED:
         case.approved_by, case.approved_at = actor.user, at
-        case.review_due = find_refresh_day(approved_on=at.date(), risk=Risk(case.risk))
+        case.review_due = compute_refresh_day(approved_on=at.date(), risk=Risk(case.risk))
     elif to is KycState.SENIOR_APPROVAL:
         case.seconded_by, case.seconded_at = actor.user, at
     elif to is not KycState.ENHANCED_REVIEW:

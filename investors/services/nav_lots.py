@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db.models import Max
 
-from investors.domain.dealing import find_lockup_end
+from investors.domain.dealing import compute_lockup_end
 from investors.domain.exact import round_to_total
 from investors.domain.fees import ClassTerms
 from investors.domain.ledger import JointLine, JournalEntry, Tags, build_joint_entry
@@ -61,7 +61,7 @@ def open_lots(
             "investor_id", "pk"
         )
     )
-    lockup_until = find_lockup_end(terms=terms, dealing_day=day)
+    lockup_until = compute_lockup_end(terms=terms, dealing_day=day)
     newest = UnitLot.objects.aggregate(n=Max("number"))["n"] or 0
     lots = [
         UnitLot(

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from investors.domain.dealing import Switch, deal_switch, find_lockup_end
+from investors.domain.dealing import Switch, compute_lockup_end, deal_switch
 from investors.domain.exact import exactly
 from investors.domain.fees import ClassTerms, compute_accrued_fee, compute_management_fee
 from investors.models import DealingDay, DealingOrder, Holding, Investor, ShareClass
@@ -203,7 +203,7 @@ def quote_switch(
         is_struck=estimate is not None and estimate.is_struck,
         proceeds=leaving.split(result, price),
         bought=deal_switch(redemption=result, into=into_terms, price=into_price),
-        lockup_until=find_lockup_end(terms=into_terms, dealing_day=day.day),
+        lockup_until=compute_lockup_end(terms=into_terms, dealing_day=day.day),
         costs=compare_costs(
             here=leaving.terms, there=into_terms, money=result.payout, start=day.day
         ),

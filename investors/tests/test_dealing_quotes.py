@@ -12,7 +12,7 @@ from investors.domain.onboarding import KycState
 from investors.models import DealingDay, Fund, Investor
 from investors.services.dealing import submit_redemption
 from investors.services.dealing_quotes import (
-    find_gate_range,
+    compute_gate_range,
     quote_redemption,
     quote_subscription,
 )
@@ -122,13 +122,13 @@ def test_after_the_cut_off_the_next_day_is_named_with_the_one_that_was_missed():
 
 def test_the_range_under_the_gate_is_ones_own():
     gated = ClassTerms(gate_share=D("0.25"))
-    assert find_gate_range(terms=[ClassTerms()], value=D(10), nav=D(10)).least == 1
-    small = find_gate_range(terms=[ClassTerms(), gated], value=D(10), nav=D(1000))
+    assert compute_gate_range(terms=[ClassTerms()], value=D(10), nav=D(10)).least == 1
+    small = compute_gate_range(terms=[ClassTerms(), gated], value=D(10), nav=D(1000))
     assert (small.share, small.least, small.most) == (D("0.25"), D("0.25"), 1)
-    large = find_gate_range(terms=[gated], value=D(500), nav=D(1000))
+    large = compute_gate_range(terms=[gated], value=D(500), nav=D(1000))
     assert (large.least, large.most) == (D("0.25"), D("0.5"))
     ranked = ClassTerms(gate_share=D("0.25"), gate_rank=Rank.OLDER_FIRST)
-    assert find_gate_range(terms=[ranked], value=D(10), nav=D(1000)).least == 0
+    assert compute_gate_range(terms=[ranked], value=D(10), nav=D(1000)).least == 0
 
 
 def test_a_subscription_is_quoted_at_the_estimate_and_a_new_class_at_its_launch_price():

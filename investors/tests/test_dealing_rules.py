@@ -21,11 +21,11 @@ from investors.domain.dealing import (
     cap_by_holder,
     check_redemption,
     choose_dealing_date,
+    compute_free_units,
     count_business_days,
     deal_switch,
     decide_subscription,
     fill_gate,
-    find_free_units,
     gross_of_net,
     merge_side_pocket,
     size_entry_fee,
@@ -138,11 +138,11 @@ def test_a_subscription_needs_approval_and_cleared_money_in_time(
 
 def test_a_hard_lock_holds_units_and_a_soft_lock_lets_go_for_a_fee() -> None:
     held = [LockedLot(lot="a", units=D(5), lockup_until=FRIDAY + timedelta(days=1))]
-    hard = find_free_units(lots=held, day=FRIDAY, lock=LockUp.HARD)
+    hard = compute_free_units(lots=held, day=FRIDAY, lock=LockUp.HARD)
     assert [row.units for row in hard] == [D(0)]
-    soft = find_free_units(lots=held, day=FRIDAY, lock=LockUp.SOFT, soft_fee_rate="0.03")
+    soft = compute_free_units(lots=held, day=FRIDAY, lock=LockUp.SOFT, soft_fee_rate="0.03")
     assert [(row.units, row.fee_rate) for row in soft] == [(D(5), D("0.03"))]
-    later = find_free_units(lots=held, day=FRIDAY + timedelta(days=1), lock=LockUp.HARD)
+    later = compute_free_units(lots=held, day=FRIDAY + timedelta(days=1), lock=LockUp.HARD)
     assert [row.units for row in later] == [D(5)]
 
 
@@ -232,8 +232,8 @@ def test_an_investor_gate_counts_all_orders_of_the_holder() -> None:
 
 def test_the_terms_refuse_in_their_fixed_order() -> None:
     held = [LockedLot(lot="a", units=D(10), lockup_until=date(2027, 1, 1))]
-    locked = find_free_units(lots=held, day=FRIDAY, lock=LockUp.HARD)
-    free = find_free_units(lots=held, day=FRIDAY, lock=LockUp.NONE)
+    locked = compute_free_units(lots=held, day=FRIDAY, lock=LockUp.HARD)
+    free = compute_free_units(lots=held, day=FRIDAY, lock=LockUp.NONE)
 
     def refusal(units: str, *, rows: object = free, suspended: bool = False) -> Refusal | None:
         return check_redemption(

@@ -18,7 +18,7 @@ from investors.domain.onboarding import (
     Risk,
     Role,
     check_move,
-    find_refresh_day,
+    compute_refresh_day,
 )
 from investors.domain.performance import ValuedFlow
 from investors.domain.reconciliation import (
@@ -242,7 +242,7 @@ def test_declining_needs_a_reason() -> None:
 
 def test_a_riskier_file_is_refreshed_sooner() -> None:
     leap = date(2028, 2, 29)
-    assert [find_refresh_day(approved_on=leap, risk=risk) for risk in Risk] == [
+    assert [compute_refresh_day(approved_on=leap, risk=risk) for risk in Risk] == [
         date(2031, 2, 28),
         date(2030, 2, 28),
         date(2029, 2, 28),

@@ -21,9 +21,9 @@ from investors.domain.ledger import (
     build_entry,
     build_period_close,
     build_trial_balance,
-    find_units,
     reverse_entry,
     sum_legs,
+    sum_units,
     value_net_assets,
 )
 from investors.domain.ledger.types import CHOSEN
@@ -104,7 +104,7 @@ def test_net_assets_are_the_equity_and_the_result() -> None:
     legs = [leg for made in a_year() for leg in made.legs]
     assert value_net_assets(balances_of(legs), currency="USD") == D("1070")
     assert value_net_assets(balances_of(legs), currency="USD", with_accrual=False) == D("1075")
-    assert find_units(legs) == {ONE: D("9.8999")}
+    assert sum_units(legs) == {ONE: D("9.8999")}
     assert not any(sum_legs(legs).values())
 
 
@@ -126,7 +126,7 @@ def test_crystallising_leaves_net_assets_with_accrual_and_the_lot_unchanged_but_
     )
     after = [*legs, *made.legs]
     assert value_net_assets(balances_of(after), currency="USD") == D("1070.01")
-    assert find_units(after)[ONE] == D("9.8537")
+    assert sum_units(after)[ONE] == D("9.8537")
 
 
 def test_the_close_empties_income_and_expense_and_keeps_each_fee_with_its_lot() -> None:

@@ -77,7 +77,7 @@ def add_months(day: datetime, months: int) -> datetime:
     return day.replace(year=index // 12, month=index % 12 + 1, day=1, hour=0, minute=0, second=0)
 
 
-def find_dealing(inception: datetime, month: int) -> datetime:
+def dealing_instant(inception: datetime, month: int) -> datetime:
     """Dealing ``month`` of a fund: the inception itself, then the first days of months.
 
     The first of them lies far enough behind the inception for its orders to be given.
@@ -129,7 +129,7 @@ def build_fund(
         )
     rules = scenario.dealing
     for month in range(months + 1):
-        day = find_dealing(inception, month)
+        day = dealing_instant(inception, month)
         cutoff = day - timedelta(days=rules["cutoff_days"])
         DealingDay.objects.create(
             fund=fund,
@@ -178,7 +178,7 @@ class FundKeeper:
         if day <= self.fund.inception:
             return
         for month in range(1, 40):
-            dealing = find_dealing(self.fund.inception, month)
+            dealing = dealing_instant(self.fund.inception, month)
             if day == dealing - ORDER_LEAD:
                 self._orders_of(month, day)
             if day == dealing - MONEY_LEAD:

@@ -15,7 +15,7 @@ import uvicorn
 from magnetfund.env import Environment
 
 
-def find_options(trusted: Sequence[str], *, host: str, port: int) -> dict[str, object]:
+def build_options(trusted: Sequence[str], *, host: str, port: int) -> dict[str, object]:
     """Options of uvicorn for a list of trusted proxies (addresses or networks)."""
     return {
         "host": host,
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     trusted = environment.items("TRUSTED_PROXIES", "127.0.0.1,::1" if is_production else "")
     uvicorn.run(
         given.application,
-        **find_options(trusted, host=given.host, port=given.port),  # type: ignore[arg-type]
+        **build_options(trusted, host=given.host, port=given.port),  # type: ignore[arg-type]
     )
     return 0
 

@@ -18,7 +18,7 @@ from magnetfund.operations.people import ensure_user
 from magnetfund.tests.walls_support import make_engine_ready
 from magnetfund.web.desk import selectors as desk
 from magnetfund.web.desk.gauges import Gauge, draw_spark, find_nearest
-from magnetfund.web.desk.stresses import build_stress_book, find_consequences, find_stop_cost
+from magnetfund.web.desk.stresses import build_consequences, build_stress_book, estimate_stop_cost
 from risk.domain.limits import DEFAULT_LIMITS
 from risk.domain.stress import compute_equity
 from risk.domain.tail_risk import WINDOW_DAYS
@@ -47,20 +47,20 @@ def valuation(unit: str = "100") -> Any:
 
 
 def consequences(*positions: Any, unit: str = "100") -> dict[str, Any]:
-    found = find_consequences(list(positions), valuation(unit), DEFAULT_LIMITS)
+    found = build_consequences(list(positions), valuation(unit), DEFAULT_LIMITS)
     return {item.words: item for item in found}
 
 
 def test_the_emergency_stop_costs_what_closing_costs_now():
     # 0.4 BTC at a mark of 51,000, whatever the stop: taker fee, and the slippage of a forced fill.
     for stop in ("49000", "20000", None):
-        cost = find_stop_cost([position("0.4", mark="51000", stop=stop)])
+        cost = estimate_stop_cost([position("0.4", mark="51000", stop=stop)])
         assert cost.notional == 20_400
         assert cost.fees == Decimal("10.2")
         assert cost.slippage > 0
         assert cost.total == cost.fees + cost.slippage
         assert cost.realised == 400
-    assert find_stop_cost([]).total == 0
+    assert estimate_stop_cost([]).total == 0
 
 
 def test_stops_are_counted_from_the_marks():

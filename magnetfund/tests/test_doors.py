@@ -32,7 +32,7 @@ from magnetfund.core.secret_text import MARK, encrypt_stored_seeds, make_seed_ke
 from magnetfund.core.services.refresh_tokens import start_family
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.people import ensure_user
-from magnetfund.operations.web_server import find_options
+from magnetfund.operations.web_server import build_options
 from magnetfund.tests.walls_support import make_instrument
 from magnetfund.web.api.tokens import issue_tokens
 
@@ -422,7 +422,7 @@ class TestSecrets:
         assert ("unsafe-inline" in policy) == path.startswith(("/admin/", "/docs"))
 
     def test_the_web_server_shows_no_banner_and_believes_named_proxies_alone(self):
-        options = find_options(["10.0.0.7"], host="127.0.0.1", port=1)
+        options = build_options(["10.0.0.7"], host="127.0.0.1", port=1)
         assert options["server_header"] is False
         assert (options["proxy_headers"], options["forwarded_allow_ips"]) == (True, ["10.0.0.7"])
-        assert find_options([], host="127.0.0.1", port=1)["proxy_headers"] is False
+        assert build_options([], host="127.0.0.1", port=1)["proxy_headers"] is False

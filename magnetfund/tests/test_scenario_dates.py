@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from magnetfund.operations.scenario import ORDER_LEAD, find_dealing
+from magnetfund.operations.scenario import ORDER_LEAD, dealing_instant
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_the_first_dealing_after_the_inception(inception: str, first: str):
     start, expected = (
         datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (inception, first)
     )
-    assert find_dealing(start, 0) == start
-    assert find_dealing(start, 1) == expected
-    assert find_dealing(start, 1) - ORDER_LEAD >= start
-    assert find_dealing(start, 13).replace(year=expected.year) == find_dealing(start, 1)
+    assert dealing_instant(start, 0) == start
+    assert dealing_instant(start, 1) == expected
+    assert dealing_instant(start, 1) - ORDER_LEAD >= start
+    assert dealing_instant(start, 13).replace(year=expected.year) == dealing_instant(start, 1)

@@ -151,7 +151,7 @@ def compute_all_in_liquidation_price(
     return price if price > 0.0 else None
 
 
-def find_liquidation_bounds(
+def compute_liquidation_bounds(
     *,
     legs: Sequence[MarginLeg],
     wallet_balance: float,
@@ -198,7 +198,7 @@ def find_liquidation_bounds(
     return LiquidationBounds(lower=lower, upper=upper, liquidated=liquidated)
 
 
-def find_liquidation_price(
+def compute_liquidation_price(
     *,
     side: int,
     quantity: float,
@@ -212,7 +212,7 @@ def find_liquidation_price(
     """Liquidation price of a one-way position, None where no positive price liquidates it.
 
     Isolated with the isolated wallet alone, cross with the two sums of the other symbols; see
-    :func:`find_liquidation_bounds`.  ``mark_price`` defaults to the entry price.
+    :func:`compute_liquidation_bounds`.  ``mark_price`` defaults to the entry price.
     """
     leg = MarginLeg(side=side, quantity=quantity, entry_price=entry_price, tiers=tiers)
     free = wallet_balance - other_maintenance + other_unrealised
@@ -334,7 +334,7 @@ def evaluate_cfd_account(
     return CfdAccount(equity=equity, used_margin=used_margin, margin_level=level, state=state)
 
 
-def find_cfd_close_out_price(
+def compute_cfd_close_out_price(
     *,
     balance: float,
     side: int,

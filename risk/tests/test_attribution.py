@@ -14,8 +14,8 @@ from risk.domain.attribution import (
     ExecutedOrder,
     Segment,
     attribute_active_return,
-    find_shortfall,
-    find_slippage,
+    compute_shortfall,
+    compute_slippage,
     link_attributions,
 )
 
@@ -111,7 +111,7 @@ def test_a_total_loss_cannot_be_linked() -> None:
 def test_the_shortfall_example_of_impulse_robotics() -> None:
     # CFA Institute, execution of portfolio decisions: 1,000 wanted at 10.00, 700 bought at 10.07
     # after an arrival at 10.05, fees 14, close 10.08: 87, or 0.87 percent.
-    found = find_shortfall(
+    found = compute_shortfall(
         order=ExecutedOrder(
             side=1,
             size=1000,
@@ -155,9 +155,9 @@ def test_the_shortfall_is_the_paper_gain_less_the_real_gain(
     )
     paper = side * size * (close - decision)
     real = side * order.filled * (close - execution) - fees
-    assert find_shortfall(order=order).total == pytest.approx(paper - real, rel=1e-9, abs=1e-6)
+    assert compute_shortfall(order=order).total == pytest.approx(paper - real, rel=1e-9, abs=1e-6)
 
 
 def test_slippage_is_positive_when_worse_on_either_side() -> None:
-    assert find_slippage(side=1, execution_price=101, benchmark_price=100) == pytest.approx(0.01)
-    assert find_slippage(side=-1, execution_price=99, benchmark_price=100) == pytest.approx(0.01)
+    assert compute_slippage(side=1, execution_price=101, benchmark_price=100) == pytest.approx(0.01)
+    assert compute_slippage(side=-1, execution_price=99, benchmark_price=100) == pytest.approx(0.01)

@@ -99,9 +99,9 @@ DRAWS = {
         uniform(r, 0, 1e5),
         uniform(r, 0, 1),
     ),
-    thresholds.find_day_threshold: lambda r: (uniform(r, 1, 1e6), uniform(r, 0, 1)),
-    thresholds.find_drawdown_threshold: lambda r: (uniform(r, 1, 1e6), uniform(r, 0, 1)),
-    thresholds.find_cut_lots: lambda r: (
+    thresholds.compute_day_threshold: lambda r: (uniform(r, 1, 1e6), uniform(r, 0, 1)),
+    thresholds.compute_drawdown_threshold: lambda r: (uniform(r, 1, 1e6), uniform(r, 0, 1)),
+    thresholds.compute_cut_lots: lambda r: (
         r.randint(1, 1000),
         r.randint(1000, 2000),
         uniform(r, 0.3, 0.7),
@@ -109,24 +109,24 @@ DRAWS = {
         uniform(r, 0, 2e5),
     ),
     thresholds.is_drawdown_trip: lambda r: (uniform(r, 1, 1e6), uniform(r, 1, 1e6), 0.05),
-    thresholds.find_rearm_time: lambda r: (
+    thresholds.compute_rearm_time: lambda r: (
         r.randint(0, 2**41),
         r.random() < 0.5,
         r.randint(0, 2),
         86_400_000,
         2**62,
     ),
-    thresholds.find_open_conflict: lambda r: (
+    thresholds.compute_open_conflict: lambda r: (
         uniform(r, 1, 1e5),
         uniform(r, 0, 1e3),
         uniform(r, 1, 1e5),
         uniform(r, 0, 100),
         uniform(r, 0, 1),
     ),
-    thresholds.find_severity: lambda r: (uniform(r, 0, 4), r.choice((0.0, 0.8, 2.0))),
-    thresholds.find_shortfall_severity: lambda r: (uniform(r, 0, 100), 30.0),
-    thresholds.find_cut_share: lambda r: (uniform(r, 0, 1), 0.3, 0.7),
-    thresholds.find_liquidity_score: lambda r: (
+    thresholds.compute_severity: lambda r: (uniform(r, 0, 4), r.choice((0.0, 0.8, 2.0))),
+    thresholds.compute_shortfall_severity: lambda r: (uniform(r, 0, 100), 30.0),
+    thresholds.compute_cut_share: lambda r: (uniform(r, 0, 1), 0.3, 0.7),
+    thresholds.compute_liquidity_score: lambda r: (
         uniform(r, 0, 1e7),
         r.choice((0.0, uniform(r, 1, 1e6))),
     ),
@@ -155,7 +155,7 @@ def test_compiled_and_plain_give_the_same_bits(function) -> None:  # type: ignor
 
 
 def test_the_loss_threshold_compiles_with_its_parts() -> None:
-    twin, rng = compiled(thresholds.find_loss_threshold), random.Random(SEED)
+    twin, rng = compiled(thresholds.compute_loss_threshold), random.Random(SEED)
     for _ in range(CASES):
         arguments = (uniform(rng, 1, 1e6), uniform(rng, 1, 1e6), 0.025, 0.05)
-        assert thresholds.find_loss_threshold(*arguments) == twin(*arguments)
+        assert thresholds.compute_loss_threshold(*arguments) == twin(*arguments)

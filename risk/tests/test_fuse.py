@@ -29,11 +29,11 @@ from risk.domain.fuse import (
     check_position,
     check_strategy_day,
     check_volatility,
+    compute_trip_level,
     count_round_trip,
     find_entry_block,
     find_heaviest,
     find_reset_denial,
-    find_trip_level,
     find_worst,
     is_equity_stale,
     is_reconciled_since,
@@ -49,15 +49,15 @@ from risk.domain.fuse import (
     turn_day,
 )
 from risk.domain.fuse.thresholds import (
-    find_cut_lots,
-    find_cut_share,
-    find_liquidity_score,
-    find_loss_threshold,
-    find_open_conflict,
-    find_severity,
-    find_shortfall_severity,
+    compute_cut_lots,
+    compute_cut_share,
+    compute_liquidity_score,
+    compute_loss_threshold,
+    compute_open_conflict,
+    compute_severity,
+    compute_shortfall_severity,
 )
-from risk.domain.limits import LimitSet, StrategyLimits, find_groups
+from risk.domain.limits import LimitSet, StrategyLimits, group_correlated
 
 DAY = 86_400_000
 MIDNIGHT = 20_000 * DAY
@@ -85,7 +85,7 @@ def test_an_open_fuse_is_armed_and_starts_its_day_at_midnight() -> None:
 
 @pytest.mark.parametrize(("peak", "level"), [(100.0, 97.5), (110.0, 104.5), (102.0, 97.5)])
 def test_the_trip_level_is_the_higher_of_day_and_drawdown(peak: float, level: float) -> None:
-    assert find_trip_level(fuse(peak_equity=peak), RULES) == pytest.approx(level)
+    assert compute_trip_level(fuse(peak_equity=peak), RULES) == pytest.approx(level)
 
 
 @pytest.mark.parametrize(
@@ -159,8 +159,8 @@ def test_peaks_rise_with_equity_and_only_the_unreset_one_while_tripped() -> None
 def test_a_flow_moves_no_share() -> None:
     before = fuse(peak_equity=110.0, day_start_equity=105.0)
     after = scale_for_flow(before, factor=2.0)
-    level = find_trip_level(before, RULES)
-    assert find_trip_level(after, RULES) == pytest.approx(2.0 * level)
+    level = compute_trip_level(before, RULES)
+    assert compute_trip_level(after, RULES) == pytest.approx(2.0 * level)
     assert after.peak_equity_unreset == 200.0
 
 
@@ -407,36 +407,42 @@ def test_the_most_severe_condition_rules_and_of_equals_the_first() -> None:
 
 
 def test_thresholds_and_severities_by_hand() -> None:
-    assert find_loss_threshold(100.0, 200.0, 0.1, 0.25) == 150.0
-    assert find_loss_threshold(100.0, 100.0, 0.1, 0.25) == 90.0
-    assert (find_severity(3.0, 2.0), find_severity(9.0, 2.0), find_severity(2.0, 2.0)) == (
+    assert compute_loss_threshold(100.0, 200.0, 0.1, 0.25) == 150.0
+    assert compute_loss_threshold(100.0, 100.0, 0.1, 0.25) == 90.0
+    assert (compute_severity(3.0, 2.0), compute_severity(9.0, 2.0), compute_severity(2.0, 2.0)) == (
         0.5, 1.0, 0.0,
     )  # fmt: skip
-    assert (find_severity(1.0, 0.0), find_severity(math.nan, 2.0)) == (0.0, 0.0)
-    assert (find_shortfall_severity(15.0, 30.0), find_shortfall_severity(30.0, 30.0)) == (0.5, 0.0)
-    assert (find_shortfall_severity(-60.0, 30.0), find_shortfall_severity(-1.0, 0.0)) == (1.0, 0.0)
-    assert find_cut_share(0.25, 0.3, 0.7) == pytest.approx(0.4)
-    assert find_liquidity_score(1_000_000.0, 100_000.0) == 50.0
-    assert find_liquidity_score(1e12, 1.0) == find_liquidity_score(1.0, 0.0) == 100.0
-    assert find_liquidity_score(math.nan, 1.0) == find_liquidity_score(0.0, 1.0) == 0.0
+    assert (compute_severity(1.0, 0.0), compute_severity(math.nan, 2.0)) == (0.0, 0.0)
+    assert (compute_shortfall_severity(15.0, 30.0), compute_shortfall_severity(30.0, 30.0)) == (
+        0.5,
+        0.0,
+    )
+    assert (compute_shortfall_severity(-60.0, 30.0), compute_shortfall_severity(-1.0, 0.0)) == (
+        1.0,
+        0.0,
+    )
+    assert compute_cut_share(0.25, 0.3, 0.7) == pytest.approx(0.4)
+    assert compute_liquidity_score(1_000_000.0, 100_000.0) == 50.0
+    assert compute_liquidity_score(1e12, 1.0) == compute_liquidity_score(1.0, 0.0) == 100.0
+    assert compute_liquidity_score(math.nan, 1.0) == compute_liquidity_score(0.0, 1.0) == 0.0
 
 
 def test_a_cut_leaves_its_share_and_no_more_than_equity() -> None:
-    assert find_cut_lots(100, 100, 0.3, 1_000.0, 500.0) == 30
-    assert find_cut_lots(80, 100, 0.3, 1_000.0, 500.0) == 10
-    assert find_cut_lots(60, 100, 0.3, 1_000.0, 500.0) == 0
-    assert find_cut_lots(100, 100, 0.3, 1_000.0, 2_000.0) == 50
-    assert find_cut_lots(100, 100, 0.3, -5.0, 2_000.0) == 100
+    assert compute_cut_lots(100, 100, 0.3, 1_000.0, 500.0) == 30
+    assert compute_cut_lots(80, 100, 0.3, 1_000.0, 500.0) == 10
+    assert compute_cut_lots(60, 100, 0.3, 1_000.0, 500.0) == 0
+    assert compute_cut_lots(100, 100, 0.3, 1_000.0, 2_000.0) == 50
+    assert compute_cut_lots(100, 100, 0.3, -5.0, 2_000.0) == 100
 
 
 def test_open_conflict_is_the_opposite_pull_over_the_recorded_targets() -> None:
     # The target of strength 100 stands 3 ATR away: pull exp(-1).
-    found = find_open_conflict(100.0, 1.0, 103.0, 100.0, 0.5)
+    found = compute_open_conflict(100.0, 1.0, 103.0, 100.0, 0.5)
     assert found == pytest.approx(0.5 / math.exp(-1.0))
-    assert find_open_conflict(100.0, 1.0, 103.0, 100.0, 50.0) == 9.99
+    assert compute_open_conflict(100.0, 1.0, 103.0, 100.0, 50.0) == 9.99
     for odd in ((100.0, 0.0, 103.0, 100.0, 0.5), (100.0, 1.0, 103.0, 40.0, 0.5),
                 (100.0, 1.0, 103.0, 100.0, math.nan)):  # fmt: skip
-        assert math.isnan(find_open_conflict(*odd))
+        assert math.isnan(compute_open_conflict(*odd))
 
 
 # ---- rules and groups ----------------------------------------------------------------------------
@@ -456,14 +462,14 @@ def test_correlated_and_unmeasured_pairs_are_one_group(
     rho: float | None, minimum: float, together: bool
 ) -> None:
     known = {} if rho is None else {("A", "B"): rho}
-    groups = find_groups(names=["B", "A"], correlations=known, minimum=minimum)
+    groups = group_correlated(names=["B", "A"], correlations=known, minimum=minimum)
     assert (groups["A"] == groups["B"]) is together
 
 
 def test_groups_join_through_a_third_name() -> None:
     known = {("A", "B"): 0.0, ("A", "C"): 0.9, ("B", "C"): 0.9, ("A", "D"): 0.0,
              ("B", "D"): 0.0, ("C", "D"): 0.1}  # fmt: skip
-    groups = find_groups(names=["A", "B", "C", "D"], correlations=known, minimum=0.7)
+    groups = group_correlated(names=["A", "B", "C", "D"], correlations=known, minimum=0.7)
     assert groups == {"A": 0, "B": 0, "C": 0, "D": 1}
 
 

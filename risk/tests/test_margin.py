@@ -14,13 +14,13 @@ from risk.domain.margin import (
     MarginState,
     build_tiers,
     compute_all_in_liquidation_price,
+    compute_cfd_close_out_price,
     compute_cfd_financing,
     compute_funding_cash,
+    compute_liquidation_bounds,
+    compute_liquidation_price,
     compute_maintenance_margin,
     evaluate_cfd_account,
-    find_cfd_close_out_price,
-    find_liquidation_bounds,
-    find_liquidation_price,
     find_tier,
     flat_tier,
 )
@@ -123,7 +123,7 @@ def test_the_general_formula_agrees_with_the_all_in_form_in_one_tier(
     expected = compute_all_in_liquidation_price(
         entry_price=entry, side=side, leverage=leverage, maintenance_rate=rate
     )
-    found = find_liquidation_price(
+    found = compute_liquidation_price(
         side=side,
         quantity=quantity,
         entry_price=entry,
@@ -153,7 +153,7 @@ def test_the_tier_is_that_of_the_notional_at_the_liquidation_price(
     entry = 30_000.0
     leg = MarginLeg(side=side, quantity=notional / entry, entry_price=entry, tiers=WIDE)
     wallet = notional / leverage
-    price = find_liquidation_price(
+    price = compute_liquidation_price(
         side=side, quantity=leg.quantity, entry_price=entry, wallet_balance=wallet, tiers=WIDE
     )
     assert price is not None
@@ -167,7 +167,7 @@ def test_a_hedged_pair_lives_between_its_bounds(long: float, short: float, walle
         MarginLeg(side=-1, quantity=short, entry_price=29_000.0, tiers=WIDE),
     )
     mark = 30_000.0
-    bounds = find_liquidation_bounds(legs=legs, wallet_balance=wallet, mark_price=mark)
+    bounds = compute_liquidation_bounds(legs=legs, wallet_balance=wallet, mark_price=mark)
     assert bounds.liquidated == (account_excess(mark, legs, wallet) <= 0)
     for bound in (bounds.lower, bounds.upper):
         if bound is not None:
@@ -181,7 +181,7 @@ def test_a_hedged_pair_lives_between_its_bounds(long: float, short: float, walle
 
 def test_the_other_symbols_of_a_cross_account_move_the_liquidation_price() -> None:
     def price(maintenance: float, unrealised: float) -> float:
-        found = find_liquidation_price(
+        found = compute_liquidation_price(
             side=1,
             quantity=1.0,
             entry_price=30_000.0,
@@ -225,7 +225,7 @@ def test_the_cfd_close_out_price_stands_at_half_the_initial_margin(
     entry, quantity = 100.0, 10.0
     used = entry * quantity / leverage
     balance = used * funded
-    price = find_cfd_close_out_price(
+    price = compute_cfd_close_out_price(
         balance=balance, side=side, quantity=quantity, entry_price=entry, leverage=leverage
     )
     assert price is not None
@@ -247,7 +247,7 @@ def test_cfd_financing_charges_the_markup_on_both_sides() -> None:
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 0.0, -1.0])
 def test_bad_numbers_are_refused_not_computed(bad: float) -> None:
     with pytest.raises(InvalidInput):
-        find_liquidation_price(
+        compute_liquidation_price(
             side=1, quantity=bad, entry_price=1.0, wallet_balance=1.0, tiers=TIERS
         )
     with pytest.raises(InvalidInput):
@@ -304,7 +304,7 @@ def test_no_side_but_long_and_short(side: int) -> None:
             entry_price=1.0, side=side, leverage=2.0, maintenance_rate=0.01
         ),
         lambda: compute_funding_cash(side=side, mark_notional=1.0, rate=0.1),
-        lambda: find_cfd_close_out_price(
+        lambda: compute_cfd_close_out_price(
             balance=1.0, side=side, quantity=1.0, entry_price=1.0, leverage=2.0
         ),
         lambda: compute_cfd_financing(side=side, notional=1.0, reference_rate=0.1, markup_rate=0.1),
@@ -332,8 +332,8 @@ def test_bounds_of_a_hedged_pair_by_hand() -> None:
     # 3 long and 1 short at 100 with 40 of own money, 10 kept for other symbols, 5 won on them:
     # 35 + 2 (p - 100) = 0.04 p. A net short of as much mirrors it above the mark.
     tiers = {"other_maintenance": 10.0, "other_unrealised": 5.0, "mark_price": 100.0}
-    long = find_liquidation_bounds(legs=(leg(1, 3.0), leg(-1)), wallet_balance=40.0, **tiers)
-    short = find_liquidation_bounds(legs=(leg(-1, 3.0), leg(1)), wallet_balance=40.0, **tiers)
+    long = compute_liquidation_bounds(legs=(leg(1, 3.0), leg(-1)), wallet_balance=40.0, **tiers)
+    short = compute_liquidation_bounds(legs=(leg(-1, 3.0), leg(1)), wallet_balance=40.0, **tiers)
     assert (long.lower, long.upper) == (pytest.approx(165 / 1.96), None)
     assert (short.lower, short.upper) == (None, pytest.approx(235 / 2.04))
     assert not long.liquidated
@@ -342,19 +342,19 @@ def test_bounds_of_a_hedged_pair_by_hand() -> None:
 
 def test_an_account_at_its_margin_exactly_is_liquidated_and_one_above_is_not() -> None:
     def gone(wallet: float) -> bool:
-        return find_liquidation_bounds(
+        return compute_liquidation_bounds(
             legs=(leg(),), wallet_balance=wallet, mark_price=100.0
         ).liquidated
 
     assert gone(1.0)
     assert not gone(1.0 + 1e-9)
-    bound = find_liquidation_bounds(legs=(leg(),), wallet_balance=1.0, mark_price=100.0)
+    bound = compute_liquidation_bounds(legs=(leg(),), wallet_balance=1.0, mark_price=100.0)
     assert bound.lower == pytest.approx(100.0)
 
 
 def test_a_pair_of_equal_legs_is_liquidated_where_its_margin_eats_the_wallet() -> None:
     # Only the margins move with the price: 2 x 0.01 p = 4.
-    found = find_liquidation_bounds(legs=(leg(1), leg(-1)), wallet_balance=4.0, mark_price=100.0)
+    found = compute_liquidation_bounds(legs=(leg(1), leg(-1)), wallet_balance=4.0, mark_price=100.0)
     assert (found.lower, found.upper) == (None, pytest.approx(200.0))
 
 
@@ -371,7 +371,7 @@ def test_a_pair_of_equal_legs_is_liquidated_where_its_margin_eats_the_wallet() -
 def test_an_account_without_figures_has_no_bounds(change: dict[str, object], code: str) -> None:
     given = {"legs": (leg(),), "wallet_balance": 10.0, "mark_price": 100.0, **change}
     with pytest.raises(InvalidInput) as caught:
-        find_liquidation_bounds(**given)  # type: ignore[arg-type]
+        compute_liquidation_bounds(**given)  # type: ignore[arg-type]
     assert caught.value.code == code
 
 
@@ -380,20 +380,20 @@ def test_a_liquidation_price_needs_finite_balances_and_a_mark() -> None:
         "side": 1, "quantity": 1.0, "entry_price": 100.0, "wallet_balance": 10.0,
         "tiers": flat_tier(rate=0.01),
     }  # fmt: skip
-    assert find_liquidation_price(**plain, mark_price=90.0) == pytest.approx(90 / 0.99)
-    rich = find_liquidation_price(**{**plain, "wallet_balance": 100.0})
+    assert compute_liquidation_price(**plain, mark_price=90.0) == pytest.approx(90 / 0.99)
+    rich = compute_liquidation_price(**{**plain, "wallet_balance": 100.0})
     assert rich is None
     with pytest.raises(InvalidInput) as caught:
-        find_liquidation_price(**plain, other_unrealised=math.nan)
+        compute_liquidation_price(**plain, other_unrealised=math.nan)
     assert caught.value.code == "bad_balance"
     with pytest.raises(InvalidInput) as caught:
-        find_liquidation_price(**plain, mark_price=0.0)
+        compute_liquidation_price(**plain, mark_price=0.0)
     assert caught.value.code == "bad_mark_price"
 
 
 def test_beyond_the_last_cap_its_rate_is_carried_on() -> None:
     # A short of 1 at 990,000 with 100,000: the price lies above the last cap of 1,000,000.
-    found = find_liquidation_price(
+    found = compute_liquidation_price(
         side=-1, quantity=1.0, entry_price=990_000.0, wallet_balance=100_000.0, tiers=TIERS
     )
     assert found == pytest.approx((100_000 + 3720 + 990_000) / 1.03)
@@ -437,17 +437,17 @@ def test_cfd_figures_that_cannot_be_are_refused(change: dict[str, float], code: 
 def test_a_cfd_close_out_price_by_hand() -> None:
     plain = {"side": 1, "quantity": 10.0, "entry_price": 100.0, "leverage": 5.0}
     # Initial margin 200: a long with 250 has 150 to lose over 10, and 210 at a level of 0.2.
-    assert find_cfd_close_out_price(balance=250.0, **plain) == pytest.approx(85.0)
-    assert find_cfd_close_out_price(balance=250.0, close_out_level=0.2, **plain) == pytest.approx(
-        79.0
-    )
-    assert find_cfd_close_out_price(balance=1_095.0, **plain) == pytest.approx(0.5)
-    assert find_cfd_close_out_price(balance=1_100.0, **plain) is None
+    assert compute_cfd_close_out_price(balance=250.0, **plain) == pytest.approx(85.0)
+    assert compute_cfd_close_out_price(
+        balance=250.0, close_out_level=0.2, **plain
+    ) == pytest.approx(79.0)
+    assert compute_cfd_close_out_price(balance=1_095.0, **plain) == pytest.approx(0.5)
+    assert compute_cfd_close_out_price(balance=1_100.0, **plain) is None
     with pytest.raises(InvalidInput):
-        find_cfd_close_out_price(balance=math.nan, **plain)
+        compute_cfd_close_out_price(balance=math.nan, **plain)
     for name in ("quantity", "entry_price", "leverage"):
         with pytest.raises(InvalidInput) as caught:
-            find_cfd_close_out_price(balance=250.0, **{**plain, name: 0.0})
+            compute_cfd_close_out_price(balance=250.0, **{**plain, name: 0.0})
         assert caught.value.code == f"bad_{name}"
 
 
@@ -464,5 +464,5 @@ def test_financing_of_nothing_costs_nothing_and_bad_figures_are_refused() -> Non
 @pytest.mark.parametrize(("mark", "is_gone"), [(1_050_000.0, False), (1_200_000.0, True)])
 def test_a_mark_beyond_the_last_cap_is_judged_at_its_rate(mark: float, is_gone: bool) -> None:
     short = MarginLeg(side=-1, quantity=1.0, entry_price=990_000.0, tiers=TIERS)
-    found = find_liquidation_bounds(legs=(short,), wallet_balance=100_000.0, mark_price=mark)
+    found = compute_liquidation_bounds(legs=(short,), wallet_balance=100_000.0, mark_price=mark)
     assert found.liquidated is is_gone

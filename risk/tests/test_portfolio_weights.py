@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.portfolio import (
-    find_maximum_sharpe,
-    find_minimum_variance,
-    find_risk_contributions,
-    find_risk_parity,
+    compute_maximum_sharpe,
+    compute_minimum_variance,
+    compute_risk_contributions,
+    compute_risk_parity,
     shrink_covariance,
 )
 
@@ -26,7 +26,7 @@ def covariance(seed: int, assets: int) -> np.ndarray:
 @given(seed=st.integers(0, 10_000), assets=st.integers(1, 6))
 def test_no_small_change_of_weights_lowers_the_least_variance(seed: int, assets: int) -> None:
     matrix = covariance(seed, assets)
-    weights = find_minimum_variance(covariance=matrix)
+    weights = compute_minimum_variance(covariance=matrix)
     least = weights @ matrix @ weights
     move = np.random.default_rng(seed).normal(size=assets) * 0.1
     other = weights + move - move.mean()
@@ -39,25 +39,25 @@ def test_no_small_change_of_weights_lowers_the_least_variance(seed: int, assets:
 def test_risk_parity_shares_risk_as_budgeted(seed: int, assets: int) -> None:
     matrix = covariance(seed, assets)
     budgets = np.arange(1, assets + 1, dtype=float)
-    weights = find_risk_parity(covariance=matrix, budgets=list(budgets))
-    shares = find_risk_contributions(covariance=matrix, weights=weights)
+    weights = compute_risk_parity(covariance=matrix, budgets=list(budgets))
+    shares = compute_risk_contributions(covariance=matrix, weights=weights)
     assert shares == pytest.approx(budgets / budgets.sum(), abs=1e-9)
     assert (weights > 0).all()
 
 
 def test_without_correlation_risk_parity_is_inverse_volatility() -> None:
-    weights = find_risk_parity(covariance=np.diag([0.01, 0.04]))
+    weights = compute_risk_parity(covariance=np.diag([0.01, 0.04]))
     assert weights == pytest.approx([2 / 3, 1 / 3])
 
 
 def test_no_other_mix_has_a_higher_sharpe_ratio() -> None:
     matrix, means = covariance(7, 3), np.array([0.05, 0.08, 0.07])
-    weights = find_maximum_sharpe(covariance=matrix, means=list(means), rate=0.01)
+    weights = compute_maximum_sharpe(covariance=matrix, means=list(means), rate=0.01)
     best = (weights @ means - 0.01) / np.sqrt(weights @ matrix @ weights)
     for other in np.random.default_rng(1).dirichlet(np.ones(3), 500):
         assert (other @ means - 0.01) / np.sqrt(other @ matrix @ other) <= best + 1e-9
     with pytest.raises(InvalidInput) as refused:
-        find_maximum_sharpe(covariance=np.eye(2), means=[-0.1, -0.2])
+        compute_maximum_sharpe(covariance=np.eye(2), means=[-0.1, -0.2])
     assert refused.value.code == "no_premium"
 
 
@@ -67,7 +67,7 @@ def test_shrinking_matters_less_with_more_evidence_and_makes_few_periods_usable(
     _, intensity_many = shrink_covariance(returns=draw)
     assert 0 <= intensity_many < 0.05 < intensity_few <= 1
     assert np.trace(few) == pytest.approx(np.trace(np.cov(draw[:6], rowvar=False, ddof=0)))
-    assert find_minimum_variance(covariance=few).sum() == pytest.approx(1)
+    assert compute_minimum_variance(covariance=few).sum() == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
@@ -80,5 +80,5 @@ def test_shrinking_matters_less_with_more_evidence_and_makes_few_periods_usable(
 )
 def test_a_matrix_that_is_no_covariance_is_refused(matrix: np.ndarray, code: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        find_minimum_variance(covariance=matrix)
+        compute_minimum_variance(covariance=matrix)
     assert refused.value.code == code

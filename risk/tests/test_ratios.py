@@ -19,6 +19,7 @@ from risk.domain.ratios import (
     compute_downside_deviation,
     compute_equity_drawdowns,
     compute_expected_sharpe_max,
+    compute_fall_probability,
     compute_growth_rate,
     compute_kelly_binary,
     compute_kelly_continuous,
@@ -28,11 +29,10 @@ from risk.domain.ratios import (
     compute_rolling_sharpe,
     compute_sharpe,
     compute_sharpe_columns,
+    compute_sharpe_facts,
     compute_sharpe_of_sums,
     compute_sortino,
     compute_track_record_min,
-    find_fall_probability,
-    find_sharpe_facts,
 )
 
 pytestmark = pytest.mark.slow
@@ -102,7 +102,7 @@ def test_the_track_record_is_the_length_at_which_psr_reaches_its_confidence() ->
 
 
 def test_one_trial_deflates_nothing() -> None:
-    facts = find_sharpe_facts(returns=RETURNS)
+    facts = compute_sharpe_facts(returns=RETURNS)
     assert facts is not None
     deflated = compute_deflated_sharpe(facts=facts, trials=1, trials_variance=0.3)
     assert deflated == compute_probabilistic_sharpe(facts=facts)
@@ -113,9 +113,9 @@ def test_kelly_and_its_dangers() -> None:
     assert compute_kelly_binary(win_probability=0.6, payoff=1) == pytest.approx(0.2)
     assert compute_kelly_continuous(mean=0.1, rate=0.02, deviation=0.2) == pytest.approx(2.0)
     # At full Kelly the chance of ever halving is a half; at half Kelly an eighth (Thorp 2006).
-    assert find_fall_probability(kelly_multiple=1, fraction=0.5) == 0.5
-    assert find_fall_probability(kelly_multiple=0.5, fraction=0.5) == 0.125
-    assert find_fall_probability(kelly_multiple=2, fraction=0.5) == 1.0
+    assert compute_fall_probability(kelly_multiple=1, fraction=0.5) == 0.5
+    assert compute_fall_probability(kelly_multiple=0.5, fraction=0.5) == 0.125
+    assert compute_fall_probability(kelly_multiple=2, fraction=0.5) == 1.0
     assert compute_kelly_shrinkage(facts=SharpeFacts(sharpe=0.1, periods=400)) == 0.75
     assert compute_kelly_shrinkage(facts=SharpeFacts(sharpe=0.01, periods=400)) == 0.0
 
@@ -142,7 +142,7 @@ def test_rolling_sharpe_is_the_sharpe_of_each_window() -> None:
 def test_a_divisor_of_zero_gives_no_figure() -> None:
     flat = [0.01] * 5
     assert compute_sharpe(returns=flat) is None
-    assert find_sharpe_facts(returns=flat) is None
+    assert compute_sharpe_facts(returns=flat) is None
     assert compute_sortino(returns=flat) is None
     assert compute_profit_factor(results=flat) is None
     assert np.isnan(compute_rolling_sharpe(returns=flat, window=2)).all()

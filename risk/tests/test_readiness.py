@@ -18,8 +18,8 @@ from risk.domain.readiness import (
     ScoreCap,
     Standing,
     TrackRecord,
-    find_edge_probability,
-    find_wilson_interval,
+    compute_edge_probability,
+    compute_wilson_interval,
     judge_readiness,
     read_facts,
     score_confidence,
@@ -53,7 +53,7 @@ def judge(
 
 
 def test_wilson_interval_of_65_wins_in_100_is_the_published_one() -> None:
-    assert find_wilson_interval(wins=65, trades=100) == pytest.approx((0.553, 0.736), abs=5e-4)
+    assert compute_wilson_interval(wins=65, trades=100) == pytest.approx((0.553, 0.736), abs=5e-4)
 
 
 def test_everything_exactly_at_its_threshold_is_ready() -> None:
@@ -125,15 +125,17 @@ def test_thin_evidence_caps_the_score(
 
 
 def test_three_quarters_wins_at_one_to_three_have_no_edge() -> None:
-    fair = find_edge_probability(wins=75, losses=25, win_average=1.0, loss_average=3.0)
+    fair = compute_edge_probability(wins=75, losses=25, win_average=1.0, loss_average=3.0)
     assert fair == pytest.approx(0.5, abs=0.03)
-    assert find_edge_probability(wins=75, losses=25, win_average=1.0, loss_average=1.0) > 0.999
+    assert compute_edge_probability(wins=75, losses=25, win_average=1.0, loss_average=1.0) > 0.999
 
 
 @given(st.integers(0, 400), st.integers(0, 400), st.floats(0.1, 10.0))
 def test_one_more_win_never_lowers_the_edge(wins: int, losses: int, payoff: float) -> None:
-    before = find_edge_probability(wins=wins, losses=losses, win_average=payoff, loss_average=1.0)
-    after = find_edge_probability(
+    before = compute_edge_probability(
+        wins=wins, losses=losses, win_average=payoff, loss_average=1.0
+    )
+    after = compute_edge_probability(
         wins=wins + 1, losses=losses, win_average=payoff, loss_average=1.0
     )
     assert 0.0 <= before <= after + 1e-12 <= 1.0 + 1e-11
@@ -143,6 +145,6 @@ def test_absurd_counts_and_averages_are_refused() -> None:
     with pytest.raises(InvalidInput, match="negative"):
         read_facts(record=replace(RECORD, wins=-1))
     with pytest.raises(InvalidInput, match="positive"):
-        find_wilson_interval(wins=2, trades=1)
+        compute_wilson_interval(wins=2, trades=1)
     with pytest.raises(InvalidInput, match="positive"):
-        find_edge_probability(wins=1, losses=1, win_average=1.0, loss_average=0.0)
+        compute_edge_probability(wins=1, losses=1, win_average=1.0, loss_average=0.0)

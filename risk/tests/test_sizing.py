@@ -17,7 +17,7 @@ from risk.domain.sizing import (
     SizingDecision,
     SizingReason,
     compare_sizing,
-    find_kelly_share,
+    compute_kelly_share,
     liquidation_price_core,
     lots_within_core,
     size_position,
@@ -366,11 +366,11 @@ def test_more_equity_and_nothing_else_never_shrinks_the_trade(
 
 def test_kelly_of_a_binary_bet() -> None:
     # p - q/b: 60 % at 1:1 is 20 %; 75 % wins with a 1:3 payoff has no edge.
-    assert find_kelly_share(win_rate=0.6, payoff=1.0) == pytest.approx(0.2)
-    assert find_kelly_share(win_rate=0.75, payoff=1 / 3) == pytest.approx(0.0)
-    assert find_kelly_share(win_rate=0.4, payoff=1.0) == 0.0
-    assert find_kelly_share(win_rate=math.nan, payoff=1.0) == 0.0
-    assert find_kelly_share(win_rate=0.6, payoff=0.0) == 0.0
+    assert compute_kelly_share(win_rate=0.6, payoff=1.0) == pytest.approx(0.2)
+    assert compute_kelly_share(win_rate=0.75, payoff=1 / 3) == pytest.approx(0.0)
+    assert compute_kelly_share(win_rate=0.4, payoff=1.0) == 0.0
+    assert compute_kelly_share(win_rate=math.nan, payoff=1.0) == 0.0
+    assert compute_kelly_share(win_rate=0.6, payoff=0.0) == 0.0
 
 
 def test_comparisons_stand_beside_the_decision() -> None:

@@ -13,11 +13,11 @@ from risk.domain.sizing import (
     SizingCase,
     SizingReason,
     compare_sizing,
-    find_kelly_share,
+    compute_kelly_share,
     lots_within_core,
     size_position,
 )
-from risk.domain.sizing.choose import find_rooms
+from risk.domain.sizing.choose import compute_rooms
 from risk.domain.sizing.core import (
     gap_loss_rate_core,
     is_stop_before_liquidation_core,
@@ -44,7 +44,7 @@ def test_every_room_by_hand() -> None:
         gap_loss_open_instrument=1_000.0,
         gap_loss_open_book=4_000.0,
     )
-    assert find_rooms(case=asked, limits=DEFAULT_LIMITS) == pytest.approx(
+    assert compute_rooms(case=asked, limits=DEFAULT_LIMITS) == pytest.approx(
         {
             SizeCap.RISK: 500.0,
             SizeCap.TIER_MARGIN: 5_000.0,
@@ -57,7 +57,7 @@ def test_every_room_by_hand() -> None:
     )
     # The instrument is part of its group, so the group holds its margin at least.
     lone = case(margin_open_instrument=3_000.0)
-    assert find_rooms(case=lone, limits=DEFAULT_LIMITS)[SizeCap.GROUP_MARGIN] == 17_000.0
+    assert compute_rooms(case=lone, limits=DEFAULT_LIMITS)[SizeCap.GROUP_MARGIN] == 17_000.0
 
 
 def test_the_notional_of_each_room_is_its_money_over_its_cost() -> None:
@@ -267,7 +267,7 @@ def test_the_default_costs_are_the_documented_ones() -> None:
     ],
 )
 def test_kelly_at_its_edges(win_rate: float, payoff: float, share: float) -> None:
-    assert find_kelly_share(win_rate=win_rate, payoff=payoff) == pytest.approx(share)
+    assert compute_kelly_share(win_rate=win_rate, payoff=payoff) == pytest.approx(share)
 
 
 def test_a_comparison_by_hand_and_with_what_is_not_known() -> None:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magnetfund.kernel.errors import InvalidInput
-from risk.domain.fuse.thresholds import find_loss_threshold
-from risk.domain.margin import build_tiers, find_liquidation_price, flat_tier
+from risk.domain.fuse.thresholds import compute_loss_threshold
+from risk.domain.margin import build_tiers, compute_liquidation_price, flat_tier
 from risk.domain.stress import (
     StressBook,
     StressPosition,
@@ -24,7 +24,7 @@ from risk.domain.stress import (
     compute_equity,
     compute_stress,
     compute_stresses,
-    find_move,
+    move_of,
 )
 
 pytestmark = pytest.mark.slow
@@ -106,11 +106,11 @@ def test_the_shipped_moves_are_those_of_the_candles(real_data: Path) -> None:
             "hour": (hours["low"] / before.loc[hours.index] - 1).min(),
         }
         for kind, move in moves.items():
-            assert find_move(scenario=EVENTS[f"btc-{day}-{kind}"], asset="BTC") == move
+            assert move_of(scenario=EVENTS[f"btc-{day}-{kind}"], asset="BTC") == move
             assert found[kind] == pytest.approx(move, abs=6e-4)
     calm = candles.loc["2017-10":"2021-06"]
     best = (calm["high"] / before.loc[calm.index] - 1).max()
-    assert find_move(scenario=EVENTS["btc-best-hour"], asset="BTC") == pytest.approx(best, abs=6e-4)
+    assert move_of(scenario=EVENTS["btc-best-hour"], asset="BTC") == pytest.approx(best, abs=6e-4)
 
 
 @pytest.mark.real_data
@@ -123,10 +123,10 @@ def test_the_worst_hour_of_ether_is_that_of_the_candles(real_data: Path) -> None
     day = candles.loc["2021-05-19"]
     hour = (day["low"] / before.loc[day.index] - 1).min()
     low = day["low"].min() / before.loc[day.index].iloc[0] - 1
-    assert find_move(scenario=EVENTS["eth-2021-05-19-hour"], asset="ETH") == pytest.approx(
+    assert move_of(scenario=EVENTS["eth-2021-05-19-hour"], asset="ETH") == pytest.approx(
         hour, abs=6e-4
     )
-    assert find_move(scenario=EVENTS["eth-2021-05-19-low"], asset="ETH") == pytest.approx(
+    assert move_of(scenario=EVENTS["eth-2021-05-19-low"], asset="ETH") == pytest.approx(
         low, abs=6e-4
     )
 
@@ -154,7 +154,7 @@ def test_the_events_are_those_of_the_published_days() -> None:
         "btc-gap-up": (2.3, 2.3, 2.3),
     }
     shipped = {
-        name: tuple(100 * find_move(scenario=event, asset=asset) for asset in ("BTC", "ETH", "SOL"))
+        name: tuple(100 * move_of(scenario=event, asset=asset) for asset in ("BTC", "ETH", "SOL"))
         for name, event in EVENTS.items()
     }
     assert shipped == {name: pytest.approx(moves) for name, moves in told.items()}
@@ -162,7 +162,7 @@ def test_the_events_are_those_of_the_published_days() -> None:
 
 def test_events_pull_every_other_asset_along() -> None:
     crash = EVENTS["btc-2020-03-12-low"]
-    assert [find_move(scenario=crash, asset=asset) for asset in ("BTC", "ETH", "SOL")] == [
+    assert [move_of(scenario=crash, asset=asset) for asset in ("BTC", "ETH", "SOL")] == [
         -0.444,
         -0.480,
         -0.444,
@@ -292,7 +292,7 @@ def test_isolated_positions_are_liquidated_exactly_beyond_their_liquidation_pric
         isolated_wallet=wallet,
         close_fee_rate=0.0,
     )
-    price = find_liquidation_price(
+    price = compute_liquidation_price(
         side=side, quantity=quantity, entry_price=100.0, wallet_balance=wallet, tiers=TIERS
     )
     mark = 100.0 * (1.0 + move)
@@ -430,7 +430,7 @@ def test_a_scenario_in_deviations_needs_a_volatility() -> None:
 
 
 def test_the_distance_to_the_fuse_is_money_above_the_loss_limit() -> None:
-    limit = find_loss_threshold(100.0, 100.0, 0.025, 0.05)
+    limit = compute_loss_threshold(100.0, 100.0, 0.025, 0.05)
     position = all_in(leverage=1, close_fee_rate=0.0).positions[0]
     book = StressBook(positions=(position,), loss_limit=limit)
     near, at = (compute_stress(book=book, scenario=fall(-move)) for move in (0.02, 0.03))

@@ -27,6 +27,7 @@ from risk.domain.tail_risk import (
     check_independence,
     check_shortfall,
     compare_tails,
+    compute_basel_zone,
     compute_cornish_fisher_risk,
     compute_ewma_risk,
     compute_ewma_volatility,
@@ -35,7 +36,6 @@ from risk.domain.tail_risk import (
     compute_normal_risk,
     cornish_fisher_is_monotone,
     count_transitions,
-    find_basel_zone,
     find_exceptions,
     value_cornish_fisher_tail,
 )
@@ -434,7 +434,7 @@ def test_the_zones_of_basel_come_out(
     exceptions: int, zone: BaselZone, plus_factor: float, cumulative: float
 ) -> None:
     """Basel Committee (January 1996), table 2: zones, plus factors, cumulative probabilities."""
-    verdict = find_basel_zone(exceptions=exceptions, periods=250, tail_probability=0.01)
+    verdict = compute_basel_zone(exceptions=exceptions, periods=250, tail_probability=0.01)
     assert (verdict.zone, verdict.plus_factor) == (zone, plus_factor)
     assert round(verdict.cumulative_probability, 4) == cumulative
 
@@ -442,7 +442,7 @@ def test_the_zones_of_basel_come_out(
 @pytest.mark.parametrize(("periods", "tail"), [(249, 0.01), (252, 0.01), (250, 0.05)])
 def test_the_zones_refuse_any_other_sample(periods: int, tail: float) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        find_basel_zone(exceptions=3, periods=periods, tail_probability=tail)
+        compute_basel_zone(exceptions=3, periods=periods, tail_probability=tail)
     assert refusal.value.code == "not_basel_sample"
 
 

@@ -18,8 +18,8 @@ from enum import IntEnum, StrEnum
 from trading.domain.engine.book import Bar
 from trading.domain.engine.rules import EngineRules, InstrumentRules
 from trading.domain.engine.scalars import (
-    find_exit_share,
-    find_liquidation_ticks,
+    compute_exit_share,
+    compute_liquidation_ticks,
     find_trip_ticks,
     is_beyond,
     is_reached,
@@ -151,7 +151,7 @@ def find_level(
 
     Levels are ticks, 0 is none.
     """
-    worst, best = find_extremes(side, bar)
+    worst, best = extremes_of(side, bar)
     nearer = liquidation > 0 and (liquidation - stop) * side > 0
     if nearer and is_beyond(worst, liquidation, side):
         return liquidation, Kind.LIQUIDATION
@@ -162,7 +162,7 @@ def find_level(
     return worst, None
 
 
-def find_extremes(side: int, bar: Bar) -> tuple[int, int]:
+def extremes_of(side: int, bar: Bar) -> tuple[int, int]:
     """The worst and the best price of a bar for a side, in ticks."""
     return (bar.low, bar.high) if side > 0 else (bar.high, bar.low)
 
@@ -226,7 +226,7 @@ class _Walking:
                 lots=order.lots,
                 entry_ticks=filled,
                 leverage=order.leverage,
-                liquidation_ticks=find_liquidation_ticks(
+                liquidation_ticks=compute_liquidation_ticks(
                     filled, order.side, order.leverage, self.terms(account).maintenance_rate
                 ),
             )
@@ -268,8 +268,8 @@ class _Walking:
         price, kind = self.level(account, bar)
         if kind is None or kind is Kind.TAKE_PROFIT:
             return
-        worst = find_extremes(self.accounts[account].side, bar)[0]
-        if share <= 1.0 and find_exit_share(bar.open, price, worst) > share:
+        worst = extremes_of(self.accounts[account].side, bar)[0]
+        if share <= 1.0 and compute_exit_share(bar.open, price, worst) > share:
             return
         if kind is Kind.LIQUIDATION:
             self.leave(account, None, kind, price)
@@ -280,7 +280,7 @@ class _Walking:
 
     def leave_at_point(self, account: int, bar: Bar, share: float) -> None:
         side = self.accounts[account].side
-        worst = find_extremes(side, bar)[0]
+        worst = extremes_of(side, bar)[0]
         at = find_trip_ticks(bar.open, worst, share, side)
         self.leave_at(account, at, gapped=share <= 0.0)
 

@@ -78,7 +78,7 @@ def measure_trades(trades: Sequence[ClosedTrade], *, end_ms: int) -> SleeveFigur
     """The figures of trades in the order of their closing, as they stand at ``end_ms``."""
     net = np.array([trade.net for trade in trades])
     won, lost = net[net > 0.0], net[net < 0.0]
-    daily = find_daily_shares(trades, end_ms=end_ms)
+    daily = compute_daily_shares(trades, end_ms=end_ms)
     factor = None
     if net.size:
         factor = compute_profit_factor(results=net)
@@ -105,7 +105,7 @@ def measure_trades(trades: Sequence[ClosedTrade], *, end_ms: int) -> SleeveFigur
     )
 
 
-def find_daily_shares(trades: Sequence[ClosedTrade], *, end_ms: int) -> FloatColumn:
+def compute_daily_shares(trades: Sequence[ClosedTrade], *, end_ms: int) -> FloatColumn:
     """Results by the UTC day of closing as shares of equity, from the first entry's day on."""
     if not trades:
         return np.empty(0)
@@ -133,7 +133,7 @@ def _find_exposure(trades: Sequence[ClosedTrade], end_ms: int) -> float | None:
     return held / (end - first) if end > first else None
 
 
-def find_survival_probability(
+def compute_survival_probability(
     shares: Sequence[float], *, trades_a_year: float, luck_a_trade: float, seed: int = 1
 ) -> float | None:
     """Chance that a year of such trades ends in profit and stays above -10 % of its peak.

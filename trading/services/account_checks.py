@@ -12,7 +12,7 @@ from django.db.models import F, Sum
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.clock import utc_now
 from risk.domain.fuse import Trigger
-from risk.domain.fuse.thresholds import find_loss_threshold, is_drawdown_trip
+from risk.domain.fuse.thresholds import compute_loss_threshold, is_drawdown_trip
 from risk.services.fuse import FuseFacts, state_of, trip_fuse
 from risk.services.limits import limits_in_force
 from trading.models import AccountSnapshot, BookFlow, Fill, FundingPayment, Valuation
@@ -37,7 +37,7 @@ def check_fuse(book: str) -> str:
         float(newest.day_start_unit_value),
         float(newest.peak_unit_value),
     )
-    level = find_loss_threshold(day, peak, daily, drawdown)
+    level = compute_loss_threshold(day, peak, daily, drawdown)
     if value > level:
         return f"unit value {value:.4f}, fuse at {level:.4f}"
     is_drawdown = is_drawdown_trip(value, peak, drawdown)
@@ -70,7 +70,7 @@ def snapshot_account(book: str, *, at: datetime) -> str:
         moves = Decimal(0)
         expected = newest.cash
         if before is not None:
-            moves = find_moves(book, after=before.valued_at, until=newest.at)
+            moves = sum_moves(book, after=before.valued_at, until=newest.at)
             expected = before.cash + moves
         row, is_new = AccountSnapshot.objects.get_or_create(
             book=book,
@@ -95,7 +95,7 @@ def snapshot_account(book: str, *, at: datetime) -> str:
     return f"equity {row.equity:,.2f}, cash agrees with its moves"
 
 
-def find_moves(book: str, *, after: datetime, until: datetime) -> Decimal:
+def sum_moves(book: str, *, after: datetime, until: datetime) -> Decimal:
     """Cash moved in ``(after, until]``: results less fees, funding, money in and out."""
     window = {"book": book}
     fills = Fill.objects.filter(**window, occurred_at__gt=after, occurred_at__lte=until)

@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 
 from magnetfund.kernel.clock import to_milliseconds
-from risk.domain.limits import LimitSet, find_groups
+from risk.domain.limits import LimitSet, group_correlated
 from risk.models import RiskMeasure
 from trading.models import Instrument
 from trading.services.candle_store import load_candles
@@ -78,6 +78,6 @@ def find_correlation_groups(
         for row in (newest or {}).get("pairs", [])
         if row["rho"] is not None
     }
-    return find_groups(
+    return group_correlated(
         names=symbols, correlations=known, minimum=float(limits.correlation_group_min)
     )

@@ -25,7 +25,7 @@ from risk.domain.pretrade import (
 from risk.domain.sizing import (
     SizingCase,
     SizingDecision,
-    find_liquidation_price,
+    liquidation_price_of,
     size_position,
 )
 from risk.services.limits import limits_in_force
@@ -140,7 +140,7 @@ def plan_manual_order(request: ManualOrder, *, at: datetime) -> OrderPlan:
         request, instrument, reference.price, quantity, sizing.reasoning,
         side=side, stop=stop, target=target, at=at,
     )  # fmt: skip
-    liquidation = find_liquidation_price(case=case)
+    liquidation = liquidation_price_of(case=case)
     return OrderPlan(
         request=request,
         order=order,

@@ -19,12 +19,12 @@ from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import to_milliseconds, utc_now
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.leverage import EvidencePolicy, resolve_evidence_policy
-from risk.domain.ratios import find_sharpe_facts
+from risk.domain.ratios import compute_sharpe_facts
 from risk.domain.readiness import (
     Evidence,
     Readiness,
     TrackRecord,
-    find_edge_probability,
+    compute_edge_probability,
     judge_readiness,
     read_facts,
     score_confidence,
@@ -33,8 +33,8 @@ from trading.domain.performance import (
     DAYS_A_YEAR,
     ClosedTrade,
     SleeveFigures,
-    find_daily_shares,
-    find_survival_probability,
+    compute_daily_shares,
+    compute_survival_probability,
     measure_trades,
 )
 from trading.domain.research.trials import TrialFacts, judge
@@ -225,8 +225,8 @@ def judge_sleeve(
     )
     row = Strategy.objects.filter(code=strategy).order_by("-version").first()
     family = family_named(family_of_sleeve(strategy, row.parameters if row else {}))
-    daily = find_daily_shares(trades, end_ms=to_milliseconds(at))
-    found = find_sharpe_facts(returns=daily) if daily.size > 2 else None
+    daily = compute_daily_shares(trades, end_ms=to_milliseconds(at))
+    found = compute_sharpe_facts(returns=daily) if daily.size > 2 else None
     stated = None
     if found is not None:
         stated = TrialFacts(
@@ -275,7 +275,7 @@ def judge_sleeve(
 def _find_edge(figures: SleeveFigures) -> float | None:
     if not figures.average_win or not figures.average_loss:
         return None
-    return find_edge_probability(
+    return compute_edge_probability(
         wins=figures.wins,
         losses=figures.losses,
         win_average=figures.average_win,
@@ -294,7 +294,7 @@ def _find_survival(
     mean = sum(shares) / len(shares)
     spread = math.sqrt(sum((share - mean) ** 2 for share in shares) / max(len(shares) - 1, 1))
     taken = luck / math.sqrt(a_year) * spread if math.isfinite(luck) and a_year > 0 else 0.0
-    return find_survival_probability(shares, trades_a_year=a_year, luck_a_trade=taken)
+    return compute_survival_probability(shares, trades_a_year=a_year, luck_a_trade=taken)
 
 
 def _closed(row: Trade) -> ClosedTrade:

@@ -17,7 +17,7 @@ from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations import watch
 from magnetfund.tests.walls_support import arm_fuse, make_engine_ready, make_instrument, make_user
-from magnetfund.web.desk.gauges import find_market_gauges
+from magnetfund.web.desk.gauges import build_market_gauges
 from risk.domain.fuse import FuseRules, FuseState, Trigger, Trip, find_reset_denial
 from risk.domain.limits import FIGURES, LimitSet, figures_of
 from risk.domain.pretrade import (
@@ -243,7 +243,7 @@ def warned_of(limits: LimitSet) -> Any:
     row = SimpleNamespace(
         instrument=SimpleNamespace(symbol=BTC), strategy="trend", quantity=Decimal(1)
     )
-    gauges = find_market_gauges(
+    gauges = build_market_gauges(
         limits, [SimpleNamespace(row=row)], [item],  # type: ignore[list-item]
         [LossStreak(strategy="trend", losses=0, locked_until=None)], at=AT,
     )  # fmt: skip

@@ -19,8 +19,8 @@ from trading.domain.evidence import (
     EvidenceRules,
     EvidenceState,
     adjust_holm,
+    derive_evidence_cap,
     estimate_mean,
-    find_evidence_cap,
     find_evidence_state,
     fit_strength_calibration,
     judge_evidence,
@@ -172,12 +172,13 @@ def test_too_few_races_and_one_sample_alone_prove_nothing(run):
 
 
 def test_the_caps_are_those_of_the_leverage_rules():
-    assert find_evidence_cap(state=EvidenceState.UNPROVEN) == 1.0
-    assert find_evidence_cap(state=EvidenceState.EXPIRED) == 1.0
-    assert find_evidence_cap(state=EvidenceState.SUPPORTED) == 2.5
-    both = find_evidence_cap(state=EvidenceState.SUPPORTED, high_tension=EvidenceState.SUPPORTED)
+    assert derive_evidence_cap(state=EvidenceState.UNPROVEN) == 1.0
+    assert derive_evidence_cap(state=EvidenceState.EXPIRED) == 1.0
+    assert derive_evidence_cap(state=EvidenceState.SUPPORTED) == 2.5
+    both = derive_evidence_cap(state=EvidenceState.SUPPORTED, high_tension=EvidenceState.SUPPORTED)
     assert both == 3.0
     # The high-tension subset alone proves nothing of the kind.
     assert (
-        find_evidence_cap(state=EvidenceState.UNPROVEN, high_tension=EvidenceState.SUPPORTED) == 1.0
+        derive_evidence_cap(state=EvidenceState.UNPROVEN, high_tension=EvidenceState.SUPPORTED)
+        == 1.0
     )

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.options.implied import (
     ImpliedFailure,
+    compute_implied_volatility,
     compute_iv_percentile,
     compute_iv_rank,
-    find_implied_volatility,
 )
 from trading.domain.options.pricing import OptionKind, chance_above, compute_greeks, price_option
 
@@ -48,7 +48,7 @@ def test_hull_chapter_19_greeks_of_the_call_at_49_on_50_over_20_weeks() -> None:
 
 
 def test_hull_section_15_11_implies_23_5_percent_from_a_call_at_1_875() -> None:
-    found = find_implied_volatility(
+    found = compute_implied_volatility(
         kind=CALL, price=1.875, spot=21.0, strike=20.0, years=0.25, rate=0.1
     )
     assert found.volatility == pytest.approx(0.235, abs=0.0005)
@@ -118,7 +118,7 @@ def test_the_implied_volatility_of_a_price_is_the_one_that_made_it(
     # Where a price hardly moves with volatility, its digits do not hold the answer.
     assume(vega > 1e-4)
     rest = {name: value for name, value in terms.items() if name != "volatility"}
-    found = find_implied_volatility(kind=kind, price=price, **rest)
+    found = compute_implied_volatility(kind=kind, price=price, **rest)
     assert found.failure is None
     assert found.volatility == pytest.approx(volatility, abs=1e-8)
 
@@ -135,7 +135,7 @@ def test_implied_volatility_agrees_with_vollib(terms: dict[str, float], kind: Op
     rest = {name: value for name, value in terms.items() if name != "volatility"}
     price = round(price_option(kind=kind, **terms), 4)  # a quote, not our own number
     assume(compute_greeks(kind=kind, **terms).vega > 0.1)
-    found = find_implied_volatility(kind=kind, price=price, **rest)
+    found = compute_implied_volatility(kind=kind, price=price, **rest)
     assume(found.failure is None)
     theirs = oracle.implied_volatility(
         price,
@@ -163,7 +163,9 @@ def test_implied_volatility_agrees_with_vollib(terms: dict[str, float], kind: Op
 def test_a_price_without_a_volatility_says_why(
     kind: OptionKind, price: float, years: float, failure: ImpliedFailure
 ) -> None:
-    found = find_implied_volatility(kind=kind, price=price, spot=110.0, strike=100.0, years=years)
+    found = compute_implied_volatility(
+        kind=kind, price=price, spot=110.0, strike=100.0, years=years
+    )
     assert (found.volatility, found.failure) == (None, failure)
 
 

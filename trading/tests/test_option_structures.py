@@ -21,7 +21,7 @@ from trading.domain.options.condor import (
     IronCondor,
     OptionQuote,
     build_iron_condor,
-    find_breach,
+    derive_breach,
 )
 from trading.domain.options.exposure import OpenInterest, compute_gamma_exposure
 from trading.domain.options.pricing import OptionKind, compute_greeks, price_option
@@ -127,7 +127,7 @@ def test_a_breach_is_near_within_two_percent_and_beyond_by_two(
     share: float, breach: Breach
 ) -> None:
     condor = make_condor()
-    assert find_breach(condor=condor, spot=condor.put_short.strike * share) is breach
+    assert derive_breach(condor=condor, spot=condor.put_short.strike * share) is breach
 
 
 def make_interest(kind: OptionKind, strike: float, contracts: float = 1000.0) -> OpenInterest:

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magnetfund import research
-from risk.domain.ratios import find_sharpe_facts
+from risk.domain.ratios import compute_sharpe_facts
 from trading.domain.backtest.kernel.run import run_kernel
 from trading.domain.engine.rules import InstrumentRules
 from trading.domain.market.candles import HOUR_MS, Candles
-from trading.domain.research.figures import find_daily_returns
+from trading.domain.research.figures import compute_daily_returns
 from trading.domain.research.request import BacktestRequest, SleeveRequest
 from trading.domain.research.run import (
     InstrumentSeries,
@@ -30,7 +30,7 @@ from trading.domain.research.run import (
 from trading.domain.research.sweep import read_space, run_sweep, sharpe_columns
 from trading.domain.research.variants import _Bench
 from trading.domain.strategies.registry import STRATEGIES
-from trading.domain.strategies.sums import find_window_means, sum_twofold
+from trading.domain.strategies.sums import compute_window_means, sum_twofold
 from trading.tests.magnet_bars import make_random_bars
 
 RULED = (
@@ -75,8 +75,8 @@ def assert_the_same(prepared: Prepared, parameters: Mapping[str, Any]) -> int:
     assert figures.trades == len(raw.trades)
     alone = run_backtest(prepared).result.metrics
     assert figures.fall == alone.drawdown_max
-    daily = find_daily_returns(run_backtest(prepared).result, prepared.rules)
-    facts = find_sharpe_facts(returns=daily)
+    daily = compute_daily_returns(run_backtest(prepared).result, prepared.rules)
+    facts = compute_sharpe_facts(returns=daily)
     if facts is not None:
         mean, spread, second, third, fourth = figures.sums[1:6]
         found = (mean / spread, third / second**1.5, fourth / second**2)
@@ -115,7 +115,7 @@ def test_a_window_mean_is_an_exact_sum_rounded_once(values: list[float], length:
     high, low = np.empty(column.size + 1), np.empty(column.size + 1)
     means = np.empty(column.size)
     sum_twofold(column, high, low)
-    find_window_means(high, low, length, means)
+    compute_window_means(high, low, length, means)
     for k in range(column.size):
         window = values[max(0, k + 1 - length) : k + 1]
         expected = math.fsum(window) / length if len(window) == length else math.nan

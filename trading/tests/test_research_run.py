@@ -22,7 +22,7 @@ from trading.domain.research.run import (
     InstrumentSeries,
     Prepared,
     compute_slot_signals,
-    find_funding,
+    funding_rates_of,
     prepare,
     run_backtest,
 )
@@ -162,15 +162,15 @@ def test_holes_and_short_spans_and_hours_named_minutes_are_refused(bars: Candles
 def test_dated_funding_falls_on_its_bar_and_the_default_elsewhere(bars: Candles) -> None:
     times = np.arange(0, 48 * HOUR_MS, HOUR_MS, dtype=np.int64)
     stored = series_of(bars, at=[8 * HOUR_MS, 20 * HOUR_MS + 1], rate=[0.0005, -0.0002])
-    rate = find_funding(times, stored, "dated", HOUR_MS)
+    rate = funding_rates_of(times, stored, "dated", HOUR_MS)
     assert rate[8] == 0.0005
     assert rate[20] == -0.0002
     assert rate[16] == rate[0] == 0.0001
     assert rate[1] == 0.0
-    assert find_funding(times, stored, "none", HOUR_MS).sum() == 0.0
+    assert funding_rates_of(times, stored, "none", HOUR_MS).sum() == 0.0
     days = np.arange(0, 2 * DAY_MS, DAY_MS, dtype=np.int64)
     # A daily bar holds three stamps: its open and the two inside it.
-    assert find_funding(days, stored, "default", DAY_MS).tolist() == pytest.approx([0.0003] * 2)
+    assert funding_rates_of(days, stored, "default", DAY_MS).tolist() == pytest.approx([0.0003] * 2)
 
 
 def test_the_report_is_one_page_without_script_or_foreign_address(bars: Candles) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from magnetfund.kernel.errors import InvalidInput
-from risk.domain.ratios.inference import find_sharpe_facts
+from risk.domain.ratios.inference import compute_sharpe_facts
 from trading.domain.engine.rules import InstrumentRules
 from trading.domain.research.request import BacktestRequest, SleeveRequest
 from trading.domain.research.run import InstrumentSeries, prepare, run_backtest
@@ -37,7 +37,7 @@ DAYS = 1_500
 
 
 def facts_of(returns: np.ndarray) -> TrialFacts:
-    found = find_sharpe_facts(returns=returns)
+    found = compute_sharpe_facts(returns=returns)
     assert found is not None
     return TrialFacts(
         sharpe=found.sharpe, days=found.periods, skewness=found.skewness, kurtosis=found.kurtosis

@@ -22,8 +22,8 @@ from magnetfund.tests.test_access import bearer
 from trading.domain.market.candles import DAY_MS
 from trading.domain.performance import (
     ClosedTrade,
-    find_daily_shares,
-    find_survival_probability,
+    compute_daily_shares,
+    compute_survival_probability,
     measure_trades,
 )
 from trading.models import (
@@ -70,7 +70,7 @@ def test_the_figures_are_those_of_a_hand_calculation() -> None:
     assert found.sharpe == pytest.approx(daily.mean() / daily.std(ddof=1) * math.sqrt(365.0))
     assert found.drawdown_max == pytest.approx(0.008)
     assert found.exposure == pytest.approx(5 * 6 / (5 * 24))
-    assert find_daily_shares(trades, end_ms=7 * DAY_MS).size == 7
+    assert compute_daily_shares(trades, end_ms=7 * DAY_MS).size == 7
 
 
 def test_without_trades_or_losses_nothing_is_invented() -> None:
@@ -87,11 +87,11 @@ def test_a_year_of_an_edge_survives_and_one_without_does_not() -> None:
     edge = rng.normal(0.002, 0.004, 300).tolist()
     none = rng.normal(-0.0005, 0.01, 300).tolist()
     asked = {"trades_a_year": 200.0, "luck_a_trade": 0.0}
-    assert (find_survival_probability(edge, **asked) or 0.0) > 0.99
-    assert (find_survival_probability(none, **asked) or 0.0) < 0.5
-    taken = find_survival_probability(edge, trades_a_year=200.0, luck_a_trade=0.002)
+    assert (compute_survival_probability(edge, **asked) or 0.0) > 0.99
+    assert (compute_survival_probability(none, **asked) or 0.0) < 0.5
+    taken = compute_survival_probability(edge, trades_a_year=200.0, luck_a_trade=0.002)
     assert (taken or 0.0) < 0.9
-    assert find_survival_probability(edge[:9], **asked) is None
+    assert compute_survival_probability(edge[:9], **asked) is None
 
 
 @pytest.fixture

@@ -19,11 +19,11 @@ from investors.domain.dealing.liquidity import (
     Refusal,
     cap_by_holder,
     check_redemption,
+    compute_free_units,
     fill_gate,
-    find_free_units,
     size_holdback,
 )
-from investors.domain.dealing.locks import FreeLots, find_lockup_end, list_free_lots
+from investors.domain.dealing.locks import FreeLots, compute_lockup_end, list_free_lots
 from investors.domain.dealing.moves import (
     LotMove,
     PocketMerge,
@@ -65,12 +65,12 @@ __all__ = [
     "cap_by_holder",
     "check_redemption",
     "choose_dealing_date",
+    "compute_free_units",
+    "compute_lockup_end",
     "count_business_days",
     "deal_switch",
     "decide_subscription",
     "fill_gate",
-    "find_free_units",
-    "find_lockup_end",
     "gross_of_net",
     "list_free_lots",
     "merge_side_pocket",

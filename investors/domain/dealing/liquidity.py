@@ -47,7 +47,7 @@ class FreeUnits:
 
 
 @exactly
-def find_free_units(
+def compute_free_units(
     *, lots: Sequence[LockedLot], day: date, lock: LockUp, soft_fee_rate: Number = 0
 ) -> tuple[FreeUnits, ...]:
     """Redeemable units lot by lot on ``day``; a hard-locked lot has none."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
-from investors.domain.dealing.liquidity import FreeUnits, LockedLot, find_free_units
+from investors.domain.dealing.liquidity import FreeUnits, LockedLot, compute_free_units
 from investors.domain.fees import ClassTerms, LockUp
 from investors.domain.strike.types import LotInput
 
@@ -25,7 +25,7 @@ def list_free_lots(*, terms: ClassTerms, lots: Sequence[LotInput], day: date) ->
     locked = [
         LockedLot(lot=lot.lot, units=lot.units, lockup_until=lot.lockup_until) for lot in lots
     ]
-    found: tuple[FreeUnits, ...] = find_free_units(
+    found: tuple[FreeUnits, ...] = compute_free_units(
         lots=locked, day=day, lock=terms.lock_up, soft_fee_rate=terms.soft_lock_fee_rate
     )
     return FreeLots(
@@ -34,7 +34,7 @@ def list_free_lots(*, terms: ClassTerms, lots: Sequence[LotInput], day: date) ->
     )
 
 
-def find_lockup_end(*, terms: ClassTerms, dealing_day: date) -> date | None:
+def compute_lockup_end(*, terms: ClassTerms, dealing_day: date) -> date | None:
     """The first day on which units issued on ``dealing_day`` are free; ``None``: at once."""
     if terms.lock_up is LockUp.NONE or terms.lock_up_days == 0:
         return None

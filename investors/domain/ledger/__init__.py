@@ -3,7 +3,7 @@
 from investors.domain.ledger.balances import (
     TrialRow,
     build_trial_balance,
-    find_units,
+    sum_units,
     value_net_assets,
 )
 from investors.domain.ledger.build import (
@@ -37,8 +37,8 @@ __all__ = [
     "build_trial_balance",
     "find_account",
     "find_event",
-    "find_units",
     "reverse_entry",
     "sum_legs",
+    "sum_units",
     "value_net_assets",
 ]

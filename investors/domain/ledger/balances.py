@@ -79,7 +79,7 @@ def value_net_assets(
 
 
 @exactly
-def find_units(legs: Iterable[Leg]) -> dict[UUID, Decimal]:
+def sum_units(legs: Iterable[Leg]) -> dict[UUID, Decimal]:
     """Units of each lot by the ledger; lots that are empty are left out."""
     found: dict[UUID, Decimal] = {}
     for leg in legs:

@@ -11,7 +11,7 @@ from investors.domain.onboarding.machine import (
     Role,
     check_move,
     choose_role,
-    find_refresh_day,
+    compute_refresh_day,
     list_moves,
 )
 from investors.domain.onboarding.rating import (
@@ -40,8 +40,8 @@ __all__ = [
     "Role",
     "check_move",
     "choose_role",
+    "compute_refresh_day",
     "find_missing",
-    "find_refresh_day",
     "items_of",
     "list_moves",
     "rate",

@@ -185,7 +185,7 @@ def _check_approval(file: KycFile, role: Role, actor: str) -> Denial | None:
     return None
 
 
-def find_refresh_day(*, approved_on: date, risk: Risk) -> date:
+def compute_refresh_day(*, approved_on: date, risk: Risk) -> date:
     """When the file is due again: 1, 2 or 3 years after approval for high, medium, low risk.
 
     29 February becomes 28 February.

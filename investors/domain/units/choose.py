@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from investors.domain.dealing.liquidity import FreeUnits, LockedLot, find_free_units
+from investors.domain.dealing.liquidity import FreeUnits, LockedLot, compute_free_units
 from investors.domain.dealing.sizing import LotUnits, order_first_in_first_out
 from investors.domain.exact import ZERO, Number, exactly, positive, total_of
 from investors.domain.fees import LockUp
@@ -95,5 +95,5 @@ def _free(
         LockedLot(lot=held.lot.lot, units=held.lot.units, lockup_until=held.lockup_until)
         for held in lots
     ]
-    found = find_free_units(lots=locked, day=day, lock=lock, soft_fee_rate=soft_fee_rate)
+    found = compute_free_units(lots=locked, day=day, lock=lock, soft_fee_rate=soft_fee_rate)
     return {item.lot: item for item in found}

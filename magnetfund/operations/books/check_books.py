@@ -51,7 +51,7 @@ def multiply(number: int, point: Point) -> Point:
     return result
 
 
-def find_x(y: int, sign: int) -> Optional[int]:  # noqa: UP045
+def lift_x(y: int, sign: int) -> Optional[int]:  # noqa: UP045
     if y >= P:
         return None
     square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
@@ -68,7 +68,7 @@ def find_x(y: int, sign: int) -> Optional[int]:  # noqa: UP045
 def read_point(data: bytes) -> Optional[Point]:  # noqa: UP045
     y = int.from_bytes(data, "little")
     sign, y = y >> 255, y & ((1 << 255) - 1)
-    x = find_x(y, sign)
+    x = lift_x(y, sign)
     return None if x is None else (x, y, 1, x * y % P)
 
 
@@ -107,7 +107,7 @@ def branch(left: Node, right: Node) -> Node:
     return hashlib.sha256(b"\x01" + text).digest(), left[1] + right[1]
 
 
-def find_tree_root(lots: dict[str, int], salts: dict[str, bytes]) -> Node:
+def compute_tree_root(lots: dict[str, int], salts: dict[str, bytes]) -> Node:
     """Digest and steps of the Merkle-sum tree over (lot, steps)."""
     level = [leaf(lot, steps, salts[lot]) for lot, steps in sorted(lots.items()) if steps]
     while len(level) > 1:
@@ -179,7 +179,7 @@ def main(arguments: list[str]) -> int:
         if at_root.get(chain) != head["head"]:
             problems.append(f"{chain}: cut or built anew since the root, up to {head['seq']}")
     for code, register in document["units"].items():
-        digest, steps = find_tree_root(lots.get(code, {}), salts)
+        digest, steps = compute_tree_root(lots.get(code, {}), salts)
         if digest.hex() != register["root"] or steps * STEP != Decimal(register["units"]):
             problems.append(
                 f"register of {code}: {register['units']} units in the root, "

@@ -84,7 +84,7 @@ class Gauge:
         return self.share >= self.warning and not self.is_idle
 
 
-def find_market_gauges(
+def build_market_gauges(
     limits: LimitSet,
     positions: list[ShownPosition],
     measured: list[Measured],

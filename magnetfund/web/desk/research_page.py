@@ -11,7 +11,7 @@ from django.utils.safestring import mark_safe
 from magnetfund.core.templatetags.figures import signed, signed_percent
 from magnetfund.kernel.clock import from_milliseconds
 from trading.domain.research.drawing import draw_excursions, draw_trade
-from trading.domain.research.report import find_heat, find_heat_edge, say_trade
+from trading.domain.research.report import compute_heat_edge, heat_class, say_trade
 from trading.models import ResearchRun
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -181,13 +181,13 @@ def years_of(seconds: Sequence[int]) -> list[int] | None:
 
 def shade_months(years: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Months with the class of their heat: p1 to p3 for gains, n1 to n3 for losses."""
-    edge = find_heat_edge(years)
+    edge = compute_heat_edge(years)
     return [
         {
             "year": year["year"],
             "whole": year["whole"],
             "months": [
-                {"name": name, "value": value, "heat": find_heat(value, edge)}
+                {"name": name, "value": value, "heat": heat_class(value, edge)}
                 for name, value in zip(MONTHS, year["months"], strict=True)
             ],
         }

@@ -25,11 +25,11 @@ from magnetfund.web.desk.charts import (
 from magnetfund.web.desk.frame import actor_of, build_frame, equity_of
 from magnetfund.web.desk.fuse_list import find_history
 from magnetfund.web.desk.gauges import (
+    build_market_gauges,
     draw_equity,
-    find_market_gauges,
 )
 from magnetfund.web.desk.signing import go_to_sign, is_own, is_signed
-from magnetfund.web.desk.stresses import find_assets, find_consequences, find_stop_cost
+from magnetfund.web.desk.stresses import build_consequences, estimate_stop_cost, find_assets
 from magnetfund.web.parts import render_page
 from magnetfund.web.public.pages import asked_page
 from risk.domain.fuse import is_reconciled_since
@@ -54,7 +54,7 @@ def risk(request: HttpRequest) -> HttpResponse:
     held = desk.positions_context(book, equity_of(frame), marks=desk.marks_of(trader))
     everything = [*held["positions"], *held["dust"]]
     now = utc_now()
-    readings = find_market_gauges(
+    readings = build_market_gauges(
         limits, everything, recent_measures(), loss_streaks(trader, at=now), at=now
     )
     open_reset, resets = desk.find_resets(book)
@@ -72,9 +72,9 @@ def risk(request: HttpRequest) -> HttpResponse:
             "readings": readings,
             "equity_spark": draw_equity(marked),
             "warnings": [gauge for gauge in readings if gauge.is_warning],
-            "stop_cost": find_stop_cost(everything),
+            "stop_cost": estimate_stop_cost(everything),
             "assets": find_assets(everything),
-            "consequences": find_consequences(everything, valuation, limits),
+            "consequences": build_consequences(everything, valuation, limits),
             "tripped": desk.find_trip(book, reconciliation, held["open_count"])
             if frame["fuse_state"] == "TRIPPED"
             else None,
@@ -105,7 +105,7 @@ def confirm_stop(request: HttpRequest) -> HttpResponse:
     return render_page(
         request,
         "desk/stop.html",
-        {**frame, **held, "stop_cost": find_stop_cost(everything)},
+        {**frame, **held, "stop_cost": estimate_stop_cost(everything)},
         parts=("dialog",),
     )
 

@@ -16,7 +16,7 @@ from risk.domain.stress import (
     StressScenario,
     build_event_scenarios,
     compute_stresses,
-    find_move,
+    move_of,
 )
 from trading.domain.positions import commit_margin
 from trading.models import Valuation
@@ -65,7 +65,7 @@ class StopCost:
         return self.fees + self.slippage
 
 
-def find_stop_cost(positions: list[ShownPosition]) -> StopCost:
+def estimate_stop_cost(positions: list[ShownPosition]) -> StopCost:
     """An estimate: taker fee and the slippage of a fill that the fuse forces, at the mark price."""
     fees = slippage = realised = notional = Decimal(0)
     for item in positions:
@@ -82,7 +82,7 @@ def find_assets(positions: list[ShownPosition]) -> tuple[str, ...]:
     return tuple(sorted({item.row.instrument.base for item in positions}))
 
 
-def find_consequences(
+def build_consequences(
     positions: list[ShownPosition], valuation: Valuation | None, limits: LimitSet
 ) -> list[Consequence]:
     """Every stop where it rests, then the known days as gaps; nothing without positions."""
@@ -147,7 +147,7 @@ def _row(scenario: StressScenario, result: StressResult, assets: tuple[str, ...]
     change = result.equity_after - result.equity_before
     return Consequence(
         words=scenario.title,
-        moves=tuple(find_move(scenario=scenario, asset=asset) for asset in assets),
+        moves=tuple(move_of(scenario=scenario, asset=asset) for asset in assets),
         result=change,
         share=change / result.equity_before,
         trips=result.fuse_tripped,

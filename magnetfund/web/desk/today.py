@@ -12,7 +12,7 @@ from magnetfund.web.desk import selectors as desk
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame, equity_of
 from magnetfund.web.desk.gauges import (
-    find_market_gauges,
+    build_market_gauges,
     find_nearest,
 )
 from magnetfund.web.desk.open_work import keep_role, roles_of
@@ -33,7 +33,7 @@ def today(request: HttpRequest) -> HttpResponse:
     held = desk.positions_context(book, equity_of(frame), marks=desk.marks_of(trader))
     readings, trades = recent_measures(), desk.newest_results(book)
     now = utc_now()
-    gauges = find_market_gauges(
+    gauges = build_market_gauges(
         frame["limits"],
         [*held["positions"], *held["dust"]],
         readings,

@@ -100,8 +100,8 @@ def find_overview(investor: Investor) -> dict[str, Any]:
         "units": sum((lot.units for lot in lots), ZERO),
         "gain": gain,
         "put_in": newest.net_invested if newest is not None else ZERO,
-        "twr": find_time_weighted(investor, struck),
-        "mwr": find_money_weighted(struck),
+        "twr": compute_time_weighted(investor, struck),
+        "mwr": compute_money_weighted(struck),
         "took_out": any(
             after.net_invested < before.net_invested for before, after in itertools.pairwise(struck)
         ),
@@ -179,7 +179,7 @@ def find_lots(investor: Investor, strike: NavStrike | None) -> list[ShownLot]:
     return [replace(lot, value=value) for lot, value in zip(found, values, strict=True)]
 
 
-def find_time_weighted(investor: Investor, struck: list[InvestorSnapshot]) -> Decimal | None:
+def compute_time_weighted(investor: Investor, struck: list[InvestorSnapshot]) -> Decimal | None:
     """Chained return between strikes; None before the second strike.
 
     A snapshot stands after its dealing, so the value before it is the value less what came in.
@@ -205,7 +205,7 @@ def find_time_weighted(investor: Investor, struck: list[InvestorSnapshot]) -> De
     ).value
 
 
-def find_money_weighted(struck: list[InvestorSnapshot]) -> Decimal | None:
+def compute_money_weighted(struck: list[InvestorSnapshot]) -> Decimal | None:
     """The constant rate of the investor's own flows over his whole time, not annualised."""
     if len(struck) < 2:
         return None

@@ -103,7 +103,7 @@ def record_charts(days: Sequence[tuple[datetime, Decimal]]) -> dict[str, Any]:
         return {}
     first = days[0][1]
     values = [value / first * 100 for _, value in days]
-    falls = [fall * 100 for fall in selectors.find_drawdown([value for _, value in days])]
+    falls = [fall * 100 for fall in selectors.drawdowns_of([value for _, value in days])]
     times = [to_seconds(at) for at, _ in days]
     total = float(values[-1] / values[0] - 1)
     return {

@@ -10,8 +10,8 @@ from risk.domain.attribution.brinson import (
 from risk.domain.attribution.shortfall import (
     ExecutedOrder,
     Shortfall,
-    find_shortfall,
-    find_slippage,
+    compute_shortfall,
+    compute_slippage,
 )
 
 __all__ = [
@@ -21,7 +21,7 @@ __all__ = [
     "Segment",
     "Shortfall",
     "attribute_active_return",
-    "find_shortfall",
-    "find_slippage",
+    "compute_shortfall",
+    "compute_slippage",
     "link_attributions",
 ]

@@ -67,7 +67,7 @@ class Shortfall:
         return self.total / self.value_at_decision
 
 
-def find_shortfall(*, order: ExecutedOrder) -> Shortfall:
+def compute_shortfall(*, order: ExecutedOrder) -> Shortfall:
     """Split the shortfall: delay to arrival, impact to execution, opportunity of the unfilled."""
     filled, open_size = order.side * order.filled, order.side * (order.size - order.filled)
     return Shortfall(
@@ -79,7 +79,7 @@ def find_shortfall(*, order: ExecutedOrder) -> Shortfall:
     )
 
 
-def find_slippage(*, side: int, execution_price: float, benchmark_price: float) -> float:
+def compute_slippage(*, side: int, execution_price: float, benchmark_price: float) -> float:
     """Signed share of a benchmark price (such as VWAP) that an execution was worse by."""
     if side not in (1, -1):
         raise InvalidInput("the side is 1 or -1", code="bad_side")

@@ -12,7 +12,7 @@ from dataclasses import replace
 from enum import Enum
 
 from risk.domain.fuse.rules import FuseRules
-from risk.domain.fuse.thresholds import find_cut_share
+from risk.domain.fuse.thresholds import compute_cut_share
 from risk.domain.fuse.types import NO_EPISODE, Condition, Episode
 
 
@@ -70,7 +70,7 @@ def _hold(
         active=True,
         trigger=int(condition.trigger),
         severity=condition.severity,
-        cut_share=find_cut_share(condition.severity, rules.cut_share_min, rules.cut_share_max),
+        cut_share=compute_cut_share(condition.severity, rules.cut_share_min, rules.cut_share_max),
         started_at=episode.started_at if episode.active else now_ms,
         no_new_trades_until=now_ms + rules.no_new_trades_ms,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from risk.domain.fuse.rules import FuseRules
-from risk.domain.fuse.thresholds import find_loss_threshold, find_rearm_time, is_drawdown_trip
+from risk.domain.fuse.thresholds import compute_loss_threshold, compute_rearm_time, is_drawdown_trip
 from risk.domain.fuse.types import DAY_MS, NEVER_MS, FuseBook, FuseMove, Trigger
 
 
@@ -36,9 +36,9 @@ def turn_day(
     return fuse, event
 
 
-def find_trip_level(fuse: FuseBook, rules: FuseRules) -> float:
+def compute_trip_level(fuse: FuseBook, rules: FuseRules) -> float:
     """The equity at or below which the fund trips."""
-    return find_loss_threshold(
+    return compute_loss_threshold(
         fuse.day_start_equity, fuse.peak_equity, rules.daily_loss_share, rules.drawdown_share
     )
 
@@ -50,7 +50,7 @@ def trip_on_loss(
     drawdown = is_drawdown_trip(equity, fuse.peak_equity, rules.drawdown_share)
     trigger = Trigger.DRAWDOWN if drawdown else Trigger.DAILY_LOSS
     base = fuse.peak_equity if drawdown else fuse.day_start_equity
-    rearm_at = find_rearm_time(time_ms, drawdown, int(rules.reset_policy), DAY_MS, NEVER_MS)
+    rearm_at = compute_rearm_time(time_ms, drawdown, int(rules.reset_policy), DAY_MS, NEVER_MS)
     event = FuseMove(
         time_ms=time_ms,
         trigger=int(trigger),

@@ -14,9 +14,9 @@ from typing import Protocol
 
 from risk.domain.fuse.rules import FuseRules
 from risk.domain.fuse.thresholds import (
-    find_liquidity_score,
-    find_severity,
-    find_shortfall_severity,
+    compute_liquidity_score,
+    compute_severity,
+    compute_shortfall_severity,
 )
 from risk.domain.fuse.types import Condition, Trigger
 
@@ -92,7 +92,7 @@ def check_volatility(ratio: float, rules: FuseRules) -> Condition | None:
         trigger=Trigger.VOLATILITY,
         value=ratio,
         threshold=limit,
-        severity=find_severity(ratio, limit),
+        severity=compute_severity(ratio, limit),
     )
 
 
@@ -100,14 +100,14 @@ def check_liquidity(depth_value: float, notional: float, rules: FuseRules) -> Co
     """The liquidity trigger of what is held; ``depth_value`` lies within 10 bp of mid."""
     if math.isnan(depth_value) or notional <= 0.0:
         return None
-    score, limit = find_liquidity_score(depth_value, notional), rules.liquidity_score_min
+    score, limit = compute_liquidity_score(depth_value, notional), rules.liquidity_score_min
     if not score < limit:
         return None
     return Condition(
         trigger=Trigger.LIQUIDITY,
         value=score,
         threshold=limit,
-        severity=find_shortfall_severity(score, limit),
+        severity=compute_shortfall_severity(score, limit),
     )
 
 
@@ -186,7 +186,7 @@ def _find_conflict(reading: MarketReading, rules: FuseRules) -> Condition | None
         trigger=Trigger.CONFLICT,
         value=value,
         threshold=limit,
-        severity=find_severity(value, limit),
+        severity=compute_severity(value, limit),
     )
 
 
@@ -198,7 +198,7 @@ def _find_opposite(reading: MarketReading) -> Condition | None:
         trigger=Trigger.OPPOSITE_MAGNET,
         value=value,
         threshold=strength,
-        severity=find_severity(value, strength),
+        severity=compute_severity(value, strength),
     )
 
 

@@ -15,46 +15,46 @@ PULL_DECAY = 3.0
 CONFLICT_MAX = 9.99
 
 
-def find_day_threshold(day_start_equity: float, daily_loss_share: float) -> float:
+def compute_day_threshold(day_start_equity: float, daily_loss_share: float) -> float:
     """Equity at or below which the daily loss trips."""
     return day_start_equity * (1.0 - daily_loss_share)
 
 
-def find_drawdown_threshold(peak_equity: float, drawdown_share: float) -> float:
+def compute_drawdown_threshold(peak_equity: float, drawdown_share: float) -> float:
     """Equity at or below which the drawdown trips."""
     return peak_equity * (1.0 - drawdown_share)
 
 
-def find_loss_threshold(
+def compute_loss_threshold(
     day_start_equity: float, peak_equity: float, daily_loss_share: float, drawdown_share: float
 ) -> float:
     """The equity at which the loss fuse trips: the higher of day level and drawdown level."""
     return max(
-        find_day_threshold(day_start_equity, daily_loss_share),
-        find_drawdown_threshold(peak_equity, drawdown_share),
+        compute_day_threshold(day_start_equity, daily_loss_share),
+        compute_drawdown_threshold(peak_equity, drawdown_share),
     )
 
 
-def find_severity(value: float, threshold: float) -> float:
+def compute_severity(value: float, threshold: float) -> float:
     """Severity of a market trigger: (value - threshold) / threshold, limited to 0..1."""
     if not threshold > 0.0 or not value > threshold:
         return 0.0
     return min(1.0, (value - threshold) / threshold)
 
 
-def find_shortfall_severity(value: float, threshold: float) -> float:
+def compute_shortfall_severity(value: float, threshold: float) -> float:
     """Severity of a trigger that fires below its threshold (liquidity), limited to 0..1."""
     if not threshold > 0.0 or not value < threshold:
         return 0.0
     return min(1.0, (threshold - value) / threshold)
 
 
-def find_cut_share(severity: float, cut_share_min: float, cut_share_max: float) -> float:
+def compute_cut_share(severity: float, cut_share_min: float, cut_share_max: float) -> float:
     """Share of the exposure to cut: the smallest plus the span times severity."""
     return cut_share_min + (cut_share_max - cut_share_min) * severity
 
 
-def find_cut_lots(
+def compute_cut_lots(
     lots: int, lots_at_start: int, cut_share: float, equity: float, notional_total: float
 ) -> int:
     """Lots to sell off when an episode begins or deepens.
@@ -73,7 +73,7 @@ def is_drawdown_trip(equity: float, peak_equity: float, drawdown_share: float) -
     return equity <= peak_equity * (1.0 - drawdown_share)
 
 
-def find_rearm_time(
+def compute_rearm_time(
     time_ms: int, drawdown: bool, reset_policy: int, day_ms: int, never_ms: int
 ) -> int:
     """When a scenario re-arms a trip: never (0), the next 00:00 UTC (1), or after seven days for a
@@ -85,7 +85,7 @@ def find_rearm_time(
     return (time_ms // day_ms + 1) * day_ms
 
 
-def find_open_conflict(
+def compute_open_conflict(
     price: float, atr: float, zone_price: float, zone_strength: float, opposite_pull: float
 ) -> float:
     """Conflict C of an open position: the opposite pull now over its recorded target's pull now.
@@ -102,7 +102,7 @@ def find_open_conflict(
     return min(opposite_pull / pull, CONFLICT_MAX)
 
 
-def find_liquidity_score(depth_value: float, notional_intended: float) -> float:
+def compute_liquidity_score(depth_value: float, notional_intended: float) -> float:
     """100 * min(1, depth within 10 bp / (20 x intended notional)); 100 where nothing is meant.
 
     A figure that is no number scores 0: what cannot be seen is not liquid.

@@ -8,7 +8,7 @@ from risk.domain.limits.figures import (
     LimitSet,
     Tighter,
 )
-from risk.domain.limits.groups import find_groups
+from risk.domain.limits.groups import group_correlated
 from risk.domain.limits.sets import (
     FigureChange,
     FigureProblem,
@@ -41,7 +41,7 @@ __all__ = [
     "check_limits",
     "diff_limits",
     "figures_of",
-    "find_groups",
+    "group_correlated",
     "limits_of",
     "stricter",
 ]

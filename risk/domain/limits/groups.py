@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 
-def find_groups(
+def group_correlated(
     *, names: Sequence[str], correlations: Mapping[tuple[str, str], float], minimum: float
 ) -> dict[str, int]:
     """A group number for each name: pairs whose absolute correlation is at least ``minimum``.

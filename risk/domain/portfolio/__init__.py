@@ -1,19 +1,19 @@
 """Portfolio construction as a proposal beside the present book."""
 
 from risk.domain.portfolio.weights import (
+    compute_maximum_sharpe,
+    compute_minimum_variance,
+    compute_risk_contributions,
+    compute_risk_parity,
     covariance_of,
-    find_maximum_sharpe,
-    find_minimum_variance,
-    find_risk_contributions,
-    find_risk_parity,
     shrink_covariance,
 )
 
 __all__ = [
+    "compute_maximum_sharpe",
+    "compute_minimum_variance",
+    "compute_risk_contributions",
+    "compute_risk_parity",
     "covariance_of",
-    "find_maximum_sharpe",
-    "find_minimum_variance",
-    "find_risk_contributions",
-    "find_risk_parity",
     "shrink_covariance",
 ]

@@ -62,7 +62,7 @@ def covariance_of(covariance: FloatArray) -> FloatArray:
     return matrix
 
 
-def find_minimum_variance(*, covariance: FloatArray) -> FloatArray:
+def compute_minimum_variance(*, covariance: FloatArray) -> FloatArray:
     """C^-1 1 / (1' C^-1 1): least variance, short positions allowed."""
     matrix = covariance_of(covariance)
     raw = np.linalg.solve(matrix, np.ones(matrix.shape[0]))
@@ -70,7 +70,7 @@ def find_minimum_variance(*, covariance: FloatArray) -> FloatArray:
     return weights
 
 
-def find_maximum_sharpe(
+def compute_maximum_sharpe(
     *, covariance: FloatArray, means: Sequence[float], rate: float = 0.0
 ) -> FloatArray:
     """C^-1 (mu - r), scaled to add to 1; short positions allowed.
@@ -89,7 +89,7 @@ def find_maximum_sharpe(
     return weights
 
 
-def find_risk_parity(
+def compute_risk_parity(
     *, covariance: FloatArray, budgets: Sequence[float] | None = None
 ) -> FloatArray:
     """Long-only weights whose risk contributions are in proportion to ``budgets`` (equal).
@@ -117,7 +117,7 @@ def find_risk_parity(
     raise InvalidInput("risk parity did not converge", code="no_convergence")
 
 
-def find_risk_contributions(*, covariance: FloatArray, weights: FloatArray) -> FloatArray:
+def compute_risk_contributions(*, covariance: FloatArray, weights: FloatArray) -> FloatArray:
     """Each asset's share of the portfolio's variance, w (C w) / (w' C w); they add to 1."""
     matrix, held = covariance_of(covariance), np.asarray(weights, dtype=np.float64)
     if held.shape != (matrix.shape[0],):

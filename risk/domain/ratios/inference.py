@@ -36,7 +36,7 @@ class SharpeFacts:
         return positive_of(value, name="the variance of the Sharpe ratio")
 
 
-def find_sharpe_facts(*, returns: Series) -> SharpeFacts | None:
+def compute_sharpe_facts(*, returns: Series) -> SharpeFacts | None:
     """Sharpe, skewness and raw kurtosis (population moments); ``None`` for a constant series."""
     values = returns_of(returns, length_min=2)
     sharpe = compute_sharpe(returns=values)
@@ -114,7 +114,7 @@ def compute_kelly_shrinkage(*, facts: SharpeFacts) -> float:
     return max(0.0, 1.0 - 1.0 / evidence) if evidence > 0 else 0.0
 
 
-def find_fall_probability(*, kelly_multiple: float, fraction: float) -> float:
+def compute_fall_probability(*, kelly_multiple: float, fraction: float) -> float:
     """Chance of ever falling to ``fraction`` of the start at c times Kelly: x^(2/c - 1).
 
     For 0 < c < 2; from 2 on the fall is certain.

@@ -4,7 +4,7 @@ from risk.domain.readiness.facts import (
     Fact,
     FactName,
     TrackRecord,
-    find_wilson_interval,
+    compute_wilson_interval,
     read_facts,
 )
 from risk.domain.readiness.score import (
@@ -12,7 +12,7 @@ from risk.domain.readiness.score import (
     ConfidenceScore,
     Evidence,
     ScoreCap,
-    find_edge_probability,
+    compute_edge_probability,
     score_confidence,
 )
 from risk.domain.readiness.verdict import (
@@ -37,8 +37,8 @@ __all__ = [
     "ScoreCap",
     "Standing",
     "TrackRecord",
-    "find_edge_probability",
-    "find_wilson_interval",
+    "compute_edge_probability",
+    "compute_wilson_interval",
     "judge_readiness",
     "read_facts",
     "score_confidence",

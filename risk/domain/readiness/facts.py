@@ -58,7 +58,7 @@ class Fact:
     words: str
 
 
-def find_wilson_interval(*, wins: int, trades: int) -> tuple[float, float]:
+def compute_wilson_interval(*, wins: int, trades: int) -> tuple[float, float]:
     """Wilson's 95 % score interval of a win rate (Wilson 1927).
 
     Raises ``InvalidInput`` (``bad_counts``) unless 0 <= wins <= trades and trades > 0.
@@ -77,7 +77,7 @@ def read_facts(*, record: TrackRecord) -> tuple[Fact, ...]:
         raise InvalidInput("counts of trades cannot be negative", code="bad_counts")
     trades = record.wins + record.losses
     rate = record.wins / trades if trades else None
-    interval = find_wilson_interval(wins=record.wins, trades=trades) if trades else None
+    interval = compute_wilson_interval(wins=record.wins, trades=trades) if trades else None
     return (
         _at_least(FactName.TRADES, float(trades), TRADES_MIN, "{:.0f} trades, at least {:.0f}"),
         _at_least(

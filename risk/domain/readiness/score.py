@@ -72,7 +72,7 @@ class ConfidenceScore:
     evidence: Evidence
 
 
-def find_edge_probability(
+def compute_edge_probability(
     *, wins: int, losses: int, win_average: float, loss_average: float
 ) -> float:
     """Probability that the true win rate exceeds break-even, under Beta(0.5 + wins, 0.5 + losses).

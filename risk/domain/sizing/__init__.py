@@ -1,10 +1,10 @@
 """Sizing: the largest whole number of lots that every law allows, and which law that was."""
 
-from risk.domain.sizing.choose import find_liquidation_price, find_rooms, size_position
+from risk.domain.sizing.choose import compute_rooms, liquidation_price_of, size_position
 from risk.domain.sizing.comparisons import (
     SizeComparison,
     compare_sizing,
-    find_kelly_share,
+    compute_kelly_share,
 )
 from risk.domain.sizing.core import (
     gap_loss_rate_core,
@@ -30,12 +30,12 @@ __all__ = [
     "SizingDecision",
     "SizingReason",
     "compare_sizing",
-    "find_kelly_share",
-    "find_liquidation_price",
-    "find_rooms",
+    "compute_kelly_share",
+    "compute_rooms",
     "gap_loss_rate_core",
     "is_stop_before_liquidation_core",
     "liquidation_price_core",
+    "liquidation_price_of",
     "lots_core",
     "lots_within_core",
     "size_position",

@@ -42,7 +42,7 @@ def size_position(*, case: SizingCase, limits: LimitSet = DEFAULT_LIMITS) -> Siz
     leverage = float(case.leverage)
     if case.tier is not None and not limits.margin_share_of_tier(case.tier) > 0:
         return _refuse(case, limits, [SizingReason.TIER_FOUR])
-    liquidation = find_liquidation_price(case=case)
+    liquidation = liquidation_price_of(case=case)
     reasons: list[SizingReason] = []
     if liquidation is None:
         reasons.append(SizingReason.LIQUIDATION_NOT_EVALUATED)
@@ -67,7 +67,7 @@ def size_position(*, case: SizingCase, limits: LimitSet = DEFAULT_LIMITS) -> Siz
         case.fee_rate_out,
         case.is_isolated,
     )
-    rooms = find_rooms(case=case, limits=limits)
+    rooms = compute_rooms(case=case, limits=limits)
     lots, code = lots_core(
         entry,
         leverage,
@@ -92,7 +92,7 @@ def size_position(*, case: SizingCase, limits: LimitSet = DEFAULT_LIMITS) -> Siz
     return _decide(case, limits, lots, loss_rate, gap_rate, binding, shown, reasons, liquidation)
 
 
-def find_liquidation_price(*, case: SizingCase) -> float | None:
+def liquidation_price_of(*, case: SizingCase) -> float | None:
     """The liquidation price given, or that of an isolated wallet in one tier; None if unknown.
 
     0.0 for a long that cannot be liquidated (1.0x).
@@ -106,7 +106,7 @@ def find_liquidation_price(*, case: SizingCase) -> float | None:
     )
 
 
-def find_rooms(*, case: SizingCase, limits: LimitSet) -> dict[SizeCap, float]:
+def compute_rooms(*, case: SizingCase, limits: LimitSet) -> dict[SizeCap, float]:
     """Money that each law grants: the loss at the stop, free margins, free gap losses.
 
     Every room shrinks by the size factor, so a leverage cap of 0.6 leaves exactly 60 % of the size.

@@ -28,7 +28,7 @@ class SizeComparison:
     words: str
 
 
-def find_kelly_share(*, win_rate: float, payoff: float) -> float:
+def compute_kelly_share(*, win_rate: float, payoff: float) -> float:
     """Share of equity to stake by Kelly: p - (1 - p) / b, floored at 0.
 
     ``win_rate`` p in 0..1, ``payoff`` b = average win over average loss (> 0).  NaN or out of
@@ -70,7 +70,7 @@ def _compare_kelly(
     if win_rate is None or payoff is None or not fraction > 0.0 or not decision.is_safe:
         words = "win rate and payoff are not known"
         return SizeComparison(name=name, notional=None, ratio=None, words=words)
-    full = find_kelly_share(win_rate=win_rate, payoff=payoff)
+    full = compute_kelly_share(win_rate=win_rate, payoff=payoff)
     stake = fraction * full * decision.case.equity
     notional = stake * decision.notional / decision.risk
     words = (

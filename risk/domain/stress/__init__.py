@@ -17,7 +17,7 @@ from risk.domain.stress.scenarios import (
     build_grid_scenarios,
     build_scenarios,
     build_shock_scenarios,
-    find_move,
+    move_of,
 )
 
 __all__ = [
@@ -35,5 +35,5 @@ __all__ = [
     "compute_equity",
     "compute_stress",
     "compute_stresses",
-    "find_move",
+    "move_of",
 ]

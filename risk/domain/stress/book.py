@@ -25,10 +25,10 @@ from risk.domain.margin import (
     MaintenanceTier,
     MarginLeg,
     compute_funding_cash,
+    compute_liquidation_bounds,
     compute_maintenance_margin,
-    find_liquidation_bounds,
 )
-from risk.domain.stress.scenarios import StressScenario, find_move
+from risk.domain.stress.scenarios import StressScenario, move_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,7 @@ class StressBook:
     """Positions with the wallets behind them.
 
     ``cash_outside`` is money that no venue can take.  ``loss_limit`` is the equity at which the
-    loss fuse trips (:func:`risk.domain.fuse.thresholds.find_loss_threshold`), None without one.
+    loss fuse trips (:func:`risk.domain.fuse.thresholds.compute_loss_threshold`), None without one.
     """
 
     positions: tuple[StressPosition, ...]
@@ -221,7 +221,7 @@ def compute_stresses(
 
 
 def _shock(*, position: StressPosition, scenario: StressScenario) -> _Shocked:
-    price = position.mark_price * (1.0 + find_move(scenario=scenario, asset=position.asset))
+    price = position.mark_price * (1.0 + move_of(scenario=scenario, asset=position.asset))
     if scenario.adverse_sigmas > 0.0:
         if position.daily_volatility is None:
             raise InvalidInput(
@@ -262,7 +262,7 @@ def _settle_isolated(one: _Shocked) -> _Outcome:
     wallet = (one.position.isolated_wallet or 0.0) - one.funding - one.closing_fee
     value = wallet + one.unrealised
     level = value / one.maintenance
-    bounds = find_liquidation_bounds(
+    bounds = compute_liquidation_bounds(
         legs=(one.position.leg,), wallet_balance=wallet, mark_price=one.mark_price
     )
     exit_value = value - one.spread
@@ -293,7 +293,7 @@ def _settle_cross(*, wallet: float, shocked: Sequence[_Shocked]) -> _Outcome:
     level = _cross_level(free, queue)
     while queue:
         first, others = queue[0], queue[1:]
-        bounds = find_liquidation_bounds(
+        bounds = compute_liquidation_bounds(
             legs=(first.position.leg,),
             wallet_balance=free,
             mark_price=first.mark_price,

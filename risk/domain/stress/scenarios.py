@@ -57,7 +57,7 @@ class StressScenario:
                 raise InvalidInput("a multiple is not negative", code="bad_multiple")
 
 
-def find_move(*, scenario: StressScenario, asset: str) -> float:
+def move_of(*, scenario: StressScenario, asset: str) -> float:
     """The signed move of an asset, before adverse deviations."""
     return dict(scenario.moves).get(asset, scenario.move_others)
 

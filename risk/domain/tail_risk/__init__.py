@@ -11,8 +11,8 @@ from risk.domain.tail_risk.backtests import (
     check_coverage,
     check_independence,
     check_shortfall,
+    compute_basel_zone,
     count_transitions,
-    find_basel_zone,
     find_exceptions,
 )
 from risk.domain.tail_risk.compare import WINDOW_DAYS, TailRecord, TailRow, compare_tails
@@ -53,6 +53,7 @@ __all__ = [
     "check_independence",
     "check_shortfall",
     "compare_tails",
+    "compute_basel_zone",
     "compute_cornish_fisher_risk",
     "compute_ewma_risk",
     "compute_ewma_volatility",
@@ -61,7 +62,6 @@ __all__ = [
     "compute_normal_risk",
     "cornish_fisher_is_monotone",
     "count_transitions",
-    "find_basel_zone",
     "find_exceptions",
     "value_cornish_fisher_tail",
     "value_normal_tail",

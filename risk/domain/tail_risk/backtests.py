@@ -168,7 +168,7 @@ def check_conditional_coverage(
     return _likelihood_test(coverage.statistic + independence.statistic, degrees_of_freedom=2)
 
 
-def find_basel_zone(*, exceptions: int, periods: int, tail_probability: float) -> BaselVerdict:
+def compute_basel_zone(*, exceptions: int, periods: int, tail_probability: float) -> BaselVerdict:
     """Green to 4 exceptions, yellow 5 to 9, red from 10: drawn for 250 days at 99 % alone.
 
     Raises ``InvalidInput`` (``not_basel_sample``) for any other sample, ``bad_counts``.

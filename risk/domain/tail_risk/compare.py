@@ -20,7 +20,7 @@ from risk.domain.tail_risk.backtests import (
     check_conditional_coverage,
     check_coverage,
     check_shortfall,
-    find_basel_zone,
+    compute_basel_zone,
     find_exceptions,
 )
 from risk.domain.tail_risk.measures import (
@@ -122,7 +122,7 @@ def _judge(method: TailMethod, values: FloatArray, window: int) -> TailRecord | 
         )
         if min(shortfalls) > 0.0 and bool(np.all(np.array(shortfalls) >= np.array(limits)))
         else None,
-        basel=find_basel_zone(
+        basel=compute_basel_zone(
             exceptions=int(find_exceptions(returns=came, values_at_risk=far_limits).sum()),
             periods=count,
             tail_probability=TAIL_BASEL,

@@ -105,7 +105,7 @@ def build_instrument_bars(
     if funding_rate is None:
         stamped = time_ms % FUNDING_PERIOD_MS == 0
         funding_rate = np.where(stamped, FUNDING_RATE_DEFAULT, 0.0)
-    gap_long, gap_short = find_gap_rates(open_=o, high=h, low=lo, close=c, history=gap_history)
+    gap_long, gap_short = compute_gap_rates(open_=o, high=h, low=lo, close=c, history=gap_history)
     return InstrumentBars(
         time_ms=np.ascontiguousarray(time_ms, dtype=np.int64),
         open=o,
@@ -118,7 +118,7 @@ def build_instrument_bars(
     )
 
 
-def find_gap_rates(
+def compute_gap_rates(
     *,
     open_: IntColumn,
     high: IntColumn,

@@ -169,7 +169,7 @@ def build_result(
         trades=raw.trades,
         fuse_events=raw.fuse_events,
         open_positions=raw.open_positions,
-        monthly=find_monthly_returns(market.time_ms, raw.equity, rules),
+        monthly=compute_monthly_returns(market.time_ms, raw.equity, rules),
         metrics=measure_run(rules=rules, market=market, raw=raw),
         counts=_count(rules, market, raw),
         sleeves=_attribute(rules, raw),
@@ -182,21 +182,21 @@ def build_result(
     )
 
 
-def find_daily_equity(time_ms: IntColumn, equity: FloatColumn, bar_ms: int) -> FloatColumn:
+def compute_daily_equity(time_ms: IntColumn, equity: FloatColumn, bar_ms: int) -> FloatColumn:
     """Equity at the last close of each UTC day (a close at 00:00 ends the day before)."""
     day = (time_ms + bar_ms - 1) // DAY_MS
     last = np.flatnonzero(np.append(np.diff(day) != 0, True))
     return equity[last]
 
 
-def find_returns(equity: FloatColumn, *, start: float) -> FloatColumn:
+def compute_returns(equity: FloatColumn, *, start: float) -> FloatColumn:
     """Returns between marks, the first from ``start``; -1 where everything is lost, then 0."""
     before = np.concatenate(([start], equity[:-1]))
     change = equity / np.where(before > 0, before, 1.0) - 1.0
     return np.where(before > 0, np.maximum(change, -1.0), 0.0)
 
 
-def find_annual_sharpe(returns: FloatColumn) -> float:
+def compute_annual_sharpe(returns: FloatColumn) -> float:
     """Annual Sharpe ratio of daily returns; NaN under two of them or where nothing moved."""
     if returns.size < 2:
         return math.nan
@@ -204,7 +204,7 @@ def find_annual_sharpe(returns: FloatColumn) -> float:
     return math.nan if ratio is None else ratio
 
 
-def find_monthly_returns(
+def compute_monthly_returns(
     time_ms: IntColumn, equity: FloatColumn, rules: EngineRules
 ) -> dict[str, float]:
     """Return of each calendar month (UTC) by "YYYY-MM", compounding to the whole."""
@@ -221,8 +221,8 @@ def measure_run(*, rules: EngineRules, market: MarketBars, raw: RawRun) -> Metri
     """All figures of a run."""
     start, end = rules.cash_opening, float(raw.equity[-1])
     years = (int(market.time_ms[-1]) + rules.bar_ms - int(market.time_ms[0])) / _YEAR_MS
-    daily = find_daily_equity(market.time_ms, raw.equity, rules.bar_ms)
-    returns = find_returns(daily, start=start)
+    daily = compute_daily_equity(market.time_ms, raw.equity, rules.bar_ms)
+    returns = compute_returns(daily, start=start)
     spread = float(returns.std(ddof=1)) if returns.size > 1 else math.nan
     sortino = compute_sortino(returns=returns, periods_a_year=DAYS_A_YEAR)
     net = np.array([trade.net for trade in raw.trades])
@@ -235,7 +235,7 @@ def measure_run(*, rules: EngineRules, market: MarketBars, raw: RawRun) -> Metri
         total_return=end / start - 1.0,
         cagr=compute_growth_rate(growth=end / start, years=years),
         volatility=spread * math.sqrt(DAYS_A_YEAR),
-        sharpe=find_annual_sharpe(returns),
+        sharpe=compute_annual_sharpe(returns),
         sortino=math.nan if sortino is None else sortino,
         drawdown_max=float(compute_equity_drawdowns(equity=raw.equity, start=start).min()),
         trades=count,

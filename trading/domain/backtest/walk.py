@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from risk.domain.fuse.thresholds import find_loss_threshold, is_drawdown_trip
+from risk.domain.fuse.thresholds import compute_loss_threshold, is_drawdown_trip
 from trading.domain.engine.scalars import (
-    find_liquidation_ticks,
+    compute_liquidation_ticks,
     find_trip_share,
     find_trip_ticks,
     slipped_ticks,
@@ -110,7 +110,7 @@ def walk_bars(
                     atr = pending_range / atr_length
                     stop = fill - side * round(stop_atr * atr)
                     target = fill + side * round(target_atr * atr)
-                    liquidation = find_liquidation_ticks(fill, side, leverage, maintenance_rate)
+                    liquidation = compute_liquidation_ticks(fill, side, leverage, maintenance_rate)
             pending = 0
 
         # 2. Inside the bar: the stop first, liquidation only where it lies nearer.
@@ -130,7 +130,7 @@ def walk_bars(
                 out, reason = target, _TARGET
             # 3. The loss fuse, where equity meets its threshold before the exit on the loss side.
             if fuse_on and reason != _TARGET:
-                threshold = find_loss_threshold(
+                threshold = compute_loss_threshold(
                     day_start, fuse_peak, daily_loss_share, drawdown_share
                 )
                 reach = worst
@@ -165,7 +165,9 @@ def walk_bars(
         elif mark < peak * (1.0 + drawdown_max):
             drawdown_max = mark / peak - 1.0
         if fuse_on and not tripped:
-            threshold = find_loss_threshold(day_start, fuse_peak, daily_loss_share, drawdown_share)
+            threshold = compute_loss_threshold(
+                day_start, fuse_peak, daily_loss_share, drawdown_share
+            )
             if fused or mark <= threshold:
                 tripped, trips, pending = True, trips + 1, 0
                 rebase = is_drawdown_trip(min(mark, threshold), fuse_peak, drawdown_share)

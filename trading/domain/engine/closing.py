@@ -9,8 +9,8 @@ from risk.domain.fuse import (
     Condition,
     MarketReading,
     check_strategy_day,
+    compute_trip_level,
     find_entry_block,
-    find_trip_level,
     lift_peaks,
 )
 from trading.domain.engine.book import (
@@ -20,7 +20,7 @@ from trading.domain.engine.book import (
     OrderIntent,
     Refusal,
 )
-from trading.domain.engine.decision import decide_lots, find_stop_ticks
+from trading.domain.engine.decision import decide_lots, round_to_ticks
 from trading.domain.engine.rules import InstrumentRules, SlotRules
 from trading.domain.engine.watching import watch_market
 from trading.domain.engine.working import Working, make_exit
@@ -38,7 +38,7 @@ def mark_at_closes(working: Working) -> tuple[float, int] | None:
     mark(working)
     rules = working.rules.fuse
     armed = rules.acting and not working.fuse.tripped_by
-    if armed and working.equity <= find_trip_level(working.fuse, rules):
+    if armed and working.equity <= compute_trip_level(working.fuse, rules):
         return working.equity, len(working.held())
     return None
 
@@ -142,7 +142,7 @@ def _size_entry(working: Working, slot: int, signal: Signal, bar: Bar) -> Denial
     rules, instrument = working.slot_rules(slot)
     limits = working.rules.limits
     side = signal.direction
-    stop_ticks = find_stop_ticks(signal.stop, instrument.tick_size)
+    stop_ticks = round_to_ticks(signal.stop, instrument.tick_size)
     gap_rate = bar.gap_rate_long if side > 0 else bar.gap_rate_short
     gap_rate = max(gap_rate, instrument.gap_rate_floor)
     committed = _find_committed(working, slot)
@@ -195,7 +195,7 @@ def _size_entry(working: Working, slot: int, signal: Signal, bar: Bar) -> Denial
             reduces=False,
             close_reason=0,
             stop_ticks=stop_ticks,
-            target_ticks=find_stop_ticks(signal.target, instrument.tick_size),
+            target_ticks=round_to_ticks(signal.target, instrument.tick_size),
             decision_ticks=bar.close,
             leverage=leverage,
             tier=tier,

@@ -34,14 +34,14 @@ NO_EQUITY = 11
 BAD_INPUT = 12
 
 
-def find_stop_ticks(price: float, tick_size: float) -> int:
+def round_to_ticks(price: float, tick_size: float) -> int:
     """A price as whole ticks, to the nearest; 0 where there is none."""
     if math.isfinite(price) and price > 0.0:
         return max(1, math.floor(price / tick_size + 0.5))
     return 0
 
 
-def find_leverage(
+def choose_sleeve_leverage(
     by_magnet: bool,
     side: int,
     distance: float,
@@ -135,7 +135,7 @@ def decide_lots(
         return BAD_INPUT, 0, 1.0, 0, 0
     if (close_ticks - stop_ticks) * side <= 0:
         return STOP_WRONG_SIDE, 0, 1.0, 0, 0
-    leverage, size_factor, tier = find_leverage(
+    leverage, size_factor, tier = choose_sleeve_leverage(
         by_magnet,
         side,
         distance,

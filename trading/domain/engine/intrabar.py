@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from risk.domain.fuse import find_trip_level, trip_on_loss
+from risk.domain.fuse import compute_trip_level, trip_on_loss
 from trading.domain.engine.book import Bar, CloseReason, SlotPosition
-from trading.domain.engine.scalars import find_book_trip_share, find_exit_share, is_reached
+from trading.domain.engine.scalars import compute_book_trip_share, compute_exit_share, is_reached
 from trading.domain.engine.working import Working, exit_of, make_exit
-from trading.domain.paper_venue import Kind, find_extremes, find_level
+from trading.domain.paper_venue import Kind, extremes_of, find_level
 
 #: The share of a way that no bar has: everything on it executes.
 NO_TRIP = 2.0
@@ -35,7 +35,7 @@ def note_ambiguous(working: Working) -> None:
     for slot, position, bar in working.held():
         if level_of(position, bar)[1] is not Kind.STOP:
             continue
-        if is_reached(find_extremes(position.side, bar)[1], position.target_ticks, position.side):
+        if is_reached(extremes_of(position.side, bar)[1], position.target_ticks, position.side):
             working.positions[slot] = replace(position, ambiguous=True)
 
 
@@ -56,11 +56,11 @@ def find_trip(working: Working) -> tuple[float, float, int]:
     losses, shares = [], []
     for slot, position, bar in held:
         price, kind = level_of(position, bar)
-        worst = find_extremes(position.side, bar)[0]
+        worst = extremes_of(position.side, bar)[0]
         losses.append(working.value_at(slot, bar.open) - working.value_at(slot, worst))
-        shares.append(1.0 if kind is None else find_exit_share(bar.open, price, worst))
-    threshold = find_trip_level(working.fuse, rules)
-    share = find_book_trip_share(equity, threshold, losses, shares, len(losses))
+        shares.append(1.0 if kind is None else compute_exit_share(bar.open, price, worst))
+    threshold = compute_trip_level(working.fuse, rules)
+    share = compute_book_trip_share(equity, threshold, losses, shares, len(losses))
     closed = 0
     for (_, position, bar), at in zip(held, shares, strict=True):
         if level_of(position, bar)[1] is None or at > share:

@@ -40,7 +40,7 @@ def is_reached(price_ticks: int, target_ticks: int, side: int) -> bool:
     return price_ticks >= target_ticks if side > 0 else price_ticks <= target_ticks
 
 
-def find_liquidation_ticks(
+def compute_liquidation_ticks(
     entry_ticks: int, side: int, leverage: float, maintenance_rate: float
 ) -> int:
     """Isolated liquidation price in whole ticks, rounded toward the entry; 0 is none."""
@@ -65,7 +65,7 @@ def find_trip_ticks(open_ticks: int, adverse_ticks: int, trip_share: float, side
     return math.floor(price) if side > 0 else math.ceil(price)
 
 
-def find_book_trip_share(
+def compute_book_trip_share(
     equity_open: float, threshold: float, losses: Any, exits: Any, count: int
 ) -> float:
     """How far along the bar a book met its loss threshold: 0 at the open, 1 at the extremes.
@@ -93,7 +93,7 @@ def find_book_trip_share(
     return 2.0
 
 
-def find_exit_share(open_ticks: int, exit_ticks: int, adverse_ticks: int) -> float:
+def compute_exit_share(open_ticks: int, exit_ticks: int, adverse_ticks: int) -> float:
     """At which share of the way from the open to the adverse extreme a price is met."""
     if adverse_ticks == open_ticks:
         return 0.0

@@ -21,8 +21,8 @@ from risk.domain.fuse import (
     check_liquidity,
     check_position,
     check_volatility,
-    find_cut_lots,
-    find_open_conflict,
+    compute_cut_lots,
+    compute_open_conflict,
     find_worst,
     step_episode,
 )
@@ -86,7 +86,7 @@ def _order_cuts(working: Working, instrument: int, cut_share: float, *, begins: 
         if begins or not position.episode_lots:
             position = replace(position, episode_lots=position.lots)
             working.positions[slot] = position
-        lots = find_cut_lots(
+        lots = compute_cut_lots(
             position.lots, position.episode_lots, cut_share, working.equity, notional
         )
         if lots > 0:
@@ -151,7 +151,7 @@ def _test_position(
     tested = check_position(
         reading=MarketReading(
             side=position.side,
-            conflict=find_open_conflict(
+            conflict=compute_open_conflict(
                 working.marks[working.rules.slots[slot].instrument]
                 * working.slot_rules(slot)[1].tick_size,
                 signal.atr,

@@ -25,7 +25,7 @@ from trading.domain.engine.book import (
     SlotPosition,
 )
 from trading.domain.engine.rules import EngineRules, InstrumentRules, SlotRules
-from trading.domain.engine.scalars import find_liquidation_ticks
+from trading.domain.engine.scalars import compute_liquidation_ticks
 from trading.domain.paper_venue import Charge, Execution, Happening, Kind
 from trading.domain.strategies.signals import Signal
 
@@ -110,7 +110,7 @@ class Working:
             entry_time=self.time_ms,
             stop_ticks=intent.stop_ticks,
             target_ticks=intent.target_ticks,
-            liquidation_ticks=find_liquidation_ticks(
+            liquidation_ticks=compute_liquidation_ticks(
                 happened.price_ticks, happened.side, intent.leverage, instrument.maintenance_rate
             ),
             leverage=intent.leverage,

@@ -14,7 +14,7 @@ from trading.domain.evidence.states import (
     DEFAULT_RULES,
     EvidenceJudgement,
     EvidenceRules,
-    find_evidence_cap,
+    derive_evidence_cap,
     find_evidence_state,
     judge_evidence,
 )
@@ -41,8 +41,8 @@ __all__ = [
     "EvidenceState",
     "StrengthCalibration",
     "adjust_holm",
+    "derive_evidence_cap",
     "estimate_mean",
-    "find_evidence_cap",
     "find_evidence_state",
     "fit_strength_calibration",
     "judge_evidence",

@@ -119,7 +119,7 @@ def find_evidence_state(
     return EvidenceState.SUPPORTED
 
 
-def find_evidence_cap(
+def derive_evidence_cap(
     *, state: EvidenceState, high_tension: EvidenceState = EvidenceState.UNPROVEN
 ) -> float:
     """The leverage allowed; ``high_tension`` is the state of that subset's own test."""

@@ -142,7 +142,7 @@ class Breach(StrEnum):
     BEYOND = "beyond"
 
 
-def find_breach(*, condor: IronCondor, spot: float, share: float = BREACH_SHARE) -> Breach:
+def derive_breach(*, condor: IronCondor, spot: float, share: float = BREACH_SHARE) -> Breach:
     """NEAR within ``share`` of a short strike (no adding), BEYOND it by ``share`` (close)."""
     if not (math.isfinite(spot) and spot > 0.0):
         raise InvalidInput("the spot must be positive", code="bad_price")

@@ -44,7 +44,7 @@ class ImpliedVolatility:
     failure: ImpliedFailure | None = None
 
 
-def find_implied_volatility(
+def compute_implied_volatility(
     *,
     kind: OptionKind,
     price: float,

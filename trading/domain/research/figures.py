@@ -19,15 +19,15 @@ from risk.domain.ratios import (
     compute_equity_drawdowns,
     compute_growth_rate,
     compute_rolling_sharpe,
-    find_sharpe_facts,
+    compute_sharpe_facts,
 )
 from trading.domain.backtest.market import MarketBars
 from trading.domain.backtest.result import (
     DAYS_A_YEAR,
     BacktestResult,
-    find_annual_sharpe,
-    find_daily_equity,
-    find_returns,
+    compute_annual_sharpe,
+    compute_daily_equity,
+    compute_returns,
 )
 from trading.domain.engine.book import CloseReason, RoundTrip
 from trading.domain.engine.rules import EngineRules
@@ -47,9 +47,9 @@ def build_figures(backtest: Backtest) -> dict[str, Any]:
     """Everything that is shown of a run, JSON-ready."""
     result, prepared = backtest.result, backtest.prepared
     rules, market = prepared.rules, prepared.market
-    daily = find_daily_equity(result.time_ms, result.equity, rules.bar_ms)
-    held = find_held(result, market)
-    hold = find_buy_and_hold(rules, market)
+    daily = compute_daily_equity(result.time_ms, result.equity, rules.bar_ms)
+    held = compute_held(result, market)
+    hold = compute_buy_and_hold(rules, market)
     rows = [describe_trade(trade, rules, market) for trade in result.trades]
     figures: dict[str, Any] = {
         "metrics": asdict(result.metrics),
@@ -85,10 +85,10 @@ def build_figures(backtest: Backtest) -> dict[str, Any]:
     return cleaned
 
 
-def find_trial_facts(result: BacktestResult, rules: EngineRules) -> TrialFacts | None:
+def compute_trial_facts(result: BacktestResult, rules: EngineRules) -> TrialFacts | None:
     """Daily Sharpe and its moments; None where equity never moved."""
-    returns = find_daily_returns(result, rules)
-    facts = find_sharpe_facts(returns=returns) if returns.size > 2 else None
+    returns = compute_daily_returns(result, rules)
+    facts = compute_sharpe_facts(returns=returns) if returns.size > 2 else None
     if facts is None:
         return None
     return TrialFacts(
@@ -96,13 +96,13 @@ def find_trial_facts(result: BacktestResult, rules: EngineRules) -> TrialFacts |
     )
 
 
-def find_daily_returns(result: BacktestResult, rules: EngineRules) -> FloatColumn:
+def compute_daily_returns(result: BacktestResult, rules: EngineRules) -> FloatColumn:
     """Returns between the closes of UTC days, the first from the opening cash."""
-    daily = find_daily_equity(result.time_ms, result.equity, rules.bar_ms)
-    return find_returns(daily, start=rules.cash_opening)
+    daily = compute_daily_equity(result.time_ms, result.equity, rules.bar_ms)
+    return compute_returns(daily, start=rules.cash_opening)
 
 
-def find_held(result: BacktestResult, market: MarketBars) -> NDArray[np.bool_]:
+def compute_held(result: BacktestResult, market: MarketBars) -> NDArray[np.bool_]:
     """Whether anything was held during each bar of the grid."""
     steps = np.zeros(len(market) + 1, dtype=np.int64)
     for trade in result.trades:
@@ -114,7 +114,7 @@ def find_held(result: BacktestResult, market: MarketBars) -> NDArray[np.bool_]:
     return np.asarray(np.cumsum(steps)[:-1] > 0)
 
 
-def find_buy_and_hold(rules: EngineRules, market: MarketBars) -> FloatColumn:
+def compute_buy_and_hold(rules: EngineRules, market: MarketBars) -> FloatColumn:
     """Equity of the opening cash put into all instruments in equal parts, and left there.
 
     One taker fee and one slippage at the start, no funding; an instrument that is listed later is
@@ -238,7 +238,7 @@ def _roll(
     result: BacktestResult, daily: FloatColumn, held: NDArray[np.bool_], rules: EngineRules
 ) -> dict[str, list[float | None]]:
     """Sharpe and exposure over the last 180 days at each day's close, thinned."""
-    returns = find_returns(daily, start=rules.cash_opening)
+    returns = compute_returns(daily, start=rules.cash_opening)
     if returns.size <= ROLLING_DAYS:
         return {"t": [], "sharpe": [], "exposure": []}
     rolled = compute_rolling_sharpe(
@@ -275,7 +275,9 @@ def _split_periods(backtest: Backtest, hold: FloatColumn) -> list[dict[str, Any]
         times = result.time_ms[first:stop]
         years = (int(times[-1]) + rules.bar_ms - int(times[0])) / (DAYS_A_YEAR * DAY_MS)
         mine, theirs = (
-            _measure_equity(find_daily_equity(times, column[first:stop], rules.bar_ms), base, years)
+            _measure_equity(
+                compute_daily_equity(times, column[first:stop], rules.bar_ms), base, years
+            )
             for column, base in ((result.equity, start), (hold, start_hold))
         )
         found.append(
@@ -299,7 +301,7 @@ def _measure_equity(equity: FloatColumn, start: float, years: float) -> dict[str
     return {
         "total_return": end / start - 1.0,
         "cagr": compute_growth_rate(growth=end / start, years=years),
-        "sharpe": find_annual_sharpe(find_returns(equity, start=start)),
+        "sharpe": compute_annual_sharpe(compute_returns(equity, start=start)),
         "drawdown_max": float(compute_equity_drawdowns(equity=equity, start=start).min()),
     }
 

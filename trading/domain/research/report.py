@@ -136,10 +136,10 @@ def _key_figures(figures: Mapping[str, Any]) -> str:
 
 
 def _months(years: Sequence[Mapping[str, Any]]) -> str:
-    edge = find_heat_edge(years)
+    edge = compute_heat_edge(years)
     rows = "".join(
         f"<tr><th scope=row>{year['year']}</th>"
-        + "".join(_toned(value, find_heat(value, edge)) for value in year["months"])
+        + "".join(_toned(value, heat_class(value, edge)) for value in year["months"])
         + _toned(year["whole"])
         + "</tr>"
         for year in years
@@ -151,13 +151,13 @@ def _months(years: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def find_heat_edge(years: Sequence[Mapping[str, Any]]) -> float:
+def compute_heat_edge(years: Sequence[Mapping[str, Any]]) -> float:
     """The size of month that only a tenth exceeds; 1 where there is none."""
     known = sorted(abs(v) for year in years for v in year["months"] if v is not None)
     return known[int(0.9 * (len(known) - 1))] if known else 1.0
 
 
-def find_heat(value: float | None, edge: float) -> str:
+def heat_class(value: float | None, edge: float) -> str:
     """The class of a month's heat: p1 to p3 for gains, n1 to n3 for losses, empty near zero."""
     if value is None or abs(value) < 0.00005:
         return ""

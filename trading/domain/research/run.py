@@ -356,12 +356,12 @@ def _build_bars(
         low=candles.low,
         close=candles.close,
         tick_size=rules.tick_size,
-        funding_rate=find_funding(candles.open_time, series, request.funding, request.bar_ms),
+        funding_rate=funding_rates_of(candles.open_time, series, request.funding, request.bar_ms),
     )
     return InstrumentBars(**{name: getattr(whole, name)[rows] for name in InstrumentBars.__slots__})
 
 
-def find_funding(
+def funding_rates_of(
     time_ms: NDArray[np.int64], series: InstrumentSeries, kind: str, bar_ms: int
 ) -> NDArray[np.float64]:
     """Funding charged at the open of each bar: the dated rate, else 0.01 % at an 8-hour stamp."""

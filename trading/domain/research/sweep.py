@@ -162,7 +162,7 @@ def run_sweep(
         prepared=prepared,
         builders=builders,
         variants=list(iterate_space(space)),
-        cut_days=find_cut_day(prepared),
+        cut_days=compute_cut_day(prepared),
         workers=workers,
         on_variant=on_variant,
     )
@@ -173,7 +173,7 @@ def run_sweep(
     return _judge_sweep(prepared, found)
 
 
-def find_cut_day(prepared: Prepared) -> int:
+def compute_cut_day(prepared: Prepared) -> int:
     """How many days of the run are seen; the rest judges the choice."""
     time_ms = prepared.market.time_ms
     days = find_day_ends(time_ms, prepared.rules.bar_ms).size
@@ -205,13 +205,13 @@ def _judge_sweep(prepared: Prepared, found: Tried) -> Sweep:
         variants=variants,
         refused=found.refused,
         best=best,
-        cut_ms=(first_day + find_cut_day(prepared)) * DAY_MS,
+        cut_ms=(first_day + compute_cut_day(prepared)) * DAY_MS,
         overfitting=_overfitting(returns),
         walks=tuple(
             walk for kind in ("anchored", "rolling")
             if (walk := walk_forward(returns, variants, kind=kind)) is not None
         ),
-        neighbours=find_neighbours(variants, best),
+        neighbours=average_neighbours(variants, best),
     )  # fmt: skip
 
 
@@ -307,7 +307,7 @@ def _window_sharpes(
         )
 
 
-def find_neighbours(variants: Sequence[Variant], best: int) -> float:
+def average_neighbours(variants: Sequence[Variant], best: int) -> float:
     """Mean seen Sharpe of the variants one step from the best in one parameter; NaN without any.
 
     Near the best's own, it stands on a plateau; far below, on a peak.

@@ -23,7 +23,7 @@ from trading.domain.backtest.kernel.variants import (
     Figures,
     PlainColumns,
     VariantRunner,
-    find_flags,
+    compute_flags,
 )
 from trading.domain.engine.rules import EngineRules
 from trading.domain.market.candles import Candles
@@ -187,7 +187,7 @@ class _Bench:
                 sigma=sigma[rows].copy(),
                 atr=shared.held_ranges(strategy.bar_hours, strategy.atr_length)[rows].copy(),
             )
-            flags = find_flags(
+            flags = compute_flags(
                 rules=rules, market=self._market, ratio=columns.ratio, places=columns.places
             )
             self._plain[key] = columns, flags

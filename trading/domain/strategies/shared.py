@@ -20,7 +20,7 @@ from trading.domain.strategies.columns import (
     join_bars,
 )
 from trading.domain.strategies.streaming import ExponentialMean, WilderRange
-from trading.domain.strategies.sums import find_window_means, sum_twofold
+from trading.domain.strategies.sums import compute_window_means, sum_twofold
 
 FloatColumn = NDArray[np.float64]
 IntColumn = NDArray[np.int64]
@@ -94,7 +94,7 @@ class SharedBars:
             from trading.domain.backtest.compiled import compile_pure
 
             means = np.empty(self.closes(hours).size)
-            compile_pure(find_window_means)(*self._sums(hours), length, means)
+            compile_pure(compute_window_means)(*self._sums(hours), length, means)
             return means
 
         return self.once(("sma", hours, length), make)

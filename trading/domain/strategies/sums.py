@@ -28,7 +28,7 @@ def sum_twofold(values: Any, high: Any, low: Any) -> None:
         low[k + 1] = bottom
 
 
-def find_window_means(high: Any, low: Any, length: int, means: Any) -> None:
+def compute_window_means(high: Any, low: Any, length: int, means: Any) -> None:
     """The mean of the last ``length`` values at each, NaN before there are so many."""
     for k in range(means.shape[0]):
         means[k] = NAN

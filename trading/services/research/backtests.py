@@ -23,7 +23,7 @@ from magnetfund.kernel.errors import FundError, InvalidInput
 from risk.domain.fuse import FuseRules
 from risk.services.limits import limits_in_force
 from trading.domain.engine.rules import LimitRules
-from trading.domain.research.figures import build_figures, describe_trade, find_trial_facts
+from trading.domain.research.figures import build_figures, compute_trial_facts, describe_trade
 from trading.domain.research.request import BacktestRequest, request_of
 from trading.domain.research.run import InstrumentSeries, Prepared, build, prepare, run_backtest
 from trading.models import ResearchRun, RunState, Trial
@@ -113,7 +113,7 @@ def work_backtest(
     except InvalidInput as error:
         return refuse_run(run, error)
     figures = build_figures(backtest)
-    facts = find_trial_facts(backtest.result, prepared.rules)
+    facts = compute_trial_facts(backtest.result, prepared.rules)
     rows = [
         describe_trade(trade, prepared.rules, prepared.market) for trade in backtest.result.trades
     ]

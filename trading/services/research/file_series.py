@@ -34,7 +34,7 @@ def load_file_series(
     candles = check_raw(read_candle_file(path), instrument=instrument, timeframe=timeframe)
     rules = InstrumentRules(
         symbol=instrument,
-        tick_size=tick or find_tick(candles),
+        tick_size=tick or derive_tick(candles),
         lot_size=lot or LOT_DEFAULT,
         taker_fee_rate=fee_rate,
     )
@@ -67,7 +67,7 @@ def check_raw(raw: RawCandles, *, instrument: str, timeframe: str) -> Candles:
     return checked.candles
 
 
-def find_tick(candles: Candles) -> float:
+def derive_tick(candles: Candles) -> float:
     """The finest decimal step of the closes, at most eight places."""
     sample = candles.close[:: max(1, len(candles) // 2_000)]
     for places in range(9):

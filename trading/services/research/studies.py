@@ -284,9 +284,9 @@ def work_survival(run: ResearchRun, *, candles: Candles | None = None) -> Resear
 
 def _share(value: float, paths: int) -> dict[str, float]:
     """A simulated share with its 95 % Wilson interval."""
-    from risk.domain.readiness import find_wilson_interval
+    from risk.domain.readiness import compute_wilson_interval
 
-    low, high = find_wilson_interval(wins=round(value * paths), trades=paths)
+    low, high = compute_wilson_interval(wins=round(value * paths), trades=paths)
     return {"value": value, "low": low, "high": high}
 
 

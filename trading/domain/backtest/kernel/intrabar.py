@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from risk.domain.fuse.thresholds import (
-    find_loss_threshold,
-    find_rearm_time,
+    compute_loss_threshold,
+    compute_rearm_time,
     is_drawdown_trip,
 )
 from trading.domain.backtest.kernel.layout import (
@@ -48,10 +48,10 @@ from trading.domain.backtest.kernel.layout import (
     ZI_ACTING,
     ZI_POLICY,
 )
-from trading.domain.backtest.kernel.trades import close_lots, find_result, note_event
+from trading.domain.backtest.kernel.trades import close_lots, note_event, result_of
 from trading.domain.engine.scalars import (
-    find_book_trip_share,
-    find_exit_share,
+    compute_book_trip_share,
+    compute_exit_share,
     find_trip_ticks,
     is_beyond,
     is_reached,
@@ -127,7 +127,7 @@ def trade_slots(
         o = bi[m, BI_OPEN]
         worst = bi[m, BI_LOW] if side > 0 else bi[m, BI_HIGH]
         price = pi[k, PI_OUT_PRICE]
-        if share <= 1.0 and (reason == 0 or find_exit_share(o, price, worst) > share):
+        if share <= 1.0 and (reason == 0 or compute_exit_share(o, price, worst) > share):
             pi[k, PI_OUT_REASON] = FUSE
             pi[k, PI_OUT_PRICE] = find_trip_ticks(o, worst, share, side)
             closed += 1
@@ -180,10 +180,10 @@ def find_trip(
         losses[waiting] = (o - entry) * side * lots * unit - (worst - entry) * side * lots * unit
         shares[waiting] = 1.0
         if pi[k, PI_OUT_REASON] > 0:
-            shares[waiting] = find_exit_share(o, pi[k, PI_OUT_PRICE], worst)
+            shares[waiting] = compute_exit_share(o, pi[k, PI_OUT_PRICE], worst)
         waiting += 1
-    threshold = find_loss_threshold(ff[FF_DAY_START], ff[FF_PEAK], zf[ZF_DAILY], zf[ZF_DRAWDOWN])
-    share = find_book_trip_share(equity, threshold, losses, shares, waiting)
+    threshold = compute_loss_threshold(ff[FF_DAY_START], ff[FF_PEAK], zf[ZF_DAILY], zf[ZF_DRAWDOWN])
+    share = compute_book_trip_share(equity, threshold, losses, shares, waiting)
     return share, min(equity, threshold)
 
 
@@ -207,7 +207,7 @@ def trip(
     if drawdown:
         trigger, base, limit = DRAWDOWN, ff[FF_PEAK], zf[ZF_DRAWDOWN]
     fi[FI_TRIPPED_BY] = trigger
-    fi[FI_REARM_AT] = find_rearm_time(time, drawdown, zi[ZI_POLICY], DAY_MS, NEVER_MS)
+    fi[FI_REARM_AT] = compute_rearm_time(time, drawdown, zi[ZI_POLICY], DAY_MS, NEVER_MS)
     for k in range(pi.shape[0]):
         pi[k, PI_ENTER_SIDE] = 0
         if pi[k, PI_SIDE] != 0 and bi[ri[k, RI_INSTRUMENT], BI_PRESENT] == 0:
@@ -235,7 +235,7 @@ def stop_strategies(
     for s in range(si.shape[0]):
         if sf[s, SF_DAILY] <= 0.0 or si[s, SI_LOCK_UNTIL] > time:
             continue
-        loss = (sf[s, SF_DAY_START] - find_result(s, pi, pf, ri, mi, mf, sf)) / ff[FF_DAY_START]
+        loss = (sf[s, SF_DAY_START] - result_of(s, pi, pf, ri, mi, mf, sf)) / ff[FF_DAY_START]
         if loss >= sf[s, SF_DAILY]:
             si[s, SI_LOCK_UNTIL] = (time // DAY_MS + 1) * DAY_MS
             note_event(
@@ -280,7 +280,7 @@ def close_bar(
             mi[m, MI_MARK] = bi[m, BI_CLOSE]
     mark_book(pi, ri, mi, mf, ff)
     if zi[ZI_ACTING] and fi[FI_TRIPPED_BY] == 0:
-        threshold = find_loss_threshold(
+        threshold = compute_loss_threshold(
             ff[FF_DAY_START], ff[FF_PEAK], zf[ZF_DAILY], zf[ZF_DRAWDOWN]
         )
         if ff[FF_EQUITY] <= threshold:

@@ -61,9 +61,9 @@ from trading.domain.backtest.kernel.layout import (
     RI_INSTRUMENT,
     SF_DAY_START,
 )
-from trading.domain.backtest.kernel.trades import close_lots, find_result, note_event
+from trading.domain.backtest.kernel.trades import close_lots, note_event, result_of
 from trading.domain.engine.scalars import (
-    find_liquidation_ticks,
+    compute_liquidation_ticks,
     is_beyond,
     is_reached,
     slipped_ticks,
@@ -94,7 +94,7 @@ def turn_day(
         fi[FI_DAY_START_MS] = day
         ff[FF_DAY_START] = ff[FF_EQUITY]
         for s in range(sf.shape[0]):
-            sf[s, SF_DAY_START] = find_result(s, pi, pf, ri, mi, mf, sf)
+            sf[s, SF_DAY_START] = result_of(s, pi, pf, ri, mi, mf, sf)
     by = fi[FI_TRIPPED_BY]
     if by != 0 and time >= fi[FI_REARM_AT]:
         if by == DRAWDOWN:
@@ -180,7 +180,7 @@ def enter_slot(k: int, m: int, time: int, o: int, pi: Any, pf: Any, mf: Any, ff:
     pi[k, PI_ENTRY_TIME] = time
     pi[k, PI_STOP] = pi[k, PI_ENTER_STOP]
     pi[k, PI_TARGET] = pi[k, PI_ENTER_TARGET]
-    pi[k, PI_LIQUIDATION] = find_liquidation_ticks(filled, side, leverage, mf[m, MF_MAINTENANCE])
+    pi[k, PI_LIQUIDATION] = compute_liquidation_ticks(filled, side, leverage, mf[m, MF_MAINTENANCE])
     pi[k, PI_TIER] = pi[k, PI_ENTER_TIER]
     pi[k, PI_BINDING] = pi[k, PI_ENTER_BINDING]
     pi[k, PI_CONFLICT_BARS] = 0

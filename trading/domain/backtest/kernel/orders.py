@@ -87,7 +87,7 @@ from trading.domain.backtest.kernel.layout import (
     ZI_MARKET,
 )
 from trading.domain.backtest.kernel.watching import watch_instrument
-from trading.domain.engine.decision import decide_lots, find_stop_ticks
+from trading.domain.engine.decision import decide_lots, round_to_ticks
 
 SIGNAL, TIME = 3, 4
 DENIED_TRIPPED, DENIED_REDUCING, DENIED_LOCKED, DENIED_MARKET = 1, 2, 3, 9
@@ -195,7 +195,7 @@ def size_slot(
             margin_own += margin
             gap_own += gap
     tick_size = mf[m, MF_TICK_SIZE]
-    stop = find_stop_ticks(gf[k, GF_STOP], tick_size)
+    stop = round_to_ticks(gf[k, GF_STOP], tick_size)
     gap_rate = bf[m, BF_GAP_LONG] if direction > 0 else bf[m, BF_GAP_SHORT]
     gap_rate = max(gap_rate, mf[m, MF_GAP_FLOOR])
     denial, lots, leverage, tier, binding = decide_lots(
@@ -242,7 +242,7 @@ def size_slot(
     pi[k, PI_ENTER_SIDE] = direction
     pi[k, PI_ENTER_LOTS] = lots
     pi[k, PI_ENTER_STOP] = stop
-    pi[k, PI_ENTER_TARGET] = find_stop_ticks(gf[k, GF_TARGET], tick_size)
+    pi[k, PI_ENTER_TARGET] = round_to_ticks(gf[k, GF_TARGET], tick_size)
     pi[k, PI_ENTER_DECISION] = bi[m, BI_CLOSE]
     pi[k, PI_ENTER_TIER] = tier
     pi[k, PI_ENTER_BINDING] = binding

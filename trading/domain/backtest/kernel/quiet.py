@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from risk.domain.fuse.thresholds import find_loss_threshold, find_severity
+from risk.domain.fuse.thresholds import compute_loss_threshold, compute_severity
 from trading.domain.backtest.kernel.layout import (
     BF_FUNDING,
     BI_CLOSE,
@@ -87,7 +87,7 @@ def must_step(flag: int, reducing: int, ratio: float, deepest: float, limit: flo
     """Whether the market alone asks for the full step: an episode begins, deepens or clears."""
     if flag & FULL_STEP or (flag & HOT != 0) != (reducing != 0):
         return True
-    return reducing != 0 and find_severity(ratio, limit) > deepest
+    return reducing != 0 and compute_severity(ratio, limit) > deepest
 
 
 def walk_flat(
@@ -185,7 +185,7 @@ def walk_held(
             start = value
         if acting:
             worst = low if side > 0 else high
-            threshold = find_loss_threshold(start, peak, daily, fall)
+            threshold = compute_loss_threshold(start, peak, daily, fall)
             adverse = cash + paid + (worst - entry) * side * lots * unit
             if adverse <= threshold + abs(threshold) * ROUNDING:
                 break

@@ -194,7 +194,7 @@ def close_lots(
         note_event(fi, vi, vf, time, LOSS_STREAK, -1, s, limit, limit, 0.0, 0.0, 0)
 
 
-def find_result(s: int, pi: Any, pf: Any, ri: Any, mi: Any, mf: Any, sf: Any) -> float:
+def result_of(s: int, pi: Any, pf: Any, ri: Any, mi: Any, mf: Any, sf: Any) -> float:
     """A strategy's result so far: finished round trips, and what is open at its mark."""
     result: float = sf[s, SF_CLOSED]
     for k in range(pi.shape[0]):

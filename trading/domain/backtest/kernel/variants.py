@@ -167,7 +167,7 @@ def find_day_ends(time_ms: IntArray, bar_ms: int) -> IntArray:
     return np.flatnonzero(np.append(np.diff(day) != 0, True))
 
 
-def find_flags(
+def compute_flags(
     *, rules: EngineRules, market: PackedMarket, ratio: FloatArray, places: IntArray
 ) -> NDArray[np.uint8]:
     """What is known of each bar of a one-slot run: see the numbers of :mod:`.quiet`."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from risk.domain.fuse.thresholds import (
-    find_cut_lots,
-    find_cut_share,
-    find_open_conflict,
-    find_severity,
+    compute_cut_lots,
+    compute_cut_share,
+    compute_open_conflict,
+    compute_severity,
 )
 from trading.domain.backtest.kernel.layout import (
     EI_ACTIVE,
@@ -87,7 +87,7 @@ def watch_instrument(
         if ri[k, RI_VOLATILITY] and ratio == ratio and own == VOLATILITY:
             blind = False
         if ri[k, RI_VOLATILITY] and ratio > zf[ZF_RATIO]:
-            found = find_severity(ratio, zf[ZF_RATIO])
+            found = compute_severity(ratio, zf[ZF_RATIO])
             if trigger == 0 or found > severity:
                 trigger, value, limit, severity = VOLATILITY, ratio, zf[ZF_RATIO], found
         side = pi[k, PI_SIDE]
@@ -97,7 +97,7 @@ def watch_instrument(
         if ri[k, RI_CONFLICT]:
             pull = gf[k, GF_OPPOSITE_LONG] if side > 0 else gf[k, GF_OPPOSITE_SHORT]
             price = mi[m, MI_MARK] * mf[m, MF_TICK_SIZE]
-            conflict = find_open_conflict(
+            conflict = compute_open_conflict(
                 price, gf[k, GF_ATR], pf[k, PF_ZONE_PRICE], strength, pull
             )
             if conflict > zf[ZF_CONFLICT]:
@@ -107,7 +107,7 @@ def watch_instrument(
             if conflict != conflict and own == CONFLICT:
                 blind = True
             if pi[k, PI_CONFLICT_BARS] >= min(ri[k, RI_CONFLICT_BARS], zi[ZI_CONFIRMING]):
-                found = find_severity(conflict, zf[ZF_CONFLICT])
+                found = compute_severity(conflict, zf[ZF_CONFLICT])
                 if trigger == 0 or found > severity:
                     trigger, value, limit, severity = CONFLICT, conflict, zf[ZF_CONFLICT], found
         if ri[k, RI_OPPOSITE]:
@@ -115,7 +115,7 @@ def watch_instrument(
             if heavy != heavy and own == OPPOSITE_MAGNET:
                 blind = True
             if heavy > strength:
-                found = find_severity(heavy, strength)
+                found = compute_severity(heavy, strength)
                 if trigger == 0 or found > severity:
                     trigger, value, limit, severity = OPPOSITE_MAGNET, heavy, strength, found
         if ri[k, RI_TREND_FLIP]:
@@ -150,7 +150,7 @@ def watch_instrument(
     ei[m, EI_TRIGGER] = trigger
     ei[m, EI_NO_TRADES_UNTIL] = closing + zi[ZI_NO_TRADES_MS]
     ef[m] = severity
-    cut = find_cut_share(severity, zf[ZF_CUT_MIN], zf[ZF_CUT_MAX])
+    cut = compute_cut_share(severity, zf[ZF_CUT_MIN], zf[ZF_CUT_MAX])
     touched = order_cuts(m, cut, begins, pi, ri, mi, mf, fi, ff)
     note_event(fi, vi, vf, closing, trigger, m, -1, value, limit, severity, cut, touched)
 
@@ -170,7 +170,9 @@ def order_cuts(
             continue
         if begins or pi[k, PI_EPISODE_LOTS] == 0:
             pi[k, PI_EPISODE_LOTS] = pi[k, PI_LOTS]
-        lots = find_cut_lots(pi[k, PI_LOTS], pi[k, PI_EPISODE_LOTS], cut, ff[FF_EQUITY], notional)
+        lots = compute_cut_lots(
+            pi[k, PI_LOTS], pi[k, PI_EPISODE_LOTS], cut, ff[FF_EQUITY], notional
+        )
         if lots > 0:
             touched += 1
             pi[k, PI_EXIT_LOTS] = lots
