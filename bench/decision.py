@@ -13,7 +13,7 @@ from bench.data import BTC_FILE, data_folder, load_columns, make_columns
 from bench.timing import Row, best_seconds, print_rows
 from trading.domain.backtest.kernel.run import pack_market, pack_signals, run_packed
 from trading.domain.backtest.market import build_instrument_bars, join_markets
-from trading.domain.engine.rules import EngineRules, InstrumentRules, SlotRules
+from trading.domain.engine.rules import EngineRules, SlotRules, TradedInstrument
 from trading.domain.magnets.history import compute_magnet_signals
 from trading.domain.market.candles import HOUR_MS, Candles
 from trading.domain.strategies.magnet import MagnetStrategy
@@ -64,7 +64,7 @@ def run() -> list[Row]:
         ]
     )
     rules = EngineRules(
-        instruments=(InstrumentRules(symbol="BTC", tick_size=TICK_SIZE, lot_size=1e-6),),
+        instruments=(TradedInstrument(symbol="BTC", tick_size=TICK_SIZE, lot_size=1e-6),),
         slots=(SlotRules(traits=strategy.traits, strategy=0, instrument=0),),
     )
     packed = pack_market(market)

@@ -141,7 +141,7 @@ def _allow_messages() -> None:
     from magnetfund.core.roles import Role
     from magnetfund.kernel.clock import utc_now
     from magnetfund.operations.people import ensure_user
-    from risk.domain.limits import LimitSet, figures_of
+    from risk.domain.limits import Limits, figures_of
     from risk.services.limits import approve_limits, propose_limits
 
     makers = [
@@ -150,7 +150,7 @@ def _allow_messages() -> None:
     ]
     proposal = propose_limits(
         book="main",
-        figures={**figures_of(limits=LimitSet()), "orders_per_minute_count_max": "300"},
+        figures={**figures_of(limits=Limits()), "orders_per_minute_count_max": "300"},
         reason="a bench trades as fast as it can",
         effective_from=utc_now(),
         actor=makers[0],

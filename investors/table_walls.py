@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from magnetfund.core.walls import (
-    Trigger,
+    TableTrigger,
     append_only,
     append_only_triggers,
     mutable,
@@ -161,18 +161,18 @@ GRANTS = [
 
 TRIGGERS = [
     *append_only_triggers(APPEND_ONLY_TABLES),
-    Trigger(table="investors_entry", name="ledger_chain"),
-    Trigger(table="investors_entry", name="ledger_has_postings"),
-    Trigger(table="investors_entry", name="ledger_belongs_to_open_period"),
-    Trigger(table="investors_posting", name="ledger_open_entry"),
-    Trigger(table="investors_posting", name="ledger_sum"),
-    Trigger(table="investors_entrybalance", name="ledger_balanced"),
-    Trigger(table="investors_entrybalance", name="ledger_balance_kept"),
-    Trigger(table="investors_navstrike", name="nav_strike_guard"),
-    Trigger(table="investors_navstrike", name="nav_strike_signed"),
-    Trigger(table="investors_payment", name="payment_signed"),
-    Trigger(table="investors_unitentry", name="unit_entry_apply"),
-    Trigger(table="investors_unitentry", name="unit_chain"),
-    Trigger(table="investors_unitlot", name="unit_lot_starts_empty"),
-    Trigger(table="investors_holding", name="holding_starts_empty"),
+    TableTrigger(table="investors_entry", name="ledger_chain"),
+    TableTrigger(table="investors_entry", name="ledger_has_postings"),
+    TableTrigger(table="investors_entry", name="ledger_belongs_to_open_period"),
+    TableTrigger(table="investors_posting", name="ledger_open_entry"),
+    TableTrigger(table="investors_posting", name="ledger_sum"),
+    TableTrigger(table="investors_entrybalance", name="ledger_balanced"),
+    TableTrigger(table="investors_entrybalance", name="ledger_balance_kept"),
+    TableTrigger(table="investors_navstrike", name="nav_strike_guard"),
+    TableTrigger(table="investors_navstrike", name="nav_strike_signed"),
+    TableTrigger(table="investors_payment", name="payment_signed"),
+    TableTrigger(table="investors_unitentry", name="unit_entry_apply"),
+    TableTrigger(table="investors_unitentry", name="unit_chain"),
+    TableTrigger(table="investors_unitlot", name="unit_lot_starts_empty"),
+    TableTrigger(table="investors_holding", name="holding_starts_empty"),
 ]

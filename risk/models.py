@@ -26,7 +26,7 @@ FUND_SCOPE = "fund"
 class LimitSet(models.Model):
     """One version of the limits: proposed by one person, approved by another, never edited.
 
-    The figures are those of ``risk.domain.limits.LimitSet``; ceilings stand in code.
+    The figures are those of ``risk.domain.limits.Limits``; ceilings stand in code.
     """
 
     book = models.CharField(max_length=20, default="main")

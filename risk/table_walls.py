@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from magnetfund.core.walls import (
-    Trigger,
+    TableTrigger,
     append_only,
     append_only_triggers,
     gateway_append,
@@ -42,6 +42,6 @@ GRANTS = [
 
 TRIGGERS = [
     *append_only_triggers(APPEND_ONLY_TABLES),
-    Trigger(table="risk_fusetransition", name="fuse_transition_guard"),
-    Trigger(table="risk_fusereset", name="fuse_reset_guard"),
+    TableTrigger(table="risk_fusetransition", name="fuse_transition_guard"),
+    TableTrigger(table="risk_fusereset", name="fuse_reset_guard"),
 ]

@@ -14,7 +14,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from studies.samples import Sample, find_folder, load_candles
-from trading.domain.evidence import Candidate, Control, EvidenceRow, EvidenceRun, run_evidence_test
+from trading.domain.evidence import (
+    Candidate,
+    ControlKind,
+    EvidenceRow,
+    EvidenceRun,
+    run_evidence_test,
+)
 
 SEED = 20_170_817
 BTC = Sample(
@@ -36,8 +42,8 @@ PUBLISHED_BTC: Mapping[str, tuple[float, float]] = {
     Candidate.ROUND_MINOR: (0.489, -5.1),
     Candidate.ROUND_MAJOR: (0.491, -1.8),
     Candidate.GAP: (0.452, -3.9),
-    Control.RANDOM_PRICE: (0.497, -0.8),
-    Control.PAST_CLOSE: (0.489, -1.7),
+    ControlKind.RANDOM_PRICE: (0.497, -0.8),
+    ControlKind.PAST_CLOSE: (0.489, -1.7),
 }
 """P(level before mirror) and z as first measured, on hours of another source of the same venue."""
 

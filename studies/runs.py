@@ -15,9 +15,9 @@ from trading.domain.backtest.result import Metrics, RawRun, measure_run
 from trading.domain.engine.rules import (
     EngineRules,
     FuseRules,
-    InstrumentRules,
     LimitRules,
     SlotRules,
+    TradedInstrument,
 )
 from trading.domain.market.candles import Candles
 from trading.domain.strategies.signals import Signals, StrategyTraits
@@ -84,7 +84,7 @@ def prepare_ground(
     costs = setting.cost_factor
     rules = EngineRules(
         instruments=tuple(
-            InstrumentRules(
+            TradedInstrument(
                 symbol=name,
                 tick_size=TICK_SIZE,
                 lot_size=LOT_SIZE,

@@ -22,7 +22,7 @@ from risk.domain.fuse import (
     MarketReading,
     find_entry_block,
 )
-from risk.domain.limits import LimitSet
+from risk.domain.limits import Limits
 
 #: A reading that is older than this says nothing about the next close.
 READING_AGE_MAX = timedelta(hours=2)
@@ -98,7 +98,7 @@ def recent_measures(
 
 
 def find_manual_block(
-    *, instrument_id: int, side: int, limits: LimitSet, at: datetime
+    *, instrument_id: int, side: int, limits: Limits, at: datetime
 ) -> Condition | None:
     """The market trigger that holds against an entry by hand now; the Risk page draws the same."""
     for item in recent_measures(bars=1, instrument_id=instrument_id):

@@ -11,7 +11,14 @@ from django.db.models import Count, F, Q, QuerySet, Variance
 
 from trading.domain.market.candles import TIMEFRAMES
 from trading.domain.research.parameters import text_of
-from trading.domain.research.trials import YEAR_DAYS, Family, Judgement, TrialFacts, Verdict, judge
+from trading.domain.research.trials import (
+    YEAR_DAYS,
+    Judgement,
+    TrialFacts,
+    TrialFamily,
+    Verdict,
+    judge,
+)
 from trading.models import ResearchRun, RunState, Trial
 
 RUNS_SHOWN = 25
@@ -41,20 +48,22 @@ class RunRow:
     unseen: float | None
 
 
-def find_families() -> dict[str, Family]:
+def find_families() -> dict[str, TrialFamily]:
     """Every family: the number of its trials and the variance of their daily Sharpe ratios."""
     rows = Trial.objects.values("family").annotate(
         trials=Count("id"), spread=Variance("sharpe_daily", sample=True)
     )
-    return {row["family"]: Family(trials=row["trials"], variance=row["spread"]) for row in rows}
+    return {
+        row["family"]: TrialFamily(trials=row["trials"], variance=row["spread"]) for row in rows
+    }
 
 
-def family_named(name: str) -> Family:
+def family_named(name: str) -> TrialFamily:
     """One family; without any trial it counts none."""
     row = Trial.objects.filter(family=name).aggregate(
         trials=Count("id"), spread=Variance("sharpe_daily", sample=True)
     )
-    return Family(trials=row["trials"], variance=row["spread"])
+    return TrialFamily(trials=row["trials"], variance=row["spread"])
 
 
 def count_all_trials() -> int:
@@ -68,7 +77,7 @@ def facts_of(result: Mapping[str, Any]) -> TrialFacts | None:
     return TrialFacts(**facts) if facts else None
 
 
-def judge_run(run: ResearchRun, family: Family | None = None) -> Judgement:
+def judge_run(run: ResearchRun, family: TrialFamily | None = None) -> Judgement:
     """A finished backtest beside every trial of its family, as of now."""
     if run.kind == ResearchRun.Kind.SWEEP:
         sweep = run.result["sweep"]
@@ -114,7 +123,7 @@ def list_runs(
     return [_row_of(run, families) for run in shown], rows.count()
 
 
-def _row_of(run: ResearchRun, families: Mapping[str, Family]) -> RunRow:
+def _row_of(run: ResearchRun, families: Mapping[str, TrialFamily]) -> RunRow:
     if run.state != RunState.DONE or run.kind != ResearchRun.Kind.BACKTEST:
         return RunRow(run=run, judgement=None, trades=None, sharpe=None, unseen=None)
     figures = run.result["figures"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from magnetfund.core.walls import (
-    Trigger,
+    TableTrigger,
     append_only,
     append_only_triggers,
     gateway,
@@ -135,12 +135,12 @@ GRANTS = [
 
 TRIGGERS = [
     *append_only_triggers(APPEND_ONLY_TABLES),
-    Trigger(table="trading_order", name="fuse_gate"),
-    Trigger(table="trading_enginetransition", name="engine_order"),
-    Trigger(table="trading_fill", name="fill_guard"),
-    Trigger(table="trading_fill", name="position_is_its_fills"),
-    Trigger(table="trading_position", name="position_is_its_fills"),
-    Trigger(table="trading_reconciliation", name="reconciliation_time"),
+    TableTrigger(table="trading_order", name="fuse_gate"),
+    TableTrigger(table="trading_enginetransition", name="engine_order"),
+    TableTrigger(table="trading_fill", name="fill_guard"),
+    TableTrigger(table="trading_fill", name="position_is_its_fills"),
+    TableTrigger(table="trading_position", name="position_is_its_fills"),
+    TableTrigger(table="trading_reconciliation", name="reconciliation_time"),
     # Arming asks for what trading knows: that our books and the venue's agreed since the stop.
-    Trigger(table="risk_fusetransition", name="fuse_transition_rest"),
+    TableTrigger(table="risk_fusetransition", name="fuse_transition_rest"),
 ]

@@ -9,7 +9,12 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
-from investors.domain.dealing import LockedLot, Refusal, check_redemption, compute_free_units
+from investors.domain.dealing import (
+    LockedLot,
+    RedemptionRefusal,
+    check_redemption,
+    compute_free_units,
+)
 from investors.domain.fees import ClassTerms, LockUp
 from investors.domain.onboarding import KycState
 from investors.models import ClassNav, Fund, Holding, Investor, ShareClass, UnitLot
@@ -126,9 +131,13 @@ def _require_terms(terms: ClassTerms, holding: Holding, wanted: Decimal, day: da
     until = min((lot.lockup_until for lot in lots if lot.lockup_until), default=None)
     raise Conflict(
         {
-            Refusal.LOCKED_UP: f"units are locked up until {until}; {units.normalize():f} are free",
-            Refusal.BELOW_MINIMUM: f"the minimum redemption is {terms.minimum_redemption:,.2f}",
-            Refusal.LEAVES_BELOW_MINIMUM: (
+            RedemptionRefusal.LOCKED_UP: (
+                f"units are locked up until {until}; {units.normalize():f} are free"
+            ),
+            RedemptionRefusal.BELOW_MINIMUM: (
+                f"the minimum redemption is {terms.minimum_redemption:,.2f}"
+            ),
+            RedemptionRefusal.LEAVES_BELOW_MINIMUM: (
                 f"less than the minimum holding of {terms.minimum_holding:,.2f} would remain; "
                 f"redeem all instead"
             ),

@@ -13,10 +13,10 @@ from django.db import transaction
 
 from investors.domain.onboarding import (
     NEED_REASON,
-    Denial,
+    Decider,
     KycState,
+    MoveDenial,
     Risk,
-    Role,
     choose_role,
     compute_refresh_day,
 )
@@ -45,17 +45,19 @@ MORE_INFO_MAIL = "more_info"
 #: Moves that put a signature on what was seen.
 SIGNATURES = frozenset({KycState.APPROVED, KycState.SENIOR_APPROVAL})
 _WORDS = {
-    Denial.NO_SUCH_MOVE: "the file is in another state; reload the page",
-    Denial.WRONG_ROLE: "your role does not include this step",
-    Denial.NO_REASON: "a reason is needed",
-    Denial.SAME_PERSON: "this needs another person than those who signed before",
-    Denial.DOCUMENTS_MISSING: "items of the checklist are missing",
-    Denial.SCREENING_NOT_CLEAR: "the screening is not clear",
-    Denial.NOT_RATED: "the risk is not rated",
-    Denial.SENIOR_MANAGER_NEEDED: "high risk or public office: a director approves",
-    Denial.REVIEW_NOT_SIGNED: "the review is not signed yet",
+    MoveDenial.NO_SUCH_MOVE: "the file is in another state; reload the page",
+    MoveDenial.WRONG_ROLE: "your role does not include this step",
+    MoveDenial.NO_REASON: "a reason is needed",
+    MoveDenial.SAME_PERSON: "this needs another person than those who signed before",
+    MoveDenial.DOCUMENTS_MISSING: "items of the checklist are missing",
+    MoveDenial.SCREENING_NOT_CLEAR: "the screening is not clear",
+    MoveDenial.NOT_RATED: "the risk is not rated",
+    MoveDenial.SENIOR_MANAGER_NEEDED: "high risk or public office: a director approves",
+    MoveDenial.REVIEW_NOT_SIGNED: "the review is not signed yet",
 }
-_FORBIDDEN = frozenset({Denial.WRONG_ROLE, Denial.SAME_PERSON, Denial.SENIOR_MANAGER_NEEDED})
+_FORBIDDEN = frozenset(
+    {MoveDenial.WRONG_ROLE, MoveDenial.SAME_PERSON, MoveDenial.SENIOR_MANAGER_NEEDED}
+)
 
 
 def lock_case(investor: Investor) -> tuple[Investor, KycCase]:
@@ -90,7 +92,7 @@ def move_case(
     with transaction.atomic():
         row, case = lock_case(investor)
         checklist, screenings = read_checklist(row), read_screenings(row)
-        roles = frozenset({Role.INVESTOR}) if as_applicant else roles_of(actor, row)
+        roles = frozenset({Decider.INVESTOR}) if as_applicant else roles_of(actor, row)
         role, denial = choose_role(
             file=build_file(row, case, to=to, checklist=checklist, screenings=screenings),
             to=to,
@@ -99,7 +101,7 @@ def move_case(
             reason=reason,
         )
         if role is None:
-            raise _refusal(denial or Denial.WRONG_ROLE)
+            raise _refusal(denial or MoveDenial.WRONG_ROLE)
         content = hash_file(row, case, checklist, screenings)
         if to in SIGNATURES and seen_hash != content:
             raise Conflict(
@@ -185,20 +187,20 @@ def sign_review(*, investor: Investor, seen_hash: str, actor: Actor, reason: str
     at = utc_now()
     with transaction.atomic():
         row, case = lock_case(investor)
-        if Role.ANALYST not in roles_of(actor, row):
-            raise _refusal(Denial.WRONG_ROLE)
+        if Decider.ANALYST not in roles_of(actor, row):
+            raise _refusal(MoveDenial.WRONG_ROLE)
         if row.kyc_state not in SIGNED_IN:
-            raise _refusal(Denial.NO_SUCH_MOVE)
+            raise _refusal(MoveDenial.NO_SUCH_MOVE)
         if case.reviewed_by_id is not None:
             raise Conflict("the review is signed already", code="signed")
         checklist, screenings = read_checklist(row), read_screenings(row)
         file = build_file(row, case, checklist=checklist, screenings=screenings)
         if file.documents_missing:
-            raise _refusal(Denial.DOCUMENTS_MISSING)
+            raise _refusal(MoveDenial.DOCUMENTS_MISSING)
         if not file.is_screening_clear:
-            raise Conflict(say_screening(screenings), code=Denial.SCREENING_NOT_CLEAR.value)
+            raise Conflict(say_screening(screenings), code=MoveDenial.SCREENING_NOT_CLEAR.value)
         if file.risk is None:
-            raise _refusal(Denial.NOT_RATED)
+            raise _refusal(MoveDenial.NOT_RATED)
         content = hash_file(row, case, checklist, screenings)
         if seen_hash != content:
             raise Conflict(
@@ -213,7 +215,7 @@ def sign_review(*, investor: Investor, seen_hash: str, actor: Actor, reason: str
             investor=row,
             from_state=row.kyc_state,
             to_state=row.kyc_state,
-            role=Role.ANALYST.value,
+            role=Decider.ANALYST.value,
             actor=actor.user,
             actor_label=actor.label,
             reason=reason.strip()[:REASON_MAX],
@@ -270,9 +272,9 @@ def needs_reason(to: KycState) -> bool:
     return to in NEED_REASON
 
 
-def _refusal(denial: Denial) -> NotAllowed | Conflict | InvalidInput:
+def _refusal(denial: MoveDenial) -> NotAllowed | Conflict | InvalidInput:
     if denial in _FORBIDDEN:
         return NotAllowed(_WORDS[denial], code=denial.value)
-    if denial is Denial.NO_REASON:
+    if denial is MoveDenial.NO_REASON:
         return InvalidInput(_WORDS[denial], code=denial.value)
     return Conflict(_WORDS[denial], code=denial.value)

@@ -8,10 +8,10 @@ from typing import Any
 
 from investors.domain.onboarding import (
     ITEMS,
+    Decider,
     KycFile,
     KycState,
     Risk,
-    Role,
     find_missing,
     items_of,
     list_moves,
@@ -24,9 +24,9 @@ from magnetfund.kernel.identifiers import content_hash
 _OUTCOME = Screening.Outcome
 #: What each capability lets a person act as; the investor and the platform are no capability.
 _ROLES = {
-    Role.ANALYST: Capability.KYC_REVIEW,
-    Role.COMPLIANCE: Capability.KYC_APPROVE,
-    Role.SENIOR_MANAGER: Capability.KYC_SENIOR,
+    Decider.ANALYST: Capability.KYC_REVIEW,
+    Decider.COMPLIANCE: Capability.KYC_APPROVE,
+    Decider.SENIOR_MANAGER: Capability.KYC_SENIOR,
 }
 
 
@@ -171,13 +171,13 @@ def hash_file(
     )
 
 
-def roles_of(actor: Actor, investor: Investor) -> frozenset[Role]:
+def roles_of(actor: Actor, investor: Investor) -> frozenset[Decider]:
     """What an actor may act as for one file; nobody of the house decides about himself."""
     user = actor.user
     if user is None:
-        return frozenset({Role.SYSTEM})
+        return frozenset({Decider.SYSTEM})
     if investor.user_id == user.pk:
-        return frozenset({Role.INVESTOR})
+        return frozenset({Decider.INVESTOR})
     if investor.user is not None and investor.user.person == user.person:
         return frozenset()
     return frozenset(role for role, capability in _ROLES.items() if user.can(capability))
@@ -200,13 +200,13 @@ class ShownFile:
     file: KycFile
     content_hash: str
     possible: tuple[KycState, ...]
-    roles: frozenset[Role]
+    roles: frozenset[Decider]
 
     @property
     def can_sign(self) -> bool:
         """Whether the person may sign the review now."""
         return (
-            Role.ANALYST in self.roles
+            Decider.ANALYST in self.roles
             and self.file.state in SIGNED_IN
             and not self.case.reviewed_by_id
         )

@@ -35,7 +35,7 @@ from investors.services.nav_checks import check_strike
 from investors.services.nav_dealing import deal_strike
 from investors.services.nav_inputs import gather_inputs
 from investors.services.trading_books import (
-    OpenPosition,
+    SleevePosition,
     positions_at,
     post_mark,
     post_trading,
@@ -262,7 +262,7 @@ def _store_results(row: NavStrike, strike: Strike, inputs: StrikeInputs) -> None
 
 
 def _plain_inputs(
-    inputs: StrikeInputs, positions: list[OpenPosition], fund: Fund, valuation_at: datetime
+    inputs: StrikeInputs, positions: list[SleevePosition], fund: Fund, valuation_at: datetime
 ) -> dict[str, Any]:
     """Everything the result depends on, as it is hashed."""
     plain: dict[str, Any] = canonical(

@@ -24,7 +24,7 @@ ZERO, CENT = Decimal(0), Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckLine:
+class BlockingCheck:
     """One blocking test of a strike, in words with its numbers."""
 
     name: str
@@ -41,7 +41,7 @@ def check_strike(
     inputs: StrikeInputs,
     strike: Strike,
     second: dict[str, dict[str, Decimal]],
-) -> list[CheckLine]:
+) -> list[BlockingCheck]:
     """Every blocking equality of a strike."""
     checks = []
     for item in strike.classes:
@@ -53,7 +53,7 @@ def check_strike(
             and abs(other["nav"] - item.nav) < CENT / 2
         )
         checks.append(
-            CheckLine(
+            BlockingCheck(
                 name=f"independent recalculation, class {item.code}",
                 passed=same,
                 words=f"price {item.price or 'none'} against {other.get('price', 'none')}, "
@@ -65,7 +65,7 @@ def check_strike(
     checks += [_check_suspense(fund, valuation_at), _check_breaks(fund)]
     if inputs.unallocated:
         checks.append(
-            CheckLine(
+            BlockingCheck(
                 name="money without units",
                 passed=True,
                 words=f"{inputs.unallocated:,.2f} become the liability {UNALLOCATED}, unallocated; "
@@ -75,7 +75,7 @@ def check_strike(
     return checks
 
 
-def _check_sums(strike: Strike) -> CheckLine:
+def _check_sums(strike: Strike) -> BlockingCheck:
     """Lots and rounding make each class, classes make the fund, lines of the waterfall add."""
     parts = sum((item.gav for item in strike.classes), ZERO)
     fees = sum((item.management_fee for item in strike.classes), ZERO)
@@ -85,7 +85,7 @@ def _check_sums(strike: Strike) -> CheckLine:
         for item in strike.classes
         if abs(item.nav - sum(item.lot_values, ZERO) - item.residue) > CENT
     ]
-    return CheckLine(
+    return BlockingCheck(
         name="lots sum to classes, classes to the fund",
         passed=parts == strike.net_assets - fees and navs == strike.nav and not loose,
         words=f"classes {navs:,.2f}, fund {strike.nav:,.2f}"
@@ -93,24 +93,24 @@ def _check_sums(strike: Strike) -> CheckLine:
     )
 
 
-def _check_suspense(fund: Fund, valuation_at: datetime) -> CheckLine:
+def _check_suspense(fund: Fund, valuation_at: datetime) -> BlockingCheck:
     """Suspense is nobody's money: a NAV waits until it is explained."""
     open_amount = read_balances(fund, before=valuation_at).get((SUSPENSE, fund.currency), ZERO)
-    return CheckLine(
+    return BlockingCheck(
         name="suspense account is zero",
         passed=open_amount == 0,
         words=f"account {SUSPENSE}: {open_amount:,.2f} {fund.currency}",
     )
 
 
-def _check_breaks(fund: Fund) -> CheckLine:
+def _check_breaks(fund: Fund) -> BlockingCheck:
     """The newest reconciliation of the trading book against the venue lists no difference."""
     newest = Reconciliation.objects.filter(book=fund.book).order_by("-occurred_at").first()
     if newest is None:
-        return CheckLine(
+        return BlockingCheck(
             name="no open break against the venue", passed=True, words="nothing traded yet"
         )
-    return CheckLine(
+    return BlockingCheck(
         name="no open break against the venue",
         passed=newest.is_clean,
         words=f"reconciled {newest.occurred_at:%Y-%m-%d %H:%M} UTC, "
@@ -118,7 +118,7 @@ def _check_breaks(fund: Fund) -> CheckLine:
     )
 
 
-def _check_units(fund: Fund, inputs: StrikeInputs) -> CheckLine:
+def _check_units(fund: Fund, inputs: StrikeInputs) -> BlockingCheck:
     """Units in the register against the units in the ledger."""
     balances = read_balances(fund)
     wrong = [
@@ -126,7 +126,7 @@ def _check_units(fund: Fund, inputs: StrikeInputs) -> CheckLine:
         for item in inputs.classes
         if (ledger := balances.get((UNITS_HELD, f"U:{fund.code}:{item.code}"), ZERO)) != item.units
     ]
-    return CheckLine(
+    return BlockingCheck(
         name="unit register agrees with ledger",
         passed=not wrong,
         words="; ".join(wrong) or "units of every class agree",

@@ -16,7 +16,7 @@ from django.db import transaction
 
 from investors.domain.ledger import build_entry
 from investors.domain.receipts import (
-    Statement,
+    BankStatement,
     StatementRow,
     plain_number,
     read_bank_csv,
@@ -50,7 +50,7 @@ ZERO = Decimal(0)
 
 
 @dataclass(slots=True, kw_only=True)
-class ImportReport:
+class StatementImport:
     """What a file brings: lines by what becomes of them, money that comes in and goes out.
 
     ``refused`` names each line that contradicts the books, with its code; nothing of a file is
@@ -84,7 +84,7 @@ class ImportReport:
 
 def upload_statement(
     *, account: FundAccount, name: str, content: bytes, actor: Actor
-) -> tuple[StatementFile, ImportReport]:
+) -> tuple[StatementFile, StatementImport]:
     """Keep a file as it came and say what importing it would do; no line is written yet.
 
     Raises :class:`InvalidInput`: what the readers raise, ``file_too_large``, ``other_account``.
@@ -105,14 +105,14 @@ def upload_statement(
     return row, preview_statement(row)
 
 
-def preview_statement(file: StatementFile) -> ImportReport:
+def preview_statement(file: StatementFile) -> StatementImport:
     """What confirming a file would do now; nothing is written."""
     statement = read_statement(file.account, bytes(file.content))
     report, _ = _plan(file.account, statement, utc_now())
     return report
 
 
-def read_statement(account: FundAccount, content: bytes) -> Statement:
+def read_statement(account: FundAccount, content: bytes) -> BankStatement:
     """The lines of a file in the account's format; raises :class:`InvalidInput`."""
     if account.approved_at is None or account.closed_at is not None:
         raise InvalidInput("this account is not in use", code="unknown_account")
@@ -134,7 +134,7 @@ def read_statement(account: FundAccount, content: bytes) -> Statement:
 
 def confirm_statement(
     *, file: StatementFile, actor: Actor, at: datetime | None = None
-) -> ImportReport:
+) -> StatementImport:
     """Import the lines of an uploaded file, once.
 
     Raises :class:`Conflict`: ``file_confirmed``, and ``refused_lines`` where the preview refuses
@@ -170,9 +170,9 @@ def confirm_statement(
 
 
 def _plan(
-    account: FundAccount, statement: Statement, at: datetime
-) -> tuple[ImportReport, list[tuple[StatementRow, StatementLine | None]]]:
-    report, plan = ImportReport(format=statement.format.value), []
+    account: FundAccount, statement: BankStatement, at: datetime
+) -> tuple[StatementImport, list[tuple[StatementRow, StatementLine | None]]]:
+    report, plan = StatementImport(format=statement.format.value), []
     known = _known_lines(account, statement)
     for row in statement.rows:
         there = known.get(row.reference)
@@ -196,7 +196,7 @@ def _plan(
     return report, plan
 
 
-def _known_lines(account: FundAccount, statement: Statement) -> dict[str, StatementLine]:
+def _known_lines(account: FundAccount, statement: BankStatement) -> dict[str, StatementLine]:
     """Lines of the account by reference, and those recorded by hand before the file came."""
     rows = StatementLine.objects.filter(
         fund=account.fund_id, reference__in=[row.reference for row in statement.rows]

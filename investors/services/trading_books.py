@@ -32,7 +32,7 @@ PRICE_AGE_MAX = timedelta(hours=6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenPosition:
+class SleevePosition:
     """One sleeve's position at an instant, rebuilt from its fills; ``unrealised`` at ``price``."""
 
     instrument: str
@@ -107,7 +107,7 @@ def _late(happened_at: datetime, since: datetime) -> str:
     return f"; of {isoformat_z(happened_at)}, recorded late" if happened_at < since else ""
 
 
-def positions_at(fund: Fund, *, at: datetime) -> list[OpenPosition]:
+def positions_at(fund: Fund, *, at: datetime) -> list[SleevePosition]:
     """Open positions at ``at`` from the fills before it, marked at the last close known then.
 
     Raises :class:`Unavailable` where a held instrument has no closed candle.
@@ -129,7 +129,7 @@ def positions_at(fund: Fund, *, at: datetime) -> list[OpenPosition]:
             continue
         price = mark_price(instruments[key], at=at)
         found.append(
-            OpenPosition(
+            SleevePosition(
                 instrument=instruments[key].symbol,
                 strategy=strategy,
                 quantity=position.quantity,
@@ -162,7 +162,7 @@ def mark_price(instrument: Instrument, *, at: datetime) -> Decimal:
 
 
 def post_mark(
-    fund: Fund, *, positions: list[OpenPosition], at: datetime, version: int, actor: Actor
+    fund: Fund, *, positions: list[SleevePosition], at: datetime, version: int, actor: Actor
 ) -> Decimal:
     """Bring 1120 to the unrealised result at ``at``; returns that result.
 

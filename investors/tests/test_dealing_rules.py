@@ -16,7 +16,7 @@ from investors.domain.dealing import (
     LockedLot,
     LockUp,
     Rank,
-    Refusal,
+    RedemptionRefusal,
     SubscriptionStep,
     cap_by_holder,
     check_redemption,
@@ -235,7 +235,9 @@ def test_the_terms_refuse_in_their_fixed_order() -> None:
     locked = compute_free_units(lots=held, day=FRIDAY, lock=LockUp.HARD)
     free = compute_free_units(lots=held, day=FRIDAY, lock=LockUp.NONE)
 
-    def refusal(units: str, *, rows: object = free, suspended: bool = False) -> Refusal | None:
+    def refusal(
+        units: str, *, rows: object = free, suspended: bool = False
+    ) -> RedemptionRefusal | None:
         return check_redemption(
             units=units,
             lots=held,
@@ -246,11 +248,11 @@ def test_the_terms_refuse_in_their_fixed_order() -> None:
             is_suspended=suspended,
         )
 
-    assert refusal("11", suspended=True) is Refusal.SUSPENDED
-    assert refusal("11", rows=locked) is Refusal.NOT_ENOUGH_UNITS
-    assert refusal("1", rows=locked) is Refusal.LOCKED_UP
-    assert refusal("1") is Refusal.BELOW_MINIMUM
-    assert refusal("8") is Refusal.LEAVES_BELOW_MINIMUM
+    assert refusal("11", suspended=True) is RedemptionRefusal.SUSPENDED
+    assert refusal("11", rows=locked) is RedemptionRefusal.NOT_ENOUGH_UNITS
+    assert refusal("1", rows=locked) is RedemptionRefusal.LOCKED_UP
+    assert refusal("1") is RedemptionRefusal.BELOW_MINIMUM
+    assert refusal("8") is RedemptionRefusal.LEAVES_BELOW_MINIMUM
     assert refusal("7") is None
     assert refusal("10") is None
 

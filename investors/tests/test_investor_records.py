@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from investors.domain.onboarding import (
     MOVES,
-    Denial,
+    Decider,
     KycFile,
     KycState,
+    MoveDenial,
     Risk,
-    Role,
     check_move,
     compute_refresh_day,
 )
@@ -199,10 +199,10 @@ def file(state: KycState, risk: Risk | None = Risk.LOW, *, is_exposed: bool = Fa
 
 
 def test_only_the_moves_of_the_table_exist_and_the_final_states_stay() -> None:
-    for start, to, role in product(KycState, KycState, Role):
+    for start, to, role in product(KycState, KycState, Decider):
         denial = check_move(file=file(start), to=to, role=role, actor="bob", reason="known")
         if (start, to) not in MOVES:
-            assert denial is Denial.NO_SUCH_MOVE
+            assert denial is MoveDenial.NO_SUCH_MOVE
         else:
             assert (denial is None) == (role in MOVES[start, to])
     assert not [move for move in MOVES if move[0] in (KycState.DECLINED, KycState.EXITED)]
@@ -216,28 +216,28 @@ def test_no_road_to_approval_has_one_person_or_misses_the_senior_manager(start: 
             alone = check_move(file=facts, to=KycState.APPROVED, role=role, actor="ann")
             assert alone is not None
             second = check_move(file=facts, to=KycState.APPROVED, role=role, actor="bob")
-            is_allowed = role is Role.SENIOR_MANAGER or not facts.needs_senior_manager
-            assert second is (None if is_allowed else Denial.SENIOR_MANAGER_NEEDED)
+            is_allowed = role is Decider.SENIOR_MANAGER or not facts.needs_senior_manager
+            assert second is (None if is_allowed else MoveDenial.SENIOR_MANAGER_NEEDED)
 
 
 def test_approval_needs_documents_screening_and_a_rating() -> None:
-    def denial(facts: KycFile) -> Denial | None:
-        return check_move(file=facts, to=KycState.APPROVED, role=Role.COMPLIANCE, actor="bob")
+    def denial(facts: KycFile) -> MoveDenial | None:
+        return check_move(file=facts, to=KycState.APPROVED, role=Decider.COMPLIANCE, actor="bob")
 
     review = KycState.REVIEW
     missing = KycFile(state=review, documents_missing=("passport",))
-    assert denial(missing) is Denial.DOCUMENTS_MISSING
-    assert denial(KycFile(state=review)) is Denial.SCREENING_NOT_CLEAR
-    assert denial(file(review, None)) is Denial.NOT_RATED
+    assert denial(missing) is MoveDenial.DOCUMENTS_MISSING
+    assert denial(KycFile(state=review)) is MoveDenial.SCREENING_NOT_CLEAR
+    assert denial(file(review, None)) is MoveDenial.NOT_RATED
     unsent = KycFile(state=KycState.COLLECTING, documents_missing=("passport",))
-    sent = check_move(file=unsent, to=KycState.SUBMITTED, role=Role.INVESTOR, actor="eve")
-    assert sent is Denial.DOCUMENTS_MISSING
+    sent = check_move(file=unsent, to=KycState.SUBMITTED, role=Decider.INVESTOR, actor="eve")
+    assert sent is MoveDenial.DOCUMENTS_MISSING
 
 
 def test_declining_needs_a_reason() -> None:
     facts = file(KycState.REVIEW)
-    mute = check_move(file=facts, to=KycState.DECLINED, role=Role.COMPLIANCE, actor="bob")
-    assert mute is Denial.NO_REASON
+    mute = check_move(file=facts, to=KycState.DECLINED, role=Decider.COMPLIANCE, actor="bob")
+    assert mute is MoveDenial.NO_REASON
 
 
 def test_a_riskier_file_is_refreshed_sooner() -> None:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from investors.domain.ledger import sum_legs, sum_units
 from investors.domain.restatement import (
     CompensationTerms,
+    CompensationWay,
     DealKind,
     PriceError,
-    Settlement,
     WrongDeal,
     build_compensation_entries,
     check_price,
@@ -164,7 +164,7 @@ def test_who_lost_is_owed_and_who_gained_is_not(published: str, kind: DealKind, 
         terms=CompensationTerms(),
     )
     assert found.due == due
-    assert found.settlement is (Settlement.UNITS if due > 0 else Settlement.MANAGER)
+    assert found.settlement is (CompensationWay.UNITS if due > 0 else CompensationWay.MANAGER)
     assert found.units == (D("1.25") if due > 0 else 0)
 
 
@@ -178,9 +178,9 @@ def test_leavers_get_cash_large_gains_are_claimed_and_trifles_left() -> None:
         errors=[error_of("102")], deals=deals, prices_today={"A": D(3)}, terms=CompensationTerms()
     )
     assert [item.settlement for item in found] == [
-        Settlement.CASH,
-        Settlement.CLAIM,
-        Settlement.NONE,
+        CompensationWay.CASH,
+        CompensationWay.CLAIM,
+        CompensationWay.NONE,
     ]
 
 
@@ -235,7 +235,7 @@ def test_the_package_balances_and_pays_exactly_what_is_owed(
     assert not any(sum_legs(legs).values())
     assert len({entry.source_ref for entry in entries}) == len(entries)
     cash = sum(-leg.amount for leg in legs if leg.account == "2310")
-    assert cash == sum(item.due for item in found if item.settlement is Settlement.CASH)
+    assert cash == sum(item.due for item in found if item.settlement is CompensationWay.CASH)
     given_units = sum((item.units for item in found), D(0))
     assert sum_units(legs).get(LOT, D(0)) == given_units
     recovered = sum(-leg.amount for leg in legs if leg.account == "4070")

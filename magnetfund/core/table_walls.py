@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from magnetfund.core.walls import (
-    Trigger,
+    TableTrigger,
     append_only,
     append_only_triggers,
     framework,
@@ -46,9 +46,9 @@ GRANTS = [
 
 TRIGGERS = [
     *append_only_triggers(APPEND_ONLY_TABLES),
-    Trigger(table="core_auditevent", name="audit_chain"),
-    Trigger(table="core_user", name="no_superuser"),
-    Trigger(table="core_rolegrant", name="role_guard"),
+    TableTrigger(table="core_auditevent", name="audit_chain"),
+    TableTrigger(table="core_user", name="no_superuser"),
+    TableTrigger(table="core_rolegrant", name="role_guard"),
 ]
 
 #: Tables of Django and of the libraries; their rows are working state, not books.

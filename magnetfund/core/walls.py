@@ -121,16 +121,16 @@ ALTER TABLE "{table}" ENABLE ALWAYS TRIGGER append_only_truncate;"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trigger:
+class TableTrigger:
     """A trigger that must be present and ENABLE ALWAYS; ``doctor`` and a test compare."""
 
     table: str
     name: str
 
 
-def append_only_triggers(tables: Sequence[str]) -> list[Trigger]:
+def append_only_triggers(tables: Sequence[str]) -> list[TableTrigger]:
     return [
-        Trigger(table=table, name=name)
+        TableTrigger(table=table, name=name)
         for table in tables
         for name in ("append_only_row", "append_only_truncate")
     ]

@@ -19,8 +19,7 @@ from investors.services import founding
 from investors.services.policies import build_terms
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import currency_quantum
-from risk.domain.limits import LimitSet as Limits
-from risk.domain.limits import check_limits, figures_of
+from risk.domain.limits import Limits, check_limits, figures_of
 from trading.domain.market.symbols import SIMULATED, normalise_symbol, normalise_venue
 from trading.services.book_setup import MANUAL
 from trading.services.instrument_files import shipped_terms
@@ -40,7 +39,7 @@ class FileProblem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClassPlan:
+class PlannedClass:
     code: str
     name: str
     tier: str
@@ -86,7 +85,7 @@ class FoundingPlan:
     rule: CalendarRule
     months: int
     holidays: Mapping[date, str]
-    classes: tuple[ClassPlan, ...]
+    classes: tuple[PlannedClass, ...]
     instruments: tuple[InstrumentPlan, ...]
     sleeves: tuple[SleevePlan, ...]
     limits: Mapping[str, str | None]
@@ -260,10 +259,10 @@ def _read_calendar(part: _Section, zone: str) -> tuple[CalendarRule | None, int,
     return rule, months, holidays
 
 
-def _read_classes(top: _Section, currency: str) -> tuple[ClassPlan, ...]:
-    found: list[ClassPlan] = []
+def _read_classes(top: _Section, currency: str) -> tuple[PlannedClass, ...]:
+    found: list[PlannedClass] = []
     for row in top.tables("classes"):
-        plan = ClassPlan(
+        plan = PlannedClass(
             code=row.text("code"), name=row.text("name"), tier=row.text("tier", ""),
             launch_price=row.decimal("launch_price"),
             minimum_subscription=row.decimal("minimum_subscription", "0"),

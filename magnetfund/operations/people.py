@@ -16,7 +16,7 @@ from magnetfund.core.models import RoleGrant, User
 from magnetfund.core.roles import STAFF_ROLES, Role
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.errors import InvalidInput
-from risk.domain.limits import LimitSet, figures_of
+from risk.domain.limits import Limits, figures_of
 from risk.services.fuse import state_of
 from risk.services.fuse_reset import approve_reset, propose_reset
 from risk.services.limits import approve_limits, propose_limits
@@ -132,7 +132,7 @@ def sign_limits_by_scenario(*, book: str, people: ScenarioPeople, at: datetime) 
     """Put the standing limits of the code on record as version 1, signed by two, from ``at``."""
     proposal = propose_limits(
         book=book,
-        figures=figures_of(limits=LimitSet()),
+        figures=figures_of(limits=Limits()),
         reason="limits at launch",
         effective_from=at,
         actor=people.maker,

@@ -48,7 +48,7 @@ TRADER_SECONDS = 12.0
 
 
 @dataclass(slots=True)
-class Watched:
+class SupervisedChild:
     """A child with the times at which it had to be started again."""
 
     child: Child
@@ -66,7 +66,7 @@ class Supervisor:
         self.public_url = ""
         #: By which the web that answers proves that it is the one that was started here.
         self.start_token = secrets.token_urlsafe(24)
-        self.watched: list[Watched] = []
+        self.watched: list[SupervisedChild] = []
         self.postgres: Postgres | None = None
         self.valkey: Valkey | None = None
 
@@ -120,13 +120,13 @@ class Supervisor:
             self.postgres = Postgres(self.home)
             self.postgres.start()
             assert self.postgres.child is not None
-            self.watched.append(Watched(self.postgres.child))
+            self.watched.append(SupervisedChild(self.postgres.child))
             environment.update(self.postgres.environment())
         if not environment.get("REDIS_URL"):
             self.valkey = Valkey(self.home)
             self.valkey.start()
             assert self.valkey.child is not None
-            self.watched.append(Watched(self.valkey.child))
+            self.watched.append(SupervisedChild(self.valkey.child))
             environment.update(self.valkey.environment())
         environment.setdefault("SECRET_KEY", self.home.secrets()["secret_key"])
         environment.setdefault("MAGNET_ENV", "demo" if self.demo else "production")
@@ -181,7 +181,7 @@ class Supervisor:
                 folder=PROJECT,
             )
             child.start()
-            self.watched.append(Watched(child))
+            self.watched.append(SupervisedChild(child))
 
     def _wait_until_ready(self) -> None:
         """Wait for the web, and for some seconds more until the trader has reconciled."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from magnetfund.core.walls import Trigger, append_only, append_only_triggers
+from magnetfund.core.walls import TableTrigger, append_only, append_only_triggers
 
 APPEND_ONLY_TABLES = ("operations_backup", "operations_backupcheck")
 
@@ -69,6 +69,6 @@ GRANTS = [*append_only(*APPEND_ONLY_TABLES)]
 
 TRIGGERS = [
     *append_only_triggers(APPEND_ONLY_TABLES),
-    *(Trigger(table=table, name="not_by_worker") for table in NOT_BY_WORKER),
-    *(Trigger(table=table, name="under_lease") for table in UNDER_LEASE),
+    *(TableTrigger(table=table, name="not_by_worker") for table in NOT_BY_WORKER),
+    *(TableTrigger(table=table, name="under_lease") for table in UNDER_LEASE),
 ]

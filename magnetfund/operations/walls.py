@@ -6,7 +6,7 @@ from django.db import connection, connections
 
 from investors import table_walls as investors_walls
 from magnetfund.core import table_walls as core_walls
-from magnetfund.core.walls import GrantClass, TableGrant, Trigger
+from magnetfund.core.walls import GrantClass, TableGrant, TableTrigger
 from magnetfund.operations import table_walls as operations_walls
 from risk import table_walls as risk_walls
 from trading import table_walls as trading_walls
@@ -23,7 +23,7 @@ def declared_append_only() -> list[str]:
     return [table for app in _APPS for table in app.APPEND_ONLY_TABLES]
 
 
-def declared_triggers() -> list[Trigger]:
+def declared_triggers() -> list[TableTrigger]:
     return [row for app in _APPS for row in app.TRIGGERS]
 
 

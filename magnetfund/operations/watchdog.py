@@ -38,7 +38,7 @@ LATE_PERIODS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class Look:
     """What one look found; None where the database could not be asked."""
 
     beat_at: str | None = None
@@ -52,7 +52,7 @@ class Sight:
     job_ages: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Sight:
+    def of(cls, row: Mapping[str, Any]) -> Look:
         beat = row["beat"] or {}
         return cls(
             beat_at=beat.get("seen_at"),
@@ -68,7 +68,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
+class WatchMemory:
     """Last values seen and when they last changed, in seconds of the monotonic clock."""
 
     beat_at: str | None = None
@@ -79,7 +79,7 @@ class Memory:
     bare_since: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, now: float) -> Memory:
+    def start(cls, now: float) -> WatchMemory:
         """Everything is as fresh as it can be: a start is no silence yet."""
         return cls(beat_changed=now, price_changed=now, equity_good=now)
 
@@ -94,7 +94,7 @@ class Orders:
     late: tuple[str, ...] = ()
 
 
-def judge(memory: Memory, sight: Sight | None, now: float) -> tuple[Memory, Orders]:
+def judge(memory: WatchMemory, sight: Look | None, now: float) -> tuple[WatchMemory, Orders]:
     """One look: the memory after it and what follows from it.  Pure.
 
     ``now`` is monotonic seconds.  A look that failed (None) changes nothing but the ages.
@@ -135,7 +135,7 @@ def judge(memory: Memory, sight: Sight | None, now: float) -> tuple[Memory, Orde
     )
 
 
-def _remember(memory: Memory, sight: Sight, now: float) -> Memory:
+def _remember(memory: WatchMemory, sight: Look, now: float) -> WatchMemory:
     is_beat = (
         sight.beat_at is not None
         and sight.beat_at != memory.beat_at
@@ -171,7 +171,7 @@ class Watchdog:
         self.book = book
         self.build = build
         self.session: psycopg.Connection[Any] | None = None
-        self.memory = Memory.start(time.monotonic())
+        self.memory = WatchMemory.start(time.monotonic())
         self.is_stopping = False
         self._late: tuple[str, ...] = ()
 
@@ -213,9 +213,9 @@ class Watchdog:
         )
         return orders
 
-    def _look(self) -> Sight | None:
+    def _look(self) -> Look | None:
         row = self._do("SELECT watchdog_look(%s)", [self.book])
-        return None if row is None else Sight.of(row[0])
+        return None if row is None else Look.of(row[0])
 
     def _do(self, statement: str, values: list[Any]) -> tuple[Any, ...] | None:
         try:

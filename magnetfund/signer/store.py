@@ -15,7 +15,7 @@ REST = "15 minutes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class SigningRequest:
     """A request to sign: who, and the words, read from the rows now."""
 
     id: UUID
@@ -52,7 +52,7 @@ def _one(statement: str, values: list[Any]) -> tuple[Any, ...] | None:
         return found
 
 
-def find_wish(request: UUID) -> Wish | None:
+def find_wish(request: UUID) -> SigningRequest | None:
     """A request of the last quarter of an hour by an active account."""
     row = _one(
         "SELECT r.id, r.action, r.account, u.email, u.name, r.back, "
@@ -65,7 +65,7 @@ def find_wish(request: UUID) -> Wish | None:
     if row is None or row[6] is None:
         return None
     names = ("id", "action", "account", "email", "name", "back", "content")
-    return Wish(**dict(zip(names, row, strict=True)))
+    return SigningRequest(**dict(zip(names, row, strict=True)))
 
 
 def find_keys(account: UUID) -> list[Key]:
@@ -113,7 +113,7 @@ def count_failure(account: UUID) -> None:
 
 
 def keep_signature(
-    wish: Wish,
+    wish: SigningRequest,
     *,
     method: str,
     content: str,

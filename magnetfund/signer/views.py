@@ -24,7 +24,7 @@ from django.views.decorators.http import require_http_methods
 
 from magnetfund.signer import proofs, store
 from magnetfund.signer.proofs import BadProof
-from magnetfund.signer.store import Invite, Key, Wish
+from magnetfund.signer.store import Invite, Key, SigningRequest
 
 _log = logging.getLogger("magnetfund.signer")
 #: How long a shown page may be signed, in seconds.
@@ -56,7 +56,7 @@ def sign(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _show(
-    request: HttpRequest, wish: Wish, *, problem: str = "", status: int = 200
+    request: HttpRequest, wish: SigningRequest, *, problem: str = "", status: int = 200
 ) -> HttpResponse:
     keys = store.find_keys(wish.account)
     nonce = secrets.token_bytes(proofs.NONCE_BYTES)
@@ -82,7 +82,7 @@ def _show(
     return render(request, "signer/sign.html", context, status=status)
 
 
-def _take(request: HttpRequest, wish: Wish) -> UUID:
+def _take(request: HttpRequest, wish: SigningRequest) -> UUID:
     """Check the proof that was sent and keep the signature."""
     shown = _read_page(request, SALT_SIGN)
     if shown["request"] != str(wish.id):
@@ -122,7 +122,7 @@ def _take_passkey(request: HttpRequest, kept: dict[str, Any], keys: list[Key]) -
     }
 
 
-def _take_code(code: str, wish: Wish, keys: list[Key]) -> UUID:
+def _take_code(code: str, wish: SigningRequest, keys: list[Key]) -> UUID:
     codes = [key for key in keys if key.kind == "code"]
     if any(key.is_resting for key in codes):
         raise BadProof("too many wrong codes; wait a quarter of an hour or use a passkey")
@@ -250,7 +250,7 @@ def show_failure(request: HttpRequest) -> HttpResponse:
     return render(request, "signer/gone.html", {"words": words}, status=500)
 
 
-def _back(wish: Wish) -> str:
+def _back(wish: SigningRequest) -> str:
     """The page that asked; a path of the platform and nothing else."""
     path = wish.back if wish.back.startswith("/") and not wish.back.startswith("//") else "/"
     return f"{settings.PUBLIC_URL}{path}"

@@ -26,7 +26,7 @@ def _events() -> list[life.OrderNews]:
         life.OutcomeUnseen(at=LATER, reason="x"),
         life.CancelRequested(at=LATER),
         life.CancelRefused(at=LATER),
-        life.NotFound(at=LATER),
+        life.OrderNotFound(at=LATER),
         *(life.OrderFilled(at=LATER, trade_id=f"n{n}", quantity=Decimal(n), price=Decimal(9))
           for n in (1, 2, 3)),
         *(life.VenueReported(at=LATER, status=status, filled_quantity=Decimal(n))

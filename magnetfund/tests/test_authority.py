@@ -32,7 +32,7 @@ from magnetfund.tests.walls_support import (
     say_kind,
     trip_fuse,
 )
-from risk.domain.limits import LimitSet, figures_of
+from risk.domain.limits import Limits, figures_of
 from risk.models import FuseReset, FuseTransition
 from risk.services.fuse import state_of
 from risk.services.fuse_reset import propose_reset
@@ -85,7 +85,7 @@ class TestAttackList:
         ann, ben = officers
         propose_reset(book="main", reason="x", reconciliation="x", actor=Actor.of(ann))
         propose_limits(
-            book="main", figures=figures_of(limits=LimitSet()), reason="x",
+            book="main", figures=figures_of(limits=Limits()), reason="x",
             effective_from=utc_now(), actor=Actor.of(ben),
         )  # fmt: skip
         RoleGrant.objects.filter(user=ben).update(revoked_at=utc_now(), revoked_by=ann)

@@ -16,7 +16,7 @@ from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_midnight, utc_now
 from magnetfund.operations.people import ensure_user
 from magnetfund.web.desk.limits import measure_positions
-from risk.domain.limits import LimitSet as Limits
+from risk.domain.limits import Limits
 from risk.models import LimitProposal, LimitSet
 from risk.services.limits import limits_in_force
 

@@ -34,7 +34,7 @@ from magnetfund.operations.signature_check import find_bad_signatures
 from magnetfund.signer import proofs
 from magnetfund.tests.soft_passkey import VERIFIED, SoftPasskey
 from magnetfund.tests.walls_support import NOON, make_user, reconcile_books, say_kind, trip_fuse
-from risk.domain.limits import LimitSet, figures_of
+from risk.domain.limits import Limits, figures_of
 from risk.models import FuseReset
 from risk.services.fuse import state_of
 from risk.services.fuse_reset import approve_reset, propose_reset
@@ -145,7 +145,7 @@ def test_the_words_are_those_of_the_rows_and_nobody_adds_a_line(officers: tuple[
     reset = ask_to_arm(officers[0])
     FuseReset.objects.filter(pk=reset.pk)
     forged = propose_limits(
-        book="main", figures=figures_of(limits=LimitSet()), actor=Actor.of(officers[0]),
+        book="main", figures=figures_of(limits=Limits()), actor=Actor.of(officers[0]),
         effective_from=reset.proposed_at, reason="small\nleverage_max: 1",
     )  # fmt: skip
     with SIGNER:
@@ -220,7 +220,7 @@ def test_rfc_6238_vectors():
 def test_limits_in_force_take_both_signatures(officers: tuple[User, User], capsys: Any):
     ann, ben = officers
     proposal = propose_limits(
-        book="main", figures=figures_of(limits=LimitSet()), reason="launch",
+        book="main", figures=figures_of(limits=Limits()), reason="launch",
         effective_from=ann.date_joined, actor=Actor.of(ann),
     )  # fmt: skip
     step = {"proposal": proposal, "seen_hash": proposal.content_hash, "actor": Actor.of(ben)}

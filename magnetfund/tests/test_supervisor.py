@@ -59,7 +59,7 @@ def test_the_web_outlives_a_trader_that_dies_again_and_again(
     monkeypatch.setattr(supervisor.time, "monotonic", lambda: now[0])
     ours = supervisor.Supervisor(home=Home(tmp_path / "home"), port=1, demo=False)
     web, trader = Part("web", is_alive=True), Part("trader", is_alive=False)
-    ours.watched = [supervisor.Watched(child=part) for part in (web, trader)]  # type: ignore[arg-type]
+    ours.watched = [supervisor.SupervisedChild(child=part) for part in (web, trader)]  # type: ignore[arg-type]
     for _ in range(4_000):
         ours._look_after()
         now[0] += 0.25

@@ -17,7 +17,7 @@ from magnetfund.core.models import AuditEvent, Heartbeat
 from magnetfund.core.roles import Role
 from magnetfund.core.services.jobs import beat_heart
 from magnetfund.kernel.clock import utc_now
-from magnetfund.operations.watchdog import Memory, Orders, Sight, Watchdog, judge
+from magnetfund.operations.watchdog import Look, Orders, Watchdog, WatchMemory, judge
 from magnetfund.tests.walls_support import (
     arm_fuse,
     hold_position,
@@ -37,10 +37,10 @@ STEP = 0.5
 BARE = ("BTC/USDT:USDT trend",)
 
 
-def sight(second: float, **changes: Any) -> Sight:
+def sight(second: float, **changes: Any) -> Look:
     """A look at a trader that beats once a second."""
     beat = str(int(second))
-    return Sight(
+    return Look(
         **{
             "beat_at": beat, "price_at": beat, "equity": "430000.00", "engine": "READY",
             "fuse": "ARMED", "open_positions": 1, **changes,
@@ -50,7 +50,7 @@ def sight(second: float, **changes: Any) -> Sight:
 
 def run(seconds: float, *looks: Any) -> tuple[Orders, float]:
     """Look twice a second from 0; the first orders that do something, and when they came."""
-    memory, now = Memory.start(0.0), 0.0
+    memory, now = WatchMemory.start(0.0), 0.0
     while now < seconds:
         memory, orders = judge(memory, looks[0](now), now)
         if orders.stop_engine or orders.trip:
@@ -113,7 +113,7 @@ class TestJudgement:
 
     def test_jobs_are_late_after_four_periods(self):
         ages = {"housekeeping": 4.1 * 86400, "stop_audit": 39.0, "unknown": 1e9}
-        _, orders = judge(Memory.start(0.0), sight(0, job_ages=ages), 1.0)
+        _, orders = judge(WatchMemory.start(0.0), sight(0, job_ages=ages), 1.0)
         assert orders.late == ("housekeeping",)
 
 
@@ -133,7 +133,7 @@ def armed(as_gateway: None) -> None:
 def age(dog: Watchdog, seconds: float) -> None:
     """Let so many seconds have passed since everything was well."""
     past = time.monotonic() - seconds
-    dog.memory = Memory(
+    dog.memory = WatchMemory(
         beat_at=dog.memory.beat_at, price_at=dog.memory.price_at,
         beat_changed=past, price_changed=past, equity_good=past,
         bare_since=dict.fromkeys(dog.memory.bare_since, past),

@@ -15,7 +15,7 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.kernel.identifiers import content_hash
 from risk import models
-from risk.domain.limits import LimitSet, figures_of, limits_of
+from risk.domain.limits import Limits, figures_of, limits_of
 
 REASON_MAX = 300
 
@@ -28,7 +28,7 @@ def require_reason(reason: str) -> None:
         raise InvalidInput(f"a reason has at most {REASON_MAX} characters", code="reason_too_long")
 
 
-def limits_in_force(book: str, *, at: datetime | None = None) -> LimitSet:
+def limits_in_force(book: str, *, at: datetime | None = None) -> Limits:
     """The newest approved version that is effective at ``at``, else the set in code."""
     at = at or utc_now()
     row = (
@@ -37,7 +37,7 @@ def limits_in_force(book: str, *, at: datetime | None = None) -> LimitSet:
         .first()
     )
     if row is None:
-        return LimitSet()
+        return Limits()
     return limits_of(figures=row.figures, version=row.version, effective_from=row.effective_from)
 
 
@@ -76,7 +76,7 @@ def propose_limits(
     return proposal
 
 
-def approve_limits(*, proposal: models.LimitProposal, seen_hash: str, actor: Actor) -> LimitSet:
+def approve_limits(*, proposal: models.LimitProposal, seen_hash: str, actor: Actor) -> Limits:
     """Second signature: the proposal becomes the next version.
 
     ``seen_hash`` is the hash of what the approver was shown; another content raises

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from risk.domain.limits import LimitSet
+from risk.domain.limits import Limits
 from risk.domain.pretrade import BookSnapshot, OrderRequest, PreTradeVerdict, check_order
 from risk.models import PreTradeCheck, Reservation
 
@@ -16,7 +16,7 @@ def check_and_reserve(
     book: str,
     order: OrderRequest,
     snapshot: BookSnapshot,
-    limits: LimitSet,
+    limits: Limits,
     now: datetime,
 ) -> tuple[PreTradeVerdict, PreTradeCheck]:
     """Check one order inside the caller's transaction and store the verdict permanently.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from magnetfund.core.roles import Capability
-from magnetfund.core.services.signatures import Signature, SignedRow, find_signature_faults
+from magnetfund.core.services.signatures import SignedAct, SignedRow, find_signature_faults
 from magnetfund.kernel.identifiers import content_hash
 from risk.domain.fuse import FuseState
 from risk.models import FUND_SCOPE, FuseReset, FuseTransition, LimitProposal, LimitSet
@@ -22,8 +22,8 @@ def find_limit_differences(book: str) -> list[str]:
             SignedRow(
                 what=what,
                 signatures=(
-                    Signature(user=row.proposed_by_id, capability=Capability.LIMITS_PROPOSE),
-                    Signature(
+                    SignedAct(user=row.proposed_by_id, capability=Capability.LIMITS_PROPOSE),
+                    SignedAct(
                         user=row.approved_by_id, capability=Capability.LIMITS_APPROVE, by_line=True
                     ),
                 ),
@@ -53,12 +53,12 @@ def find_reset_differences(book: str) -> list[str]:
     for row in FuseReset.objects.filter(book=book, approved_by__isnull=False):
         assert row.approved_by_id is not None
         signatures = [
-            Signature(user=row.proposed_by_id, capability=Capability.FUSE_RESET),
-            Signature(user=row.approved_by_id, capability=Capability.FUSE_RESET, by_line=True),
+            SignedAct(user=row.proposed_by_id, capability=Capability.FUSE_RESET),
+            SignedAct(user=row.approved_by_id, capability=Capability.FUSE_RESET, by_line=True),
         ]
         if row.director_id is not None:
             signatures.append(
-                Signature(
+                SignedAct(
                     user=row.director_id,
                     capability=Capability.DRAWDOWN_SECOND_RESET,
                     by_line=True,

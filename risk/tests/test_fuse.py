@@ -57,7 +57,7 @@ from risk.domain.fuse.thresholds import (
     compute_severity,
     compute_shortfall_severity,
 )
-from risk.domain.limits import LimitSet, StrategyLimits, group_correlated
+from risk.domain.limits import Limits, StrategyLimits, group_correlated
 
 DAY = 86_400_000
 MIDNIGHT = 20_000 * DAY
@@ -449,7 +449,7 @@ def test_open_conflict_is_the_opposite_pull_over_the_recorded_targets() -> None:
 
 
 def test_the_rules_are_those_of_the_limit_set() -> None:
-    made = FuseRules.of_limit_set(LimitSet())
+    made = FuseRules.of_limit_set(Limits())
     assert replace(made, reset_policy=RULES.reset_policy) == RULES
     assert made.reset_policy is ResetPolicy.NONE
 

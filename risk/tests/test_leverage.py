@@ -25,7 +25,7 @@ from risk.domain.leverage import (
     resolve_evidence_policy,
     tier_core,
 )
-from risk.domain.limits import LimitSet
+from risk.domain.limits import Limits
 
 Z_999_5 = 3.2905267314919255
 
@@ -147,7 +147,7 @@ def test_a_cap_below_one_shrinks_the_size_not_the_leverage() -> None:
 
 
 def test_volatility_cap_uses_the_larger_sigma() -> None:
-    limits = LimitSet(volatility_target=Decimal("1.0"))
+    limits = Limits(volatility_target=Decimal("1.0"))
     decision = choose_leverage(case=case(sigma_ewma=0.5, sigma_sample=0.8), limits=limits)
     assert cap(decision, CapName.VOLATILITY).value == pytest.approx(1.25)
     assert decision.leverage == pytest.approx(1.25)
@@ -304,14 +304,14 @@ def test_the_reasoning_holds_the_real_numbers() -> None:
 
 def test_the_decision_keeps_its_inputs_and_the_limits_version() -> None:
     asked = case()
-    decision = choose_leverage(case=asked, limits=LimitSet(version=7))
+    decision = choose_leverage(case=asked, limits=Limits(version=7))
     assert decision.case is asked
     assert decision.limits_version == 7
 
 
 def test_a_tighter_fund_limit_caps_leverage() -> None:
     strong = case(magnet_price=70_000.0, strength=99.0, conflict=0.0)
-    decision = choose_leverage(case=strong, limits=LimitSet(leverage_max=Decimal("1.5")))
+    decision = choose_leverage(case=strong, limits=Limits(leverage_max=Decimal("1.5")))
     assert decision.leverage == 1.5
     assert decision.binding_cap is CapName.FUND_LIMIT
 

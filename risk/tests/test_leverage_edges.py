@@ -22,7 +22,7 @@ from risk.domain.leverage import (
     liquidation_cap_core,
 )
 from risk.domain.leverage.core import capped_core, volatility_cap_core
-from risk.domain.limits import DEFAULT_LIMITS, LimitSet
+from risk.domain.limits import DEFAULT_LIMITS, Limits
 
 
 def case(**changes: object) -> LeverageCase:
@@ -162,7 +162,7 @@ def test_the_liquidation_cap_by_hand() -> None:
 
 
 def test_a_small_volatility_is_a_volatility() -> None:
-    limits = LimitSet(volatility_target=Decimal("0.5"))
+    limits = Limits(volatility_target=Decimal("0.5"))
     found = choose_leverage(case=case(sigma_sample=0.25, maintenance_rate=0.01), limits=limits)
     assert cap(found, CapName.VOLATILITY) == 2.0
     assert cap(found, CapName.LIQUIDATION_PROBABILITY) is not None
@@ -234,7 +234,7 @@ def test_the_liquidation_core_where_nothing_and_where_everything_binds() -> None
 def test_without_a_volatility_or_a_chance_there_is_no_liquidation_cap() -> None:
     name = CapName.LIQUIDATION_PROBABILITY
     assert cap(choose_leverage(case=case(maintenance_rate=0.5)), name) is None
-    never = LimitSet(liquidation_probability_max=Decimal(0))
+    never = Limits(liquidation_probability_max=Decimal(0))
     asked = case(sigma_ewma=0.5, maintenance_rate=0.01)
     assert cap(choose_leverage(case=asked, limits=never), name) is None
 

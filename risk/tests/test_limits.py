@@ -15,7 +15,7 @@ from risk.domain.limits import (
     DEFAULT_LIMITS,
     FIGURES,
     HARD_CEILINGS,
-    LimitSet,
+    Limits,
     Tighter,
     check_limits,
     diff_limits,
@@ -123,14 +123,14 @@ def test_a_set_with_a_figure_missing_is_refused() -> None:
 
 
 def test_figures_survive_storage() -> None:
-    limits = LimitSet(version=4, effective_from=NOW, volatility_target=Decimal("0.5"))
+    limits = Limits(version=4, effective_from=NOW, volatility_target=Decimal("0.5"))
     stored = figures_of(limits=limits)
     assert limits_of(figures=stored, version=4, effective_from=NOW) == limits
 
 
 def test_diff_says_what_became_tighter_and_looser() -> None:
-    before = LimitSet(leverage_max=Decimal(2), liquidity_score_min=Decimal(40))
-    after = LimitSet(
+    before = Limits(leverage_max=Decimal(2), liquidity_score_min=Decimal(40))
+    after = Limits(
         leverage_max=Decimal(1),
         liquidity_score_min=Decimal(35),
         volatility_target=Decimal("0.5"),
@@ -150,9 +150,9 @@ def test_lowering_alone_is_only_tighter_and_no_change_is_not() -> None:
 
 def test_bad_times_and_versions_are_refused() -> None:
     with pytest.raises(InvalidInput):
-        LimitSet(version=-1)
+        Limits(version=-1)
     with pytest.raises(InvalidInput):
-        LimitSet(effective_from=datetime(2025, 1, 1))  # noqa: DTZ001 - naive on purpose
+        Limits(effective_from=datetime(2025, 1, 1))  # noqa: DTZ001 - naive on purpose
 
 
 def test_the_stricter_figure_rules() -> None:
@@ -162,17 +162,17 @@ def test_the_stricter_figure_rules() -> None:
 
 
 @st.composite
-def limit_sets(draw: st.DrawFn) -> LimitSet:
+def limit_sets(draw: st.DrawFn) -> Limits:
     chosen: dict[str, Decimal] = {}
     for name in ("leverage_max", "margin_share_total", "liquidity_score_min", "no_new_trades_s"):
         rule = FIGURES[name]
         low, high = sorted((rule.ceiling, rule.bound))
         chosen[name] = draw(st.decimals(min_value=low, max_value=high, places=4))
-    return LimitSet(**chosen)  # type: ignore[arg-type]
+    return Limits(**chosen)  # type: ignore[arg-type]
 
 
 @given(limit_sets(), limit_sets())
-def test_diffs_mirror_each_other(one: LimitSet, other: LimitSet) -> None:
+def test_diffs_mirror_each_other(one: Limits, other: Limits) -> None:
     there = diff_limits(before=one, after=other)
     back = diff_limits(before=other, after=one)
     assert {c.name for c in there.tighter} == {c.name for c in back.looser}

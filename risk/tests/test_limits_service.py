@@ -11,13 +11,13 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Role
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.tests.walls_support import make_user
-from risk.domain.limits import LimitSet, figures_of
+from risk.domain.limits import Limits, figures_of
 from risk.models import LimitProposal
 from risk.services.limits import approve_limits, limits_in_force, propose_limits
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2025, 3, 1, tzinfo=UTC)
-WHOLE = figures_of(limits=LimitSet())
+WHOLE = figures_of(limits=Limits())
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_the_newest_approved_set_that_has_begun_is_in_force(ann: Actor) -> None:
     assert limits_in_force("main", at=NOW).version == 0
     for leverage, begins in ((2, NOW), (1, NOW + timedelta(days=2))):
         proposal = propose_limits(
-            book="main", figures=figures_of(limits=LimitSet(leverage_max=Decimal(leverage))),
+            book="main", figures=figures_of(limits=Limits(leverage_max=Decimal(leverage))),
             reason="calmer", effective_from=begins, actor=ann,
         )  # fmt: skip
         approved = approve_limits(proposal=proposal, seen_hash=proposal.content_hash, actor=ben)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk.domain.fuse import FuseState
-from risk.domain.limits import FIGURES, LimitSet, Tighter
+from risk.domain.limits import FIGURES, Limits, Tighter
 from risk.domain.pretrade import (
     BookOrder,
     BookPosition,
@@ -54,7 +54,7 @@ BOOK = BookSnapshot(
 
 
 def judge(order: OrderRequest = ORDER, book: BookSnapshot = BOOK, **limits: Any):
-    return check_order(order=order, book=book, limits=LimitSet(**limits), now=NOW)
+    return check_order(order=order, book=book, limits=Limits(**limits), now=NOW)
 
 
 def held(quantity: str) -> BookSnapshot:
@@ -206,7 +206,7 @@ def test_what_closing_orders_will_close_cannot_be_closed_twice():
     assert not judge(replace(ORDER, side=Side.SELL, quantity=D("0.2")), book).reduces
 
 
-def tightened(limits: LimitSet, name: str, share: Decimal) -> LimitSet:
+def tightened(limits: Limits, name: str, share: Decimal) -> Limits:
     """The set with one figure moved in its tight direction."""
     rule = FIGURES[name]
     value = getattr(limits, name)
@@ -234,8 +234,8 @@ def test_tighter_limits_never_approve_more(
     order = replace(ORDER, quantity=lots * RULES.lot_size, stop_price=stop * D("0.1"),
                     leverage=leverage)  # fmt: skip
     book = held(str(before)) if before else BOOK
-    wide = check_order(order=order, book=book, limits=LimitSet(), now=NOW)
-    tight = check_order(order=order, book=book, limits=tightened(LimitSet(), name, share), now=NOW)
+    wide = check_order(order=order, book=book, limits=Limits(), now=NOW)
+    tight = check_order(order=order, book=book, limits=tightened(Limits(), name, share), now=NOW)
     assert wide.accepted or not tight.accepted
     assert tight.quantity_allowed <= wide.quantity_allowed
 

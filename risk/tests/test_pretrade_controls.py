@@ -11,7 +11,7 @@ import pytest
 
 from risk.domain.fuse import FuseState
 from risk.domain.leverage import EvidencePolicy
-from risk.domain.limits import LimitSet, StrategyLimits
+from risk.domain.limits import Limits, StrategyLimits
 from risk.domain.pretrade import (
     BookOrder,
     BookPosition,
@@ -98,7 +98,7 @@ BOOK = replace(EMPTY, positions=POSITIONS, orders=ORDERS)
 
 
 def judge(order: OrderRequest = BUY, book: BookSnapshot = BOOK, **limits: Any) -> PreTradeVerdict:
-    return check_order(order=order, book=book, limits=LimitSet(**limits), now=NOW)
+    return check_order(order=order, book=book, limits=Limits(**limits), now=NOW)
 
 
 def look(control: Control, *args: Any, **limits: Any) -> Check:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk.domain.limits import OPTION_STRATEGY_LIMITS, LimitSet, StrategyLimits
+from risk.domain.limits import OPTION_STRATEGY_LIMITS, Limits, StrategyLimits
 from risk.domain.sizing import (
     SizeCap,
     SizingCase,
@@ -280,7 +280,7 @@ def test_leverage_of_exactly_one_and_three_is_sized() -> None:
 
 
 def test_tighter_limits_give_a_smaller_trade() -> None:
-    limits = LimitSet(version=3, margin_share_tier_1=Decimal("0.03"))
+    limits = Limits(version=3, margin_share_tier_1=Decimal("0.03"))
     decision = size_position(case=case(), limits=limits)
     assert decision.margin_share <= 0.03
     assert decision.limits_version == 3

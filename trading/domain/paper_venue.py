@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
 from trading.domain.engine.book import Bar
-from trading.domain.engine.rules import EngineRules, InstrumentRules
+from trading.domain.engine.rules import EngineRules, TradedInstrument
 from trading.domain.engine.scalars import (
     compute_exit_share,
     compute_liquidation_ticks,
@@ -75,7 +75,7 @@ class RestingOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class VenueAccount:
     """What a slot holds: side +1 long, -1 short, 0 flat, with the fill that opened it."""
 
     side: int = 0
@@ -89,7 +89,7 @@ class Account:
 class VenueBook:
     """The venue between two walks: its accounts and what waits, in order of arrival."""
 
-    accounts: tuple[Account, ...]
+    accounts: tuple[VenueAccount, ...]
     orders: tuple[RestingOrder, ...] = ()
 
 
@@ -183,7 +183,7 @@ class _Walking:
     def bar_of(self, account: int) -> Bar | None:
         return self.bars[self.rules.slots[account].instrument]
 
-    def terms(self, account: int) -> InstrumentRules:
+    def terms(self, account: int) -> TradedInstrument:
         return self.rules.instruments[self.rules.slots[account].instrument]
 
     def waiting(self, account: int, kind: Kind, *, reduces: bool = True) -> RestingOrder | None:
@@ -221,7 +221,7 @@ class _Walking:
             if held.side or order is None or bar is None:
                 continue
             filled = self.slipped(order, bar.open)
-            self.accounts[account] = Account(
+            self.accounts[account] = VenueAccount(
                 side=order.side,
                 lots=order.lots,
                 entry_ticks=filled,
@@ -312,7 +312,7 @@ class _Walking:
         held = self.accounts[account]
         lots = held.lots if order is None else min(order.lots, held.lots)
         kept = held.lots - lots
-        self.accounts[account] = replace(held, lots=kept) if kept else Account()
+        self.accounts[account] = replace(held, lots=kept) if kept else VenueAccount()
         self.execute(order, kind, account, -held.side, lots, price_ticks, gapped=gapped)
 
     def execute(

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import decimal_of
 from risk.domain.fuse import FuseRules, ResetPolicy
-from risk.domain.limits import LimitSet, StrategyLimits
+from risk.domain.limits import Limits, StrategyLimits
 from trading.domain.engine.rules import (
     EngineRules,
-    InstrumentRules,
     LimitRules,
     SlotRules,
+    TradedInstrument,
 )
 from trading.domain.strategies.base import Strategy as PureStrategy
 from trading.domain.strategies.magnet import MagnetStrategy
@@ -41,7 +41,7 @@ def build_setup(
     *,
     instruments: Sequence[Instrument],
     sleeves: Sequence[StrategyRow],
-    limits: LimitSet,
+    limits: Limits,
     cash: float,
     groups: Mapping[str, int] | None = None,
     reset_policy: ResetPolicy = ResetPolicy.NONE,
@@ -94,7 +94,7 @@ def build_setup(
     )
 
 
-def _build_strategy(row: StrategyRow, limits: LimitSet) -> PureStrategy:
+def _build_strategy(row: StrategyRow, limits: Limits) -> PureStrategy:
     """A sleeve's strategy, reading opposing zones as far as the limits say."""
     strategy = build_sleeve_strategy(row.code, row.parameters)
     if isinstance(strategy, MagnetStrategy):
@@ -116,9 +116,9 @@ def strategy_limits(row: StrategyRow) -> StrategyLimits:
     return StrategyLimits(**figures, losses_in_a_row_count=None if count is None else int(count))
 
 
-def instrument_rules(row: Instrument, *, group: int = 0) -> InstrumentRules:
+def instrument_rules(row: Instrument, *, group: int = 0) -> TradedInstrument:
     """An instrument as the paper venue trades it: ticks, lots, fees, slippage, maintenance."""
-    return InstrumentRules(
+    return TradedInstrument(
         symbol=row.symbol,
         tick_size=float(row.tick),
         lot_size=float(row.lot),

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.conf import settings
 
 from magnetfund.core.actors import Actor
-from risk.domain.limits import LimitSet
+from risk.domain.limits import Limits
 from trading.models import BookMember
 from trading.services.book_setup import BookSetup, build_setup
 from trading.services.correlations import find_correlation_groups, measure_correlations
@@ -30,19 +30,19 @@ class BookSlots:
         self.code = book
         self.actor = actor
 
-    def begin(self, *, venue: str, limits: LimitSet, at: datetime) -> None:
+    def begin(self, *, venue: str, limits: Limits, at: datetime) -> None:
         """Take the members in force; a book without any begins with those of the venue."""
         members = members_of(self.code)
         if not members.members:
             members = begin_membership(book=self.code, venue=venue, actor=self.actor, at=at)
         self.take(members, limits=limits, at=at)
 
-    def take(self, members: Membership, *, limits: LimitSet, at: datetime) -> None:
+    def take(self, members: Membership, *, limits: Limits, at: datetime) -> None:
         """Work these members from here on."""
         self.members = members
         self.set_up(limits, at=at)
 
-    def set_up(self, limits: LimitSet, *, at: datetime) -> None:
+    def set_up(self, limits: Limits, *, at: datetime) -> None:
         """The rules of the members under ``limits``, correlations measured anew."""
         instruments = self.members.instruments
         measure_correlations(book=self.code, instruments=instruments, at=at)

@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 
 from magnetfund.kernel.clock import to_milliseconds
-from risk.domain.limits import LimitSet, group_correlated
+from risk.domain.limits import Limits, group_correlated
 from risk.models import RiskMeasure
 from trading.models import Instrument
 from trading.services.candle_store import load_candles
@@ -62,7 +62,7 @@ def _correlate(first: dict[int, float], second: dict[int, float]) -> float | Non
 
 
 def find_correlation_groups(
-    *, book: str, symbols: Sequence[str], limits: LimitSet, at: datetime
+    *, book: str, symbols: Sequence[str], limits: Limits, at: datetime
 ) -> dict[str, int]:
     """The group number of each symbol under the limits, by the newest measure at ``at``."""
     if len(symbols) < 2:

@@ -11,8 +11,7 @@ from django.conf import settings
 
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.candle_files import RawCandles
-from trading.domain.market import Instrument as Terms
-from trading.domain.market import timeframe_ms
+from trading.domain.market import InstrumentTerms, timeframe_ms
 from trading.domain.market.funding import FundingRates
 from trading.services.instrument_files import shipped_terms
 from trading.venues.ccxt_calls import ask_exchange, refuse_torn_answers
@@ -112,7 +111,7 @@ def fetch_time_ms(client: Any) -> int:
     return int(ask_exchange(client, client.fetch_time))
 
 
-def fetch_terms(client: Any, *, venue: str, symbol: str) -> tuple[Terms, str]:
+def fetch_terms(client: Any, *, venue: str, symbol: str) -> tuple[InstrumentTerms, str]:
     """What a venue's public metadata states of an instrument, and the source in words.
 
     Fees and maintenance tiers that the venue signs (Binance) come from the shipped file.  Raises

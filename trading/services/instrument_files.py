@@ -13,8 +13,7 @@ from typing import Any
 
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.margin import MaintenanceTier, build_tiers
-from trading.domain.market import Instrument as Terms
-from trading.domain.market import InstrumentKind
+from trading.domain.market import InstrumentKind, InstrumentTerms
 from trading.domain.market.symbols import normalise_symbol, normalise_venue, parse_symbol
 
 FOLDER = Path(__file__).resolve().parent.parent / "data"
@@ -27,7 +26,7 @@ class TermsFile:
     venue: str
     source: str
     stated_at: datetime
-    terms: Mapping[str, Terms]
+    terms: Mapping[str, InstrumentTerms]
 
 
 def read_terms_file(path: Path) -> TermsFile:
@@ -69,9 +68,11 @@ def shipped_terms(venue: str) -> TermsFile | None:
     return read_terms_file(path) if path.is_file() else None
 
 
-def _terms(symbol: str, venue: str, row: Mapping[str, Any], tiers: Mapping[str, Any]) -> Terms:
+def _terms(
+    symbol: str, venue: str, row: Mapping[str, Any], tiers: Mapping[str, Any]
+) -> InstrumentTerms:
     parts = parse_symbol(symbol)
-    return Terms(
+    return InstrumentTerms(
         symbol=str(parts),
         venue=venue,
         kind=InstrumentKind.LINEAR_PERPETUAL,

@@ -17,8 +17,7 @@ from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import isoformat_z, utc_now
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.margin import flat_tier
-from trading.domain.market import Instrument as Terms
-from trading.domain.market import InstrumentKind
+from trading.domain.market import InstrumentKind, InstrumentTerms
 from trading.domain.market.events import MarketEventKind
 from trading.domain.market.symbols import SIMULATED, normalise_symbol, normalise_venue, parse_symbol
 from trading.models import Instrument, Position
@@ -92,7 +91,7 @@ def ensure_instrument(
 
 
 def add_instrument(
-    terms: Terms,
+    terms: InstrumentTerms,
     *,
     source: str,
     stated_at: datetime,
@@ -162,7 +161,7 @@ def add_simulated_instrument(
 ) -> Instrument:
     """A perpetual of the simulated market, which states its own terms."""
     parts = parse_symbol(symbol)
-    terms = Terms(
+    terms = InstrumentTerms(
         symbol=str(parts),
         venue=SIMULATED,
         kind=InstrumentKind.LINEAR_PERPETUAL,
@@ -183,7 +182,7 @@ def add_simulated_instrument(
 
 
 def refresh_terms(
-    terms: Terms, *, source: str, stated_at: datetime, actor: Actor
+    terms: InstrumentTerms, *, source: str, stated_at: datetime, actor: Actor
 ) -> dict[str, list[str]]:
     """Bring a known instrument to what its venue states now; returns old and new by field.
 
@@ -237,7 +236,7 @@ def _refuse_two_markets(venue: str) -> None:
         )
 
 
-def _columns(terms: Terms) -> dict[str, Any]:
+def _columns(terms: InstrumentTerms) -> dict[str, Any]:
     """The terms as the row stores them; tiers as [upper bound, rate] in text."""
     return {
         "tick": terms.tick,
@@ -249,7 +248,7 @@ def _columns(terms: Terms) -> dict[str, Any]:
     }
 
 
-def _changes(row: Instrument, terms: Terms) -> dict[str, list[str]]:
+def _changes(row: Instrument, terms: InstrumentTerms) -> dict[str, list[str]]:
     stated = _columns(terms)
     return {
         name: [_text(getattr(row, name)), _text(stated[name])]

@@ -14,7 +14,7 @@ from uuid import uuid4
 from magnetfund.core.models import Heartbeat
 from magnetfund.kernel.errors import InvalidInput, Unavailable
 from magnetfund.kernel.money import Rounding, decimal_from_float, round_to_step
-from risk.domain.limits import LimitSet
+from risk.domain.limits import Limits
 from risk.domain.pretrade import (
     BookSnapshot,
     OrderType,
@@ -92,7 +92,7 @@ class OrderPlan:
     quantity: Decimal
     largest: Decimal
     snapshot: BookSnapshot
-    limits: LimitSet
+    limits: Limits
     sizing: SizingDecision
     verdict: PreTradeVerdict
     liquidation_price: Decimal | None
@@ -300,7 +300,7 @@ def _refusals(
     sizing: SizingDecision,
     quantity: Decimal,
     largest: Decimal,
-    limits: LimitSet,
+    limits: Limits,
 ) -> tuple[str, ...]:
     """What the pre-trade check does not ask: the price seen, the slot, the sizing laws."""
     if abs(request.entry_price / reference - 1) > limits.price_collar_share:

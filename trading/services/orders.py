@@ -21,7 +21,7 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.kernel.identifiers import canonical, client_order_id
 from magnetfund.kernel.money import CONTEXT, decimal_from_float
-from risk.domain.limits import LimitSet
+from risk.domain.limits import Limits
 from risk.domain.pretrade import BookSnapshot, OrderRequest, OrderType, Side
 from risk.services.pretrade import check_and_reserve, release_reservation
 from trading.domain import orders as life
@@ -43,7 +43,7 @@ KINDS: Mapping[type, str] = {
     life.CancelRequested: "cancel_requested",
     life.CancelRefused: "cancel_refused",
     life.VenueReported: "venue_reported",
-    life.NotFound: "not_found",
+    life.OrderNotFound: "not_found",
 }
 
 
@@ -93,7 +93,7 @@ def commit_checked(
     order: Order,
     *,
     snapshot: BookSnapshot,
-    limits: LimitSet,
+    limits: Limits,
     actor: Actor,
     at: datetime,
 ) -> Order:

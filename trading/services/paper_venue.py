@@ -18,13 +18,13 @@ from django.db import transaction
 from magnetfund.kernel.clock import from_milliseconds
 from risk.domain.pretrade import Side
 from trading.domain.engine.book import Bar
-from trading.domain.engine.rules import EngineRules, InstrumentRules
-from trading.domain.orders import NotFound, VenueReported, VenueStatus
+from trading.domain.engine.rules import EngineRules, TradedInstrument
+from trading.domain.orders import OrderNotFound, VenueReported, VenueStatus
 from trading.domain.paper_venue import (
-    Account,
     Execution,
     Kind,
     RestingOrder,
+    VenueAccount,
     VenueBook,
     Walk,
     walk_bar,
@@ -69,7 +69,7 @@ class PaperVenue:
         self.cash = cash
         self.flow_id = 0
         self.is_history = is_history
-        self.book = VenueBook(accounts=(Account(),) * len(self.sleeves))
+        self.book = VenueBook(accounts=(VenueAccount(),) * len(self.sleeves))
         self._number = 0
         self._orders: dict[str, PaperOrder] = {}
         self._events: list[VenueEvent] = []
@@ -109,19 +109,19 @@ class PaperVenue:
         self._commit(book, orders=[row])
         return report_of(row, at)
 
-    def cancel(self, client_order_id: str, *, at: datetime) -> VenueReported | NotFound:
+    def cancel(self, client_order_id: str, *, at: datetime) -> VenueReported | OrderNotFound:
         row = self._find(client_order_id)
         if row is None:
-            return NotFound(at=at)
+            return OrderNotFound(at=at)
         if row.closed_at is None:
             row.status, row.closed_at = VenueStatus.CANCELLED.value, at
             left = tuple(order for order in self.book.orders if order.id != client_order_id)
             self._commit(replace(self.book, orders=left), orders=[row])
         return report_of(row, at)
 
-    def query(self, client_order_id: str, *, at: datetime) -> VenueReported | NotFound:
+    def query(self, client_order_id: str, *, at: datetime) -> VenueReported | OrderNotFound:
         row = self._find(client_order_id)
-        return NotFound(at=at) if row is None else report_of(row, at)
+        return OrderNotFound(at=at) if row is None else report_of(row, at)
 
     def open_orders(self, *, at: datetime) -> Mapping[str, VenueReported]:
         return {order.id: report_of(self._orders[order.id], at) for order in self.book.orders}
@@ -192,7 +192,7 @@ class PaperVenue:
         """Go on over other accounts; one that is left out must be flat and without orders."""
         held = dict(zip(map(account_key, self.sleeves), self.book.accounts, strict=True))
         self.rules, self.sleeves = rules, tuple(sleeves)
-        accounts = tuple(held.get(account_key(sleeve), Account()) for sleeve in self.sleeves)
+        accounts = tuple(held.get(account_key(sleeve), VenueAccount()) for sleeve in self.sleeves)
         self.book = VenueBook(
             accounts=accounts,
             orders=tuple(self._resting(self._orders[order.id]) for order in self.book.orders),
@@ -287,12 +287,14 @@ class PaperVenue:
         self.cash = Decimal(row.state["cash"])
         self.flow_id = int(row.state["flow_id"])
         self._number = int(row.state["number"])
-        known = {name: Account(**plain) for name, plain in row.state["accounts"].items()}
+        known = {name: VenueAccount(**plain) for name, plain in row.state["accounts"].items()}
         rows = PaperOrder.objects.filter(book=self.code, closed_at=None)
         open_rows = list(rows.select_related("instrument").order_by("taken_at", "client_order_id"))
         self._orders = {order.client_order_id: order for order in open_rows}
         self.book = VenueBook(
-            accounts=tuple(known.get(account_key(sleeve), Account()) for sleeve in self.sleeves),
+            accounts=tuple(
+                known.get(account_key(sleeve), VenueAccount()) for sleeve in self.sleeves
+            ),
             orders=tuple(self._resting(order) for order in open_rows),
         )
 
@@ -315,7 +317,7 @@ class PaperVenue:
             return "nothing to reduce"
         return ""
 
-    def _terms(self, account: int) -> InstrumentRules:
+    def _terms(self, account: int) -> TradedInstrument:
         return self.rules.instruments[self.rules.slots[account].instrument]
 
     def _resting(self, row: PaperOrder) -> RestingOrder:

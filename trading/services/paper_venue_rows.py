@@ -9,9 +9,9 @@ from decimal import Decimal
 from magnetfund.kernel.clock import to_milliseconds
 from magnetfund.kernel.money import decimal_from_float, quantize
 from risk.domain.pretrade import Side
-from trading.domain.engine.rules import InstrumentRules
+from trading.domain.engine.rules import TradedInstrument
 from trading.domain.orders import VenueReported, VenueStatus
-from trading.domain.paper_venue import Account, Charge, Execution, Happening, Kind
+from trading.domain.paper_venue import Charge, Execution, Happening, Kind, VenueAccount
 from trading.domain.positions import commit_margin
 from trading.models import PaperEvent, PaperOrder
 from trading.services.sleeves import Sleeve
@@ -24,7 +24,7 @@ def event_row(
     item: Happening,
     *,
     sleeve: Sleeve,
-    terms: InstrumentRules,
+    terms: TradedInstrument,
     at: datetime,
     book: str,
     number: int,
@@ -82,7 +82,7 @@ def event_of(row: PaperEvent) -> VenueEvent:
     )
 
 
-def cash_of(item: Happening, held: Account, row: PaperEvent) -> Decimal:
+def cash_of(item: Happening, held: VenueAccount, row: PaperEvent) -> Decimal:
     """What an event does to cash, given the account before it.
 
     A liquidation costs at most the margin.
@@ -103,12 +103,12 @@ def cash_of(item: Happening, held: Account, row: PaperEvent) -> Decimal:
     return Decimal(gain - row.amount)
 
 
-def account_after(held: Account, item: Execution) -> Account:
+def account_after(held: VenueAccount, item: Execution) -> VenueAccount:
     """The account after one execution, as far as cash needs it."""
     if not held.side:
-        return Account(side=item.side, lots=item.lots, entry_ticks=item.price_ticks)
+        return VenueAccount(side=item.side, lots=item.lots, entry_ticks=item.price_ticks)
     left = held.lots - item.lots
-    return replace(held, lots=left) if left else Account()
+    return replace(held, lots=left) if left else VenueAccount()
 
 
 def account_key(sleeve: Sleeve) -> str:

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from magnetfund.kernel.money import decimal_from_float
 from risk.domain.fuse import Condition, FuseState
-from risk.domain.limits import LimitSet
+from risk.domain.limits import Limits
 from risk.domain.pretrade import (
     BookOrder,
     BookPosition,
@@ -38,7 +38,7 @@ def build_snapshot(
     marks: Mapping[str, Decimal],
     reference: Decimal,
     at: datetime,
-    limits: LimitSet,
+    limits: Limits,
     mode: Mode = Mode.PAPER,
     observed_at: datetime | None = None,
     entry_block: Condition | None = None,
@@ -74,7 +74,7 @@ def build_snapshot(
     )
 
 
-def _groups(book: str, limits: LimitSet, at: datetime) -> dict[str, str]:
+def _groups(book: str, limits: Limits, at: datetime) -> dict[str, str]:
     """The name of each instrument's correlation group, that of its first member."""
     symbols = list(
         Instrument.objects.filter(is_active=True)

@@ -23,7 +23,7 @@ from django.db import OperationalError, connection
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.leases import HeldLease, acquire_lease, release_lease, renew_lease
 from magnetfund.kernel.clock import to_milliseconds, utc_now
-from risk.domain.limits import LimitSet
+from risk.domain.limits import Limits
 from risk.services.limits import limits_in_force
 from trading.domain.engine.book import Event
 from trading.domain.market import MINUTE_MS
@@ -117,7 +117,7 @@ class Trader:
         if not doubt:
             self._reconcile(utc_now(), is_start=True)
 
-    def _open_book(self, limits: LimitSet, now: datetime) -> None:
+    def _open_book(self, limits: Limits, now: datetime) -> None:
         """Take up the book where its memory and the venue say that it stands."""
         setup = self.setup
         self.paper = TradingBook(

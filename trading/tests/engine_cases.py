@@ -11,9 +11,9 @@ from risk.domain.limits import NO_STRATEGY_LIMITS, StrategyLimits
 from trading.domain.backtest.market import MarketBars, build_instrument_bars, join_markets
 from trading.domain.engine.rules import (
     EngineRules,
-    InstrumentRules,
     LimitRules,
     SlotRules,
+    TradedInstrument,
 )
 from trading.domain.strategies.signals import (
     HOUR_MS,
@@ -77,7 +77,7 @@ def make_rules(rng: np.random.Generator, *, instruments: int, cash: float = 1e5)
         )
     return EngineRules(
         instruments=tuple(
-            InstrumentRules(
+            TradedInstrument(
                 symbol=f"I{index}",
                 tick_size=0.01,
                 lot_size=0.001,

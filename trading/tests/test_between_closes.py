@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from trading.domain.engine.book import Bar, Book, BookFill, CloseReason, Event, FuseMove, Trigger
-from trading.domain.engine.rules import EngineRules, InstrumentRules, SlotRules
+from trading.domain.engine.rules import EngineRules, SlotRules, TradedInstrument
 from trading.domain.engine.step import open_book, process_bar
 from trading.domain.strategies.signals import HOUR_MS, Signal, StrategyTraits
 
@@ -37,7 +37,7 @@ QUIET = Signal(
 ENTRY = replace(QUIET, direction=1, stop=80.0)
 TENSE = replace(QUIET, volatility_ratio=3.0)
 RULES = EngineRules(
-    instruments=(InstrumentRules(symbol="A", tick_size=0.01, lot_size=0.001),),
+    instruments=(TradedInstrument(symbol="A", tick_size=0.01, lot_size=0.001),),
     slots=(
         SlotRules(
             traits=StrategyTraits(strategy_id="s", version="1", hold_ms_max=HOLD_HOURS * HOUR_MS),

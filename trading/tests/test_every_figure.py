@@ -19,7 +19,7 @@ from magnetfund.operations import watch
 from magnetfund.tests.walls_support import arm_fuse, make_engine_ready, make_instrument, make_user
 from magnetfund.web.desk.gauges import build_market_gauges
 from risk.domain.fuse import FuseRules, FuseState, Trigger, Trip, find_reset_denial
-from risk.domain.limits import FIGURES, LimitSet, figures_of
+from risk.domain.limits import FIGURES, Limits, figures_of
 from risk.domain.pretrade import (
     BookPosition,
     BookSnapshot,
@@ -48,14 +48,14 @@ AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
 BTC = "BTC/USDT:USDT"
 
 
-def changed(name: str, value: str) -> LimitSet:
-    return replace(LimitSet(), **{name: Decimal(value)})
+def changed(name: str, value: str) -> Limits:
+    return replace(Limits(), **{name: Decimal(value)})
 
 
 # ---- figures of the decision: the compiled run of random books -----------------------------------
 
 
-def runs(limits: LimitSet) -> list[Any]:
+def runs(limits: Limits) -> list[Any]:
     """What random books do under the rules that a running book is given for these limits."""
     found = []
     for seed in range(8):
@@ -108,7 +108,7 @@ DECISION = {
 
 @pytest.fixture(scope="module")
 def usual() -> list[Any]:
-    return runs(LimitSet())
+    return runs(Limits())
 
 
 @pytest.mark.parametrize("name", DECISION)
@@ -135,7 +135,7 @@ PRETRADE = {
 }
 
 
-def verdict(limits: LimitSet) -> Any:
+def verdict(limits: Limits) -> Any:
     order = OrderRequest(
         instrument=BTC,
         strategy="magnet",
@@ -187,13 +187,13 @@ RECENT = (
 
 @pytest.mark.parametrize("name", PRETRADE)
 def test_a_figure_of_the_check_changes_its_verdict(name: str) -> None:
-    assert verdict(changed(name, PRETRADE[name])) != verdict(LimitSet())
+    assert verdict(changed(name, PRETRADE[name])) != verdict(Limits())
 
 
 # ---- the others, each where it acts --------------------------------------------------------------
 
 
-def groups_of(limits: LimitSet) -> Any:
+def groups_of(limits: Limits) -> Any:
     RiskMeasure.objects.create(
         book="main",
         kind="correlation",
@@ -203,7 +203,7 @@ def groups_of(limits: LimitSet) -> Any:
     return find_correlation_groups(book="main", symbols=["A", "B"], limits=limits, at=AT)
 
 
-def reach_of(limits: LimitSet) -> Any:
+def reach_of(limits: Limits) -> Any:
     sleeve = Strategy(code="magnet", version=1, risk_fraction=Decimal("0.0035"))
     setup = build_setup(
         instruments=[Instrument.objects.first() or make_instrument()],
@@ -214,7 +214,7 @@ def reach_of(limits: LimitSet) -> Any:
     return setup.strategies["magnet"].magnets.heavy_zone_reach  # type: ignore[attr-defined]
 
 
-def cuts_of(limits: LimitSet) -> Any:
+def cuts_of(limits: Limits) -> Any:
     """A held position over a thin order book, score 40."""
     rng = np.random.default_rng(1)
     rules = replace(make_rules(rng, instruments=1), fuse=FuseRules.of_limit_set(limits))
@@ -235,7 +235,7 @@ def cuts_of(limits: LimitSet) -> Any:
     return "kept"
 
 
-def warned_of(limits: LimitSet) -> Any:
+def warned_of(limits: Limits) -> Any:
     item = Measured(
         symbol=BTC, base="BTC", known_at=AT, volatility_ratio=1.0, conflicts={1: None, -1: None},
         volatility_ratios=[], conflicts_past={1: [], -1: []},
@@ -250,7 +250,7 @@ def warned_of(limits: LimitSet) -> Any:
     return [gauge.is_warning for gauge in gauges]
 
 
-def put_in_force(limits: LimitSet) -> None:
+def put_in_force(limits: Limits) -> None:
     proposal = propose_limits(
         book="main",
         figures=figures_of(limits=limits),
@@ -262,7 +262,7 @@ def put_in_force(limits: LimitSet) -> None:
     approve_limits(proposal=proposal, seen_hash=proposal.content_hash, actor=approver)
 
 
-def needs_director(limits: LimitSet) -> Any:
+def needs_director(limits: Limits) -> Any:
     return find_reset_denial(
         trips=[Trip(trigger="drawdown", tripped_at=AT)],
         drawdown_resets=[AT - timedelta(days=40)],
@@ -272,7 +272,7 @@ def needs_director(limits: LimitSet) -> Any:
     )
 
 
-OTHERS: dict[str, tuple[str, Callable[[LimitSet], Any]]] = {
+OTHERS: dict[str, tuple[str, Callable[[Limits], Any]]] = {
     "correlation_group_min": ("0.4", groups_of),
     "opposite_distance_atr": ("5", reach_of),
     "liquidity_score_min": ("60", cuts_of),
@@ -285,7 +285,7 @@ OTHERS: dict[str, tuple[str, Callable[[LimitSet], Any]]] = {
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_figure_acts_where_it_is_read(name: str) -> None:
     value, act = OTHERS[name]
-    assert act(changed(name, value)) != act(LimitSet())
+    assert act(changed(name, value)) != act(Limits())
 
 
 @pytest.mark.usefixtures("as_gateway")

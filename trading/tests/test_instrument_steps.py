@@ -8,13 +8,13 @@ import pytest
 
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.market import (
-    Instrument,
     InstrumentKind,
+    InstrumentTerms,
 )
 
 
-def instrument(tick: str = "0.1", lot: str = "0.001") -> Instrument:
-    return Instrument(
+def instrument(tick: str = "0.1", lot: str = "0.001") -> InstrumentTerms:
+    return InstrumentTerms(
         symbol="BTC/USDT:USDT",
         venue="paper",
         kind=InstrumentKind.LINEAR_PERPETUAL,
@@ -47,4 +47,4 @@ def test_an_impossible_instrument_is_refused(change: dict[str, object]) -> None:
         "lot": Decimal(1),
     }
     with pytest.raises(InvalidInput):
-        Instrument(**{**good, **change})  # type: ignore[arg-type]
+        InstrumentTerms(**{**good, **change})  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock
 from magnetfund.tests.walls_support import make_user
 from risk.domain.fuse import Trigger
-from risk.domain.limits import LimitSet, figures_of
+from risk.domain.limits import Limits, figures_of
 from risk.models import FuseEvent, PreTradeCheck
 from risk.services.limits import approve_limits, propose_limits
 from trading.domain.market import HOUR_MS
@@ -33,7 +33,7 @@ def cash(settings: Any) -> None:
 
 def approve(at_ms: int, **figures: Decimal) -> None:
     """One officer proposes a set that acts from ``at_ms``, another approves it."""
-    limits = LimitSet(**figures)
+    limits = Limits(**figures)
     ann, ben = make_user("ann", Role.RISK_OFFICER), make_user("ben", Role.RISK_OFFICER)
     proposal = propose_limits(
         book=BOOK, figures=figures_of(limits=limits), reason="calmer",

@@ -13,7 +13,7 @@ from scipy.optimize import isotonic_regression
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.evidence import (
     Candidate,
-    Control,
+    ControlKind,
     Estimate,
     EvidenceParameters,
     EvidenceRules,
@@ -50,7 +50,7 @@ def test_a_driftless_walk_shows_no_attraction_and_clean_controls(run):
         if row.first.n > 300:
             assert abs(row.first.z) < 3.5, row.name
             assert 0.4 < row.first.value < 0.6, row.name
-    assert all(np.isnan(run.row(control.value).p_holm) for control in Control)
+    assert all(np.isnan(run.row(control.value).p_holm) for control in ControlKind)
 
 
 def test_the_same_seed_gives_the_same_run_and_bars_after_the_span_only_end_races(run):

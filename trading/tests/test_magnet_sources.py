@@ -10,7 +10,7 @@ from trading.domain.magnets import LevelKind
 from trading.domain.magnets.gamma import build_gamma_levels
 from trading.domain.magnets.liquidation_clusters import find_liquidation_clusters
 from trading.domain.magnets.order_flow import (
-    BookSnapshot,
+    DepthSnapshot,
     build_wall_levels,
     find_book_walls,
 )
@@ -26,7 +26,7 @@ def make_book(at, *, middle=30_000.0, wall=0.0, wall_at=30_100.0, seed=0):
     sizes = np.random.default_rng([seed, at]).uniform(0.5, 1.5, (2, 20))
     asks = middle + steps
     sizes[1][np.isclose(asks, wall_at)] += wall
-    return BookSnapshot(
+    return DepthSnapshot(
         at=at,
         bid_prices=middle - steps,
         bid_sizes=sizes[0],
@@ -85,7 +85,7 @@ def test_a_book_that_is_stale_broken_or_young_says_so() -> None:
     book = make_day(wall_from=100)
     assert find(book, 230 * SECOND).reason == "stale_book"
     assert find(book[:70], 69 * SECOND).reason == "warm_up"
-    gap = BookSnapshot(
+    gap = DepthSnapshot(
         at=200 * SECOND,
         bid_prices=book[-1].bid_prices,
         bid_sizes=book[-1].bid_sizes,

@@ -129,7 +129,7 @@ def test_fills_move_the_order_and_the_position_once(instrument: Instrument):
 class Venue:
     """Answers every question with one word."""
 
-    def __init__(self, answer: life.VenueReported | life.NotFound) -> None:
+    def __init__(self, answer: life.VenueReported | life.OrderNotFound) -> None:
         self.answer = answer
         self.cancelled: list[str] = []
 
@@ -143,7 +143,7 @@ class Venue:
 
 def test_an_order_left_in_sending_that_never_arrived_is_absent(instrument: Instrument):
     order = record_events(make_intent(instrument), life.OrderClaimed(at=at(1)))
-    venue = Venue(life.NotFound(at=START))
+    venue = Venue(life.OrderNotFound(at=START))
     (settled,) = settle_orders("main", venue=venue, at=at(60))  # type: ignore[arg-type]
     assert settled.pk == order.pk
     assert (settled.state, settled.closed_at) == ("ABSENT", at(60))

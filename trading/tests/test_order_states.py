@@ -17,13 +17,13 @@ from trading.domain.orders import (
     FINAL_STATES,
     CancelRefused,
     CancelRequested,
-    NotFound,
     OrderAcknowledged,
     OrderClaimed,
     OrderDenied,
     OrderFilled,
     OrderLife,
     OrderNews,
+    OrderNotFound,
     OrderRejected,
     OrderState,
     OrderTooOld,
@@ -95,20 +95,20 @@ def test_an_unknown_order_is_never_claimed_again() -> None:
 
 def test_absence_needs_late_spaced_and_repeated_proof() -> None:
     lost = play(intent(), CLAIMED, UNSEEN)
-    early = play(lost, *(NotFound(at=at(s)) for s in (1, 2, 3, 4.9)))
+    early = play(lost, *(OrderNotFound(at=at(s)) for s in (1, 2, 3, 4.9)))
     assert early.misses == ()
-    crowded = play(lost, *(NotFound(at=at(s)) for s in (5, 5.5, 6.9, 7, 8)))
+    crowded = play(lost, *(OrderNotFound(at=at(s)) for s in (5, 5.5, 6.9, 7, 8)))
     assert (crowded.state, len(crowded.misses)) == (S.UNKNOWN, 2)
-    assert play(crowded, NotFound(at=at(9))).state is S.ABSENT
+    assert play(crowded, OrderNotFound(at=at(9))).state is S.ABSENT
 
 
 def test_news_of_life_resets_the_proof_of_absence() -> None:
-    lost = play(intent(), CLAIMED, UNSEEN, NotFound(at=at(5)), NotFound(at=at(7)))
+    lost = play(intent(), CLAIMED, UNSEEN, OrderNotFound(at=at(5)), OrderNotFound(at=at(7)))
     assert play(lost, fill("1")).misses == ()
 
 
 def test_a_live_order_that_one_query_misses_lives_on() -> None:
-    assert play(intent(), CLAIMED, ACKED, NotFound(at=at(60))).state is S.ACKED
+    assert play(intent(), CLAIMED, ACKED, OrderNotFound(at=at(60))).state is S.ACKED
 
 
 def test_a_cancel_sent_is_not_cancelled_and_fills_still_come() -> None:
@@ -191,7 +191,7 @@ def test_more_than_was_ordered_is_never_booked() -> None:
 
 @pytest.mark.parametrize(
     "event",
-    [ACKED, UNSEEN, fill("1"), NotFound(at=at(9)), said(VenueStatus.OPEN)],
+    [ACKED, UNSEEN, fill("1"), OrderNotFound(at=at(9)), said(VenueStatus.OPEN)],
 )
 def test_what_was_never_sent_has_no_news_from_the_venue(event: OrderNews) -> None:
     with pytest.raises(Conflict) as caught:

@@ -13,8 +13,8 @@ from magnetfund.core.actors import Actor
 from magnetfund.kernel.clock import to_milliseconds
 from risk.domain.pretrade import OrderType, Side
 from trading.domain.engine.book import Bar
-from trading.domain.engine.rules import EngineRules, InstrumentRules, SlotRules
-from trading.domain.orders import NotFound, VenueReported, VenueStatus
+from trading.domain.engine.rules import EngineRules, SlotRules, TradedInstrument
+from trading.domain.orders import OrderNotFound, VenueReported, VenueStatus
 from trading.domain.paper_venue import Phase, Walk
 from trading.domain.strategies.signals import StrategyTraits
 from trading.models import PaperEvent, PaperOrder, PaperVenueState
@@ -52,7 +52,7 @@ def sleeve(as_gateway: None) -> Sleeve:
 def open_venue(sleeve: Sleeve) -> PaperVenue:
     rules = EngineRules(
         instruments=(
-            InstrumentRules(symbol=SYMBOL, tick_size=0.1, lot_size=0.001, slippage_rate=0.0),
+            TradedInstrument(symbol=SYMBOL, tick_size=0.1, lot_size=0.001, slippage_rate=0.0),
         ),
         slots=(
             SlotRules(
@@ -127,7 +127,7 @@ def test_answers_outlive_the_process(venue: PaperVenue, sleeve: Sleeve):
         ticket("stop", Side.SELL, type=OrderType.STOP, trigger_price=Decimal(90_000)), at=at(4)
     )
     later = open_venue(sleeve)
-    assert isinstance(later.query("unheard", at=at(5)), NotFound)
+    assert isinstance(later.query("unheard", at=at(5)), OrderNotFound)
     told = {name: later.query(name, at=at(5)) for name in ("in", "never", "stop")}
     assert {name: answer.status for name, answer in told.items()} == {  # type: ignore[union-attr]
         "in": VenueStatus.FILLED, "never": VenueStatus.CANCELLED, "stop": VenueStatus.OPEN,

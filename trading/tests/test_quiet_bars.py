@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from magnetfund import research
 from risk.domain.ratios import compute_sharpe_facts
 from trading.domain.backtest.kernel.run import run_kernel
-from trading.domain.engine.rules import InstrumentRules
+from trading.domain.engine.rules import TradedInstrument
 from trading.domain.market.candles import HOUR_MS, Candles
 from trading.domain.research.figures import compute_daily_returns
 from trading.domain.research.request import BacktestRequest, SleeveRequest
@@ -49,7 +49,7 @@ RULED = (
 def ready(candles: Candles, name: str, parameters: Mapping[str, Any], **options: Any) -> Prepared:
     stamps = candles.open_time[candles.open_time % (8 * HOUR_MS) == 0]
     series = InstrumentSeries(
-        rules=InstrumentRules(symbol=candles.instrument, tick_size=0.01, lot_size=0.001),
+        rules=TradedInstrument(symbol=candles.instrument, tick_size=0.01, lot_size=0.001),
         candles=candles,
         funding_ms=stamps,
         funding_rate=np.where(stamps % (24 * HOUR_MS) == 0, 0.0003, -0.0001),

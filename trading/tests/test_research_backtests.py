@@ -22,7 +22,7 @@ from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import from_milliseconds
 from magnetfund.kernel.errors import NotAllowed
 from magnetfund.operations.people import ensure_user
-from risk.domain.limits import LimitSet
+from risk.domain.limits import Limits
 from trading.domain.market import Candles
 from trading.domain.market.candles import timeframe_ms
 from trading.domain.research.request import BacktestRequest, SleeveRequest
@@ -283,7 +283,7 @@ def test_opposing_zones_are_read_as_far_as_the_limits_in_force_say(
         rules=rules,
     )
     usual = prepare_stored(asked, load_catalogue())
-    limits = LimitSet(opposite_distance_atr=Decimal(5))
+    limits = Limits(opposite_distance_atr=Decimal(5))
     monkeypatch.setattr(backtests, "limits_in_force", lambda book: limits)
     changed = prepare_stored(asked, load_catalogue())
     strategy = changed.strategies[0]

@@ -11,7 +11,7 @@ import pytest
 
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.backtest.reference import run_reference
-from trading.domain.engine.rules import InstrumentRules
+from trading.domain.engine.rules import TradedInstrument
 from trading.domain.market import Candles
 from trading.domain.market.candles import MINUTE_MS
 from trading.domain.research.drawing import draw_excursions, draw_trade
@@ -41,7 +41,7 @@ def bars() -> Candles:
 
 def series_of(candles: Candles, **funding: object) -> InstrumentSeries:
     return InstrumentSeries(
-        rules=InstrumentRules(symbol=NAME, tick_size=0.01, lot_size=0.001),
+        rules=TradedInstrument(symbol=NAME, tick_size=0.01, lot_size=0.001),
         candles=candles,
         funding_ms=np.array(list(funding.get("at", [])), dtype=np.int64),  # type: ignore[call-overload]
         funding_rate=np.array(list(funding.get("rate", [])), dtype=np.float64),  # type: ignore[call-overload]

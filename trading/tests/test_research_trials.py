@@ -10,7 +10,7 @@ import pytest
 
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.ratios.inference import compute_sharpe_facts
-from trading.domain.engine.rules import InstrumentRules
+from trading.domain.engine.rules import TradedInstrument
 from trading.domain.research.request import BacktestRequest, SleeveRequest
 from trading.domain.research.run import InstrumentSeries, prepare, run_backtest
 from trading.domain.research.sweep import (
@@ -137,7 +137,7 @@ def test_each_variant_of_a_sweep_is_the_backtest_of_its_parameters() -> None:
     empty = np.empty(0, dtype=np.int64)
     series = {
         name: InstrumentSeries(
-            rules=InstrumentRules(symbol=name, tick_size=0.01, lot_size=0.001),
+            rules=TradedInstrument(symbol=name, tick_size=0.01, lot_size=0.001),
             candles=candles,
             funding_ms=empty,
             funding_rate=empty.astype(np.float64),

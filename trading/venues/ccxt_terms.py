@@ -9,8 +9,7 @@ from typing import Any
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import decimal_from_float
 from risk.domain.margin import MaintenanceTier, flat_tier
-from trading.domain.market import Instrument as Terms
-from trading.domain.market import InstrumentKind
+from trading.domain.market import InstrumentKind, InstrumentTerms
 from trading.domain.market.symbols import parse_symbol
 
 #: ccxt's ``precisionMode`` in which a precision is the step itself; else it counts decimals.
@@ -24,7 +23,7 @@ def terms_from_market(
     precision_mode: int,
     tiers: tuple[MaintenanceTier, ...] = (),
     fees: tuple[Decimal, Decimal] | None = None,
-) -> tuple[Terms, tuple[str, ...]]:
+) -> tuple[InstrumentTerms, tuple[str, ...]]:
     """The terms, and what in them the venue's public metadata does not state.
 
     ``tiers`` and ``fees`` (maker, taker) from a better source go before ccxt's own.  Raises
@@ -56,7 +55,7 @@ def terms_from_market(
         notes.append("maintenance is one flat public rate")
     cost = ((market.get("limits") or {}).get("cost") or {}).get("min")
     return (
-        Terms(
+        InstrumentTerms(
             symbol=symbol,
             venue=venue,
             kind=InstrumentKind.LINEAR_PERPETUAL,

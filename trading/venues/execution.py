@@ -17,7 +17,7 @@ from typing import Protocol
 
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.pretrade import OrderType, Side
-from trading.domain.orders import NotFound, VenueReported
+from trading.domain.orders import OrderNotFound, VenueReported
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +115,11 @@ class ExecutionVenue(Protocol):
         """
         ...
 
-    def cancel(self, client_order_id: str, *, at: datetime) -> VenueReported | NotFound:
+    def cancel(self, client_order_id: str, *, at: datetime) -> VenueReported | OrderNotFound:
         """Withdraw what is left of an order; the answer says what became of it."""
         ...
 
-    def query(self, client_order_id: str, *, at: datetime) -> VenueReported | NotFound:
+    def query(self, client_order_id: str, *, at: datetime) -> VenueReported | OrderNotFound:
         """What became of an order."""
         ...
 

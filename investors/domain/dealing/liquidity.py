@@ -161,7 +161,7 @@ def _fill(
     return GateFill(order=request.order, filled=filled, deferred=request.units - filled)
 
 
-class Refusal(StrEnum):
+class RedemptionRefusal(StrEnum):
     """Why a redemption is not taken, in the order in which the terms apply."""
 
     SUSPENDED = "suspended"
@@ -181,7 +181,7 @@ def check_redemption(
     minimum_value: Number = 0,
     minimum_holding: Number = 0,
     is_suspended: bool = False,
-) -> Refusal | None:
+) -> RedemptionRefusal | None:
     """The first term that refuses the order, or ``None``.
 
     Minimums are measured at an indicative price.  Redeeming everything is always large enough; a
@@ -190,17 +190,17 @@ def check_redemption(
     wanted, g = positive(units, name="units"), positive(indicative_price, name="indicative_price")
     held = sum((lot.units for lot in lots), ZERO)
     if is_suspended:
-        return Refusal.SUSPENDED
+        return RedemptionRefusal.SUSPENDED
     if wanted > held:
-        return Refusal.NOT_ENOUGH_UNITS
+        return RedemptionRefusal.NOT_ENOUGH_UNITS
     if wanted > sum((lot.units for lot in free), ZERO):
-        return Refusal.LOCKED_UP
+        return RedemptionRefusal.LOCKED_UP
     if wanted == held:
         return None
     if wanted * g < not_negative(minimum_value, name="minimum_value"):
-        return Refusal.BELOW_MINIMUM
+        return RedemptionRefusal.BELOW_MINIMUM
     if (held - wanted) * g < not_negative(minimum_holding, name="minimum_holding"):
-        return Refusal.LEAVES_BELOW_MINIMUM
+        return RedemptionRefusal.LEAVES_BELOW_MINIMUM
     return None
 
 

@@ -16,7 +16,15 @@ from investors.domain.ledger.build import (
 )
 from investors.domain.ledger.chart import ACCOUNTS, CHART, LedgerAccount, find_account
 from investors.domain.ledger.events import EVENTS
-from investors.domain.ledger.types import Event, JournalEntry, Leg, Measure, Rule, Tags, sum_legs
+from investors.domain.ledger.types import (
+    Event,
+    JournalEntry,
+    Leg,
+    Measure,
+    PostingRule,
+    Tags,
+    sum_legs,
+)
 
 __all__ = [
     "ACCOUNTS",
@@ -28,7 +36,7 @@ __all__ = [
     "LedgerAccount",
     "Leg",
     "Measure",
-    "Rule",
+    "PostingRule",
     "Tags",
     "TrialRow",
     "build_entry",

@@ -11,7 +11,15 @@ from uuid import UUID
 from investors.domain.exact import ZERO, Number, exactly, round_to_total, total_of
 from investors.domain.ledger.chart import find_account
 from investors.domain.ledger.events import EVENTS
-from investors.domain.ledger.types import CHOSEN, Event, JournalEntry, Leg, Measure, Rule, Tags
+from investors.domain.ledger.types import (
+    CHOSEN,
+    Event,
+    JournalEntry,
+    Leg,
+    Measure,
+    PostingRule,
+    Tags,
+)
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import decimal_of
 
@@ -113,7 +121,7 @@ def find_event(name: str) -> Event:
 
 
 def _legs(
-    rule: Rule,
+    rule: PostingRule,
     amount: Decimal,
     currencies: tuple[str, str, str],
     places: tuple[Tags, Tags],

@@ -85,7 +85,7 @@ CHOSEN = "chosen"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class PostingRule:
     """Move the amount named ``part`` from the credited to the debited account.
 
     ``debit_to_other`` and ``credit_to_other`` put a side on the second set of tags (the new lot,
@@ -108,7 +108,7 @@ class Event:
 
     name: str
     meaning: str
-    rules: tuple[Rule, ...]
+    rules: tuple[PostingRule, ...]
     choices: tuple[str, ...] = ()
 
     @property
@@ -127,14 +127,14 @@ class Tags:
     strategy: str = ""
 
 
-def money(part: str, debit: str, credit: str, *, either_sign: bool = False) -> Rule:
+def money(part: str, debit: str, credit: str, *, either_sign: bool = False) -> PostingRule:
     """A rule that moves the entry's currency."""
-    return Rule(part=part, debit=debit, credit=credit, either_sign=either_sign)
+    return PostingRule(part=part, debit=debit, credit=credit, either_sign=either_sign)
 
 
-def units_in(part: str = "units", *, other: bool = False) -> Rule:
+def units_in(part: str = "units", *, other: bool = False) -> PostingRule:
     """Units into a lot (that of the second tags with ``other``)."""
-    return Rule(
+    return PostingRule(
         part=part,
         debit="8010",
         credit="8020",
@@ -144,13 +144,13 @@ def units_in(part: str = "units", *, other: bool = False) -> Rule:
     )
 
 
-def units_out(part: str = "units") -> Rule:
+def units_out(part: str = "units") -> PostingRule:
     """Units out of the first tags' lot."""
-    return Rule(part=part, debit="8020", credit="8010", measure=Measure.UNITS)
+    return PostingRule(part=part, debit="8020", credit="8010", measure=Measure.UNITS)
 
 
-def between_lots(part: str, account: str, *, either_sign: bool = False) -> Rule:
+def between_lots(part: str, account: str, *, either_sign: bool = False) -> PostingRule:
     """Equity out of the first tags' lot into the second tags' lot."""
-    return Rule(
+    return PostingRule(
         part=part, debit=account, credit=account, credit_to_other=True, either_sign=either_sign
     )

@@ -30,7 +30,7 @@ class KycState(StrEnum):
     EXITED = "exited"
 
 
-class Role(StrEnum):
+class Decider(StrEnum):
     """Who acts."""
 
     INVESTOR = "investor"
@@ -48,7 +48,7 @@ class Risk(StrEnum):
     HIGH = "high"
 
 
-class Denial(StrEnum):
+class MoveDenial(StrEnum):
     """Why a move is not made."""
 
     NO_SUCH_MOVE = "no_such_move"
@@ -89,9 +89,9 @@ class KycFile:
         return self.state is KycState.APPROVED and self.is_screening_clear
 
 
-_S, _R = KycState, Role
+_S, _R = KycState, Decider
 #: Every possible move and who may make it; all other moves are refused.
-MOVES: dict[tuple[KycState, KycState], frozenset[Role]] = {
+MOVES: dict[tuple[KycState, KycState], frozenset[Decider]] = {
     (_S.NOT_STARTED, _S.COLLECTING): frozenset({_R.INVESTOR, _R.ANALYST}),
     # An analyst takes in what came on paper; the papers themselves are asked for all the same.
     (_S.COLLECTING, _S.SUBMITTED): frozenset({_R.INVESTOR, _R.ANALYST}),
@@ -120,8 +120,8 @@ _REFRESH_YEARS = {Risk.HIGH: 1, Risk.MEDIUM: 2, Risk.LOW: 3}
 
 
 def check_move(
-    *, file: KycFile, to: KycState, role: Role, actor: str, reason: str = ""
-) -> Denial | None:
+    *, file: KycFile, to: KycState, role: Decider, actor: str, reason: str = ""
+) -> MoveDenial | None:
     """The first thing that stands against a move, or ``None`` when it may be made.
 
     Approval, from wherever it comes, needs a rating, a clear screening, and an actor who is not
@@ -130,36 +130,36 @@ def check_move(
     """
     roles = MOVES.get((file.state, to))
     if roles is None:
-        return Denial.NO_SUCH_MOVE
+        return MoveDenial.NO_SUCH_MOVE
     if role not in roles:
-        return Denial.WRONG_ROLE
+        return MoveDenial.WRONG_ROLE
     if to in NEED_REASON and not reason.strip():
-        return Denial.NO_REASON
+        return MoveDenial.NO_REASON
     if to is KycState.SUBMITTED and file.documents_missing:
-        return Denial.DOCUMENTS_MISSING
+        return MoveDenial.DOCUMENTS_MISSING
     if to is KycState.APPROVED:
         return _check_approval(file, role, actor)
     if to is KycState.SENIOR_APPROVAL and (not file.prepared_by or actor == file.prepared_by):
-        return Denial.SAME_PERSON if file.prepared_by else Denial.REVIEW_NOT_SIGNED
+        return MoveDenial.SAME_PERSON if file.prepared_by else MoveDenial.REVIEW_NOT_SIGNED
     return None
 
 
 def choose_role(
-    *, file: KycFile, to: KycState, roles: Collection[Role], actor: str, reason: str = ""
-) -> tuple[Role | None, Denial | None]:
+    *, file: KycFile, to: KycState, roles: Collection[Decider], actor: str, reason: str = ""
+) -> tuple[Decider | None, MoveDenial | None]:
     """The role in which an actor of several roles makes a move, or what stands against it."""
-    denial: Denial | None = Denial.WRONG_ROLE
-    for role in Role:
+    denial: MoveDenial | None = MoveDenial.WRONG_ROLE
+    for role in Decider:
         if role in roles:
             found = check_move(file=file, to=to, role=role, actor=actor, reason=reason)
             if found is None:
                 return role, None
-            if found is not Denial.WRONG_ROLE:
+            if found is not MoveDenial.WRONG_ROLE:
                 denial = found
     return None, denial
 
 
-def list_moves(file: KycFile, *, roles: Collection[Role], actor: str) -> tuple[KycState, ...]:
+def list_moves(file: KycFile, *, roles: Collection[Decider], actor: str) -> tuple[KycState, ...]:
     """The states that an actor can move a file to now, given a reason."""
     return tuple(
         to
@@ -169,19 +169,19 @@ def list_moves(file: KycFile, *, roles: Collection[Role], actor: str) -> tuple[K
     )
 
 
-def _check_approval(file: KycFile, role: Role, actor: str) -> Denial | None:
+def _check_approval(file: KycFile, role: Decider, actor: str) -> MoveDenial | None:
     if file.documents_missing:
-        return Denial.DOCUMENTS_MISSING
+        return MoveDenial.DOCUMENTS_MISSING
     if not file.is_screening_clear:
-        return Denial.SCREENING_NOT_CLEAR
+        return MoveDenial.SCREENING_NOT_CLEAR
     if file.risk is None:
-        return Denial.NOT_RATED
-    if file.needs_senior_manager and role is not Role.SENIOR_MANAGER:
-        return Denial.SENIOR_MANAGER_NEEDED
+        return MoveDenial.NOT_RATED
+    if file.needs_senior_manager and role is not Decider.SENIOR_MANAGER:
+        return MoveDenial.SENIOR_MANAGER_NEEDED
     if not file.prepared_by:
-        return Denial.REVIEW_NOT_SIGNED
+        return MoveDenial.REVIEW_NOT_SIGNED
     if actor in (file.prepared_by, file.seconded_by):
-        return Denial.SAME_PERSON
+        return MoveDenial.SAME_PERSON
     return None
 
 

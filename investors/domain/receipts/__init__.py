@@ -3,7 +3,7 @@
 from investors.domain.receipts.camt import read_camt053
 from investors.domain.receipts.lines import (
     LINES_MAX,
-    Statement,
+    BankStatement,
     StatementFormat,
     StatementRow,
     plain_number,
@@ -23,9 +23,9 @@ from investors.domain.receipts.tables import read_bank_csv, read_chain_csv
 __all__ = [
     "LINES_MAX",
     "Arrival",
+    "BankStatement",
     "Outcome",
     "Payer",
-    "Statement",
     "StatementFormat",
     "StatementRow",
     "Suggestion",

@@ -15,7 +15,7 @@ from decimal import Decimal
 from xml.parsers import expat
 
 from investors.domain.receipts.lines import (
-    Statement,
+    BankStatement,
     StatementFormat,
     StatementRow,
     require_distinct,
@@ -27,7 +27,7 @@ from magnetfund.kernel.money import decimal_of
 _BOOKED = ("BOOK", "")
 
 
-def read_camt053(content: bytes, *, zone: tzinfo = UTC) -> Statement:
+def read_camt053(content: bytes, *, zone: tzinfo = UTC) -> BankStatement:
     """The booked entries of one statement; dates without a time end their day in ``zone``.
 
     Raises :class:`InvalidInput`: ``not_xml``, ``not_camt053``, ``several_statements``,
@@ -45,7 +45,7 @@ def read_camt053(content: bytes, *, zone: tzinfo = UTC) -> Statement:
     stmt = statements[0]
     rows = require_distinct(tuple(_rows(stmt, zone)))
     closing, closed_at, currency = _closing(stmt, zone)
-    return Statement(
+    return BankStatement(
         format=StatementFormat.CAMT053,
         rows=rows,
         account=_text(stmt, "Acct", "Id", "IBAN") or _text(stmt, "Acct", "Id", "Othr", "Id"),

@@ -87,7 +87,7 @@ class StatementRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
+class BankStatement:
     """A whole file.  ``account`` is the one that it names itself ("" where it names none).
 
     ``closing`` and ``closed_at`` are the closing balance that it states, where it states one.

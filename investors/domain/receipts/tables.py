@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from investors.domain.receipts.lines import (
-    Statement,
+    BankStatement,
     StatementFormat,
     StatementRow,
     require_distinct,
@@ -26,7 +26,7 @@ BANK_COLUMNS = ("reference", "booked_at", "amount", "currency")
 CHAIN_COLUMNS = ("transaction", "time", "amount", "asset", "from", "confirmations")
 
 
-def read_bank_csv(content: bytes, *, zone: tzinfo = UTC) -> Statement:
+def read_bank_csv(content: bytes, *, zone: tzinfo = UTC) -> BankStatement:
     """The lines of a bank's CSV; a date without a time is the end of that day in ``zone``.
 
     Raises :class:`InvalidInput` naming the line: ``bad_encoding``, ``missing_columns``,
@@ -47,10 +47,10 @@ def read_bank_csv(content: bytes, *, zone: tzinfo = UTC) -> Statement:
         )
 
     rows = require_distinct(tuple(_read(content, BANK_COLUMNS, read)))
-    return Statement(format=StatementFormat.BANK_CSV, rows=rows)
+    return BankStatement(format=StatementFormat.BANK_CSV, rows=rows)
 
 
-def read_chain_csv(content: bytes, *, zone: tzinfo = UTC) -> Statement:
+def read_chain_csv(content: bytes, *, zone: tzinfo = UTC) -> BankStatement:
     """Transfers to one address; the reference is the transaction with the transfer's number.
 
     Raises what :func:`read_bank_csv` raises.
@@ -73,7 +73,7 @@ def read_chain_csv(content: bytes, *, zone: tzinfo = UTC) -> Statement:
         )
 
     rows = require_distinct(tuple(_read(content, CHAIN_COLUMNS, read)))
-    return Statement(format=StatementFormat.CHAIN_CSV, rows=rows)
+    return BankStatement(format=StatementFormat.CHAIN_CSV, rows=rows)
 
 
 def read_time(text: str, *, zone: tzinfo) -> datetime:

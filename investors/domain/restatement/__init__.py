@@ -3,8 +3,8 @@
 from investors.domain.restatement.compensation import (
     Compensation,
     CompensationTerms,
+    CompensationWay,
     DealKind,
-    Settlement,
     WrongDeal,
     build_compensation_entries,
     compute_compensations,
@@ -20,10 +20,10 @@ from investors.domain.restatement.strikes import (
 __all__ = [
     "Compensation",
     "CompensationTerms",
+    "CompensationWay",
     "DealKind",
     "PriceError",
     "Restated",
-    "Settlement",
     "WrongDeal",
     "build_compensation_entries",
     "check_price",

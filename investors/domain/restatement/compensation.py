@@ -27,7 +27,7 @@ class DealKind(StrEnum):
     REDEMPTION = "redemption"
 
 
-class Settlement(StrEnum):
+class CompensationWay(StrEnum):
     """How one holder's difference is settled."""
 
     UNITS = "units"  # he is still a holder: more units at the right price
@@ -80,7 +80,7 @@ class Compensation:
 
     deal: WrongDeal
     due: Decimal
-    settlement: Settlement
+    settlement: CompensationWay
     units: Decimal = ZERO
     consideration: Decimal = ZERO
     residue: Decimal = ZERO
@@ -119,24 +119,24 @@ def _settle(
     deal: WrongDeal, due: Decimal, prices: Mapping[str, Decimal], terms: CompensationTerms
 ) -> Compensation:
     if due == 0 or abs(due) < terms.settle_min:
-        return Compensation(deal=deal, due=due, settlement=Settlement.NONE)
+        return Compensation(deal=deal, due=due, settlement=CompensationWay.NONE)
     if due < 0:
         pursued = -due > terms.pursue_above
-        settlement = Settlement.CLAIM if pursued else Settlement.MANAGER
+        settlement = CompensationWay.CLAIM if pursued else CompensationWay.MANAGER
         return Compensation(deal=deal, due=due, settlement=settlement)
     if deal.lot is None:
-        return Compensation(deal=deal, due=due, settlement=Settlement.CASH)
+        return Compensation(deal=deal, due=due, settlement=CompensationWay.CASH)
     if deal.share_class not in prices:
         raise InvalidInput(f"class {deal.share_class} has no right price", code="no_price")
     price = positive(prices[deal.share_class], name="price")
     units = quantize(due / price, terms.unit_quantum, Rounding.DOWN)
     if units == 0:
-        return Compensation(deal=deal, due=due, settlement=Settlement.CASH)
+        return Compensation(deal=deal, due=due, settlement=CompensationWay.CASH)
     taken = min(due, quantize(units * price, terms.cash_quantum))
     return Compensation(
         deal=deal,
         due=due,
-        settlement=Settlement.UNITS,
+        settlement=CompensationWay.UNITS,
         units=units,
         consideration=taken,
         residue=due - taken,
@@ -146,7 +146,9 @@ def _settle(
 @exactly
 def value_fund_loss(compensations: Sequence[Compensation]) -> Decimal:
     """What holders who are not pursued took out of the fund: the manager owes it first."""
-    return sum((-item.due for item in compensations if item.settlement is Settlement.MANAGER), ZERO)
+    return sum(
+        (-item.due for item in compensations if item.settlement is CompensationWay.MANAGER), ZERO
+    )
 
 
 @exactly
@@ -185,12 +187,12 @@ def build_compensation_entries(
         add("error_recovered", "fund", {"amount": loss}, Tags(), "")
     bearer = "1400" if terms.manager_bears else "5110"
     for item in compensations:
-        if item.settlement not in (Settlement.UNITS, Settlement.CASH):
+        if item.settlement not in (CompensationWay.UNITS, CompensationWay.CASH):
             continue
         tags = Tags(share_class=item.deal.share_class, lot=item.deal.lot)
         holder_free = Tags(share_class=item.deal.share_class)
         add("compensation_owed", item.deal.deal, {"amount": item.due}, holder_free, bearer)
-        if item.settlement is Settlement.UNITS:
+        if item.settlement is CompensationWay.UNITS:
             amounts = {
                 "amount": item.consideration,
                 "residue": item.residue,

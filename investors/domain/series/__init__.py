@@ -9,7 +9,6 @@ from investors.domain.series.events import (
 )
 from investors.domain.series.roll_up import can_roll_up, choose_lead, roll_up
 from investors.domain.series.types import (
-    Exchange,
     RollUp,
     Series,
     SeriesCrystallisation,
@@ -18,10 +17,10 @@ from investors.domain.series.types import (
     SeriesOrder,
     SeriesRedemption,
     SeriesValue,
+    UnitExchange,
 )
 
 __all__ = [
-    "Exchange",
     "RollUp",
     "Series",
     "SeriesCrystallisation",
@@ -30,6 +29,7 @@ __all__ = [
     "SeriesOrder",
     "SeriesRedemption",
     "SeriesValue",
+    "UnitExchange",
     "can_roll_up",
     "choose_lead",
     "crystallise_series",

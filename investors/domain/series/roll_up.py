@@ -14,7 +14,7 @@ from decimal import Decimal
 from investors.domain.exact import exactly, total_of
 from investors.domain.fees import ClassTerms, Hurdle
 from investors.domain.series.events import UNIT_QUANTUM
-from investors.domain.series.types import Exchange, RollUp, Series, SeriesHolding
+from investors.domain.series.types import RollUp, Series, SeriesHolding, UnitExchange
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import Rounding, quantize
 
@@ -46,7 +46,7 @@ def roll_up(
     lead = choose_lead(series=series)
     joined: list[SeriesHolding] = list(lead.holdings)
     kept: list[Series] = []
-    exchanges: list[Exchange] = []
+    exchanges: list[UnitExchange] = []
     for item in series:
         if item.code == lead.code:
             continue
@@ -71,10 +71,10 @@ def roll_up(
 
 def _exchange(
     holding: SeriesHolding, series: Series, lead: Series, unit_quantum: Decimal
-) -> Exchange:
+) -> UnitExchange:
     value = holding.units * series.price
     units = quantize(value / lead.price, unit_quantum, Rounding.DOWN)
-    return Exchange(
+    return UnitExchange(
         lot=holding.lot,
         series=series.code,
         units_out=holding.units,

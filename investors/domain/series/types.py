@@ -113,7 +113,7 @@ class SeriesRedemption:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class UnitExchange:
     """One lot's move into the lead series.
 
     ``units_out x series price == units_in x lead price + residue``; the residue is the fund's.
@@ -132,5 +132,5 @@ class RollUp:
 
     lead: Series
     kept: tuple[Series, ...]
-    exchanges: tuple[Exchange, ...]
+    exchanges: tuple[UnitExchange, ...]
     residue: Decimal

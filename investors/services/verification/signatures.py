@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from investors.models import ClassPolicyVersion, Fund, NavStrike, TermsProposal
 from magnetfund.core.roles import Capability
-from magnetfund.core.services.signatures import Signature, SignedRow, find_signature_faults
+from magnetfund.core.services.signatures import SignedAct, SignedRow, find_signature_faults
 from magnetfund.kernel.identifiers import content_hash
 
 SIGNED_STATES = ("approved", "dealt", "superseded")
@@ -39,10 +39,10 @@ def _signed_strike(row: NavStrike) -> SignedRow:
     return SignedRow(
         what=f"NAV of {row.valuation_at:%Y-%m-%d}",
         signatures=(
-            Signature(
+            SignedAct(
                 user=row.prepared_by_id, capability=Capability.NAV_PREPARE, at=row.recorded_at
             ),
-            Signature(user=row.approved_by_id, capability=Capability.NAV_APPROVE, by_line=True),
+            SignedAct(user=row.approved_by_id, capability=Capability.NAV_APPROVE, by_line=True),
         ),
         action="nav.approved",
         subject=("nav_strike", str(row.pk)),
@@ -54,8 +54,8 @@ def _signed_terms(row: ClassPolicyVersion, what: str) -> SignedRow:
     return SignedRow(
         what=what,
         signatures=(
-            Signature(user=row.proposed_by_id, capability=Capability.TERMS_PROPOSE),
-            Signature(user=row.approved_by_id, capability=Capability.TERMS_APPROVE, by_line=True),
+            SignedAct(user=row.proposed_by_id, capability=Capability.TERMS_PROPOSE),
+            SignedAct(user=row.approved_by_id, capability=Capability.TERMS_APPROVE, by_line=True),
         ),
         action="class.terms",
         subject=("share_class", str(row.share_class_id)),

@@ -15,7 +15,7 @@ from magnetfund.core.roles import CAPABILITIES, Capability
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
+class SignedAct:
     """One signature as a row holds it.
 
     The right must have been held when the audit line was recorded (``by_line``), else at ``at``;
@@ -36,7 +36,7 @@ class SignedRow:
     """
 
     what: str
-    signatures: tuple[Signature, ...]
+    signatures: tuple[SignedAct, ...]
     action: str = ""
     subject: tuple[str, str] = ("", "")
     body: tuple[tuple[str, Any], ...] = ()

@@ -12,8 +12,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.kernel.clock import from_milliseconds, to_milliseconds, utc_now
 from magnetfund.kernel.errors import InvalidInput, Unavailable
 from trading.domain.candle_files import RawCandles
-from trading.domain.market import HOUR_MS
-from trading.domain.market import Instrument as Terms
+from trading.domain.market import HOUR_MS, InstrumentTerms
 from trading.domain.market.symbols import SIMULATED, normalise_venue
 from trading.models import Instrument
 from trading.services.candle_import import import_candles
@@ -29,7 +28,7 @@ class RealMarket:
     """Terms and hours of each instrument, as the venue told them."""
 
     venue: str
-    told: tuple[tuple[Terms, str, RawCandles], ...]
+    told: tuple[tuple[InstrumentTerms, str, RawCandles], ...]
 
     def store(self) -> list[Instrument]:
         """Add the instruments and bring their hours in by the usual door."""

@@ -18,7 +18,7 @@ from investors.models import DealingOrder, Fund, StatementLine
 from investors.services.money_accounts import find_account
 from investors.services.receipt_suggestions import open_receipts, suggest_all
 from investors.services.receipts import match_receipt
-from investors.services.statements import ImportReport, confirm_statement, upload_statement
+from investors.services.statements import StatementImport, confirm_statement, upload_statement
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import isoformat_z
@@ -208,7 +208,7 @@ class MatchView(APIView):
         )
 
 
-def _report(pk: UUID, report: ImportReport, *, is_dry_run: bool) -> dict[str, Any]:
+def _report(pk: UUID, report: StatementImport, *, is_dry_run: bool) -> dict[str, Any]:
     return {"file_id": str(pk), "is_dry_run": is_dry_run, **report.plain()}
 
 

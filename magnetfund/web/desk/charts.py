@@ -9,7 +9,7 @@ from typing import Any
 from magnetfund.core.templatetags.figures import price as price_text
 from magnetfund.core.templatetags.figures import signed_percent as percent_text
 from magnetfund.kernel.clock import utc_midnight, utc_now
-from risk.domain.limits import LimitSet
+from risk.domain.limits import Limits
 from trading.models import Candle, Instrument, Signal, Valuation
 
 KIND_WORDS = {
@@ -38,7 +38,7 @@ def last_day(book: str) -> list[Valuation]:
 
 
 def intraday_chart(
-    marked: list[Valuation], valuation: Valuation | None, limits: LimitSet
+    marked: list[Valuation], valuation: Valuation | None, limits: Limits
 ) -> dict[str, Any] | None:
     """Equity since 00:00 UTC against the daily stop, the drawdown stop and the peak."""
     rows = [(row.at, row.equity) for row in _since_midnight(marked)]

@@ -31,7 +31,7 @@ from magnetfund.web.desk.frame import actor_of, build_frame
 from magnetfund.web.desk.setup import PAGES
 from magnetfund.web.desk.signing import go_to_sign, is_own, is_signed
 from magnetfund.web.parts import render_page
-from risk.domain.limits import FIGURES, LimitSet
+from risk.domain.limits import FIGURES, Limits
 from risk.models import LimitProposal
 from risk.services.limits import approve_limits
 
@@ -49,7 +49,7 @@ def _terms(row: TermsProposal) -> list[tuple[str, str]]:
     ]
 
 
-def _limits(row: LimitProposal, limits: LimitSet) -> list[dict[str, Any]]:
+def _limits(row: LimitProposal, limits: Limits) -> list[dict[str, Any]]:
     """The proposed figures that differ from those in force."""
     changes = []
     for name, rule in FIGURES.items():

@@ -15,7 +15,7 @@ from typing import Any
 
 from magnetfund.web.desk.selectors import ShownPosition
 from risk.domain.fuse import MANUAL_WATCH, Condition, FuseRules, Trigger, find_entry_block
-from risk.domain.limits import LimitSet
+from risk.domain.limits import Limits
 from trading.fuse_selectors import LossStreak, Measured
 from trading.models import Valuation
 
@@ -85,7 +85,7 @@ class Gauge:
 
 
 def build_market_gauges(
-    limits: LimitSet,
+    limits: Limits,
     positions: list[ShownPosition],
     measured: list[Measured],
     streaks: list[LossStreak],

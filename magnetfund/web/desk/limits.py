@@ -26,9 +26,8 @@ from magnetfund.web.desk.frame import actor_of, build_frame
 from magnetfund.web.desk.selectors import ShownPosition
 from magnetfund.web.desk.signing import is_signed
 from magnetfund.web.parts import render_page
-from risk.domain.limits import FIGURES, LimitSet, check_limits, diff_limits, figures_of, limits_of
-from risk.models import LimitProposal
-from risk.models import LimitSet as StoredLimits
+from risk.domain.limits import FIGURES, Limits, check_limits, diff_limits, figures_of, limits_of
+from risk.models import LimitProposal, LimitSet
 from risk.services.limits import propose_limits, withdraw_limits
 from trading.domain.positions import commit_margin
 
@@ -81,9 +80,7 @@ class PositionUnder:
         return max(self.margin - self.margin_max, lost - self.at_stop_max, Decimal(0))
 
 
-def show_changes(
-    before: LimitSet, after: LimitSet, equity: Decimal | None
-) -> tuple[ShownChange, ...]:
+def show_changes(before: Limits, after: Limits, equity: Decimal | None) -> tuple[ShownChange, ...]:
     """What differs between two sets, in the order of the set, with its meaning in money."""
 
     def in_money(name: str, share: Decimal | None) -> Decimal | None:
@@ -104,7 +101,7 @@ def show_changes(
 
 
 def measure_positions(
-    positions: list[ShownPosition], limits: LimitSet, equity: Decimal | None
+    positions: list[ShownPosition], limits: Limits, equity: Decimal | None
 ) -> tuple[PositionUnder, ...]:
     """Each open position under a proposed set.  A new limit never closes one by itself."""
     if equity is None:
@@ -129,11 +126,11 @@ def measure_positions(
     return tuple(found)
 
 
-def _set_of(row: LimitProposal) -> LimitSet:
+def _set_of(row: LimitProposal) -> Limits:
     return limits_of(figures=row.figures, version=1, effective_from=row.effective_from)
 
 
-def _typed(request: HttpRequest, limits: LimitSet) -> dict[str, str | None]:
+def _typed(request: HttpRequest, limits: Limits) -> dict[str, str | None]:
     """All figures: what was typed, and what is in force where nothing was."""
     figures: dict[str, str | None] = dict(figures_of(limits=limits))
     for name, rule in FIGURES.items():
@@ -145,7 +142,7 @@ def _typed(request: HttpRequest, limits: LimitSet) -> dict[str, str | None]:
     return figures
 
 
-def _groups(limits: LimitSet, typed: Mapping[str, str], wrong: Mapping[str, str]) -> list[Any]:
+def _groups(limits: Limits, typed: Mapping[str, str], wrong: Mapping[str, str]) -> list[Any]:
     groups: list[dict[str, Any]] = []
     for name, rule in FIGURES.items():
         if name in GROUPS or not groups:
@@ -171,7 +168,7 @@ def _page(
     """The page; ``figures`` are a draft, which is compared but not stored."""
     book, user = settings.MAGNET_BOOK, request.user
     frame = build_frame(request, "risk")
-    limits: LimitSet = frame["limits"]
+    limits: Limits = frame["limits"]
     valuation = frame["valuation"]
     equity = valuation.equity if valuation is not None else None
     waiting = (
@@ -181,7 +178,7 @@ def _page(
         .first()
     )
     assert isinstance(user, User)
-    after: LimitSet | None = None
+    after: Limits | None = None
     if figures is not None and not problems:
         after = limits_of(figures=figures, version=limits.version + 1, effective_from=utc_now())
     elif figures is None and waiting is not None:
@@ -205,7 +202,7 @@ def _page(
         "groups": _groups(limits, typed, problems or {}),
         "problems": list((problems or {}).values()),
         "given": request.POST,
-        "versions": StoredLimits.objects.filter(book=book)
+        "versions": LimitSet.objects.filter(book=book)
         .select_related("proposed_by", "approved_by")
         .order_by("-version")[:VERSIONS_SHOWN],
         "midnight": utc_midnight(utc_now()) + timedelta(days=1),
@@ -227,7 +224,7 @@ def limits(request: HttpRequest) -> HttpResponse:
 def propose(request: HttpRequest) -> HttpResponse:
     """Compare a draft with the set in force, or propose it for a second signature."""
     book = settings.MAGNET_BOOK
-    frame_limits: LimitSet = build_frame(request, "risk")["limits"]
+    frame_limits: Limits = build_frame(request, "risk")["limits"]
     figures = _typed(request, frame_limits)
     problems = {item.name: item.message for item in check_limits(figures=figures)}
     if problems or request.POST.get("step") == "compare":

@@ -9,13 +9,11 @@ from django.conf import settings
 from magnetfund.web.desk.charts import choose_zones, direction_of, kind_words
 from magnetfund.web.desk.order_words import say_decision
 from risk.domain.leverage import LeverageCase, choose_leverage
-from risk.domain.limits import LimitSet
+from risk.domain.limits import Limits
 from trading.models import Instrument, Proposal, Signal
 
 
-def explain_signal(
-    instrument: Instrument, signal: Signal | None, limits: LimitSet
-) -> dict[str, Any]:
+def explain_signal(instrument: Instrument, signal: Signal | None, limits: Limits) -> dict[str, Any]:
     """Zones as a table, the decision of leverage, the sleeves' words, the newest proposals."""
     proposals = list(
         Proposal.objects.filter(instrument=instrument, book=settings.MAGNET_BOOK).order_by(

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from magnetfund.kernel.money import decimal_from_float
 from magnetfund.web.desk.selectors import ShownPosition
-from risk.domain.limits import LimitSet
+from risk.domain.limits import Limits
 from risk.domain.margin import flat_tier
 from risk.domain.stress import (
     StressBook,
@@ -83,7 +83,7 @@ def find_assets(positions: list[ShownPosition]) -> tuple[str, ...]:
 
 
 def build_consequences(
-    positions: list[ShownPosition], valuation: Valuation | None, limits: LimitSet
+    positions: list[ShownPosition], valuation: Valuation | None, limits: Limits
 ) -> list[Consequence]:
     """Every stop where it rests, then the known days as gaps; nothing without positions."""
     if valuation is None or not positions:
@@ -100,7 +100,7 @@ def build_consequences(
 
 
 def build_stress_book(
-    positions: list[ShownPosition], valuation: Valuation, limits: LimitSet
+    positions: list[ShownPosition], valuation: Valuation, limits: Limits
 ) -> StressBook:
     """The open book with isolated wallets; the rest of equity is out of the venue's reach."""
     found = []
@@ -135,7 +135,7 @@ def build_stress_book(
     )
 
 
-def _loss_limit(valuation: Valuation, limits: LimitSet) -> float:
+def _loss_limit(valuation: Valuation, limits: Limits) -> float:
     """The equity at which the nearer of the two loss triggers closes everything."""
     units = valuation.equity / valuation.unit_value
     daily = valuation.day_start_unit_value * (1 - limits.daily_loss_share)

@@ -20,7 +20,7 @@ from magnetfund.web.desk.ticket import ticket_context
 from magnetfund.web.desk.trade_list import find_sleeves, find_trade_page
 from magnetfund.web.parts import render_page
 from magnetfund.web.public.pages import asked_page
-from risk.domain.limits import LimitSet
+from risk.domain.limits import Limits
 from trading import selectors
 from trading.models import Instrument
 
@@ -88,7 +88,7 @@ def signals(request: HttpRequest) -> HttpResponse:
     return render_page(request, "desk/signals.html", {**frame, **context}, parts=())
 
 
-def _signal_context(instrument: Instrument, limits: LimitSet) -> dict[str, Any]:
+def _signal_context(instrument: Instrument, limits: Limits) -> dict[str, Any]:
     from magnetfund.web.desk.signal_page import explain_signal
 
     signal = desk.newest_reading(instrument)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from magnetfund.kernel.errors import InvalidInput
-from risk.domain.limits import LimitSet
+from risk.domain.limits import Limits
 
 
 class ResetPolicy(IntEnum):
@@ -63,7 +63,7 @@ class FuseRules:
 
     @classmethod
     def of_limit_set(
-        cls, limits: LimitSet, *, reset_policy: ResetPolicy = ResetPolicy.NONE
+        cls, limits: Limits, *, reset_policy: ResetPolicy = ResetPolicy.NONE
     ) -> FuseRules:
         """Every fuse figure of an approved limit set; ``reset_policy`` is for scenarios only."""
         return cls(

@@ -33,7 +33,7 @@ from risk.domain.leverage.types import (
     LeverageReason,
 )
 from risk.domain.leverage.words import build_reasoning, build_refusal
-from risk.domain.limits import DEFAULT_LIMITS, LimitSet
+from risk.domain.limits import DEFAULT_LIMITS, Limits
 
 DAYS_PER_YEAR = 365.0
 OPPOSITE_ZONES_MIN = 3
@@ -45,7 +45,7 @@ EVIDENCE_CAP_SUPPORTED = LEVERAGE_CLAMP
 EVIDENCE_CAP_HIGH_TENSION = LEVERAGE_BOOST_MAX
 
 
-def choose_leverage(*, case: LeverageCase, limits: LimitSet = DEFAULT_LIMITS) -> LeverageDecision:
+def choose_leverage(*, case: LeverageCase, limits: Limits = DEFAULT_LIMITS) -> LeverageDecision:
     """The leverage of one case, every cap with its value, tier, size factor and reasoning.
 
     L = D * S / (1 + C + V), clamped to 1.0..2.5, then x1.2 up to 3.0 in high tension; then the
@@ -206,9 +206,7 @@ def _side_of(price: float, magnet_price: float) -> int:
     return (magnet_price > price) - (magnet_price < price)
 
 
-def _refuse(
-    case: LeverageCase, limits: LimitSet, refusals: list[LeverageReason]
-) -> LeverageDecision:
+def _refuse(case: LeverageCase, limits: Limits, refusals: list[LeverageReason]) -> LeverageDecision:
     caps = tuple(
         LeverageCap(name=name, value=None, status=CapStatus.NOT_EVALUATED, words="input refused")
         for name in CapName
@@ -242,7 +240,7 @@ def _touch_quantile(probability: float) -> float:
 
 
 def _find_caps(
-    case: LeverageCase, limits: LimitSet, side: int
+    case: LeverageCase, limits: Limits, side: int
 ) -> list[tuple[CapName, float | None, bool, str]]:
     """Each cap as ``(name, value or None, acts, words)``."""
     sigma = max(case.sigma_ewma or 0.0, case.sigma_sample or 0.0)
@@ -257,7 +255,7 @@ def _find_caps(
     ]
 
 
-def _find_volatility_cap(limits: LimitSet, sigma: float) -> tuple[CapName, float | None, bool, str]:
+def _find_volatility_cap(limits: Limits, sigma: float) -> tuple[CapName, float | None, bool, str]:
     if limits.volatility_target is None:
         return CapName.VOLATILITY, None, False, "no volatility target is set"
     if sigma <= 0.0:
@@ -273,7 +271,7 @@ def _find_volatility_cap(limits: LimitSet, sigma: float) -> tuple[CapName, float
 
 
 def _find_liquidation_cap(
-    case: LeverageCase, limits: LimitSet, side: int, sigma: float
+    case: LeverageCase, limits: Limits, side: int, sigma: float
 ) -> tuple[CapName, float | None, bool, str]:
     value: float | None = None
     days = float(limits.liquidation_horizon_days)

@@ -5,7 +5,7 @@ from risk.domain.limits.figures import (
     FIGURES,
     HARD_CEILINGS,
     FigureRule,
-    LimitSet,
+    Limits,
     Tighter,
 )
 from risk.domain.limits.groups import group_correlated
@@ -35,7 +35,7 @@ __all__ = [
     "FigureProblem",
     "FigureRule",
     "LimitDiff",
-    "LimitSet",
+    "Limits",
     "StrategyLimits",
     "Tighter",
     "check_limits",

@@ -66,7 +66,7 @@ _HIGHER = Tighter.HIGHER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LimitSet:
+class Limits:
     """One immutable version of every limit; the defaults are the house's figures.
 
     ``version`` 0 is the set in code.  Figures are exact Decimals; the float64 decisions convert
@@ -265,13 +265,13 @@ FIGURES: Mapping[str, FigureRule] = {
         tighter=f.metadata["tighter"],
         words=f.metadata["words"],
     )
-    for f in fields(LimitSet)
+    for f in fields(Limits)
     if "ceiling" in f.metadata
 }
-"""Every figure by name, in the order of :class:`LimitSet`."""
+"""Every figure by name, in the order of :class:`Limits`."""
 
 HARD_CEILINGS: Mapping[str, Decimal] = {name: rule.ceiling for name, rule in FIGURES.items()}
 """The loosest value of each figure that code accepts."""
 
-DEFAULT_LIMITS = LimitSet()
+DEFAULT_LIMITS = Limits()
 """Version 0: the figures in code."""

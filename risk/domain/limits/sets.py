@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from magnetfund.kernel.errors import FundError, InvalidInput
 from magnetfund.kernel.money import decimal_of
-from risk.domain.limits.figures import FIGURES, FigureRule, LimitSet, Tighter, find_problem
+from risk.domain.limits.figures import FIGURES, FigureRule, Limits, Tighter, find_problem
 
 Change = Literal["tighter", "looser"]
 
@@ -120,7 +120,7 @@ def _check_figure(
     return FigureProblem(name=rule.name, code=code, message=message)
 
 
-def figures_of(*, limits: LimitSet) -> dict[str, str | None]:
+def figures_of(*, limits: Limits) -> dict[str, str | None]:
     """The figures as they are stored and signed."""
     found: dict[str, str | None] = {}
     for name in FIGURES:
@@ -134,7 +134,7 @@ def limits_of(
     figures: Mapping[str, Any],
     version: int,
     effective_from: datetime,
-) -> LimitSet:
+) -> Limits:
     """The limit set of stored figures; raises ``InvalidInput`` with every problem in ``details``.
 
     A figure that is missing in an older row is a problem too: a set is whole or it is refused.
@@ -149,14 +149,14 @@ def limits_of(
     numbers = {
         name: None if figures[name] is None else decimal_of(figures[name]) for name in FIGURES
     }
-    return LimitSet(
+    return Limits(
         version=version,
         effective_from=effective_from,
         **numbers,  # type: ignore[arg-type]  # only a figure that may be empty is None
     )
 
 
-def diff_limits(*, before: LimitSet, after: LimitSet) -> LimitDiff:
+def diff_limits(*, before: Limits, after: Limits) -> LimitDiff:
     """Which figures became tighter and which looser, in the order of the set."""
     changes = []
     for rule in FIGURES.values():

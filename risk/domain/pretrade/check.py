@@ -15,7 +15,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from magnetfund.kernel.money import round_to_step
-from risk.domain.limits import LimitSet
+from risk.domain.limits import Limits
 from risk.domain.pretrade.answers import answer
 from risk.domain.pretrade.conduct import (
     check_duplicate,
@@ -128,7 +128,7 @@ PRICED = SIZE_CONTROLS | {
 
 
 def check_order(
-    *, order: OrderRequest, book: BookSnapshot, limits: LimitSet, now: datetime
+    *, order: OrderRequest, book: BookSnapshot, limits: Limits, now: datetime
 ) -> PreTradeVerdict:
     """Judge one order against the book, the limits and the clock (aware, UTC).
 

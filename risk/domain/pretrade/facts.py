@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from risk.domain.limits import LimitSet
+from risk.domain.limits import Limits
 from risk.domain.pretrade.types import (
     BookOrder,
     BookPosition,
@@ -34,7 +34,7 @@ class OrderFacts:
 
     order: OrderRequest
     book: BookSnapshot
-    limits: LimitSet
+    limits: Limits
     now: datetime
     problem: str | None
     reduces: bool = False
@@ -64,7 +64,7 @@ class OrderFacts:
 
 
 def read_facts(
-    *, order: OrderRequest, book: BookSnapshot, limits: LimitSet, now: datetime
+    *, order: OrderRequest, book: BookSnapshot, limits: Limits, now: datetime
 ) -> OrderFacts:
     """Every shared figure; never raises for the content of what it is given."""
     problem = _find_problem(order, book)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from risk.domain.limits import DEFAULT_LIMITS, LimitSet, stricter
+from risk.domain.limits import DEFAULT_LIMITS, Limits, stricter
 from risk.domain.sizing.core import (
     gap_loss_rate_core,
     is_stop_before_liquidation_core,
@@ -27,7 +27,7 @@ from risk.domain.sizing.types import (
 from risk.domain.sizing.words import build_sizing_reasoning, build_sizing_refusal
 
 
-def size_position(*, case: SizingCase, limits: LimitSet = DEFAULT_LIMITS) -> SizingDecision:
+def size_position(*, case: SizingCase, limits: Limits = DEFAULT_LIMITS) -> SizingDecision:
     """The size of one trade, the law that set it, and its figures from the final lots (SIZ-1).
 
     Margin caps: the tier's, 20 % a position and a correlated group, 50 % in all; loss at the stop
@@ -106,7 +106,7 @@ def liquidation_price_of(*, case: SizingCase) -> float | None:
     )
 
 
-def compute_rooms(*, case: SizingCase, limits: LimitSet) -> dict[SizeCap, float]:
+def compute_rooms(*, case: SizingCase, limits: Limits) -> dict[SizeCap, float]:
     """Money that each law grants: the loss at the stop, free margins, free gap losses.
 
     Every room shrinks by the size factor, so a leverage cap of 0.6 leaves exactly 60 % of the size.
@@ -158,7 +158,7 @@ def _side_of(case: SizingCase) -> int:
     return 1 if float(case.stop_price or 0.0) < float(case.entry_price) else -1
 
 
-def _find_bad_input(case: SizingCase, limits: LimitSet) -> list[SizingReason]:
+def _find_bad_input(case: SizingCase, limits: Limits) -> list[SizingReason]:
     bad: list[SizingReason] = []
     if not _is_positive(case.equity):
         bad.append(SizingReason.NO_EQUITY)
@@ -217,7 +217,7 @@ def _is_book_sound(case: SizingCase) -> bool:
     return all(_is_not_negative(amount) for amount in book)
 
 
-def _is_stop_safe(case: SizingCase, limits: LimitSet, liquidation: float) -> bool:
+def _is_stop_safe(case: SizingCase, limits: Limits, liquidation: float) -> bool:
     share = min(float(case.stop_liquidation_share), float(limits.stop_liquidation_share_max))
     own = case.strategy_limits.stop_liquidation_share_max
     if own is not None:
@@ -270,7 +270,7 @@ def _show_rooms(
 
 def _decide(
     case: SizingCase,
-    limits: LimitSet,
+    limits: Limits,
     lots: int,
     loss_rate: float,
     gap_rate: float,
@@ -331,7 +331,7 @@ def _find_reward(case: SizingCase, quantity: float, side: int) -> float:
 
 def _refuse(
     case: SizingCase,
-    limits: LimitSet,
+    limits: Limits,
     reasons: list[SizingReason],
     *,
     rooms: tuple[SizeRoom, ...] = (),

@@ -21,7 +21,7 @@ from trading.domain.engine.book import (
     Refusal,
 )
 from trading.domain.engine.decision import decide_lots, round_to_ticks
-from trading.domain.engine.rules import InstrumentRules, SlotRules
+from trading.domain.engine.rules import SlotRules, TradedInstrument
 from trading.domain.engine.watching import watch_market
 from trading.domain.engine.working import Working, make_exit
 from trading.domain.strategies.signals import LeverageRule, Signal
@@ -238,7 +238,7 @@ def _find_committed(working: Working, slot: int) -> tuple[float, float, float, f
 
 
 def _find_slot_commitment(
-    working: Working, slot: int, rules: SlotRules, instrument: InstrumentRules
+    working: Working, slot: int, rules: SlotRules, instrument: TradedInstrument
 ) -> tuple[float, float]:
     """Margin and gap loss that a slot holds or has ordered."""
     margin = gap = 0.0

@@ -13,12 +13,12 @@ from statistics import NormalDist
 
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.fuse import FuseRules
-from risk.domain.limits import NO_STRATEGY_LIMITS, LimitSet, StrategyLimits
+from risk.domain.limits import NO_STRATEGY_LIMITS, Limits, StrategyLimits
 from trading.domain.strategies.signals import DAY_MS, StrategyTraits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InstrumentRules:
+class TradedInstrument:
     """A linear perpetual as the engine trades it.
 
     ``slippage_rate`` moves a market or stop fill against the taker, ``fuse_slippage_rate`` a fill
@@ -104,7 +104,7 @@ class LimitRules:
     stop_liquidation_share_max: float = 0.6
 
     @classmethod
-    def of_limit_set(cls, limits: LimitSet, *, leverage_cap: float | None = None) -> LimitRules:
+    def of_limit_set(cls, limits: Limits, *, leverage_cap: float | None = None) -> LimitRules:
         """The figures of an approved limit set; ``leverage_cap`` can only lower its leverage."""
         cap = float(limits.leverage_max)
         return cls(
@@ -136,7 +136,7 @@ class EngineRules:
     their order, which also decides who gets the last of a shared limit.
     """
 
-    instruments: tuple[InstrumentRules, ...]
+    instruments: tuple[TradedInstrument, ...]
     slots: tuple[SlotRules, ...]
     limits: LimitRules = field(default_factory=LimitRules)
     fuse: FuseRules = field(default_factory=FuseRules)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trading.domain.engine.book import CloseReason, OrderIntent, SlotPosition
-from trading.domain.paper_venue import Account, Kind, RestingOrder
+from trading.domain.paper_venue import Kind, RestingOrder, VenueAccount
 
 #: Reasons to leave at any price.
 URGENT = (CloseReason.FUSE, CloseReason.FUSE_CUT)
@@ -49,11 +49,11 @@ def orders_of(
     return found
 
 
-def account_of(held: SlotPosition | None) -> Account:
+def account_of(held: SlotPosition | None) -> VenueAccount:
     """What the venue holds for a slot where nothing was lost on the way."""
     if held is None:
-        return Account()
-    return Account(
+        return VenueAccount()
+    return VenueAccount(
         side=held.side,
         lots=held.lots,
         entry_ticks=held.entry_ticks,

@@ -24,7 +24,7 @@ from trading.domain.engine.book import (
     RoundTrip,
     SlotPosition,
 )
-from trading.domain.engine.rules import EngineRules, InstrumentRules, SlotRules
+from trading.domain.engine.rules import EngineRules, SlotRules, TradedInstrument
 from trading.domain.engine.scalars import compute_liquidation_ticks
 from trading.domain.paper_venue import Charge, Execution, Happening, Kind
 from trading.domain.strategies.signals import Signal
@@ -66,7 +66,7 @@ class Working:
         self.conditions: list[Condition | None] = [None] * len(rules.instruments)
         self.events: list[Event] = []
 
-    def slot_rules(self, slot: int) -> tuple[SlotRules, InstrumentRules]:
+    def slot_rules(self, slot: int) -> tuple[SlotRules, TradedInstrument]:
         """The rules of a slot and of its instrument."""
         rules = self.rules.slots[slot]
         return rules, self.rules.instruments[rules.instrument]

@@ -20,7 +20,7 @@ from trading.domain.evidence.states import (
 )
 from trading.domain.evidence.types import (
     Candidate,
-    Control,
+    ControlKind,
     Estimate,
     EvidenceParameters,
     EvidenceRow,
@@ -31,7 +31,7 @@ __all__ = [
     "DEFAULT_EVIDENCE",
     "DEFAULT_RULES",
     "Candidate",
-    "Control",
+    "ControlKind",
     "Estimate",
     "EvidenceJudgement",
     "EvidenceParameters",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading.domain.compiled import compiled
-from trading.domain.evidence.types import Candidate, Control, EvidenceParameters
+from trading.domain.evidence.types import Candidate, ControlKind, EvidenceParameters
 from trading.domain.magnets.round_numbers import nice
 from trading.domain.magnets.types import FloatArray, IntArray, LevelHistory, LevelKind
 
@@ -131,7 +131,7 @@ def find_control_levels(
     atr: FloatArray,
     parameters: EvidenceParameters,
     seed: int,
-) -> dict[Control, FloatArray]:
+) -> dict[ControlKind, FloatArray]:
     """Levels without meaning in the same shape: random prices, moved prior days, past closes."""
     generator = np.random.default_rng(seed)
     low, high = parameters.distance_min, parameters.distance_max
@@ -153,9 +153,9 @@ def find_control_levels(
     source = decisions[:, None] - back
     past = np.where(source >= 0, close[np.maximum(source, 0)], np.nan)
     return {
-        Control.RANDOM_PRICE: random_price,
-        Control.JITTERED_PRIOR_DAY: _pick_nearest(jittered, price, atr, low, high),
-        Control.PAST_CLOSE: _pick_nearest(past, price, atr, low, high),
+        ControlKind.RANDOM_PRICE: random_price,
+        ControlKind.JITTERED_PRIOR_DAY: _pick_nearest(jittered, price, atr, low, high),
+        ControlKind.PAST_CLOSE: _pick_nearest(past, price, atr, low, high),
     }
 
 

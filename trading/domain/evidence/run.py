@@ -16,7 +16,7 @@ import numpy as np
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.evidence.bootstrap import adjust_holm, estimate_mean, two_sided_p
 from trading.domain.evidence.types import (
-    Control,
+    ControlKind,
     Estimate,
     EvidenceParameters,
     EvidenceRow,
@@ -107,7 +107,7 @@ def run_evidence_test(
     adjusted = adjust_holm([*(row.p_value for row in rows), *earlier_p_values])
     rows = [replace(row, p_holm=p) for row, p in zip(rows, adjusted, strict=False)]
     rows += [_test(setting, name.value, True, found) for name, found in controls.items()]
-    random_z = next(row for row in rows if row.name == Control.RANDOM_PRICE.value).first.z
+    random_z = next(row for row in rows if row.name == ControlKind.RANDOM_PRICE.value).first.z
     return EvidenceRun(
         market=market,
         timeframe="1h",

@@ -33,7 +33,7 @@ class Candidate(StrEnum):
     GAMMA = "gamma_wall"
 
 
-class Control(StrEnum):
+class ControlKind(StrEnum):
     """Levels without meaning that go through the same test."""
 
     RANDOM_PRICE = "random_price"

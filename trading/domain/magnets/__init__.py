@@ -24,9 +24,9 @@ from trading.domain.magnets.lookahead import (
     find_lookahead_differences,
 )
 from trading.domain.magnets.order_flow import (
-    BookSnapshot,
     BookWall,
     BookWalls,
+    DepthSnapshot,
     WallParameters,
     build_wall_levels,
     find_book_walls,
@@ -56,9 +56,9 @@ __all__ = [
     "DEFAULT_PARAMETERS",
     "LONG",
     "SHORT",
-    "BookSnapshot",
     "BookWall",
     "BookWalls",
+    "DepthSnapshot",
     "EventKind",
     "ExternalLevel",
     "Family",

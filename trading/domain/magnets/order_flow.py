@@ -25,7 +25,7 @@ BID, ASK = 0, 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BookSnapshot:
+class DepthSnapshot:
     """The book at ``at`` (ms): price and size columns of a side, best first.
 
     ``contiguous`` is False when an update was missed since the previous snapshot.
@@ -101,7 +101,7 @@ class BookWalls:
 
 def find_book_walls(
     *,
-    snapshots: Sequence[BookSnapshot],
+    snapshots: Sequence[DepthSnapshot],
     now: int,
     atr: float,
     tick_size: float,
@@ -168,8 +168,8 @@ class _Grid:
     @classmethod
     def build(
         cls,
-        earlier: Sequence[BookSnapshot],
-        window: Sequence[BookSnapshot],
+        earlier: Sequence[DepthSnapshot],
+        window: Sequence[DepthSnapshot],
         side: int,
         bucket: float,
         buckets: int,
@@ -197,15 +197,15 @@ class _Grid:
         )
 
 
-def _side(snapshot: BookSnapshot, side: int) -> tuple[FloatArray, FloatArray]:
+def _side(snapshot: DepthSnapshot, side: int) -> tuple[FloatArray, FloatArray]:
     if side == BID:
         return snapshot.bid_prices, snapshot.bid_sizes
     return snapshot.ask_prices, snapshot.ask_sizes
 
 
 def _refuse(
-    earlier: Sequence[BookSnapshot],
-    window: Sequence[BookSnapshot],
+    earlier: Sequence[DepthSnapshot],
+    window: Sequence[DepthSnapshot],
     now: int,
     parameters: WallParameters,
 ) -> str:
@@ -291,7 +291,7 @@ def _spoof_score(sizes: FloatArray, near: NDArray[np.bool_], parameters: WallPar
     return retreats / approaches if approaches else 0.0
 
 
-def _imbalance(snapshot: BookSnapshot, atr: float) -> float:
+def _imbalance(snapshot: DepthSnapshot, atr: float) -> float:
     middle = snapshot.middle
     bid = float(snapshot.bid_sizes[snapshot.bid_prices >= middle - atr].sum())
     ask = float(snapshot.ask_sizes[snapshot.ask_prices <= middle + atr].sum())

@@ -26,8 +26,8 @@ from trading.domain.market.gaps import (
 )
 from trading.domain.market.instruments import (
     DayRule,
-    Instrument,
     InstrumentKind,
+    InstrumentTerms,
 )
 from trading.domain.market.price_levels import (
     LevelChange,
@@ -67,8 +67,8 @@ __all__ = [
     "DayRule",
     "Gap",
     "GapReason",
-    "Instrument",
     "InstrumentKind",
+    "InstrumentTerms",
     "LevelChange",
     "Outage",
     "Period",

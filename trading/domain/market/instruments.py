@@ -35,7 +35,7 @@ class DayRule(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Instrument:
+class InstrumentTerms:
     """One tradable contract of one venue.
 
     ``tick`` and ``lot`` are the price and quantity steps; one tick of one lot is worth

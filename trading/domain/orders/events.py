@@ -106,7 +106,7 @@ class VenueReported:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NotFound:
+class OrderNotFound:
     """A query found the order neither open, nor in the history, nor among the trades."""
 
     at: datetime
@@ -123,5 +123,5 @@ OrderNews = (
     | CancelRequested
     | CancelRefused
     | VenueReported
-    | NotFound
+    | OrderNotFound
 )

@@ -11,12 +11,12 @@ from magnetfund.kernel.money import CONTEXT, decimal_of
 from trading.domain.orders.events import (
     CancelRefused,
     CancelRequested,
-    NotFound,
     OrderAcknowledged,
     OrderClaimed,
     OrderDenied,
     OrderFilled,
     OrderNews,
+    OrderNotFound,
     OrderRejected,
     OrderTooOld,
     OutcomeUnseen,
@@ -73,7 +73,7 @@ def transition(
             )
         case VenueReported():
             return _report(order, event)
-        case NotFound():
+        case OrderNotFound():
             return _miss(order, event, rules or AbsenceRules())
 
 
@@ -218,7 +218,7 @@ def _settle(order: OrderLife, at: datetime) -> OrderLife:
     return _close(order, order.reported_final, at)
 
 
-def _miss(order: OrderLife, event: NotFound, rules: AbsenceRules) -> OrderLife:
+def _miss(order: OrderLife, event: OrderNotFound, rules: AbsenceRules) -> OrderLife:
     """Count a query that found nothing; enough of them, late and spaced, prove absence."""
     _expect_sent(order, event)
     if order.state is not OrderState.UNKNOWN:  # venues deny live orders for a while

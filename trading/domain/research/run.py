@@ -23,7 +23,7 @@ from trading.domain.backtest.market import (
     join_markets,
 )
 from trading.domain.backtest.result import FILL_RULE_VERSION, BacktestResult, build_result
-from trading.domain.engine.rules import EngineRules, InstrumentRules, LimitRules, SlotRules
+from trading.domain.engine.rules import EngineRules, LimitRules, SlotRules, TradedInstrument
 from trading.domain.market.candles import Candles, timeframe_ms
 from trading.domain.market.funding import FundingRates, spread_funding
 from trading.domain.market.resampling import resample
@@ -48,7 +48,7 @@ class InstrumentSeries:
     empty where none is stored.  ``label`` says where prices come from ("spot proxy").
     """
 
-    rules: InstrumentRules
+    rules: TradedInstrument
     candles: Candles
     funding_ms: NDArray[np.int64]
     funding_rate: NDArray[np.float64]
@@ -346,7 +346,7 @@ def _build_bars(
     candles: Candles,
     rows: slice,
     series: InstrumentSeries,
-    rules: InstrumentRules,
+    rules: TradedInstrument,
     request: BacktestRequest,
 ) -> InstrumentBars:
     whole = build_instrument_bars(

@@ -26,7 +26,7 @@ COLUMN_STREAM_BARS = 250
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class StrategyFinding:
     """One test: passed or not, and in words what was found and at which bar."""
 
     name: str
@@ -38,7 +38,7 @@ class Finding:
 
 def check_strategy(
     *, make: Callable[[], Strategy], candles: Candles, seed: int = 1
-) -> tuple[Finding, ...]:
+) -> tuple[StrategyFinding, ...]:
     """Every test in order; ``make`` builds a fresh strategy."""
     began = time.perf_counter()
     signals = compute_columns(strategy=make(), candles=candles)
@@ -51,7 +51,7 @@ def check_strategy(
         _stops(candles, signals),
         _speaks(signals),
         _stream(make, candles, signals),
-        Finding(name="speed", is_passed=True, words=f"{rate:,.0f} bars/s in columns"),
+        StrategyFinding(name="speed", is_passed=True, words=f"{rate:,.0f} bars/s in columns"),
     )
 
 
@@ -64,7 +64,7 @@ def _look_ahead(
     candles: Candles,
     signals: Signals,
     rng: np.random.Generator,
-) -> Finding:
+) -> StrategyFinding:
     """Cut the future away at random bars, and replace it by another; rows before must stand."""
     count = len(candles)
     entries = np.flatnonzero(signals.direction)
@@ -75,14 +75,14 @@ def _look_ahead(
     found = [(item.column, item.row, item.index) for item in cut]
     found += _poisoned(make, candles, signals, sorted(cuts)[:: max(1, len(cuts) // 6)])
     if not found:
-        return Finding(
+        return StrategyFinding(
             name="look-ahead",
             is_passed=True,
             words=f"{len(cuts)} futures cut away or replaced: nothing before them changed",
         )
     first = min(found, key=lambda item: item[1])
     column, row, index = first
-    return Finding(
+    return StrategyFinding(
         name="look-ahead",
         is_passed=False,
         words=f"column {column}, bar {row:,} knew what came after bar {index:,}",
@@ -122,12 +122,14 @@ def _differences(left: Signals, right: Signals, *, stop: int) -> list[tuple[str,
     return found
 
 
-def _determinism(make: Callable[[], Strategy], candles: Candles, signals: Signals) -> Finding:
+def _determinism(
+    make: Callable[[], Strategy], candles: Candles, signals: Signals
+) -> StrategyFinding:
     again = compute_columns(strategy=make(), candles=candles)
     return _equal("determinism", signals, again, "two runs on the same candles agree")
 
 
-def _leaks(make: Callable[[], Strategy], candles: Candles, signals: Signals) -> Finding:
+def _leaks(make: Callable[[], Strategy], candles: Candles, signals: Signals) -> StrategyFinding:
     """One object asked for another market in between answers as a fresh one."""
     strategy = make()
     turned = {
@@ -138,12 +140,12 @@ def _leaks(make: Callable[[], Strategy], candles: Candles, signals: Signals) -> 
     return _equal("leaking state", signals, after, "another market in between changed nothing")
 
 
-def _equal(name: str, left: Signals, right: Signals, words: str) -> Finding:
+def _equal(name: str, left: Signals, right: Signals, words: str) -> StrategyFinding:
     found = _differences(left, right, stop=len(left))
     if not found:
-        return Finding(name=name, is_passed=True, words=words)
+        return StrategyFinding(name=name, is_passed=True, words=words)
     column, row = min(found, key=lambda item: item[1])
-    return Finding(
+    return StrategyFinding(
         name=name,
         is_passed=False,
         words=f"column {column} differs at bar {row:,}",
@@ -152,7 +154,7 @@ def _equal(name: str, left: Signals, right: Signals, words: str) -> Finding:
     )
 
 
-def _stops(candles: Candles, signals: Signals) -> Finding:
+def _stops(candles: Candles, signals: Signals) -> StrategyFinding:
     """Every entry has a stop on its losing side, and a target that is none or on the other."""
     side = signals.direction.astype(np.int64)
     bad_stop = (side != 0) & ~((candles.close - signals.stop) * side > 0)
@@ -160,22 +162,26 @@ def _stops(candles: Candles, signals: Signals) -> Finding:
     for column, wrong in (("stop", bad_stop), ("target", bad_target)):
         rows = np.flatnonzero(wrong)
         if rows.size:
-            return Finding(
+            return StrategyFinding(
                 name="stops",
                 is_passed=False,
                 words=f"{rows.size:,} entries with a bad {column}, the first at bar {rows[0]:,}",
                 bar=int(rows[0]),
                 column=column,
             )
-    return Finding(name="stops", is_passed=True, words="every entry has a stop on its losing side")
+    return StrategyFinding(
+        name="stops", is_passed=True, words="every entry has a stop on its losing side"
+    )
 
 
-def _speaks(signals: Signals) -> Finding:
+def _speaks(signals: Signals) -> StrategyFinding:
     """It enters at all, and not on the very first bar, when nothing can be known."""
     rows = np.flatnonzero(signals.direction)
     if not rows.size:
-        return Finding(name="warm-up", is_passed=False, words="it never enters on these candles")
-    return Finding(
+        return StrategyFinding(
+            name="warm-up", is_passed=False, words="it never enters on these candles"
+        )
+    return StrategyFinding(
         name="warm-up",
         is_passed=bool(rows[0] > 0),
         words=f"{rows.size:,} entries, the first at bar {rows[0]:,}",
@@ -183,7 +189,7 @@ def _speaks(signals: Signals) -> Finding:
     )
 
 
-def _stream(make: Callable[[], Strategy], candles: Candles, signals: Signals) -> Finding:
+def _stream(make: Callable[[], Strategy], candles: Candles, signals: Signals) -> StrategyFinding:
     """Bar by bar, as a running book asks, it says what its columns say."""
     memory = getattr(make(), "memory_bars", 0)
     # A stream of columns computes its whole window anew at each bar.
@@ -199,7 +205,7 @@ def _stream(make: Callable[[], Strategy], candles: Candles, signals: Signals) ->
         same = np.isclose(mine, theirs, rtol=1e-9, atol=0, equal_nan=True)
         wrong = np.flatnonzero(~same)
         if wrong.size:
-            return Finding(
+            return StrategyFinding(
                 name="stream",
                 is_passed=False,
                 words=f"column {name} differs from the stream at bar {wrong[0]:,}",
@@ -214,7 +220,7 @@ def _stream(make: Callable[[], Strategy], candles: Candles, signals: Signals) ->
             for name in columns:
                 mine, theirs = getattr(newest, name)[-1], getattr(signals, name)[row]
                 if not np.isclose(mine, theirs, rtol=1e-6, atol=0, equal_nan=True):
-                    return Finding(
+                    return StrategyFinding(
                         name="stream",
                         is_passed=False,
                         words=f"column {name} at bar {row:,} needs more than the "
@@ -222,12 +228,12 @@ def _stream(make: Callable[[], Strategy], candles: Candles, signals: Signals) ->
                         bar=row,
                         column=name,
                     )
-    return Finding(
+    return StrategyFinding(
         name="stream", is_passed=True, words=f"equal bar by bar, {rate:,.0f} bars/s in a stream"
     )
 
 
-def describe_findings(findings: tuple[Finding, ...]) -> list[dict[str, Any]]:
+def describe_findings(findings: tuple[StrategyFinding, ...]) -> list[dict[str, Any]]:
     """Findings as plain data."""
     return [
         {

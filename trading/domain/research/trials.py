@@ -68,7 +68,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
+class TrialFamily:
     """All trials of a family: how many, and the variance of their daily Sharpe ratios (or None)."""
 
     trials: int
@@ -84,14 +84,14 @@ class Family:
         return max(known, chance)
 
 
-def family_of(sharpes: Sequence[float]) -> Family:
+def family_of(sharpes: Sequence[float]) -> TrialFamily:
     """The family of given daily Sharpe ratios; those that are no number count as tried."""
     known = [value for value in sharpes if math.isfinite(value)]
     variance = float(np.var(known, ddof=1)) if len(known) > 1 else None
-    return Family(trials=len(sharpes), variance=variance)
+    return TrialFamily(trials=len(sharpes), variance=variance)
 
 
-def judge(*, facts: TrialFacts | None, family: Family, trades: int) -> Judgement:
+def judge(*, facts: TrialFacts | None, family: TrialFamily, trades: int) -> Judgement:
     """Judge a result by its family, itself among it."""
     trials = max(1, family.trials)
     if facts is None or trades == 0 or not math.isfinite(facts.sharpe):

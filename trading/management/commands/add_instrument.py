@@ -13,8 +13,7 @@ from magnetfund.core.commands import FundCommand
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.margin import flat_tier
-from trading.domain.market import Instrument as Terms
-from trading.domain.market import InstrumentKind
+from trading.domain.market import InstrumentKind, InstrumentTerms
 from trading.domain.market.symbols import SIMULATED, normalise_symbol, normalise_venue, parse_symbol
 from trading.services.exchange_candles import fetch_terms, open_exchange
 from trading.services.instrument_files import read_terms_file
@@ -81,7 +80,7 @@ class Command(FundCommand):
         return {"symbol": row.symbol, "venue": row.venue, "source": row.metadata_source}
 
 
-def _stated(symbol: str, venue: str, options: dict[str, Any]) -> Terms:
+def _stated(symbol: str, venue: str, options: dict[str, Any]) -> InstrumentTerms:
     missing = [name for name in FIGURES if options[name] is None]
     if missing:
         names = ", ".join("--" + name.replace("_", "-") for name in missing)
@@ -95,7 +94,7 @@ def _stated(symbol: str, venue: str, options: dict[str, Any]) -> Terms:
         if not figures[name].is_finite():
             raise InvalidInput(f"{name} is not a number", code="bad_number")
     parts = parse_symbol(symbol)
-    return Terms(
+    return InstrumentTerms(
         symbol=symbol,
         venue=venue,
         kind=InstrumentKind.LINEAR_PERPETUAL,

@@ -11,7 +11,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.kernel.clock import from_milliseconds
 from magnetfund.kernel.identifiers import derived_uuid
 from magnetfund.kernel.money import decimal_from_float
-from risk.domain.limits import LimitSet
+from risk.domain.limits import Limits
 from risk.domain.pretrade import OrderType, Side
 from trading.domain.engine.book import OrderIntent
 from trading.models import Order
@@ -29,7 +29,7 @@ def commit_entry(
     sleeve: Sleeve,
     equity: float,
     marks: Mapping[str, Decimal],
-    limits: LimitSet,
+    limits: Limits,
     actor: Actor,
     is_history: bool,
 ) -> Order:

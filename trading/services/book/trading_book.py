@@ -26,7 +26,7 @@ from magnetfund.kernel.clock import from_milliseconds, to_milliseconds
 from magnetfund.kernel.errors import InvariantBroken
 from magnetfund.kernel.money import decimal_from_float
 from risk.domain.fuse import FuseMove
-from risk.domain.limits import LimitSet
+from risk.domain.limits import Limits
 from trading.domain.engine.book import (
     Bar,
     Book,
@@ -85,7 +85,7 @@ class TradingBook:
         sleeves: Sequence[Sleeve],
         memory: Memory,
         actor: Actor,
-        limits: LimitSet,
+        limits: Limits,
         reset: Resetter | None = None,
         is_history: bool = False,
     ) -> None:
@@ -354,7 +354,7 @@ class TradingBook:
 
     # ---- changes from outside ------------------------------------------------------------------
 
-    def take_rules(self, rules: EngineRules, limits: LimitSet) -> None:
+    def take_rules(self, rules: EngineRules, limits: Limits) -> None:
         """Go on under another version of the limits; instruments and slots stay what they are."""
         self.rules, self.limits = rules, limits
         self.venue.rules = rules

@@ -8,7 +8,7 @@ import numpy as np
 
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.candle_files import RawCandles
-from trading.domain.engine.rules import InstrumentRules
+from trading.domain.engine.rules import TradedInstrument
 from trading.domain.market import check_candles
 from trading.domain.market.candles import Candles, timeframe_ms
 from trading.domain.research.run import InstrumentSeries
@@ -32,7 +32,7 @@ def load_file_series(
     ``tick`` None is the finest step of the prices in the file.  Raises :class:`InvalidInput`.
     """
     candles = check_raw(read_candle_file(path), instrument=instrument, timeframe=timeframe)
-    rules = InstrumentRules(
+    rules = TradedInstrument(
         symbol=instrument,
         tick_size=tick or derive_tick(candles),
         lot_size=lot or LOT_DEFAULT,

@@ -16,7 +16,7 @@ from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.identifiers import content_hash
-from risk.domain.limits import LimitSet
+from risk.domain.limits import Limits
 from risk.domain.liquidation import AccountRules, build_bootstrap_bars, simulate_account_years
 from risk.services.limits import limits_in_force
 from trading.domain.market.candles import HOUR_MS, Candles
@@ -190,7 +190,7 @@ def _earlier_p_values(run: ResearchRun) -> list[float]:
     return [value for name in sorted(newest) for value in newest[name]]
 
 
-def find_accounts(limits: LimitSet) -> tuple[tuple[str, str, AccountRules], ...]:
+def find_accounts(limits: Limits) -> tuple[tuple[str, str, AccountRules], ...]:
     """The accounts of the survival study: name, group, rules.
 
     The headline (10x all-in) beside the fund's rules, and the rows of a late fuse, which change

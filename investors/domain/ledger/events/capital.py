@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from investors.domain.ledger.types import Event, Rule, between_lots, money, units_in, units_out
+from investors.domain.ledger.types import (
+    Event,
+    PostingRule,
+    between_lots,
+    money,
+    units_in,
+    units_out,
+)
 
 CAPITAL: tuple[Event, ...] = (
     Event(
@@ -102,10 +109,10 @@ CAPITAL: tuple[Event, ...] = (
             money("capital", "3010", "2020"),
             money("result", "3100", "2020", either_sign=True),
             money("performance_fee", "2110", "2120"),
-            Rule(part="consideration", debit="2020", credit="3010", credit_to_other=True),
-            Rule(part="residue", debit="2020", credit="3900", credit_to_other=True),
+            PostingRule(part="consideration", debit="2020", credit="3010", credit_to_other=True),
+            PostingRule(part="residue", debit="2020", credit="3900", credit_to_other=True),
             money("exit_fee", "2020", "4060"),
-            Rule(part="entry_fee", debit="2020", credit="4060", credit_to_other=True),
+            PostingRule(part="entry_fee", debit="2020", credit="4060", credit_to_other=True),
             units_out("units_out"),
             units_in("units_in", other=True),
         ),

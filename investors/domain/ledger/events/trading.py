@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from investors.domain.ledger.types import CHOSEN, Event, Measure, Rule, money
+from investors.domain.ledger.types import CHOSEN, Event, Measure, PostingRule, money
 
 VENUE_OR_OPEN = ("1030", "2140")
 VENUE_OR_DUE = ("1030", "1200")
@@ -106,7 +106,7 @@ TRADING: tuple[Event, ...] = (
         name="venue_transfer",
         meaning="Money moved between venues or wallets, with its network fee",
         rules=(
-            Rule(part="amount", debit="1030", credit="1030", debit_to_other=True),
+            PostingRule(part="amount", debit="1030", credit="1030", debit_to_other=True),
             money("fee", "5090", "1030"),
         ),
     ),
@@ -129,7 +129,7 @@ TRADING: tuple[Event, ...] = (
         name="currency_converted",
         meaning="One currency or coin sold for another, through currency trading",
         rules=(
-            Rule(part="bought", debit="1030", credit="9010", measure=Measure.OTHER_MONEY),
+            PostingRule(part="bought", debit="1030", credit="9010", measure=Measure.OTHER_MONEY),
             money("sold", "9010", "1030"),
             money("fee", "5090", "1030"),
         ),
