@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -211,19 +212,35 @@ def test_narrow_pages_fit_and_are_free_of_errors(browser: Any, site: Site, perso
 
 
 @pytest.mark.parametrize("person", list(PAGES))
-def test_wide_dark_pages_draw_their_charts_without_errors(browser: Any, site: Site, person: str):
+def test_wide_dark_pages_draw_their_charts_and_are_accessible(
+    browser: Any, site: Site, person: str
+):
     page = open_page(
         browser, site, person, viewport={"width": 1360, "height": 900}, color_scheme="dark"
     )
     undrawn = []
+    barred = []
     for path in PAGES[person]:
         page.goto(path)
         for chart in page.locator("[data-chart]").all():
             chart.locator("canvas").wait_for()
             if chart.locator("canvas").bounding_box()["height"] < 60:
                 undrawn.append(path)
+        barred += [(path, *found) for found in find_barriers(page)]
     assert undrawn == []
+    assert barred == []
     assert page.told == []
+
+
+def find_barriers(page: Any) -> list[tuple[str, str]]:
+    """What axe calls moderate or worse on an open page: the rule and the first element."""
+    page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8"))
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        (rule["id"], rule["nodes"][0]["html"][:200])
+        for rule in found["violations"]
+        if rule["impact"] in ("moderate", "serious", "critical")
+    ]
 
 
 #: Charts on paper that reach out of their figure or into the next one.
