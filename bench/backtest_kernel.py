@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bench.data import BTC_FILE, load_tick_candles, make_tick_candles
-from bench.timing import Row, best_seconds, print_rows
-from trading.domain.backtest.moving_average import (
+from bench.moving_average import (
     MovingAverageParameters,
     TickCandles,
     run_moving_average,
 )
+from bench.timing import Row, best_seconds, print_rows
 
 SEED = 20_240_421
 PUBLISHED = MovingAverageParameters()

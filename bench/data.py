@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trading.domain.backtest.moving_average import TickCandles, build_tick_candles
+from bench.moving_average import TickCandles, build_tick_candles
 
 ROOT = Path(__file__).resolve().parent.parent
 BTC_FILE = "binance-spot-BTCUSDT-1h-2017-2024.parquet"

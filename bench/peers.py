@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trading.domain.backtest.moving_average import MovingAverageParameters, TickCandles
+from bench.moving_average import MovingAverageParameters, TickCandles
 
 FloatColumn = NDArray[np.float64]
 IntColumn = NDArray[np.int64]

@@ -6,13 +6,13 @@ Run as ``python -m bench.sweep``.
 from __future__ import annotations
 
 from bench.data import BTC_FILE, load_tick_candles, make_tick_candles
-from bench.timing import Row, best_seconds, print_rows
-from trading.domain.backtest.moving_average import (
+from bench.moving_average import (
     MovingAverageParameters,
     TickCandles,
     sweep_moving_average,
     vary_parameters,
 )
+from bench.timing import Row, best_seconds, print_rows
 
 COMBINATIONS = vary_parameters(
     MovingAverageParameters(), fast=range(5, 45, 2), slow=range(50, 250, 20)

@@ -58,13 +58,13 @@ def prepare_environment(folder: Path) -> str:
 
 def measure() -> list[Row]:
     """All three engines over the same bars; peers must be importable."""
-    from bench.peers import run_backtesting, run_vectorbt, sweep_vectorbt
-    from bench.sweep import COMBINATIONS
-    from trading.domain.backtest.moving_average import (
+    from bench.moving_average import (
         MovingAverageParameters,
         run_moving_average,
         sweep_moving_average,
     )
+    from bench.peers import run_backtesting, run_vectorbt, sweep_vectorbt
+    from bench.sweep import COMBINATIONS
 
     candles = load_tick_candles(BTC_FILE, tick_size=0.01)
     if candles is None:

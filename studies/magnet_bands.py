@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from studies import samples
+from studies.bands import DirectionShares, find_band_alarms, measure_bands
 from studies.samples import find_folder, find_rows, load_candles
-from trading.domain.magnets.bands import DirectionShares, find_band_alarms, measure_bands
 from trading.domain.magnets.history import compute_magnet_signals
 from trading.domain.magnets.stream import MagnetStream
 from trading.domain.market.candles import Candles

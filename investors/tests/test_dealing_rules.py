@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from investors.domain.dealing import (
     DealingDate,
-    FeeForm,
     GateRequest,
     LockedLot,
     LockUp,
@@ -28,11 +27,9 @@ from investors.domain.dealing import (
     fill_gate,
     gross_of_net,
     merge_side_pocket,
-    size_entry_fee,
     size_gross_redemption,
     size_holdback,
     split_side_pocket,
-    swing_price,
     transfer_units,
 )
 from investors.domain.strike import ClassTerms, LotInput, RedemptionOrder, deal_redemptions
@@ -257,16 +254,6 @@ def test_the_terms_refuse_in_their_fixed_order() -> None:
     assert refusal("10") is None
 
 
-@given(amount=st.integers(1, 10**12).map(lambda count: D(count).scaleb(-2)), rate=shares)
-def test_fee_and_net_are_the_amount_in_both_forms(amount: Decimal, rate: Decimal) -> None:
-    rate /= 2
-    for form in FeeForm:
-        split = size_entry_fee(amount=amount, rate=rate, form=form)
-        assert split.fee + split.net == amount
-        exact = amount * rate if form is FeeForm.INSIDE else split.net * rate
-        assert abs(split.fee - exact) <= D("0.01")
-
-
 @settings(max_examples=80)
 @given(own=lots, price=prices, wanted=st.integers(1, 10**12))
 def test_a_gross_redemption_never_exceeds_what_was_asked(
@@ -289,16 +276,6 @@ def test_a_net_redemption_leaves_the_wanted_sum_after_the_exit_fee() -> None:
     assert gross == 1000
     assert size_holdback(payout=990, share="0.05", is_full_redemption=True).held == D("49.50")
     assert size_holdback(payout=990, share="0.05", is_full_redemption=False).held == 0
-
-
-def test_a_price_swings_against_the_larger_side_only_above_the_threshold() -> None:
-    def swung(flow: int) -> Decimal:
-        return swing_price(
-            price=100, net_flow=flow, net_assets=1000, threshold_share="0.05", factor="0.002"
-        )
-
-    assert (swung(50), swung(-50)) == (D(100), D(100))
-    assert (swung(51), swung(-51)) == (D("100.2"), D("99.8"))
 
 
 @settings(max_examples=80)

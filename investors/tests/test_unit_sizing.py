@@ -8,11 +8,8 @@ from decimal import Decimal
 import pytest
 
 from investors.domain.dealing import (
-    FeeForm,
     gross_of_net,
-    size_entry_fee,
     size_gross_redemption,
-    swing_price,
 )
 from investors.domain.strike import (
     ClassTerms,
@@ -150,15 +147,6 @@ def test_an_amount_that_buys_one_step_is_dealt_and_less_is_refused() -> None:
     assert caught.value.code == "amount_too_small"
 
 
-def test_an_entry_fee_sits_inside_the_amount_or_on_top_of_the_net() -> None:
-    inside = size_entry_fee(amount=1000, rate="0.05", form=FeeForm.INSIDE)
-    on_top = size_entry_fee(amount=1050, rate="0.05", form=FeeForm.ON_TOP)
-    odd = size_entry_fee(amount="33.33", rate="0.05", form=FeeForm.INSIDE)
-    assert (inside.fee, inside.net) == (50, 950)
-    assert (on_top.fee, on_top.net) == (50, 1000)
-    assert (odd.fee, odd.net) == (D("1.67"), D("31.66"))
-
-
 def test_a_gross_redemption_counts_each_lot_at_its_own_net_value() -> None:
     found = size_gross_redemption(
         lots=[lot(1, "2"), lot(2, "5")], price=100, fees={"l1": D(10)}, gross=400
@@ -196,14 +184,3 @@ def test_less_than_a_unit_step_of_value_redeems_nothing() -> None:
 
 def test_the_gross_of_a_net_sum_undoes_the_exit_fee() -> None:
     assert gross_of_net(net="97.5", exit_fee_rate="0.025") == 100
-
-
-def test_a_swung_price_is_rounded_at_its_quantum_and_follows_the_smallest_flow() -> None:
-    def swung(flow: str) -> Decimal:
-        return swing_price(
-            price="10.000347", net_flow=flow, net_assets=1000, threshold_share=0, factor="0.0015"
-        )
-
-    assert swung("0") == D("10.000347")
-    # 10.0153475205 and 9.9853464795
-    assert (swung("0.5"), swung("-0.5")) == (D("10.015348"), D("9.985346"))

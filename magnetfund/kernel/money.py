@@ -1,4 +1,4 @@
-"""Exact amounts: typed Decimal values, rounding at named boundaries, exact allocation.
+"""Exact amounts: typed Decimal values, rounding at named boundaries.
 
 Invariants: a value is finite, never built from a binary float, and holds at most 38 digits with
 18 after the point, which is what the ledger's ``NUMERIC(38,18)`` stores.  Amounts of different
@@ -8,7 +8,7 @@ the named party has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import (
     ROUND_CEILING,
@@ -247,31 +247,3 @@ class Money:
 
     def __str__(self) -> str:
         return f"{self.amount:f} {self.currency}"
-
-
-def allocate(amount: Decimal, weights: Sequence[Decimal], quantum: Decimal) -> tuple[Decimal, ...]:
-    """Split ``amount`` by ``weights`` so that the parts add to it exactly.
-
-    Each share is floored to ``quantum`` in magnitude, then the remaining quanta go by largest
-    remainder; ties go to the lowest index.  ``amount`` must be a multiple of ``quantum``; weights
-    are non-negative with a positive sum.  A negative amount is split as its mirror image.
-    Source: method of largest remainder (Hamilton).
-    """
-    if not weights or any(w < 0 for w in weights):
-        raise InvalidInput("weights must be non-negative", code="bad_weights")
-    with localcontext(CONTEXT):
-        total = sum(weights, Decimal(0))
-        if total <= 0:
-            raise InvalidInput("weights must not all be zero", code="bad_weights")
-        quanta = amount / quantum
-        if quanta != quanta.to_integral_value():
-            raise InvalidInput("the amount has too many decimals", code="too_fine")
-        sign = -1 if amount < 0 else 1
-        whole = abs(int(quanta))
-        exact = [Decimal(whole) * w / total for w in weights]
-        floors = [int(share) for share in exact]
-        missing = whole - sum(floors)
-        order = sorted(range(len(weights)), key=lambda i: (-(exact[i] - floors[i]), i))
-        for i in order[:missing]:
-            floors[i] += 1
-        return tuple(sign * n * quantum for n in floors)

@@ -1,4 +1,4 @@
-"""Splitting and rounding money: parts add up exactly, steps are kept, nonsense is refused."""
+"""Rounding money: steps are kept, nonsense is refused."""
 
 from __future__ import annotations
 
@@ -9,40 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magnetfund.kernel.errors import InvalidInput
-from magnetfund.kernel.money import Rounding, allocate, round_to_step
+from magnetfund.kernel.money import Rounding, round_to_step
 
 D = Decimal
-CENT = D("0.01")
-WEIGHTS = st.lists(st.decimals(0, 10**6, places=4), min_size=1, max_size=12).filter(any)
-
-
-@given(cents=st.integers(-(10**14), 10**14), weights=WEIGHTS)
-def test_parts_add_exactly_and_lie_within_a_cent_of_their_share(cents, weights):  # type: ignore[no-untyped-def]
-    amount = cents * CENT
-    parts = allocate(amount, weights, CENT)
-    assert sum(parts) == amount
-    total = sum(weights)
-    for part, weight in zip(parts, weights, strict=True):
-        assert abs(part * total - amount * weight) < CENT * total
-    assert allocate(-amount, weights, CENT) == tuple(-part for part in parts)
-
-
-def test_the_largest_remainder_goes_first_and_ties_to_the_lowest_index():
-    assert allocate(D("0.05"), [D(1), D(1), D(1)], CENT) == (D("0.02"), D("0.02"), D("0.01"))
-    assert allocate(D(100), [D(2), D(1), D(0)], CENT) == (D("66.67"), D("33.33"), D(0))
-
-
-@pytest.mark.parametrize(
-    ("amount", "weights", "code"),
-    [
-        ("1", [], "bad_weights"), ("1", ["0", "0"], "bad_weights"),
-        ("1", ["2", "-1"], "bad_weights"), ("1.001", ["1"], "too_fine"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_split_is_refused(amount: str, weights: list[str], code: str):
-    with pytest.raises(InvalidInput) as refused:
-        allocate(D(amount), [D(w) for w in weights], CENT)
-    assert refused.value.code == code
 
 
 @given(

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from bench.data import BTC_FILE, ETH_FILE, load_columns
-from bench.peers import run_backtesting
-from trading.domain.backtest.moving_average import (
+from bench.moving_average import (
     MovingAverageParameters,
     build_tick_candles,
     run_moving_average,
 )
+from bench.peers import run_backtesting
 
 pytest.importorskip(
     "backtesting", reason="backtesting.py is not installed (the optional extra named bench)"

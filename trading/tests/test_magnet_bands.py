@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from magnetfund.kernel.errors import InvalidInput
+from studies.bands import find_band_alarms, grade_readings, measure_bands
 from studies.samples import BTC_EARLY, load_candles
 from trading.domain.magnets import compute_magnet_signals
-from trading.domain.magnets.bands import find_band_alarms, grade_readings, measure_bands
 from trading.tests.magnet_bars import make_random_bars
 
 

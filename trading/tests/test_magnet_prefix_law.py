@@ -16,10 +16,10 @@ from trading.domain.magnets import (
     MagnetStream,
     compute_magnet_history,
     compute_magnet_signals,
-    find_lookahead_differences,
     find_magnets,
 )
 from trading.tests.magnet_bars import HOUR_MS, make_random_bars, read_candles, without_bars
+from trading.tests.magnet_lookahead import find_lookahead_differences
 
 pytestmark = pytest.mark.slow
 

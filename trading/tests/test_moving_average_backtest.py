@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from magnetfund.kernel.errors import InvalidInput
-from risk.domain.fuse import ResetPolicy
-from trading.domain.backtest.moving_average import (
+from bench.moving_average import (
     MovingAverageParameters,
     TickCandles,
     build_tick_candles,
@@ -20,6 +18,8 @@ from trading.domain.backtest.moving_average import (
     sweep_moving_average,
     vary_parameters,
 )
+from magnetfund.kernel.errors import InvalidInput
+from risk.domain.fuse import ResetPolicy
 from trading.domain.engine.book import CloseReason
 
 HOUR_MS = 3_600_000

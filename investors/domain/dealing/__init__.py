@@ -34,19 +34,15 @@ from investors.domain.dealing.moves import (
     transfer_units,
 )
 from investors.domain.dealing.sizing import (
-    EntryFee,
     LotUnits,
     gross_of_net,
     order_first_in_first_out,
-    size_entry_fee,
     size_gross_redemption,
-    swing_price,
 )
 from investors.domain.fees import FeeForm, LockUp, Rank
 
 __all__ = [
     "DealingDate",
-    "EntryFee",
     "FeeForm",
     "FreeLots",
     "FreeUnits",
@@ -75,10 +71,8 @@ __all__ = [
     "list_free_lots",
     "merge_side_pocket",
     "order_first_in_first_out",
-    "size_entry_fee",
     "size_gross_redemption",
     "size_holdback",
     "split_side_pocket",
-    "swing_price",
     "transfer_units",
 ]

@@ -1,4 +1,4 @@
-"""From what an investor asks for to what is dealt: fees on top, gross and net redemptions, swing.
+"""From what an investor asks for to what is dealt: gross and net redemptions.
 
 The dealing engine takes a subscription by gross amount and a redemption by units
 (:mod:`investors.domain.strike.dealing`); these functions turn every other wording into those two.
@@ -17,33 +17,11 @@ from investors.domain.exact import (
     Number,
     exactly,
     fraction_below_one,
-    not_negative,
     positive,
 )
-from investors.domain.fees import FeeForm
 from investors.domain.strike.types import LotInput
 from magnetfund.kernel.errors import InvalidInput
-from magnetfund.kernel.money import Rounding, decimal_of, quantize
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryFee:
-    """``fee + net == amount`` exactly; ``net`` buys units."""
-
-    amount: Decimal
-    fee: Decimal
-    net: Decimal
-
-
-@exactly
-def size_entry_fee(
-    *, amount: Number, rate: Number, form: FeeForm, cash_quantum: Decimal = Decimal("0.01")
-) -> EntryFee:
-    """Split the money received into fee and net; ``rate`` in [0, 1), the fee rounds half even."""
-    paid, share = positive(amount, name="amount"), fraction_below_one(rate, name="rate")
-    exact = paid * share if form is FeeForm.INSIDE else paid - paid / (ONE + share)
-    fee = quantize(exact, cash_quantum)
-    return EntryFee(amount=paid, fee=fee, net=paid - fee)
+from magnetfund.kernel.money import Rounding, quantize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,27 +74,3 @@ def gross_of_net(*, net: Number, exit_fee_rate: Number) -> Decimal:
     return positive(net, name="net") / (
         ONE - fraction_below_one(exit_fee_rate, name="exit_fee_rate")
     )
-
-
-@exactly
-def swing_price(
-    *,
-    price: Number,
-    net_flow: Number,
-    net_assets: Number,
-    threshold_share: Number,
-    factor: Number,
-    price_quantum: Decimal = Decimal("0.000001"),
-) -> Decimal:
-    """The price of the day, moved against the larger side once net flow passes the threshold.
-
-    ``net_flow`` is subscriptions minus redemptions.  Strictly above ``threshold_share`` of
-    ``net_assets`` the price becomes g (1 + factor) for inflow and g (1 - factor) for outflow, so
-    that those who trade carry the cost of it.  At the threshold the price stands.
-    """
-    g, assets = positive(price, name="price"), positive(net_assets, name="net_assets")
-    flow, share = decimal_of(net_flow), not_negative(threshold_share, name="threshold_share")
-    move = fraction_below_one(factor, name="factor")
-    if abs(flow) <= share * assets:
-        return g
-    return quantize(g * (ONE + move if flow > 0 else ONE - move), price_quantum)

@@ -48,17 +48,6 @@ def compute_liquidation_ticks(
     return math.ceil(price) if side > 0 else math.floor(price)
 
 
-def find_trip_share(equity_open: float, equity_adverse: float, threshold: float) -> float:
-    """How far from the open to the adverse extreme equity met the threshold: 0 open, 1 extreme.
-
-    0 also when the open was already at or below it (gapped).
-    """
-    if equity_open <= threshold or equity_adverse >= equity_open:
-        return 0.0
-    share = (equity_open - threshold) / (equity_open - equity_adverse)
-    return min(1.0, max(0.0, share))
-
-
 def find_trip_ticks(open_ticks: int, adverse_ticks: int, trip_share: float, side: int) -> int:
     """The price of a position at the trip, rounded against it."""
     price = open_ticks + (adverse_ticks - open_ticks) * trip_share

@@ -19,10 +19,6 @@ from trading.domain.magnets.liquidation_clusters import (
     LiquidationCluster,
     find_liquidation_clusters,
 )
-from trading.domain.magnets.lookahead import (
-    LookaheadDifference,
-    find_lookahead_differences,
-)
 from trading.domain.magnets.order_flow import (
     BookWall,
     BookWalls,
@@ -67,7 +63,6 @@ __all__ = [
     "LevelHistory",
     "LevelKind",
     "LiquidationCluster",
-    "LookaheadDifference",
     "MagnetHistory",
     "MagnetMap",
     "MagnetParameters",
@@ -86,6 +81,5 @@ __all__ = [
     "compute_magnet_signals",
     "find_book_walls",
     "find_liquidation_clusters",
-    "find_lookahead_differences",
     "find_magnets",
 ]

@@ -6,7 +6,8 @@ yardstick of speed and of agreement with other engines; the whole decision of th
 ``engine`` and ``kernel``.  Averages are compared as integer sums, so a cross is exact and a result
 does not depend on where the data begin.
 
-The loop itself (``walk.walk_bars``) is written once: Python runs it on lists, numba compiles it.
+The loop itself (``moving_average_walk.walk_bars``) is written once: Python runs it on lists, numba
+compiles it.
 Money is in units of one tick of one lot until it leaves this module.
 """
 
@@ -21,9 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.moving_average_walk import walk_bars
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.fuse import ResetPolicy
-from trading.domain.backtest.walk import walk_bars
 
 IntColumn = NDArray[np.int64]
 FloatColumn = NDArray[np.float64]

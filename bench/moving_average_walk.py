@@ -7,7 +7,6 @@ from typing import Any
 from risk.domain.fuse.thresholds import compute_loss_threshold, is_drawdown_trip
 from trading.domain.engine.scalars import (
     compute_liquidation_ticks,
-    find_trip_share,
     find_trip_ticks,
     slipped_ticks,
 )
@@ -17,6 +16,17 @@ _NEVER = 2**62
 # CloseReason and ResetPolicy as plain numbers: the compiler takes no enumerations.
 _TARGET, _STOP, _SIGNAL, _FUSE, _LIQUIDATION, _END = 1, 2, 3, 5, 7, 0
 _RESET_NONE, _RESET_NEXT_DAY = 0, 1
+
+
+def find_trip_share(equity_open: float, equity_adverse: float, threshold: float) -> float:
+    """How far from the open to the adverse extreme equity met the threshold: 0 open, 1 extreme.
+
+    0 also when the open was already at or below it (gapped).
+    """
+    if equity_open <= threshold or equity_adverse >= equity_open:
+        return 0.0
+    share = (equity_open - threshold) / (equity_open - equity_adverse)
+    return min(1.0, max(0.0, share))
 
 
 def walk_bars(
