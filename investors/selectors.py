@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from django.db.models import Sum
+
 from investors.domain.dealing import Switch
 from investors.domain.exact import round_to_total
 from investors.domain.ledger import ACCOUNTS
@@ -112,8 +114,14 @@ def _net_record(code: str, rows: Sequence[ClassNav]) -> NetRecord | None:
             kind=UnitEntry.Kind.FEE_CANCEL, lot__share_class=rows[0].share_class
         ).values_list("strike_id", flat=True)
     )
-    points = []
-    for row in rows:
+    paid = dict(
+        rows[0]
+        .share_class.distributions.filter(is_approved=True)
+        .values_list("strike_id")
+        .annotate(each=Sum("lowers_marks_by"))
+    )
+    points: list[ClassPoint] = []
+    for before, row in zip((None, *rows), rows, strict=False):
         at = row.strike.valuation_at
         terms = next((item for item in versions if item.effective_from <= at), versions[-1])
         points.append(
@@ -122,6 +130,7 @@ def _net_record(code: str, rows: Sequence[ClassNav]) -> NetRecord | None:
                 price=row.issue_price,
                 terms=build_terms(terms.terms),
                 crystallises=row.strike_id in final,
+                distributed=paid.get(before.strike_id, ZERO) if before else ZERO,
             )
         )
     record = build_net_record(points)

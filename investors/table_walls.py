@@ -57,6 +57,14 @@ GRANTS = [
         "order_id",
         "value",
     ),
+    mutable(
+        "investors_distribution",
+        "decided_by_id",
+        "decided_at",
+        "is_approved",
+        "total",
+        "lowers_marks_by",
+    ),
     mutable("investors_suspensionproposal", "decided_by_id", "decided_at", "is_approved"),
     mutable(
         "investors_application",

@@ -30,7 +30,7 @@ from investors.models.money import (
 from investors.models.nav import ClassNav, LotNav, NavStrike
 from investors.models.papers import Paper
 from investors.models.payments import Payment, PaymentFile
-from investors.models.proposals import DealingProposal
+from investors.models.proposals import DealingProposal, Distribution
 
 __all__ = [
     "Account",
@@ -41,6 +41,7 @@ __all__ = [
     "DealingDay",
     "DealingOrder",
     "DealingProposal",
+    "Distribution",
     "Document",
     "Entry",
     "EntryBalance",

@@ -39,18 +39,28 @@ class DealingDay(models.Model):
 
 #: Kinds of order that reserve units and take them when they are dealt.
 TAKING = ("redemption", "switch")
+#: Kinds of order that a distribution makes; a person orders none of them.
+DISTRIBUTED = ("distribution", "reinvestment")
+#: Kinds whose money buys units.
+BUYING = ("subscription", "reinvestment")
+
+
+_LETTERS = {"switch": "X", "reinvestment": "U"}
 
 
 class DealingOrder(models.Model):
     """A subscription (by amount), a redemption or a switch (by units); priced forward, never back.
 
     A switch redeems ``share_class`` and subscribes ``into_class`` at one NAV; no cash leaves.
+    A distribution is money that is owed; a reinvestment buys units with it at the next NAV.
     """
 
     class Kind(models.TextChoices):
         SUBSCRIPTION = "subscription"
         REDEMPTION = "redemption"
         SWITCH = "switch"
+        DISTRIBUTION = "distribution", "Distribution in cash"
+        REINVESTMENT = "reinvestment", "Distribution in units"
 
     class State(models.TextChoices):
         SUBMITTED = "submitted"
@@ -111,6 +121,13 @@ class DealingOrder(models.Model):
     into_fee = ExactField(default=0, help_text="Entry fee of the class switched into.")
     paid_amount = ExactField(default=0, help_text="Proceeds that the bank confirmed.")
     held_amount = ExactField(default=0, help_text="Proceeds held back until the audit.")
+    distribution = models.ForeignKey(
+        "investors.Distribution",
+        on_delete=models.PROTECT,
+        related_name="orders",
+        null=True,
+        blank=True,
+    )
     reason = models.CharField(max_length=300, blank=True)
     submitted_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True
@@ -134,7 +151,7 @@ class DealingOrder(models.Model):
                 "held_amount",
             ),
             models.CheckConstraint(
-                condition=Q(kind="subscription", amount__isnull=False)
+                condition=Q(kind__in=("subscription", *DISTRIBUTED), amount__isnull=False)
                 | Q(kind__in=("redemption", "switch"), units__isnull=False, is_all=False)
                 | Q(kind__in=("redemption", "switch"), units__isnull=True, is_all=True),
                 name="investors_dealingorder_measured",
@@ -151,13 +168,25 @@ class DealingOrder(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(funded_amount=0)
-                | Q(kind="subscription", funded_amount__gt=0, funded_amount__lte=F("amount")),
+                | Q(
+                    kind__in=("subscription", "reinvestment"),
+                    funded_amount__gt=0,
+                    funded_amount__lte=F("amount"),
+                ),
                 name="investors_dealingorder_funded",
             ),
             models.CheckConstraint(
                 condition=Q(paid_amount=0, held_amount=0)
-                | Q(kind="redemption", dealt_amount__gte=F("paid_amount") + F("held_amount")),
+                | Q(
+                    kind__in=("redemption", *DISTRIBUTED),
+                    dealt_amount__gte=F("paid_amount") + F("held_amount"),
+                ),
                 name="investors_dealingorder_paid",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind__in=DISTRIBUTED, distribution__isnull=False)
+                | ~Q(kind__in=DISTRIBUTED) & Q(distribution=None),
+                name="investors_dealingorder_distributed",
             ),
         ]
         indexes = [
@@ -172,12 +201,17 @@ class DealingOrder(models.Model):
     @property
     def reference(self) -> str:
         """What a payer quotes and a bank line is found by: the kind and the head of the id."""
-        letter = "X" if self.is_switch else self.kind[:1].upper()
+        letter = _LETTERS.get(self.kind) or self.kind[:1].upper()
         return f"{letter}-{self.pk.hex[:8].upper()}"
 
     @property
     def is_switch(self) -> bool:
         return self.kind == self.Kind.SWITCH
+
+    @property
+    def buys_units(self) -> bool:
+        """Whether the order's money buys units when it is dealt."""
+        return self.kind in BUYING
 
     @property
     def takes_units(self) -> bool:

@@ -147,6 +147,7 @@ class UnitEntry(models.Model):
         MERGE = "merge", "Side pocket merged back"
         COMPENSATION = "compensation"
         CLOCK = "clock", "Hurdle period begins"
+        DISTRIBUTION = "distribution", "High-water mark lowered by a distribution"
 
     lot = models.ForeignKey(UnitLot, on_delete=models.PROTECT, related_name="entries")
     kind = models.CharField(max_length=16, choices=Kind.choices)
@@ -175,7 +176,8 @@ class UnitEntry(models.Model):
             models.UniqueConstraint(fields=["fund", "seq"], name="investors_unitentry_seq"),
             *in_range("investors_unitentry", "units"),
             models.CheckConstraint(
-                condition=Q(kind="clock", units=0) | (~Q(kind="clock") & ~Q(units=0)),
+                condition=Q(kind__in=("clock", "distribution"), units=0)
+                | (~Q(kind__in=("clock", "distribution")) & ~Q(units=0)),
                 name="investors_unitentry_not_zero",
             ),
             *positive("investors_unitentry", "price"),

@@ -37,6 +37,7 @@ class Payment(models.Model):
 
     class Kind(models.TextChoices):
         REDEMPTION = "redemption", "Redemption proceeds"
+        DISTRIBUTION = "distribution"
         REFUND = "refund", "Refund to origin"
         MANAGEMENT_FEE = "management_fee", "Management fee"
         PERFORMANCE_FEE = "performance_fee", "Performance fee"

@@ -91,3 +91,67 @@ class DealingProposal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.reference}"
+
+
+class Distribution(models.Model):
+    """Money of a class paid out to those who held it at a dealt NAV, in cash or in new units.
+
+    Proposed by one person and decided by another.  ``exceptions`` are numbers of holders who get
+    the other form.  ``total`` and ``lowers_marks_by`` are what was decided.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    share_class = models.ForeignKey(
+        "investors.ShareClass", on_delete=models.PROTECT, related_name="distributions"
+    )
+    strike = models.ForeignKey(
+        "investors.NavStrike",
+        on_delete=models.PROTECT,
+        related_name="distributions",
+        help_text="The NAV of the record date: who held units after its dealing is paid.",
+    )
+    per_unit = ExactField(null=True, blank=True)
+    amount = ExactField(null=True, blank=True, help_text="In all, in the fund's currency.")
+    is_in_units = models.BooleanField(default=False)
+    exceptions = models.JSONField(
+        default=list, blank=True, help_text="Numbers of holders who get the other form."
+    )
+    reason = models.CharField(max_length=300)
+    proposed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    proposed_at = models.DateTimeField(default=utc_now)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
+    is_approved = models.BooleanField(null=True, blank=True)
+    total = ExactField(null=True, blank=True)
+    lowers_marks_by = ExactField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-proposed_at"]
+        constraints = [
+            *positive("investors_distribution", "per_unit", "amount", "total", "lowers_marks_by"),
+            models.CheckConstraint(
+                condition=Q(per_unit__isnull=False, amount=None)
+                | Q(per_unit=None, amount__isnull=False),
+                name="investors_distribution_measured",
+            ),
+            models.CheckConstraint(
+                condition=Q(decided_by=None) | ~Q(decided_by=F("proposed_by")),
+                name="investors_distribution_four_eyes",
+            ),
+            models.CheckConstraint(
+                condition=~Q(is_approved=True)
+                | Q(total__isnull=False, lowers_marks_by__isnull=False),
+                name="investors_distribution_decided",
+            ),
+        ]
+
+    @property
+    def reference(self) -> str:
+        return f"D-{self.pk.hex[:8].upper()}"
+
+    def __str__(self) -> str:
+        return f"Distribution {self.reference}"

@@ -8,7 +8,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
+from django.db.models import Q
+
 from investors.models import DealingOrder, DealingProposal, Fund, InvestorSnapshot
+from investors.models.dealing import DISTRIBUTED
 
 ZERO = Decimal(0)
 
@@ -52,17 +55,19 @@ def write_snapshots(
 def net_invested(fund: Fund, *, until: datetime | None = None) -> dict[UUID, Decimal]:
     """Money put in less money taken out, per investor who ever dealt.
 
-    Units that were transferred (up to ``until``) count as taken out by the giver and put in by the
-    receiver, at what they were worth.
+    A distribution is taken out when it is declared.  Units that were transferred (up to
+    ``until``) count as taken out by the giver and put in by the receiver, at what they were worth.
     """
-    orders = DealingOrder.objects.filter(
-        share_class__fund=fund, dealt_amount__isnull=False
-    ).exclude(kind=DealingOrder.Kind.SWITCH)
+    orders = DealingOrder.objects.filter(share_class__fund=fund).exclude(
+        kind=DealingOrder.Kind.SWITCH
+    )
+    orders = orders.filter(Q(dealt_amount__isnull=False) | Q(kind__in=DISTRIBUTED))
+    if until is not None:
+        orders = orders.exclude(kind__in=DISTRIBUTED, received_at__gt=until)
     found: dict[UUID, Decimal] = {}
     for order in orders.iterator(chunk_size=5000):
-        sign = 1 if order.kind == DealingOrder.Kind.SUBSCRIPTION else -1
-        moved = order.funded_amount if sign > 0 else (order.dealt_amount or ZERO)
-        found[order.investor_id] = found.get(order.investor_id, ZERO) + sign * moved
+        moved = _put_in(order)
+        found[order.investor_id] = found.get(order.investor_id, ZERO) + moved
     transfers = DealingProposal.objects.filter(
         share_class__fund=fund, kind=DealingProposal.Kind.TRANSFER, is_approved=True
     )
@@ -73,3 +78,13 @@ def net_invested(fund: Fund, *, until: datetime | None = None) -> dict[UUID, Dec
         if receiver is not None:
             found[receiver] = found.get(receiver, ZERO) + (value or ZERO)
     return found
+
+
+def _put_in(order: DealingOrder) -> Decimal:
+    """Money that an order put in; below zero what it took out or is owed."""
+    if order.kind == DealingOrder.Kind.SUBSCRIPTION:
+        return order.funded_amount
+    if order.kind == DealingOrder.Kind.REINVESTMENT:
+        # Out when it is declared, in again when it buys units.
+        return ZERO if order.dealt_units else -(order.amount or ZERO)
+    return -(order.dealt_amount or ZERO)

@@ -8,6 +8,7 @@ from investors.domain.fees import ClassTerms, is_crystallisation_day
 from investors.models import (
     DealingDay,
     DealingProposal,
+    Distribution,
     Fund,
     NavStrike,
 )
@@ -38,6 +39,10 @@ def require_instant(
         decided_at__gt=valuation_at,
     ).exists():
         raise Conflict("units were transferred after this instant", code="units_moved")
+    if Distribution.objects.filter(
+        share_class__fund=fund, is_approved=True, decided_at__gt=valuation_at
+    ).exists():
+        raise Conflict("a distribution was declared after this instant", code="marks_moved")
     _require_nothing_between(fund, valuation_at)
 
 

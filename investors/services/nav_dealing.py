@@ -21,6 +21,7 @@ from investors.domain.ledger import JointLine, JournalEntry, Tags
 from investors.domain.strike import LotInput
 from investors.models import (
     ClassNav,
+    DealingOrder,
     Holding,
     NavStrike,
     UnitEntry,
@@ -28,13 +29,14 @@ from investors.models import (
 from investors.services.ledger import NewEntry, post_entries
 from investors.services.nav_dealing_book import DealingBook, describe_class, open_book, read_lots_of
 from investors.services.nav_lots import (
+    Bought,
     entry_of,
     lines_of_cuts,
     open_lots,
     record_cuts,
     record_issues,
 )
-from investors.services.nav_orders import save_orders
+from investors.services.nav_orders import reserve_everything, save_orders
 from investors.services.nav_settlement import settle_strike, snapshot_investors
 from investors.services.nav_switches import deal_switches
 from magnetfund.core.actors import Actor
@@ -68,6 +70,7 @@ def deal_strike(strike: NavStrike, *, actor: Actor, at: datetime) -> None:
         actor=actor,
         at=at,
     )
+    reserve_everything(strike.fund)
     settle_strike(strike, paid_in=paid_in, actor=actor)
     snapshot_investors(strike)
 
@@ -199,22 +202,36 @@ def _subscribe(
     book: DealingBook, row: ClassNav, terms: ClassTerms, plan: ClassPlan, actor: Actor
 ) -> Decimal:
     """New lots and their entries; gives the money that left client money for them."""
-    code = row.share_class.code
     dealt = [(book.orders[result.order], result) for result in plan.subscriptions]
-    if not dealt:
-        return ZERO
-    lots = open_lots(book, row, terms, dealt)
+    paid = [item for item in dealt if item[0].kind == DealingOrder.Kind.SUBSCRIPTION]
+    reinvested = [item for item in dealt if item not in paid]
+    for event, bought in (("units_issued", paid), ("distribution_reinvested", reinvested)):
+        if bought:
+            _issue(book, row, terms, event, bought, actor)
+    fees = sum((result.entry_fee for _, result in paid), ZERO)
+    if fees:
+        fee = _entry(book, "entry_fee", row.share_class.code, {"to_fund": fees})
+        post_entries(book.strike.fund, [NewEntry.of(fee)], actor=actor)
+    return sum((order.funded_amount for order, _ in paid), ZERO)
+
+
+def _issue(
+    book: DealingBook,
+    row: ClassNav,
+    terms: ClassTerms,
+    event: str,
+    bought: Sequence[Bought],
+    actor: Actor,
+) -> None:
+    code = row.share_class.code
+    lots = open_lots(book, row, terms, bought)
     lines = [
         JointLine(
             amounts={"consideration": r.consideration, "residue": r.residue, "units": r.units},
             tags=Tags(share_class=code, lot=lot.pk),
         )
-        for (_, r), lot in zip(dealt, lots, strict=True)
+        for (_, r), lot in zip(bought, lots, strict=True)
     ]
-    news = [NewEntry.of(entry_of(book, "units_issued", code, lines))]
-    fees = sum((result.entry_fee for _, result in dealt), ZERO)
-    if fees:
-        news.append(NewEntry.of(_entry(book, "entry_fee", code, {"to_fund": fees})))
-    entry = post_entries(book.strike.fund, news, actor=actor)[0]
-    record_issues(book, row, dealt, lots, kind=UnitEntry.Kind.ISSUE, entry=entry)
-    return sum((order.funded_amount for order, _ in dealt), ZERO)
+    new = NewEntry.of(entry_of(book, event, code, lines))
+    (entry,) = post_entries(book.strike.fund, [new], actor=actor)
+    record_issues(book, row, bought, lots, kind=UnitEntry.Kind.ISSUE, entry=entry)

@@ -121,7 +121,15 @@ def _find_funded(
         is_suspended=day.is_suspended,
     )
     for order in orders:
-        if order.kind == DealingOrder.Kind.SUBSCRIPTION and str(order.pk) in due:
+        if order.kind == DealingOrder.Kind.REINVESTMENT and str(order.pk) in due:
+            # Its money never left the fund: it knows no deadline.
+            if order.investor_id in approved:
+                found[str(order.share_class_id)].append(
+                    SubscriptionOrder(
+                        order=str(order.pk), amount=order.funded_amount, pays_entry_fee=False
+                    )
+                )
+        elif order.kind == DealingOrder.Kind.SUBSCRIPTION and str(order.pk) in due:
             step = decide_subscription(
                 dealing_date=date,
                 is_kyc_approved=order.investor_id in approved,

@@ -9,7 +9,7 @@ from decimal import Decimal
 from django.db import connection
 from django.db.models import QuerySet, Sum
 
-from investors.domain.ledger.chart import PERFORMANCE_ACCRUAL
+from investors.domain.ledger.chart import PERFORMANCE_ACCRUAL, REDEMPTIONS_PAYABLE
 from investors.domain.strike import (
     ClassInput,
     LotInput,
@@ -80,7 +80,8 @@ def _class_input(
 ) -> ClassInput:
     after: dict[str, Decimal] = {}
     if previous is not None:
-        after = class_after(ClassNav.objects.get(strike=previous, share_class=item))
+        row = ClassNav.objects.get(strike=previous, share_class=item)
+        after = class_after(row, before=valuation_at)
     read = _pooled_lot if is_pooled else read_lots
     return ClassInput(
         code=item.code,
@@ -120,10 +121,11 @@ def _pooled_lot(lots: QuerySet[UnitLot], day: date) -> tuple[LotInput, ...]:
     return (LotInput(lot="pool", number=1, units=units, mark=mark, clock=day, dealing_day=day),)
 
 
-def class_after(row: ClassNav) -> dict[str, Decimal]:
+def class_after(row: ClassNav, *, before: datetime) -> dict[str, Decimal]:
     """Where a dealt strike left a class: gav and nav after dealing, fee and accrual standing.
 
-    Units come from the unit entries, the accrual from the ledger, so nothing is stored twice.
+    What was distributed since (``before`` an instant) is no longer the class's.  Units come
+    from the unit entries, the accrual from the ledger, so nothing is stored twice.
     """
     at, fund = row.strike.valuation_at, row.strike.fund
     with connection.cursor() as cursor:
@@ -135,10 +137,30 @@ def class_after(row: ClassNav) -> dict[str, Decimal]:
         )
         units: Decimal = cursor.fetchone()[0]
     accrual = -class_balance(fund, PERFORMANCE_ACCRUAL, row.share_class.code, until=at)
-    gav = units * row.issue_price
+    gav = units * row.issue_price - distributed(row, before=before)
     return {
         "gav": gav,
         "nav": gav - accrual,
         "fee_cumulative": Decimal(row.detail["fee_cumulative"]),
         "accrual": accrual,
     }
+
+
+def distributed(row: ClassNav, *, before: datetime) -> Decimal:
+    """What the ledger says was declared to holders of a class between a strike and an instant."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT coalesce(-sum(p.amount), 0)
+               FROM investors_posting p JOIN investors_entry e ON e.id = p.entry_id
+               WHERE e.fund_id = %s AND e.kind = 'distribution_declared' AND p.account_id = %s
+                 AND p.share_class = %s AND e.effective_at > %s AND e.effective_at < %s""",
+            [
+                row.strike.fund_id,
+                REDEMPTIONS_PAYABLE,
+                row.share_class.code,
+                row.strike.valuation_at,
+                before,
+            ],
+        )
+        total: Decimal = cursor.fetchone()[0]
+    return total

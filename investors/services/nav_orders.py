@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from django.db.models import Exists, F, OuterRef
+
 from investors.domain.dealing.desk import ClassPlan
 from investors.domain.strike import SubscriptionResult
-from investors.models import ClassNav, DealingDay, DealingOrder, NavStrike
-from investors.services.dealing import find_dealing_day
+from investors.models import ClassNav, DealingDay, DealingOrder, Fund, Holding, NavStrike
+from investors.services.dealing import OPEN_STATES, find_dealing_day
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
 
@@ -82,6 +84,19 @@ def save_orders(
     DealingOrder.objects.bulk_update(touched.values(), SAVED_FIELDS, batch_size=500)
 
 
+def reserve_everything(fund: Fund) -> None:
+    """An open order of everything reserves also what came to its holder since."""
+    orders = DealingOrder.objects.filter(
+        investor=OuterRef("investor"),
+        share_class=OuterRef("share_class"),
+        is_all=True,
+        state__in=OPEN_STATES,
+    )
+    Holding.objects.filter(Exists(orders), share_class__fund=fund).exclude(
+        reserved_units=F("units")
+    ).update(reserved_units=F("units"))
+
+
 def _deal(
     order: DealingOrder,
     strike: NavStrike,
@@ -113,6 +128,9 @@ def _roll(order: DealingOrder, after: DealingDay | None) -> None:
 
 def _set_aside(order: DealingOrder, reason: str, actor: Actor, at: datetime) -> None:
     order.state, order.reason = DealingOrder.State.SET_ASIDE, ASIDE_WORDS[reason]
+    if order.kind == DealingOrder.Kind.REINVESTMENT:
+        # What buys no unit is owed in cash.
+        order.state, order.dealt_amount = DealingOrder.State.PAYABLE, order.amount
     record_audit(
         actor=actor,
         action="order.set_aside",

@@ -3,14 +3,16 @@ the venue; and the value of every investor after it."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
+
+from django.db.models import Sum
 
 from investors.domain.exact import round_to_total
 from investors.domain.ledger import JointLine, build_joint_entry
 from investors.domain.ledger.chart import BANK, OWED_FROM_BANK
-from investors.models import NavStrike, UnitEntry, UnitLot
+from investors.models import DealingOrder, Fund, NavStrike, UnitEntry, UnitLot
 from investors.services.holder_values import HolderValue, write_snapshots
 from investors.services.ledger import NewEntry, post_entries, read_balances
 from magnetfund.core.actors import Actor
@@ -22,38 +24,45 @@ ZERO, CENT = Decimal(0), Decimal("0.01")
 def settle_strike(strike: NavStrike, *, paid_in: Decimal, actor: Actor) -> None:
     """Sweep client money of dealt orders, and keep in the bank what is owed and no more."""
     fund, at = strike.fund, strike.valuation_at
-    until = at + timedelta(microseconds=1)
-    balances = read_balances(fund, before=until)
-    owed = -sum((balances.get((account, fund.currency), ZERO) for account in OWED_FROM_BANK), ZERO)
-    in_bank = balances.get((BANK, fund.currency), ZERO) + paid_in
-    lines: dict[str, list[JointLine]] = {}
-    flow = in_bank - owed
     if paid_in:
-        lines["collection_swept"] = [JointLine(amounts={"amount": paid_in})]
-    if flow:
-        lines["venue_funded"] = [JointLine(amounts={"amount": flow})]
-    news = [
-        NewEntry.of(
-            build_joint_entry(
-                event=event,
-                source_ref=f"{event}:{strike.pk}",
-                effective_at=at,
-                lines=parts,
-                currency=fund.currency,
-            )
+        entry = build_joint_entry(
+            event="collection_swept",
+            source_ref=f"collection_swept:{strike.pk}",
+            effective_at=at,
+            lines=[JointLine(amounts={"amount": paid_in})],
+            currency=fund.currency,
         )
-        for event, parts in lines.items()
-        if parts
-    ]
-    post_entries(fund, news, actor=actor)
-    if flow:
-        BookFlow.objects.create(
-            book=fund.book,
-            amount=flow,
-            source_ref=f"strike:{strike.pk}",
-            text=f"Dealing day {at:%Y-%m-%d}",
-            occurred_at=at,
-        )
+        post_entries(fund, [NewEntry.of(entry)], actor=actor)
+    level_bank(
+        fund, at=at, source=f"strike:{strike.pk}", text=f"Dealing day {at:%Y-%m-%d}", actor=actor
+    )
+
+
+def level_bank(fund: Fund, *, at: datetime, source: str, text: str, actor: Actor) -> Decimal:
+    """Bring the bank to what is owed from it, from or to the venue; gives what the venue got.
+
+    Money that waits to buy units of the fund itself does not leave and is not fetched.
+    """
+    balances = read_balances(fund, before=at + timedelta(microseconds=1))
+    owed = -sum((balances.get((account, fund.currency), ZERO) for account in OWED_FROM_BANK), ZERO)
+    waiting = DealingOrder.objects.filter(
+        share_class__fund=fund, kind=DealingOrder.Kind.REINVESTMENT, state="funded"
+    ).aggregate(total=Sum("amount"))["total"]
+    flow = balances.get((BANK, fund.currency), ZERO) - owed + (waiting or ZERO)
+    if not flow:
+        return ZERO
+    entry = build_joint_entry(
+        event="venue_funded",
+        source_ref=f"venue_funded:{source}",
+        effective_at=at,
+        lines=[JointLine(amounts={"amount": flow})],
+        currency=fund.currency,
+    )
+    post_entries(fund, [NewEntry.of(entry)], actor=actor)
+    BookFlow.objects.create(
+        book=fund.book, amount=flow, source_ref=source, text=text, occurred_at=at
+    )
+    return flow
 
 
 def snapshot_investors(strike: NavStrike) -> None:

@@ -19,6 +19,7 @@ from django.db.models import QuerySet, Sum
 
 from investors.domain.ledger.chart import PERFORMANCE_PAYABLE
 from investors.models import DealingOrder, LotNav, NavStrike, Paper, Posting, UnitEntry
+from investors.services.distribution_note import describe_distribution
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.errors import Conflict
@@ -30,7 +31,12 @@ SCRIPTS = ("LATIN", "GREEK", "CYRILLIC", "DIGIT", "COMBINING")
 
 
 def list_notes(order: DealingOrder) -> list[NavStrike]:
-    """The strikes that dealt a part of an order, oldest first: each has a contract note."""
+    """The strikes that dealt a part of an order, oldest first: each has a contract note.
+
+    A distribution in cash has one, of its record date.
+    """
+    if order.kind == DealingOrder.Kind.DISTRIBUTION:
+        return [order.strike] if order.strike else []
     return list(
         NavStrike.objects.filter(pk__in=_moves(order).values("strike"), state="dealt").order_by(
             "valuation_at"
@@ -52,7 +58,10 @@ def contract_note(*, order: DealingOrder, strike: NavStrike | None = None) -> Pa
     if kept is not None:
         return kept
     number = f"CN-{order.reference}-{found.valuation_at:%Y%m%d}-v{found.version}"
-    content = render_paper("contract_note.typ", describe_note(order, found, number))
+    describe = describe_note
+    if order.kind == DealingOrder.Kind.DISTRIBUTION:
+        describe = describe_distribution
+    content = render_paper("contract_note.typ", describe(order, found, number))
     with transaction.atomic():
         row, _ = Paper.objects.get_or_create(
             kind=Paper.Kind.CONTRACT_NOTE,
@@ -101,7 +110,7 @@ def describe_note(order: DealingOrder, strike: NavStrike, number: str) -> dict[s
         _moves(order).filter(strike=strike).select_related("lot").order_by("lot__number", "pk")
     )
     fund, day = order.share_class.fund, strike.dealing_day
-    is_in = order.kind == DealingOrder.Kind.SUBSCRIPTION
+    is_in = order.buys_units
     units = abs(sum((move.units for move in moves if is_in or move.units < 0), ZERO))
     is_whole = len(list_notes(order)) == 1
     kind = order.get_kind_display()
@@ -144,7 +153,7 @@ def _money_rows(
 ) -> list[list[str]]:
     """Price, units and money of a subscription or redemption."""
     currency = order.share_class.fund.currency
-    is_in = order.kind == DealingOrder.Kind.SUBSCRIPTION
+    is_in = order.buys_units
     money = [["Dealing price per unit", f"{price:,.6f} {currency}"]]
     money.append(["Units issued" if is_in else "Units redeemed", f"{units:,.6f}"])
     if is_in:

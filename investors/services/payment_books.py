@@ -33,6 +33,7 @@ ZERO = Decimal(0)
 #: The event of each kind, and the liability that it clears.
 CLEARS: Mapping[PaymentKind, tuple[str, str]] = {
     PaymentKind.REDEMPTION: ("redemption_paid", REDEMPTIONS_PAYABLE),
+    PaymentKind.DISTRIBUTION: ("distribution_paid", REDEMPTIONS_PAYABLE),
     PaymentKind.REFUND: ("receipt_returned", UNMATCHED),
     PaymentKind.MANAGEMENT_FEE: ("management_fee_paid", MANAGEMENT_PAYABLE),
     PaymentKind.PERFORMANCE_FEE: ("performance_fee_paid", PERFORMANCE_PAYABLE),
@@ -100,7 +101,7 @@ def unbook_payment(row: Payment, *, actor: Actor, at: datetime) -> None:
 
 def _lines(row: Payment, kind: PaymentKind, at: datetime) -> list[JointLine]:
     """The classes that a payment clears: the order's own, or fees by what each class owes."""
-    if kind is PaymentKind.REDEMPTION and row.order is not None:
+    if row.order is not None:
         return [_line(row.order.share_class.code, row.amount)]
     if kind not in (PaymentKind.MANAGEMENT_FEE, PaymentKind.PERFORMANCE_FEE):
         return [_line("", row.amount)]

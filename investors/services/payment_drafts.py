@@ -42,8 +42,19 @@ REASON_MAX = 300
 FEES = (PaymentKind.MANAGEMENT_FEE, PaymentKind.PERFORMANCE_FEE, PaymentKind.EXPENSE)
 
 
+#: Orders that end in a payment to their holder, and its kind.
+PAID_OUT = {
+    DealingOrder.Kind.REDEMPTION: PaymentKind.REDEMPTION,
+    DealingOrder.Kind.DISTRIBUTION: PaymentKind.DISTRIBUTION,
+    # One whose money bought no unit.
+    DealingOrder.Kind.REINVESTMENT: PaymentKind.DISTRIBUTION,
+}
+
+
 def payable_of(order: DealingOrder) -> Decimal:
-    """What is owed of a redemption and not in a payment yet."""
+    """What is owed of a redemption or a distribution and not in a payment yet."""
+    if order.kind not in PAID_OUT or (order.buys_units and order.dealt_units):
+        return ZERO
     spoken = order.payments.filter(state__in=ACTIVE).aggregate(n=Sum("amount"))["n"] or ZERO
     dealt: Decimal = order.dealt_amount or ZERO
     left: Decimal = dealt - order.held_amount - order.paid_amount - spoken
@@ -56,10 +67,10 @@ def owed(fund: Fund, kind: PaymentKind) -> Decimal:
     return owed_balance(fund, kind) - (spoken["n"] or ZERO)
 
 
-def prepare_redemption(
+def prepare_proceeds(
     *, order: DealingOrder, payee: PayeeAccount, actor: Actor, at: datetime | None = None
 ) -> Payment:
-    """Prepare what is owed of a dealt redemption.
+    """Prepare what is owed of a dealt redemption or of a distribution.
 
     Raises :class:`Conflict` (``nothing_owed``), :class:`InvalidInput` (``third_party``) and what
     :func:`require_receiver` raises.
@@ -69,17 +80,18 @@ def prepare_redemption(
     with transaction.atomic():
         row = DealingOrder.objects.select_for_update(of=("self",)).get(pk=order.pk)
         amount = payable_of(row)
-        if row.kind != DealingOrder.Kind.REDEMPTION or amount <= 0:
+        if amount <= 0:
             raise Conflict("nothing is owed of this order", code="nothing_owed")
         if payee.investor_id != row.investor_id:
             raise InvalidInput(
                 "proceeds go to an account of the investor alone", code="third_party"
             )
         require_not_held(row)
+        kind = PAID_OUT[DealingOrder.Kind(row.kind)]
         return _prepare(
-            fund=row.share_class.fund, kind=PaymentKind.REDEMPTION, amount=amount,
+            fund=row.share_class.fund, kind=kind, amount=amount,
             currency=row.share_class.fund.currency, payee=payee, order=row,
-            text=f"Redemption {row.reference}", actor=actor, at=at,
+            text=f"{kind.value.capitalize()} {row.reference}", actor=actor, at=at,
         )  # fmt: skip
 
 

@@ -38,6 +38,7 @@ from investors.services.ledger import NewEntry, post_entries
 from investors.services.nav_calendar import find_due_period_end
 from investors.services.nav_dealing_book import read_lots_of
 from investors.services.nav_inputs import last_dealt
+from investors.services.nav_orders import reserve_everything
 from investors.services.policies import terms_in_force
 from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
@@ -100,7 +101,7 @@ def transfer(
     fund = share_class.fund
     take_lock(AdvisoryLock.STRIKE_OF_FUND, fund.pk)
     wanted = check_transfer(giver=giver, receiver=receiver, share_class=share_class, units=units)
-    _require_struck(fund, at)
+    require_struck(fund, at)
     newest = UnitLot.objects.aggregate(n=Max("number"))["n"] or 0
     moves = transfer_units(
         lots=read_lots_of(share_class.pk),
@@ -116,11 +117,12 @@ def transfer(
     assert holding is not None
     lots = _open_lots(key, holding, moves, at)
     _write_moves(key, share_class, moves, lots, actor, at)
+    reserve_everything(fund)
     return Transferred(units=wanted, value=_value(fund, share_class, moves), lots=len(lots))
 
 
-def _require_struck(fund: Fund, at: datetime) -> None:
-    """Neither a prepared NAV nor one that is due may lie before the transfer."""
+def require_struck(fund: Fund, at: datetime) -> None:
+    """Neither a prepared NAV nor one that is due may lie before what moves between two NAVs."""
     previous = last_dealt(fund, before=at)
     due = DealingDay.objects.filter(fund=fund, is_suspended=False, valuation_at__lte=at)
     if previous is not None:

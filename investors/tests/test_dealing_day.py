@@ -349,3 +349,18 @@ def test_a_fund_gate_is_shared_by_its_classes():
         order.refresh_from_db()
         assert (order.dealt_units, order.state) == (5, "deferred")
     assert verify_fund(small.fund) == []
+
+
+def test_an_order_of_everything_reserves_what_came_to_its_holder_on_the_same_day():
+    small = make_fund_of("two", {"A": {}, "B": {"investor_gate_share": "0.5"}})
+    for at in (FIRST, FEBRUARY, first_of(2025, 3)):
+        small.day(at)
+    for code in "AB":
+        small.subscribe("ann", "1000", before=FIRST, code=code)
+    small.strike(FIRST)
+    small.redeem("ann", None, before=FEBRUARY, code="B")
+    small.subscribe("ann", "500", before=FEBRUARY, code="B")
+    small.strike(FEBRUARY)
+    row = small.investor("ann").holdings.get(share_class__code="B")
+    assert (row.units, row.reserved_units) == (10, 10)
+    assert verify_fund(small.fund) == []

@@ -36,7 +36,7 @@ from investors.services.payment_drafts import (
     owed,
     payable_of,
     prepare_fee,
-    prepare_redemption,
+    prepare_proceeds,
     prepare_refund,
     release_holdback,
 )
@@ -121,7 +121,7 @@ class TestRedemption:
     def test_nothing_is_paid_before_the_bank_confirms(self):
         small, order = with_redemption()
         assert (order.state, payable_of(order)) == ("payable", 400)
-        row = prepare_redemption(order=order, payee=payee_of(small), actor=small.maker, at=PAYDAY)
+        row = prepare_proceeds(order=order, payee=payee_of(small), actor=small.maker, at=PAYDAY)
         sign(small, row)
         file = release_payments(
             payments=[row], account=bank_of(small), actor=small.maker, at=PAYDAY
@@ -147,13 +147,13 @@ class TestRedemption:
     def test_a_payment_that_came_back_is_owed_again(self):
         small, order = with_redemption()
         account, payee = bank_of(small), payee_of(small)
-        row = prepare_redemption(order=order, payee=payee, actor=small.maker, at=PAYDAY)
+        row = prepare_proceeds(order=order, payee=payee, actor=small.maker, at=PAYDAY)
         pay(small, row, account)
         return_payment(payment=row, reason="AC04 closed", actor=small.maker, at=PAYDAY)
         order.refresh_from_db()
         assert (order.state, payable_of(order)) == ("payable", 400)
         assert read_balances(small.fund)["2020", "USD"] == -400
-        again = prepare_redemption(order=order, payee=payee, actor=small.maker, at=PAYDAY)
+        again = prepare_proceeds(order=order, payee=payee, actor=small.maker, at=PAYDAY)
         pay(small, again, account)
         order.refresh_from_db()
         assert (order.state, again.reference) == ("settled", "P-00002")
@@ -163,7 +163,7 @@ class TestRedemption:
     def test_the_bank_statement_confirms_and_returns_by_itself(self):
         small, order = with_redemption()
         account = bank_of(small)
-        row = prepare_redemption(order=order, payee=payee_of(small), actor=small.maker, at=PAYDAY)
+        row = prepare_proceeds(order=order, payee=payee_of(small), actor=small.maker, at=PAYDAY)
         sign(small, row)
         release_payments(payments=[row], account=account, actor=small.maker, at=PAYDAY)
         head = "reference,booked_at,amount,currency,end_to_end,return_code\n"
@@ -190,17 +190,17 @@ class TestRedemption:
         small, order = with_redemption()
         payee = payee_of(small)
         given = {"order": order, "actor": small.maker, "at": PAYDAY}
-        assert refused(prepare_redemption, payee=payee_of(small, "bob", OTHER), **given) == (
+        assert refused(prepare_proceeds, payee=payee_of(small, "bob", OTHER), **given) == (
             "third_party"
         )
         raw = add_payee(fund=small.fund, investor=order.investor, kind="bank", name="Ann",
                         number=OTHER, currency="USD", evidence="letter",
                         actor=small.maker)  # fmt: skip
-        assert refused(prepare_redemption, payee=raw, **given) == "receiver_not_approved"
+        assert refused(prepare_proceeds, payee=raw, **given) == "receiver_not_approved"
         late = approve_payee(payee=raw, actor=small.checker, at=PAYDAY)
-        assert refused(prepare_redemption, payee=late, **given) == "cooling_off"
-        row = prepare_redemption(payee=payee, **given)
-        assert refused(prepare_redemption, payee=payee, **given) == "nothing_owed"
+        assert refused(prepare_proceeds, payee=late, **given) == "cooling_off"
+        row = prepare_proceeds(payee=payee, **given)
+        assert refused(prepare_proceeds, payee=payee, **given) == "nothing_owed"
         assert refused(sign, small, row, small.maker) == "not_allowed"
         assert refused(approve_payment, payment=row, seen_hash="x", actor=small.checker) == (
             "changed"
@@ -226,7 +226,7 @@ class TestRedemption:
 
     def test_the_database_keeps_maker_checker_and_director_apart(self):
         small, order = with_redemption()
-        row = prepare_redemption(order=order, payee=payee_of(small), actor=small.maker, at=PAYDAY)
+        row = prepare_proceeds(order=order, payee=payee_of(small), actor=small.maker, at=PAYDAY)
         for change in ({"approved_by": small.maker.user}, {"state": "approved"},
                        {"directed_by": small.maker.user}, {"state": "confirmed"}):  # fmt: skip
             with pytest.raises(IntegrityError), transaction.atomic():
@@ -238,18 +238,18 @@ class TestBands:
         small, order = with_redemption("250.01", "30000")
         assert (order.dealt_amount, small.fund.payment_band) == (25001, 25000)
         payee = payee_of(small)
-        row = prepare_redemption(order=order, payee=payee, actor=small.maker, at=PAYDAY)
+        row = prepare_proceeds(order=order, payee=payee, actor=small.maker, at=PAYDAY)
         assert sign(small, row).state == "prepared"
         assert refused(sign, small, row) == "signed_already"
         assert sign(small, row, director()).state == "approved"
         cancel_payment(payment=row, reason="again", actor=small.maker)
-        row = prepare_redemption(order=order, payee=payee, actor=small.maker, at=PAYDAY)
+        row = prepare_proceeds(order=order, payee=payee, actor=small.maker, at=PAYDAY)
         assert sign(small, row, director()).state == "prepared"
         assert sign(small, row).state == "approved"
 
     def test_below_the_band_a_director_has_nothing_to_sign(self):
         small, order = with_redemption()
-        row = prepare_redemption(order=order, payee=payee_of(small), actor=small.maker, at=PAYDAY)
+        row = prepare_proceeds(order=order, payee=payee_of(small), actor=small.maker, at=PAYDAY)
         assert refused(sign, small, row, director()) == "signed_already"
 
 
@@ -304,7 +304,7 @@ class TestHoldback:
         small, order = with_redemption(None, holdback_share="0.05")
         assert (order.dealt_amount, order.held_amount, payable_of(order)) == (1000, 50, 950)
         account, payee = bank_of(small), payee_of(small)
-        row = prepare_redemption(order=order, payee=payee, actor=small.maker, at=PAYDAY)
+        row = prepare_proceeds(order=order, payee=payee, actor=small.maker, at=PAYDAY)
         pay(small, row, account)
         order.refresh_from_db()
         assert (order.state, order.paid_amount) == ("payable", 950)
@@ -314,7 +314,7 @@ class TestHoldback:
         release_holdback(order=order, actor=small.checker, reason="audit signed", at=PAYDAY)
         order.refresh_from_db()
         assert payable_of(order) == 50
-        row = prepare_redemption(order=order, payee=payee, actor=small.maker, at=PAYDAY)
+        row = prepare_proceeds(order=order, payee=payee, actor=small.maker, at=PAYDAY)
         pay(small, row, account)
         order.refresh_from_db()
         assert (order.state, order.paid_amount) == ("settled", 1000)

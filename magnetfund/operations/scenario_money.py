@@ -12,7 +12,7 @@ from investors.services.money_accounts import (
     approve_payee,
     open_account,
 )
-from investors.services.payment_drafts import owed, payable_of, prepare_fee, prepare_redemption
+from investors.services.payment_drafts import owed, payable_of, prepare_fee, prepare_proceeds
 from investors.services.payments import approve_payment, confirm_payment, release_payments
 from magnetfund.operations.people import ScenarioPeople
 
@@ -23,7 +23,7 @@ FEES = (PaymentKind.MANAGEMENT_FEE, PaymentKind.PERFORMANCE_FEE)
 def pay_what_is_owed(fund: Fund, *, people: ScenarioPeople, at: datetime) -> list[Payment]:
     """Prepare, sign, release and confirm the redemptions and fees that are owed."""
     made = [
-        prepare_redemption(
+        prepare_proceeds(
             order=order, payee=_payee(fund, order.investor, people, at), actor=people.maker, at=at
         )
         for order in DealingOrder.objects.filter(

@@ -27,7 +27,7 @@ DESK = {
     "/desk/trading/trades.csv", "/desk/trading/orders/", "/desk/trading/orders.csv",
     "/desk/signals/", "/desk/market/", "/desk/market/instruments/",
     "/desk/fund/", "/desk/fund/orders/", "/desk/fund/money/", "/desk/fund/accounts/",
-    "/desk/fund/proposals/",
+    "/desk/fund/proposals/", "/desk/fund/distributions/",
     "/desk/fund/payments/", "/desk/fund/payments.csv",
     "/desk/research/", "/desk/research/compare/", "/desk/research/parameters/",
     "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",
@@ -85,6 +85,7 @@ FORMS: dict[str, set[Role]] = {
 API_POSTS: dict[str, set[Role]] = {
     "/api/backtests": RESEARCH,
     "/api/money/statements": {Role.ACCOUNTANT},
+    "/api/dealing/distributions": {Role.ACCOUNTANT, Role.CONTROLLER, Role.DIRECTOR},
     "/api/dealing/proposals": {Role.ACCOUNTANT, Role.CONTROLLER, Role.DIRECTOR},
     "/api/leverage/calculate": {r for r in Role if r is not Role.INVESTOR},
     "/api/sizing/calculate": {r for r in Role if r is not Role.INVESTOR},

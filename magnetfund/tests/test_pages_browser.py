@@ -41,7 +41,7 @@ PAGES: dict[str, tuple[str, ...]] = {
         "/desk/", "/desk/risk/", "/desk/risk/limits/", "/desk/risk/tail/", "/desk/trading/",
         "/desk/trading/ticket/", "/desk/trading/orders/", "/desk/risk/stop/confirm/",
         "/desk/signals/",
-        "/desk/fund/", "/desk/fund/orders/", "/desk/fund/proposals/",
+        "/desk/fund/", "/desk/fund/orders/", "/desk/fund/proposals/", "/desk/fund/distributions/",
         "/desk/founding/", "/desk/research/",
         "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",
         "/account/2fa/", "/account/sessions/",

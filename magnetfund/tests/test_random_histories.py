@@ -26,6 +26,7 @@ from investors.models import (
     StatementLine,
 )
 from investors.services.dealing_proposals import decide_dealing, propose_dealing
+from investors.services.distributions import decide_distribution, propose_distribution
 from investors.services.ledger import read_balances
 from investors.services.switching import submit_switch
 from investors.services.verification import verify_fund
@@ -84,6 +85,8 @@ class History:
         for before, day in zip(self.days, self.days[1:], strict=False):
             for _ in range(self.dice.randint(0, 2)):
                 self._try("transfer", lambda at=before: self._propose("transfer", at))
+            if self.dice.random() < 0.3:
+                self._try("distribution", lambda at=before: self._distribute(at))
             for _ in range(self.dice.randint(1, 4)):
                 kind = self.dice.choice(("subscribe", "redeem", "redeem", "switch", "compulsory"))
                 act: Callable[[datetime], Any] = getattr(self, f"_{kind}")
@@ -141,6 +144,21 @@ class History:
 
     def _compulsory(self, day: datetime) -> None:
         self._propose("compulsory", day - timedelta(days=10))
+
+    def _distribute(self, last: datetime) -> None:
+        """To some in cash, to the others in units; declared after the day's transfers."""
+        row = propose_distribution(
+            share_class=self.small.share_class(self._code()),
+            per_unit=D(self.dice.randint(1, 30_000_000)) / 1_000_000,
+            is_in_units=self.dice.random() < 0.5,
+            exceptions=[f"life-{self.dice.choice(NAMES)}"] if self.dice.random() < 0.3 else [],
+            reason="income",
+            actor=self.small.maker,
+        )
+        decide_distribution(
+            distribution=row, is_approved=True, actor=self.small.checker,
+            at=last + timedelta(days=2),
+        )  # fmt: skip
 
     def _propose(self, kind: str, at: datetime) -> DealingProposal:
         name, code, units = self._held()

@@ -1,4 +1,4 @@
-"""The form of a dealing that the house proposes for a holder, for the admin and the desk."""
+"""Forms of what the house proposes for holders, for the admin and the desk."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 from django import forms
 from django.conf import settings
 
-from investors.models import DealingProposal, Investor, ShareClass
+from investors.models import DealingProposal, Distribution, Investor, ShareClass
 from investors.services.dealing_proposals import propose_dealing
+from investors.services.distributions import propose_distribution
 from magnetfund.core.roles import Capability
 from magnetfund.web.service_forms import ServiceForm
 
@@ -58,3 +59,40 @@ class DealingProposalForm(ServiceForm):
 
     def perform(self, given: dict[str, Any]) -> DealingProposal:
         return propose_dealing(**given, actor=self.actor)
+
+
+class DistributionForm(ServiceForm):
+    """A distribution to those who held a class at its newest NAV; a second person declares it."""
+
+    capability = Capability.DEALING_PROCESS
+    share_class = forms.ModelChoiceField(ShareClass.objects.all(), label="Class")
+    per_unit = forms.DecimalField(
+        required=False, label="Amount per unit", help_text="Or one amount in all, below."
+    )
+    amount = forms.DecimalField(required=False, label="Amount in all")
+    is_in_units = forms.BooleanField(
+        required=False, label="In new units at the next NAV, not in cash"
+    )
+    exceptions = forms.CharField(
+        max_length=2000,
+        required=False,
+        label="Holders who get the other form",
+        help_text="Their numbers, with commas between.",
+    )
+    reason = forms.CharField(max_length=300)
+
+    class Meta(ServiceForm.Meta):
+        model = Distribution
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["share_class"]
+        field.queryset = _own_classes()
+
+    def clean_exceptions(self) -> list[str]:
+        return [
+            name for item in self.cleaned_data["exceptions"].split(",") if (name := item.strip())
+        ]
+
+    def perform(self, given: dict[str, Any]) -> Distribution:
+        return propose_distribution(**given, actor=self.actor)

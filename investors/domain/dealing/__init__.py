@@ -10,6 +10,7 @@ from investors.domain.dealing.calendar import (
     count_business_days,
     decide_subscription,
 )
+from investors.domain.dealing.distribution import Allotment, allot_distribution, lower_mark
 from investors.domain.dealing.liquidity import (
     FreeUnits,
     GateFill,
@@ -42,6 +43,7 @@ from investors.domain.dealing.sizing import (
 from investors.domain.fees import FeeForm, LockUp, Rank
 
 __all__ = [
+    "Allotment",
     "DealingDate",
     "FeeForm",
     "FreeLots",
@@ -58,6 +60,7 @@ __all__ = [
     "RedemptionRefusal",
     "SubscriptionStep",
     "Switch",
+    "allot_distribution",
     "cap_by_holder",
     "check_redemption",
     "choose_dealing_date",
@@ -69,6 +72,7 @@ __all__ = [
     "fill_gate",
     "gross_of_net",
     "list_free_lots",
+    "lower_mark",
     "merge_side_pocket",
     "order_first_in_first_out",
     "size_gross_redemption",

@@ -27,6 +27,7 @@ class PaymentKind(StrEnum):
     """What is paid; each clears one liability."""
 
     REDEMPTION = "redemption"
+    DISTRIBUTION = "distribution"
     REFUND = "refund"
     MANAGEMENT_FEE = "management_fee"
     PERFORMANCE_FEE = "performance_fee"

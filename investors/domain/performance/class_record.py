@@ -8,22 +8,26 @@ class crystallises, the fee leaves as a part of the unit and the mark moves to g
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
-from investors.domain.exact import exactly
+from investors.domain.exact import ZERO, exactly
 from investors.domain.fees import ClassTerms, choose_clock, compute_accrued_fee
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassPoint:
-    """One strike of a class: price g, the terms then in force, whether fees became final."""
+    """One strike of a class: price g, the terms then in force, whether fees became final.
+
+    ``distributed`` is the money per unit that was declared since the point before.
+    """
 
     day: date
     price: Decimal
     terms: ClassTerms
     crystallises: bool = False
+    distributed: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,20 +38,53 @@ class NetPoint:
     value: Decimal
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    units: Decimal
+    mark: Decimal
+    clock: date
+
+
 @exactly
 def build_net_record(points: Sequence[ClassPoint]) -> tuple[NetPoint, ...]:
-    """Net value of the first unit at each strike, in order; the first equals its price."""
+    """Net value of the first unit at each strike, in order; the first equals its price.
+
+    What was distributed buys units at the price after it, as if every holder had reinvested.
+    """
     found: list[NetPoint] = []
     if not points:
         return ()
-    units, mark, clock = Decimal(1), points[0].price, points[0].day
+    parts = [_Part(units=Decimal(1), mark=points[0].price, clock=points[0].day)]
     for point in points:
-        fee = compute_accrued_fee(
-            terms=point.terms, price=point.price, mark=mark, clock=clock, day=point.day
+        if point.distributed:
+            parts = _reinvest(parts, point)
+        fees = [
+            compute_accrued_fee(
+                terms=point.terms,
+                price=point.price,
+                mark=part.mark,
+                clock=part.clock,
+                day=point.day,
+            )
+            for part in parts
+        ]
+        value = sum(
+            (part.units * (point.price - fee) for part, fee in zip(parts, fees, strict=True)), ZERO
         )
-        found.append(NetPoint(day=point.day, value=units * (point.price - fee)))
+        found.append(NetPoint(day=point.day, value=value))
         if point.crystallises:
-            clock = choose_clock(terms=point.terms, clock=clock, day=point.day, fee_taken=fee > 0)
-            if fee > 0:
-                units, mark = units * (1 - fee / point.price), point.price
+            parts = [_crystallise(part, fee, point) for part, fee in zip(parts, fees, strict=True)]
     return tuple(found)
+
+
+def _reinvest(parts: Sequence[_Part], point: ClassPoint) -> list[_Part]:
+    money = sum((part.units for part in parts), ZERO) * point.distributed
+    bought = _Part(units=money / point.price, mark=point.price, clock=point.day)
+    return [*(replace(part, mark=part.mark - point.distributed) for part in parts), bought]
+
+
+def _crystallise(part: _Part, fee: Decimal, point: ClassPoint) -> _Part:
+    clock = choose_clock(terms=point.terms, clock=part.clock, day=point.day, fee_taken=fee > 0)
+    if fee <= 0:
+        return replace(part, clock=clock)
+    return _Part(units=part.units * (1 - fee / point.price), mark=point.price, clock=clock)

@@ -72,8 +72,11 @@ class RedemptionResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionOrder:
+    """Money that buys units; a reinvested distribution pays no entry fee."""
+
     order: str
     amount: Decimal
+    pays_entry_fee: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +234,8 @@ def deal_subscription(
 
     Raises :class:`InvalidInput` (``amount_too_small``) where not even one unit step is bought.
     """
-    fee = quantize(order.amount * terms.entry_fee_rate, terms.cash_quantum)
+    rate = terms.entry_fee_rate if order.pays_entry_fee else ZERO
+    fee = quantize(order.amount * rate, terms.cash_quantum)
     net = order.amount - fee
     units = quantize(net / price, terms.unit_quantum, Rounding.DOWN)
     if units <= 0:

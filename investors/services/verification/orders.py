@@ -11,7 +11,7 @@ from investors.models import DealingOrder, Fund
 from magnetfund.core.models import AuditEvent
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
-TAKEN_IN = ("order.subscription", "order.redemption", "order.switch")
+TAKEN_IN = tuple(f"order.{kind}" for kind in DealingOrder.Kind.values)
 
 
 def find_dealing_differences(fund: Fund) -> list[str]:

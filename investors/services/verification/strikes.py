@@ -125,7 +125,7 @@ def _inputs_again(fund: Fund, strike: NavStrike, previous: NavStrike | None) -> 
             row = ClassNav.objects.select_related("strike__fund", "share_class").get(
                 strike=previous, share_class=item
             )
-            after = class_after(row)
+            after = class_after(row, before=strike.valuation_at)
         classes.append(
             ClassInput(
                 code=item.code,

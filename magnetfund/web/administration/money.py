@@ -26,13 +26,14 @@ from investors.models import (
 )
 from investors.services.dealing import cancel_order
 from investors.services.dealing_proposals import decide_dealing
+from investors.services.distributions import decide_distribution
 from investors.services.money_accounts import (
     add_payee,
     approve_account,
     approve_payee,
     open_account,
 )
-from investors.services.payment_drafts import prepare_redemption
+from investors.services.payment_drafts import PAID_OUT, prepare_proceeds
 from investors.services.payments import approve_payment, cancel_payment
 from investors.services.receipt_suggestions import suggest
 from investors.services.receipts import match_receipt, take_over
@@ -42,7 +43,7 @@ from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import Conflict, FundError
 from magnetfund.web.administration.forms import ServiceForm
-from magnetfund.web.dealing_forms import DealingProposalForm
+from magnetfund.web.dealing_forms import DealingProposalForm, DistributionForm
 
 KINDS = [("bank", "bank account"), ("wallet", "wallet")]
 Action = Callable[[Any, HttpRequest, QuerySet[Any]], None]
@@ -112,11 +113,11 @@ class StatementFileForm(ServiceForm):
 
 
 class PaymentForm(ServiceForm):
-    """Prepares what is owed of a redemption; a second person approves it by the action."""
+    """Prepares proceeds that are owed; a second person approves it by the action."""
 
     capability = Capability.DEALING_PROCESS
     order = forms.ModelChoiceField(
-        DealingOrder.objects.filter(kind="redemption", state__in=("payable", "deferred"))
+        DealingOrder.objects.filter(kind__in=PAID_OUT, state__in=("payable", "deferred"))
     )
     payee = forms.ModelChoiceField(
         PayeeAccount.objects.filter(approved_at__isnull=False, closed_at=None)
@@ -126,7 +127,7 @@ class PaymentForm(ServiceForm):
         model = Payment
 
     def perform(self, given: dict[str, Any]) -> Payment:
-        return prepare_redemption(order=given["order"], payee=given["payee"], actor=self.actor)
+        return prepare_proceeds(order=given["order"], payee=given["payee"], actor=self.actor)
 
 
 FORMS: dict[str, type[ServiceForm]] = {
@@ -137,6 +138,7 @@ FORMS: dict[str, type[ServiceForm]] = {
         StatementFileForm,
         PaymentForm,
         DealingProposalForm,
+        DistributionForm,
     )
 }
 
@@ -188,6 +190,20 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
             "Decline (second person)",
             "declined",
             lambda row, actor: decide_dealing(proposal=row, is_approved=False, actor=actor),
+        ),
+    ),
+    "investors.distribution": (
+        action(
+            "Declare (second person)",
+            "declared",
+            lambda row, actor: decide_distribution(distribution=row, is_approved=True, actor=actor),
+        ),
+        action(
+            "Decline (second person)",
+            "declined",
+            lambda row, actor: decide_distribution(
+                distribution=row, is_approved=False, actor=actor
+            ),
         ),
     ),
     "investors.fundaccount": (

@@ -127,8 +127,8 @@ def _propose(given: dict[str, Any], actor: Actor) -> DealingProposal:
         kind=given.pop("type"),
         investor=holder,
         receiver=_investor(receiver) if receiver else None,
-        share_class=_class(given.pop("share_class")),
-        into_class=_class(into) if into else None,
+        share_class=find_class(given.pop("share_class")),
+        into_class=find_class(into) if into else None,
         actor=actor,
         **given,
     )
@@ -141,7 +141,8 @@ def _investor(number: str) -> Investor:
     return found
 
 
-def _class(code: str) -> ShareClass:
+def find_class(code: str) -> ShareClass:
+    """A class of the fund; raises :class:`InvalidInput` (``no_class``)."""
     found = ShareClass.objects.filter(fund=own_fund(), code=code).select_related("fund").first()
     if found is None:
         raise InvalidInput(f"this fund has no class {code}", code="no_class")

@@ -15,7 +15,12 @@ from rest_framework.views import APIView
 from investors.domain.payments import PaymentKind
 from investors.models import DealingOrder, PayeeAccount, Payment, StatementLine
 from investors.services.money_accounts import find_account
-from investors.services.payment_drafts import prepare_fee, prepare_redemption, prepare_refund
+from investors.services.payment_drafts import (
+    PAID_OUT,
+    prepare_fee,
+    prepare_proceeds,
+    prepare_refund,
+)
 from investors.services.payments import (
     approve_payment,
     cancel_payment,
@@ -122,13 +127,13 @@ def _prepare(given: dict[str, Any], actor: Actor) -> Payment:
     payee = PayeeAccount.objects.filter(pk__in=_named(given, "payee_id"), fund=fund).first()
     if payee is None:
         raise InvalidInput("name the account that is paid", code="nothing_chosen")
-    if kind is PaymentKind.REDEMPTION:
+    if kind in PAID_OUT.values():
         order = DealingOrder.objects.filter(
             pk__in=_named(given, "order_id"), share_class__fund=fund
         ).first()
         if order is None:
             raise NotFound("no such order")
-        return prepare_redemption(order=order, payee=payee, actor=actor)
+        return prepare_proceeds(order=order, payee=payee, actor=actor)
     return prepare_fee(
         fund=fund, kind=kind, payee=payee, amount=given.get("amount"),
         text=given["text"] or kind.value, actor=actor,

@@ -138,7 +138,7 @@ def find_needs(order: DealingOrder) -> list[str]:
     is_subscription = order.kind == DealingOrder.Kind.SUBSCRIPTION
     if order.state == DealingOrder.State.SET_ASIDE:
         return [f"set aside, {order.reason}: accountant cancels it or asks the investor"]
-    if (is_subscription or order.is_switch) and order.investor.kyc_state != KycState.APPROVED:
+    if (order.buys_units or order.is_switch) and order.investor.kyc_state != KycState.APPROVED:
         needs.append(f"KYC ({order.investor.get_kyc_state_display().lower()}): compliance")
     if is_subscription and order.state in ("submitted", "accepted"):
         needs.append("money: investor pays, accountant records the receipt")

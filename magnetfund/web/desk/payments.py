@@ -27,10 +27,11 @@ from investors.models import (
 from investors.services.money_accounts import approved_accounts
 from investors.services.payment_drafts import (
     FEES,
+    PAID_OUT,
     owed,
     payable_of,
     prepare_fee,
-    prepare_redemption,
+    prepare_proceeds,
     prepare_refund,
     release_holdback,
 )
@@ -87,10 +88,10 @@ def next_step(row: Payment, user: Any) -> tuple[str, str]:
 
 
 def list_owed(fund: Fund) -> dict[str, Any]:
-    """What is owed and not in a payment: redemptions, held back money, fees, refunds due."""
+    """What is owed and not in a payment: proceeds, held back money, fees, refunds due."""
     orders = (
         DealingOrder.objects.filter(
-            share_class__fund=fund, kind="redemption", state__in=("payable", "deferred"),
+            share_class__fund=fund, kind__in=PAID_OUT, state__in=("payable", "deferred"),
             dealt_amount__gt=0,
         )
         .select_related("investor", "share_class__fund")
@@ -171,9 +172,9 @@ def _prepare(request: HttpRequest) -> Payment:
         line = _find(StatementLine.objects.filter(fund=fund), given.get("line"))
         return prepare_refund(line=line, reason=given.get("reason", ""), actor=actor)
     payee = _find(PayeeAccount.objects.filter(fund=fund), given.get("payee"))
-    if kind == "redemption":
+    if kind in PAID_OUT.values():
         orders = DealingOrder.objects.filter(share_class__fund=fund)
-        return prepare_redemption(order=_find(orders, given.get("order")), payee=payee, actor=actor)
+        return prepare_proceeds(order=_find(orders, given.get("order")), payee=payee, actor=actor)
     if kind not in {item.value for item in FEES}:
         raise InvalidInput("this is no fee or expense", code="wrong_kind")
     text = given.get("amount", "").strip()

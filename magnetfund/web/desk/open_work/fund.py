@@ -17,6 +17,7 @@ from investors.models import (
     DealingDay,
     DealingOrder,
     DealingProposal,
+    Distribution,
     Investor,
     NavStrike,
     TermsProposal,
@@ -125,7 +126,24 @@ def _select_dealings(book: str) -> QuerySet[Any, dict[str, Any]]:
     )
 
 
+def _select_distributions(book: str) -> QuerySet[Any, dict[str, Any]]:
+    rows = Distribution.objects.filter(share_class__fund__book=book, decided_at=None)
+    return columns_of(
+        rows, since="proposed_at", who=name_of("proposed_by"), words="share_class__code"
+    )
+
+
 SOURCES = {
+    "distribution_proposed": Source(
+        kind="Dealing",
+        role=Role.CONTROLLER,
+        url_name="desk_distributions",
+        select=_select_distributions,
+        describe=lambda row: (
+            f"Declare or decline a distribution of class {row['words']}",
+            f"proposed by {row['who']}",
+        ),
+    ),
     "dealing_proposed": Source(
         kind="Dealing",
         role=Role.CONTROLLER,
