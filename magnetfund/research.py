@@ -27,17 +27,11 @@ from trading.domain.indicators.ranges import atr, bollinger
 from trading.domain.market.candles import Candle, Candles, timeframe_ms
 from trading.domain.research import figures as _figures
 from trading.domain.research import sweep as _sweep
+from trading.domain.research.coverage import InstrumentSeries
 from trading.domain.research.own import ColumnStrategy, Entries
 from trading.domain.research.report import build_report
 from trading.domain.research.request import BacktestRequest, SleeveRequest
-from trading.domain.research.run import (
-    Backtest,
-    Builder,
-    InstrumentSeries,
-    build,
-    prepare,
-    run_backtest,
-)
+from trading.domain.research.run import Backtest, Builder, build, prepare, run_backtest
 from trading.domain.research.sweep import Sweep, read_space
 from trading.domain.strategies.registry import STRATEGIES, compute_columns
 from trading.domain.strategies.rules import RuleStrategy, Wish
@@ -82,7 +76,7 @@ class Run:
         """Every round trip, oldest first."""
         prepared = self.backtest.prepared
         return [
-            _figures.describe_trade(trade, prepared.rules, prepared.market)
+            _figures.describe_trade(trade, prepared.rules, prepared.executed)
             for trade in self.backtest.result.trades
         ]
 
@@ -148,7 +142,8 @@ def backtest(
 ) -> Run:
     """Run a strategy (by name, or a class of one's own) over one or several markets in one book.
 
-    ``options`` are fields of :class:`BacktestRequest`: cash, rules, funding, start_ms, end_ms ...
+    ``options`` are fields of :class:`BacktestRequest`: cash, rules, funding, start_ms, end_ms,
+    resolution ("1m" on a market of minutes) ...
     """
     prepared, _ = _prepare(rule, market, parameters, options)
     done = run_backtest(prepared)

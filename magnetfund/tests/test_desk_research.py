@@ -98,6 +98,19 @@ def test_a_bad_field_is_told_beside_it_and_nothing_is_stored(desk: Client) -> No
     assert not ResearchRun.objects.exists()
 
 
+def test_shorter_candles_are_chosen_on_the_form_and_asked_for_where_they_are_missing(
+    desk: Client,
+) -> None:
+    assert 'name="resolution"' in desk.get("/desk/research/").content.decode()
+    run = done(desk, resolution="1m")
+    assert (run.state, run.refusal_code) == (RunState.REFUSED, "no_fine_candles")
+    page = desk.get(f"/desk/research/{run.pk}/").content.decode()
+    assert "--timeframe 1m" in page
+    bad = desk.post("/desk/research/backtests/", {**FORM, "resolution": "2s"})
+    assert bad.status_code == 422
+    assert "Choose one of those offered." in bad.content.decode()
+
+
 def test_a_refusal_is_shown_with_its_reason_and_counts_nothing(desk: Client) -> None:
     run = done(desk, start="2035-01-01")
     assert run.state == RunState.REFUSED
@@ -166,6 +179,10 @@ def test_the_api_takes_a_backtest_and_gives_its_result() -> None:
     assert found["state"] == "done"
     assert found["verdict"]["trials"] == 1
     assert len(found["series"]["t"]) == len(found["series"]["equity"])
+    body["resolution"] = "1m"
+    minutes = client.post("/api/backtests", json.dumps(body), content_type="application/json")
+    work_waiting()
+    assert client.get(minutes["Location"]).json()["refusal_code"] == "no_fine_candles"
     body["sleeves"][0]["parameters"]["fast"] = 0  # type: ignore[index]
     bad = client.post("/api/backtests", json.dumps(body), content_type="application/json")
     assert bad.status_code == 422

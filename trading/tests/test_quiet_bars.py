@@ -18,15 +18,10 @@ from risk.domain.ratios import compute_sharpe_facts
 from trading.domain.backtest.kernel.run import run_kernel
 from trading.domain.engine.rules import TradedInstrument
 from trading.domain.market.candles import HOUR_MS, Candles
+from trading.domain.research.coverage import InstrumentSeries
 from trading.domain.research.figures import compute_daily_returns
 from trading.domain.research.request import BacktestRequest, SleeveRequest
-from trading.domain.research.run import (
-    InstrumentSeries,
-    Prepared,
-    compute_slot_signals,
-    prepare,
-    run_backtest,
-)
+from trading.domain.research.run import Prepared, compute_slot_signals, prepare, run_backtest
 from trading.domain.research.sweep import read_space, run_sweep, sharpe_columns
 from trading.domain.research.variants import _Bench
 from trading.domain.strategies.registry import STRATEGIES

@@ -36,6 +36,7 @@ from trading.services.research import backtests
 from trading.services.research.backtests import ask_backtest, hold_run, prepare_stored
 from trading.services.research.catalogue import load_catalogue
 from trading.services.research.queue import work_one, work_waiting
+from trading.services.research.tables import decode_rows
 from trading.tests.magnet_bars import make_random_bars
 
 pytestmark = pytest.mark.django_db
@@ -178,6 +179,89 @@ def test_hours_imported_as_minutes_are_refused_and_the_refusal_is_kept() -> None
         run(*ARGUMENTS)
     kept = ResearchRun.objects.get()
     assert (kept.state, kept.refusal_code) == (RunState.REFUSED, "wrong_timeframe")
+
+
+def store_quarters(hours: Candles, *, first: int, count: int, seed: int = 4) -> None:
+    """Quarters whose extremes lie on the way of each hour from ``first`` on."""
+    rng = np.random.default_rng(seed)
+    part = hours.between(first, first + count)
+    close = np.repeat(part.close, 4)
+    for k in range(3):
+        close[k::4] = part.low + (part.high - part.low) * rng.random(len(part))
+    open_ = np.concatenate((part.open[:1], close[:-1]))
+    high, low = np.maximum(open_, close), np.minimum(open_, close)
+    high[1::4], low[1::4] = np.maximum(high[1::4], part.high), np.minimum(low[1::4], part.low)
+    store(
+        Candles(
+            instrument=hours.instrument,
+            timeframe_ms=timeframe_ms("15m"),
+            open_time=np.repeat(part.open_time, 4) + np.tile(np.arange(4) * 900_000, len(part)),
+            open=open_,
+            high=high,
+            low=low,
+            close=close,
+            volume=np.ones(4 * len(part)),
+        ),
+        timeframe="15m",
+    )
+
+
+def day_of(bars: Candles, row: int) -> str:
+    return f"{from_milliseconds(int(bars.open_time[row])):%Y-%m-%d}"
+
+
+def test_orders_execute_on_shorter_candles_where_they_are_asked_for(bars: Candles) -> None:
+    first = 24 * (1_000 // 24)
+    store_quarters(bars, first=first, count=24 * 40)
+    span = ("--from", day_of(bars, first), "--to", day_of(bars, first + 24 * 40))
+    hourly = run(*ARGUMENTS, *span)
+    found = run(*ARGUMENTS, *span, "--resolution", "15m", "--both-engines")
+    assert found["id"] != hourly["id"]
+    assert found["data_hash"] != hourly["data_hash"]
+    assert run(*ARGUMENTS, *span, "--resolution", "15m")["id"] == found["id"]
+    stored = ResearchRun.objects.get(pk=found["id"])
+    rows = decode_rows(stored.trades_file)
+    assert any(row["exit_ms"] % 3_600_000 for row in rows)
+    assert all(row["entry_ms"] % 3_600_000 == 0 for row in rows)
+    told = " ".join(stored.result["figures"]["assumptions"])
+    assert "execute on 3,840 15m candles; 0 missing" in told
+    assert stored.result["figures"]["coverage"][0]["bars"] == 960
+
+
+def test_engines_that_differ_are_refused_with_what_differs(
+    bars: Candles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trading.domain.backtest import reference
+
+    honest = reference.run_reference
+
+    def slipped(**arguments: Any) -> Any:
+        raw = honest(**arguments)
+        return replace(raw, trades=(replace(raw.trades[0], lots=7), *raw.trades[1:]))
+
+    monkeypatch.setattr(reference, "run_reference", slipped)
+    with pytest.raises(CommandError, match=r"trade 0, lots: 7 and \d+ \(engines_differ\)"):
+        run(*ARGUMENTS, "--both-engines")
+
+
+def test_a_span_without_shorter_candles_names_the_command_that_imports_them(bars: Candles) -> None:
+    with pytest.raises(CommandError, match=r"import_candles FILE .* --timeframe 1m \(no_fine_c"):
+        run(*ARGUMENTS, "--resolution", "1m")
+    assert not Trial.objects.exists()
+
+
+def test_hours_imported_as_minutes_are_no_minutes_to_execute_on(bars: Candles) -> None:
+    store(bars, timeframe="1m")
+    with pytest.raises(CommandError, match="wrong_timeframe"):
+        run(*ARGUMENTS, "--resolution", "1m")
+
+
+def test_a_sweep_says_that_it_does_not_execute_on_shorter_candles(bars: Candles) -> None:
+    with pytest.raises(CommandError, match="resolution_not_swept"):
+        call_command(
+            "sweep", "--strategy", "moving-average", *ARGUMENTS, "--try", "fast=5,6",
+            "--resolution", "15m",
+        )  # fmt: skip
 
 
 def test_asking_takes_the_right_to_run_research(bars: Candles) -> None:

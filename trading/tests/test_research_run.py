@@ -14,12 +14,12 @@ from trading.domain.backtest.reference import run_reference
 from trading.domain.engine.rules import TradedInstrument
 from trading.domain.market import Candles
 from trading.domain.market.candles import MINUTE_MS
+from trading.domain.research.coverage import InstrumentSeries
 from trading.domain.research.drawing import draw_excursions, draw_trade
 from trading.domain.research.figures import build_figures, describe_trade
 from trading.domain.research.report import build_report
 from trading.domain.research.request import BacktestRequest, SleeveRequest, request_of
 from trading.domain.research.run import (
-    InstrumentSeries,
     Prepared,
     compute_slot_signals,
     funding_rates_of,

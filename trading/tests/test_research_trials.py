@@ -11,8 +11,9 @@ import pytest
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.ratios.inference import compute_sharpe_facts
 from trading.domain.engine.rules import TradedInstrument
+from trading.domain.research.coverage import InstrumentSeries
 from trading.domain.research.request import BacktestRequest, SleeveRequest
-from trading.domain.research.run import InstrumentSeries, prepare, run_backtest
+from trading.domain.research.run import prepare, run_backtest
 from trading.domain.research.sweep import (
     SweepSpace,
     iterate_space,

@@ -19,9 +19,16 @@ from magnetfund.operations.tasks import wake_research
 from magnetfund.web.api.access import needs
 from magnetfund.web.api.fields import FiniteFloat
 from trading import selectors_research as selectors
+from trading.domain.market.slices import name_length
 from trading.domain.research.parameters import read_parameters
-from trading.domain.research.request import FUNDINGS, RULES, BacktestRequest, SleeveRequest
-from trading.domain.research.run import build, words_of
+from trading.domain.research.request import (
+    FUNDINGS,
+    RESOLUTIONS,
+    RULES,
+    BacktestRequest,
+    SleeveRequest,
+)
+from trading.domain.research.run import build
 from trading.models import ResearchRun, RunState
 from trading.services.research.backtests import ask_backtest
 from trading.services.research.catalogue import load_catalogue
@@ -40,6 +47,13 @@ class BacktestBody(serializers.Serializer[dict[str, Any]]):
     )
     timeframe = serializers.CharField(
         required=False, max_length=4, help_text="That of the strategy if absent."
+    )
+    resolution = serializers.ChoiceField(
+        choices=RESOLUTIONS,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Shorter candles on which orders, stops and the fuse execute.",
     )
     start = serializers.DateTimeField(required=False, allow_null=True, default=None)
     end = serializers.DateTimeField(required=False, allow_null=True, default=None)
@@ -108,7 +122,7 @@ def _request_of(given: dict[str, Any]) -> BacktestRequest:
     return BacktestRequest(
         sleeves=tuple(sleeves),
         instruments=tuple(given["instruments"]),
-        timeframe=given.get("timeframe") or words_of(first.timeframe_ms),
+        timeframe=given.get("timeframe") or name_length(first.timeframe_ms),
         start_ms=days["start"],
         end_ms=days["end"],
         unseen_ms=days["unseen_from"],
@@ -118,4 +132,5 @@ def _request_of(given: dict[str, Any]) -> BacktestRequest:
         slippage_rate=given["slippage_rate"],
         cash=given["cash"],
         gap_share_max=given["gap_share_max"],
+        resolution=given["resolution"],
     )

@@ -10,9 +10,10 @@ from django.http import QueryDict
 
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.fuse import ResetPolicy
+from trading.domain.market.slices import name_length
 from trading.domain.research.parameters import ParameterField, parameters_of, read_parameters
-from trading.domain.research.request import BacktestRequest, SleeveRequest
-from trading.domain.research.run import build, words_of
+from trading.domain.research.request import RESOLUTIONS, BacktestRequest, SleeveRequest
+from trading.domain.research.run import build
 from trading.services.research.catalogue import Catalogue
 
 DEFAULTS = {
@@ -23,6 +24,7 @@ DEFAULTS = {
     "slippage": "",
     "rules": "fund",
     "funding": "dated",
+    "resolution": "",
     "gaps": "1.0",
     "start": "",
     "end": "",
@@ -93,6 +95,11 @@ class BacktestForm:
         return form
 
     @property
+    def resolutions(self) -> tuple[str, ...]:
+        """Shorter candles that a run may execute on."""
+        return RESOLUTIONS
+
+    @property
     def costs(self) -> list[dict[str, str]]:
         """Risk and costs with what was given and what is wrong with it."""
         return [
@@ -111,6 +118,8 @@ class BacktestForm:
         values = self._parameters(catalogue)
         numbers = {name: self._number(name) for name in NUMBERS}
         days = {name: self._day(name) for name in ("start", "end", "unseen")}
+        if self.given["resolution"] not in ("", *RESOLUTIONS):
+            self.errors["resolution"] = "Choose one of those offered."
         if not self.instruments:
             self.errors["instrument"] = "Choose at least one instrument."
         if self.errors:
@@ -125,7 +134,7 @@ class BacktestForm:
                     ),
                 ),
                 instruments=tuple(self.instruments),
-                timeframe=words_of(strategy.timeframe_ms),
+                timeframe=name_length(strategy.timeframe_ms),
                 start_ms=days["start"],
                 end_ms=days["end"],
                 unseen_ms=days["unseen"],
@@ -136,6 +145,7 @@ class BacktestForm:
                 cash=numbers["cash"] or 430_000.0,
                 reset_policy=ResetPolicy.COOLDOWN_7D.code,
                 gap_share_max=numbers["gaps"] or 0.0,
+                resolution=self.given["resolution"] or None,
             )
         except InvalidInput as error:
             self.errors[""] = error.message[:1].upper() + error.message[1:] + "."

@@ -2,53 +2,58 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 
 import numpy as np
 
 from magnetfund.kernel.errors import InvalidInput
+from trading.domain.backtest.fine import FineMarket
 from trading.domain.backtest.market import MarketBars
 from trading.domain.backtest.result import OpenPosition, RawRun
-from trading.domain.engine.book import Book, Event, FuseMove, OrderIntent, Refusal, RoundTrip
+from trading.domain.engine.book import Bar, Book, Event, FuseMove, OrderIntent, Refusal, RoundTrip
 from trading.domain.engine.rules import EngineRules
 from trading.domain.engine.step import open_book, process_bar
-from trading.domain.strategies.signals import Signals
+from trading.domain.strategies.signals import Signal, Signals
 
 
-def run_reference(*, rules: EngineRules, market: MarketBars, signals: Sequence[Signals]) -> RawRun:
+def run_reference(
+    *,
+    rules: EngineRules,
+    market: MarketBars,
+    signals: Sequence[Signals],
+    fine: FineMarket | None = None,
+) -> RawRun:
     """Run the book bar by bar.  ``signals`` has one entry a slot, row for row with its instrument.
 
-    The readable twin of :func:`trading.domain.backtest.kernel.run_kernel`: the same integers, and
-    equity equal within 1e-9 of its size.
+    With ``fine`` it decides on the bars of ``market`` and executes on slices.  The readable twin of
+    :func:`trading.domain.backtest.kernel.run.run_kernel`: the same integers, and equity equal
+    within 1e-9 of its size.
     """
     check_shapes(rules=rules, market=market, signals=signals)
-    size = len(market)
     book = open_book(rules=rules, time_ms=int(market.time_ms[0]))
-    equity = np.empty(size, dtype=np.float64)
+    equity = np.empty(len(market), dtype=np.float64)
     trades: list[RoundTrip] = []
     fuse_events: list[FuseMove] = []
     refusals: list[Refusal] = []
     counts = {"orders": 0}
-    slot_instrument = [slot.instrument for slot in rules.slots]
+    bars_of = market if fine is None else fine.bars
+    size = len(bars_of)
     for t in range(size):
-        rows = [int(row) for row in market.rows[:, t]]
-        bars = [
-            None if row < 0 else bars_of.bar(row)
-            for row, bars_of in zip(rows, market.instruments, strict=True)
-        ]
-        readings = [
-            None if rows[instrument] < 0 else signals[slot].at(rows[instrument])
-            for slot, instrument in enumerate(slot_instrument)
-        ]
+        decision = t if fine is None else int(fine.decision[t])
+        time_ms = int(bars_of.time_ms[t])
+        bar_ms = rules.bar_ms if fine is None else int(fine.close_ms[t]) - time_ms
         book, events = process_bar(
-            rules=rules,
+            rules=rules if fine is None else replace(rules, bar_ms=bar_ms),
             book=book,
-            time_ms=int(market.time_ms[t]),
-            bars=bars,
-            signals=readings,
+            time_ms=time_ms,
+            bars=_bars_at(bars_of, t),
+            signals=_signals_at(rules, market, signals, decision),
             last=t == size - 1,
         )
-        equity[t] = book.equity
+        if decision >= 0:
+            equity[decision] = book.equity
         for event in events:
             _sort_event(event, trades, fuse_events, refusals, counts)
     return RawRun(
@@ -60,6 +65,49 @@ def run_reference(*, rules: EngineRules, market: MarketBars, signals: Sequence[S
         open_positions=_find_open(rules, book),
         cash=book.cash,
     )
+
+
+def _bars_at(market: MarketBars, t: int) -> list[Bar | None]:
+    return [
+        None if row < 0 else bars.bar(int(row))
+        for row, bars in zip(market.rows[:, t], market.instruments, strict=True)
+    ]
+
+
+def _signals_at(
+    rules: EngineRules, market: MarketBars, signals: Sequence[Signals], decision: int
+) -> list[Signal | None]:
+    """What every slot knows at the close of a bar; nothing between two closes."""
+    if decision < 0:
+        return [None] * len(rules.slots)
+    rows = [int(market.rows[slot.instrument, decision]) for slot in rules.slots]
+    return [
+        None if row < 0 else columns.at(row) for row, columns in zip(rows, signals, strict=True)
+    ]
+
+
+def find_difference(ours: RawRun, theirs: RawRun) -> str:
+    """The first difference between two engines' runs in words; empty where there is none."""
+    if len(ours.trades) != len(theirs.trades):
+        return f"{len(ours.trades)} trades and {len(theirs.trades)}"
+    for number, pair in enumerate(zip(ours.trades, theirs.trades, strict=True)):
+        first, second = (asdict(trade) for trade in pair)
+        for name, value in first.items():
+            other = second[name]
+            is_real = isinstance(value, float)
+            if (
+                (not math.isclose(value, other, rel_tol=1e-9, abs_tol=1e-6))
+                if is_real
+                else (value != other)
+            ):
+                return f"trade {number}, {name}: {value} and {other}"
+    if dict(ours.refusals) != dict(theirs.refusals) or ours.orders != theirs.orders:
+        return "orders or refusals differ"
+    if len(ours.fuse_events) != len(theirs.fuse_events):
+        return f"{len(ours.fuse_events)} events of the fuse and {len(theirs.fuse_events)}"
+    if not np.allclose(ours.equity, theirs.equity, rtol=1e-9, atol=0.0):
+        return "equity differs"
+    return ""
 
 
 def _find_open(rules: EngineRules, book: Book) -> tuple[OpenPosition, ...]:

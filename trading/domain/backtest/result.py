@@ -271,9 +271,14 @@ def _exposure(rules: EngineRules, market: MarketBars, raw: RawRun) -> float:
     spans = [(trade.entry_time, trade.exit_time) for trade in raw.trades]
     spans += [(position.entry_time, int(market.time_ms[-1])) for position in raw.open_positions]
     for entry, leave in spans:
-        held[np.searchsorted(market.time_ms, entry)] += 1
-        held[np.searchsorted(market.time_ms, leave) + 1] -= 1
+        held[find_row(market.time_ms, entry)] += 1
+        held[find_row(market.time_ms, leave) + 1] -= 1
     return float((np.cumsum(held)[:-1] > 0).mean())
+
+
+def find_row(open_ms: IntColumn, instant_ms: int) -> int:
+    """The bar in which an instant lies."""
+    return int(np.searchsorted(open_ms, instant_ms, side="right")) - 1
 
 
 def _count(rules: EngineRules, market: MarketBars, raw: RawRun) -> Counts:

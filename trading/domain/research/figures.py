@@ -28,6 +28,7 @@ from trading.domain.backtest.result import (
     compute_annual_sharpe,
     compute_daily_equity,
     compute_returns,
+    find_row,
 )
 from trading.domain.engine.book import CloseReason, RoundTrip
 from trading.domain.engine.rules import EngineRules
@@ -50,7 +51,7 @@ def build_figures(backtest: Backtest) -> dict[str, Any]:
     daily = compute_daily_equity(result.time_ms, result.equity, rules.bar_ms)
     held = compute_held(result, market)
     hold = compute_buy_and_hold(rules, market)
-    rows = [describe_trade(trade, rules, market) for trade in result.trades]
+    rows = [describe_trade(trade, rules, prepared.executed) for trade in result.trades]
     figures: dict[str, Any] = {
         "metrics": asdict(result.metrics),
         "counts": asdict(result.counts),
@@ -75,8 +76,9 @@ def build_figures(backtest: Backtest) -> dict[str, Any]:
         "final_equity": float(result.equity[-1]),
         "coverage": [{**asdict(item), "missing_share": item.missing_share}
                      for item in prepared.coverage],
+        "resolution": prepared.request.resolution,
         "assumptions": state_assumptions(backtest),
-        "data_hash": result.data_hash,
+        "data_hash": prepared.data_hash,
         "inputs_hash": prepared.inputs_hash,
         "fill_rule_version": result.fill_rule_version,
         "seeds": dict(result.seeds),
@@ -106,11 +108,10 @@ def compute_held(result: BacktestResult, market: MarketBars) -> NDArray[np.bool_
     """Whether anything was held during each bar of the grid."""
     steps = np.zeros(len(market) + 1, dtype=np.int64)
     for trade in result.trades:
-        steps[np.searchsorted(market.time_ms, trade.entry_time)] += 1
-        after = int(np.searchsorted(market.time_ms, trade.exit_time)) + 1
-        steps[min(after, len(market))] -= 1
+        steps[find_row(market.time_ms, trade.entry_time)] += 1
+        steps[find_row(market.time_ms, trade.exit_time) + 1] -= 1
     for position in result.open_positions:
-        steps[np.searchsorted(market.time_ms, position.entry_time)] += 1
+        steps[find_row(market.time_ms, position.entry_time)] += 1
     return np.asarray(np.cumsum(steps)[:-1] > 0)
 
 
@@ -135,7 +136,10 @@ def compute_buy_and_hold(rules: EngineRules, market: MarketBars) -> FloatColumn:
 
 
 def describe_trade(trade: RoundTrip, rules: EngineRules, market: MarketBars) -> dict[str, Any]:
-    """One round trip as a row: prices in quote currency, R, excursions in R, costs, why."""
+    """One round trip as a row: prices in quote currency, R, excursions in R, costs, why.
+
+    ``market`` holds the bars on which orders executed.
+    """
     slot = rules.slots[trade.slot]
     instrument, bars = rules.instruments[slot.instrument], market.instruments[slot.instrument]
     tick = instrument.tick_size

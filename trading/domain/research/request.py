@@ -16,6 +16,8 @@ from risk.domain.fuse import ResetPolicy
 from trading.domain.market.candles import timeframe_ms
 
 RULES = ("fund", "bare")
+RESOLUTIONS = ("1m", "5m", "15m")
+"""Candles on which a run of hours may execute."""
 FUNDINGS = ("dated", "default", "none")
 INSTRUMENTS_MAX = 20
 GAP_SHARE_MAX = 0.01
@@ -38,7 +40,8 @@ class BacktestRequest:
     ``rules``: ``fund`` applies the limits and the fuse in force, ``bare`` neither fuse nor market
     triggers.  ``funding``: dated rates where stored (0.01 % per 8 hours elsewhere), that rate
     throughout, or none.  ``unseen_ms`` marks where data begin that the rule was not made on.
-    ``fee_rate`` and ``slippage_rate`` None are those of the instrument.
+    ``fee_rate`` and ``slippage_rate`` None are those of the instrument.  ``resolution`` names the
+    shorter candles on which orders, stops and the fuse execute; None executes on the timeframe's.
     """
 
     sleeves: tuple[SleeveRequest, ...]
@@ -54,6 +57,7 @@ class BacktestRequest:
     cash: float = 430_000.0
     reset_policy: str = ResetPolicy.COOLDOWN_7D.code
     gap_share_max: float = GAP_SHARE_MAX
+    resolution: str | None = None
 
     def __post_init__(self) -> None:
         if not self.sleeves or not self.instruments:
@@ -68,6 +72,13 @@ class BacktestRequest:
         if len(set(names)) != len(names):
             raise InvalidInput("a strategy is named twice", code="slot_twice")
         timeframe_ms(self.timeframe)
+        if self.resolution is not None and (
+            self.bar_ms % timeframe_ms(self.resolution) or self.resolution == self.timeframe
+        ):
+            raise InvalidInput(
+                f"candles of {self.resolution} do not divide those of {self.timeframe}",
+                code="bad_resolution",
+            )
         ResetPolicy.parse(self.reset_policy)
         _one_of("rules", self.rules, RULES)
         _one_of("funding", self.funding, FUNDINGS)
@@ -86,8 +97,11 @@ class BacktestRequest:
         return timeframe_ms(self.timeframe)
 
     def plain(self) -> dict[str, Any]:
-        """The request as JSON values."""
-        return {**asdict(self), "instruments": list(self.instruments)}
+        """The request as JSON values; what asks for nothing shorter is as it always was."""
+        values = {**asdict(self), "instruments": list(self.instruments)}
+        if self.resolution is None:
+            del values["resolution"]
+        return values
 
 
 def request_of(plain: Mapping[str, Any]) -> BacktestRequest:

@@ -16,6 +16,7 @@ from magnetfund.kernel.clock import from_milliseconds
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.identifiers import content_hash
 from risk.domain.fuse import FuseRules, ResetPolicy
+from trading.domain.backtest.fine import FineMarket, build_fine_market
 from trading.domain.backtest.market import (
     InstrumentBars,
     MarketBars,
@@ -24,9 +25,17 @@ from trading.domain.backtest.market import (
 )
 from trading.domain.backtest.result import FILL_RULE_VERSION, BacktestResult, build_result
 from trading.domain.engine.rules import EngineRules, LimitRules, SlotRules, TradedInstrument
-from trading.domain.market.candles import Candles, timeframe_ms
+from trading.domain.market.candles import Candles
 from trading.domain.market.funding import FundingRates, spread_funding
 from trading.domain.market.resampling import resample
+from trading.domain.market.slices import check_spacing, name_length
+from trading.domain.research.coverage import (
+    Coverage,
+    InstrumentSeries,
+    check_gaps,
+    cover_span,
+    plan_execution,
+)
 from trading.domain.research.parameters import read_parameters
 from trading.domain.research.request import BacktestRequest
 from trading.domain.strategies.base import Strategy
@@ -38,39 +47,6 @@ BARE_FUSE = FuseRules(acting=False, market_acting=False)
 WAITING = (int(Reason.WARM_UP), int(Reason.NOT_DECISION_BAR))
 Builder = Callable[..., Strategy]
 Columns = Callable[[Strategy, Candles], Signals]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstrumentSeries:
-    """Candles of one instrument as they are stored, how it trades, and its dated funding.
-
-    ``funding_ms`` and ``funding_rate`` are stamps and rates (a positive rate is paid by longs),
-    empty where none is stored.  ``label`` says where prices come from ("spot proxy").
-    """
-
-    rules: TradedInstrument
-    candles: Candles
-    funding_ms: NDArray[np.int64]
-    funding_rate: NDArray[np.float64]
-    label: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Coverage:
-    """What the span of one instrument holds: its bars, and how many are missing between them."""
-
-    instrument: str
-    first_ms: int
-    last_ms: int
-    bars: int
-    missing: int
-    funding_stamps: int
-    label: str
-
-    @property
-    def missing_share(self) -> float:
-        """Missing bars as a share of those that the span should hold."""
-        return self.missing / (self.bars + self.missing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +63,12 @@ class Prepared:
     data_hash: str
     inputs_hash: str
     opposite_reach: float | None = None
+    fine: FineMarket | None = None
+
+    @property
+    def executed(self) -> MarketBars:
+        """The bars on which orders executed."""
+        return self.market if self.fine is None else self.fine.bars
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,22 +106,20 @@ def prepare(
         if strategy.timeframe_ms != request.bar_ms:
             raise InvalidInput(
                 f"{strategy.traits.strategy_id} reads candles of "
-                f"{words_of(strategy.timeframe_ms)}, not of {request.timeframe}",
+                f"{name_length(strategy.timeframe_ms)}, not of {request.timeframe}",
                 code="bad_timeframe",
             )
     candles = tuple(fit_candles(series[name].candles, request) for name in request.instruments)
     rows = tuple(_find_rows(item, request) for item in candles)
+    shorter, plan = plan_execution(request, series, candles, rows)
     coverage = tuple(
-        _cover(item, part, series[name])
-        for name, item, part in zip(request.instruments, candles, rows, strict=True)
+        cover_span(item, part, series[name], plan, index)
+        for index, (name, item, part) in enumerate(
+            zip(request.instruments, candles, rows, strict=True)
+        )
     )
     for item in coverage:
-        if item.missing_share > request.gap_share_max:
-            raise InvalidInput(
-                f"{item.instrument} lacks {item.missing_share:.1%} of its candles in this span "
-                f"({item.missing:,} bars); at most {request.gap_share_max:.1%} may be missing",
-                code="too_many_gaps",
-            )
+        check_gaps(item, request)
     rules = _build_rules(request, strategies, series, limits, fuse)
     bars = [
         _build_bars(item, part, series[name], instrument, request)
@@ -148,7 +128,15 @@ def prepare(
         )
     ]
     market = join_markets(bars)
-    data_hash = market.data_hash()
+    data_hash, fine = market.data_hash(), None
+    if plan is not None:
+        fine = build_fine_market(
+            market=market,
+            shorter=shorter,
+            plan=plan,
+            tick_sizes=[item.tick_size for item in rules.instruments],
+        )
+        data_hash = content_hash([data_hash, fine.bars.data_hash()])
     inputs = {
         "request": request.plain(),
         "rules": asdict(rules),
@@ -170,6 +158,7 @@ def prepare(
         data_hash=data_hash,
         inputs_hash=content_hash(inputs),
         opposite_reach=reach,
+        fine=fine,
     )
 
 
@@ -207,7 +196,9 @@ def run_backtest(prepared: Prepared, *, columns: Columns | None = None) -> Backt
     from trading.domain.backtest.kernel.run import run_kernel
 
     signals = compute_slot_signals(prepared, columns=columns)
-    raw = run_kernel(rules=prepared.rules, market=prepared.market, signals=signals)
+    raw = run_kernel(
+        rules=prepared.rules, market=prepared.market, signals=signals, fine=prepared.fine
+    )
     result = build_result(
         rules=prepared.rules,
         market=prepared.market,
@@ -215,6 +206,23 @@ def run_backtest(prepared: Prepared, *, columns: Columns | None = None) -> Backt
         parameters={"request": prepared.request.plain()},
     )
     return Backtest(prepared=prepared, result=result, signals=tuple(signals))
+
+
+def find_engine_difference(prepared: Prepared, *, columns: Columns | None = None) -> str:
+    """Run the readable engine beside the kernel; the first difference in words, empty for none.
+
+    Every field of every trade, refusals, orders and events of the fuse must be the same, and equity
+    within a billionth of its size.
+    """
+    from trading.domain.backtest.kernel.run import run_kernel
+    from trading.domain.backtest.reference import find_difference, run_reference
+
+    signals = compute_slot_signals(prepared, columns=columns)
+    compiled, readable = (
+        run(rules=prepared.rules, market=prepared.market, signals=signals, fine=prepared.fine)
+        for run in (run_kernel, run_reference)
+    )
+    return find_difference(readable, compiled)
 
 
 def compute_slot_signals(prepared: Prepared, *, columns: Columns | None = None) -> list[Signals]:
@@ -257,13 +265,7 @@ def fit_candles(candles: Candles, request: BacktestRequest) -> Candles:
     name = candles.instrument
     if not len(candles):
         raise InvalidInput(f"there are no candles of {name}; import them first", code="no_candles")
-    usual = int(np.median(np.diff(candles.open_time))) if len(candles) > 2 else 0
-    if usual > candles.timeframe_ms:
-        raise InvalidInput(
-            f"the candles of {name} stand {words_of(usual)} apart but are stored as "
-            f"{words_of(candles.timeframe_ms)}; import them with their own timeframe",
-            code="wrong_timeframe",
-        )
+    check_spacing(candles)
     if candles.timeframe_ms != request.bar_ms:
         candles = resample(candles=candles, timeframe_ms=request.bar_ms)
     if request.end_ms is not None:
@@ -281,21 +283,6 @@ def _find_rows(candles: Candles, request: BacktestRequest) -> slice:
             code="no_candles",
         )
     return slice(first, len(candles))
-
-
-def _cover(candles: Candles, rows: slice, series: InstrumentSeries) -> Coverage:
-    times = candles.open_time[rows]
-    first, last = int(times[0]), int(times[-1])
-    held = (series.funding_ms >= first) & (series.funding_ms <= last)
-    return Coverage(
-        instrument=candles.instrument,
-        first_ms=first,
-        last_ms=last + candles.timeframe_ms,
-        bars=times.size,
-        missing=(last - first) // candles.timeframe_ms + 1 - times.size,
-        funding_stamps=int(held.sum()),
-        label=series.label,
-    )
 
 
 def _build_rules(
@@ -338,6 +325,7 @@ def _build_rules(
         limits=(limits or LimitRules()) if request.rules == "fund" else LimitRules(),
         fuse=acting,
         bar_ms=request.bar_ms,
+        timeframe_ms=request.bar_ms,
         cash_opening=request.cash,
     )
 
@@ -371,14 +359,6 @@ def funding_rates_of(
     dated = FundingRates(stamp_ms=series.funding_ms, rate=series.funding_rate)
     rates = dated if kind == "dated" else none
     return spread_funding(open_time=time_ms, bar_ms=bar_ms, rates=rates)
-
-
-def words_of(length_ms: int) -> str:
-    """A length as the name of its timeframe."""
-    for name in ("1d", "12h", "8h", "6h", "4h", "2h", "1h", "30m", "15m", "5m", "3m", "1m"):
-        if timeframe_ms(name) == length_ms:
-            return name
-    return f"{length_ms / 60_000:g} minutes"
 
 
 def day_words(instant_ms: int) -> str:

@@ -10,9 +10,11 @@ def state_assumptions(backtest: Backtest) -> list[str]:
     prepared, counts = backtest.prepared, backtest.result.counts
     request, rules = prepared.request, prepared.rules
     first = rules.instruments[0]
+    finer = request.resolution or request.timeframe
     told = [
-        f"Signals at the close of a {request.timeframe} candle, filled at the next open. Inside a "
-        f"candle the stop counts before the target; a price that jumps a stop fills at the open.",
+        f"Signals at the close of a {request.timeframe} candle, filled at the next open"
+        f"{'' if request.resolution is None else f' of a {finer} candle'}. Inside a {finer} candle "
+        f"the stop counts before the target; a price that jumps a stop fills at the open.",
         f"Fees {first.taker_fee_rate:.3%} a side, slippage {first.slippage_rate:.3%}, "
         f"{first.fuse_slippage_rate:.3%} where the fuse closes. No market impact.",
     ]
@@ -23,6 +25,13 @@ def state_assumptions(backtest: Backtest) -> list[str]:
             f"{day_words(item.last_ms - 1)}; {item.missing:,} missing "
             f"({item.missing_share:.2%}), never filled."
         )
+        if item.shorter:
+            told.append(
+                f"{item.instrument}: orders, stops and the fuse execute on {item.shorter:,} "
+                f"{request.resolution} candles; {item.shorter_missing:,} missing "
+                f"({item.shorter_missing_share:.2%}). Equity is marked at each "
+                f"{request.timeframe} close."
+            )
         told.append(_funding_of(request.funding, item.funding_stamps, item.instrument))
     if request.rules == "fund":
         told.append(
@@ -43,8 +52,8 @@ def state_assumptions(backtest: Backtest) -> list[str]:
         told.append(f"{small:,} entries were too small for one lot or the minimum order.")
     if counts.ambiguous_trades:
         told.append(
-            f"{counts.ambiguous_trades:,} trades had stop and target inside one candle; the stop "
-            f"was assumed."
+            f"{counts.ambiguous_trades:,} trades had stop and target inside one {finer} candle; "
+            f"the stop was assumed."
         )
     if backtest.result.open_positions:
         told.append(

@@ -22,6 +22,7 @@ from magnetfund.kernel.identifiers import content_hash
 from risk.domain.ratios import compute_sharpe_columns, compute_sharpe_of_sums
 from trading.domain.backtest.kernel.variants import find_day_ends
 from trading.domain.research.parameters import parameters_of, read_parameters, text_of
+from trading.domain.research.request import BacktestRequest
 from trading.domain.research.run import Builder, Prepared
 from trading.domain.research.trials import (
     Overfitting,
@@ -142,6 +143,18 @@ def iterate_space(space: SweepSpace) -> Iterator[dict[str, Any]]:
         yield {name: found[name] for name in names}
 
 
+def check_sweepable(request: BacktestRequest) -> None:
+    """Raise :class:`InvalidInput` for what a sweep cannot vary or execute."""
+    if len(request.sleeves) != 1:
+        raise InvalidInput("a sweep varies one strategy", code="one_sleeve")
+    if request.resolution is not None:
+        raise InvalidInput(
+            "a sweep executes on the strategy's own candles; run the variants that matter as "
+            f"backtests with --resolution {request.resolution}",
+            code="resolution_not_swept",
+        )
+
+
 def run_sweep(
     *,
     prepared: Prepared,
@@ -154,10 +167,10 @@ def run_sweep(
 
     ``on_variant`` is told after each and stops the sweep by answering False.  A variant whose
     parameters contradict each other (fast above slow), or that never warms up, is counted as
-    refused.  Raises :class:`InvalidInput` (``one_sleeve``, ``no_variants``).
+    refused.  Raises :class:`InvalidInput` (``one_sleeve``, ``resolution_not_swept``,
+    ``no_variants``).
     """
-    if len(prepared.request.sleeves) != 1:
-        raise InvalidInput("a sweep varies one strategy", code="one_sleeve")
+    check_sweepable(prepared.request)
     found = run_variants(
         prepared=prepared,
         builders=builders,

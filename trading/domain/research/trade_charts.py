@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading.domain.backtest.market import InstrumentBars
+from trading.domain.backtest.result import find_row
 from trading.domain.engine.book import CloseReason, RoundTrip
 from trading.domain.research.run import Backtest
 from trading.domain.strategies.signals import Signals
@@ -51,8 +52,8 @@ def _build(backtest: Backtest, trade: RoundTrip, title: str) -> dict[str, Any]:
     slot = rules.slots[trade.slot]
     instrument, bars = rules.instruments[slot.instrument], market.instruments[slot.instrument]
     tick = instrument.tick_size
-    entry = int(np.searchsorted(bars.time_ms, trade.entry_time))
-    leave = int(np.searchsorted(bars.time_ms, trade.exit_time, side="right")) - 1
+    entry = find_row(bars.time_ms, trade.entry_time)
+    leave = find_row(bars.time_ms, trade.exit_time)
     first, stop = max(0, entry - BARS_BEFORE), min(len(bars.time_ms), leave + BARS_AFTER + 1)
     zone, why = _explain(backtest.signals[trade.slot], entry - 1)
     return {

@@ -14,19 +14,26 @@ from magnetfund.core.commands import FundCommand, notice_after
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.fuse import ResetPolicy
 from trading.domain.market.candles import Candles
+from trading.domain.research.coverage import InstrumentSeries
 from trading.domain.research.parameters import read_parameters
 from trading.domain.research.report import build_report
 from trading.domain.research.request import (
     FUNDINGS,
     GAP_SHARE_MAX,
+    RESOLUTIONS,
     RULES,
     BacktestRequest,
     SleeveRequest,
 )
-from trading.domain.research.run import InstrumentSeries
+from trading.domain.research.run import find_engine_difference
 from trading.models import ResearchRun, RunState
 from trading.selectors_research import describe_run, judge_run, parameter_texts
-from trading.services.research.backtests import ask_backtest, hold_run, work_backtest
+from trading.services.research.backtests import (
+    ask_backtest,
+    hold_run,
+    prepare_stored,
+    work_backtest,
+)
 from trading.services.research.catalogue import Catalogue, load_catalogue
 from trading.services.research.file_series import load_file_series
 from trading.services.research.tables import decode_rows, write_csv
@@ -44,6 +51,11 @@ class Command(FundCommand):
     def add_own_arguments(self, parser: CommandParser) -> None:
         add_request_arguments(parser)
         add_file_arguments(parser)
+        parser.add_argument(
+            "--both-engines",
+            action="store_true",
+            help="run the readable engine as well and refuse where any trade differs",
+        )
         parser.add_argument("--html", type=Path, help="write a self-contained report")
         parser.add_argument("--csv", type=Path, help="write every trade as CSV")
         parser.add_argument("--parquet", type=Path, help="write every trade as Parquet")
@@ -64,10 +76,20 @@ class Command(FundCommand):
             run = work_backtest(run, series=series)
         if run.state == RunState.REFUSED:
             raise InvalidInput(run.refusal, code=run.refusal_code)
+        if options["both_engines"]:
+            self._compare_engines(request, series)
         self._write_files(run, options)
         seconds = time.monotonic() - began
         self._tell(run, seconds)
         return describe_run(run)
+
+    def _compare_engines(
+        self, request: BacktestRequest, series: dict[str, InstrumentSeries] | None
+    ) -> None:
+        difference = find_engine_difference(prepare_stored(request, load_catalogue(), series))
+        if difference:
+            raise InvalidInput(f"the two engines differ: {difference}", code="engines_differ")
+        self.say("The readable engine gives the same trades.")
 
     def _write_files(self, run: ResearchRun, options: dict[str, Any]) -> None:
         if options["html"]:
@@ -118,6 +140,11 @@ def add_request_arguments(parser: CommandParser) -> None:
     parser.add_argument("--strategy", action="append", required=True, help="may be given twice")
     parser.add_argument("--instrument", action="append", required=True, help="BTC/USDT:USDT")
     parser.add_argument("--timeframe", help="that of the strategy if absent")
+    parser.add_argument(
+        "--resolution",
+        choices=RESOLUTIONS,
+        help="shorter candles on which orders, stops and the fuse execute",
+    )
     parser.add_argument("--from", dest="start", help="first day, YYYY-MM-DD")
     parser.add_argument("--to", dest="end", help="first day that is not in it, YYYY-MM-DD")
     parser.add_argument("--unseen-from", dest="unseen", help="day from which data were not seen")
@@ -151,7 +178,7 @@ def read_series(
     series = load_file_series(
         options["file"],
         instrument=name,
-        timeframe=request.timeframe,
+        timeframe=request.resolution or request.timeframe,
         tick=options["tick"],
         lot=options["lot"],
     )
@@ -169,7 +196,8 @@ def read_file_candles(options: dict[str, Any]) -> Candles | None:
 
 def read_request(options: dict[str, Any]) -> BacktestRequest:
     """The request of a command's options; raises :class:`InvalidInput`."""
-    from trading.domain.research.run import build, words_of
+    from trading.domain.market.slices import name_length
+    from trading.domain.research.run import build
 
     catalogue = load_catalogue()
     chosen = read_settings(options["set"], options["strategy"], catalogue)
@@ -181,7 +209,7 @@ def read_request(options: dict[str, Any]) -> BacktestRequest:
     return BacktestRequest(
         sleeves=sleeves,
         instruments=tuple(options["instrument"]),
-        timeframe=options["timeframe"] or words_of(first.timeframe_ms),
+        timeframe=options["timeframe"] or name_length(first.timeframe_ms),
         start_ms=read_day(options["start"]),
         end_ms=read_day(options["end"]),
         unseen_ms=read_day(options["unseen"]),
@@ -192,6 +220,7 @@ def read_request(options: dict[str, Any]) -> BacktestRequest:
         cash=options["cash"],
         reset_policy=options["reset_policy"],
         gap_share_max=options["gaps"],
+        resolution=options["resolution"],
     )
 
 

@@ -23,9 +23,10 @@ from magnetfund.kernel.errors import FundError, InvalidInput
 from risk.domain.fuse import FuseRules
 from risk.services.limits import limits_in_force
 from trading.domain.engine.rules import LimitRules
+from trading.domain.research.coverage import InstrumentSeries
 from trading.domain.research.figures import build_figures, compute_trial_facts, describe_trade
 from trading.domain.research.request import BacktestRequest, request_of
-from trading.domain.research.run import InstrumentSeries, Prepared, build, prepare, run_backtest
+from trading.domain.research.run import Prepared, build, prepare, run_backtest
 from trading.models import ResearchRun, RunState, Trial
 from trading.services.instruments import get_instrument
 from trading.services.research.catalogue import Catalogue, load_catalogue
@@ -115,7 +116,7 @@ def work_backtest(
     figures = build_figures(backtest)
     facts = compute_trial_facts(backtest.result, prepared.rules)
     rows = [
-        describe_trade(trade, prepared.rules, prepared.market) for trade in backtest.result.trades
+        describe_trade(trade, prepared.rules, prepared.executed) for trade in backtest.result.trades
     ]
     run.result = {
         "figures": figures,

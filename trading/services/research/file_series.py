@@ -11,7 +11,7 @@ from trading.domain.candle_files import RawCandles
 from trading.domain.engine.rules import TradedInstrument
 from trading.domain.market import check_candles
 from trading.domain.market.candles import Candles, timeframe_ms
-from trading.domain.research.run import InstrumentSeries
+from trading.domain.research.coverage import InstrumentSeries
 from trading.services.candle_files import read_candle_file
 
 LOT_DEFAULT = 1e-6

@@ -7,8 +7,8 @@ import numpy as np
 from magnetfund.kernel.clock import to_milliseconds
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.market.candles import TIMEFRAMES, Candles
+from trading.domain.research.coverage import InstrumentSeries
 from trading.domain.research.request import BacktestRequest
-from trading.domain.research.run import InstrumentSeries
 from trading.models import Candle, FundingRate, Instrument
 from trading.services.book_setup import instrument_rules
 from trading.services.candle_store import load_candles
@@ -19,7 +19,8 @@ def load_series(request: BacktestRequest) -> dict[str, InstrumentSeries]:
     """The series of every instrument of a request, up to its end.
 
     Candles of the request's timeframe where they are stored, else the longest shorter ones, which
-    are joined.  Raises :class:`InvalidInput`: ``unknown_instrument``, ``no_candles``.
+    are joined; and those of its resolution inside its span.  Raises :class:`InvalidInput`:
+    ``unknown_instrument``, ``no_candles``.
     """
     return {name: _load(get_instrument(name), request) for name in request.instruments}
 
@@ -34,6 +35,15 @@ def _load(instrument: Instrument, request: BacktestRequest) -> InstrumentSeries:
         funding_ms=np.array([to_milliseconds(at) for at, _ in stamps], dtype=np.int64),
         funding_rate=np.array([rate for _, rate in stamps], dtype=np.float64),
         label=instrument.source_label,
+        shorter=_find_shorter(instrument, request),
+    )
+
+
+def _find_shorter(instrument: Instrument, request: BacktestRequest) -> Candles | None:
+    if request.resolution is None:
+        return None
+    return load_candles(
+        instrument, request.resolution, start_ms=request.start_ms, end_ms=request.end_ms
     )
 
 

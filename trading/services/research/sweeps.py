@@ -15,13 +15,15 @@ from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import from_milliseconds, isoformat_z, utc_now
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.identifiers import canonical_json, content_hash
+from trading.domain.research.coverage import InstrumentSeries
 from trading.domain.research.figures import clean
 from trading.domain.research.parameters import text_of
 from trading.domain.research.request import BacktestRequest, request_of
-from trading.domain.research.run import InstrumentSeries, Prepared, build
+from trading.domain.research.run import Prepared, build
 from trading.domain.research.sweep import (
     Sweep,
     Variant,
+    check_sweepable,
     hash_variant,
     name_shape,
     read_space,
@@ -64,8 +66,7 @@ def ask_sweep(
     if by_person:
         actor.require(Capability.RESEARCH_RUN)
     catalogue = load_catalogue()
-    if len(request.sleeves) != 1:
-        raise InvalidInput("a sweep varies one strategy", code="one_sleeve")
+    check_sweepable(request)
     sleeve = request.sleeves[0]
     build(catalogue.builders, sleeve.strategy, sleeve.parameters)
     read_space(catalogue.builders[sleeve.strategy], space, count=count, seed=seed)

@@ -41,6 +41,39 @@ def step_bar(
     shares: Any,
 ) -> float:
     """Work one bar in its order; returns equity at its close."""
+    equity: float = trade_bar(
+        time, bi, bf, pi, pf, ri, mi, mf, fi, ff, si, sf, zi, zf, ti, tf, vi, vf, losses, shares
+    )
+    order_slots(
+        time + zi[ZI_BAR_MS], last, bi, bf, gi, gf, pi, pf, ri, rf, mi, mf, fi, ff, si, ei, ef, zi,
+        zf, lf, vi, vf, denials,
+    )  # fmt: skip
+    return equity
+
+
+def trade_bar(
+    time: int,
+    bi: Any,
+    bf: Any,
+    pi: Any,
+    pf: Any,
+    ri: Any,
+    mi: Any,
+    mf: Any,
+    fi: Any,
+    ff: Any,
+    si: Any,
+    sf: Any,
+    zi: Any,
+    zf: Any,
+    ti: Any,
+    tf: Any,
+    vi: Any,
+    vf: Any,
+    losses: Any,
+    shares: Any,
+) -> float:
+    """Everything of a bar but its decisions; returns equity at its close."""
     turn_day(time, pi, pf, ri, mi, mf, fi, ff, sf, vi, vf)
     open_slots(time, bi, bf, pi, pf, ri, mf, fi, ff, si, sf, zi, ti, tf, vi, vf)
     trade_slots(
@@ -48,31 +81,6 @@ def step_bar(
     )
     close_bar(time, bi, pi, pf, ri, mi, mf, fi, ff, si, sf, zi, zf, ti, tf, vi, vf)
     equity: float = ff[FF_EQUITY]
-    order_slots(
-        time + zi[ZI_BAR_MS],
-        last,
-        bi,
-        bf,
-        gi,
-        gf,
-        pi,
-        pf,
-        ri,
-        rf,
-        mi,
-        mf,
-        fi,
-        ff,
-        si,
-        ei,
-        ef,
-        zi,
-        zf,
-        lf,
-        vi,
-        vf,
-        denials,
-    )
     return equity
 
 
@@ -113,3 +121,51 @@ def run_bars(
             times[t], t == size - 1, bars_i[t], bars_f[t], signals_i[t], signals_f[t], pi, pf, ri,
             rf, mi, mf, fi, ff, si, sf, ei, ef, zi, zf, lf, ti, tf, vi, vf, denials, losses, shares,
         )  # fmt: skip
+
+
+def run_slices(
+    times: Any,
+    closes: Any,
+    decisions: Any,
+    bars_i: Any,
+    bars_f: Any,
+    signals_i: Any,
+    signals_f: Any,
+    pi: Any,
+    pf: Any,
+    ri: Any,
+    rf: Any,
+    mi: Any,
+    mf: Any,
+    fi: Any,
+    ff: Any,
+    si: Any,
+    sf: Any,
+    ei: Any,
+    ef: Any,
+    zi: Any,
+    zf: Any,
+    lf: Any,
+    ti: Any,
+    tf: Any,
+    vi: Any,
+    vf: Any,
+    denials: Any,
+    losses: Any,
+    shares: Any,
+    equity: Any,
+) -> None:
+    """Work every slice in its order; decide where ``decisions`` names a row of the signals."""
+    size = times.shape[0]
+    for t in range(size):
+        mark = trade_bar(
+            times[t], bars_i[t], bars_f[t], pi, pf, ri, mi, mf, fi, ff, si, sf, zi, zf, ti, tf, vi,
+            vf, losses, shares,
+        )  # fmt: skip
+        row = decisions[t]
+        if row >= 0:
+            equity[row] = mark
+            order_slots(
+                closes[t], t == size - 1, bars_i[t], bars_f[t], signals_i[row], signals_f[row], pi,
+                pf, ri, rf, mi, mf, fi, ff, si, ei, ef, zi, zf, lf, vi, vf, denials,
+            )  # fmt: skip

@@ -85,6 +85,7 @@ from trading.domain.backtest.kernel.layout import (
     ZF_RATIO,
     ZI_ACTING,
     ZI_MARKET,
+    ZI_TIMEFRAME_MS,
 )
 from trading.domain.backtest.kernel.watching import watch_instrument
 from trading.domain.engine.decision import decide_lots, round_to_ticks
@@ -123,7 +124,9 @@ def decide_slot(
     if side != 0:
         wanted = gi[k, GI_EXIT_LONG] if side > 0 else gi[k, GI_EXIT_SHORT]
         hold = ri[k, RI_HOLD_MS]
-        expired = hold > 0 and closing - pi[k, PI_ENTRY_TIME] >= hold
+        # Whole bars count, the one of the entry included, wherever in it the fill came.
+        opened = pi[k, PI_ENTRY_TIME] // zi[ZI_TIMEFRAME_MS] * zi[ZI_TIMEFRAME_MS]
+        expired = hold > 0 and closing - opened >= hold
         if wanted or expired:
             pi[k, PI_EXIT_LOTS] = pi[k, PI_LOTS]
             pi[k, PI_EXIT_REASON] = SIGNAL if wanted else TIME

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from risk.domain.fuse import losses_allowed
+from trading.domain.backtest.fine import FineMarket
 from trading.domain.backtest.kernel import layout as at
 from trading.domain.backtest.market import MarketBars
 from trading.domain.backtest.reference import check_shapes
@@ -108,19 +109,36 @@ def pack_signals(
     return PackedSignals(signals_i=ints, signals_f=floats)
 
 
-def run_kernel(*, rules: EngineRules, market: MarketBars, signals: Sequence[Signals]) -> RawRun:
-    """Run all bars compiled; the same trades as :func:`..reference.run_reference`."""
+def run_kernel(
+    *,
+    rules: EngineRules,
+    market: MarketBars,
+    signals: Sequence[Signals],
+    fine: FineMarket | None = None,
+) -> RawRun:
+    """Run all bars compiled; the same trades as :func:`..reference.run_reference`.
+
+    With ``fine`` the strategies decide on the bars of ``market`` and the book executes on its
+    slices; equity stands at each close of ``market``.
+    """
     return run_packed(
         rules=rules,
-        market=pack_market(market),
+        market=pack_market(market if fine is None else fine.bars),
         signals=pack_signals(rules=rules, market=market, signals=signals),
+        fine=fine,
     )
 
 
-def run_packed(*, rules: EngineRules, market: PackedMarket, signals: PackedSignals) -> RawRun:
-    """Run packed bars and signals under ``rules``."""
+def run_packed(
+    *,
+    rules: EngineRules,
+    market: PackedMarket,
+    signals: PackedSignals,
+    fine: FineMarket | None = None,
+) -> RawRun:
+    """Run packed bars and signals under ``rules``; ``market`` is that of ``fine`` where given."""
     from trading.domain.backtest.compiled import compile_pure
-    from trading.domain.backtest.kernel.loop import run_bars
+    from trading.domain.backtest.kernel.loop import run_bars, run_slices
 
     size, slots = market.time_ms.shape[0], len(rules.slots)
     trades_max = size * slots + slots
@@ -138,9 +156,11 @@ def run_packed(*, rules: EngineRules, market: PackedMarket, signals: PackedSigna
     vi = np.empty((events_max, at.VI_WIDTH), dtype=np.int64)
     vf = np.empty((events_max, at.VF_WIDTH), dtype=np.float64)
     denials = np.zeros(32, dtype=np.int64)
-    equity = np.empty(size, dtype=np.float64)
-    compile_pure(run_bars)(
+    equity = np.empty(signals.signals_i.shape[0], dtype=np.float64)
+    loop = compile_pure(run_bars if fine is None else run_slices)
+    loop(
         market.time_ms,
+        *(() if fine is None else (fine.close_ms, fine.decision)),
         market.bars_i,
         market.bars_f,
         signals.signals_i,
@@ -258,6 +278,7 @@ def pack_fuse(rules: EngineRules) -> tuple[IntArray, FloatArray]:
         fuse.rearm_after_clear_ms,
         int(fuse.reset_policy),
         rules.bar_ms,
+        rules.timeframe_ms,
     )
     zf = (
         fuse.daily_loss_share,
