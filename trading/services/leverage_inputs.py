@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass
 from datetime import timedelta
 
-from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.clock import to_milliseconds, utc_now
 from risk.domain.leverage import EvidenceState, class_leverage_max
+from trading.domain.evidence import derive_evidence_state
 from trading.domain.indicators import realised_volatility, volatility_ratio
+from trading.domain.magnets import DEFAULT_PARAMETERS
 from trading.models import Instrument, ResearchRun, RunState
 from trading.services.book_setup import instrument_rules
 from trading.services.candle_store import load_candles
@@ -18,8 +20,6 @@ HOURS_PER_YEAR = 8_760
 DAYS_READ = 40
 #: A volatility older than this is no input of a decision now.
 AGE_MAX = timedelta(hours=3)
-#: A study is made every week; one that was not repeated for so long says nothing of today.
-STUDY_AGE_MAX = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +46,14 @@ def read_leverage_inputs(instrument: Instrument) -> LeverageInputs:
         maintenance_rate=instrument_rules(instrument).maintenance_rate,
         venue_cap=find_venue_cap(instrument),
         class_cap=class_leverage_max(instrument.kind),
-        evidence_state=find_evidence_state(instrument),
+        evidence_state=read_evidence_state(instrument),
     )
 
 
-def find_evidence_state(instrument: Instrument) -> EvidenceState | None:
+def read_evidence_state(instrument: Instrument) -> EvidenceState | None:
     """What the newest stored study of an instrument's magnets says; None where none was made.
 
-    A case does not name the kind of its magnet, so the weakest kind that was tested decides.
+    A case does not name the kind of its magnet, so the weakest kind that was judged decides.
     """
     run = (
         ResearchRun.objects.filter(
@@ -61,18 +61,25 @@ def find_evidence_state(instrument: Instrument) -> EvidenceState | None:
             state=RunState.DONE,
             request__instrument=instrument.symbol,
         )
-        .only("result", "finished_at")
+        .only("result")
         .order_by("-id")
         .first()
     )
-    if run is None or run.finished_at is None:
+    if run is None:
         return None
-    if utc_now() - run.finished_at > STUDY_AGE_MAX:
-        return EvidenceState.EXPIRED
-    tested = {row["name"] for row in run.result["rows"] if not row["control"]}
-    if run.result["void"] or not tested or tested - set(run.result["attracting"]):
+    states = {
+        derive_evidence_state(
+            judged=EvidenceState(row["state"]),
+            judged_at=row["judged_at"],
+            judged_version=row["rules_version"],
+            at=to_milliseconds(utc_now()),
+            rules_version=DEFAULT_PARAMETERS.version,
+        )
+        for row in run.result.get("judged", ())
+    }
+    if not states or EvidenceState.UNPROVEN in states:
         return EvidenceState.UNPROVEN
-    return EvidenceState.SUPPORTED
+    return EvidenceState.EXPIRED if EvidenceState.EXPIRED in states else EvidenceState.SUPPORTED
 
 
 def find_venue_cap(instrument: Instrument) -> float | None:

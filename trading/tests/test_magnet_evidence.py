@@ -19,9 +19,8 @@ from trading.domain.evidence import (
     EvidenceRules,
     EvidenceState,
     adjust_holm,
-    derive_evidence_cap,
+    derive_evidence_state,
     estimate_mean,
-    find_evidence_state,
     fit_strength_calibration,
     judge_evidence,
     run_evidence_test,
@@ -138,8 +137,12 @@ def test_only_what_holds_twice_is_supported_and_it_expires(run):
         (180, version, EvidenceState.EXPIRED),
         (1, version + "-changed", EvidenceState.EXPIRED),
     ):
-        assert state is find_evidence_state(
-            judgement=judgement, at=judged_at + days * DAY_MS, rules_version=rules_version
+        assert state is derive_evidence_state(
+            judged=judgement.state,
+            judged_at=judgement.judged_at,
+            judged_version=judgement.rules_version,
+            at=judged_at + days * DAY_MS,
+            rules_version=rules_version,
         )
 
 
@@ -169,16 +172,3 @@ def test_too_few_races_and_one_sample_alone_prove_nothing(run):
     )
     assert found.state is EvidenceState.UNPROVEN
     assert "too_few_races" in found.reasons
-
-
-def test_the_caps_are_those_of_the_leverage_rules():
-    assert derive_evidence_cap(state=EvidenceState.UNPROVEN) == 1.0
-    assert derive_evidence_cap(state=EvidenceState.EXPIRED) == 1.0
-    assert derive_evidence_cap(state=EvidenceState.SUPPORTED) == 2.5
-    both = derive_evidence_cap(state=EvidenceState.SUPPORTED, high_tension=EvidenceState.SUPPORTED)
-    assert both == 3.0
-    # The high-tension subset alone proves nothing of the kind.
-    assert (
-        derive_evidence_cap(state=EvidenceState.UNPROVEN, high_tension=EvidenceState.SUPPORTED)
-        == 1.0
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,16 @@ from django.db import connection
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Role
-from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.clock import to_milliseconds, utc_now
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.operations.people import ensure_user
 from risk.domain.leverage import EvidenceState
+from trading.domain.magnets import DEFAULT_PARAMETERS
 from trading.domain.research.request import BacktestRequest, SleeveRequest
 from trading.models import BookMember, ResearchRun, RunState, Trial
 from trading.selectors_research import family_named
 from trading.services.instruments import get_instrument
-from trading.services.leverage_inputs import find_evidence_state, read_leverage_inputs
+from trading.services.leverage_inputs import read_evidence_state, read_leverage_inputs
 from trading.services.research.queue import work_waiting
 from trading.services.research.studies import ask_study, ask_weekly_evidence
 from trading.services.research.sweeps import ask_sweep, cancel_run
@@ -122,28 +122,46 @@ def test_evidence_is_stored_also_when_the_answer_is_no() -> None:
     assert call("test_magnets", "--instrument", NAME)["id"] == found["id"]
 
 
-def test_a_stored_study_feeds_the_evidence_cap_until_it_is_old() -> None:
+def test_a_stored_verdict_feeds_the_evidence_cap_until_it_is_old_or_the_rules_change() -> None:
     store(make_random_bars(count=400, seed=5))
     instrument = get_instrument(NAME)
-    assert find_evidence_state(instrument) is None
-    names = ["prior_day", "vwap"]
-    rows = [{"name": name, "control": name == "random_price"} for name in [*names, "random_price"]]
-    result: dict[str, Any] = {"rows": rows, "void": True, "attracting": names}
+    assert read_evidence_state(instrument) is None
+    now = to_milliseconds(utc_now())
+    judged = [
+        {"name": name, "state": "supported", "judged_at": now - 1_000,
+         "rules_version": DEFAULT_PARAMETERS.version}
+        for name in ("prior_day", "vwap")
+    ]  # fmt: skip
     run = ResearchRun.objects.create(
         kind=ResearchRun.Kind.EVIDENCE, state=RunState.DONE, title="magnets", actor_label="test",
-        request={"instrument": NAME}, result=result, finished_at=utc_now(),
+        request={"instrument": NAME}, result={"judged": judged}, finished_at=utc_now(),
     )  # fmt: skip
-    assert find_evidence_state(instrument) is EvidenceState.UNPROVEN
-    result["void"] = False
-    ResearchRun.objects.filter(pk=run.pk).update(result=result)
-    assert find_evidence_state(instrument) is EvidenceState.SUPPORTED
+
+    def state_with(**change: Any) -> EvidenceState | None:
+        rows = [judged[0], {**judged[1], **change}]
+        ResearchRun.objects.filter(pk=run.pk).update(result={"judged": rows})
+        return read_evidence_state(instrument)
+
+    assert state_with() is EvidenceState.SUPPORTED
     assert read_leverage_inputs(instrument).evidence_state is EvidenceState.SUPPORTED
-    result["attracting"] = names[1:]
-    ResearchRun.objects.filter(pk=run.pk).update(result=result)
-    assert find_evidence_state(instrument) is EvidenceState.UNPROVEN
-    late = utc_now() - timedelta(days=31)
-    ResearchRun.objects.filter(pk=run.pk).update(finished_at=late)
-    assert find_evidence_state(instrument) is EvidenceState.EXPIRED
+    assert state_with(state="unproven") is EvidenceState.UNPROVEN
+    assert state_with(judged_at=now - 180 * 86_400_000) is EvidenceState.EXPIRED
+    assert state_with(rules_version="another") is EvidenceState.EXPIRED
+    ResearchRun.objects.filter(pk=run.pk).update(result={"rows": [], "attracting": ["vwap"]})
+    assert read_evidence_state(instrument) is EvidenceState.UNPROVEN, "one sample proves nothing"
+
+
+def test_a_study_judges_each_kind_in_two_parts_of_the_history() -> None:
+    store(make_random_bars(count=4_000, seed=5))
+    call("test_magnets", "--instrument", NAME)
+    result = ResearchRun.objects.get().result
+    tested = {row["name"] for row in result["rows"] if not row["control"]}
+    assert {row["name"] for row in result["judged"]} == tested
+    for row in result["judged"]:
+        assert row["state"] == "unproven", "random bars support nothing"
+        assert "not_significant" in row["reasons"]
+        assert "no_out_of_sample" not in row["reasons"], "the last third was run"
+    assert read_evidence_state(get_instrument(NAME)) is EvidenceState.UNPROVEN
 
 
 def test_the_weekly_study_is_asked_once_for_each_instrument_of_the_book() -> None:

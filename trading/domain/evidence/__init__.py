@@ -14,8 +14,7 @@ from trading.domain.evidence.states import (
     DEFAULT_RULES,
     EvidenceJudgement,
     EvidenceRules,
-    derive_evidence_cap,
-    find_evidence_state,
+    derive_evidence_state,
     judge_evidence,
 )
 from trading.domain.evidence.types import (
@@ -41,9 +40,8 @@ __all__ = [
     "EvidenceState",
     "StrengthCalibration",
     "adjust_holm",
-    "derive_evidence_cap",
+    "derive_evidence_state",
     "estimate_mean",
-    "find_evidence_state",
     "fit_strength_calibration",
     "judge_evidence",
     "run_evidence_test",

@@ -1,9 +1,9 @@
-"""What follows from evidence: a state for each kind, market and timeframe, and a leverage cap.
+"""What follows from evidence: a state for each kind, market and timeframe.
 
 ``unproven`` is where everything starts.  ``supported`` asks all of: p > 0.5 after Holm at 5 %, the
 same sign out of sample with the lower 95 % bound above one half, clean controls in both runs, at
-least 1,000 decided races.  Support ``expired`` after 180 days or any change of rules.  The cap:
-unproven and expired 1.0x, supported 2.5x, 3.0x only when the high-tension subset passes by itself.
+least 1,000 decided races.  Support ``expired`` after 180 days or any change of rules.  The cap on
+leverage that a state gives stands in :mod:`risk.domain.leverage`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,6 @@ from dataclasses import dataclass
 
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.leverage import EvidenceState
-from risk.domain.leverage.choose import (
-    EVIDENCE_CAP_HIGH_TENSION,
-    EVIDENCE_CAP_SUPPORTED,
-    EVIDENCE_CAP_UNPROVEN,
-)
 from trading.domain.evidence.types import EvidenceRun
 
 DAY_MS = 86_400_000
@@ -101,30 +96,21 @@ def judge_evidence(
     )
 
 
-def find_evidence_state(
+def derive_evidence_state(
     *,
-    judgement: EvidenceJudgement | None,
+    judged: EvidenceState,
+    judged_at: int,
+    judged_version: str,
     at: int,
     rules_version: str,
     rules: EvidenceRules = DEFAULT_RULES,
 ) -> EvidenceState:
-    """The state that holds at ``at`` (ms UTC) under the rules in force."""
-    if judgement is None or judgement.state is not EvidenceState.SUPPORTED:
+    """The state that holds at ``at`` under the rules in force, of a verdict of ``judged_at``.
+
+    Times in ms UTC; ``judged_version`` is the version of the levels that were judged.
+    """
+    if judged is not EvidenceState.SUPPORTED or at < judged_at:
         return EvidenceState.UNPROVEN
-    age = at - judgement.judged_at
-    if age < 0:
-        return EvidenceState.UNPROVEN
-    if age >= rules.valid_days * DAY_MS or judgement.rules_version != rules_version:
+    if at - judged_at >= rules.valid_days * DAY_MS or judged_version != rules_version:
         return EvidenceState.EXPIRED
     return EvidenceState.SUPPORTED
-
-
-def derive_evidence_cap(
-    *, state: EvidenceState, high_tension: EvidenceState = EvidenceState.UNPROVEN
-) -> float:
-    """The leverage allowed; ``high_tension`` is the state of that subset's own test."""
-    if state is not EvidenceState.SUPPORTED:
-        return EVIDENCE_CAP_UNPROVEN
-    if high_tension is EvidenceState.SUPPORTED:
-        return EVIDENCE_CAP_HIGH_TENSION
-    return EVIDENCE_CAP_SUPPORTED

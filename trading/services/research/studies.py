@@ -14,11 +14,19 @@ from django.db import transaction
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
+from magnetfund.kernel.clock import to_milliseconds, utc_now
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.identifiers import content_hash
 from risk.domain.limits import Limits
 from risk.domain.liquidation import AccountRules, build_bootstrap_bars, simulate_account_years
 from risk.services.limits import limits_in_force
+from trading.domain.evidence import (
+    EvidenceJudgement,
+    EvidenceRun,
+    EvidenceState,
+    judge_evidence,
+    run_evidence_test,
+)
 from trading.domain.market.candles import HOUR_MS, Candles
 from trading.domain.research.figures import clean
 from trading.models import ResearchRun, RunState
@@ -113,8 +121,6 @@ def ask_weekly_evidence(book: str) -> int:
 
 def work_evidence(run: ResearchRun, *, candles: Candles | None = None) -> ResearchRun:
     """The evidence test over the instrument's hours; Holm's correction counts earlier markets."""
-    from trading.domain.evidence import run_evidence_test
-
     begin_work(run)
     began = time.monotonic()
     asked = run.request
@@ -122,7 +128,9 @@ def work_evidence(run: ResearchRun, *, candles: Candles | None = None) -> Resear
         bars = candles or _hours(asked)
         earlier = _earlier_p_values(run)
         run.data_hash = hash_candles(bars)
-        run.inputs_hash = content_hash({"asked": asked, "data": run.data_hash, "earlier": earlier})
+        run.inputs_hash = content_hash(
+            {"asked": asked, "data": run.data_hash, "earlier": earlier, "judged": "twice"}
+        )
         known = find_finished(run.kind, run.inputs_hash)
         if known is not None:
             return repeat_run(run, known)
@@ -134,6 +142,7 @@ def work_evidence(run: ResearchRun, *, candles: Candles | None = None) -> Resear
             last_at=asked["end_ms"],
             earlier_p_values=earlier,
         )
+        judged = _judge_twice(bars, found, asked=asked, earlier=earlier)
     except InvalidInput as error:
         run.inputs_hash = ""
         return refuse_run(run, error)
@@ -144,9 +153,11 @@ def work_evidence(run: ResearchRun, *, candles: Candles | None = None) -> Resear
         row.name for row in found.rows
         if not row.control and row.first.n and row.first.z > 0 and row.p_holm < 0.05
     ]  # fmt: skip
+    supported = [one.name for one in judged if one.state is EvidenceState.SUPPORTED]
     run.result = clean(
         {
             "rows": rows,
+            "judged": [asdict(one) for one in judged],
             "void": found.void,
             "bars": found.bars,
             "decisions": found.decisions,
@@ -157,7 +168,7 @@ def work_evidence(run: ResearchRun, *, candles: Candles | None = None) -> Resear
             "attracting": shown,
             "best": None if best is None else {"name": best.name, "z": best.first.z,
                                                "p_holm": best.p_holm},
-            "sentence": _evidence_sentence(found.void, shown),
+            "sentence": _evidence_sentence(found.void, shown, supported),
         }
     )  # fmt: skip
     run.wall_ms = round(1000 * (time.monotonic() - began))
@@ -165,7 +176,46 @@ def work_evidence(run: ResearchRun, *, candles: Candles | None = None) -> Resear
     return run
 
 
-def _evidence_sentence(void: bool, attracting: list[str]) -> str:
+def _judge_twice(
+    bars: Candles, whole: EvidenceRun, *, asked: Mapping[str, Any], earlier: list[float]
+) -> tuple[EvidenceJudgement, ...]:
+    """The verdict on each kind: shown in the first two thirds of the span, and again in the last.
+
+    Without a decision in one of the parts there is nothing to confirm by, and all stay unproven.
+    """
+    cut_ms = whole.first_at + (whole.last_at - whole.first_at) * 2 // 3
+    parts: list[EvidenceRun] = []
+    for first_at, last_at in ((asked["start_ms"], cut_ms), (cut_ms, asked["end_ms"])):
+        try:
+            parts.append(
+                run_evidence_test(
+                    candles=bars,
+                    market=whole.market,
+                    seed=whole.seed,
+                    first_at=first_at,
+                    last_at=last_at,
+                    earlier_p_values=earlier,
+                )
+            )
+        except InvalidInput as error:
+            if error.code != "no_decisions":
+                raise
+    if not parts:
+        return ()
+    judged_at = to_milliseconds(utc_now())
+    return tuple(
+        judge_evidence(
+            name=row.name,
+            in_sample=parts[0],
+            out_of_sample=parts[1] if len(parts) > 1 else None,
+            judged_at=judged_at,
+        )
+        for row in whole.rows
+        if not row.control and row.first.n
+    )
+
+
+def _evidence_sentence(void: bool, attracting: list[str], supported: list[str]) -> str:
     if void:
         return "Void: the control of random prices is not clean, so nothing may be concluded."
     if not attracting:
@@ -173,7 +223,10 @@ def _evidence_sentence(void: bool, attracting: list[str]) -> str:
             "No. Price did not reach any kind of magnet before its mirror point more often than "
             "chance, after correction for everything that was tried."
         )
-    return f"Price reached {', '.join(attracting)} before the mirror point more often than chance."
+    found = f"Price reached {', '.join(attracting)} before the mirror point more often than chance"
+    if not supported:
+        return f"{found}, but not in both parts of the history: unproven."
+    return f"{found}; confirmed in the last third of the history: {', '.join(supported)}."
 
 
 def _earlier_p_values(run: ResearchRun) -> list[float]:
