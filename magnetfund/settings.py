@@ -15,9 +15,10 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
-from django.templatetags.static import static
 
 from magnetfund.env import BadSetting, Environment, parse_database_url
+from magnetfund.settings_libraries import REST_FRAMEWORK as REST_FRAMEWORK
+from magnetfund.settings_libraries import UNFOLD as UNFOLD
 from trading.venues import LIVE_VENUES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -300,31 +301,6 @@ CORS_ALLOWED_ORIGINS = _env.items("CORS_ALLOWED_ORIGINS")
 CORS_URLS_REGEX = r"^/api/.*$"
 
 # ---- API -------------------------------------------------------------------------------------
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "magnetfund.web.api.authentication.FamilyAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
-    ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["magnetfund.web.api.parsers.StrictJSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_THROTTLE_CLASSES": [
-        "rest_framework.throttling.AnonRateThrottle",
-        "rest_framework.throttling.UserRateThrottle",
-    ],
-    "DEFAULT_THROTTLE_RATES": {
-        "anon": "100/min",
-        "user": "1000/min",
-        "stop": "10/min",
-        "sign_in": "20/min",
-        "register_mail": "10/min",
-    },
-    "EXCEPTION_HANDLER": "magnetfund.web.api.errors.handle_exception",
-    "NUM_PROXIES": 0,
-    "COERCE_DECIMAL_TO_STRING": True,
-    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
-}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Magnet Fund API",
     "VERSION": VERSION,
@@ -404,23 +380,3 @@ LOGGING = {
 }
 
 SILENCED_SYSTEM_CHECKS: list[str] = []
-
-#: The teal of the pages, from its wash to its darkest.
-_TEAL = (
-    "#EFF8F7", "#D6EEEC", "#AFDDD9", "#7FC8C2", "#45ABA4", "#1A8F89", "#0B7A75", "#096560",
-    "#08514D", "#07403D", "#042826",
-)  # fmt: skip
-UNFOLD = {
-    "SITE_TITLE": "Magnet Fund",
-    "SITE_HEADER": "Magnet Fund",
-    "SITE_ICON": lambda request: static("img/mark.svg"),
-    "SHOW_VIEW_ON_SITE": False,
-    "COLORS": {
-        "primary": dict(zip(("50", *(f"{n}00" for n in range(1, 10)), "950"), _TEAL, strict=True))
-    },
-    "SIDEBAR": {
-        "show_search": True,
-        "show_all_applications": True,
-        "navigation": "magnetfund.web.administration.navigation.build_navigation",
-    },
-}

@@ -5,9 +5,34 @@ from __future__ import annotations
 from django import forms
 from unfold import widgets
 
-from magnetfund.web.service_forms import FORMS, ServiceForm, declare
+from magnetfund.web.policy_forms import BookMemberForm, LimitsForm, TermsForm
+from magnetfund.web.service_forms import ServiceForm, declare
+from magnetfund.web.setup_forms import (
+    DealingDaysForm,
+    FundForm,
+    HolidayForm,
+    InvestorForm,
+    NavForm,
+    ShareClassForm,
+)
 
 __all__ = ["FORMS", "ServiceForm", "declare", "dress"]
+
+#: What the admin creates, by the table that it lands in.
+FORMS: dict[str, type[ServiceForm]] = {
+    form.Meta.model._meta.label_lower: form
+    for form in (
+        FundForm,
+        ShareClassForm,
+        HolidayForm,
+        BookMemberForm,
+        DealingDaysForm,
+        InvestorForm,
+        NavForm,
+        TermsForm,
+        LimitsForm,
+    )
+}
 
 _WIDGETS: tuple[tuple[type[forms.Field], type[forms.Widget]], ...] = (
     (forms.ModelChoiceField, widgets.UnfoldAdminSelectWidget),

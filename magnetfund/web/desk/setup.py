@@ -18,15 +18,14 @@ from magnetfund.core.roles import CAPABILITIES, Capability
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
 from magnetfund.web.parts import render_page
-from magnetfund.web.service_forms import (
+from magnetfund.web.policy_forms import LimitsForm, TermsForm
+from magnetfund.web.service_forms import ServiceForm
+from magnetfund.web.setup_forms import (
     DealingDaysForm,
     FundForm,
     HolidayForm,
     InvestorForm,
-    LimitsForm,
-    ServiceForm,
     ShareClassForm,
-    TermsForm,
 )
 from risk.domain.limits import FIGURES
 from risk.services.limits import limits_in_force

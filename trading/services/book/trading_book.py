@@ -56,10 +56,10 @@ from trading.services.book.bookings import (
 from trading.services.book.counts import StepCounts
 from trading.services.book.desk import OrderDesk, Wants, reason_of
 from trading.services.book.entries import commit_entry
-from trading.services.book.fuse_rows import Resetter, strategy_code, write_fuse_event
+from trading.services.book.fuse_rows import Resetter, write_fuse_event
 from trading.services.book.memory import Memory, keep_memory, lay_out, layout_of
 from trading.services.book.words import keep_refusal
-from trading.services.book.worth import marks_of, value_book
+from trading.services.book.worth import marks_of, streaks_of, value_book
 from trading.services.paper_venue import PaperVenue
 from trading.services.sleeves import Sleeve
 from trading.services.valuation import BookValue
@@ -397,12 +397,4 @@ class TradingBook:
 
     def streaks(self) -> list[dict[str, Any]]:
         """Each strategy's losses in a row, and until when it is locked (0: it is not)."""
-        fuse = self.book.fuse
-        return [
-            {
-                "strategy": strategy_code(self.rules, self.sleeves, index),
-                "losses": fuse.losses_in_a_row[index],
-                "locked_until_ms": fuse.lock_until[index],
-            }
-            for index in range(self.rules.strategy_count)
-        ]
+        return streaks_of(self.book, rules=self.rules, sleeves=self.sleeves)

@@ -11,6 +11,7 @@ from magnetfund.kernel.money import decimal_from_float, quantize
 from trading.domain.engine.book import Book
 from trading.domain.engine.rules import EngineRules
 from trading.models import Instrument
+from trading.services.book.fuse_rows import strategy_code
 from trading.services.sleeves import Sleeve
 from trading.services.valuation import BookValue
 
@@ -83,3 +84,17 @@ def _money(value: float) -> Decimal:
 
 def _unit(value: float) -> Decimal:
     return quantize(decimal_from_float(value), Decimal("1e-8"))
+
+
+def streaks_of(
+    book: Book, *, rules: EngineRules, sleeves: Sequence[Sleeve]
+) -> list[dict[str, Any]]:
+    """Each strategy's losses in a row, and until when it is locked (0: it is not)."""
+    return [
+        {
+            "strategy": strategy_code(rules, sleeves, index),
+            "losses": book.fuse.losses_in_a_row[index],
+            "locked_until_ms": book.fuse.lock_until[index],
+        }
+        for index in range(rules.strategy_count)
+    ]

@@ -1,11 +1,4 @@
-"""Rows of the risk app: limits, fuse states and events, resets, pre-trade checks, reservations.
-
-PostgreSQL says the state of the fuse (``risk_fuse_state``): the fund is TRIPPED or DISARMED while
-any such event has no reset that names it, an instrument is REDUCING until a clearing that saw its
-newest episode.  Transitions, events, limits and checks are append-only; an ``ARMED`` row for the
-fund takes an approved ``FuseReset``, and the order gate of the trading app reads these very rows.
-``book`` names the trading book; scope ``fund`` is the whole book, any other scope an instrument.
-"""
+"""The fuse: events, transitions, resets, and what the engine remembers of it."""
 
 from __future__ import annotations
 
@@ -16,65 +9,10 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
-from magnetfund.core.fields import ExactField, not_negative
 from magnetfund.kernel.clock import utc_now
 from risk.domain.fuse.types import FuseState
 
 FUND_SCOPE = "fund"
-
-
-class LimitSet(models.Model):
-    """One version of the limits: proposed by one person, approved by another, never edited.
-
-    The figures are those of ``risk.domain.limits.Limits``; ceilings stand in code.
-    """
-
-    book = models.CharField(max_length=20, default="main")
-    version = models.PositiveIntegerField()
-    figures = models.JSONField()
-    content_hash = models.CharField(max_length=64)
-    reason = models.CharField(max_length=500)
-    effective_from = models.DateTimeField()
-    proposed_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
-    )
-    approved_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
-    )
-    recorded_at = models.DateTimeField(default=utc_now)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["book", "version"], name="risk_limitset_version"),
-            models.CheckConstraint(
-                condition=~Q(proposed_by=F("approved_by")), name="risk_limitset_four_eyes"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.book} limits v{self.version}"
-
-
-class LimitProposal(models.Model):
-    """A proposed limit set awaiting approval by a second person."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-    book = models.CharField(max_length=20, default="main")
-    figures = models.JSONField()
-    content_hash = models.CharField(max_length=64)
-    reason = models.CharField(max_length=500)
-    effective_from = models.DateTimeField()
-    proposed_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
-    )
-    proposed_at = models.DateTimeField(default=utc_now)
-    limit_set = models.OneToOneField(
-        LimitSet, on_delete=models.PROTECT, null=True, blank=True, related_name="proposal"
-    )
-    withdrawn_at = models.DateTimeField(null=True, blank=True)
-
-    def __str__(self) -> str:
-        return f"proposal {self.id}"
 
 
 class FuseEvent(models.Model):
@@ -201,60 +139,6 @@ class FuseStopReset(models.Model):
         return f"{self.event_id} ended by {self.reset_id}"
 
 
-class FuseLatch(models.Model):
-    """One row per book, share-locked by each order that adds exposure until its commit.
-
-    Only functions of the owner touch it, so no run-time role can hold it by a statement of its own.
-    """
-
-    book = models.CharField(max_length=20, primary_key=True)
-    passed_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        verbose_name_plural = "fuse latches"
-
-    def __str__(self) -> str:
-        return f"latch of {self.book}"
-
-
-class FuseBarrier(models.Model):
-    """How long a stop waited for the orders before it, and which sessions it ended for that."""
-
-    book = models.CharField(max_length=20)
-    has_passed = models.BooleanField()
-    waited_ms = models.FloatField()
-    ended = models.JSONField(default=list)
-    recorded_at = models.DateTimeField(default=utc_now)
-
-    def __str__(self) -> str:
-        return f"barrier of {self.book} after {self.waited_ms:.1f} ms"
-
-
-class WallInstance(models.Model):
-    """What this database is for (production, demo, test) and its live book; written once."""
-
-    kind = models.CharField(max_length=10)
-    live_book = models.CharField(max_length=20)
-    recorded_at = models.DateTimeField(default=utc_now)
-
-    def __str__(self) -> str:
-        return f"{self.kind} of {self.live_book}"
-
-
-class ScenarioClock(models.Model):
-    """A book whose authority rows take the times of a story that is told; closed for ever after.
-
-    Every other book's rows take the server's clock.  Never the live book of a production.
-    """
-
-    book = models.CharField(max_length=20, primary_key=True)
-    opened_at = models.DateTimeField(default=utc_now)
-    closed_at = models.DateTimeField(null=True, blank=True)
-
-    def __str__(self) -> str:
-        return f"scenario clock of {self.book}"
-
-
 class FuseTransition(models.Model):
     """Append-only states of the fund's armings and of instruments.
 
@@ -325,80 +209,3 @@ class StrategyLock(models.Model):
 
     def __str__(self) -> str:
         return f"{self.strategy} until {self.until:%Y-%m-%d %H:%M}"
-
-
-class PreTradeCheck(models.Model):
-    """The verdict on one order intent.  An exposure-adding order must name an accepted one."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-    book = models.CharField(max_length=20, default="main")
-    order_id = models.UUIDField(unique=True)
-    instrument = models.CharField(max_length=60)
-    strategy = models.CharField(max_length=40, blank=True)
-    side = models.CharField(max_length=4)
-    quantity = ExactField()
-    notional = ExactField()
-    accepted = models.BooleanField()
-    denials = models.JSONField(default=list)
-    checks = models.JSONField(default=list)
-    limits_version = models.PositiveIntegerField()
-    occurred_at = models.DateTimeField(default=utc_now)
-    recorded_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        constraints = not_negative("risk_pretradecheck", "quantity", "notional")
-        indexes = [models.Index(fields=["book", "-occurred_at"], name="risk_pretrade_latest")]
-
-    def __str__(self) -> str:
-        return f"{self.instrument} {self.side} {'accepted' if self.accepted else 'denied'}"
-
-
-class Reservation(models.Model):
-    """Margin set aside for an accepted order until it is filled, refused or expired."""
-
-    class State(models.TextChoices):
-        HELD = "held"
-        RELEASED = "released"
-
-    check_row = models.OneToOneField(
-        PreTradeCheck, on_delete=models.PROTECT, related_name="reservation"
-    )
-    order_id = models.UUIDField(unique=True)
-    book = models.CharField(max_length=20, default="main")
-    instrument = models.CharField(max_length=60)
-    margin = ExactField()
-    notional = ExactField()
-    state = models.CharField(max_length=8, choices=State.choices, default=State.HELD)
-    held_at = models.DateTimeField(default=utc_now)
-    released_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        constraints = not_negative("risk_reservation", "margin", "notional")
-        indexes = [
-            models.Index(
-                fields=["book", "instrument"],
-                condition=Q(state="held"),
-                name="risk_reservation_held",
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.instrument} {self.margin} {self.state}"
-
-
-class RiskMeasure(models.Model):
-    """A computed risk figure set (VaR, liquidation odds, stress) with its inputs and seed."""
-
-    book = models.CharField(max_length=20, default="main")
-    kind = models.CharField(max_length=40)
-    values = models.JSONField()
-    inputs_hash = models.CharField(max_length=64, blank=True)
-    seed = models.BigIntegerField(null=True, blank=True)
-    occurred_at = models.DateTimeField(default=utc_now)
-    recorded_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        indexes = [models.Index(fields=["book", "kind", "-occurred_at"], name="risk_measure_now")]
-
-    def __str__(self) -> str:
-        return f"{self.kind} at {self.occurred_at:%Y-%m-%d %H:%M}"
