@@ -161,24 +161,37 @@ def place(fresh_database: object, tmp_path: Path, settings: object) -> Path:
     return tmp_path
 
 
-def test_a_backup_restores_to_the_same_rows_and_the_row_says_so(place: Path) -> None:
-    row = record_backup(reason="command", actor=Actor.system("test"))
-    path = place / "backups" / row.name
-    check, result = record_check(path=path)
-    assert result.differences == ()
+def test_the_commands_back_up_and_restore_to_the_same_rows_and_the_row_says_so(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("backup")
+    call_command("verify_backup")
+    call_command("list_backups")
+    said = capsys.readouterr().out
+    assert "Backup made" in said
+    assert "all books are as they were" in said
+    assert "clean" in said
+    row, check = Backup.objects.get(), BackupCheck.objects.get()
+    assert check.differences == []
     assert check.is_clean
     assert check.row_count == row.row_count > 5
     health = read_health(at=row.made_at + timedelta(hours=25))
     assert not health.is_alarm
     assert health.proven_at == row.made_at
     assert read_health(at=row.made_at + timedelta(hours=27)).is_alarm
+    with pytest.raises(CommandError, match="no backup"):
+        call_command("verify_backup", str(place / "none.mfbackup"))
 
 
 def test_every_backup_is_restored_whoever_made_it(place: Path) -> None:
     now = utc_now()
     row = record_backup(reason="migration", actor=Actor.system("test"))
     assert find_unproven() == place / "backups" / row.name
-    assert run_due(now=now, started_at=now), "no new one is due; the one before a migration is"
+    before = os.umask(0o077)  # as every process of the supervisor has
+    try:
+        assert run_due(now=now, started_at=now), "no new one is due; the one before a migration is"
+    finally:
+        os.umask(before)
     assert BackupCheck.objects.get().sha256 == row.sha256
     assert BackupCheck.objects.get().is_clean
     assert find_unproven() is None
@@ -194,16 +207,6 @@ def test_a_backup_from_before_a_migration_is_proven_by_the_version_after_it(plac
     check, result = record_check(path=place / "backups" / row.name)
     assert not any(name.startswith("investors.0017") for name in result.manifest.migrations)
     assert check.is_clean, check.differences
-
-
-def test_a_process_that_shuts_its_files_to_others_can_prove_a_backup(place: Path) -> None:
-    record_backup(reason="command", actor=Actor.system("test"))
-    before = os.umask(0o077)  # as every process of the supervisor has
-    try:
-        assert run_due(now=utc_now(), started_at=utc_now())
-    finally:
-        os.umask(before)
-    assert BackupCheck.objects.get().is_clean
 
 
 def test_a_scratch_server_that_does_not_start_is_on_record(
@@ -340,15 +343,3 @@ def test_a_failing_dump_says_its_reason_without_the_password(place: Path) -> Non
         )  # fmt: skip
     assert "secretword" not in str(found.value)
     assert list((place / "backups").iterdir()) == []
-
-
-def test_the_commands_tell_what_they_did(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    call_command("backup")
-    call_command("verify_backup")
-    call_command("list_backups")
-    said = capsys.readouterr().out
-    assert "Backup made" in said
-    assert "all books are as they were" in said
-    assert "clean" in said
-    with pytest.raises(CommandError, match="no backup"):
-        call_command("verify_backup", str(place / "none.mfbackup"))
