@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -58,7 +60,7 @@ def fetch_candles(
     while cursor + step <= end_ms:
         page = ask(
             client,
-            partial(client.fetch_ohlcv, symbol, timeframe, since=cursor, limit=PAGE),
+            partial(_read_page, client, symbol, timeframe, cursor),
             symbol=symbol,
         )
         fresh = [row for row in page if cursor <= row[0] and row[0] + step <= end_ms]
@@ -78,6 +80,20 @@ def fetch_candles(
         volume=columns[5].copy(),
         line=np.arange(1, columns.shape[1] + 1),
     )
+
+
+def _read_page(client: Any, symbol: str, timeframe: str, since: int) -> list[list[float]]:
+    """One page of bars, oldest first; raises :class:`ValueError` for one that holds others."""
+    page = client.fetch_ohlcv(symbol, timeframe, since=since, limit=PAGE)
+    rows = [[float(value) for value in row] for row in page]
+    times = [row[0] for row in rows]
+    if any(len(row) != 6 or not math.isfinite(row[0]) for row in rows):
+        raise ValueError("a bar is not whole")
+    if any(time % timeframe_ms(timeframe) for time in times):
+        raise ValueError("a bar lies off the grid")
+    if any(later <= before for before, later in pairwise(times)):
+        raise ValueError("the bars are out of order")
+    return rows
 
 
 def fetch_funding(client: Any, *, symbol: str, start_ms: int, end_ms: int) -> FundingRates:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 
 from trading.domain.candle_files import RawCandles
 from trading.domain.market import Candles
+from trading.services.live_prices import is_jump
+from trading.venues.market_data import Quote
 
 
 def read_raw(raw: RawCandles, symbol: str, step: int) -> Candles:
@@ -21,6 +25,32 @@ def read_raw(raw: RawCandles, symbol: str, step: int) -> Candles:
         close=raw.close,
         volume=raw.volume,
     )
+
+
+def without_spikes(candles: Candles, *, before: Quote | None, after: Quote | None) -> Candles:
+    """The candles but for those whose close neither the price before nor the one after bears out.
+
+    Quotes stand in at both ends, where one is known.
+    """
+    kept: list[int] = []
+    last = before.price if before is not None else None
+    closes = [Decimal(repr(close)) for close in candles.close.tolist()]
+    for row, close in enumerate(closes):
+        end = after.price if after is not None else None
+        following = closes[row + 1] if row + 1 < len(closes) else end
+        stands_alone = last is None or is_jump(last, close)
+        if stands_alone and (following is None or is_jump(close, following)):
+            continue
+        kept.append(row)
+        last = close
+    return candles if len(kept) == len(candles) else take_rows(candles, kept)
+
+
+def take_rows(candles: Candles, rows: Sequence[int]) -> Candles:
+    """Some of the candles, by row."""
+    chosen = np.array(rows, dtype=np.int64)
+    columns = ("open_time", "open", "high", "low", "close", "volume")
+    return replace(candles, **{name: getattr(candles, name)[chosen] for name in columns})
 
 
 def no_candles(symbol: str, step: int) -> Candles:

@@ -27,11 +27,11 @@ from magnetfund.kernel.errors import FundError, Unavailable
 from trading.domain.market import HOUR_MS, MINUTE_MS, Candles
 from trading.domain.market.events import MarketEventKind
 from trading.services.exchange_candles import fetch_candles
-from trading.services.live_candles import no_candles, read_raw, read_told
-from trading.services.live_prices import LivePrices, is_jump
+from trading.services.live_candles import no_candles, read_raw, read_told, without_spikes
+from trading.services.live_prices import SECOND_SOURCE_MS, LivePrices, is_jump
 from trading.venues.binance_streams import BinanceStreams
-from trading.venues.ccxt_calls import ask_once, budget_used
-from trading.venues.ccxt_quotes import quotes_of
+from trading.venues.ccxt_calls import ask_once, budget_used, exchange_away
+from trading.venues.ccxt_quotes import best_of, quotes_of
 from trading.venues.market_data import ChargedFunding, Doubts, Quote, SourceNote
 
 _log = logging.getLogger("magnetfund.market")
@@ -200,7 +200,9 @@ class LiveMarket:
         before = to_milliseconds(utc_now())
         venue_ms = ask_once(self._client, self._client.fetch_time)
         after = to_milliseconds(utc_now())
-        self._offset_ms = int(venue_ms) - (before + after) // 2
+        if not isinstance(venue_ms, int):
+            raise exchange_away(self.venue, ValueError("no time"))
+        self._offset_ms = self.prices.offset_ms = venue_ms - (before + after) // 2
         self._clock_at = after
 
     def _take(self, found: Sequence[tuple[str, Decimal, int, float | None, int | None]],
@@ -216,6 +218,8 @@ class LiveMarket:
                         stream=f"{last.price:f}", rest=f"{price:f}",
                     )  # fmt: skip
                 continue
+            if last is not None and is_jump(last.price, price):
+                self._ask_second_source(symbol, arrived_ms)
             self.prices.take_quote(
                 Quote(
                     symbol=symbol,
@@ -227,6 +231,16 @@ class LiveMarket:
                     source="REST",
                 )
             )
+
+    def _ask_second_source(self, symbol: str, arrived_ms: int) -> None:
+        """The best bid and ask over REST, where a price jumps and no stream tells them."""
+        best = self.prices.best(symbol)
+        if best is not None and arrived_ms - best.arrived_ms <= SECOND_SOURCE_MS:
+            return
+        book = ask_once(self._client, lambda: self._client.fetch_order_book(symbol, 5))
+        found = best_of(book, symbol=symbol, arrived_ms=arrived_ms)
+        if found is not None:
+            self.prices.take_best(found)
 
     def _fetch_missing(self) -> None:
         venue_ms = to_milliseconds(utc_now()) + self._offset_ms
@@ -243,7 +257,11 @@ class LiveMarket:
         for symbol in self._symbols:
             first = self._minutes_wanted(symbol)
             if first is not None and first + MINUTE_MS <= venue_ms:
-                self._minutes[symbol] = self._fetch(symbol, "1m", MINUTE_MS, first, venue_ms)
+                minutes = self._fetch(symbol, "1m", MINUTE_MS, first, venue_ms)
+                before = self.prices.newest_by(symbol, first)
+                self._minutes[symbol] = without_spikes(
+                    minutes, before=before, after=self.prices.newest(symbol)
+                )
 
     def _waits_for_stream(self, start: int, end: int, venue_ms: int) -> bool:
         """Whether the one hour wanted closed so lately that the stream may still tell it."""
@@ -331,13 +349,16 @@ class LiveMarket:
         return self.prices.depth(symbol, now_ms, DEPTH_AGE_MS)
 
     def candles(self, symbol: str, start_ms: int, end_ms: int) -> Candles:
-        """Hours from memory once the trader follows, and straight from the venue before."""
+        """Hours from memory once the trader follows, and straight from the venue before.
+
+        Fetched ones are told once: who asks again could not use them, and they are fetched anew.
+        """
         start = max(start_ms, end_ms - FIRST_HOURS_MS) // HOUR_MS * HOUR_MS
         if not self._follows:
             venue_ms = to_milliseconds(utc_now()) + self._offset_ms
             return self._fetch(symbol, "1h", HOUR_MS, start, min(end_ms, venue_ms))
         with self._lock:
-            known = self._hours.get(symbol)
+            known = self._hours.pop(symbol, None)
             if known is not None:
                 first = int(np.searchsorted(known.open_time, start))
                 stop = int(np.searchsorted(known.open_time, end_ms - HOUR_MS, side="right"))

@@ -11,9 +11,11 @@ import math
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from trading.domain.market import HOUR_MS, MINUTE_MS
 from trading.domain.market.events import MarketEventKind
 from trading.venues.market_data import (
     BestPrices,
@@ -27,11 +29,22 @@ from trading.venues.market_data import (
 KEPT = 400
 #: Factor between two quotes beyond which a price needs a second source.
 JUMP = 1.1
+#: The venue's time of a price may be so far before its clock as we know it (ms).
+EARLY_MS = 1_000
+#: Share of the notional that one stamp of funding can charge at most.
+FUNDING_MAX = 0.1
+#: A stamp of funding lies so far ahead at most (ms).
+FUNDING_AHEAD_MS = 24 * HOUR_MS
 #: How old the best prices may be to vouch for a jump (ms).
 SECOND_SOURCE_MS = 5_000
 #: Closed candles kept of an instrument and timeframe.
 CANDLES_KEPT = 240
 FORCED_KEPT = 200
+#: A forced order that is older when it is told says nothing of the present (ms).
+FORCED_AGE_MS = HOUR_MS
+#: Value resting in a book beyond which it is none.
+DEPTH_MAX = 1e12
+STEPS = {"1m": MINUTE_MS, "1h": HOUR_MS}
 NOTES_KEPT = 500
 #: One kind of note about one instrument is taken so often (ms); the rest is counted.
 NOTE_EVERY_MS = 60_000
@@ -58,6 +71,9 @@ class LivePrices:
         #: When the stream last told a mark (ms), and why it is down; empty while it is up.
         self.streamed_ms = 0
         self.stream_reason = "not open yet"
+        #: The venue's clock less ours (ms), as it was last read.
+        self.offset_ms = 0
+        self._extremes: dict[str, dict[int, tuple[Decimal, Decimal]]] = {}
         self.on_price: Callable[[], None] = lambda: None
 
     # ---- written by streams and polls ----------------------------------------------------------
@@ -87,6 +103,13 @@ class LivePrices:
     def take_quote(self, quote: Quote) -> bool:
         """Use a quote; False for one that is repeated, out of order, or a jump nobody confirms."""
         with self._lock:
+            if quote.venue_time_ms > quote.arrived_ms + self.offset_ms + EARLY_MS:
+                self._note(
+                    MarketEventKind.PRICE_REFUSED, quote.symbol, what="time",
+                    venue_ms=quote.venue_time_ms,
+                )  # fmt: skip
+                return False
+            quote = _with_known_funding(quote)
             seen = self._seen.setdefault(quote.symbol, deque(maxlen=KEPT))
             last = seen[-1] if seen else None
             if last is not None and quote.venue_time_ms <= last.venue_time_ms:
@@ -99,7 +122,17 @@ class LivePrices:
             if last is not None:
                 self._note_charge(last, quote)
             seen.append(quote)
+            self._widen(quote)
             return True
+
+    def _widen(self, quote: Quote) -> None:
+        """Remember the lowest and highest price of an hour; the last three hours are kept."""
+        hours = self._extremes.setdefault(quote.symbol, {})
+        opened = quote.venue_time_ms // HOUR_MS * HOUR_MS
+        low, high = hours.get(opened, (quote.price, quote.price))
+        hours[opened] = (min(low, quote.price), max(high, quote.price))
+        for old in sorted(hours)[:-3]:
+            del hours[old]
 
     def _is_confirmed(self, quote: Quote) -> bool:
         best = self._best.get(quote.symbol)
@@ -125,20 +158,36 @@ class LivePrices:
 
     def take_depth(self, symbol: str, value: float | None) -> None:
         """Value resting near the middle; None where the book cannot be believed."""
-        if value is None:
+        if value is None or not 0.0 <= value < DEPTH_MAX:
             self._depths.pop(symbol, None)
         else:
             self._depths[symbol] = (value, self.now_ms())
 
     def take_forced(self, order: ForcedOrder) -> None:
+        """A liquidation; one at a time or price that cannot be is left out."""
+        newest, age = self.newest(order.symbol), self.now_ms() + self.offset_ms - order.at_ms
+        is_near = newest is not None and not is_jump(newest.price, order.price)
+        if not is_near or not -EARLY_MS <= age <= FORCED_AGE_MS:
+            self.refuse(order.symbol, "forceOrder", {"at": order.at_ms, "price": order.price})
+            return
         self._forced.append(order)
         self.counts["forced_order"] += 1
 
     def take_candle(self, candle: StreamedCandle) -> None:
-        """Keep a closed candle; the first telling of it counts."""
+        """Keep a closed candle; the first telling of it counts.
+
+        One that lies off the grid, ends in the future, or goes beyond the prices of its hour by a
+        jump is left out, and so asked for over REST.
+        """
         if not candle.is_closed:
             return
         with self._lock:
+            if not self._is_borne_out(candle):
+                self._note(
+                    MarketEventKind.PRICE_REFUSED, candle.symbol, what="kline",
+                    open_time=candle.open_time, figures=list(candle.figures),
+                )  # fmt: skip
+                return
             known = self._closed.setdefault((candle.symbol, candle.timeframe), {})
             before = known.get(candle.open_time)
             if before is None:
@@ -155,6 +204,18 @@ class LivePrices:
                 open_time=candle.open_time,
                 close=[before[3], candle.figures[3]],
             )
+
+    def _is_borne_out(self, candle: StreamedCandle) -> bool:
+        step = STEPS.get(candle.timeframe, 0)
+        ends_by = self.now_ms() + self.offset_ms + EARLY_MS
+        if not step or candle.open_time % step or candle.open_time + step > ends_by:
+            return False
+        hour = candle.open_time // HOUR_MS * HOUR_MS
+        seen = self._extremes.get(candle.symbol, {}).get(hour)
+        if seen is None:
+            return False
+        _, high, low, _, _ = candle.figures
+        return high <= float(seen[1]) * JUMP and low * JUMP >= float(seen[0])
 
     def refuse(self, symbol: str, what: str, message: Mapping[str, Any]) -> None:
         """A message that says nothing usable."""
@@ -241,6 +302,17 @@ class LivePrices:
             found = tuple(self._notes)
             self._notes.clear()
             return found
+
+
+def _with_known_funding(quote: Quote) -> Quote:
+    """The quote, without a funding rate or stamp that cannot be one."""
+    rate, due = quote.funding_rate, quote.funding_at_ms
+    if rate is None or due is None:
+        return quote
+    ahead = due - quote.venue_time_ms
+    if abs(rate) <= FUNDING_MAX and due % HOUR_MS == 0 and 0 <= ahead <= FUNDING_AHEAD_MS:
+        return quote
+    return replace(quote, funding_rate=None, funding_at_ms=None)
 
 
 def is_jump(before: Decimal, price: Decimal) -> bool:

@@ -50,21 +50,26 @@ BOOK = "main"
 
 
 class Dial:
-    """The exchange's clock and which hour it holds back."""
+    """The exchange's clock, which hour it holds back, and what its marks are multiplied by."""
 
     now_ms = START_MS
+    factor = 1.0
     ahead_ms = 0
     held_hour: int | None = None
 
 
 class HoldingMarket(Market):
-    """A market that leaves out one hour's candle for as long as its dial says."""
+    """A market that leaves out one hour's candle, or tells wrong marks, as its dial says."""
 
     dial: Dial
 
     def klines(self, symbol: str, interval: str, **asked: Any) -> list[list[object]]:
         rows = super().klines(symbol, interval, **asked)
         return [row for row in rows if interval != "1h" or row[0] != self.dial.held_hour]
+
+    def premium(self, symbol: str) -> dict[str, object]:
+        known = super().premium(symbol)
+        return {**known, "markPrice": str(float(str(known["markPrice"])) * self.dial.factor)}
 
 
 def draw_listing(base: str, *, seed: int) -> Listing:
@@ -238,17 +243,24 @@ def test_a_venue_that_asks_for_peace_gets_it(ground: Ground, exchange: Exchange)
     assert len(exchange.requests) == asked
 
 
-def test_a_spike_of_one_quote_is_not_traded(ground: Ground, exchange: Exchange):
-    listing = exchange.market.listings["BTCUSDT"]
-    row = int((ground.dial.now_ms + STEP_MS - listing.bars[0, 0]) // MINUTE_MS)
-    was = listing.bars[row, 1:5].copy()
-    listing.bars[row, 1:5] = was * 10
-    ground.beat()
+def test_a_spike_over_rest_is_not_traded_until_the_book_agrees(
+    ground: Ground, exchange: Exchange, dial: Dial
+):
+    before = ground.source.price(SYMBOL, dial.now_ms)
+    dial.factor = 10.0
+    ground.beat(3)
     assert engine_state_of(BOOK) == "RECONCILING"
-    listing.bars[row, 1:5] = was
+    assert "no second source confirms" in newest_reason()
+    dial.factor = 1.0
     ground.beat()
     assert engine_state_of(BOOK) == "READY"
-    assert max(ground.trader.paper.marks().values()) < was[0] * 2
+    assert max(ground.trader.paper.marks().values()) < before * 2
+    listing = exchange.market.listings["BTCUSDT"]
+    row = int((dial.now_ms + STEP_MS - listing.bars[0, 0]) // MINUTE_MS)
+    listing.bars[row:, 1:5] *= 0.6
+    ground.beat()
+    assert engine_state_of(BOOK) == "READY"
+    assert min(ground.trader.paper.marks().values()) < before * 0.7
 
 
 def test_a_person_s_stop_outlasts_an_outage(ground: Ground, exchange: Exchange):

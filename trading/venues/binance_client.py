@@ -7,8 +7,9 @@ watchers.  Loading this module loads ccxt.pro.
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Protocol
 
@@ -20,8 +21,12 @@ from trading.venues.market_data import BestPrices, ForcedOrder, StreamedCandle
 DEPTH_REACH = 0.001
 #: How often the depth of one book is summed (seconds).
 DEPTH_EVERY = 1.0
+#: A number as the venue writes it; Python's own readers take underscores and other digits.
+_NUMBER = re.compile(r"-?[0-9]{1,32}(\.[0-9]{1,32})?([eE][+-]?[0-9]{1,3})?")
 #: Bounds of what can be a price or a quantity.
 SMALLEST, LARGEST = Decimal("1e-12"), Decimal("1e11")
+#: An ask over this many times its bid is no book.
+WIDEST = Decimal("1.1")
 
 
 class StreamSink(Protocol):
@@ -60,21 +65,31 @@ class BinanceStreamClient(pro.binanceusdm):  # type: ignore[misc]  # ccxt is unt
         self.is_over = False
         self._summed: dict[str, float] = {}
 
-    def handle_message(self, client: Any, message: Any) -> None:
-        super().handle_message(client, message)
-        self.sink.count_message()
+    def client(self, url: str) -> Any:
+        """The connection to ``url``; a message that cannot be read ends nothing but itself."""
+        made = super().client(url)
+        if not isinstance(made.handle_text_or_binary_message, _Reader):
+            made.handle_text_or_binary_message = _Reader(
+                made.handle_text_or_binary_message, self.sink
+            )
+        return made
 
     def handle_ohlcv(self, client: Any, message: dict[str, Any]) -> None:
         bar = message.get("k") or {}
         symbol = self._symbol_of(bar.get("s"))
         figures = [positive(bar.get(name)) for name in "ohlc"]
         volume = _finite(bar.get("v"))
-        if None in figures or volume is None or volume < 0 or not isinstance(bar.get("t"), int):
+        is_whole = symbol and None not in figures and volume is not None and volume >= 0
+        if not is_whole or volume is None or not isinstance(bar.get("t"), int):
             self.sink.refuse(symbol, "kline", bar)
             return
         o, h, low, c = (float(value) for value in figures if value is not None)
         if not low <= min(o, c) <= max(o, c) <= h:
             self.sink.refuse(symbol, "kline", bar)
+            return
+        length = self.parse_timeframe(bar["i"]) * 1000 if bar.get("i") in self.timeframes else 0
+        if bar.get("x") is True and not bar["t"] + length <= message.get("E", 0):
+            self.sink.refuse(symbol, "kline before its end", bar)
             return
         self.sink.take_candle(
             StreamedCandle(
@@ -91,10 +106,10 @@ class BinanceStreamClient(pro.binanceusdm):  # type: ignore[misc]  # ccxt is unt
         for row in message if isinstance(message, list) else [message]:
             symbol = self._symbol_of(row.get("s"))
             price, rate, due = positive(row.get("p")), _finite(row.get("r")), row.get("T")
-            if price is None or not isinstance(row.get("E"), int):
+            if not symbol or price is None or not isinstance(row.get("E"), int):
                 self.sink.refuse(symbol, "markPriceUpdate", row)
                 return
-            has_funding = rate is not None and isinstance(due, int) and due > 0
+            has_funding = rate is not None and isinstance(due, int)
             self.sink.take_mark(
                 symbol,
                 price,
@@ -108,7 +123,10 @@ class BinanceStreamClient(pro.binanceusdm):  # type: ignore[misc]  # ccxt is unt
         symbol = self._symbol_of(message.get("s"))
         values = [positive(message.get(name)) for name in ("b", "B", "a", "A")]
         bid, bid_quantity, ask, ask_quantity = values
-        if bid is None or bid_quantity is None or ask is None or ask_quantity is None or bid >= ask:
+        if bid is None or bid_quantity is None or ask is None or ask_quantity is None:
+            self.sink.refuse(symbol, "bookTicker", message)
+            return
+        if not symbol or not bid < ask <= bid * WIDEST:
             self.sink.refuse(symbol, "bookTicker", message)
             return
         self.sink.take_best(
@@ -127,19 +145,30 @@ class BinanceStreamClient(pro.binanceusdm):  # type: ignore[misc]  # ccxt is unt
         order = message.get("o") or {}
         symbol = self._symbol_of(order.get("s"))
         price, quantity = positive(order.get("ap")), positive(order.get("z"))
-        if price is None or quantity is None or order.get("S") not in ("BUY", "SELL"):
+        side, at = order.get("S"), order.get("T")
+        is_known = bool(symbol) and side in ("BUY", "SELL")
+        if price is None or quantity is None or not is_known or not isinstance(at, int):
             self.sink.refuse(symbol, "forceOrder", order)
             return
         self.sink.take_forced(
             ForcedOrder(
                 symbol=symbol,
-                side=order["S"].lower(),
+                side=str(side).lower(),
                 price=price,
                 quantity=quantity,
-                at_ms=int(order.get("T") or message["E"]),
+                at_ms=at,
             )
         )
         super().handle_liquidation(client, message)
+
+    def handle_order_book(self, client: Any, message: dict[str, Any]) -> None:
+        """An update with a level that is none is left out: the gap makes the book be read anew."""
+        symbol = self._symbol_of(message.get("s"))
+        levels = [*(message.get("b") or ()), *(message.get("a") or ())]
+        if not symbol or not all(_is_level(level) for level in levels):
+            self.sink.refuse(symbol, "depthUpdate", {"s": message.get("s"), "u": message.get("u")})
+            return
+        super().handle_order_book(client, message)
 
     def handle_order_book_message(
         self, client: Any, message: dict[str, Any], orderbook: Any
@@ -152,7 +181,30 @@ class BinanceStreamClient(pro.binanceusdm):  # type: ignore[misc]  # ccxt is unt
         return whole
 
     def _symbol_of(self, name: Any) -> str:
+        """The symbol of the venue's name; empty for one that it does not list."""
+        if not isinstance(name, str) or name not in (self.markets_by_id or {}):
+            return ""
         return str(self.safe_symbol(name, None, None, "contract"))
+
+
+class _Reader:
+    """Reads one text of a connection; what cannot be read is told and counted.
+
+    ccxt reads the next message only once the last one was read without an error, so that one torn
+    text would leave the connection deaf.
+    """
+
+    def __init__(self, read: Callable[[Any], None], sink: StreamSink) -> None:
+        self._read = read
+        self._sink = sink
+
+    def __call__(self, data: Any) -> None:
+        try:
+            self._read(data)
+        except Exception as error:  # whatever a text can make of a parser
+            self._sink.refuse("", "message", {type(error).__name__: str(data[:100])})
+        finally:
+            self._sink.count_message()
 
 
 def depth_within_reach(bids: list[list[float]], asks: list[list[float]]) -> float | None:
@@ -165,6 +217,14 @@ def depth_within_reach(bids: list[list[float]], asks: list[list[float]]) -> floa
     return float(sum(row[0] * row[1] for row in resting))
 
 
+def _is_level(level: Any) -> bool:
+    """Whether a level of the book has a price and a quantity, which may be none."""
+    if not isinstance(level, list) or len(level) < 2:
+        return False
+    quantity = _finite(level[1])
+    return positive(level[0]) is not None and quantity is not None and 0 <= quantity < LARGEST
+
+
 def positive(text: Any) -> Decimal | None:
     """A positive finite number out of a message's text; None for anything else."""
     value = _finite(text)
@@ -172,7 +232,7 @@ def positive(text: Any) -> Decimal | None:
 
 
 def _finite(text: Any) -> Decimal | None:
-    if not isinstance(text, str):
+    if not isinstance(text, str) or _NUMBER.fullmatch(text) is None:
         return None
     try:
         value = Decimal(text)

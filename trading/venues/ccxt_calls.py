@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 from magnetfund.kernel.errors import InvalidInput, Unavailable
 
 ATTEMPTS = 4
+#: What an answer of another shape than its client reads makes of it.
+TORN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 WAIT_MAX_SECONDS = 120.0
 Answer = TypeVar("Answer")
 
@@ -44,7 +46,7 @@ def ask_exchange(
             wait = _retry_after(client)
             if attempt == ATTEMPTS or wait > WAIT_MAX_SECONDS:
                 raise exchange_away(client.id, error) from None
-        except (ccxt.NetworkError, ccxt.BadResponse, ValueError) as error:
+        except (ccxt.NetworkError, ccxt.BadResponse, *TORN) as error:
             wait = pause_seconds * attempt
             if attempt == ATTEMPTS:
                 raise exchange_away(client.id, error) from None
@@ -67,7 +69,7 @@ def ask_once(client: Any, call: Callable[[], Answer], *, symbol: str = "") -> An
         ) from None
     except (ccxt.DDoSProtection, ccxt.RateLimitExceeded) as error:
         raise exchange_away(client.id, error, wait_seconds=_retry_after(client)) from None
-    except (ccxt.BaseError, ValueError) as error:
+    except (ccxt.BaseError, *TORN) as error:
         raise exchange_away(client.id, error) from None
 
 

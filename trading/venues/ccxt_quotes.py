@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from trading.venues.market_data import BestPrices
+
 #: Symbol, price, venue time (ms), announced funding rate and its stamp (ms).
 Found = tuple[str, Decimal, int, float | None, int | None]
 
@@ -19,6 +21,22 @@ def quotes_of(client: Any, symbols: Sequence[str]) -> list[Found]:
             return [found for row in rows if (found := _of_funding(row)) is not None]
     tickers = [client.fetch_ticker(symbol) for symbol in symbols]
     return [found for row in tickers if (found := _of_ticker(row)) is not None]
+
+
+def best_of(book: Any, *, symbol: str, arrived_ms: int) -> BestPrices | None:
+    """Best bid and ask of a book as ccxt tells it; None where a side is empty or they cross."""
+    sides = [book.get(side) or [] for side in ("bids", "asks")]
+    if not all(sides):
+        return None
+    bid, bid_quantity, ask, ask_quantity = (
+        _positive(value) for rows in sides for value in rows[0][:2]
+    )
+    if bid is None or bid_quantity is None or ask is None or ask_quantity is None or bid >= ask:
+        return None
+    return BestPrices(
+        symbol=symbol, bid=bid, bid_quantity=bid_quantity, ask=ask, ask_quantity=ask_quantity,
+        arrived_ms=arrived_ms,
+    )  # fmt: skip
 
 
 def _funding_rows(client: Any, symbols: Sequence[str]) -> list[dict[str, Any]]:
