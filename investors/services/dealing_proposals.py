@@ -29,6 +29,7 @@ from investors.services.transfers import check_transfer, quantum_of, transfer
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability, Role
 from magnetfund.core.services.audit import record_audit
+from magnetfund.core.services.signing import signed_step
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 
@@ -91,8 +92,9 @@ def decide_dealing(
     """Approve and carry out, or decline, by another person than the proposer.
 
     A compulsory redemption takes a controller and a director.  Raises :class:`NotAllowed`
-    (``same_person``, ``both_roles_needed``), :class:`Conflict` (``proposal_closed``) and what the
-    step raises; then nothing is decided.
+    (``same_person``, ``both_roles_needed``), :class:`Conflict` (``proposal_closed``), for a
+    transfer :class:`SignatureMissing` until the actor has signed it, and what the step raises;
+    then nothing is decided.
     """
     actor.require(Capability.DEALING_APPROVE)
     at = at or utc_now()
@@ -106,7 +108,8 @@ def decide_dealing(
         if is_approved:
             _carry_out(row, actor, at)
         row.decided_by, row.decided_at, row.is_approved = user, at, is_approved
-        row.save(update_fields=["decided_by", "decided_at", "is_approved", "order", "value"])
+        with signed_step():
+            row.save(update_fields=["decided_by", "decided_at", "is_approved", "order", "value"])
         _note(actor, "dealing.decided", row, approved=is_approved)
     return row
 

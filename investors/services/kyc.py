@@ -36,6 +36,7 @@ from investors.services.messages import send_message
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
 from magnetfund.core.services.mail import queue_mail
+from magnetfund.core.services.signing import signed_step
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 
@@ -86,7 +87,8 @@ def move_case(
     Raises what stands against the move by its code: :class:`NotAllowed` (``wrong_role``,
     ``same_person``, ``senior_manager_needed``), :class:`Conflict` (``no_such_move``,
     ``documents_missing``, ``screening_not_clear``, ``not_rated``, ``review_not_signed``,
-    ``changed``), :class:`InvalidInput` (``no_reason``).
+    ``changed``), :class:`InvalidInput` (``no_reason``), and :class:`SignatureMissing` until the
+    actor has signed that the investor is accepted.
     """
     at, reason = at or utc_now(), reason.strip()[:REASON_MAX]
     with transaction.atomic():
@@ -113,9 +115,10 @@ def move_case(
         row.kyc_state = to.value
         if to is KycState.APPROVED:
             row.kyc_approved_at = at
-        row.save(update_fields=["kyc_state", "kyc_approved_at"])
         case.waiting_since = at
         case.save(update_fields=_CASE_FIELDS)
+        with signed_step():
+            row.save(update_fields=["kyc_state", "kyc_approved_at"])
         made = KycMove.objects.create(
             investor=row,
             from_state=before,

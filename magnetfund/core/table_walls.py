@@ -49,6 +49,7 @@ TRIGGERS = [
     TableTrigger(table="core_auditevent", name="audit_chain"),
     TableTrigger(table="core_user", name="no_superuser"),
     TableTrigger(table="core_rolegrant", name="role_guard"),
+    TableTrigger(table="core_roleproposal", name="role_signed"),
 ]
 
 #: Tables of Django and of the libraries; their rows are working state, not books.

@@ -23,6 +23,7 @@ from magnetfund.core.models import RoleGrant, RoleProposal, User
 from magnetfund.core.roles import STAFF_ROLES, Capability, Role
 from magnetfund.core.services.audit import record_audit
 from magnetfund.core.services.mail import queue_mail, register_mail
+from magnetfund.core.services.signing import signed_step
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput
 
@@ -97,7 +98,11 @@ def _check(user: User | None, name: str, role: str, actor: Actor, *, is_grant: b
 
 
 def decide_role(*, proposal: RoleProposal, is_approved: bool, actor: Actor) -> RoleProposal:
-    """A director's decision; raises :class:`Conflict` (``proposal_closed``) for a decided one."""
+    """A director's decision.
+
+    Raises :class:`Conflict` (``proposal_closed``) for a decided one, and for a role that is given
+    :class:`SignatureMissing` until the director has signed it.
+    """
     actor.require(Capability.ROLES_APPROVE)
     with transaction.atomic():
         take_lock(AdvisoryLock.FOUNDING, 0)
@@ -106,7 +111,8 @@ def decide_role(*, proposal: RoleProposal, is_approved: bool, actor: Actor) -> R
             raise Conflict("this proposal is decided", code="proposal_closed")
         actor.require_other_than(row.proposed_by, "a change of roles")
         row.decided_by, row.decided_at, row.is_approved = actor.user, utc_now(), is_approved
-        row.save(update_fields=["decided_by", "decided_at", "is_approved"])
+        with signed_step():
+            row.save(update_fields=["decided_by", "decided_at", "is_approved"])
         _note(actor, "role.decided", row, approved=is_approved)
         if is_approved:
             _apply(row, actor)

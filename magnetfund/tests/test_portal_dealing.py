@@ -23,6 +23,7 @@ from investors.models import (
 )
 from investors.services.money_accounts import approve_account, open_account
 from investors.services.policies import set_terms
+from investors.services.statements import record_receipt
 from investors.tests.fund_support import FIRST, SmallFund, make_fund
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import AuditEvent
@@ -204,8 +205,10 @@ def test_a_subscription_shows_its_reference_and_waits_for_the_money(small: Small
     assert f"S-{order.pk.hex[:8].upper()}" in page
     assert "new@example.com" in page
     assert "waiting for 6,000.00" in " ".join(page.split())
-    order.state = "funded"
-    order.save(update_fields=["state"])
+    record_receipt(
+        order=order, amount=D(6000), reference="R-1", party=order.investor.legal_name,
+        actor=small.maker,
+    )  # fmt: skip
     funded = client.get(sent.url).content.decode()
     assert "the money is here" in funded
     assert "Cancel this order" in funded
@@ -278,7 +281,11 @@ def test_the_order_says_where_to_pay_and_what_is_missing(small: SmallFund):
     assert "DE89370400440532013000" not in client.get(sent.url).content.decode()
     approve_account(account=account, actor=controller)
     assert "DE89370400440532013000" in client.get(sent.url).content.decode()
-    DealingOrder.objects.filter(amount=6000).update(funded_amount=D(4500))
+    order = DealingOrder.objects.get(amount=6000)
+    record_receipt(
+        order=order, amount=D(4500), reference="R-1", party=order.investor.legal_name,
+        actor=accountant,
+    )  # fmt: skip
     page = " ".join(client.get(sent.url).content.decode().split())
     assert "4,500.00 USD arrived, 1,500.00 are missing" in page
 

@@ -10,9 +10,10 @@ from django.db import DatabaseError, transaction
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import RoleGrant, User
 from magnetfund.core.roles import Role
+from magnetfund.core.services.signing import ROLE, SignatureMissing
 from magnetfund.operations.first_account import make_first_administrator, print_link
 from magnetfund.operations.role_changes import decide_role, propose_role
-from magnetfund.tests.walls_support import say_kind
+from magnetfund.tests.walls_support import say_kind, write_signature
 
 pytestmark = pytest.mark.usefixtures("fresh_database")
 
@@ -37,5 +38,8 @@ def test_a_home_is_staffed_by_link_by_proposal_and_by_a_directors_decision(fresh
         with pytest.raises(DatabaseError, match="takes a proposal"), transaction.atomic():
             step()
     assert not User.objects.filter(email="ben@example.com").exists()
+    with pytest.raises(SignatureMissing):
+        decide_role(proposal=row, is_approved=True, actor=Actor.of(dora))
+    write_signature(fresh_database, ROLE, row.pk, dora)
     decide_role(proposal=row, is_approved=True, actor=Actor.of(dora))
     assert User.objects.get(email="ben@example.com").roles == {Role.RISK_OFFICER}

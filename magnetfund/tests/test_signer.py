@@ -300,6 +300,8 @@ def approve_by_hand(table: str, pk: Any, user: User, **values: str) -> None:
             f"UPDATE {table} SET {columns}, approved_at = now() WHERE id = %s",
             [*given.values(), pk],
         )
+        if table == "investors_navstrike":
+            cursor.execute(f"UPDATE {table} SET state = 'dealt' WHERE id = %s", [pk])
 
 
 def test_a_nav_and_a_payment_take_the_approvers_signature(fresh_database: Any, capsys: Any):

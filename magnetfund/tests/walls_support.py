@@ -185,3 +185,15 @@ def insert_order(session: psycopg.Connection[Any], instrument: Instrument) -> No
 
 def make_order(instrument: Instrument, **changes: Any) -> Order:
     return Order.objects.create(**order_values(instrument, **changes))
+
+
+def write_signature(cluster: Any, action: str, subject: uuid.UUID, user: User) -> None:
+    """A true signature over the words as they are, as the signer's process would have left it."""
+    with psycopg.connect(cluster.dsn("postgres", "fresh"), autocommit=True) as session:
+        session.execute(
+            "INSERT INTO core_signature (id, action, subject, account, person, method, content, "
+            "nonce, public_key, client_data, authenticator_data, signature, origin, signed_at) "
+            "VALUES (gen_random_uuid(), %s, %s, %s, %s, 'code', authority_content(%s, %s), "
+            "decode(md5(random()::text), 'hex'), '', '', '', '', '', now())",
+            (action, subject, user.pk, user.person, action, subject),
+        )

@@ -18,6 +18,9 @@ ARM = "fuse.arm"
 LIMITS = "limits.set"
 NAV = "nav.approve"
 PAYMENT = "payment.approve"
+KYC = "kyc.approve"
+ROLE = "role.give"
+TRANSFER = "dealing.approve"
 #: How a refusal for want of a signature begins.
 SIGNATURE_SAYS = "signature: "
 

@@ -17,10 +17,12 @@ from investors.models import DealingProposal
 from investors.services.dealing_proposals import decide_dealing
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.idempotency import StoredAnswer
+from magnetfund.core.services.signing import TRANSFER, SignatureMissing
 from magnetfund.kernel.errors import FundError, InvalidInput
 from magnetfund.web.dealing_forms import DealingProposalForm
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.signing import go_to_sign
 from magnetfund.web.forms import send_once
 from magnetfund.web.parts import render_page
 
@@ -91,6 +93,9 @@ def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
     is_approved = request.POST.get("decision") == "approve"
     try:
         decide_dealing(proposal=row, is_approved=is_approved, actor=actor_of(request))
+    except SignatureMissing:
+        back = reverse("desk_dealing_proposals")
+        return go_to_sign(request, action=TRANSFER, subject=row.pk, back=back)
     except FundError as error:
         messages.error(request, f"Not decided: {error.message}. ({error.code})")
     else:

@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from investors.domain.onboarding import FACTORS, HIGH_FROM, MEDIUM_FROM, POINTS_MAX, KycState
@@ -25,10 +26,12 @@ from investors.services.kyc_work import decide_hit, note_check, rate_case, recor
 from magnetfund.core.actors import Actor
 from magnetfund.core.doors import require_step_up
 from magnetfund.core.roles import Capability
+from magnetfund.core.services.signing import KYC, SignatureMissing
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError, InvalidInput, NotFound
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.signing import go_to_sign
 from magnetfund.web.lists import Choices, Column, ListSpec
 from magnetfund.web.parts import render_page
 from magnetfund.web.public.apply_forms import FORMS, STEP_WORDS
@@ -350,6 +353,9 @@ def step(request: HttpRequest, pk: UUID, name: str) -> HttpResponse:
     investor = get_object_or_404(Investor, pk=pk)
     try:
         messages.success(request, STEPS[name](investor, request.POST, actor_of(request)))
+    except SignatureMissing:
+        back = reverse("desk_case", args=[investor.pk])
+        return go_to_sign(request, action=KYC, subject=investor.pk, back=back)
     except FundError as error:
         messages.error(request, f"Not saved: {error.message}. ({error.code})")
     return redirect("desk_case", pk=investor.pk)

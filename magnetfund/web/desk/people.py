@@ -9,10 +9,12 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from magnetfund.core.models import RoleGrant, RoleProposal
 from magnetfund.core.roles import STAFF_ROLES, Capability
+from magnetfund.core.services.signing import ROLE, SignatureMissing
 from magnetfund.kernel.errors import FundError
 from magnetfund.operations.founding_state import SEATS
 from magnetfund.operations.role_changes import (
@@ -23,6 +25,7 @@ from magnetfund.operations.role_changes import (
 )
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.signing import go_to_sign
 from magnetfund.web.parts import render_page
 
 GRANTS_SHOWN = 200
@@ -125,6 +128,8 @@ def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
     is_approved = request.POST.get("decision") == "approve"
     try:
         decide_role(proposal=row, is_approved=is_approved, actor=actor_of(request))
+    except SignatureMissing:
+        return go_to_sign(request, action=ROLE, subject=row.pk, back=reverse("desk_people"))
     except FundError as error:
         messages.error(request, f"Not saved: {error.message}. ({error.code})")
     else:
