@@ -32,6 +32,8 @@ try:
     AGREEMENTS = _env.folder("AGREEMENTS", MAGNET_HOME / "agreements")
     BACKUP_FOLDER = _env.folder("BACKUP_FOLDER", MAGNET_HOME / "backups")
     BACKUP_KEY_FILE = _env.folder("BACKUP_KEY_FILE", MAGNET_HOME / "backup.key")
+    # Where the embedded PostgreSQL hands over its log; empty with a server of one's own.
+    LOG_FOLDER = _env.text("LOG_FOLDER", "")
     MAGNET_BOOK = _env.text("MAGNET_BOOK", "main")
     BUILD_ID = _env.text("BUILD_ID", VERSION)
     IS_PRODUCTION = MAGNET_ENV == "production"

@@ -19,6 +19,7 @@ from magnetfund.core.live import live_client
 from magnetfund.core.models import Heartbeat, JobRun
 from magnetfund.core.services.audit_check import find_audit_breaks
 from magnetfund.kernel.clock import utc_now
+from magnetfund.operations.backups.log_runs import handed_over, read_log_health
 from magnetfund.operations.backups.runs import read_health
 from magnetfund.operations.roles import ROLE_NAMES, RUN_TIME_ROLES
 from magnetfund.operations.signature_check import find_bad_signatures
@@ -219,6 +220,19 @@ def check_backups() -> Finding:
     return Finding(part="backups", state=state, words=health.words)
 
 
+def check_log() -> Finding:
+    """How far back and how near to now a restore to a minute reaches."""
+    waiting = handed_over()
+    if waiting is None:
+        return Finding(part="log", state="ok", words="a server of your own keeps its log")
+    health = read_log_health(waiting, at=utc_now())
+    if health.base is None or health.newest is None:
+        words = "no copy of the cluster yet; a restore to a minute is not possible"
+        return Finding(part="log", state="warn", words=words)
+    words = f"restores to any minute from {health.base.ended_at:%d %b %Y, %H:%M} on"
+    return Finding(part="log", state="fail" if health.is_late else "ok", words=words)
+
+
 def check_disk() -> Finding:
     free = shutil.disk_usage(settings.MAGNET_HOME if settings.MAGNET_HOME.exists() else "/").free
     words = f"{free / 1e9:.1f} GB free"
@@ -251,4 +265,4 @@ DATABASE_CHECKS: tuple[Callable[[], Finding], ...] = (
     check_backups,
     check_clock,
 )
-OTHER_CHECKS: tuple[Callable[[], Finding], ...] = (check_broker, check_disk)
+OTHER_CHECKS: tuple[Callable[[], Finding], ...] = (check_broker, check_log, check_disk)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,6 +21,18 @@ from magnetfund.operations.servers.process import Child
 
 DATABASE = "magnetfund"
 START_SECONDS = 60.0
+#: How long replaying the log of a week may take.
+RECOVERY_SECONDS = 3600.0
+#: Seconds after which a segment of the log is handed over though it is not full.
+HAND_OVER_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """Where the segments lie that a copied cluster replays, and the instant at which it ends."""
+
+    log: Path
+    target: datetime
 
 
 class Postgres:
@@ -27,6 +42,8 @@ class Postgres:
         self.home = home
         self.durable = durable
         self.data = home.cluster / "postgres"
+        #: Where finished segments of the log wait until the backups have sealed them.
+        self.handed_over = home.cluster / "log"
         self.secrets = home.secrets()
         self.bin = self._binaries()
         self.child: Child | None = None
@@ -60,6 +77,60 @@ class Postgres:
         if self._is_proven_empty():
             self._make_cluster()
         self._require_version()
+        self._launch(self._archiving() if self.durable else _NOT_DURABLE)
+        self._wait_until_ready()
+        self._make_roles()
+
+    def recover(self, recovery: Recovery) -> None:
+        """Replay the log into a copied cluster, then take it over with this home's passwords.
+
+        Nobody can sign in meanwhile but who reaches the private socket.  Raises
+        :class:`LaunchError` where the log does not reach the instant.
+        """
+        import psycopg
+        from psycopg import sql
+
+        self._require_version()
+        entry, kept = self.data / "pg_hba.conf", self.data / "pg_hba.conf.kept"
+        entry.rename(kept)
+        entry.write_text("local all all trust\n")
+        (self.data / "recovery.signal").touch(mode=0o600)
+        for path in (entry, self.data / "recovery.signal"):
+            path.chmod(0o600)
+            self.home.give(path)
+        source = _for_server(recovery.log)
+        self._launch(
+            [
+                *(() if self.durable else _NOT_DURABLE),
+                f"restore_command=cp {source}/%f %p",
+                f"recovery_target_time={recovery.target.isoformat(sep=' ')}",
+                "recovery_target_action=promote",
+                "recovery_target_timeline=current",
+                "hot_standby=off",
+            ]
+        )
+        self._wait_until_ready(RECOVERY_SECONDS)
+        with psycopg.connect(self.dsn("postgres", "postgres"), autocommit=True) as connection:
+            word = sql.Literal(self.secrets["postgres"])
+            connection.execute(sql.SQL("ALTER ROLE postgres PASSWORD {}").format(word))
+        self._make_roles()
+        self.stop()
+        kept.rename(entry)
+        self.start()
+
+    def _archiving(self) -> list[str]:
+        """Hand each finished segment over, by a name that appears once it is whole."""
+        self.handed_over.mkdir(mode=0o700, exist_ok=True)
+        self.home.give(self.handed_over)
+        place = _for_server(self.handed_over)
+        return [
+            "archive_mode=on",
+            f"archive_timeout={HAND_OVER_SECONDS}s",
+            f"archive_command=cp %p {place}/%f.part && sync {place}/%f.part "
+            f"&& mv {place}/%f.part {place}/%f",
+        ]
+
+    def _launch(self, more: Sequence[str]) -> None:
         settings = [
             "listen_addresses=",
             f"unix_socket_directories={self.home.sockets}",
@@ -73,9 +144,8 @@ class Postgres:
             "log_min_error_statement=panic",
             "log_parameter_max_length_on_error=0",
             "password_encryption=scram-sha-256",
+            *more,
         ]
-        if not self.durable:
-            settings += ["fsync=off", "full_page_writes=off", "synchronous_commit=off"]
         command = [str(self.bin / "postgres"), "-D", str(self.data)]
         for setting in settings:
             command += ["-c", setting]
@@ -90,8 +160,6 @@ class Postgres:
             patience=30.0,
         )
         self.child.start()
-        self._wait_until_ready()
-        self._make_roles()
 
     def _run_tool(self, *command: str) -> None:
         drop = self.home.owner if os.geteuid() == 0 else None
@@ -181,11 +249,11 @@ class Postgres:
             self.data.rmdir()
         draft.rename(self.data)
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until_ready(self, seconds: float = START_SECONDS) -> None:
         import psycopg
 
         assert self.child is not None
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if not self.child.is_alive:
                 raise LaunchError(f"PostgreSQL did not start:\n{self.child.last_lines()}")
@@ -195,7 +263,7 @@ class Postgres:
                 time.sleep(0.05)
             else:
                 return
-        raise LaunchError("PostgreSQL did not answer within a minute")
+        raise LaunchError(f"PostgreSQL did not answer within {seconds:.0f} s")
 
     def dsn(self, role: str, database: str = DATABASE) -> str:
         """A URL of the cluster for one role; holds its password, so it is never printed."""
@@ -210,6 +278,8 @@ class Postgres:
         with psycopg.connect(self.dsn("postgres", "postgres"), autocommit=True) as connection:
             prepare_roles(connection, self.secrets)
             connection.execute("ALTER ROLE fa_owner CREATEDB")
+            # The nightly copy of the cluster; it reads every row already.
+            connection.execute("ALTER ROLE fa_backup REPLICATION")
         self.make_database(DATABASE)
 
     def make_database(self, name: str) -> None:
@@ -245,8 +315,17 @@ class Postgres:
             "DATABASE_STOP_URL": self.dsn("fa_stop"),
             "DATABASE_WATCHDOG_URL": self.dsn("fa_watchdog"),
             "DATABASE_SIGNER_URL": self.dsn("fa_signer"),
+            "LOG_FOLDER": str(self.handed_over),
         }
 
     def stop(self) -> None:
         if self.child is not None:
             self.child.stop()
+
+
+def _for_server(path: Path) -> str:
+    """A path inside a command of PostgreSQL's settings, where % begins a placeholder."""
+    return shlex.quote(str(path)).replace("%", "%%")
+
+
+_NOT_DURABLE = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")

@@ -1,10 +1,12 @@
-"""Restore a backup into a new data folder (MAGNET_HOME) or into an empty database."""
+"""Restore a backup, or an instant, into a new data folder (MAGNET_HOME), or a backup into an empty
+database."""
 
 from __future__ import annotations
 
 import os
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,35 @@ from django.core.management.base import CommandParser
 from magnetfund.core.commands import FundCommand
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.operations.backups.container import read_key
+from magnetfund.operations.backups.point_in_time import find_log, restore_to
 from magnetfund.operations.backups.restore import restore_database, restore_home, unpack
+
+
+def read_instant(word: str) -> datetime:
+    """An instant that a person typed; without a zone it is UTC.
+
+    Raises :class:`InvalidInput` (``bad_time``).
+    """
+    try:
+        found = datetime.fromisoformat(word.strip())
+    except ValueError:
+        raise InvalidInput(
+            f'{word} is no time; write it like "2026-11-22 01:02:00"', code="bad_time"
+        ) from None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 class Command(FundCommand):
     help = __doc__
 
     def add_own_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", help="backup file")
+        parser.add_argument("file", help="backup file; with --to, the folder of the backups")
+        parser.add_argument(
+            "--to",
+            metavar="TIME",
+            help='restore to an instant, in UTC: --to "2026-11-22 01:02:00"; needs the log that an '
+            "embedded server keeps",
+        )
         parser.add_argument("--key-file", help="backup key (default: BACKUP_KEY_FILE)")
         parser.add_argument(
             "--into",
@@ -33,7 +56,9 @@ class Command(FundCommand):
     def work(self, **options: Any) -> dict[str, Any]:
         path = Path(options["file"])
         key = read_key(Path(options["key_file"] or settings.BACKUP_KEY_FILE))
-        if options["into"]:
+        if options["to"]:
+            differences, seconds = self._restore_to(path, key, options["to"])
+        elif options["into"]:
             differences = self._fill(path, key, options["into"])
             seconds = None
         else:
@@ -42,13 +67,29 @@ class Command(FundCommand):
         for line in differences:
             self.say(f"FAIL {line}")
         if not differences:
-            self.say("Restored. Every table and every book is as it was.")
+            words = (
+                f"Restored to {options['to']} UTC. The books are clean."
+                if options["to"]
+                else "Restored. Every table and every book is as it was."
+            )
+            self.say(words)
         answer = {"clean": not differences, "differences": differences, "seconds": seconds}
         if differences:
             if self.wants_json:
                 self.print_json(answer)
             sys.exit(1)
         return answer
+
+    def _restore_to(self, folder: Path, key: bytes, word: str) -> tuple[list[str], float]:
+        target = read_instant(word)
+        result = restore_to(
+            folder=find_log(folder, target), key=key, root=Path(settings.MAGNET_HOME), target=target
+        )
+        self.say(
+            f"{result.base.path.name} and {result.segments} segments of the log, "
+            f"{result.seconds:.1f} s."
+        )
+        return list(result.differences), round(result.seconds, 3)
 
     def _fill(self, path: Path, key: bytes, variable: str) -> list[str]:
         dsn = os.environ.get(variable, "")

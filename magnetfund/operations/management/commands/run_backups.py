@@ -6,6 +6,7 @@ import logging
 import signal
 import threading
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -17,6 +18,7 @@ from magnetfund.core.commands import FundCommand
 from magnetfund.core.services.jobs import beat_heart
 from magnetfund.kernel.clock import utc_midnight, utc_now
 from magnetfund.kernel.errors import FundError
+from magnetfund.operations.backups.log_runs import LogKeeper, copy_if_due, handed_over
 from magnetfund.operations.backups.runs import find_unproven, record_backup, record_check
 from magnetfund.operations.models import Backup
 
@@ -62,6 +64,18 @@ def run_due(*, now: datetime, started_at: datetime) -> bool:
     return check.is_clean
 
 
+def copy_cluster(waiting: Path | None, *, now: datetime, started_at: datetime) -> bool:
+    """Make the copy that a restore to a minute begins with, where it is due; False on failure."""
+    try:
+        made = waiting and copy_if_due(waiting, now=now, started_at=started_at)
+    except (FundError, OSError) as error:
+        _log.error("the cluster was not copied: %s", error)
+        return False
+    if made:
+        _log.info("cluster copied: %s", made.path.name)
+    return True
+
+
 class Command(FundCommand):
     help = __doc__
 
@@ -75,12 +89,17 @@ class Command(FundCommand):
         signal.signal(signal.SIGINT, ask_to_stop)
         started_at = utc_now()
         failed_at: datetime | None = None
+        waiting = handed_over()
+        if waiting is not None:
+            LogKeeper(waiting, stop).start()
         while not stop.is_set():
             now = utc_now()
             try:
                 beat_heart(part="backups", instance="main", build_id=settings.BUILD_ID)
                 if failed_at is None or now - failed_at >= RETRY_AFTER:
-                    failed_at = None if run_due(now=now, started_at=started_at) else now
+                    copied = copy_cluster(waiting, now=now, started_at=started_at)
+                    proven = run_due(now=now, started_at=started_at)
+                    failed_at = None if copied and proven else now
             except DatabaseError as error:
                 _log.error("database unavailable, retrying: %s", str(error).splitlines()[0])
                 connection.close()

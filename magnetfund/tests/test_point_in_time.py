@@ -1,0 +1,194 @@
+"""A restore to a minute: a copy of the cluster and its log, and whatever is wrong with either."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from magnetfund.kernel.errors import FundError, InvalidInput
+from magnetfund.operations.backups import point_in_time
+from magnetfund.operations.backups.log import (
+    BASE,
+    LOG,
+    list_bases,
+    log_folder,
+    make_base,
+    next_segment,
+    remove_old,
+    seal_files,
+    seal_waiting,
+)
+from magnetfund.operations.backups.point_in_time import find_log, restore_to
+from magnetfund.operations.management.commands.restore import read_instant
+from magnetfund.operations.servers.home import Home
+from magnetfund.operations.servers.postgres import DATABASE, Postgres
+
+KEY = bytes(range(32))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A folder of backups, and the instants between what was written."""
+
+    folder: Path
+    log: Path
+    after_first: datetime
+    after_second: datetime
+    document: bytes
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    """Rows before the copy, after it, and later; the home they were in is destroyed."""
+    base = tmp_path_factory.mktemp("kept")
+    root, folder = base / "home", base / "backups"
+    home = Home(root)
+    server = Postgres(home)
+    (root / "documents").mkdir()
+    (root / "documents" / "a").write_bytes(b"before the copy")
+    known: dict[str, int] = {}
+    try:
+        server.start()
+        log = log_folder(folder, server.data)
+        with psycopg.connect(server.dsn("fa_owner"), autocommit=True) as owner:
+            owner.execute("CREATE TABLE entry (word text)")
+            owner.execute("INSERT INTO entry VALUES ('before the copy')")
+            log.mkdir(parents=True)
+            make_base(dsn=server.dsn("fa_backup"), root=root, folder=log, key=KEY)
+            time.sleep(1.1)
+            owner.execute("INSERT INTO entry VALUES ('first')")
+            (root / "documents" / "b").write_bytes(b"after the copy")
+            seal_files(root=root, folder=log, key=KEY, known=known, at=datetime.now(UTC))
+            time.sleep(1.1)
+            first = datetime.now(UTC)
+            time.sleep(0.2)
+            owner.execute("INSERT INTO entry VALUES ('second')")
+            time.sleep(0.2)
+            second = datetime.now(UTC)
+            owner.execute("INSERT INTO entry VALUES ('third')")
+        with psycopg.connect(server.dsn("postgres"), autocommit=True) as superuser:
+            row = superuser.execute("SELECT pg_walfile_name(pg_current_wal_lsn())").fetchone()
+            superuser.execute("SELECT pg_switch_wal()")
+        last = log / f"{row[0]}{LOG}"
+        deadline = time.monotonic() + 60
+        while not last.exists() and time.monotonic() < deadline:
+            seal_waiting(handed_over=server.handed_over, folder=log, key=KEY)
+            time.sleep(0.1)
+        assert last.exists()
+    finally:
+        server.stop()
+    shutil.rmtree(root)
+    shutil.rmtree(home.cluster, ignore_errors=True)
+    return Kept(
+        folder=folder, log=log, after_first=first, after_second=second, document=b"after the copy"
+    )
+
+
+@pytest.fixture(autouse=True)
+def _without_books(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The little table has no books; what checks them is tested with the nightly backup."""
+    monkeypatch.setattr(point_in_time, "check_books", lambda environment: [])
+
+
+def restored_words(root: Path, kept: Kept, target: datetime) -> list[str]:
+    restore_to(folder=find_log(kept.folder, target), key=KEY, root=root, target=target)
+    server = Postgres(Home(root))
+    try:
+        server.start()
+        with psycopg.connect(server.dsn("fa_owner", DATABASE)) as owner:
+            return [row[0] for row in owner.execute("SELECT word FROM entry ORDER BY 1")]
+    finally:
+        server.stop()
+        shutil.rmtree(server.home.sockets, ignore_errors=True)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "new"
+
+
+def test_a_home_comes_back_as_it_was_between_two_rows(kept: Kept, place: Path):
+    began = time.monotonic()
+    assert restored_words(place, kept, kept.after_first) == ["before the copy", "first"]
+    assert (place / "documents" / "b").read_bytes() == kept.document
+    assert time.monotonic() - began < 120
+    with pytest.raises(FundError) as found:
+        restore_to(folder=kept.log, key=KEY, root=place, target=kept.after_first)
+    assert found.value.code == "live_target"
+
+
+def test_another_instant_of_the_same_log_holds_one_row_more(kept: Kept, place: Path):
+    words = restored_words(place, kept, kept.after_second)
+    assert words == ["before the copy", "first", "second"]
+
+
+def refused(kept: Kept, place: Path, *, key: bytes = KEY, target: datetime | None = None) -> str:
+    with pytest.raises(FundError) as found:
+        restore_to(folder=kept.log, key=key, root=place, target=target or kept.after_first)
+    return found.value.code
+
+
+def test_the_wrong_key_a_missing_segment_and_a_changed_byte_restore_nothing(
+    kept: Kept, place: Path
+):
+    assert refused(kept, place / "a", key=bytes(32)) == "backup_key"
+    assert refused(kept, place / "b", target=datetime.now(UTC) + timedelta(days=1)) == "log_ends"
+    early = list_bases(kept.log)[0].ended_at - timedelta(hours=1)
+    assert refused(kept, place / "c", target=early) == "no_base"
+    segments = sorted(kept.log.glob(f"0*{LOG}"))
+    needed = next(
+        path for path in segments if path.name.startswith(list_bases(kept.log)[0].segment)
+    )
+    data = needed.read_bytes()
+    try:
+        needed.write_bytes(data[:-20] + bytes([data[-20] ^ 1]) + data[-19:])
+        assert refused(kept, place / "d") == "backup_damaged"
+        needed.unlink()
+        assert refused(kept, place / "e") == "missing_segment"
+    finally:
+        needed.write_bytes(data)
+        needed.chmod(0o600)
+    for name in "abcde":
+        found = place / name / "servers" / "postgres"
+        assert not found.exists()
+
+
+def test_sealed_segments_tell_nothing_and_leave_the_place_where_they_waited(kept: Kept):
+    assert all(b"before the copy" not in path.read_bytes() for path in kept.log.iterdir())
+    assert all(path.stat().st_mode & 0o077 == 0 for path in kept.log.iterdir())
+
+
+def test_segments_are_counted_on_as_postgresql_names_them():
+    assert next_segment("000000010000000000000003") == "000000010000000000000004"
+    assert next_segment("0000000100000000000000FF") == "000000010000000100000000"
+
+
+def test_a_week_is_kept_with_the_copy_that_it_begins_with(tmp_path: Path):
+    now = datetime(2026, 3, 20, 12, tzinfo=UTC)
+    names = {}
+    for day, segment in ((1, 1), (12, 5), (15, 9), (20, 12)):
+        at = datetime(2026, 3, day, tzinfo=UTC)
+        path = tmp_path / f"base-{at:%Y%m%dT%H%M%SZ}-{segment:024X}{BASE}"
+        path.touch()
+        names[day] = path.name
+    for segment in range(1, 14):
+        (tmp_path / f"{segment:024X}{LOG}").touch()
+    gone = remove_old(tmp_path, now=now)
+    assert names[1] in gone
+    assert names[12] not in gone
+    left = sorted(path.name for path in tmp_path.glob(f"0*{LOG}"))
+    assert left[0] == f"{5:024X}{LOG}"
+    assert len(left) == 9
+
+
+def test_a_time_without_a_zone_is_utc_and_nonsense_is_named():
+    assert read_instant("2026-11-22 01:02:00") == datetime(2026, 11, 22, 1, 2, tzinfo=UTC)
+    assert read_instant("2026-11-22T01:02:00+02:00").hour == 23
+    with pytest.raises(InvalidInput):
+        read_instant("yesterday")
