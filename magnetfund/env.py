@@ -54,12 +54,12 @@ class Environment:
             raise BadSetting(f"{name} must lie between {low} and {high}")
         return number
 
-    def decimal(self, name: str, default: str) -> Decimal:
+    def decimal(self, name: str, default: str, *, may_be_zero: bool = False) -> Decimal:
         try:
             number = Decimal(self.text(name, default))
         except InvalidOperation:
             raise BadSetting(f"{name} must be a number") from None
-        if not number.is_finite() or number <= 0:
+        if not number.is_finite() or number < 0 or (number == 0 and not may_be_zero):
             raise BadSetting(f"{name} must be a positive number")
         return number
 

@@ -42,13 +42,14 @@ def build_setup(
     instruments: Sequence[Instrument],
     sleeves: Sequence[StrategyRow],
     limits: Limits,
-    cash: float,
+    cash: float = 100_000.0,
     groups: Mapping[str, int] | None = None,
     reset_policy: ResetPolicy = ResetPolicy.NONE,
     only: Collection[tuple[str, int]] | None = None,
 ) -> BookSetup:
     """The setup of given instruments and sleeves, strategy by strategy, instrument by instrument.
 
+    ``cash`` is what a scenario begins with; a live book begins with what its ledger sent.
     ``groups`` are the correlation groups by symbol; without them all count as one.
     ``only`` names the slots (strategy, instrument's key) where not every pair is one.
     ``reset_policy`` other than NONE is for scenarios only; live re-arming is for two people.

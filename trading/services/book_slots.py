@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.conf import settings
-
 from magnetfund.core.actors import Actor
 from risk.domain.limits import Limits
 from trading.models import BookMember
@@ -51,7 +49,6 @@ class BookSlots:
             instruments=instruments,
             sleeves=self.members.sleeves,
             limits=limits,
-            cash=float(settings.INITIAL_EQUITY),
             groups=find_correlation_groups(book=self.code, symbols=symbols, limits=limits, at=at),
             only={member.key for member in self.members.members},
         )

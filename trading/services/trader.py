@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
+from django.conf import settings
 from django.db import OperationalError, connection
 
 from magnetfund.core.actors import Actor
@@ -126,7 +127,12 @@ class Trader:
             instruments=setup.instruments,
             sleeves=setup.sleeves,
             memory=load_memory(self.code)
-            or first_memory(self.code, rules=setup.rules, time_ms=to_milliseconds(now)),
+            or first_memory(
+                self.code,
+                rules=setup.rules,
+                time_ms=to_milliseconds(now),
+                cash=float(settings.INITIAL_EQUITY),
+            ),
             actor=self.actor,
             limits=limits,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -69,6 +70,7 @@ def risk(request: HttpRequest) -> HttpResponse:
         {
             **frame,
             **held,
+            **{f"{name}_words": _room(frame, name) for name in ("daily_room", "drawdown_room")},
             "readings": readings,
             "equity_spark": draw_equity(marked),
             "warnings": [gauge for gauge in readings if gauge.is_warning],
@@ -92,6 +94,13 @@ def risk(request: HttpRequest) -> HttpResponse:
         },
         parts=("history",),
     )
+
+
+def _room(frame: dict[str, Any], name: str) -> str:
+    """What may still be lost before a loss limit, in words."""
+    if frame.get("has_no_capital"):
+        return "no capital yet"
+    return f"{frame[name]:,.0f} USD" if name in frame else ""
 
 
 @require_safe

@@ -152,6 +152,11 @@ def preview(request: HttpRequest) -> HttpResponse:
     )
 
 
+def _share(amount: Decimal, equity: Decimal) -> Decimal | None:
+    """A part of equity; none while the book has no capital."""
+    return amount / equity if equity > 0 else None
+
+
 def _show_plan(plan: OrderPlan) -> dict[str, Any]:
     """The plan's figures as the page prints them."""
     price, equity = plan.reference.price, plan.snapshot.equity
@@ -174,15 +179,15 @@ def _show_plan(plan: OrderPlan) -> dict[str, Any]:
         "now_at": utc_now(),
         "notional": notional,
         "margin": notional / plan.request.leverage,
-        "margin_share": notional / plan.request.leverage / equity,
+        "margin_share": _share(notional / plan.request.leverage, equity),
         "loss": None if loss is None or not plan.quantity else -loss,
-        "loss_share": None if loss is None or not plan.quantity else -loss / equity,
+        "loss_share": None if loss is None or not plan.quantity else _share(-loss, equity),
         "reward": None if per_unit is None else per_unit * plan.quantity,
         "liquidation_distance": None
         if plan.liquidation_price is None
         else plan.liquidation_price / price - 1,
-        "fund_leverage_before": gross / equity,
-        "fund_leverage_after": (gross + notional) / equity,
+        "fund_leverage_before": _share(gross, equity),
+        "fund_leverage_after": _share(gross + notional, equity),
         "rooms": _rooms(plan, price),
         "denials": denials,
         "refusals": say_codes(code for code in plan.refusals if code not in spoken),

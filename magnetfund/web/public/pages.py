@@ -82,6 +82,7 @@ def used_shares(valuation: Valuation | None) -> dict[str, Any]:
     fall = float(valuation.unit_value / valuation.peak_unit_value - 1)
     return {
         **shown,
+        "has_no_capital": valuation.equity == 0 and not valuation.open_positions,
         "daily_change": change,
         "drawdown": min(fall, 0.0),
         "daily_used": max(0.0, -change) / float(limits.daily_loss_share),

@@ -8,6 +8,7 @@ in every field by tests.
 
 from risk.domain.fuse.episodes import Move, Sight, find_worst, step_episode
 from risk.domain.fuse.losses import (
+    begin_capital,
     compute_trip_level,
     is_equity_stale,
     lift_peaks,
@@ -95,6 +96,7 @@ __all__ = [
     "Trip",
     "WatchList",
     "Watched",
+    "begin_capital",
     "check_liquidity",
     "check_position",
     "check_strategy_day",

@@ -6,6 +6,7 @@ a scenario, by its reset policy; a drawdown's reset re-bases the peak, and the u
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from risk.domain.fuse.rules import FuseRules
@@ -37,7 +38,9 @@ def turn_day(
 
 
 def compute_trip_level(fuse: FuseBook, rules: FuseRules) -> float:
-    """The equity at or below which the fund trips."""
+    """The equity at or below which the fund trips; without capital there is none."""
+    if fuse.peak_equity <= 0.0:
+        return -math.inf
     return compute_loss_threshold(
         fuse.day_start_equity, fuse.peak_equity, rules.daily_loss_share, rules.drawdown_share
     )
@@ -92,6 +95,11 @@ def scale_for_flow(fuse: FuseBook, *, factor: float) -> FuseBook:
         peak_equity=fuse.peak_equity * factor,
         peak_equity_unreset=fuse.peak_equity_unreset * factor,
     )
+
+
+def begin_capital(fuse: FuseBook, *, equity: float) -> FuseBook:
+    """Day start and peaks of a book that had no capital and got its first; or lost its last."""
+    return replace(fuse, day_start_equity=equity, peak_equity=equity, peak_equity_unreset=equity)
 
 
 def is_equity_stale(*, valued_ms: int | None, now_ms: int, rules: FuseRules) -> bool:

@@ -58,6 +58,8 @@ def check_strategy_day(
     """
     if not rules.acting or own.daily_loss_share is None or fuse.lock_until[strategy] > time_ms:
         return fuse, None
+    if fuse.day_start_equity <= 0.0:
+        return fuse, None
     loss = (fuse.result_day_start[strategy] - result) / fuse.day_start_equity
     limit = float(own.daily_loss_share)
     if not loss >= limit:

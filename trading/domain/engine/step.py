@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from magnetfund.kernel.errors import InvalidInput
-from risk.domain.fuse import open_fuse, scale_for_flow
+from risk.domain.fuse import begin_capital, open_fuse, scale_for_flow
 from trading.domain.engine.book import Bar, Book, Event
 from trading.domain.engine.closing import decide, mark, mark_at_closes
 from trading.domain.engine.intrabar import find_trip, note_ambiguous, trip
@@ -30,9 +30,13 @@ from trading.domain.paper_venue import (
 from trading.domain.strategies.signals import Signal
 
 
-def open_book(*, rules: EngineRules, time_ms: int) -> Book:
-    """The book before its first bar: opening cash, nothing held, the fuse armed."""
-    cash = rules.cash_opening
+def open_book(*, rules: EngineRules, time_ms: int, cash: float | None = None) -> Book:
+    """The book before its first bar: opening cash, nothing held, the fuse armed.
+
+    ``cash`` is in quote currency, by default that of the rules; a book without any waits for its
+    first flow and enters nothing.
+    """
+    cash = rules.cash_opening if cash is None else cash
     return Book(
         time_ms=time_ms,
         cash=cash,
@@ -120,9 +124,15 @@ def adjust_for_flow(*, book: Book, amount: float) -> Book:
     """The book after ``amount`` came in (or, negative, went out) at its present value.
 
     Day start and peak move in the same proportion as equity, so the fuse, which watches the value
-    of a unit, sees nothing.  Raises :class:`InvalidInput` when nothing would remain.
+    of a unit, sees nothing.  A book that holds nothing may get its first capital and lose its last.
+    Raises :class:`InvalidInput` (``flow_too_large``) when less than nothing would remain, or
+    nothing while something is held.
     """
     after = book.equity + amount
+    is_idle = not any(book.positions) and not book.pending
+    if is_idle and after >= 0.0 and (book.equity == 0.0 or after == 0.0):
+        fuse = begin_capital(book.fuse, equity=after)
+        return replace(book, cash=after, equity=after, fuse=fuse)
     if not (book.equity > 0.0 and after > 0.0):
         raise InvalidInput("a flow must leave equity positive", code="flow_too_large")
     factor = after / book.equity

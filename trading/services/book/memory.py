@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from django.db.models import Max, Sum
 
 from magnetfund.kernel.clock import from_milliseconds
-from magnetfund.kernel.errors import Conflict, Unavailable
+from magnetfund.kernel.errors import Conflict
 from trading.domain.engine.book import Book
 from trading.domain.engine.rules import EngineRules
 from trading.domain.engine.slots import Layout, carry_book
@@ -18,19 +18,24 @@ from trading.domain.engine.storage import dump_book, load_book
 from trading.models import BookFlow, BookMemory, Instrument
 from trading.services.sleeves import Sleeve
 
+#: Value of one of the book's own units before its first bar.
+FIRST_UNIT_VALUE = 100.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """A book as it was saved.
 
     ``booked`` is the number of the last venue event in it, ``flow_id`` the last flow applied,
-    ``shares`` the units in which the book's own value is measured (dealing units are those of the
+    ``shares`` the units in which the book's own value is measured (none without capital;
+    ``idle_unit`` is then what the next one costs; dealing units are those of the
     share classes), ``decided`` the open time of the newest hour that was decided on, by instrument,
     ``layout`` the names of the book's parts.
     """
 
     book: Book
-    shares: float
+    shares: float = 0.0
+    idle_unit: float = FIRST_UNIT_VALUE
     booked: int = 0
     flow_id: int = 0
     decided: Mapping[str, int] = field(default_factory=dict)
@@ -45,6 +50,7 @@ def load_memory(code: str) -> Memory | None:
     return Memory(
         book=load_book(row.state["book"]),
         shares=float(row.state["shares"]),
+        idle_unit=float(row.state.get("idle_unit", FIRST_UNIT_VALUE)),
         booked=int(row.state["booked"]),
         flow_id=int(row.state["flow_id"]),
         decided=row.state.get("decided", {}),
@@ -52,19 +58,16 @@ def load_memory(code: str) -> Memory | None:
     )
 
 
-def first_memory(code: str, *, rules: EngineRules, time_ms: int) -> Memory:
-    """A book that never traded: it begins with what its ledger sent, each flow counted once, and
-    with the paper account's own cash only where the ledger sent nothing.
-
-    Raises :class:`Unavailable` where everything that came in has left again.
+def first_memory(code: str, *, rules: EngineRules, time_ms: int, cash: float) -> Memory:
+    """A book that never traded: it begins with what its ledger sent, each flow counted once, which
+    may be nothing.  ``cash`` is that of a paper account of its own, to which nothing was sent.
     """
     flows = BookFlow.objects.filter(book=code).aggregate(cash=Sum("amount"), newest=Max("id"))
-    if flows["newest"] is None:
-        return Memory(book=open_book(rules=rules, time_ms=time_ms), shares=0.0)
-    if flows["cash"] <= 0:
-        raise Unavailable("the book has no capital: wait for a subscription", code="no_capital")
-    opened = open_book(rules=replace(rules, cash_opening=float(flows["cash"])), time_ms=time_ms)
-    return Memory(book=opened, shares=0.0, flow_id=flows["newest"])
+    if flows["newest"] is not None:
+        cash = max(0.0, float(flows["cash"]))
+    return Memory(
+        book=open_book(rules=rules, time_ms=time_ms, cash=cash), flow_id=flows["newest"] or 0
+    )
 
 
 def keep_memory(code: str, memory: Memory) -> None:
@@ -74,6 +77,7 @@ def keep_memory(code: str, memory: Memory) -> None:
     row.state = {
         "book": dump_book(memory.book),
         "shares": memory.shares,
+        "idle_unit": memory.idle_unit,
         "booked": memory.booked,
         "flow_id": memory.flow_id,
         "decided": dict(memory.decided),

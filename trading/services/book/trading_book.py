@@ -65,9 +65,6 @@ from trading.services.sleeves import Sleeve
 from trading.services.valuation import BookValue
 from trading.venues.execution import FundingCharge, VenueEvent
 
-#: Value of one of the book's own units before its first bar.
-FIRST_UNIT_VALUE = 100.0
-
 
 class TradingBook:
     """Drives one book.  Not thread-safe: the trader's lease makes its holder the only writer.
@@ -97,7 +94,9 @@ class TradingBook:
         self.book = lay_out(memory, self.layout)
         #: Slots that may not open a position now; their signals only close.
         self.closed_slots: frozenset[int] = frozenset()
-        self.shares = memory.shares or self.book.equity / FIRST_UNIT_VALUE
+        #: What a unit costs while the book has no capital.
+        self.idle_unit = memory.idle_unit
+        self.shares = memory.shares or self.book.equity / self.idle_unit
         self.flow_id = memory.flow_id
         self.booked = memory.booked
         #: Open time of the newest hour that was decided on, by instrument.
@@ -343,6 +342,7 @@ class TradingBook:
         return Memory(
             book=book,
             shares=self.shares,
+            idle_unit=self.idle_unit,
             booked=self.booked,
             flow_id=self.flow_id,
             decided=self.decided,
@@ -378,8 +378,11 @@ class TradingBook:
         flows = list(BookFlow.objects.filter(book=self.code, id__gt=self.flow_id))
         for flow in flows:
             self.venue.deposit(flow_id=flow.pk, amount=flow.amount)
-            self.shares *= 1.0 + float(flow.amount) / self.book.equity
+            unit = self.book.equity / self.shares if self.shares else self.idle_unit
             self.book = adjust_for_flow(book=self.book, amount=float(flow.amount))
+            self.shares += float(flow.amount) / unit
+            if self.book.equity == 0.0:
+                self.shares, self.idle_unit = 0.0, unit
             self.flow_id = flow.pk
         return len(flows)
 
@@ -388,7 +391,12 @@ class TradingBook:
     def value(self, at: datetime) -> BookValue:
         """What the book is worth at its newest marks."""
         return value_book(
-            self.book, rules=self.rules, sleeves=self.sleeves, shares=self.shares, at=at
+            self.book,
+            rules=self.rules,
+            sleeves=self.sleeves,
+            shares=self.shares,
+            idle_unit=self.idle_unit,
+            at=at,
         )
 
     def marks(self) -> dict[str, Decimal]:

@@ -17,9 +17,18 @@ from trading.services.valuation import BookValue
 
 
 def value_book(
-    book: Book, *, rules: EngineRules, sleeves: Sequence[Sleeve], shares: float, at: datetime
+    book: Book,
+    *,
+    rules: EngineRules,
+    sleeves: Sequence[Sleeve],
+    shares: float,
+    idle_unit: float,
+    at: datetime,
 ) -> BookValue:
-    """Equity, exposure and open positions; ``shares`` is what one unit's value is measured by."""
+    """Equity, exposure and open positions; ``shares`` is what one unit's value is measured by.
+
+    Without capital there are no shares, and a unit is worth ``idle_unit``.
+    """
     detail: list[dict[str, Any]] = []
     unrealised = gross = net = margin = 0.0
     for slot, position in enumerate(book.positions):
@@ -51,9 +60,9 @@ def value_book(
         gross_exposure=_money(gross),
         net_exposure=_money(net),
         margin_used=_money(margin),
-        unit_value=_unit(book.equity / shares),
-        peak_unit_value=_unit(book.fuse.peak_equity / shares),
-        day_start_unit_value=_unit(book.fuse.day_start_equity / shares),
+        unit_value=_unit(book.equity / shares if shares else idle_unit),
+        peak_unit_value=_unit(book.fuse.peak_equity / shares if shares else idle_unit),
+        day_start_unit_value=_unit(book.fuse.day_start_equity / shares if shares else idle_unit),
         open_positions=len(detail),
         detail=detail,
     )
