@@ -206,7 +206,7 @@ def _time_limit(tests: Sequence[str], files: dict[str, str]) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m drills.mutation", description=__doc__)
     parser.add_argument("--module", choices=[m.name for m in MODULES], action="append")
-    parser.add_argument("--sample", type=int, help="mutants a module")
+    parser.add_argument("--sample", type=int, help="mutants per module")
     parser.add_argument("--short", action="store_true", help="a smaller sample, as CI runs it")
     parser.add_argument("--all", action="store_true", help="every mutant")
     parser.add_argument("--again", action="store_true", help="only what survived the last report")

@@ -106,7 +106,7 @@ def prepare_ground(
 
 
 def run_on(ground: Ground, signals: Sequence[Signals]) -> Outcome:
-    """Run signals that stand on the ground's own rows, one entry an instrument."""
+    """Run signals that stand on the ground's own rows, one entry per instrument."""
     raw = run_packed(
         rules=ground.rules,
         market=ground.packed,

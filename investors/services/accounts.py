@@ -71,7 +71,7 @@ def read_invitation(word: str) -> User:
         pk, state = signing.loads(word, salt=INVITATION, max_age=INVITATION_LIFETIME)
         user = User.objects.get(pk=pk, is_active=True)
     except (signing.BadSignature, User.DoesNotExist, ValueError, TypeError):
-        raise NotFound("this link is no longer good", code="link_over") from None
+        raise NotFound("this link is no longer valid", code="link_over") from None
     if state != _state(user):
         raise NotFound("this link was used already", code="link_over")
     return user

@@ -41,7 +41,7 @@ def open_link(word: str) -> Application:
         pk, generation = signing.loads(word, salt=LINK, max_age=LINK_LIFETIME)
         row = Application.objects.get(pk=pk, generation=generation, erased_at=None)
     except (signing.BadSignature, Application.DoesNotExist, ValueError, TypeError):
-        raise NotFound("this link is no longer good", code="link_over") from None
+        raise NotFound("this link is no longer valid", code="link_over") from None
     if row.email_proved_at is None:
         row.email_proved_at = utc_now()
         row.save(update_fields=["email_proved_at"])

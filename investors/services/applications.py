@@ -167,7 +167,7 @@ def save_step(*, application: Application, step: str, answers: Mapping[str, Any]
     with transaction.atomic():
         row = lock_open(application)
         if step not in STEPS[row.kind]:
-            raise InvalidInput("this is no step of the application", code="no_such_step")
+            raise InvalidInput("this is not a step of the application", code="no_such_step")
         if step == "tax" and answers.get("is_us_person") == "yes":
             raise InvalidInput(
                 "we cannot take US persons yet; nothing of this step was kept", code="us_person"

@@ -101,7 +101,7 @@ def decide_dealing(
     with transaction.atomic():
         row = DealingProposal.objects.select_for_update(of=("self",)).get(pk=proposal.pk)
         if row.decided_at is not None:
-            raise Conflict("this proposal is decided", code="proposal_closed")
+            raise Conflict("this proposal has been decided", code="proposal_closed")
         user = actor.require_other_than(row.proposed_by, "a dealing for a holder")
         if is_approved and row.kind == Kind.COMPULSORY:
             _require_both(row, user.roles)

@@ -127,7 +127,7 @@ def decide_distribution(
             .get(pk=distribution.pk)
         )
         if row.decided_at is not None:
-            raise Conflict("this proposal is decided", code="proposal_closed")
+            raise Conflict("this proposal has been decided", code="proposal_closed")
         user = actor.require_other_than(row.proposed_by, "a distribution")
         if is_approved:
             Actor.of(row.proposed_by).require(Capability.DEALING_PROCESS)

@@ -41,7 +41,7 @@ def add_document(*, application: Application, item: str, name: str, content: byt
         if row.documents.count() >= DOCUMENTS_MAX:
             raise InvalidInput(f"at most {DOCUMENTS_MAX} documents are taken", code="upload_count")
         if row.documents.filter(digest=digest, item=item, removed_at=None).exists():
-            raise Conflict("this file is here already", code="upload_known")
+            raise Conflict("this file has been uploaded already", code="upload_known")
         document = Document(
             application=row,
             item=item,

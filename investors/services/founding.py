@@ -84,7 +84,7 @@ def check_holder(*, name: str, email: str, kind: str, country: str) -> tuple[str
     except ValidationError:
         raise InvalidInput(f"{email} is not a valid email address", code="bad_email") from None
     if kind not in KINDS:
-        raise InvalidInput(f"a holder is one of: {', '.join(KINDS)}", code="bad_kind")
+        raise InvalidInput(f"a holder must be one of: {', '.join(KINDS)}", code="bad_kind")
     if not re.fullmatch(r"[A-Z]{2}", country):
         raise InvalidInput("a country has two capitals, for example CH", code="bad_country")
     return legal_name, address

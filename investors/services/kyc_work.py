@@ -33,7 +33,7 @@ def note_check(
     Raises :class:`InvalidInput` (``bad_item``, ``bad_outcome``, ``evidence_missing``).
     """
     if item not in {found.value for found in items_of(investor.kind)}:
-        raise InvalidInput("this is no item of the checklist", code="bad_item")
+        raise InvalidInput("this is not an item of the checklist", code="bad_item")
     if outcome not in KycCheck.Outcome.values:
         raise InvalidInput("an item is received, checked or refused", code="bad_outcome")
     evidence = evidence.strip()[:EVIDENCE_MAX]
@@ -180,7 +180,7 @@ def _lock_for_work(investor: Investor, actor: Actor) -> tuple[Investor, KycCase]
         actor.require(Capability.KYC_REVIEW)
     row, case = lock_case(investor)
     if actor.user is not None and not roles_of(actor, row):
-        raise NotAllowed("nobody works on the file of his own", code="own_file")
+        raise NotAllowed("nobody may work on their own file", code="own_file")
     if row.kyc_state in CLOSED:
         raise Conflict("this file is closed", code="file_closed")
     return row, case

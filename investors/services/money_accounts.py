@@ -189,7 +189,7 @@ def _require_account(*, kind: str, number: str, currency: str) -> None:
     currency_quantum(currency)
     packed = plain_number(number)
     if len(packed) < NUMBER_MIN or not packed.isalnum():
-        raise InvalidInput("this is no account number", code="bad_account")
+        raise InvalidInput("this is not an account number", code="bad_account")
     if packed[:2].isalpha() and packed[2:4].isdigit() and kind == "bank":
         _require_iban(packed)
 

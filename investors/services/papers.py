@@ -53,7 +53,7 @@ def contract_note(*, order: DealingOrder, strike: NavStrike | None = None) -> Pa
     dealt = list_notes(order)
     found = strike or (dealt[-1] if dealt else None)
     if found is None or found not in dealt:
-        raise Conflict("nothing of this order was dealt yet", code="not_dealt")
+        raise Conflict("no part of this order has been dealt yet", code="not_dealt")
     kept = Paper.objects.filter(kind=Paper.Kind.CONTRACT_NOTE, order=order, strike=found).first()
     if kept is not None:
         return kept

@@ -81,10 +81,10 @@ def prepare_proceeds(
         row = DealingOrder.objects.select_for_update(of=("self",)).get(pk=order.pk)
         amount = payable_of(row)
         if amount <= 0:
-            raise Conflict("nothing is owed of this order", code="nothing_owed")
+            raise Conflict("nothing is owed on this order", code="nothing_owed")
         if payee.investor_id != row.investor_id:
             raise InvalidInput(
-                "proceeds go to an account of the investor alone", code="third_party"
+                "proceeds are paid only to an account of the investor", code="third_party"
             )
         require_not_held(row)
         kind = PAID_OUT[DealingOrder.Kind(row.kind)]
@@ -106,7 +106,7 @@ def release_holdback(
     with transaction.atomic():
         row = DealingOrder.objects.select_for_update(of=("self",)).get(pk=order.pk)
         if row.held_amount <= 0:
-            raise Conflict("nothing of this order is held back", code="nothing_owed")
+            raise Conflict("no part of this order is held back", code="nothing_owed")
         amount = row.held_amount
         book_holdback_release(row, actor=actor, at=at)
         row.held_amount, row.updated_at = ZERO, at
@@ -139,14 +139,14 @@ def prepare_fee(
     actor.require(Capability.DEALING_PROCESS)
     at = at or utc_now()
     if kind not in FEES:
-        raise InvalidInput("this is no fee or expense", code="wrong_kind")
+        raise InvalidInput("this is not a fee or expense", code="wrong_kind")
     if payee.investor_id is not None:
         raise InvalidInput("a fee is not paid to an investor", code="third_party")
     with transaction.atomic():
         take_lock(AdvisoryLock.STRIKE_OF_FUND, fund.pk)
         most = owed(fund, kind)
         if most <= 0:
-            raise Conflict("nothing is owed of this kind", code="nothing_owed")
+            raise Conflict("nothing of this kind is owed", code="nothing_owed")
         wanted = most if amount is None else amount
         if wanted > most:
             raise InvalidInput(f"only {most:,.2f} is owed", code="too_much")
@@ -174,7 +174,7 @@ def prepare_refund(
             .get(pk=line.pk)
         )
         if row.final_at is None or row.open_amount <= 0:
-            raise Conflict("nothing of this receipt is open", code="nothing_owed")
+            raise Conflict("this receipt is fully allocated", code="nothing_owed")
         if not row.party_account:
             raise Conflict("this line does not name the account it came from", code="no_origin")
         if row.refunds.filter(state__in=ACTIVE).exists():
@@ -203,7 +203,7 @@ def _prepare(
     if actor.user is None:
         raise NotAllowed("a payment is prepared by a person", code="needs_person")
     if amount <= 0 or quantize(amount, currency_quantum(currency)) != amount:
-        raise InvalidInput("this is no payable amount", code="wrong_amount")
+        raise InvalidInput("this is not a payable amount", code="wrong_amount")
     if payee is not None:
         require_receiver(payee, currency=currency, fund=fund, at=at)
     take_lock(AdvisoryLock.PAYMENTS_OF_FUND, fund.pk)

@@ -341,6 +341,6 @@ def _require_part(amount: Decimal, line: StatementLine, *, most: Decimal) -> Non
     if line.final_at is None:
         raise Conflict("this money is not final yet", code="not_final")
     if line.open_amount <= 0:
-        raise Conflict("nothing of this receipt is open", code="nothing_open")
+        raise Conflict("this receipt is fully allocated", code="nothing_open")
     if not ZERO < amount <= most or quantize(amount, currency_quantum(line.currency)) != amount:
         raise InvalidInput(f"between 0 and {most:,.2f} can be used here", code="wrong_amount")

@@ -29,7 +29,7 @@ def propose_suspension(
     if not reason.strip():
         raise InvalidInput("a reason is needed", code="reason_missing")
     if not notice.strip():
-        raise InvalidInput("holders are told something", code="notice_missing")
+        raise InvalidInput("write what the holders are told", code="notice_missing")
     with transaction.atomic():
         take_lock(AdvisoryLock.STRIKE_OF_FUND, fund.pk)
         _require_change(fund, suspends)
@@ -59,7 +59,7 @@ def decide_suspension(
         take_lock(AdvisoryLock.STRIKE_OF_FUND, proposal.fund_id)
         row = SuspensionProposal.objects.select_for_update(of=("self",)).get(pk=proposal.pk)
         if row.decided_at is not None:
-            raise Conflict("this proposal is decided", code="proposal_closed")
+            raise Conflict("this proposal has been decided", code="proposal_closed")
         actor.require_other_than(row.proposed_by, "a suspension")
         assert actor.user is not None
         held = row.proposed_by.roles | actor.user.roles

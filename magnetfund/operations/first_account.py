@@ -55,11 +55,11 @@ def check_link(word: str) -> None:
     """Raise :class:`NotFound` (``link_over``) unless this is the link of a home without anybody."""
     row = SystemConfig.objects.filter(key=KEY).first()
     if row is None or has_administrator():
-        raise NotFound("this link is no longer good", code="link_over")
+        raise NotFound("this link is no longer valid", code="link_over")
     until = datetime.fromisoformat(row.value["until"])
     is_same = secrets.compare_digest(row.value["digest"], _digest(word))
     if not is_same or until < utc_now():
-        raise NotFound("this link is no longer good", code="link_over")
+        raise NotFound("this link is no longer valid", code="link_over")
 
 
 def make_first_administrator(*, word: str, name: str, email: str, password: str | None) -> User:

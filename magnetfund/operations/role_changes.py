@@ -108,7 +108,7 @@ def decide_role(*, proposal: RoleProposal, is_approved: bool, actor: Actor) -> R
         take_lock(AdvisoryLock.FOUNDING, 0)
         row = RoleProposal.objects.select_for_update(of=("self",)).get(pk=proposal.pk)
         if row.decided_at is not None:
-            raise Conflict("this proposal is decided", code="proposal_closed")
+            raise Conflict("this proposal has been decided", code="proposal_closed")
         actor.require_other_than(row.proposed_by, "a change of roles")
         row.decided_by, row.decided_at, row.is_approved = actor.user, utc_now(), is_approved
         with signed_step():

@@ -29,11 +29,11 @@ from trading.models import BookMember, Instrument
 from trading.services.membership import change_members
 
 _TERM_LABELS = {
-    "management_rate": "Management fee, fraction a year",
+    "management_rate": "Management fee, fraction per year",
     "tiers": "Management fee in tiers",
-    "management_floor": "Management fee, least a year",
+    "management_floor": "Management fee, minimum per year",
     "performance_rate": "Performance fee, fraction",
-    "hurdle_rate": "Hurdle, fraction a year",
+    "hurdle_rate": "Hurdle, fraction per year",
     "crystallisation_months": "Performance fee crystallises at the end of months",
     "gate_share": "Redemption gate, share of NAV",
     "investor_gate_share": "Redemption gate, share of a holding",

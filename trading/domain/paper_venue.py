@@ -126,7 +126,7 @@ Happening = Execution | Charge
 def walk_bar(
     *, book: VenueBook, walk: Walk, bars: Sequence[Bar | None], rules: EngineRules
 ) -> tuple[VenueBook, tuple[Happening, ...]]:
-    """Execute what one phase of a bar reaches; ``bars`` has one entry an instrument."""
+    """Execute what one phase of a bar reaches; ``bars`` has one entry per instrument."""
     working = _Walking(book, bars, rules)
     match walk.phase:
         case Phase.OPEN:

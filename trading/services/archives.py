@@ -110,7 +110,7 @@ def _fetch(mirror: str, path: str) -> bytes | None:
 def _read_local(folder: Path, path: str) -> bytes | None:
     """A file of a folder that keeps the archive's layout, or just the files side by side."""
     if not folder.is_dir():
-        raise InvalidInput(f"{folder} is no folder and no URL", code="no_such_folder")
+        raise InvalidInput(f"{folder} is neither a folder nor a URL", code="no_such_folder")
     for file in (folder / path, folder / path.rpartition("/")[2]):
         if file.is_file():
             return file.read_bytes()

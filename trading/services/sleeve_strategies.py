@@ -58,7 +58,7 @@ class OwnSleeve:
     def source(self) -> OwnSource:
         """The approved text; raises :class:`InvalidInput`: ``no_such_file``, ``sleeve_changed``."""
         if "/" in self.file or not self.file.endswith(".py"):
-            raise InvalidInput(f"{self.file} is no file of strategies", code="no_such_file")
+            raise InvalidInput(f"{self.file} is not a file of strategies", code="no_such_file")
         source = read_source(strategies_folder() / self.file)
         if source.hash != self.hash:
             raise InvalidInput(CHANGED, code="sleeve_changed")

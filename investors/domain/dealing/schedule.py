@@ -46,7 +46,7 @@ class CalendarRule:
             if not 0 <= getattr(self, name) <= DAYS_BEFORE_MAX:
                 raise InvalidInput(f"{name} runs from 0 to {DAYS_BEFORE_MAX}", code="bad_days")
         if self.cutoff_time.tzinfo is not None:
-            raise InvalidInput("cutoff_time is a time on the wall, without a zone", code="bad_time")
+            raise InvalidInput("cutoff_time is a local time without a zone", code="bad_time")
         if self.funding_days == 0 or self.cutoff_days == 0:
             raise InvalidInput(
                 "cut-off and money lie at least one day before the valuation", code="not_forward"

@@ -26,7 +26,7 @@ CASH_QUANTUM = Decimal("0.01")
 def value_class(
     *, terms: ClassTerms, equalised: EqualisedClass, gross: Number, day: date
 ) -> ClassValue:
-    """Price, credits and contingent redemptions at ``gross`` value a unit; nothing is rounded.
+    """Price, credits and contingent redemptions at ``gross`` value per unit; nothing is rounded.
 
     A credit follows the class's fee: it shrinks as the market falls, is nothing at the class's
     mark, and comes back as the market recovers, never above what the subscription brought in.

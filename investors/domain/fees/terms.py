@@ -131,16 +131,16 @@ class ClassTerms:
             if getattr(self, name) not in (Decimal(10) ** -digits for digits in range(19)):
                 raise InvalidInput(f"{name} is a power of ten up to 1", code="bad_quantum")
         if not self.gate_share > 0 or not self.investor_gate_share > 0:
-            raise InvalidInput("a gate lets something through", code="bad_gate")
+            raise InvalidInput("a gate share must be above zero", code="bad_gate")
         if min(self.notice_days, self.lock_up_days, self.rolls_max) < 0:
-            raise InvalidInput("days and rolls are not negative", code="negative")
+            raise InvalidInput("days and rolls must not be negative", code="negative")
         bounds = [tier.above for tier in self.tiers]
         if bounds and (bounds[0] != 0 or sorted(set(bounds)) != bounds):
-            raise InvalidInput("tiers start at zero and rise", code="bad_tiers")
+            raise InvalidInput("tiers must start at zero and rise", code="bad_tiers")
         if self.tiers and self.management_rate:
-            raise InvalidInput("a class has tiers or one rate", code="bad_tiers")
+            raise InvalidInput("give either tiers or one management rate", code="bad_tiers")
         if not all(1 <= month <= 12 for month in self.crystallisation_months):
-            raise InvalidInput("months run from 1 to 12", code="bad_month")
+            raise InvalidInput("months must lie between 1 and 12", code="bad_month")
 
     @property
     def bands(self) -> tuple[Tier, ...]:

@@ -55,7 +55,7 @@ _BY_KIND: Mapping[str, tuple[CheckItem, ...]] = {
 def items_of(kind: str) -> tuple[CheckItem, ...]:
     """The items of a kind of holder; raises :class:`InvalidInput` (``bad_kind``)."""
     if kind not in _BY_KIND:
-        raise InvalidInput(f"a holder is one of: {', '.join(_BY_KIND)}", code="bad_kind")
+        raise InvalidInput(f"a holder must be one of: {', '.join(_BY_KIND)}", code="bad_kind")
     return _BY_KIND[kind]
 
 

@@ -30,7 +30,7 @@ class ListFile:
 def read_list(content: bytes, *, form: str) -> ListFile:
     """Read a published list; raises :class:`InvalidInput` (``bad_list``)."""
     if form not in FORMATS:
-        raise InvalidInput(f"a list is one of: {', '.join(FORMATS)}", code="bad_list")
+        raise InvalidInput(f"a list must be one of: {', '.join(FORMATS)}", code="bad_list")
     if len(content) > BYTES_MAX:
         raise InvalidInput("the file is too large to be a list", code="bad_list")
     if b"<!DOCTYPE" in content[:4096] or b"<!ENTITY" in content:
@@ -39,10 +39,10 @@ def read_list(content: bytes, *, form: str) -> ListFile:
         # Entities, by which XML attacks, were refused above.
         root = ElementTree.fromstring(content)  # noqa: S314
     except ElementTree.ParseError as error:
-        raise InvalidInput(f"this is no XML: {error}", code="bad_list") from None
+        raise InvalidInput(f"this is not XML: {error}", code="bad_list") from None
     found = _read_ofac(root) if form == "ofac" else _read_eu(root)
     if not found.names or not found.version:
-        raise InvalidInput(f"this is no list of the format {form}", code="bad_list")
+        raise InvalidInput(f"this is not a list in the format {form}", code="bad_list")
     return found
 
 

@@ -81,11 +81,11 @@ def _check_pdf(content: bytes) -> None:
     if end < 0 or not re.match(rb"%PDF-[12]\.\d", content):
         raise InvalidInput("the PDF is incomplete", code="upload_broken")
     if content[end + 5 :].strip(b"\r\n\t \x00"):
-        raise InvalidInput("something stands behind the end of the PDF", code="upload_active")
+        raise InvalidInput("there is data after the end of the PDF", code="upload_active")
     _check_pdf_part(content)
     plain = _plain_names(content)
     if _OBJECTS.search(plain) and _OTHER_PACKING.search(plain):
-        raise InvalidInput("the PDF is packed in a way that is not taken", code="upload_active")
+        raise InvalidInput("the PDF uses a compression that is not accepted", code="upload_active")
     budget = INFLATED_MAX
     for number, found in enumerate(_STREAM.finditer(content)):
         if number >= STREAMS_MAX:
@@ -104,9 +104,11 @@ def _plain_names(part: bytes) -> bytes:
 def _check_pdf_part(part: bytes) -> None:
     plain = _plain_names(part)
     if re.search(rb"/Encrypt(?![A-Za-z0-9])", plain):
-        raise InvalidInput("the PDF asks for a password; save it without one", code="upload_locked")
+        raise InvalidInput(
+            "the PDF is protected by a password; save it without one", code="upload_locked"
+        )
     if _ACTIVE.search(_OPEN_TO_A_PAGE.sub(b"", plain)):
-        raise InvalidInput("the PDF can run or carry something", code="upload_active")
+        raise InvalidInput("the PDF contains scripts, actions or attachments", code="upload_active")
     if _MARKUP.search(plain[:4096]):
         raise InvalidInput("the file is a web page as well", code="upload_active")
 
@@ -119,7 +121,7 @@ def _inflate(data: bytes, budget: int) -> bytes:
     except zlib.error:
         return b""
     if len(found) > budget:
-        raise InvalidInput("the PDF unpacks to too much", code="upload_size")
+        raise InvalidInput("the PDF is too large when unpacked", code="upload_size")
     return found
 
 
@@ -141,12 +143,12 @@ def _check_png(content: bytes) -> None:
             _check_pixels(int.from_bytes(body[:4], "big"), int.from_bytes(body[4:8], "big"))
             is_first = False
         if _MARKUP.search(body[:65_536]) and kind != b"IDAT":
-            raise InvalidInput("the image carries a web page", code="upload_active")
+            raise InvalidInput("the image contains a web page", code="upload_active")
         at += 12 + size
         if kind == b"IEND":
             break
     if at != len(content):
-        raise InvalidInput("something stands behind the end of the image", code="upload_active")
+        raise InvalidInput("there is data after the end of the image", code="upload_active")
 
 
 #: Markers of JPEG that carry no length: restarts, start and end.
@@ -171,7 +173,7 @@ def _check_jpeg(content: bytes) -> None:
         if size < 2 or len(body) != size - 2:
             raise InvalidInput("the image is incomplete", code="upload_broken")
         if _MARKUP.search(body):
-            raise InvalidInput("the image carries a web page", code="upload_active")
+            raise InvalidInput("the image contains a web page", code="upload_active")
         if marker in _FRAMES:
             if len(body) < 5:
                 raise InvalidInput("the image is damaged", code="upload_broken")
@@ -184,7 +186,7 @@ def _check_jpeg(content: bytes) -> None:
     if not has_frame or end < at:
         raise InvalidInput("the image is incomplete", code="upload_broken")
     if content[end + 2 :].strip(b"\x00") or _has_end_inside(content, at, end):
-        raise InvalidInput("something stands behind the end of the image", code="upload_active")
+        raise InvalidInput("there is data after the end of the image", code="upload_active")
 
 
 def _has_end_inside(content: bytes, start: int, end: int) -> bool:

@@ -97,7 +97,7 @@ def build_tree(*, holdings: Sequence[ProvenLot], quantum: Decimal = UNITS_QUANTU
         raise InvalidInput("a proof needs holdings", code="no_holdings")
     places = {holding.lot: index for index, holding in enumerate(ordered)}
     if len(places) != len(ordered):
-        raise InvalidInput("a lot stands twice in the register", code="two_lots")
+        raise InvalidInput("a lot appears twice in the register", code="two_lots")
     level = tuple(_leaf(item.lot, _steps(item.units, quantum), item.salt) for item in ordered)
     levels = [_even(level)]
     while len(levels[-1]) > 1:

@@ -36,7 +36,7 @@ def read_camt053(content: bytes, *, zone: tzinfo = UTC) -> BankStatement:
     root = _parse(content)
     statements = [node for node in root.iter() if _name(node) == "Stmt"]
     if not statements:
-        raise InvalidInput("the file is no camt.053 statement", code="not_camt053")
+        raise InvalidInput("the file is not a camt.053 statement", code="not_camt053")
     if len(statements) > 1:
         raise InvalidInput(
             "the file holds several statements; import one account at a time",
@@ -68,7 +68,7 @@ def _parse(content: bytes) -> ET.Element:
     except (expat.ExpatError, ET.ParseError, ValueError) as error:
         if isinstance(error, InvalidInput):
             raise
-        raise InvalidInput(f"the file is no XML: {error}", code="not_xml") from None
+        raise InvalidInput(f"the file is not XML: {error}", code="not_xml") from None
 
 
 def _rows(stmt: ET.Element, zone: tzinfo) -> Iterator[StatementRow]:

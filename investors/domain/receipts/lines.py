@@ -129,7 +129,8 @@ def require_distinct(rows: tuple[StatementRow, ...]) -> tuple[StatementRow, ...]
     for row in rows:
         if row.reference in seen:
             raise InvalidInput(
-                f"the reference {row.reference} stands twice in this file", code="doubled_reference"
+                f"the reference {row.reference} appears twice in this file",
+                code="doubled_reference",
             )
         seen.add(row.reference)
     return rows

@@ -86,7 +86,7 @@ def read_time(text: str, *, zone: tzinfo) -> datetime:
             return ends - timedelta(seconds=1)
         found = datetime.fromisoformat(plain)
     except (ValueError, OverflowError):
-        raise InvalidInput(f"{plain[:40]!r} is no date or time", code="bad_time") from None
+        raise InvalidInput(f"{plain[:40]!r} is not a date or time", code="bad_time") from None
     return (found if found.tzinfo is not None else found.replace(tzinfo=zone)).astimezone(UTC)
 
 
@@ -115,7 +115,7 @@ def _read(
                 )
             yield _at_line(number, read, dict(zip(names, cells, strict=True)))
     except csv.Error as error:
-        raise InvalidInput(f"the file is no CSV: {error}", code="bad_line") from None
+        raise InvalidInput(f"the file is not CSV: {error}", code="bad_line") from None
 
 
 def _at_line(

@@ -196,7 +196,7 @@ def move_break(
     if not reason.strip():
         raise InvalidInput("a reason is needed", code="no_reason")
     if to is BreakState.ACCEPTED and (not explained_by or actor == explained_by):
-        raise InvalidInput("a second person accepts a break", code="same_person")
+        raise InvalidInput("a break must be accepted by a second person", code="same_person")
     return to
 
 

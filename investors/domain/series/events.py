@@ -77,7 +77,7 @@ def share_result(
     """Move every price by its part of what the fund earned, in proportion to gross value.
 
     Parts are whole cash steps by largest remainder and add to ``result`` exactly.  Raises
-    ``InvalidInput``: ``no_weights`` (no units), ``too_fine`` (``result`` is no whole number of
+    ``InvalidInput``: ``no_weights`` (no units), ``too_fine`` (``result`` is not a whole number of
     cash steps), ``nav_not_positive`` (a series would be worth nothing).
     """
     values = [Fraction(item.price) * Fraction(item.units) for item in series]

@@ -84,6 +84,13 @@ def units(value: Any) -> str:
 
 
 @register.filter
+def unit_count(value: Any) -> str:
+    """1 unit, 2.5 units."""
+    text = units(value)
+    return text if text == MISSING else f"{text} unit{'' if text == '1' else 's'}"
+
+
+@register.filter
 def price(value: Any, tick: Any = None) -> str:
     """A price with the decimals of its instrument's tick."""
     number = _number(value)

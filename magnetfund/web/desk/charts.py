@@ -31,7 +31,7 @@ def kind_words(kind: str) -> str:
 
 
 def last_day(book: str) -> list[Valuation]:
-    """Time, equity and unit value of the last 24 hours, oldest first; one a minute."""
+    """Time, equity and unit value of the last 24 hours, oldest first; one per minute."""
     since = utc_now() - timedelta(hours=24)
     rows = Valuation.objects.filter(book=book, at__gte=since).order_by("at")
     return list(rows.only("at", "equity", "unit_value"))

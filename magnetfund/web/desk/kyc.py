@@ -75,7 +75,7 @@ CASES = ListSpec(
         Column(label="Kind"),
         Column(label="State"),
         Column(label="Risk"),
-        Column(label="Waits on"),
+        Column(label="Waiting for"),
         Column(label="Since", sorts=("newest", "oldest")),
         Column(label="Review due", sorts=("due",)),
     ),

@@ -176,7 +176,7 @@ def _prepare(request: HttpRequest) -> Payment:
         orders = DealingOrder.objects.filter(share_class__fund=fund)
         return prepare_proceeds(order=_find(orders, given.get("order")), payee=payee, actor=actor)
     if kind not in {item.value for item in FEES}:
-        raise InvalidInput("this is no fee or expense", code="wrong_kind")
+        raise InvalidInput("this is not a fee or expense", code="wrong_kind")
     text = given.get("amount", "").strip()
     try:
         amount = FigureField(max_digits=30).clean(text) if text else None

@@ -42,7 +42,7 @@ class TradesPage:
 
 
 def find_prices(investor: Investor, *, since: datetime | None) -> list[dict[str, Any]]:
-    """Net price a unit of each class that the investor has or had, the newest NAV first."""
+    """Net price per unit of each class that the investor has or had, the newest NAV first."""
     codes = Holding.objects.filter(investor=investor).values_list("share_class", flat=True)
     found = []
     for share_class in sorted(set(codes)):
@@ -93,7 +93,7 @@ def _chart(prices: Sequence[ClassNav]) -> dict[str, Any] | None:
         "axis": 56,
         "series": [
             {
-                "name": "Net price a unit",
+                "name": "Net price per unit",
                 "y": [float(row.nav_per_unit or 0) for row in rows],
                 "colour": "field",
                 "width": 2,

@@ -1,6 +1,6 @@
 """Reads for one investor: holding, value, returns, lots, what happened.
 
-The time-weighted return chains the net value a unit between the investor's own flows; the
+The time-weighted return chains the net value per unit between the investor's own flows; the
 money-weighted one is the constant yearly rate of his flows (Act/365), not annualised on the page.
 """
 
@@ -30,7 +30,7 @@ from investors.models import (
     UnitEntry,
     UnitLot,
 )
-from magnetfund.core.templatetags.figures import money, signed
+from magnetfund.core.templatetags.figures import money, signed, unit_count
 from magnetfund.kernel.clock import utc_now
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
@@ -43,7 +43,7 @@ ACTIVITY_PAGES_MAX = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownLot:
-    """One purchase: its units, net value a unit and value at the last strike."""
+    """One purchase: its units, net value per unit and value at the last strike."""
 
     bought: date
     share_class: str
@@ -252,7 +252,7 @@ def find_activity(
             at=entry.effective_at,
             what=_entry_words(entry),
             note=f"Class {entry.lot.share_class.code}, "
-            f"{abs(entry.units).normalize():,f} units at {entry.price.normalize():,f}",
+            f"{unit_count(abs(entry.units))} at {entry.price.normalize():,f}",
             amount=money_of_movement(entry),
         )
         for entry in entries

@@ -25,7 +25,7 @@ def run_reference(
     signals: Sequence[Signals],
     fine: FineMarket | None = None,
 ) -> RawRun:
-    """Run the book bar by bar.  ``signals`` has one entry a slot, row for row with its instrument.
+    """Run the book bar by bar.  ``signals`` has one entry per slot, in rows like its instrument.
 
     With ``fine`` it decides on the bars of ``market`` and executes on slices.  The readable twin of
     :func:`trading.domain.backtest.kernel.run.run_kernel`: the same integers, and equity equal
@@ -136,7 +136,9 @@ def _find_open(rules: EngineRules, book: Book) -> tuple[OpenPosition, ...]:
 def check_shapes(*, rules: EngineRules, market: MarketBars, signals: Sequence[Signals]) -> None:
     """Raise :class:`InvalidInput` unless bars and signals fit the rules, row for row."""
     if len(market.instruments) != len(rules.instruments) or len(signals) != len(rules.slots):
-        raise InvalidInput("one market an instrument, one signal column a slot", code="run_shape")
+        raise InvalidInput(
+            "one market per instrument, one signal column per slot", code="run_shape"
+        )
     if len(market) == 0:
         raise InvalidInput("a run needs bars", code="empty_run")
     for slot, columns in zip(rules.slots, signals, strict=True):

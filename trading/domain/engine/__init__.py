@@ -8,10 +8,11 @@ A service drives a book bar by bar::
             rules=rules, book=book, time_ms=time_ms, bars=bars, signals=signals
         )
 
-``bars`` has one :class:`~trading.domain.engine.book.Bar` an instrument (None where the bar is
-missing), ``signals`` one :class:`~trading.domain.strategies.signals.Signal` a slot (None where the
-instrument has no bar).  ``events`` are in the order in which they happened; a service writes them
-as rows.  Nothing is kept outside the book, so a run may stop after any bar and go on from storage.
+``bars`` has one :class:`~trading.domain.engine.book.Bar` per instrument (None where the bar is
+missing), ``signals`` one :class:`~trading.domain.strategies.signals.Signal` per slot (None where
+the instrument has no bar). ``events`` are in the order in which they happened; a service writes
+them as rows. Nothing is kept outside the book, so a run may stop after any bar and go on from
+storage.
 
 Order of one bar (all instruments pass a step before the next step begins):
 

@@ -156,7 +156,7 @@ class EngineRules:
                 raise InvalidInput("a slot names no instrument", code="slot_instrument")
         keys = {(slot.strategy, slot.instrument) for slot in self.slots}
         if len(keys) != len(self.slots):
-            raise InvalidInput("a strategy stands twice on an instrument", code="slot_twice")
+            raise InvalidInput("a strategy appears twice on one instrument", code="slot_twice")
         own = {(slot.strategy, slot.limits) for slot in self.slots}
         if len(own) != len({slot.strategy for slot in self.slots}):
             raise InvalidInput("a strategy has two sets of limits", code="slot_limits")

@@ -64,10 +64,10 @@ def process_bar(
 ) -> tuple[Book, tuple[Event, ...]]:
     """Carry ``book`` through the bar that opens at ``time_ms``.
 
-    ``bars`` has one entry an instrument, ``signals`` one a slot, None where the instrument has no
-    bar; a signal must be the one known at this bar's close.  On the ``last`` bar no order is given.
-    Returns the book at the close and the events in their order.  Raises :class:`InvalidInput` for
-    a bar that is not later than the book, or sequences of another length.
+    ``bars`` has one entry per instrument, ``signals`` one per slot, None where the instrument has
+    no bar; a signal must be the one known at this bar's close. On the ``last`` bar no order is
+    given. Returns the book at the close and the events in their order. Raises :class:`InvalidInput`
+    for a bar that is not later than the book, or sequences of another length.
     """
     if len(bars) != len(rules.instruments) or len(signals) != len(rules.slots):
         raise InvalidInput("one bar per instrument, one signal per slot", code="bar_shape")

@@ -1,6 +1,6 @@
 """Volatility of log returns: realised, exponentially weighted, and the ratio R of the two.
 
-Values are per bar, as fractions (0.01 is one percent a bar); multiply by
+Values are per bar, as fractions (0.01 is one percent per bar); multiply by
 :func:`annual_factor` to annualise.  The value at bar i uses the returns up to bar i: it is the
 forecast for bar i + 1.  A close <= 0 raises :class:`InvalidInput`.
 """

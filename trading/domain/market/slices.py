@@ -42,7 +42,7 @@ class SlicePlan:
 
 
 def plan_slices(*, candles: Sequence[Candles], shorter: Sequence[Candles]) -> SlicePlan:
-    """Cut the bars of ``candles`` (one entry an instrument) into those of ``shorter``.
+    """Cut the bars of ``candles`` (one entry per instrument) into those of ``shorter``.
 
     Raises :class:`InvalidInput`: ``bad_resolution`` where lengths differ or do not divide the
     longer bar, ``wrong_timeframe`` where rows stand further apart than their length says,

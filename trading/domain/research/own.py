@@ -27,7 +27,7 @@ FloatColumn = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entries:
-    """What a strategy of columns wants at each close; every column has one row a candle.
+    """What a strategy of columns wants at each close; every column has one row per candle.
 
     ``direction``: +1 enter long, -1 short, 0 nothing.  ``stop`` is a price on the losing side of
     the close, needed where ``direction`` is not 0.  ``target`` may be NaN (none).  ``leave_long``
@@ -87,7 +87,7 @@ class ColumnStrategy(ABC):
         direction = np.asarray(wanted.direction, dtype=np.int64)
         if direction.shape != (len(candles),) or not np.isin(direction, (-1, 0, 1)).all():
             raise InvalidInput(
-                "direction must hold -1, 0 or 1, one row a candle", code="bad_columns"
+                "direction must hold -1, 0 or 1, one row per candle", code="bad_columns"
             )
         # A signal without a stop cannot be sized; it is no entry.
         direction = np.where(np.isfinite(wanted.stop), direction, 0)

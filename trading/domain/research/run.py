@@ -73,7 +73,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backtest:
-    """A finished run with what it was made from; ``signals`` has one column set a slot."""
+    """A finished run with what it was made from; ``signals`` has one column set per slot."""
 
     prepared: Prepared
     result: BacktestResult

@@ -121,9 +121,9 @@ def _expand(text: str) -> list[str]:
     try:
         low, high, step = (float(part) for part in text.split(":"))
     except ValueError:
-        raise InvalidInput(f"{text} is no range low:high:step", code="bad_space") from None
+        raise InvalidInput(f"{text} is not a range low:high:step", code="bad_space") from None
     if not (step > 0 and high >= low and (high - low) / step <= VARIANTS_MAX):
-        raise InvalidInput(f"{text} is no range low:high:step", code="bad_space")
+        raise InvalidInput(f"{text} is not a range low:high:step", code="bad_space")
     return [f"{low + k * step:.10g}" for k in range(math.floor((high - low) / step + 1e-9) + 1)]
 
 

@@ -48,7 +48,7 @@ class MagnetForm(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MagnetContext:
-    """What the strategy reads beside the magnets, one row a candle.
+    """What the strategy reads beside the magnets, one row per candle.
 
     ``trend_slow`` and ``trend_fast`` are sign(EMA21 - EMA55) on closed 4-hour and 1-hour bars (0
     before both exist), ``sigma`` the annualised volatility (NaN before it exists).

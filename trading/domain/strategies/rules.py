@@ -59,7 +59,7 @@ class Rule(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleStrategy(ABC):
-    """What rule strategies share: hours a bar, ATR length, stop, target and time in bars.
+    """What rule strategies share: hours per bar, ATR length, stop, target and time in bars.
 
     ``target_atr`` 0 means no target, ``hold_bars`` 0 no time exit.  Raises :class:`InvalidInput`
     for hours that do not divide the day, or distances that are not positive.

@@ -240,7 +240,7 @@ def read_settings(
             given[strategies[0]][name] = value
         else:
             raise InvalidInput(
-                f"say whose parameter {name} is: {strategies[0]}.{name}={value}",
+                f"say which strategy's parameter {name} is: {strategies[0]}.{name}={value}",
                 code="bad_parameter",
             )
     found = {}

@@ -109,7 +109,7 @@ def _share(text: str) -> Decimal:
     try:
         return Decimal(text)
     except InvalidOperation:
-        raise InvalidInput(f"{text} is no share of equity", code="bad_number") from None
+        raise InvalidInput(f"{text} is not a share of equity", code="bad_number") from None
 
 
 def _person(email: str) -> Actor:

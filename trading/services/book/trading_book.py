@@ -132,7 +132,7 @@ class TradingBook:
     ) -> tuple[Event, ...]:
         """Carry the book through one bar (or tick) and write everything that happened.
 
-        ``bars`` has one entry an instrument; so has ``readings``, each strategy's signal where a
+        ``bars`` has one entry per instrument; so has ``readings``, each strategy's signal where a
         bar of its timeframe closed with this one.  ``bar_ms`` is the length of the bars where it is
         not that of the rules.
         """

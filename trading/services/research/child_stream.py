@@ -191,10 +191,10 @@ def _read_signal(told: Mapping[str, Any], *, known_at: int, close: float) -> Sig
 def _fit(name: str, value: Any) -> Any:
     if name in ("exit_long", "exit_short"):
         if not isinstance(value, bool):
-            raise InvalidInput(f"{name} is no truth value", code="bad_signal")
+            raise InvalidInput(f"{name} is neither true nor false", code="bad_signal")
         return value
     if name in ("known_at", "direction", "reason", "trend"):
         if not isinstance(value, int) or isinstance(value, bool):
-            raise InvalidInput(f"{name} is no whole number", code="bad_signal")
+            raise InvalidInput(f"{name} is not a whole number", code="bad_signal")
         return value
     return float(value)
