@@ -25,7 +25,7 @@ from magnetfund.tests.walls_support import (
     trip_fuse,
 )
 from risk.models import PreTradeCheck
-from trading.models import Instrument, Order, Position, Signal, Valuation
+from trading.models import BookMember, Instrument, Order, Position, Signal, Valuation
 from trading.services import settlement
 from trading.services.manual import submit_manual_order
 from trading.services.manual_plan import ManualOrder
@@ -324,3 +324,27 @@ def test_an_order_in_doubt_is_asked_about_on_the_page(
     assert "settle_orders" in answer
     assert AuditEvent.objects.filter(action="order.queried").count() == 1
     assert client_of(Role.ACCOUNTANT).post(path).status_code == 403
+
+
+@pytest.mark.parametrize("state", ["paused", "gone", None])
+def test_an_instrument_without_a_manual_slot_is_refused_in_words(
+    client: Client, instrument: Instrument, state: str | None
+):
+    """A trader that has no such slot would let the order expire without a word."""
+    rows = [("trend", "trading")] if state is None else [("trend", "trading"), ("manual", state)]
+    for strategy, kept in rows:
+        BookMember.objects.using("gateway").create(
+            version=1, strategy=strategy, instrument=instrument, state=kept, reason="a test"
+        )
+    page = client.get(TICKET, TYPED)
+    assert page.context["plan"].codes[0] == "not_by_hand"
+    assert "does not trade this instrument by hand" in page.content.decode()
+    confirm(client, page)
+    assert not Order.objects.exclude(state="DENIED").exists()
+
+
+def test_a_manual_slot_that_trades_is_no_obstacle(client: Client, instrument: Instrument):
+    BookMember.objects.using("gateway").create(
+        version=1, strategy="manual", instrument=instrument, state="trading", reason="a test"
+    )
+    assert client.get(TICKET, TYPED).context["plan"].codes == ()

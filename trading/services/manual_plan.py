@@ -30,8 +30,9 @@ from risk.domain.sizing import (
 )
 from risk.services.limits import limits_in_force
 from trading.fuse_selectors import find_manual_block
-from trading.models import Instrument, Order, Position, Strategy, Valuation
+from trading.models import BookMember, Instrument, Order, Position, Strategy, Valuation
 from trading.services.book_setup import MANUAL, instrument_rules
+from trading.services.membership import newest_version, stored_state
 from trading.services.orders import request_of
 from trading.services.snapshots import build_snapshot
 
@@ -306,6 +307,9 @@ def _refusals(
     if abs(request.entry_price / reference - 1) > limits.price_collar_share:
         return ("price_collar",)  # decided on another price: nothing else about it is worth saying
     codes: list[str] = []
+    slot = stored_state(request.book, MANUAL, instrument)
+    if slot != BookMember.State.TRADING and newest_version(request.book):
+        codes.append("not_by_hand")  # a trader that has no such slot could only let it expire
     held = Position.objects.filter(book=request.book, instrument=instrument, strategy=MANUAL)
     if held.exclude(quantity=0).exists():
         codes.append("position_open")

@@ -177,7 +177,7 @@ def change_members(
         changes: list[tuple[str, Instrument]] = []
         for code in dict.fromkeys(strategies):
             for instrument in instruments:
-                before = _stored_state(book, code, instrument)
+                before = stored_state(book, code, instrument)
                 if before == wanted:
                     continue
                 if before not in COMES_FROM[wanted]:
@@ -207,7 +207,7 @@ def finish_leaving(
         pairs = [
             (m.strategy, m.instrument)
             for m in members
-            if _stored_state(book, m.strategy, m.instrument) == State.LEAVING
+            if stored_state(book, m.strategy, m.instrument) == State.LEAVING
         ]
         if pairs:
             _write(book, pairs, State.GONE, "flat", actor, at)
@@ -249,7 +249,7 @@ def _lock(book: str) -> None:
     take_lock(AdvisoryLock.BOOK_MEMBERS, book)
 
 
-def _stored_state(book: str, strategy: str, instrument: Instrument) -> str | None:
+def stored_state(book: str, strategy: str, instrument: Instrument) -> str | None:
     return (
         BookMember.objects.filter(book=book, strategy=strategy, instrument=instrument)
         .order_by("-version")

@@ -10,6 +10,8 @@ CODE_WORDS = {
     # the ticket
     "price_collar": "The price has moved too far since the preview. Preview the order again.",
     "position_open": "A manual position is already open in this instrument. Close it first.",
+    "not_by_hand": "The fund does not trade this instrument by hand: its manual sleeve is missing "
+    "or paused. Add or resume it under Market, Instruments.",
     "order_waiting": "A manual order is already pending in this instrument. Wait until it is "
     "filled or cancelled.",
     # the size
