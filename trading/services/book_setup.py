@@ -10,6 +10,7 @@ from magnetfund.kernel.money import decimal_of
 from risk.domain.fuse import FuseRules, ResetPolicy
 from risk.domain.limits import Limits, StrategyLimits
 from trading.domain.engine.rules import (
+    LEVERAGE_CEILING,
     EngineRules,
     LimitRules,
     SlotRules,
@@ -20,6 +21,7 @@ from trading.domain.strategies.magnet import MagnetStrategy
 from trading.domain.strategies.signals import StrategyTraits
 from trading.models import Instrument
 from trading.models import Strategy as StrategyRow
+from trading.services.leverage_caps import find_fixed_cap
 from trading.services.sleeve_strategies import LIMITS_KEY, build_sleeve_strategy
 from trading.services.sleeves import Sleeve
 
@@ -44,6 +46,7 @@ def build_setup(
     limits: Limits,
     cash: float = 100_000.0,
     groups: Mapping[str, int] | None = None,
+    evidence_caps: Mapping[str, float] | None = None,
     reset_policy: ResetPolicy = ResetPolicy.NONE,
     only: Collection[tuple[str, int]] | None = None,
 ) -> BookSetup:
@@ -51,6 +54,7 @@ def build_setup(
 
     ``cash`` is what a scenario begins with; a live book begins with what its ledger sent.
     ``groups`` are the correlation groups by symbol; without them all count as one.
+    ``evidence_caps`` is the leverage by symbol that the evidence allows, where it acts.
     ``only`` names the slots (strategy, instrument's key) where not every pair is one.
     ``reset_policy`` other than NONE is for scenarios only; live re-arming is for two people.
     """
@@ -80,7 +84,12 @@ def build_setup(
             placed.append(Sleeve(strategy=row.code, instrument=instrument, risk_fraction=share))
     rules = EngineRules(
         instruments=tuple(
-            instrument_rules(item, group=(groups or {}).get(item.symbol, 0)) for item in instruments
+            instrument_rules(
+                item,
+                group=(groups or {}).get(item.symbol, 0),
+                evidence_cap=(evidence_caps or {}).get(item.symbol),
+            )
+            for item in instruments
         ),
         slots=tuple(slots),
         limits=LimitRules.of_limit_set(limits),
@@ -117,8 +126,14 @@ def strategy_limits(row: StrategyRow) -> StrategyLimits:
     return StrategyLimits(**figures, losses_in_a_row_count=None if count is None else int(count))
 
 
-def instrument_rules(row: Instrument, *, group: int = 0) -> TradedInstrument:
-    """An instrument as the paper venue trades it: ticks, lots, fees, slippage, maintenance."""
+def instrument_rules(
+    row: Instrument, *, group: int = 0, evidence_cap: float | None = None
+) -> TradedInstrument:
+    """An instrument as the paper venue trades it: ticks, lots, fees, slippage, maintenance, caps.
+
+    The caps of venue and class always act, that of the evidence where it is given.
+    """
+    caps = (find_fixed_cap(row), evidence_cap)
     return TradedInstrument(
         symbol=row.symbol,
         tick_size=float(row.tick),
@@ -128,6 +143,7 @@ def instrument_rules(row: Instrument, *, group: int = 0) -> TradedInstrument:
         maintenance_rate=float(row.maintenance_tiers[0][1]),
         gap_rate_floor=float(row.gap_floor),
         correlation_group=group,
+        leverage_cap=min((cap for cap in caps if cap is not None), default=LEVERAGE_CEILING),
     )
 
 

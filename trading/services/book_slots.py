@@ -9,6 +9,7 @@ from risk.domain.limits import Limits
 from trading.models import BookMember
 from trading.services.book_setup import BookSetup, build_setup
 from trading.services.correlations import find_correlation_groups, measure_correlations
+from trading.services.leverage_caps import find_evidence_caps
 from trading.services.membership import (
     Membership,
     begin_membership,
@@ -23,6 +24,7 @@ class BookSlots:
 
     members: Membership
     setup: BookSetup
+    evidence_caps: dict[str, float]
 
     def __init__(self, *, book: str, actor: Actor) -> None:
         self.code = book
@@ -43,15 +45,21 @@ class BookSlots:
     def set_up(self, limits: Limits, *, at: datetime) -> None:
         """The rules of the members under ``limits``, correlations measured anew."""
         instruments = self.members.instruments
+        self.evidence_caps = find_evidence_caps(instruments, at=at)
         measure_correlations(book=self.code, instruments=instruments, at=at)
         symbols = [item.symbol for item in instruments]
         self.setup = build_setup(
             instruments=instruments,
             sleeves=self.members.sleeves,
             limits=limits,
+            evidence_caps=self.evidence_caps,
             groups=find_correlation_groups(book=self.code, symbols=symbols, limits=limits, at=at),
             only={member.key for member in self.members.members},
         )
+
+    def has_other_evidence(self, *, at: datetime) -> bool:
+        """Whether the evidence allows another leverage than the rules say."""
+        return find_evidence_caps(self.members.instruments, at=at) != self.evidence_caps
 
     def find_change(self, *, look: bool) -> Membership | None:
         """The members in force, where they are others; asks the rows where ``look`` says so."""

@@ -6,14 +6,17 @@ import math
 from dataclasses import dataclass
 from datetime import timedelta
 
-from magnetfund.kernel.clock import to_milliseconds, utc_now
-from risk.domain.leverage import EvidenceState, class_leverage_max
-from trading.domain.evidence import derive_evidence_state
+from magnetfund.kernel.clock import utc_now
+from risk.domain.leverage import EvidencePolicy, EvidenceState, class_leverage_max
 from trading.domain.indicators import realised_volatility, volatility_ratio
-from trading.domain.magnets import DEFAULT_PARAMETERS
-from trading.models import Instrument, ResearchRun, RunState
+from trading.models import Instrument
 from trading.services.book_setup import instrument_rules
 from trading.services.candle_store import load_candles
+from trading.services.leverage_caps import (
+    evidence_policy,
+    find_venue_cap,
+    read_evidence_state,
+)
 
 HOURS_PER_YEAR = 8_760
 #: Days of hourly candles that are read: the 720 returns of the long measure, and room for gaps.
@@ -35,6 +38,7 @@ class LeverageInputs:
     venue_cap: float | None
     class_cap: float | None
     evidence_state: EvidenceState | None
+    evidence_policy: EvidencePolicy
 
 
 def read_leverage_inputs(instrument: Instrument) -> LeverageInputs:
@@ -47,46 +51,8 @@ def read_leverage_inputs(instrument: Instrument) -> LeverageInputs:
         venue_cap=find_venue_cap(instrument),
         class_cap=class_leverage_max(instrument.kind),
         evidence_state=read_evidence_state(instrument),
+        evidence_policy=evidence_policy(),
     )
-
-
-def read_evidence_state(instrument: Instrument) -> EvidenceState | None:
-    """What the newest stored study of an instrument's magnets says; None where none was made.
-
-    A case does not name the kind of its magnet, so the weakest kind that was judged decides.
-    """
-    run = (
-        ResearchRun.objects.filter(
-            kind=ResearchRun.Kind.EVIDENCE,
-            state=RunState.DONE,
-            request__instrument=instrument.symbol,
-        )
-        .only("result")
-        .order_by("-id")
-        .first()
-    )
-    if run is None:
-        return None
-    states = {
-        derive_evidence_state(
-            judged=EvidenceState(row["state"]),
-            judged_at=row["judged_at"],
-            judged_version=row["rules_version"],
-            at=to_milliseconds(utc_now()),
-            rules_version=DEFAULT_PARAMETERS.version,
-        )
-        for row in run.result.get("judged", ())
-    }
-    if not states or EvidenceState.UNPROVEN in states:
-        return EvidenceState.UNPROVEN
-    return EvidenceState.EXPIRED if EvidenceState.EXPIRED in states else EvidenceState.SUPPORTED
-
-
-def find_venue_cap(instrument: Instrument) -> float | None:
-    """Leverage that the venue allows in the instrument's smallest margin tier, where stored."""
-    tiers = instrument.maintenance_tiers or []
-    known = [float(tier[2]) for tier in tiers if len(tier) > 2]
-    return max(known, default=None)
 
 
 def _find_volatilities(instrument: Instrument) -> tuple[float | None, float | None]:

@@ -67,6 +67,7 @@ def _case_of(instrument: Instrument, price: float) -> LeverageCase:
         venue_cap=found.venue_cap,
         client_class_cap=found.class_cap,
         evidence_state=found.evidence_state,
+        evidence_policy=found.evidence_policy,
     )
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from magnetfund.kernel.money import decimal_from_float
 from risk.domain.fuse import Condition, FuseState
+from risk.domain.leverage import class_leverage_max
 from risk.domain.limits import Limits
 from risk.domain.pretrade import (
     BookOrder,
@@ -27,6 +28,7 @@ from trading.domain.positions import commit_margin
 from trading.models import Instrument, Order, Position
 from trading.services.correlations import find_correlation_groups
 from trading.services.engine import engine_state_of
+from trading.services.leverage_caps import evidence_policy, find_venue_cap
 
 
 def build_snapshot(
@@ -71,7 +73,13 @@ def build_snapshot(
         recent=_recent(book, at),
         strategy_locked_until=lock,
         entry_block=entry_block,
+        client_class_leverage_max=_exact(class_leverage_max(instrument.kind)),
+        evidence_policy=evidence_policy(),
     )
+
+
+def _exact(cap: float | None) -> Decimal | None:
+    return None if cap is None else decimal_from_float(cap)
 
 
 def _groups(book: str, limits: Limits, at: datetime) -> dict[str, str]:
@@ -99,6 +107,7 @@ def _rules(
         correlation_group=groups.get(instrument.symbol, instrument.symbol),
         is_allowed=is_allowed,
         is_restricted=instrument.is_restricted,
+        venue_leverage_max=_exact(find_venue_cap(instrument)),
     )
 
 

@@ -79,6 +79,7 @@ class Trader:
         self.doubt = MarketDoubt(book=book, source=source, actor=self.actor)
         self._bell = Bell(source.wake_handle)
         self._is_torn = False
+        self._evidence_hour: datetime | None = None
         self.slots = BookSlots(book=book, actor=self.actor)
         self.reader = MarketReader(source=source, doubt=self.doubt, actor=self.actor)
         self.figures = TraderFigures(book=book, holder=self.holder)
@@ -157,9 +158,15 @@ class Trader:
         return self.reader.feeds
 
     def _follow_limits(self, now: datetime) -> None:
-        """Act under the limits in force from this beat on; a new version needs no restart."""
+        """Act under the limits in force from this beat on; a new version needs no restart.
+
+        What the evidence allows is asked once an hour, before its entries are decided.
+        """
         limits = limits_in_force(self.code, at=now)
-        if limits.version == self.paper.limits.version:
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        is_known = hour == self._evidence_hour or not self.slots.has_other_evidence(at=now)
+        self._evidence_hour = hour
+        if is_known and limits.version == self.paper.limits.version:
             return
         self.slots.set_up(limits, at=now)
         self.paper.take_rules(self.setup.rules, limits)

@@ -83,6 +83,7 @@ def make_rules(rng: np.random.Generator, *, instruments: int, cash: float = 1e5)
                 lot_size=0.001,
                 maintenance_rate=float(rng.choice([0.004, 0.3])),
                 correlation_group=index % 2,
+                leverage_cap=1.4 if index == 2 else 3.0,
             )
             for index in range(instruments)
         ),

@@ -22,7 +22,8 @@ from trading.domain.research.request import BacktestRequest, SleeveRequest
 from trading.models import BookMember, ResearchRun, RunState, Trial
 from trading.selectors_research import family_named
 from trading.services.instruments import get_instrument
-from trading.services.leverage_inputs import read_evidence_state, read_leverage_inputs
+from trading.services.leverage_caps import read_evidence_state
+from trading.services.leverage_inputs import read_leverage_inputs
 from trading.services.research.queue import work_waiting
 from trading.services.research.studies import ask_study, ask_weekly_evidence
 from trading.services.research.sweeps import ask_sweep, cancel_run
@@ -212,7 +213,7 @@ def test_the_queue_works_on_every_kind() -> None:
     [
         ("trading.services.research.backtests", "run_backtest", "backtest"),
         ("trading.services.research.sweeps", "run_sweep", "sweep"),
-        ("trading.domain.evidence", "run_evidence_test", "test_magnets"),
+        ("trading.services.research.studies", "run_evidence_test", "test_magnets"),
         ("trading.services.research.studies", "build_bootstrap_bars", "survival"),
     ],
 )

@@ -129,6 +129,7 @@ def _instrument_inputs(given: dict[str, Any]) -> dict[str, Any]:
         "venue_cap": found.venue_cap,
         "client_class_cap": found.class_cap,
         "evidence_state": found.evidence_state,
+        "evidence_policy": found.evidence_policy,
     }
 
 

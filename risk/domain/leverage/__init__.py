@@ -1,6 +1,10 @@
 """Leverage: the founding formula, its tiers, and every cap with the one that binds."""
 
-from risk.domain.leverage.choose import choose_leverage, resolve_evidence_policy
+from risk.domain.leverage.choose import (
+    choose_leverage,
+    compute_evidence_cap,
+    resolve_evidence_policy,
+)
 from risk.domain.leverage.classes import class_leverage_max
 from risk.domain.leverage.core import (
     capped_core,
@@ -32,6 +36,7 @@ __all__ = [
     "capped_core",
     "choose_leverage",
     "class_leverage_max",
+    "compute_evidence_cap",
     "leverage_core",
     "liquidation_cap_core",
     "resolve_evidence_policy",

@@ -296,10 +296,19 @@ def _find_liquidation_cap(
     return CapName.LIQUIDATION_PROBABILITY, value, True, words
 
 
-def _evidence_cap(case: LeverageCase) -> float:
-    if case.evidence_state is not EvidenceState.SUPPORTED:
+def compute_evidence_cap(
+    *, state: EvidenceState | None, is_high_tension_proven: bool = False
+) -> float:
+    """Leverage that the state of the evidence allows; None is untested."""
+    if state is not EvidenceState.SUPPORTED:
         return EVIDENCE_CAP_UNPROVEN
-    return EVIDENCE_CAP_HIGH_TENSION if case.is_high_tension_proven else EVIDENCE_CAP_SUPPORTED
+    return EVIDENCE_CAP_HIGH_TENSION if is_high_tension_proven else EVIDENCE_CAP_SUPPORTED
+
+
+def _evidence_cap(case: LeverageCase) -> float:
+    return compute_evidence_cap(
+        state=case.evidence_state, is_high_tension_proven=case.is_high_tension_proven
+    )
 
 
 def _find_evidence_cap(case: LeverageCase) -> tuple[CapName, float | None, bool, str]:

@@ -180,7 +180,7 @@ def _size_entry(working: Working, slot: int, signal: Signal, bar: Bar) -> Denial
         limits.loss_at_stop_share,
         limits.gap_share_position,
         limits.gap_share_book,
-        limits.leverage_cap,
+        min(limits.leverage_cap, instrument.leverage_cap),
         limits.volatility_target,
         limits.liquidation_quantile,
         limits.liquidation_years,

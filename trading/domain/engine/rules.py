@@ -16,6 +16,9 @@ from risk.domain.fuse import FuseRules
 from risk.domain.limits import NO_STRATEGY_LIMITS, Limits, StrategyLimits
 from trading.domain.strategies.signals import DAY_MS, StrategyTraits
 
+LEVERAGE_CEILING = 3.0
+"""What the formula never exceeds, so a cap of this size changes nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradedInstrument:
@@ -24,6 +27,7 @@ class TradedInstrument:
     ``slippage_rate`` moves a market or stop fill against the taker, ``fuse_slippage_rate`` a fill
     that the fuse forces.  ``gap_rate_floor`` is the class floor of the worst adverse hour.
     ``correlation_group`` names instruments that count as one for the position limit.
+    ``leverage_cap`` is the smallest of venue, client class and, where it acts, evidence.
     """
 
     symbol: str
@@ -36,6 +40,7 @@ class TradedInstrument:
     maintenance_rate: float = 0.004
     gap_rate_floor: float = 0.25
     correlation_group: int = 0
+    leverage_cap: float = LEVERAGE_CEILING
 
     def __post_init__(self) -> None:
         for name in ("tick_size", "lot_size"):
@@ -53,6 +58,8 @@ class TradedInstrument:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise InvalidInput(f"{name} must not be negative", code="bad_instrument")
+        if not self.leverage_cap > 0:
+            raise InvalidInput("leverage_cap must be positive", code="bad_instrument")
 
     @property
     def tick_value(self) -> float:
@@ -82,10 +89,9 @@ class SlotRules:
 class LimitRules:
     """The limits of a run as float64; shares are of equity, margin is equity committed.
 
-    ``leverage_cap`` is the smallest of the constant caps (fund, evidence where it acts, venue,
-    client class).  ``volatility_target`` 0 leaves that cap unevaluated, and so does
-    ``liquidation_quantile`` 0 for the chance of liquidation: it is the normal quantile of
-    1 - eps/2 for the chance eps over ``liquidation_years``.
+    ``leverage_cap`` is the fund's own maximum.  ``volatility_target`` 0 leaves that cap
+    unevaluated, and so does ``liquidation_quantile`` 0 for the chance of liquidation: it is the
+    normal quantile of 1 - eps/2 for the chance eps over ``liquidation_years``.
     """
 
     margin_share_tier_1: float = 0.15
@@ -97,16 +103,15 @@ class LimitRules:
     loss_at_stop_share: float = 0.01
     gap_share_position: float = 0.10
     gap_share_book: float = 0.15
-    leverage_cap: float = 3.0
+    leverage_cap: float = LEVERAGE_CEILING
     volatility_target: float = 0.0
     liquidation_quantile: float = 0.0
     liquidation_years: float = 7.0 / 365.0
     stop_liquidation_share_max: float = 0.6
 
     @classmethod
-    def of_limit_set(cls, limits: Limits, *, leverage_cap: float | None = None) -> LimitRules:
-        """The figures of an approved limit set; ``leverage_cap`` can only lower its leverage."""
-        cap = float(limits.leverage_max)
+    def of_limit_set(cls, limits: Limits) -> LimitRules:
+        """The figures of an approved limit set."""
         return cls(
             margin_share_tier_1=float(limits.margin_share_tier_1),
             margin_share_tier_2=float(limits.margin_share_tier_2),
@@ -117,7 +122,7 @@ class LimitRules:
             loss_at_stop_share=float(limits.loss_at_stop_share),
             gap_share_position=float(limits.gap_share_position),
             gap_share_book=float(limits.gap_share_book),
-            leverage_cap=cap if leverage_cap is None else min(cap, leverage_cap),
+            leverage_cap=float(limits.leverage_max),
             volatility_target=float(limits.volatility_target or 0),
             liquidation_quantile=NormalDist().inv_cdf(
                 1.0 - float(limits.liquidation_probability_max) / 2.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,13 @@ from trading.domain.backtest.market import (
     join_markets,
 )
 from trading.domain.backtest.result import FILL_RULE_VERSION, BacktestResult, build_result
-from trading.domain.engine.rules import EngineRules, LimitRules, SlotRules, TradedInstrument
+from trading.domain.engine.rules import (
+    LEVERAGE_CEILING,
+    EngineRules,
+    LimitRules,
+    SlotRules,
+    TradedInstrument,
+)
 from trading.domain.market.candles import Candles
 from trading.domain.market.funding import FundingRates, spread_funding
 from trading.domain.market.resampling import resample
@@ -139,7 +146,7 @@ def prepare(
         data_hash = content_hash([data_hash, fine.bars.data_hash()])
     inputs = {
         "request": request.plain(),
-        "rules": asdict(rules),
+        "rules": _plain_rules(rules),
         "data": data_hash,
         "warm_up": [item.between(0, part.start).open_time.tolist()[:1] for item, part in
                     zip(candles, rows, strict=True)],
@@ -283,6 +290,15 @@ def _find_rows(candles: Candles, request: BacktestRequest) -> slice:
             code="no_candles",
         )
     return slice(first, len(candles))
+
+
+def _plain_rules(rules: EngineRules) -> dict[str, Any]:
+    """The rules for the hash of the inputs; a cap that changes nothing is left out."""
+    plain = asdict(rules)
+    for item in plain["instruments"]:
+        if item["leverage_cap"] == LEVERAGE_CEILING:
+            del item["leverage_cap"]
+    return plain
 
 
 def _build_rules(

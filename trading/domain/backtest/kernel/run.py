@@ -263,6 +263,7 @@ def pack_instruments(rules: EngineRules) -> tuple[IntArray, FloatArray]:
             instrument.maintenance_rate,
             instrument.gap_rate_floor,
             instrument.tick_value,
+            instrument.leverage_cap,
         )
     return mi, mf
 

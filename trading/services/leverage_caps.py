@@ -1,0 +1,86 @@
+"""The caps of an instrument that no bar changes: venue, class, and the evidence where it acts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.conf import settings
+
+from magnetfund.kernel.clock import to_milliseconds, utc_now
+from risk.domain.leverage import (
+    EvidencePolicy,
+    EvidenceState,
+    class_leverage_max,
+    compute_evidence_cap,
+    resolve_evidence_policy,
+)
+from trading.domain.evidence import derive_evidence_state
+from trading.domain.magnets import DEFAULT_PARAMETERS
+from trading.models import Instrument, ResearchRun, RunState
+
+
+def evidence_policy() -> EvidencePolicy:
+    """How the evidence acts on the running book: ``EVIDENCE_POLICY``, and enforced in live."""
+    chosen = settings.EVIDENCE_POLICY
+    return resolve_evidence_policy(
+        is_live=settings.TRADING_MODE == "live",
+        chosen=EvidencePolicy(chosen) if chosen else None,
+    )
+
+
+def read_evidence_state(
+    instrument: Instrument, *, at: datetime | None = None
+) -> EvidenceState | None:
+    """What the newest stored study of an instrument's magnets says; None where none was made.
+
+    A case does not name the kind of its magnet, so the weakest kind that was judged decides.
+    """
+    run = (
+        ResearchRun.objects.filter(
+            kind=ResearchRun.Kind.EVIDENCE,
+            state=RunState.DONE,
+            request__instrument=instrument.symbol,
+        )
+        .only("result")
+        .order_by("-id")
+        .first()
+    )
+    if run is None:
+        return None
+    states = {
+        derive_evidence_state(
+            judged=EvidenceState(row["state"]),
+            judged_at=row["judged_at"],
+            judged_version=row["rules_version"],
+            at=to_milliseconds(at or utc_now()),
+            rules_version=DEFAULT_PARAMETERS.version,
+        )
+        for row in run.result.get("judged", ())
+    }
+    if not states or EvidenceState.UNPROVEN in states:
+        return EvidenceState.UNPROVEN
+    return EvidenceState.EXPIRED if EvidenceState.EXPIRED in states else EvidenceState.SUPPORTED
+
+
+def find_evidence_caps(instruments: Sequence[Instrument], *, at: datetime) -> dict[str, float]:
+    """Leverage that the evidence allows on each symbol; empty where it does not act."""
+    if evidence_policy() is not EvidencePolicy.ENFORCED:
+        return {}
+    return {
+        item.symbol: compute_evidence_cap(state=read_evidence_state(item, at=at))
+        for item in instruments
+    }
+
+
+def find_venue_cap(instrument: Instrument) -> float | None:
+    """Leverage that the venue allows in the instrument's smallest margin tier, where stored."""
+    tiers = instrument.maintenance_tiers or []
+    known = [float(tier[2]) for tier in tiers if len(tier) > 2]
+    return max(known, default=None)
+
+
+def find_fixed_cap(instrument: Instrument) -> float | None:
+    """The smaller of the venue's and the class's cap; None where neither sets one."""
+    caps = (find_venue_cap(instrument), class_leverage_max(instrument.kind))
+    return min((cap for cap in caps if cap is not None), default=None)
