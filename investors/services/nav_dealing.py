@@ -106,6 +106,11 @@ def _entry(
     return entry_of(book, event, code, [JointLine(amounts=amounts, tags=Tags(share_class=code))])
 
 
+def _fee_line(code: str, lot: UUID, fee: Decimal) -> JointLine:
+    """A dealing fee, named by a lot of the order that pays it: so it is found by its holder."""
+    return JointLine(amounts={"to_fund": fee}, tags=Tags(share_class=code, lot=lot))
+
+
 def _reserve(row: ClassNav, plan: ClassPlan) -> None:
     """Reservations fall before the units do: they may never exceed them."""
     for holder, units in plan.reserved.items():
@@ -123,9 +128,13 @@ def _redeem(
         return
     lines = [line for result in dealt for line in lines_of_cuts(code, result)]
     news = [NewEntry.of(entry_of(book, "redemption_dealt", code, lines))]
-    exit_fees = sum((result.exit_fee for result in dealt), ZERO)
-    if exit_fees:
-        news.append(NewEntry.of(_entry(book, "exit_fee", code, {"to_fund": exit_fees})))
+    fees = [
+        _fee_line(code, UUID(result.cuts[0].lot), result.exit_fee)
+        for result in dealt
+        if result.exit_fee
+    ]
+    if fees:
+        news.append(NewEntry.of(entry_of(book, "exit_fee", code, fees)))
     entry = post_entries(book.strike.fund, news, actor=actor)[0]
     record_cuts(book, row, dealt, lots, kind=UnitEntry.Kind.REDEEM, entry=entry)
 
@@ -208,10 +217,6 @@ def _subscribe(
     for event, bought in (("units_issued", paid), ("distribution_reinvested", reinvested)):
         if bought:
             _issue(book, row, terms, event, bought, actor)
-    fees = sum((result.entry_fee for _, result in paid), ZERO)
-    if fees:
-        fee = _entry(book, "entry_fee", row.share_class.code, {"to_fund": fees})
-        post_entries(book.strike.fund, [NewEntry.of(fee)], actor=actor)
     return sum((order.funded_amount for order, _ in paid), ZERO)
 
 
@@ -232,6 +237,13 @@ def _issue(
         )
         for (_, r), lot in zip(bought, lots, strict=True)
     ]
-    new = NewEntry.of(entry_of(book, event, code, lines))
-    (entry,) = post_entries(book.strike.fund, [new], actor=actor)
+    news = [NewEntry.of(entry_of(book, event, code, lines))]
+    fees = [
+        _fee_line(code, lot.pk, result.entry_fee)
+        for (order, result), lot in zip(bought, lots, strict=True)
+        if result.entry_fee and order.kind == DealingOrder.Kind.SUBSCRIPTION
+    ]
+    if fees:
+        news.append(NewEntry.of(entry_of(book, "entry_fee", code, fees)))
+    entry = post_entries(book.strike.fund, news, actor=actor)[0]
     record_issues(book, row, bought, lots, kind=UnitEntry.Kind.ISSUE, entry=entry)

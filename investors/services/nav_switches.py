@@ -8,7 +8,7 @@ and its hurdle and lock-up count from that day.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from uuid import UUID
 
 from investors.domain.dealing import Switch
 from investors.domain.dealing.desk import ClassPlan
@@ -27,7 +27,6 @@ from investors.services.nav_lots import (
 )
 from magnetfund.core.actors import Actor
 
-ZERO = Decimal(0)
 #: A class left, the halves of its switches into another class.
 _Halves = list[tuple[ClassNav, RedemptionResult, Switch]]
 
@@ -67,7 +66,6 @@ def _switch_into(
     dealt = [(book.orders[result.order], switch.subscription) for _, result, switch in halves]
     opened = open_lots(book, row, terms, dealt)
     lines: list[JointLine] = []
-    exit_fees: dict[str, Decimal] = {}
     for (left, result, _), (_, bought), lot in zip(halves, dealt, opened, strict=True):
         source = left.share_class.code
         lines += lines_of_cuts(source, result, units="units_out")
@@ -83,12 +81,9 @@ def _switch_into(
                 other=Tags(share_class=code, lot=lot.pk),
             )
         )
-        exit_fees[source] = exit_fees.get(source, ZERO) + result.exit_fee
-    lines += [
-        JointLine(amounts={"exit_fee": fee}, tags=Tags(share_class=source))
-        for source, fee in exit_fees.items()
-        if fee
-    ]
+        if result.exit_fee:
+            tags = Tags(share_class=source, lot=UUID(result.cuts[0].lot))
+            lines.append(JointLine(amounts={"exit_fee": result.exit_fee}, tags=tags))
     entry = post_entries(
         book.strike.fund, [NewEntry.of(entry_of(book, "switch_dealt", code, lines))], actor=actor
     )[0]

@@ -1,4 +1,4 @@
-"""Papers: a contract note for each deal, made once, kept as bytes, each download noted.
+"""Contract notes, and how every paper is set: made once, kept as bytes, each download noted.
 
 Fonts are those inside the pinned compiler, and no clock enters a document: the same books give the
 same bytes.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import unicodedata
 from decimal import Decimal
 from pathlib import Path
@@ -26,6 +27,7 @@ from magnetfund.kernel.errors import Conflict
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "papers"
 ZERO = Decimal(0)
+_here = threading.local()
 #: Scripts of which the compiler's own text font has every letter.
 SCRIPTS = ("LATIN", "GREEK", "CYRILLIC", "DIGIT", "COMBINING")
 
@@ -98,10 +100,17 @@ def render_paper(template: str, data: dict[str, Any]) -> bytes:
                 f"the paper's font has no letter {sign!r}; write the name in Latin letters",
                 code="missing_glyph",
             )
-    made: bytes = typst.compile(
-        str(TEMPLATES / template), sys_inputs={"data": text}, ignore_system_fonts=True
-    )
+    made = _compiler(template).compile(sys_inputs={"data": text})
+    assert isinstance(made, bytes)
     return made
+
+
+def _compiler(template: str) -> typst.Compiler:
+    """A compiler of its own for each thread: it keeps its fonts and what it parsed."""
+    known: dict[str, typst.Compiler] = _here.__dict__.setdefault("compilers", {})
+    if template not in known:
+        known[template] = typst.Compiler(str(TEMPLATES / template), ignore_system_fonts=True)
+    return known[template]
 
 
 def describe_note(order: DealingOrder, strike: NavStrike, number: str) -> dict[str, Any]:

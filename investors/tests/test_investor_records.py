@@ -118,26 +118,20 @@ HEAD = StatementHead(
     version=1,
     holder="Ann Example",
     fund="Fund",
-    share_class="A",
     currency="USD",
     start=date(2026, 1, 1),
     end=DAY,
-    closing_price=D("110"),
     inputs_hash="00",
-)
-LOT = StatementLot(
-    lot="L1",
-    entry_day=date(2026, 1, 1),
-    units=D(10),
-    entry_price=D(100),
-    mark=D(100),
-    fee_per_unit=D(2),
-    net_per_unit=D(108),
 )
 
 
 def statement(
-    *, closing: str = "1080", paid_in: str = "500", units: str = "10", net: str = "108"
+    *,
+    closing: str = "1080",
+    paid_in: str = "500",
+    units: str = "10",
+    net: str = "108",
+    value: str = "1080",
 ) -> Statement:
     return build_statement(
         head=HEAD,
@@ -150,14 +144,17 @@ def statement(
             "performance_fee_accrued": -20,
         },
         flows=[ValuedFlow(date(2026, 2, 1).toordinal(), D(520), D(paid_in))],
-        units=UnitRoll(
-            opening=D(5), issued=D(5), redeemed=D(0), fee_units=D(0), transferred=D(0),
-            closing=D(units),
-        ),
+        units={
+            "A": UnitRoll(
+                opening=D(5), issued=D(5), redeemed=D(0), fee_units=D(0), transferred=D(0),
+                closing=D(units),
+            )
+        },
         lots=[
             StatementLot(
-                lot="L1", entry_day=LOT.entry_day, units=D(10), entry_price=D(100), mark=D(100),
-                fee_per_unit=D(2), net_per_unit=D(net),
+                lot="L1", share_class="A", entry_day=date(2026, 1, 1), units=D(10),
+                entry_price=D(100), cost=D(1000), mark=D(100), price=D(110), fee_per_unit=D(2),
+                net_per_unit=D(net), value=D(value),
             )
         ],
     )  # fmt: skip
@@ -178,7 +175,9 @@ def test_a_statement_adds_from_opening_to_closing_and_says_how_the_money_did() -
         ({"paid_in": "400"}, "flows_to_bridge"),
         ({"units": "11"}, "unit_roll_forward"),
         ({"net": "107"}, "price_less_fee_is_net_value"),
-        ({"net": "107"}, "lots_to_closing_value"),
+        ({"net": "107"}, "units_times_net_value"),
+        ({"value": "1079"}, "lots_to_closing_value"),
+        ({"units": "11"}, "lots_to_closing_units"),
     ],
 )
 def test_a_statement_that_does_not_tie_is_not_made(change: dict[str, str], check: str) -> None:

@@ -51,6 +51,7 @@ class Capability(StrEnum):
     TERMS_APPROVE = "terms.approve"
     RESTATE_APPROVE = "restate.approve"
     PERIOD_CLOSE = "period.close"
+    PAPERS_VIEW = "papers.view"
     KYC_VIEW = "kyc.view"
     KYC_REVIEW = "kyc.review"
     KYC_APPROVE = "kyc.approve"
@@ -90,6 +91,7 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
         Capability.TERMS_PROPOSE,
         Capability.ACCOUNTS_PROPOSE,
         Capability.ADMIN_VIEW,
+        Capability.PAPERS_VIEW,
     },
     Role.CONTROLLER: _STAFF_BASE
     | {
@@ -102,6 +104,7 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
         Capability.RESTATE_APPROVE,
         Capability.PERIOD_CLOSE,
         Capability.ADMIN_VIEW,
+        Capability.PAPERS_VIEW,
     },
     Role.COMPLIANCE: _STAFF_BASE
     | {
@@ -110,6 +113,7 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
         Capability.KYC_APPROVE,
         Capability.ERASE,
         Capability.ADMIN_VIEW,
+        Capability.PAPERS_VIEW,
     },
     Role.DIRECTOR: _STAFF_BASE
     | {
@@ -122,13 +126,20 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
         Capability.ROLES_APPROVE,
         Capability.DRAWDOWN_SECOND_RESET,
         Capability.RESEARCH_RUN,
+        Capability.PAPERS_VIEW,
     },
     Role.COORDINATOR: frozenset(
         {Capability.API_READ, Capability.API_EXECUTE, Capability.TRADING_STOP}
     ),
     Role.SERVICE: frozenset({Capability.API_READ, Capability.TRADING_STOP}),
     Role.AUDITOR: frozenset(
-        {Capability.DESK_VIEW, Capability.API_READ, Capability.ADMIN_VIEW, Capability.KYC_VIEW}
+        {
+            Capability.DESK_VIEW,
+            Capability.API_READ,
+            Capability.ADMIN_VIEW,
+            Capability.PAPERS_VIEW,
+            Capability.KYC_VIEW,
+        }
     ),
     Role.ADMINISTRATOR: _STAFF_BASE
     | {Capability.ADMIN_VIEW, Capability.ROLES_MANAGE, Capability.SETTINGS_MANAGE},

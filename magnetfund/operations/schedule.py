@@ -17,6 +17,7 @@ PERIODS: dict[str, timedelta] = {
     "job_health": timedelta(minutes=1),
     "orchestrator_heartbeat": timedelta(seconds=60),
     "investor_estimates": timedelta(hours=1),
+    "investor_statements": timedelta(hours=1),
     "strategy_performance": timedelta(minutes=1),
     "periodic_reviews": timedelta(days=1),
     "daily_screening": timedelta(days=1),

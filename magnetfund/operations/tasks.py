@@ -60,6 +60,7 @@ account_snapshot = _job(
 instrument_refresh = _job("instrument_refresh", lambda slot: watch.refresh_instruments())
 job_health = _job("job_health", lambda slot: watch.find_late_jobs())
 orchestrator_heartbeat = _job("orchestrator_heartbeat", lambda slot: watch.tell_orchestrator())
+investor_statements = _job("investor_statements", lambda slot: watch.make_statements())
 investor_estimates = _job("investor_estimates", lambda slot: watch.estimate_investors())
 
 

@@ -13,6 +13,7 @@ from django.contrib.sessions.models import Session
 from investors.models import Fund, InvestorSnapshot
 from investors.services.estimates import estimate_fund
 from investors.services.holder_values import write_snapshots
+from investors.services.investor_statements import make_due_statements
 from investors.services.verification import verify_fund
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import JobRun
@@ -42,6 +43,8 @@ from trading.services.engine import WATCHDOG
 from trading.services.instrument_refresh import refresh_venue
 from trading.services.market_choice import followed_exchange
 
+#: What one run of the hourly job makes: some ten seconds of a core.
+STATEMENTS_MAX = 1_000
 #: A stop's audit line is written after it, by a job that runs every ten seconds.
 LINE_DUE_AFTER = timedelta(minutes=1)
 _log = logging.getLogger("magnetfund.watch")
@@ -155,6 +158,12 @@ def estimate_investors() -> str:
         if values and not struck.exists():
             made += write_snapshots(fund, day=now.date(), values=values, is_estimate=True)
     return f"{made} investor estimates updated"
+
+
+def make_statements() -> str:
+    """Statements that the newest two months of each fund lack."""
+    told = [make_due_statements(fund, most=STATEMENTS_MAX) for fund in Fund.objects.all()]
+    return ", ".join(told) or "no fund"
 
 
 def verify_all() -> str:

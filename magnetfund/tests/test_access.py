@@ -35,18 +35,21 @@ DESK = {
 }  # fmt: skip
 #: Compliance's own; test_desk_kyc.py has their matrix.
 FILES = {"/desk/investors/"}
+#: The vault; test_vault.py has its matrix.
+VAULT = {"/desk/fund/papers/"}
 #: Pages of the desk for some of the house only; test_desk_ticket.py, test_desk_market.py and
 #: test_desk_stop.py have their matrix.
 TRADE = {
     "/desk/trading/ticket/", "/desk/market/instruments/confirm/", "/desk/risk/stop/confirm/",
 }  # fmt: skip
 INVESTOR = {
-    "/overview/", "/activity/", "/messages/", "/settings/", "/navs/", "/trades/", "/my-risk/",
+    "/overview/", "/activity/", "/statements/", "/messages/", "/settings/", "/navs/",
+    "/trades/", "/my-risk/",
     "/redeem/", "/redeem/confirm/", "/switch/", "/switch/confirm/",
     "/subscribe/", "/subscribe/confirm/",
 }  # fmt: skip
 #: For accounts with a portal; one that belongs to no investor is told so.
-API_OWN = {"/api/investor/dashboard", "/api/investor/performance"}
+API_OWN = {"/api/investor/statements", "/api/investor/dashboard", "/api/investor/performance"}
 API_READ = {
     "/state", "/dependencies", "/api/fuse/status", "/api/strategies/health",
     "/api/strategies/performance",
@@ -68,6 +71,7 @@ POSTS: dict[str, set[Role]] = {
         Role.DIRECTOR, Role.ADMINISTRATOR, Role.COORDINATOR, Role.SERVICE,
     },
     "/desk/fund/payments/prepare/": {Role.ACCOUNTANT},
+    "/desk/fund/papers/statements/": {Role.ACCOUNTANT},
     "/desk/fund/payments/release/": {Role.ACCOUNTANT},
     "/desk/research/evidence/start/": {Role.OPERATOR, Role.RISK_OFFICER, Role.DIRECTOR},
     "/desk/research/survival/start/": {Role.OPERATOR, Role.RISK_OFFICER, Role.DIRECTOR},
@@ -86,6 +90,7 @@ API_POSTS: dict[str, set[Role]] = {
     "/api/backtests": RESEARCH,
     "/api/money/statements": {Role.ACCOUNTANT},
     "/api/dealing/distributions": {Role.ACCOUNTANT, Role.CONTROLLER, Role.DIRECTOR},
+    "/api/papers/statements": {Role.ACCOUNTANT},
     "/api/dealing/proposals": {Role.ACCOUNTANT, Role.CONTROLLER, Role.DIRECTOR},
     "/api/leverage/calculate": {r for r in Role if r is not Role.INVESTOR},
     "/api/sizing/calculate": {r for r in Role if r is not Role.INVESTOR},
@@ -125,14 +130,14 @@ def test_public_paths_are_open_to_everybody(path: str):
     assert Client().get(path).status_code in (200, 503)
 
 
-@pytest.mark.parametrize("path", sorted(DESK | TRADE | FILES | INVESTOR | {"/home/"}))
+@pytest.mark.parametrize("path", sorted(DESK | TRADE | FILES | VAULT | INVESTOR | {"/home/"}))
 def test_nobody_is_sent_to_the_sign_in(path: str):
     answer = Client().get(path)
     assert answer.status_code == 302
     assert answer.url.startswith("/account/login/")
 
 
-@pytest.mark.parametrize("path", sorted(DESK | TRADE | FILES))
+@pytest.mark.parametrize("path", sorted(DESK | TRADE | FILES | VAULT))
 def test_an_investor_never_sees_the_desk(path: str):
     assert client_of(Role.INVESTOR).get(path).status_code == 403
 
@@ -235,6 +240,7 @@ def test_every_path_is_in_this_matrix_or_takes_an_identifier():
         | DESK
         | TRADE
         | FILES
+        | VAULT
         | INVESTOR
         | API_READ
         | API_OWN
@@ -243,7 +249,8 @@ def test_every_path_is_in_this_matrix_or_takes_an_identifier():
         | set(API_POSTS)
     )
     known |= {
-        # test_desk_books.py has their matrix.
+        # test_vault.py and test_desk_books.py have their matrix.
+        "/api/papers",
         "/desk/books/", "/desk/books/books.jsonl.gz", "/desk/books/check_books.py",
         # test_founding_pages.py has its matrix.
         "/desk/people/propose/",

@@ -83,6 +83,7 @@ ACCOUNTS: dict[str, LedgerAccount] = {account.code: account for account in CHART
 #: Accounts that a service reads or settles against by what they are.
 BANK, VENUE_CASH = "1010", "1030"
 DERIVATIVES, SUSPENSE = "1120", "1900"
+CLIENT_MONEY, DEALING_FEES = "2010", "4060"
 UNMATCHED, REDEMPTIONS_PAYABLE, HOLDBACK = "2015", "2020", "2030"
 MANAGEMENT_PAYABLE, PERFORMANCE_ACCRUAL = "2100", "2110"
 PERFORMANCE_PAYABLE, EXPENSES_PAYABLE = "2120", "2130"

@@ -166,9 +166,11 @@ VALUE_BRIDGE_ORDER = (
     "fx",
     "trading_cost",
     "financing_cost",
+    "other_income",
     "management_fee",
     "performance_fee_accrued",
     "performance_fee_crystallised",
+    "dealing_fees",
     "other_expenses",
     "equalisation_and_compensation",
 )

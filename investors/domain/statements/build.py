@@ -7,7 +7,7 @@ Signs: a bridge line is what it adds to the investor.  A statement that does not
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -24,7 +24,7 @@ from investors.domain.performance import (
 )
 from investors.domain.reconciliation import UnitRoll
 from magnetfund.kernel.errors import InvalidInput
-from magnetfund.kernel.money import decimal_of, quantize
+from magnetfund.kernel.money import decimal_of
 
 CENT = Decimal("0.01")
 #: Money that crosses the investor's edge; everything else in the bridge is result or cost.
@@ -33,25 +33,36 @@ FEE_COMPONENTS = (
     "management_fee",
     "performance_fee_accrued",
     "performance_fee_crystallised",
+    "dealing_fees",
     "other_expenses",
 )
+#: Fees per unit are kept to twelve digits, so price less fee may differ in the last one.
+PER_UNIT_STEP = Decimal("1e-12")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementLot:
-    """One lot at the close; ``net_per_unit`` is price less accrued fee."""
+    """One lot at the close: ``net_per_unit`` is its class's price less the accrued fee, ``value``
+    what the strike gave it in cents, ``cost`` the capital that its units still hold."""
 
     lot: str
+    share_class: str
     entry_day: date
     units: Decimal
     entry_price: Decimal
+    cost: Decimal
     mark: Decimal
+    price: Decimal
     fee_per_unit: Decimal
     net_per_unit: Decimal
+    value: Decimal
     lockup_until: date | None = None
 
     def __post_init__(self) -> None:
-        coerce_decimals(self, "units", "entry_price", "mark", "fee_per_unit", "net_per_unit")
+        coerce_decimals(
+            self, "units", "entry_price", "cost", "mark", "price", "fee_per_unit",
+            "net_per_unit", "value",
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +73,9 @@ class StatementHead:
     version: int
     holder: str
     fund: str
-    share_class: str
     currency: str
     start: date
     end: date
-    closing_price: Decimal
     inputs_hash: str
     supersedes: str = ""
 
@@ -96,7 +105,7 @@ class Statement:
     result: Decimal
     closing: Decimal
     bridge: ValueBridge
-    units: UnitRoll
+    units: Mapping[str, UnitRoll]
     lots: tuple[StatementLot, ...]
     gain: Decimal
     twr: ReturnFigure
@@ -117,24 +126,27 @@ def build_statement(
     closing_value: Number,
     components: Mapping[str, Number],
     flows: Sequence[ValuedFlow],
-    units: UnitRoll,
+    units: Mapping[str, UnitRoll],
     lots: Sequence[StatementLot],
     cash_quantum: Decimal = CENT,
+    rounding_max: Number = Decimal("0.05"),
 ) -> Statement:
     """Put a statement together and check that it ties.
 
     ``components`` are signed and named as in the value bridge; ``flows`` are the same money by day
-    with the value before each, positive into the investment.  Tie-outs: lots to closing value and
-    to closing units, unit roll-forward, n = g - pf of every lot, flows to the bridge.  Raises
+    with the value before each, positive into the investment; ``units`` are rolled by class.
+    ``rounding_max`` bounds what rounded prices may leave.  Tie-outs: lots to closing value and to
+    closing units, unit roll-forward, n = g - pf of every lot, flows to the bridge.  Raises
     ``InvalidInput`` (``does_not_tie``) naming each that fails, and what the bridge raises.
     """
     bridge = build_value_bridge(
-        opening=opening_value, closing=closing_value, components=components, quantum=cash_quantum
-    )
+        opening=opening_value, closing=closing_value, components=components,
+        quantum=cash_quantum, rounding_max=rounding_max,
+    )  # fmt: skip
     paid_in = sum((flow.amount for flow in flows), ZERO)
     moved = _total(bridge, FLOW_COMPONENTS)
     fees = _total(bridge, FEE_COMPONENTS)
-    tie_outs = _check(head, bridge, units, lots, moved - paid_in, cash_quantum)
+    tie_outs = _check(bridge, units, lots, moved - paid_in, cash_quantum)
     failing = [check for check in tie_outs if not check.holds]
     if failing:
         raise InvalidInput(
@@ -152,8 +164,8 @@ def build_statement(
         result=bridge.closing - bridge.opening - moved - fees,
         closing=bridge.closing,
         bridge=bridge,
-        units=units,
-        lots=tuple(sorted(lots, key=lambda lot: (lot.entry_day, lot.lot))),
+        units=dict(sorted(units.items())),
+        lots=tuple(lots),
         gain=bridge.closing - bridge.opening - moved,
         twr=compute_twr(
             opening_value=opening, closing_value=closing, flows=flows, start=start, end=end
@@ -176,27 +188,48 @@ def _total(bridge: ValueBridge, names: Sequence[str]) -> Decimal:
 
 
 def _check(
-    head: StatementHead,
     bridge: ValueBridge,
-    units: UnitRoll,
+    units: Mapping[str, UnitRoll],
     lots: Sequence[StatementLot],
     flow_gap: Decimal,
     cash_quantum: Decimal,
 ) -> tuple[TieOut, ...]:
-    value = sum((lot.units * lot.net_per_unit for lot in lots), ZERO)
-    held = sum((lot.units for lot in lots), ZERO)
-    widest = max(
-        (abs(head.closing_price - lot.fee_per_unit - lot.net_per_unit) for lot in lots),
-        default=ZERO,
-    )
+    held: dict[str, Decimal] = {}
+    for lot in lots:
+        held[lot.share_class] = held.get(lot.share_class, ZERO) + lot.units
+    codes = {*held, *units}
     return (
         TieOut(
             name="lots_to_closing_value",
-            gap=quantize(value, cash_quantum) - bridge.closing,
+            gap=sum((lot.value for lot in lots), ZERO) - bridge.closing,
+            gap_max=ZERO,
+        ),
+        TieOut(
+            name="units_times_net_value",
+            gap=_widest(lot.units * lot.net_per_unit - lot.value for lot in lots),
             gap_max=cash_quantum,
         ),
-        TieOut(name="lots_to_closing_units", gap=held - units.closing, gap_max=ZERO),
-        TieOut(name="unit_roll_forward", gap=units.unexplained, gap_max=ZERO),
-        TieOut(name="price_less_fee_is_net_value", gap=widest, gap_max=ZERO),
+        TieOut(
+            name="lots_to_closing_units",
+            gap=_widest(
+                held.get(code, ZERO) - (units[code].closing if code in units else ZERO)
+                for code in codes
+            ),
+            gap_max=ZERO,
+        ),
+        TieOut(
+            name="unit_roll_forward",
+            gap=_widest(roll.unexplained for roll in units.values()),
+            gap_max=ZERO,
+        ),
+        TieOut(
+            name="price_less_fee_is_net_value",
+            gap=_widest(lot.price - lot.fee_per_unit - lot.net_per_unit for lot in lots),
+            gap_max=PER_UNIT_STEP,
+        ),
         TieOut(name="flows_to_bridge", gap=flow_gap, gap_max=cash_quantum * 4),
     )
+
+
+def _widest(gaps: Iterable[Decimal]) -> Decimal:
+    return max((abs(gap) for gap in gaps), default=ZERO)

@@ -15,6 +15,7 @@ from magnetfund.web.api import (
     investors,
     kyc,
     money,
+    papers,
     payments,
     research,
     strategies,
@@ -54,6 +55,24 @@ urlpatterns = [
         investors.DashboardView.as_view(),
         name="api_investor_dashboard",
     ),
+    path(
+        "api/investor/statements",
+        papers.OwnStatementsView.as_view(),
+        name="api_investor_statements",
+    ),
+    path(
+        "api/investor/statements/<uuid:pk>",
+        papers.OwnStatementView.as_view(),
+        name="api_investor_statement",
+    ),
+    path(
+        "api/investor/papers/<uuid:pk>.pdf",
+        papers.OwnPaperView.as_view(),
+        name="api_investor_paper",
+    ),
+    path("api/papers", papers.PapersView.as_view(), name="api_papers"),
+    path("api/papers/<uuid:pk>.pdf", papers.PaperFileView.as_view(), name="api_paper"),
+    path("api/papers/statements", papers.MakeStatementsView.as_view(), name="api_make_statements"),
     path(
         "api/investor/performance",
         investors.InvestorPerformanceView.as_view(),

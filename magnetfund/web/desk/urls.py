@@ -13,6 +13,7 @@ from magnetfund.web.desk import (
     market,
     money,
     nav,
+    papers,
     payments,
     people,
     research,
@@ -139,6 +140,9 @@ urlpatterns = [
     path("desk/fund/accounts/<uuid:pk>/", accounts.sign_account, name="desk_account_sign"),
     path("desk/fund/payees/add/", accounts.add_receiver, name="desk_payee_add"),
     path("desk/fund/payees/<uuid:pk>/", accounts.decide_receiver, name="desk_payee_decide"),
+    path("desk/fund/papers/", papers.papers, name="desk_papers"),
+    path("desk/fund/papers/statements/", papers.statements, name="desk_statements_make"),
+    path("desk/fund/papers/<uuid:pk>.pdf", papers.paper, name="desk_paper"),
     path("desk/fund/prepare/", nav.prepare_nav, name="desk_nav_prepare"),
     path("desk/fund/<uuid:pk>/", nav.decide_nav, name="desk_nav_decide"),
 ]

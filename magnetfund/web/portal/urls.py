@@ -1,10 +1,13 @@
 from django.urls import path
 
-from magnetfund.web.portal import dealing, own, switching, views
+from magnetfund.web.portal import dealing, own, switching, vault, views
 
 urlpatterns = [
     path("overview/", views.overview, name="overview"),
     path("activity/", views.activity, name="activity"),
+    path("statements/", vault.statements, name="statements"),
+    path("statements/<uuid:pk>/", vault.statement, name="statement"),
+    path("papers/<uuid:pk>.pdf", vault.paper, name="own_paper"),
     path("messages/", own.inbox, name="messages"),
     path("messages/read/", own.read, name="messages_read"),
     path("settings/", own.preferences, name="preferences"),
