@@ -41,7 +41,7 @@ def refresh_venue(*, venue: str, symbols: Sequence[str], book: str, actor: Actor
     markets = ask_exchange(client, lambda: client.load_markets())
     found = RefreshReport()
     for symbol in symbols:
-        ending = _say_ending(markets.get(symbol))
+        ending = say_ending(markets.get(symbol))
         if ending:
             found.ended[symbol] = ending
             end_instrument(
@@ -60,7 +60,8 @@ def refresh_venue(*, venue: str, symbols: Sequence[str], book: str, actor: Actor
     return found
 
 
-def _say_ending(market: dict[str, Any] | None) -> str:
+def say_ending(market: dict[str, Any] | None) -> str:
+    """How the venue ended an instrument, by its entry in the list of markets; empty where not."""
     if market is None:
         return "not listed any more"
     status = str((market.get("info") or {}).get("status", ""))
@@ -72,7 +73,9 @@ def end_instrument(row: Instrument, *, why: str, book: str, actor: Actor) -> Non
 
     A book keeps at least one slot: where nothing else is left, the slots are paused instead.
     """
-    told = MarketEvent.objects.filter(instrument=row, kind=MarketEventKind.SYMBOL_ENDED.value)
+    told = MarketEvent.objects.filter(
+        instrument=row, kind=MarketEventKind.SYMBOL_ENDED.value, occurred_at__gt=row.metadata_at
+    )
     if not told.exists():
         record_audit(
             actor=actor,

@@ -67,6 +67,8 @@ class LiveMarket:
         self.prices = LivePrices(lambda: to_milliseconds(utc_now()))
         self.streams = streams(self.prices) if streams is not None else None
         self._symbols: tuple[str, ...] = ()
+        #: What the venue ended, each with the price that stands where none was heard.
+        self._settled: dict[str, float] = {}
         self._hours: dict[str, Candles] = {}
         self._hours_from: dict[str, tuple[int, int]] = {}
         self._minutes: dict[str, Candles] = {}
@@ -100,7 +102,7 @@ class LiveMarket:
         self.poll()
         if self._failure:
             raise Unavailable(self._failure, code="exchange_away")
-        missing = [symbol for symbol in symbols if self.prices.newest(symbol) is None]
+        missing = [symbol for symbol in self._asked() if self.prices.newest(symbol) is None]
         if missing:
             raise Unavailable(
                 f"{self.venue} states no price of {', '.join(missing)}", code="no_price"
@@ -109,7 +111,15 @@ class LiveMarket:
     def watch(self, symbols: Sequence[str]) -> None:
         self._symbols = tuple(symbols)
         if self.streams is not None and self._thread is not None:
-            self.streams.watch(symbols)
+            self.streams.watch(self._asked())
+
+    def settle(self, symbol: str, price: float) -> None:
+        self._settled.setdefault(symbol, price)
+
+    def _asked(self) -> tuple[str, ...]:
+        """The symbols that the venue is asked for: what it ended and no longer lists is not."""
+        listed = self._client.markets or {}
+        return tuple(s for s in self._symbols if s not in self._settled or s in listed)
 
     def follow(self) -> None:
         self._follows = True
@@ -117,7 +127,7 @@ class LiveMarket:
     def begin(self) -> None:
         """Poll, and stream where the venue can, from threads of their own until closed."""
         if self.streams is not None:
-            self.streams.begin(self._symbols)
+            self.streams.begin(self._asked())
         self._thread = threading.Thread(target=self._run, name="market", daemon=True)
         self._thread.start()
 
@@ -167,7 +177,10 @@ class LiveMarket:
             if now_ms - self._clock_at >= CLOCK_EVERY_MS or self._offset_is_large:
                 self._read_clock()
             if self._lacks_price(now_ms) or self._is_comparison_due(now_ms):
-                found = ask_once(self._client, lambda: quotes_of(self._client, self._symbols))
+                asked = self._asked()
+                found = (
+                    ask_once(self._client, lambda: quotes_of(self._client, asked)) if asked else []
+                )
                 self._take(found, arrived_ms=to_milliseconds(utc_now()))
             if budget_used(self._client) < BUDGET_SHARE:
                 self._fetch_missing()
@@ -187,7 +200,7 @@ class LiveMarket:
         """Whether the stream has not just told a mark of each instrument."""
         if not self._streams_now(now_ms):
             return True
-        newest = [self.prices.newest(symbol) for symbol in self._symbols]
+        newest = [self.prices.newest(s) for s in self._symbols if s not in self._settled]
         return any(quote is None or now_ms - quote.arrived_ms > POLL_MS for quote in newest)
 
     def _is_comparison_due(self, now_ms: int) -> bool:
@@ -254,7 +267,7 @@ class LiveMarket:
                 self._hours[symbol] = hours
                 if len(hours) and self._hours_from.get(symbol) == (start, end):
                     del self._hours_from[symbol]
-        for symbol in self._symbols:
+        for symbol in self._asked():
             first = self._minutes_wanted(symbol)
             if first is not None and first + MINUTE_MS <= venue_ms:
                 minutes = self._fetch(symbol, "1m", MINUTE_MS, first, venue_ms)
@@ -293,13 +306,19 @@ class LiveMarket:
         found = {s: why for s in self._symbols if (why := self._find_doubt_of(s, now_ms))}
         self._minutes_from = since_ms
         for symbol in self._symbols:
-            if symbol not in found and self._minutes_wanted(symbol) is not None:
+            if (
+                symbol not in found
+                and symbol not in self._settled
+                and self._minutes_wanted(symbol) is not None
+            ):
                 found[symbol] = f"back-filling the minutes of {symbol}"
         return Doubts(instruments=found)
 
     def _find_doubt_of(self, symbol: str, now_ms: int) -> str:
         limit = STALE_POLLS * POLL_MS
         newest, held = self.prices.newest(symbol), self.prices.held(symbol)
+        if symbol in self._settled:
+            return ""
         if newest is None:
             return self._failure or f"no price of {symbol} from {self.venue}"
         if held is not None and is_jump(newest.price, held.price):
@@ -337,6 +356,8 @@ class LiveMarket:
         quote = self.prices.newest_by(symbol, at_ms)
         if quote is not None and self._age_ms(quote, at_ms) <= limit:
             return float(quote.price)
+        if symbol in self._settled:
+            return float(quote.price) if quote is not None else self._settled[symbol]
         minutes = self._minutes.get(symbol)
         if minutes is None or not len(minutes):
             return None
@@ -391,10 +412,13 @@ class LiveMarket:
         quote, best = self.prices.newest(symbol), self.prices.best(symbol)
         if best is not None and now_ms - best.arrived_ms > DEPTH_AGE_MS:
             best = None
+        age = self._age_ms(quote, now_ms) if quote is not None else None
+        if symbol in self._settled:
+            age = None  # a last price grows no older
         return {
             "source": quote.source if quote is not None else "",
             "price": f"{quote.price:f}" if quote is not None else None,
-            "age_ms": self._age_ms(quote, now_ms) if quote is not None else None,
+            "age_ms": age,
             "bid": f"{best.bid:f}" if best is not None else None,
             "ask": f"{best.ask:f}" if best is not None else None,
             "spread": float((best.ask - best.bid) / best.middle) if best is not None else None,

@@ -11,14 +11,19 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
+from django.db.models import F
+
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.clock import from_milliseconds, isoformat_z, to_milliseconds
 from trading.domain.market.events import MarketEventKind
-from trading.models import Instrument
+from trading.models import Instrument, MarketEvent
+from trading.services.candle_store import load_last_candles
 from trading.services.engine import hold_for_market, waits_for_market
 from trading.services.market_events import NewMarketEvent, record_market_events
 from trading.venues.market_data import MarketData
 
+#: While a price is in doubt, how often it is asked whether the venue ended the instrument (ms).
+LOOK_MS = 1_000
 _log = logging.getLogger("magnetfund.trader")
 
 
@@ -34,6 +39,9 @@ class MarketDoubt:
         self.unpriced: dict[str, str] = {}
         #: Instruments that take nothing new at present, each with its reason.
         self.instruments: dict[str, str] = {}
+        #: Instruments that the venue ended, each with why.
+        self.ended: dict[str, str] = {}
+        self._looked_ms = 0
 
     def find(
         self, now_ms: int, *, since_ms: int, symbols: Collection[str], held: Collection[str]
@@ -43,12 +51,36 @@ class MarketDoubt:
         The doubts of the others are kept in ``unpriced``.
         """
         found = self._source.find_doubts(now_ms, since_ms=since_ms)
+        if found.instruments and abs(now_ms - self._looked_ms) >= LOOK_MS:
+            self._looked_ms = now_ms
+            if self.settle_ended(found.instruments):
+                found = self._source.find_doubts(now_ms, since_ms=since_ms)
         self.unpriced = {s: found.instruments[s] for s in symbols if s in found.instruments}
         if found.venue:
             return found.venue
         is_whole = len(self.unpriced) == len(symbols)
         first = next((s for s in sorted(self.unpriced) if is_whole or s in held), None)
         return self.unpriced[first] if first is not None else ""
+
+    def settle_ended(self, symbols: Collection[str]) -> bool:
+        """Let the last price stand of those that the venue has ended since it last stated their
+        terms; returns whether there are any that were not known."""
+        told = MarketEvent.objects.filter(
+            kind=MarketEventKind.SYMBOL_ENDED.value,
+            instrument__venue=self._source.venue,
+            instrument__symbol__in=set(symbols) - self.ended.keys(),
+            occurred_at__gt=F("instrument__metadata_at"),
+        ).select_related("instrument")
+        for event in told:
+            row = event.instrument
+            assert row is not None
+            candles = load_last_candles(row, "1h", count=1)
+            if not len(candles):
+                continue  # nothing was ever traded on it
+            self._source.settle(row.symbol, float(candles.close[-1]))
+            self.ended[row.symbol] = str(event.detail.get("reason", "ended"))
+            _log.warning("%s was ended by its venue: %s", row.symbol, self.ended[row.symbol])
+        return bool(told)
 
     def note_instruments(
         self, late: Mapping[str, str], *, symbols: Collection[str], now: datetime
@@ -122,6 +154,7 @@ class MarketDoubt:
             "is_simulated": self._source.is_simulated,
             "doubt": self.reason,
             "doubts": self.instruments,
+            "ended": self.ended,
             "instruments": {
                 symbol: dict(known)
                 for symbol, known in self._source.facts(to_milliseconds(now)).items()

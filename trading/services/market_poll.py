@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 
@@ -21,9 +22,10 @@ from trading.domain.market.events import MarketEventKind
 from trading.models import Candle, Instrument
 from trading.services.candle_import import import_candles
 from trading.services.exchange_candles import fetch_candles, open_exchange
+from trading.services.instrument_refresh import end_instrument, say_ending
 from trading.services.market_choice import followed_exchange
 from trading.services.market_events import NewMarketEvent, record_market_events
-from trading.venues.ccxt_calls import ask_once
+from trading.venues.ccxt_calls import ask_exchange, ask_once
 from trading.venues.ccxt_quotes import quotes_of
 
 #: The trader has so long to store an hour that closed.
@@ -46,6 +48,11 @@ def poll_market(*, slot: datetime) -> str:
     if not instruments:
         return f"no instrument of {venue} is traded"
     client = open_exchange(venue)
+    try:
+        ended = _end_what_is_over(client, instruments)
+    except FundError as error:
+        return error.message
+    instruments = [item for item in instruments if item.symbol not in ended]
     end = (to_milliseconds(utc_now()) - LEAVE_MS) // HOUR_MS * HOUR_MS
     filled = differing = 0
     problems = []
@@ -71,7 +78,23 @@ def poll_market(*, slot: datetime) -> str:
             _tell(MarketEventKind.SOURCES_DIFFER, instrument, {"hours": report.differing})
     apart = [] if problems else _compare_prices(client, instruments)
     words = f"{len(instruments)} instruments, {filled} hours filled, {differing} differ"
-    return "; ".join([words, *apart, *dict.fromkeys(problems)])
+    gone = [f"{symbol}: {why}" for symbol, why in ended.items()]
+    return "; ".join([words, *gone, *apart, *dict.fromkeys(problems)])
+
+
+def _end_what_is_over(client: Any, instruments: list[Instrument]) -> dict[str, str]:
+    """Let what the venue has ended leave the book; returns why, by symbol."""
+    markets = ask_exchange(client, lambda: client.load_markets())
+    ended = {
+        item.symbol: why for item in instruments if (why := say_ending(markets.get(item.symbol)))
+    }
+    for item in instruments:
+        if item.symbol in ended:
+            end_instrument(
+                item, why=ended[item.symbol], book=settings.MAGNET_BOOK,
+                actor=Actor.system("market poll"),
+            )  # fmt: skip
+    return ended
 
 
 def _first_wanted(instrument: Instrument, end: int, slot: datetime) -> int | None:

@@ -94,6 +94,9 @@ class SimulatedSource:
     def close(self) -> None:
         """Nothing to end."""
 
+    def settle(self, symbol: str, price: float) -> None:
+        """Nothing to do: it ends no instrument."""
+
     def find_doubts(self, now_ms: int, *, since_ms: int) -> Doubts:
         """None: it is a function of time."""
         return Doubts()

@@ -15,7 +15,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from django.conf import settings
@@ -97,6 +97,7 @@ class Trader:
         known = members_of(self.code).instruments or Instrument.objects.filter(
             is_active=True, venue=self.source.venue
         )
+        self.doubt.settle_ended([item.symbol for item in known])
         self.source.open(
             [item.symbol for item in known],
             since_ms=stored.book.time_ms if stored else to_milliseconds(utc_now()),
@@ -142,10 +143,12 @@ class Trader:
 
     def _close_slots(self) -> None:
         """Let the slots that are paused, leaving or in doubt open nothing."""
-        doubts = self.doubt.instruments
-        sleeves = enumerate(self.setup.sleeves)
-        doubted = {slot for slot, sleeve in sleeves if sleeve.instrument.symbol in doubts}
+        doubted = self._slots_of({*self.doubt.instruments, *self.doubt.ended})
         self.paper.closed_slots = self.slots.closed() | doubted
+
+    def _slots_of(self, symbols: Collection[str]) -> frozenset[int]:
+        sleeves = enumerate(self.setup.sleeves)
+        return frozenset(slot for slot, sleeve in sleeves if sleeve.instrument.symbol in symbols)
 
     @property
     def setup(self) -> BookSetup:
@@ -180,6 +183,10 @@ class Trader:
             self._rearrange(found, now)
         changed = found is not None
         leaving = self.slots.leaving()
+        ended = self._slots_of(self.doubt.ended)
+        if ended - leaving:  # paused, as a book's last slots are, or not told to leave yet
+            self._close_slots()
+            changed |= close_slots(self.paper, ended - leaving, at=now)
         if leaving:
             changed |= close_slots(self.paper, leaving, at=now)
             flat = frozenset(slot for slot in leaving if is_flat(self.paper, slot))
@@ -327,7 +334,9 @@ class Trader:
         """Let doubtful and late instruments only reduce; returns why the whole book has to."""
         symbols = [feed.instrument.symbol for feed in self.feeds]
         late = {
-            symbol: f"the last hour of {symbol} is late" for symbol in self.reader.find_late(now_ms)
+            symbol: f"the last hour of {symbol} is late"
+            for symbol in self.reader.find_late(now_ms)
+            if symbol not in self.doubt.ended
         }
         reason, changed = self.doubt.note_instruments(late, symbols=symbols, now=now)
         if changed:
@@ -339,6 +348,11 @@ class Trader:
         return [
             f"{symbol} has no prices: {why}. Import its candles or remove it from the book."
             for symbol, why in sorted(self.reader.find_problems().items())
+            if symbol not in self.doubt.ended
+        ] + [
+            f"{symbol} was ended by {self.source.venue} ({why}): nothing new is opened on it, and "
+            f"what is held is closed at its last price."
+            for symbol, why in sorted(self.doubt.ended.items())
         ]
 
     def _trade(self, now: datetime, now_ms: int) -> None:

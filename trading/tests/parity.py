@@ -102,6 +102,9 @@ class PriceSequence:
     def follow(self) -> None:
         pass
 
+    def settle(self, symbol: str, price: float) -> None:
+        pass
+
     def find_doubts(self, now_ms: int, *, since_ms: int) -> Doubts:
         return Doubts()
 

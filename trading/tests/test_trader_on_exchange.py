@@ -32,12 +32,15 @@ from trading.models import (
     FundingRate,
     MarketEvent,
     Order,
+    Position,
     Strategy,
 )
 from trading.services.engine import engine_state_of, stop_engine
 from trading.services.instruments import add_simulated_instrument
 from trading.services.live_market import LiveMarket
 from trading.services.market_choice import choose_market
+from trading.services.market_poll import poll_market
+from trading.services.membership import members_of
 from trading.services.trader import Trader
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
@@ -123,9 +126,10 @@ class Ground:
         self.dial = dial
         self.clock = VirtualClock(from_milliseconds(dial.now_ms))
         for symbol in symbols or (SYMBOL,):
-            call_command(
-                "add_instrument", symbol, from_exchange=True, trade=True, stdout=io.StringIO()
-            )
+            with use_clock(self.clock):
+                call_command(
+                    "add_instrument", symbol, from_exchange=True, trade=True, stdout=io.StringIO()
+                )
         for code in ("trend", "magnet"):
             Strategy.objects.create(
                 code=code, version=1, name=code, risk_fraction=Decimal("0.0035")
@@ -297,6 +301,75 @@ def test_one_instrument_in_doubt_only_reduces_and_the_other_trades_on(
     ground.beat(2)
     assert ground.trader.paper.closed_slots == frozenset()
     assert MarketEvent.objects.filter(kind="source_back", instrument__symbol=other).exists()
+
+
+OTHER = "ETH/USDT:USDT"
+
+
+class TestEnded:
+    """An instrument that the venue ends while a position on it is open."""
+
+    @pytest.fixture
+    def two(self, exchange: Exchange, dial: Dial) -> Ground:
+        """The book holds the second of two instruments, with a stop far away."""
+        exchange.market.listings["ETHUSDT"] = draw_listing("ETH", seed=33)
+        exchange.market.listings["BTCUSDT"] = draw_listing("BTC", seed=35)
+        ground = Ground(dial, SYMBOL, OTHER)
+        ground.start()
+        for _ in range(40 * 12):
+            ground.beat()
+            if Position.objects.filter(instrument__symbol=OTHER).exclude(quantity=0).exists():
+                return ground
+        raise AssertionError("no entry in forty hours")
+
+    def poll(self, ground: Ground) -> str:
+        with use_clock(ground.clock):
+            return poll_market(slot=ground.clock.now().replace(second=0, microsecond=0))
+
+    def test_a_delisted_one_is_closed_at_its_last_mark_and_the_book_goes_on(
+        self, two: Ground, exchange: Exchange
+    ):
+        last = two.source.price(OTHER, two.dial.now_ms)
+        del exchange.market.listings["ETHUSDT"]
+        two.beat(1, step_ms=20_000)
+        assert engine_state_of(BOOK) == "RECONCILING"  # held, and nobody knows its worth
+        assert f"{OTHER}: not listed any more" in self.poll(two)
+        two.beat(1, step_ms=20_000)
+        assert OTHER in two.trader.doubt.ended
+        two.beat(4, step_ms=20_000)
+        exit_fill = Fill.objects.filter(order__instrument__symbol=OTHER).latest("id")
+        assert float(exit_fill.price) == pytest.approx(last, rel=0.002)
+        assert not Position.objects.filter(instrument__symbol=OTHER).exclude(quantity=0).exists()
+        assert engine_state_of(BOOK) == "READY"
+        states = {m.instrument.symbol: m.state for m in members_of(BOOK).members}
+        assert states == {SYMBOL: "trading"}
+        beat = Heartbeat.objects.get(part="trader").detail
+        assert "not listed any more" in beat["market"]["ended"][OTHER]
+        assert any(OTHER in problem for problem in beat["problems"])
+        steps = two.trader.paper.book.time_ms
+        two.beat(2)
+        assert two.trader.paper.book.time_ms > steps
+        assert engine_state_of(BOOK) == "READY"
+
+    def test_the_last_one_of_a_book_is_paused_and_a_new_trader_closes_it(
+        self, ground: Ground, exchange: Exchange
+    ):
+        ground.beat_until_entry()
+        ground.trader.stop()
+        ground.source.close()
+        del exchange.market.listings["BTCUSDT"]
+        assert f"{SYMBOL}: not listed any more" in self.poll(ground)
+        close = Candle.objects.latest("open_time").close
+        with use_clock(ground.clock):
+            source = choose_market()
+            assert isinstance(source, LiveMarket)
+            ground.source, ground.trader = source, Trader(book=BOOK, source=source)
+            ground.trader.start()
+        ground.beat(2, step_ms=20_000)
+        assert not Position.objects.exclude(quantity=0).exists()
+        assert float(Fill.objects.latest("id").price) == pytest.approx(float(close), rel=0.002)
+        assert {m.state for m in members_of(BOOK).members} == {"paused"}
+        ground.source.close()
 
 
 class TestRefusals:

@@ -127,6 +127,11 @@ class MarketData(Protocol):
         """Stop fetching."""
         ...
 
+    def settle(self, symbol: str, price: float) -> None:
+        """The venue ended this instrument: where it tells no price any more its last one stands,
+        or ``price`` where none was heard."""
+        ...
+
     def find_doubts(self, now_ms: int, *, since_ms: int) -> Doubts:
         """Why which prices cannot be believed now; empty where all is well.
 

@@ -42,6 +42,7 @@ class MarketReport:
     is_old: bool
     doubt: str
     doubts: Mapping[str, str]
+    ended: Mapping[str, str]
     instruments: Mapping[str, Mapping[str, Any]]
     connection: Mapping[str, Any]
 
@@ -84,6 +85,7 @@ def read_report(beat: Heartbeat | None) -> MarketReport | None:
         is_old=(utc_now() - beat.seen_at).total_seconds() > REPORT_SECONDS,
         doubt=str(market.get("doubt", "")),
         doubts=dict(market.get("doubts", {})),
+        ended=dict(market.get("ended", {})),
         instruments=dict(market.get("instruments", {})),
         connection={
             name: market.get(name)
@@ -96,6 +98,7 @@ def list_instruments(report: MarketReport | None, room: Decimal | None) -> list[
     """One entry an active instrument; ``room`` is what the book may still lose today."""
     told = report.instruments if report is not None else {}
     doubts = report.doubts if report is not None else {}
+    ended = report.ended if report is not None else {}
     hours: dict[int, datetime] = dict(
         Candle.objects.filter(timeframe="1h", instrument__is_active=True)
         .values_list("instrument")
@@ -121,6 +124,7 @@ def list_instruments(report: MarketReport | None, room: Decimal | None) -> list[
                 "price": price,
                 "age": facts["age_ms"] / 1000 if facts.get("age_ms") is not None else None,
                 "doubt": doubts.get(item.symbol, ""),
+                "ended": ended.get(item.symbol, ""),
                 "hour": hours.get(item.pk),
                 "gaps": gaps.get(item.pk, 0),
                 "funding_at": from_milliseconds(due) if due else None,
