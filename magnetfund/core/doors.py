@@ -73,9 +73,14 @@ def _factor_shown_at(request: HttpRequest) -> float | None:
 
 
 def _token_shown_at(request: Any) -> float | None:
-    """When the sign-in behind an API token showed a code; a refreshed token carries none."""
+    """When the sign-in behind an API token showed a code; a refreshed token carries none.
+
+    An invented person of the demo, who has no factor, shows it by signing in.
+    """
     payload = getattr(getattr(request, "auth", None), "payload", None) or {}
     at = payload.get("factor_at")
+    if at is None and payload and may_answer_as_invented(request.user):
+        at = payload.get("iat")
     return float(at) if isinstance(at, int | float) else None
 
 

@@ -257,7 +257,7 @@ def test_every_path_is_in_this_matrix_or_takes_an_identifier():
         # test_portal_own.py has theirs.
         "/desk/fund/suspension/", "/messages/read/",
         "/home/", "/live", "/api/positions/open", "/api/money/receipts", "/api/money/payments",
-        "/api/auth/token", "/api/auth/refresh",
+        "/api/auth/token", "/api/auth/refresh", "/api/auth/step-up",
         "/api/investor/login", "/api/investor/withdraw",
         "/api/investor/subscribe", "/api/investor/switch", "/api/investor/switch/quote",
         # For the session of one application alone; test_apply.py has them.

@@ -27,6 +27,8 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # of any model
 
     capability: ClassVar[Capability]
     actor: ClassVar[Actor]
+    #: Whether it decides on money or a person, and so asks for a fresh second factor.
+    asks_for_factor: ClassVar[bool] = False
 
     class Meta:
         model: type[models.Model] = Fund

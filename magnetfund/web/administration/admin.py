@@ -20,6 +20,7 @@ from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 
 from magnetfund.core.actors import Actor
+from magnetfund.core.doors import require_step_up
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
@@ -110,6 +111,8 @@ class BookAdmin(ModelAdmin):  # type: ignore[misc]  # untyped
         form = self._form()
         if obj is None and form is not None and not change:
             assert isinstance(request.user, User)
+            if form.asks_for_factor and request.method == "POST":
+                require_step_up(request)
             bound = {"actor": Actor.of(request.user), "dress": staticmethod(dress)}
             return type(form.__name__, (form,), bound)
         return super().get_form(request, obj, change=change, **kwargs)

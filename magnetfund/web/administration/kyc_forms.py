@@ -93,6 +93,7 @@ class ScreeningForm(ServiceForm):
 class KycMoveForm(ServiceForm):
     """Move a file, or sign it: a signature names the content that was read."""
 
+    asks_for_factor = True
     capability = Capability.KYC_VIEW
     investor = forms.ModelChoiceField(Investor.objects.order_by("number"))
     to = forms.ChoiceField(

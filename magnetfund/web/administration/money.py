@@ -39,6 +39,7 @@ from investors.services.receipt_suggestions import suggest
 from investors.services.receipts import match_receipt, take_over
 from investors.services.statements import FILE_BYTES_MAX, confirm_statement, upload_statement
 from magnetfund.core.actors import Actor
+from magnetfund.core.doors import require_step_up
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import Conflict, FundError
@@ -143,11 +144,18 @@ FORMS: dict[str, type[ServiceForm]] = {
 }
 
 
-def action(description: str, done: str, work: Callable[[Any, Actor], Any]) -> Action:
-    """An action that runs a service on each chosen row; a refusal stops nothing else."""
+def action(
+    description: str, done: str, work: Callable[[Any, Actor], Any], *, step_up: bool = False
+) -> Action:
+    """An action that runs a service on each chosen row; a refusal stops nothing else.
+
+    ``step_up`` asks for a fresh second factor before the first of them.
+    """
 
     def run(_: Any, request: HttpRequest, queryset: QuerySet[models.Model]) -> None:
         assert isinstance(request.user, User)
+        if step_up:
+            require_step_up(request)
         actor, count = Actor.of(request.user), 0
         for row in queryset:
             try:
@@ -185,11 +193,13 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
             "Approve and carry out (second person)",
             "carried out",
             lambda row, actor: decide_dealing(proposal=row, is_approved=True, actor=actor),
+            step_up=True,
         ),
         action(
             "Decline (second person)",
             "declined",
             lambda row, actor: decide_dealing(proposal=row, is_approved=False, actor=actor),
+            step_up=True,
         ),
     ),
     "investors.distribution": (
@@ -197,6 +207,7 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
             "Declare (second person)",
             "declared",
             lambda row, actor: decide_distribution(distribution=row, is_approved=True, actor=actor),
+            step_up=True,
         ),
         action(
             "Decline (second person)",
@@ -204,6 +215,7 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
             lambda row, actor: decide_distribution(
                 distribution=row, is_approved=False, actor=actor
             ),
+            step_up=True,
         ),
     ),
     "investors.fundaccount": (
@@ -211,6 +223,7 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
             "Approve (second person)",
             "approved",
             lambda row, actor: approve_account(account=row, actor=actor),
+            step_up=True,
         ),
     ),
     "investors.payeeaccount": (
@@ -218,6 +231,7 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
             "Approve (second person)",
             "approved",
             lambda row, actor: approve_payee(payee=row, actor=actor),
+            step_up=True,
         ),
     ),
     "investors.payment": (
@@ -227,6 +241,7 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
             lambda row, actor: approve_payment(
                 payment=row, seen_hash=row.content_hash, actor=actor
             ),
+            step_up=True,
         ),
         action(
             "Cancel payments",
@@ -234,6 +249,7 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
             lambda row, actor: cancel_payment(
                 payment=row, reason="cancelled in the admin", actor=actor
             ),
+            step_up=True,
         ),
     ),
     "investors.statementfile": (

@@ -17,6 +17,7 @@ from investors.services.dealing_quotes import quote_redemption
 from investors.services.estimates import estimate_prices
 from investors.services.switching import SwitchQuote, quote_switch, submit_switch
 from magnetfund.core.actors import Actor
+from magnetfund.core.doors import require_step_up
 from magnetfund.kernel.clock import isoformat_z, utc_now
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.web.api.access import IDEMPOTENCY_HEADER, answer_once, key_of
@@ -116,7 +117,8 @@ class SwitchAnswer(serializers.Serializer[Any]):
 
 class WithdrawView(OwnView):
     """Place a redemption order. The same key and body return the stored answer; the order waits
-    for its dealing day, and the NAV that deals it is approved by two people."""
+    for its dealing day, and the NAV that deals it is approved by two people. Asks for a fresh
+    second factor (403 step_up_needed)."""
 
     @extend_schema(
         operation_id="investor_withdraw",
@@ -128,6 +130,7 @@ class WithdrawView(OwnView):
     )
     def post(self, request: Request) -> HttpResponse:
         investor = self.investor(request)
+        require_step_up(request)
         form = WithdrawRequest(data=request.data)
         form.is_valid(raise_exception=True)
         given = form.validated_data
@@ -237,7 +240,8 @@ class SwitchQuoteView(OwnView):
 
 
 class SwitchView(OwnView):
-    """Place a switch between two classes: both halves are dealt at one NAV and no cash leaves."""
+    """Place a switch between two classes: both halves are dealt at one NAV and no cash leaves.
+    Asks for a fresh second factor (403 step_up_needed)."""
 
     @extend_schema(
         operation_id="investor_switch",
@@ -249,6 +253,7 @@ class SwitchView(OwnView):
     )
     def post(self, request: Request) -> HttpResponse:
         investor = self.investor(request)
+        require_step_up(request)
         form = SwitchRequest(data=request.data)
         form.is_valid(raise_exception=True)
         given = form.validated_data

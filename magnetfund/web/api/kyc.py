@@ -25,6 +25,7 @@ from investors.services.kyc import move_case, sign_review
 from investors.services.kyc_file import show_file
 from investors.services.kyc_work import decide_hit, note_check, rate_case, record_screening
 from magnetfund.core.actors import Actor
+from magnetfund.core.doors import require_step_up
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import isoformat_z, utc_now
 from magnetfund.web.api.access import needs
@@ -279,10 +280,11 @@ class DecisionsView(_CaseView):
 
 
 class ReviewView(_CaseView):
-    """First signature, on the content of the hash."""
+    """First signature, on the content of the hash, with a fresh second factor."""
 
     @extend_schema(operation_id="kyc_review", request=ReviewBody, responses={201: CaseAnswer})
     def post(self, request: Request, pk: UUID) -> Response:
+        require_step_up(request)
         investor, given = self.find(pk), _read(ReviewBody, request)
         sign_review(
             investor=investor, seen_hash=given["content_hash"], reason=given["reason"],
@@ -292,10 +294,12 @@ class ReviewView(_CaseView):
 
 
 class MovesView(_CaseView):
-    """Move a file; an approval is on the content of the hash, by another person."""
+    """Move a file, with a fresh second factor; an approval is on the content of the hash, by
+    another person, who has signed it at the signer (409 signature_missing until then)."""
 
     @extend_schema(operation_id="kyc_move", request=MoveBody, responses={201: CaseAnswer})
     def post(self, request: Request, pk: UUID) -> Response:
+        require_step_up(request)
         investor, given = self.find(pk), _read(MoveBody, request)
         move_case(
             investor=investor, to=KycState(given["to"]), reason=given["reason"],

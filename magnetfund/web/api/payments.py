@@ -29,6 +29,7 @@ from investors.services.payments import (
     return_payment,
 )
 from magnetfund.core.actors import Actor
+from magnetfund.core.doors import require_step_up
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import InvalidInput, NotFound
 from magnetfund.web.api.access import answer_once, key_of, needs
@@ -145,7 +146,7 @@ def _named(given: dict[str, Any], name: str) -> list[UUID]:
 
 
 class PaymentStepView(APIView):
-    """The next step of one payment; who may take it, the step asks."""
+    """The next step of one payment, with a fresh second factor; who may take it, the step asks."""
 
     permission_classes = [
         needs(Capability.DEALING_PROCESS, Capability.PAYMENTS_APPROVE, Capability.PAYMENTS_DIRECT)
@@ -158,6 +159,7 @@ class PaymentStepView(APIView):
         responses={200: PaymentAnswer},
     )
     def post(self, request: Request, pk: UUID) -> HttpResponse:
+        require_step_up(request)
         form = StepRequest(data=request.data)
         form.is_valid(raise_exception=True)
         given = form.validated_data

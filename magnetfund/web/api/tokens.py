@@ -15,16 +15,16 @@ from django.core.exceptions import ValidationError
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.permissions import AllowAny
+from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.settings import api_settings
-from rest_framework_simplejwt.tokens import RefreshToken
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
-from magnetfund.core.doors import is_of_the_house
+from magnetfund.core.doors import STEP_UP_SECONDS, is_of_the_house
 from magnetfund.core.models import User
 from magnetfund.core.services.refresh_tokens import (
     FamilyToken,
@@ -54,6 +54,16 @@ class SignInRequest(serializers.Serializer[Any]):
     email = serializers.EmailField()
     password = serializers.CharField(max_length=200, trim_whitespace=False)
     code = serializers.CharField(max_length=10, required=False, allow_blank=True)
+
+
+class StepUpRequest(serializers.Serializer[Any]):
+    code = serializers.CharField(max_length=10, help_text="Of the authenticator app, now.")
+
+
+class StepUpAnswer(serializers.Serializer[Any]):
+    token = serializers.CharField(help_text="An access token whose factor is fresh.")
+    expires_in = serializers.IntegerField()
+    fresh_for = serializers.IntegerField(help_text="Seconds for which it counts as fresh.")
 
 
 class RefreshRequest(serializers.Serializer[Any]):
@@ -100,6 +110,39 @@ class InvestorTokenView(TokenView):
     )
     def post(self, request: Request) -> Response:
         return super().post(request)
+
+
+class StepUpView(APIView):
+    """Show the code once more. Steps that move money, units or roles answer 403 with the code
+    step_up_needed unless one was shown in the last five minutes: with the sign-in, or here. The
+    answer is an access token of the same sign-in."""
+
+    permission_classes = [IsAuthenticated]
+    throttle_classes = [ScopedRateThrottle]
+    throttle_scope = "sign_in"
+
+    @extend_schema(operation_id="step_up", request=StepUpRequest, responses={200: StepUpAnswer})
+    def post(self, request: Request) -> Response:
+        form = StepUpRequest(data=request.data)
+        form.is_valid(raise_exception=True)
+        user, family = request.user, (getattr(request.auth, "payload", None) or {}).get("family")
+        if not isinstance(user, User) or family is None:
+            raise SignInFailed("a browser confirms it on its own page", code="token_needed")
+        factor = Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).first()
+        if factor is None:
+            raise SignInFailed(
+                "set up an authenticator app on the sign-in page first", code="factor_missing"
+            )
+        _require_code(user, factor, form.validated_data["code"])
+        access = AccessToken.for_user(user)
+        access["family"], access["factor_at"] = family, int(time.time())
+        return Response(
+            {
+                "token": str(access),
+                "expires_in": int(access.lifetime.total_seconds()),
+                "fresh_for": STEP_UP_SECONDS,
+            }
+        )
 
 
 class RefreshView(APIView):
@@ -171,6 +214,12 @@ def sign_in(request: Request, *, email: str, password: str, code: str = "") -> U
         raise SignInFailed(
             "the 6-digit code from your authenticator app is required", code="code_needed"
         )
+    _require_code(user, factor, code)
+    return user
+
+
+def _require_code(user: User, factor: Authenticator, code: str) -> None:
+    """Raise :class:`SignInFailed` for a wrong code and :class:`TooManyGuesses` after too many."""
     try:
         forget = check_rate_limit(user)
     except ValidationError:
@@ -178,4 +227,3 @@ def sign_in(request: Request, *, email: str, password: str, code: str = "") -> U
     if not TOTP(factor).validate_code(code):
         raise SignInFailed("the 6-digit code is incorrect", code="code_wrong")
     forget()
-    return user

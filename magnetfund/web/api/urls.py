@@ -31,6 +31,7 @@ urlpatterns = [
     path("state", udc.StateView.as_view(), name="state"),
     path("dependencies", udc.DependenciesView.as_view(), name="dependencies"),
     path("api/auth/token", tokens.TokenView.as_view(), name="api_token"),
+    path("api/auth/step-up", tokens.StepUpView.as_view(), name="api_step_up"),
     path("api/auth/refresh", tokens.RefreshView.as_view(), name="api_refresh"),
     path("api/investor/login", tokens.InvestorTokenView.as_view(), name="api_investor_login"),
     path("api/investor/register", kyc.RegisterView.as_view(), name="api_investor_register"),
