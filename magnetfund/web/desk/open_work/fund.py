@@ -23,7 +23,6 @@ from investors.models import (
     TermsProposal,
 )
 from magnetfund.core.roles import Role
-from magnetfund.kernel.clock import utc_now
 from magnetfund.web.desk.open_work.tasks import Source, columns_of, name_of
 
 
@@ -35,7 +34,7 @@ def _money(value: Decimal | None) -> str:
     return "-" if value is None else f"{value:,.2f} USD"
 
 
-def _select_prepared(book: str) -> QuerySet[Any, dict[str, Any]]:
+def _select_prepared(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     return columns_of(
         NavStrike.objects.filter(fund__book=book, state=NavStrike.State.PREPARED),
         since="prepared_at",
@@ -49,14 +48,14 @@ def _strikes_of_day() -> QuerySet[NavStrike]:
     return NavStrike.objects.filter(fund=OuterRef("fund"), valuation_at=OuterRef("valuation_at"))
 
 
-def _select_due(book: str) -> QuerySet[Any, dict[str, Any]]:
+def _select_due(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     rows = DealingDay.objects.filter(
-        ~Exists(_strikes_of_day()), fund__book=book, valuation_at__lte=utc_now()
+        ~Exists(_strikes_of_day()), fund__book=book, valuation_at__lte=now
     )
     return columns_of(rows, since="valuation_at", day="valuation_at")
 
 
-def _select_returned(book: str) -> QuerySet[Any, dict[str, Any]]:
+def _select_returned(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     later = _strikes_of_day().filter(version__gt=OuterRef("version"))
     rows = NavStrike.objects.filter(~Exists(later), fund__book=book, state=NavStrike.State.REJECTED)
     return columns_of(
@@ -64,7 +63,7 @@ def _select_returned(book: str) -> QuerySet[Any, dict[str, Any]]:
     )
 
 
-def _select_unpaid(book: str) -> QuerySet[Any, dict[str, Any]]:
+def _select_unpaid(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     rows = DealingOrder.objects.filter(
         share_class__fund__book=book, kind="subscription", state="accepted"
     )
@@ -77,14 +76,14 @@ def _select_unpaid(book: str) -> QuerySet[Any, dict[str, Any]]:
     )
 
 
-def _select_submitted(book: str) -> QuerySet[Any, dict[str, Any]]:
+def _select_submitted(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     rows = DealingOrder.objects.filter(share_class__fund__book=book, state="submitted")
     return columns_of(
         rows, since="received_at", who="investor__legal_name", words="kind", amount="amount"
     )
 
 
-def _select_payable(book: str) -> QuerySet[Any, dict[str, Any]]:
+def _select_payable(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     rows = DealingOrder.objects.filter(share_class__fund__book=book, state="payable")
     return columns_of(
         rows,
@@ -102,15 +101,15 @@ def _select_files(states: tuple[str, ...]) -> QuerySet[Any, dict[str, Any]]:
     return columns_of(rows, since="waiting_since", who="legal_name", words="kyc_state")
 
 
-def _select_kyc(book: str) -> QuerySet[Any, dict[str, Any]]:
+def _select_kyc(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     return _select_files(("submitted", "screening", "review", "enhanced_review", "due_for_refresh"))
 
 
-def _select_kyc_senior(book: str) -> QuerySet[Any, dict[str, Any]]:
+def _select_kyc_senior(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     return _select_files(("senior_approval",))
 
 
-def _select_terms(book: str) -> QuerySet[Any, dict[str, Any]]:
+def _select_terms(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     rows = TermsProposal.objects.filter(
         share_class__fund__book=book, policy=None, withdrawn_at=None
     )
@@ -119,14 +118,14 @@ def _select_terms(book: str) -> QuerySet[Any, dict[str, Any]]:
     )
 
 
-def _select_dealings(book: str) -> QuerySet[Any, dict[str, Any]]:
+def _select_dealings(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     rows = DealingProposal.objects.filter(share_class__fund__book=book, decided_at=None)
     return columns_of(
         rows, since="proposed_at", who=name_of("proposed_by"), words="investor__legal_name"
     )
 
 
-def _select_distributions(book: str) -> QuerySet[Any, dict[str, Any]]:
+def _select_distributions(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     rows = Distribution.objects.filter(share_class__fund__book=book, decided_at=None)
     return columns_of(
         rows, since="proposed_at", who=name_of("proposed_by"), words="share_class__code"

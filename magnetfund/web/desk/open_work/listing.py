@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
+from django.db import connection
 from django.db.models import (
     TextField,
     Value,
@@ -12,12 +15,16 @@ from django.db.models import (
 from django.db.models.functions import Cast
 
 from magnetfund.core.roles import Role
+from magnetfund.kernel.clock import utc_now
 from magnetfund.web.desk.open_work import fund, trading, upkeep
 from magnetfund.web.desk.open_work.states import find_states
 from magnetfund.web.desk.open_work.tasks import INVESTOR, Facts, OpenWork, Source
 
 #: Tasks of one source in the list; the oldest come first.
 TASKS_SHOWN = 20
+#: Stand for the book and the moment in the compiled statement.
+ANY_BOOK = "any book"
+ANY_MOMENT = datetime(1900, 1, 1, tzinfo=UTC)
 SOURCES: dict[str, Source] = {
     **trading.SOURCES,
     **fund.SOURCES,
@@ -32,14 +39,37 @@ def list_open_work(book: str, facts: Facts) -> list[OpenWork]:
 
 def find_rows(book: str) -> list[OpenWork]:
     """Tasks of every row source, oldest first, at most :data:`TASKS_SHOWN` of each."""
+    statement, parameters = _compile()
+    now = utc_now()
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [_fill(value, book, now) for value in parameters])
+        names = [column.name for column in cursor.description or ()]
+        rows = cursor.fetchall()
+    return [_task(dict(zip(names, row, strict=True))) for row in rows]
+
+
+@cache
+def _compile() -> tuple[str, tuple[Any, ...]]:
+    """The statement over all sources, and its parameters for any book at any moment.
+
+    Every page of the desk asks it, and to compile it takes several times as long as to run it.
+    """
     selected = [
-        source.select(book)
+        source.select(ANY_BOOK, ANY_MOMENT)
         .annotate(source=Cast(Value(name), TextField()))
         .order_by("since")[:TASKS_SHOWN]
         for name, source in SOURCES.items()
     ]
     rows = selected[0].union(*selected[1:], all=True).order_by("since")
-    return [_task(row) for row in rows]
+    statement, parameters = rows.query.sql_with_params()
+    return statement, tuple(parameters)
+
+
+def _fill(parameter: Any, book: str, now: datetime) -> Any:
+    """A parameter for this book, and as far from now as it was from :data:`ANY_MOMENT`."""
+    if isinstance(parameter, datetime):
+        return now + (parameter - ANY_MOMENT)
+    return book if parameter == ANY_BOOK else parameter
 
 
 def _task(row: Mapping[str, Any]) -> OpenWork:

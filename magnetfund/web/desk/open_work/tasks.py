@@ -60,13 +60,13 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Rows of one table as tasks: ``select`` in the columns of :func:`columns_of`, ``describe`` a
-    row as what is to be done and a note."""
+    """Rows of one table as tasks: ``select`` those of a book at a moment in the columns of
+    :func:`columns_of`, ``describe`` a row as what is to be done and a note."""
 
     kind: str
     role: Role | None
     url_name: str
-    select: Callable[[str], QuerySet[Any, dict[str, Any]]]
+    select: Callable[[str, datetime], QuerySet[Any, dict[str, Any]]]
     describe: Callable[[Mapping[str, Any]], tuple[str, str]]
     anchor: str = ""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import (
@@ -11,7 +11,6 @@ from django.db.models import (
 )
 
 from magnetfund.core.roles import Role
-from magnetfund.kernel.clock import utc_now
 from magnetfund.web.desk.open_work.tasks import Source, columns_of, name_of
 from risk.models import FuseReset, LimitProposal
 from trading.models import Order, Reconciliation
@@ -20,33 +19,33 @@ from trading.models import Order, Reconciliation
 PENDING_AFTER = timedelta(minutes=1)
 
 
-def _select_resets(book: str) -> QuerySet[Any, dict[str, Any]]:
+def _select_resets(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     rows = FuseReset.objects.filter(book=book, withdrawn_at=None, approved_at=None)
     return columns_of(rows, since="proposed_at", who=name_of("proposed_by"), words="reason")
 
 
-def _select_unknown(book: str) -> QuerySet[Any, dict[str, Any]]:
+def _select_unknown(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     rows = Order.objects.filter(book=book, state="UNKNOWN", closed_at=None)
     return columns_of(rows, since="occurred_at", who="instrument__symbol", words="side")
 
 
-def _select_pending(book: str) -> QuerySet[Any, dict[str, Any]]:
+def _select_pending(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     rows = Order.objects.filter(
         book=book,
         state__in=["INTENT", "SENDING", "CANCEL_PENDING"],
         closed_at=None,
-        occurred_at__lt=utc_now() - PENDING_AFTER,
+        occurred_at__lt=now - PENDING_AFTER,
     )
     return columns_of(rows, since="occurred_at", who="instrument__symbol", words="state")
 
 
-def _select_breaks(book: str) -> QuerySet[Any, dict[str, Any]]:
+def _select_breaks(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     newest = Reconciliation.objects.filter(book=book).order_by("-occurred_at").values("pk")[:1]
     rows = Reconciliation.objects.filter(pk=Subquery(newest), is_clean=False)
     return columns_of(rows, since="occurred_at")
 
 
-def _select_limits(book: str) -> QuerySet[Any, dict[str, Any]]:
+def _select_limits(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     rows = LimitProposal.objects.filter(book=book, limit_set=None, withdrawn_at=None)
     return columns_of(rows, since="proposed_at", who=name_of("proposed_by"), words="reason")
 

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from magnetfund.core.roles import Role
-from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.backups.runs import PROVEN_WITHIN
 from magnetfund.operations.models import Backup, BackupCheck
 from magnetfund.web.desk.open_work.tasks import Source, columns_of
 
 
-def _select_failed(book: str) -> QuerySet[Any, dict[str, Any]]:
+def _select_failed(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     newest = Backup.objects.order_by("-made_at").values("pk")[:1]
     rows = Backup.objects.filter(pk=Subquery(newest), is_complete=False)
     return columns_of(rows, since="made_at", words="detail")
 
 
-def _select_unclean(book: str) -> QuerySet[Any, dict[str, Any]]:
+def _select_unclean(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     newest = BackupCheck.objects.order_by("-checked_at").values("pk")[:1]
     rows = BackupCheck.objects.filter(pk=Subquery(newest), is_clean=False)
     return columns_of(rows, since="checked_at", words="name")
 
 
-def _select_old(book: str) -> QuerySet[Any, dict[str, Any]]:
+def _select_old(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     checks = BackupCheck.objects.filter(sha256=OuterRef("sha256"), is_clean=True)
     proven = Backup.objects.filter(Exists(checks)).order_by("-made_at")
     rows = Backup.objects.filter(
-        pk=Subquery(proven.values("pk")[:1]), made_at__lt=utc_now() - PROVEN_WITHIN
+        pk=Subquery(proven.values("pk")[:1]), made_at__lt=now - PROVEN_WITHIN
     )
     return columns_of(rows, since="made_at", words="name")
 
