@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from magnetfund.kernel.errors import InvalidInput
+from trading.domain import indicators
 from trading.domain.indicators.averages import ema, sma
 from trading.domain.indicators.momentum import macd, rsi
 from trading.domain.indicators.ranges import atr, bollinger
@@ -225,6 +226,7 @@ __all__ = [
     "backtest",
     "bollinger",
     "ema",
+    "indicators",
     "load",
     "macd",
     "rsi",

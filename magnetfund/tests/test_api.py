@@ -265,6 +265,21 @@ def test_money_and_ratios_travel_as_strings(client: Client):
     assert fuse["distance_to_trigger"] == "2.5"
 
 
+def test_sizing_is_compared_with_kelly_and_a_volatility_target(client: Client):
+    plain = ask(client, "/api/sizing/calculate", SIZING).json()
+    assert [item["notional"] for item in plain["comparisons"]] == [None, None]
+    told = {"win_rate": 0.5, "payoff": 2.0, "volatility_target": 0.2}
+    found = ask(client, "/api/sizing/calculate", {**SIZING, **told}).json()
+    assert found["position_size"] == plain["position_size"], "a comparison changes nothing"
+    kelly, target = found["comparisons"]
+    # A quarter of p - (1 - p) / b = 0.25 of equity is the loss at the stop.
+    stake = Decimal("0.0625") * SIZING["equity"]
+    ours = Decimal(found["position_size"]) / Decimal(found["actual_risk"])
+    assert Decimal(kelly["notional"]) == pytest.approx(stake * ours)
+    assert Decimal(kelly["ratio"]) < 1
+    assert target["notional"] is None, "no instrument, no volatility"
+
+
 def test_money_of_the_performance_loses_no_digit(client: Client):
     exact = Decimal("123456789012.123456780000000001")
     last = Valuation.objects.get()

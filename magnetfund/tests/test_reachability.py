@@ -116,3 +116,16 @@ def test_shrinking_drops_what_is_reached_and_adds_nothing(project: Path) -> None
 @pytest.mark.slow
 def test_the_list_of_this_project_holds(capsys: pytest.CaptureFixture[str]) -> None:
     assert reachability.main([]) == 0, capsys.readouterr().out
+
+
+def test_what_the_library_offers_has_a_door_and_other_lists_of_names_have_none(
+    project: Path,
+) -> None:
+    text = "from risk.domain.sizing import spare\n__all__ = ['spare']\n"
+    other = project / "risk/services/again.py"
+    other.write_text(text)
+    assert unreached(read_project(project)) == LOST
+    library = project / "magnetfund/research.py"
+    library.parent.mkdir(exist_ok=True)
+    library.write_text(text)
+    assert "risk.domain.sizing.spare" not in unreached(read_project(project))

@@ -105,6 +105,32 @@ class OneBar(RuleStrategy):
         return _Memory()
 """
 
+BY_INDICATORS = """
+from dataclasses import dataclass
+from magnetfund.research import RuleStrategy, Wish, indicators
+
+class _Memory:
+    def __init__(self):
+        self.rsi, self.ratio = indicators.Rsi(length=14), indicators.VolatilityRatio()
+
+    def update(self, bar, atr):
+        strength, ratio = self.rsi.update(bar.close), self.ratio.update(bar.close)
+        if not ratio < 2.0 or strength != strength:
+            return None
+        return Wish.hold(1 if strength < 50 else -1)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByIndicators(RuleStrategy):
+    bar_hours: int = 1
+
+    @property
+    def name(self):
+        return "by-indicators"
+
+    def rule(self):
+        return _Memory()
+"""
+
 
 def source(text: str) -> OwnSource:
     return OwnSource(file="own.py", text=text)
@@ -123,6 +149,11 @@ def test_a_sound_strategy_passes_and_its_child_says_what_the_class_says() -> Non
     )
     assert set(signals.direction[30:].tolist()) == {-1, 1}
     assert not signals.direction[:30].any()
+
+
+def test_the_librarys_indicators_are_at_hand_bar_by_bar() -> None:
+    found = findings(BY_INDICATORS, "by-indicators")
+    assert all(item["is_passed"] for item in found.values()), found
 
 
 def test_a_planted_peeker_is_refused_at_its_bar_and_column() -> None:

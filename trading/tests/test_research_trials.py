@@ -26,8 +26,8 @@ from trading.domain.research.sweep import (
 )
 from trading.domain.research.trials import (
     TrialFacts,
+    TrialFamily,
     Verdict,
-    family_of,
     judge,
     measure_overfitting,
 )
@@ -43,6 +43,11 @@ def facts_of(returns: np.ndarray) -> TrialFacts:
     return TrialFacts(
         sharpe=found.sharpe, days=found.periods, skewness=found.skewness, kurtosis=found.kurtosis
     )
+
+
+def family_of(sharpes: list[float]) -> TrialFamily:
+    variance = float(np.var(sharpes, ddof=1)) if len(sharpes) > 1 else None
+    return TrialFamily(trials=len(sharpes), variance=variance)
 
 
 def test_the_best_of_5000_random_rules_does_not_survive() -> None:

@@ -20,6 +20,8 @@ from pathlib import Path
 
 PURE = ("magnetfund.kernel", "risk.domain", "trading.domain", "investors.domain")
 ROOTS = ("magnetfund", "risk", "trading", "investors")
+#: Modules that people import in code of their own; what their ``__all__`` offers has a door.
+LIBRARIES = frozenset({"magnetfund.research"})
 #: Folders that are no product.
 _ASIDE = {"tests", "migrations", "__pycache__"}
 WAITING = Path(__file__).with_name("waiting.toml")
@@ -43,6 +45,8 @@ class Module:
     stars: list[str] = field(default_factory=list)
     #: Uses of statements that run when the module is imported.
     at_import: set[str] = field(default_factory=set)
+    #: What ``__all__`` names.
+    exported: set[str] = field(default_factory=set)
 
 
 def _uses(node: ast.AST) -> set[str]:
@@ -96,6 +100,8 @@ def read_module(name: str, path: Path) -> Module:
                     statement.target
                 ]  # fmt: skip
                 names = {name for target in targets for name in _uses(target)}
+                if "__all__" in names:
+                    module.exported |= _texts(statement)
                 for target in names:
                     if target != "__all__":
                         module.uses.setdefault(target.split(".")[0], set()).update(_uses(statement))
@@ -104,6 +110,15 @@ def read_module(name: str, path: Path) -> Module:
             case _:
                 module.at_import |= _uses(statement)
     return module
+
+
+def _texts(statement: ast.stmt) -> set[str]:
+    """The string constants of a statement."""
+    return {
+        item.value
+        for item in ast.walk(statement)
+        if isinstance(item, ast.Constant) and isinstance(item.value, str)
+    }
 
 
 def _statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
@@ -161,6 +176,8 @@ class Graph:
             if not is_pure_module(name):
                 for used in (*module.uses.values(), module.at_import):
                     self._follow(module, used)
+            if name in LIBRARIES:
+                self._follow(module, module.exported)
         while self._waiting:
             name, item = self._waiting.pop()
             self._follow(self.modules[name], self.modules[name].uses.get(item, set()))

@@ -22,7 +22,7 @@ from risk.domain.leverage import (
     choose_leverage,
     class_leverage_max,
 )
-from risk.domain.sizing import SizingCase, size_position
+from risk.domain.sizing import SizingCase, SizingDecision, compare_sizing, size_position
 from risk.services.limits import limits_in_force
 from trading.models import Instrument
 from trading.services.leverage_inputs import read_leverage_inputs
@@ -147,6 +147,17 @@ class SizingRequest(serializers.Serializer[Any]):
         help_text="Margin already committed to open positions.",
     )
     instrument = serializers.CharField(required=False, max_length=60)
+    win_rate = FiniteFloat(
+        required=False, min_value=0.0, max_value=1.0, help_text="For the comparison with Kelly."
+    )
+    payoff = FiniteFloat(
+        required=False, min_value=ABOVE_ZERO, help_text="Mean win over mean loss, for Kelly."
+    )
+    volatility_target = FiniteFloat(
+        required=False,
+        min_value=ABOVE_ZERO,
+        help_text="Annual, 0.2 for 20 %; compared where the instrument's volatility is known.",
+    )
 
 
 class SizingView(APIView):
@@ -164,10 +175,12 @@ class SizingView(APIView):
         form = SizingRequest(data=request.data)
         form.is_valid(raise_exception=True)
         given = form.validated_data
-        lot, minimum = 1e-8, 0.0
+        lot, minimum, sigma = 1e-8, 0.0, None
         if given.get("instrument"):
             instrument = find_instrument(given["instrument"])
             lot, minimum = float(instrument.lot), float(instrument.minimum_notional)
+            if "volatility_target" in given:
+                sigma = read_leverage_inputs(instrument).sigma_sample
         decision = size_position(
             case=SizingCase(
                 equity=given["equity"],
@@ -195,7 +208,30 @@ class SizingView(APIView):
                 "safe_to_trade": decision.is_safe,
                 "binding_cap": decision.binding_cap.code,
                 "gap_loss": plain_number(decision.gap_loss),
+                "comparisons": _comparisons(decision, given, sigma=sigma),
                 "reasons": [reason.value for reason in decision.reasons],
                 "reasoning": decision.reasoning,
             }
         )
+
+
+def _comparisons(
+    decision: SizingDecision, given: dict[str, Any], *, sigma: float | None
+) -> list[dict[str, Any]]:
+    """What fractional Kelly and a volatility target would have taken; they change nothing."""
+    found = compare_sizing(
+        decision=decision,
+        win_rate=given.get("win_rate"),
+        payoff=given.get("payoff"),
+        sigma=sigma,
+        volatility_target=given.get("volatility_target"),
+    )
+    return [
+        {
+            "name": item.name,
+            "notional": None if item.notional is None else plain_number(item.notional),
+            "ratio": None if item.ratio is None else plain_number(item.ratio),
+            "words": item.words,
+        }
+        for item in found
+    ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from risk.domain.ratios import compute_kelly_binary
 from risk.domain.sizing.types import SizingDecision
 
 KELLY_SHARE_DEFAULT = 0.25
@@ -36,7 +37,7 @@ def compute_kelly_share(*, win_rate: float, payoff: float) -> float:
     """
     if not (0.0 <= win_rate <= 1.0) or not payoff > 0.0 or math.isinf(payoff):
         return 0.0
-    return max(0.0, win_rate - (1.0 - win_rate) / payoff)
+    return max(0.0, compute_kelly_binary(win_probability=win_rate, payoff=payoff))
 
 
 def compare_sizing(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -82,13 +81,6 @@ class TrialFamily:
         chance = 1.0 / max(days - 1, 1)
         known = self.variance if self.variance and math.isfinite(self.variance) else 0.0
         return max(known, chance)
-
-
-def family_of(sharpes: Sequence[float]) -> TrialFamily:
-    """The family of given daily Sharpe ratios; those that are no number count as tried."""
-    known = [value for value in sharpes if math.isfinite(value)]
-    variance = float(np.var(known, ddof=1)) if len(known) > 1 else None
-    return TrialFamily(trials=len(sharpes), variance=variance)
 
 
 def judge(*, facts: TrialFacts | None, family: TrialFamily, trades: int) -> Judgement:
