@@ -295,6 +295,7 @@ def _plain_books(inputs: StrikeInputs) -> dict[str, Any]:
             "classes": [
                 {
                     "code": item.code,
+                    "terms": item.terms_version,
                     "gav_before": item.gav_before,
                     "nav_before": item.nav_before,
                     "fee_cumulative": item.fee_cumulative,

@@ -26,7 +26,7 @@ from investors.services.ledger import (
     class_balance,
     net_assets,
 )
-from investors.services.policies import terms_in_force
+from investors.services.policies import build_terms, policy_in_force
 from magnetfund.kernel.money import quantize
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
@@ -83,9 +83,11 @@ def _class_input(
         row = ClassNav.objects.get(strike=previous, share_class=item)
         after = class_after(row, before=valuation_at)
     read = _pooled_lot if is_pooled else read_lots
+    policy = policy_in_force(item, at=valuation_at)
     return ClassInput(
         code=item.code,
-        terms=terms_in_force(item, at=valuation_at),
+        terms=build_terms(policy.terms),
+        terms_version=policy.version,
         launch_price=item.launch_price,
         gav_before=after.get("gav", ZERO),
         nav_before=after.get("nav", ZERO),

@@ -29,6 +29,11 @@ REASON_MAX = 300
 
 def terms_in_force(share_class: ShareClass, *, at: datetime) -> ClassTerms:
     """The newest version effective at ``at``; raises :class:`InvalidInput` without any."""
+    return build_terms(policy_in_force(share_class, at=at).terms)
+
+
+def policy_in_force(share_class: ShareClass, *, at: datetime) -> ClassPolicyVersion:
+    """The row of :func:`terms_in_force`, which names its version."""
     row = (
         ClassPolicyVersion.objects.filter(share_class=share_class, effective_from__lte=at)
         .order_by("-version")
@@ -36,7 +41,7 @@ def terms_in_force(share_class: ShareClass, *, at: datetime) -> ClassTerms:
     )
     if row is None:
         raise InvalidInput(f"{share_class} has no terms yet", code="no_terms")
-    return build_terms(row.terms)
+    return row
 
 
 def terms_by_class(book: str, *, at: datetime) -> list[tuple[ShareClass, ClassTerms]]:
@@ -135,8 +140,8 @@ def set_terms(
 
 
 def require_open_period(share_class: ShareClass, effective_from: datetime) -> None:
-    """Raise :class:`Conflict` (``period_closed``) for terms from before the last NAV."""
-    if effective_from < open_since(share_class.fund):
+    """Raise :class:`Conflict` (``period_closed``) for terms from the last NAV or before it."""
+    if effective_from <= open_since(share_class.fund):
         raise Conflict(
             "a NAV was struck after that instant; terms take effect after the last NAV",
             code="period_closed",

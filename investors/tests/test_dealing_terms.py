@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
-from investors.models import DealingOrder, UnitLot
+from investors.models import ClassPolicyVersion, DealingOrder, UnitLot
 from investors.services.dealing_quotes import quote_redemption
 from investors.services.estimates import estimate_prices
 from investors.services.ledger import read_balances
+from investors.services.policies import set_terms
 from investors.services.verification import verify_fund
+from investors.services.verification.strikes import find_strike_differences
 from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund
 from magnetfund.kernel.errors import Conflict
+from magnetfund.kernel.identifiers import content_hash
 
 pytestmark = pytest.mark.django_db
 D = Decimal
@@ -150,3 +153,47 @@ class TestMinimums:
         small = fund_of(minimum_holding="500")
         small.redeem("ann", "10", before=MARCH)
         assert refused(small, "6", MARCH).code == "leaves_below_minimum"
+
+
+class TestTermsOfANav:
+    """A NAV is checked against the terms that it was struck by, whatever came into force since."""
+
+    def test_new_terms_from_before_a_prepared_nav_make_it_stale(self):
+        small = fund_of(performance_rate="0.2")
+        small.earn("400", at=FEBRUARY + timedelta(days=3))
+        strike = small.prepare(MARCH)
+        change_terms(small, FEBRUARY + timedelta(days=5), performance_rate="0.1")
+        with pytest.raises(Conflict) as found:
+            small.approve(strike)
+        assert (found.value.code, found.value.details["changed"]) == ("stale", ["classes"])
+
+    def test_terms_from_the_very_instant_of_a_dealt_nav_are_refused(self):
+        small = fund_of()
+        for at in (FEBRUARY, FEBRUARY - timedelta(days=1)):
+            with pytest.raises(Conflict) as found:
+                change_terms(small, at, performance_rate="0.1")
+            assert found.value.code == "period_closed"
+
+    def test_a_nav_names_its_terms_and_is_verified_by_them(self):
+        small = fund_of(performance_rate="0.2")
+        small.earn("400", at=FEBRUARY + timedelta(days=3))
+        strike = small.strike(MARCH)
+        assert [item["terms"] for item in strike.inputs["classes"]] == [1]
+        # As an older version of the service let it through: from before a NAV that was dealt.
+        first = ClassPolicyVersion.objects.get()
+        ClassPolicyVersion.objects.create(
+            share_class=first.share_class, version=2, effective_from=first.effective_from,
+            terms={**first.terms, "performance_rate": "0.1"}, proposed_by=first.proposed_by,
+            approved_by=first.approved_by,
+            content_hash=content_hash(
+                [first.share_class.code, 2, {**first.terms, "performance_rate": "0.1"}]
+            ),
+        )  # fmt: skip
+        assert find_strike_differences(small.fund) == []
+
+
+def change_terms(small: SmallFund, effective_from: Any, **terms: Any) -> None:
+    set_terms(
+        share_class=small.share_class(), terms=terms, effective_from=effective_from,
+        proposer=small.maker, approver=small.checker,
+    )  # fmt: skip

@@ -147,6 +147,9 @@ class TestFiles:
         [
             (b"\xff\xfe", "bad_encoding"),
             (b"reference,amount\n", "missing_columns"),
+            (b"reference,booked_at,amount,currency,fee\n", "unknown_columns"),
+            (b"reference,booked_at,amount,currency,\n", "unknown_columns"),
+            (b"reference,booked_at,amount,currency,text,text\n", "doubled_columns"),
             (b"reference,booked_at,amount,currency\n", "empty_file"),
             (b"reference,booked_at,amount,currency\nA,2024-12-28,5\n", "bad_line"),
             (b"reference,booked_at,amount,currency\nA,28.12.2024,5,USD\n", "bad_time"),

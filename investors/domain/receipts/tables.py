@@ -23,14 +23,17 @@ from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import decimal_of
 
 BANK_COLUMNS = ("reference", "booked_at", "amount", "currency")
+BANK_OPTIONAL = ("party", "party_account", "text", "end_to_end", "return_code")
 CHAIN_COLUMNS = ("transaction", "time", "amount", "asset", "from", "confirmations")
+CHAIN_OPTIONAL = ("index", "text")
 
 
 def read_bank_csv(content: bytes, *, zone: tzinfo = UTC) -> BankStatement:
     """The lines of a bank's CSV; a date without a time is the end of that day in ``zone``.
 
     Raises :class:`InvalidInput` naming the line: ``bad_encoding``, ``missing_columns``,
-    ``bad_line``, ``doubled_reference``, ``too_many_lines``, ``empty_file``.
+    ``unknown_columns``, ``doubled_columns``, ``bad_line``, ``doubled_reference``,
+    ``too_many_lines``, ``empty_file``.
     """
 
     def read(row: dict[str, str]) -> StatementRow:
@@ -46,7 +49,7 @@ def read_bank_csv(content: bytes, *, zone: tzinfo = UTC) -> BankStatement:
             return_code=row.get("return_code", "").strip()[:4],
         )
 
-    rows = require_distinct(tuple(_read(content, BANK_COLUMNS, read)))
+    rows = require_distinct(tuple(_read(content, BANK_COLUMNS, BANK_OPTIONAL, read)))
     return BankStatement(format=StatementFormat.BANK_CSV, rows=rows)
 
 
@@ -72,7 +75,7 @@ def read_chain_csv(content: bytes, *, zone: tzinfo = UTC) -> BankStatement:
             confirmations=depth,
         )
 
-    rows = require_distinct(tuple(_read(content, CHAIN_COLUMNS, read)))
+    rows = require_distinct(tuple(_read(content, CHAIN_COLUMNS, CHAIN_OPTIONAL, read)))
     return BankStatement(format=StatementFormat.CHAIN_CSV, rows=rows)
 
 
@@ -91,7 +94,10 @@ def read_time(text: str, *, zone: tzinfo) -> datetime:
 
 
 def _read(
-    content: bytes, needed: tuple[str, ...], read: Callable[[dict[str, str]], StatementRow]
+    content: bytes,
+    needed: tuple[str, ...],
+    optional: tuple[str, ...],
+    read: Callable[[dict[str, str]], StatementRow],
 ) -> Iterator[StatementRow]:
     try:
         text = content.decode("utf-8-sig")
@@ -101,11 +107,7 @@ def _read(
     reader = csv.reader(io.StringIO(text), delimiter=";" if ";" in head else ",", strict=True)
     try:
         names = [name.strip().lower() for name in next(reader, [])]
-        missing = [name for name in needed if name not in names]
-        if missing:
-            raise InvalidInput(
-                f"the file lacks the columns {', '.join(missing)}", code="missing_columns"
-            )
+        _require_columns(names, needed, optional)
         for number, cells in enumerate(reader, start=2):
             if not any(cell.strip() for cell in cells):
                 continue
@@ -116,6 +118,25 @@ def _read(
             yield _at_line(number, read, dict(zip(names, cells, strict=True)))
     except csv.Error as error:
         raise InvalidInput(f"the file is not CSV: {error}", code="bad_line") from None
+
+
+def _require_columns(names: list[str], needed: tuple[str, ...], optional: tuple[str, ...]) -> None:
+    """Refuse a column that would be read by nobody: it may hold what the sender meant."""
+    missing = [name for name in needed if name not in names]
+    if missing:
+        raise InvalidInput(
+            f"the file lacks the columns {', '.join(missing)}", code="missing_columns"
+        )
+    known = (*needed, *optional)
+    unknown = [name or "(without a name)" for name in names if name not in known]
+    if unknown:
+        raise InvalidInput(
+            f"nobody reads the columns {', '.join(unknown)}; known are {', '.join(known)}",
+            code="unknown_columns",
+        )
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise InvalidInput(f"the columns {', '.join(doubled)} stand twice", code="doubled_columns")
 
 
 def _at_line(

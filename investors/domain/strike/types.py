@@ -36,8 +36,8 @@ class ClassInput:
 
     ``gav_before`` is price times units after the previous dealing, ``nav_before`` the same less the
     standing performance accrual: the weight of the class in what the fund earned since.
-    ``fee_cumulative`` is the unrounded management fee since inception, so that rounding cannot
-    drift.
+    ``terms_version`` names the terms.  ``fee_cumulative`` is the unrounded management fee since
+    inception, so that rounding cannot drift.
     """
 
     code: str
@@ -48,6 +48,7 @@ class ClassInput:
     nav_before: Decimal = ZERO
     fee_cumulative: Decimal = ZERO
     accrual_before: Decimal = ZERO
+    terms_version: int = 0
 
     @property
     def units(self) -> Decimal:

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import Sum
 
+from investors.domain.fees import ClassTerms
 from investors.domain.strike import (
     ClassInput,
     LotInput,
@@ -16,11 +17,11 @@ from investors.domain.strike import (
     compute_strike,
     recompute_strike,
 )
-from investors.models import ClassNav, Fund, LotNav, NavStrike
+from investors.models import ClassNav, Fund, LotNav, NavStrike, ShareClass
 from investors.services.ledger import net_assets
 from investors.services.nav import hash_result
 from investors.services.nav_inputs import build_inputs, class_after
-from investors.services.policies import terms_in_force
+from investors.services.policies import build_terms, terms_in_force
 from magnetfund.kernel.identifiers import content_hash
 from magnetfund.kernel.money import quantize
 
@@ -119,6 +120,7 @@ def _compare_results(strike: NavStrike, again: Strike) -> list[str]:
 def _inputs_again(fund: Fund, strike: NavStrike, previous: NavStrike | None) -> StrikeInputs:
     """The inputs of a strike from the ledger's prefix and the unit entries before it."""
     classes = []
+    versions = {item["code"]: item.get("terms") for item in strike.inputs["classes"]}
     for item in fund.classes.order_by("code"):
         after: dict[str, Decimal] = {}
         if previous is not None:
@@ -129,7 +131,7 @@ def _inputs_again(fund: Fund, strike: NavStrike, previous: NavStrike | None) -> 
         classes.append(
             ClassInput(
                 code=item.code,
-                terms=terms_in_force(item, at=strike.valuation_at),
+                terms=_terms_of(item, versions.get(item.code), strike),
                 launch_price=item.launch_price,
                 gav_before=after.get("gav", ZERO),
                 nav_before=after.get("nav", ZERO),
@@ -144,6 +146,13 @@ def _inputs_again(fund: Fund, strike: NavStrike, previous: NavStrike | None) -> 
         money=net_assets(fund, before=strike.valuation_at),
         classes=tuple(classes),
     )
+
+
+def _terms_of(item: ShareClass, version: int | None, strike: NavStrike) -> ClassTerms:
+    """The terms that a NAV names; one from before they were named has those of its instant."""
+    if version is None:
+        return terms_in_force(item, at=strike.valuation_at)
+    return build_terms(item.policies.get(version=version).terms)
 
 
 def _lots_before(share_class_id: int, strike: NavStrike) -> tuple[LotInput, ...]:

@@ -232,13 +232,14 @@ def find_activity(
 ) -> ActivityPage:
     """Orders and movements of units, newest first, page ``number`` from 1.
 
-    Two lists are merged, so page n reads the newest n pages of each; nothing is counted, only
-    looked one line ahead.
+    What moves no unit (a hurdle period, a lowered mark) is not listed.  Two lists are merged, so
+    page n reads the newest n pages of each; nothing is counted, only looked one line ahead.
     """
     number = max(1, min(number, ACTIVITY_PAGES_MAX))
     begin, end = (number - 1) * size, number * size
     entries = (
         UnitEntry.objects.filter(lot__holding__investor=investor)
+        .exclude(units=0)
         .select_related("lot__share_class")
         .order_by("-effective_at", "-id")[: end + 1]
     )
