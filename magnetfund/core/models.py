@@ -56,6 +56,8 @@ class UserManager(BaseUserManager["User"]):
         user = self.model(email=self.normalize_email(email).lower(), name=name, **extra)
         user.set_password(password)
         user.save(using=self._db)
+        # PostgreSQL knows whether this human has an account already (``one_person``).
+        user.refresh_from_db(using=self._db, fields=["person"])
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **extra: Any) -> User:

@@ -48,6 +48,7 @@ TRIGGERS = [
     *append_only_triggers(APPEND_ONLY_TABLES),
     TableTrigger(table="core_auditevent", name="audit_chain"),
     TableTrigger(table="core_user", name="no_superuser"),
+    TableTrigger(table="core_user", name="one_person"),
     TableTrigger(table="core_rolegrant", name="role_guard"),
     TableTrigger(table="core_roleproposal", name="role_signed"),
 ]

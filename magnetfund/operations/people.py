@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from allauth.account.models import EmailAddress
 from django.db import transaction
@@ -77,13 +78,21 @@ def ensure_user(
 
 
 def add_person(
-    *, email: str, name: str, roles: Sequence[Role], actor: Actor
+    *,
+    email: str,
+    name: str,
+    roles: Sequence[Role],
+    actor: Actor,
+    person_of: str = "",
+    another_human: str = "",
 ) -> tuple[User, str | None]:
     """An account of the house with its roles, and its first password where it is new.
 
     An account that is there keeps its name and password and is given the roles that it lacks.  Each
-    step leaves an audit line.  Raises :class:`InvalidInput` (``not_of_the_house``) for an
-    investor's account: people of the house have their own.
+    step leaves an audit line.  A new account of a name that is known belongs to the same person;
+    ``person_of`` names an account of the same human under another name, ``another_human`` says why
+    a namesake is not him.  Raises :class:`InvalidInput`: ``not_of_the_house`` for an investor's
+    account (people of the house have their own), ``unknown_person``, ``account_exists``.
     """
     with transaction.atomic():
         user = User.objects.filter(email=email).first()
@@ -92,11 +101,34 @@ def add_person(
             password = secrets.token_urlsafe(12)
             user = ensure_user(email=email, name=name, roles=roles, password=password, actor=actor)
             EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
+            _say_person(user, person_of, another_human, actor)
+        elif person_of or another_human:
+            raise InvalidInput("whose account this is was said already", code="account_exists")
         elif not user.is_staff:
             raise InvalidInput(f"{email} is not a staff account", code="not_of_the_house")
         else:
             ensure_user(email=email, name=name, roles=roles, actor=actor)
     return user, password
+
+
+def _say_person(user: User, person_of: str, another_human: str, actor: Actor) -> None:
+    """What the console says about who the human behind a new account is."""
+    if person_of:
+        known = User.objects.filter(email=person_of.strip().lower()).first()
+        if known is None:
+            raise InvalidInput(f"no account has the address {person_of}", code="unknown_person")
+        user.person = known.person
+    elif another_human:
+        user.person = uuid4()
+    else:
+        return
+    user.save(update_fields=["person"])
+    record_audit(
+        actor=actor,
+        action="person.said",
+        subject=("user", user.pk),
+        body={"person_of": person_of, "another_human": another_human[:300]},
+    )
 
 
 def actor_by_email(email: str) -> Actor:

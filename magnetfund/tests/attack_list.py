@@ -169,6 +169,7 @@ REFUSED: dict[str, str] = {
     "become staff": "UPDATE core_user SET is_staff = true",
     "be no simulation": "UPDATE core_user SET is_simulated = false",
     "delete an account": "DELETE FROM core_user",
+    "be a second human": "UPDATE core_user SET person = gen_random_uuid() WHERE is_staff",
     "delete a stop": "DELETE FROM risk_fuseevent",
     "rewrite a stop": "UPDATE risk_fuseevent SET kind = 'note'",
     "empty the stops": "TRUNCATE risk_fuseevent CASCADE",

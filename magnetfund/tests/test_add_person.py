@@ -28,6 +28,7 @@ def test_a_new_person_has_the_roles_and_each_step_a_line():
     report = add("Ann@example.com", "risk_officer", "administrator")
     assert report == {
         "email": "ann@example.com", "roles": ["administrator", "risk_officer"], "is_new": True,
+        "same_person_as": [],
     }  # fmt: skip
     user = User.objects.get(email="ann@example.com")
     assert user.is_staff

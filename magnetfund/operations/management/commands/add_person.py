@@ -33,6 +33,20 @@ class Command(FundCommand):
             help="role to grant; repeat for several roles",
         )
 
+        who = parser.add_mutually_exclusive_group()
+        who.add_argument(
+            "--person-of",
+            metavar="EMAIL",
+            default="",
+            help="an account of the same human under another name",
+        )
+        who.add_argument(
+            "--another-human",
+            metavar="REASON",
+            default="",
+            help="why this is not the person of the same name who has an account",
+        )
+
     def work(self, **options: Any) -> dict[str, Any]:
         email = options["email"].strip().lower()
         try:
@@ -47,6 +61,8 @@ class Command(FundCommand):
             name=name,
             roles=[Role(name) for name in options["role"]],
             actor=Actor.system("manage.py add_person"),
+            person_of=options["person_of"],
+            another_human=options["another_human"],
         )
         roles = sorted(user.role_grants.filter(revoked_at=None).values_list("role", flat=True))
         self.say(f"{user.email}: {', '.join(roles)}.")
@@ -54,4 +70,11 @@ class Command(FundCommand):
             self.say("The account already exists. Its password is unchanged; the roles were added.")
         else:
             self.say(f"Initial password (shown once): {password}")
-        return {"email": user.email, "roles": roles, "is_new": password is not None}
+        others = User.objects.filter(person=user.person).exclude(pk=user.pk)
+        shared = sorted(others.values_list("email", flat=True))
+        if shared:
+            self.say(f"The same person as {', '.join(shared)}: never two of the eyes.")
+        return {
+            "email": user.email, "roles": roles, "is_new": password is not None,
+            "same_person_as": shared,
+        }  # fmt: skip
