@@ -44,13 +44,18 @@ TRADE = {
     "/desk/trading/ticket/", "/desk/market/instruments/confirm/", "/desk/risk/stop/confirm/",
 }  # fmt: skip
 INVESTOR = {
-    "/overview/", "/activity/", "/statements/", "/messages/", "/settings/", "/navs/",
-    "/trades/", "/my-risk/",
+    "/overview/", "/activity/", "/statements/", "/proof/", "/proof/check_units.py",
+    "/messages/", "/settings/", "/navs/", "/trades/", "/my-risk/",
     "/redeem/", "/redeem/confirm/", "/switch/", "/switch/confirm/",
     "/subscribe/", "/subscribe/confirm/",
 }  # fmt: skip
 #: For accounts with a portal; one that belongs to no investor is told so.
-API_OWN = {"/api/investor/statements", "/api/investor/dashboard", "/api/investor/performance"}
+API_OWN = {
+    "/api/investor/statements",
+    "/api/investor/proof",
+    "/api/investor/dashboard",
+    "/api/investor/performance",
+}
 API_READ = {
     "/state", "/dependencies", "/api/fuse/status", "/api/strategies/health",
     "/api/strategies/performance",

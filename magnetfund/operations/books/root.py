@@ -139,31 +139,43 @@ def public_key() -> str:
     return _signing_key().public_key().public_bytes_raw().hex()
 
 
-def read_roots() -> list[StoredRoot]:
-    """Every root that was kept, oldest first."""
-    found = []
-    for path in sorted(folder().glob("root-*.json")):
-        raw = json.loads(path.read_text())
-        found.append(
-            StoredRoot(
-                path=path, document=raw["document"], signature=raw["signature"], key=raw["key"]
-            )
-        )
-    return found
+def read_roots(*, newest: int | None = None) -> list[StoredRoot]:
+    """Every root that was kept, or the newest few, oldest first."""
+    paths = sorted(folder().glob("root-*.json"))
+    return [_read_root(path) for path in (paths if newest is None else paths[-newest:])]
+
+
+def read_root(number: int | None = None) -> StoredRoot | None:
+    """The root of a number, the newest without one; None where there is none."""
+    if number is None:
+        return next(iter(read_roots(newest=1)), None)
+    path = folder() / f"root-{number:06d}.json"
+    return _read_root(path) if path.exists() else None
+
+
+def _read_root(path: Path) -> StoredRoot:
+    raw = json.loads(path.read_text())
+    return StoredRoot(
+        path=path, document=raw["document"], signature=raw["signature"], key=raw["key"]
+    )
 
 
 def _register_of(fund: Fund, seq: int) -> dict[str, Any] | None:
     """The Merkle-sum root of the lots as the first ``seq`` movements left them."""
-    with connection.cursor() as cursor:
-        cursor.execute(_UNITS, [fund.pk, seq])
-        rows = cursor.fetchall()
-    if not rows:
+    holdings = read_register(fund.pk, seq)
+    if not holdings:
         return None
-    tree = build_tree(
-        holdings=[ProvenLot(lot=lot, units=units, salt=salt_of(lot)) for lot, units in rows]
-    )
+    tree = build_tree(holdings=holdings)
     units: Decimal = tree.root.units
-    return {"root": tree.root.digest, "units": f"{units:f}", "lots": len(rows)}
+    return {"root": tree.root.digest, "units": f"{units:f}", "lots": len(holdings)}
+
+
+def read_register(fund: int, seq: int) -> list[ProvenLot]:
+    """The lots with units of a fund as its first ``seq`` movements left them, with their salts."""
+    with connection.cursor() as cursor:
+        cursor.execute(_UNITS, [fund, seq])
+        rows = cursor.fetchall()
+    return [ProvenLot(lot=lot, units=units, salt=salt_of(lot)) for lot, units in rows]
 
 
 def _read_chains() -> dict[str, dict[str, Any]]:

@@ -10,13 +10,14 @@ from typing import Any
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from magnetfund.core.models import AuditEvent, JobRun
+from magnetfund.core.models import AuditEvent
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.backups.runs import read_health
 from magnetfund.operations.books import check_books
 from magnetfund.operations.books.export import export_books
-from magnetfund.operations.books.root import StoredRoot, read_roots
+from magnetfund.operations.books.root import StoredRoot, read_root, read_roots
+from magnetfund.operations.books.unit_proof import newest_verification
 from magnetfund.operations.models import Backup, BackupCheck
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
@@ -62,7 +63,7 @@ def books(request: HttpRequest) -> HttpResponse:
             {"row": row, "body": json.dumps(row.body, indent=1, ensure_ascii=False)}
             for row in page.rows
         ],
-        "verified": _newest_verification(),
+        "verified": newest_verification(),
         "root": roots[-1] if roots else None,
         "root_count": len(roots),
         "roots": [{"root": root, "units": _units(root)} for root in roots[-ROOTS_SHOWN:][::-1]],
@@ -83,15 +84,6 @@ def _read_backups() -> dict[str, Any]:
     }
 
 
-def _newest_verification() -> dict[str, Any] | None:
-    """The last run of the daily verification, and whether it found the books right."""
-    row = JobRun.objects.filter(job="daily_verification").order_by("-scheduled_for").first()
-    if row is None or row.finished_at is None:
-        return None
-    is_clean = row.state == JobRun.State.DONE and row.detail.startswith("clean")
-    return {"at": row.finished_at, "is_clean": is_clean, "detail": row.detail}
-
-
 def _units(root: StoredRoot) -> str:
     """Units of all funds that a root commits to."""
     return ", ".join(f"{item['units']} of {code}" for code, item in root.document["units"].items())
@@ -101,7 +93,7 @@ def _units(root: StoredRoot) -> str:
 @desk_view(Capability.ADMIN_VIEW)
 def root_file(request: HttpRequest, number: int) -> FileResponse:
     """One root as its file holds it."""
-    found = next((root for root in read_roots() if root.number == number), None)
+    found = read_root(number)
     if found is None:
         raise Http404
     return _download(found.path, f"root-{number:06d}.json", "application/json")

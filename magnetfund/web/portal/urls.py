@@ -1,6 +1,6 @@
 from django.urls import path
 
-from magnetfund.web.portal import dealing, own, switching, vault, views
+from magnetfund.web.portal import dealing, own, proof, switching, vault, views
 
 urlpatterns = [
     path("overview/", views.overview, name="overview"),
@@ -8,6 +8,9 @@ urlpatterns = [
     path("statements/", vault.statements, name="statements"),
     path("statements/<uuid:pk>/", vault.statement, name="statement"),
     path("papers/<uuid:pk>.pdf", vault.paper, name="own_paper"),
+    path("proof/", proof.proof, name="proof"),
+    path("proof/check_units.py", proof.checker, name="proof_checker"),
+    path("proof/proof-<int:number>.json", proof.proof_file, name="proof_file"),
     path("messages/", own.inbox, name="messages"),
     path("messages/read/", own.read, name="messages_read"),
     path("settings/", own.preferences, name="preferences"),
