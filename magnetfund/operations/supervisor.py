@@ -43,6 +43,10 @@ from trading.venues import LIVE_VENUES
 RESTART_WINDOW = 120.0
 RESTART_PAUSE_MAX = 15.0
 READY_SECONDS = 120.0
+#: How long a server's socket may be missing: one that starts has none yet.
+SOCKET_SECONDS = 5.0
+#: How long a server may take to end before it is asked again.
+STOP_PATIENCE = 30.0
 #: How long a start waits for the trader once the web answers; a stopped fuse stays inactive.
 TRADER_SECONDS = 12.0
 
@@ -54,6 +58,9 @@ class SupervisedChild:
     child: Child
     restarts: list[float] = field(default_factory=list)
     due_at: float = 0.0
+    #: A server is reached by this file alone: without it a server that runs is of no use.
+    socket: Path | None = None
+    missed_at: float = 0.0
 
 
 class Supervisor:
@@ -120,13 +127,13 @@ class Supervisor:
             self.postgres = Postgres(self.home)
             self.postgres.start()
             assert self.postgres.child is not None
-            self.watched.append(SupervisedChild(self.postgres.child))
+            self.watched.append(SupervisedChild(self.postgres.child, socket=self.postgres.socket))
             environment.update(self.postgres.environment())
         if not environment.get("REDIS_URL"):
             self.valkey = Valkey(self.home)
             self.valkey.start()
             assert self.valkey.child is not None
-            self.watched.append(SupervisedChild(self.valkey.child))
+            self.watched.append(SupervisedChild(self.valkey.child, socket=self.valkey.socket))
             environment.update(self.valkey.environment())
         environment.setdefault("SECRET_KEY", self.home.secrets()["secret_key"])
         environment.setdefault("MAGNET_ENV", "demo" if self.demo else "production")
@@ -234,6 +241,7 @@ class Supervisor:
         now = time.monotonic()
         for item in self.watched:
             if item.child.is_alive:
+                self._look_for_socket(item, now)
                 continue
             if not item.due_at:
                 item.restarts = [t for t in item.restarts if now - t < RESTART_WINDOW]
@@ -248,6 +256,22 @@ class Supervisor:
                 item.due_at = 0.0
                 item.restarts.append(now)
                 item.child.start()
+
+    def _look_for_socket(self, item: SupervisedChild, now: float) -> None:
+        """End a server whose socket is gone, so that it is started again with a new one."""
+        if item.socket is None or item.socket.exists():
+            item.missed_at = 0.0
+        elif not item.missed_at:
+            item.missed_at = now
+        elif now - item.missed_at > SOCKET_SECONDS:
+            item.missed_at = now + STOP_PATIENCE
+            print(
+                f"magnetfund: {item.child.name} has no socket any more; starting it again",
+                file=sys.stderr,
+                flush=True,
+            )
+            self.home.make_sockets()
+            item.child.ask_to_stop()
 
     def _stop_all(self) -> None:
         servers = {id(s.child) for s in (self.postgres, self.valkey) if s is not None}

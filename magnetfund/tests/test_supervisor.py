@@ -71,6 +71,42 @@ def test_the_web_outlives_a_trader_that_dies_again_and_again(
     assert "trader ended (code 1); starting it again" in capsys.readouterr().err
 
 
+def test_a_server_without_its_socket_is_started_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """A cleaner of /tmp took the folder; the server ran on and nobody reached it, for ever."""
+    now = [1_000.0]
+    monkeypatch.setattr(supervisor.time, "monotonic", lambda: now[0])
+    home = Home(tmp_path / "home")
+    ours = supervisor.Supervisor(home=home, port=1, demo=False)
+    socket = home.sockets / ".s.PGSQL.5432"
+
+    class Server(Part):
+        def start(self) -> None:
+            super().start()
+            self.is_alive = True
+            socket.touch()
+
+        def ask_to_stop(self) -> None:
+            self.is_alive = False
+
+    server = Server("postgres", is_alive=True)
+    socket.touch()
+    ours.watched = [supervisor.SupervisedChild(child=server, socket=socket)]  # type: ignore[arg-type]
+    for second in range(120):
+        if second == 20:
+            socket.unlink()
+            home.sockets.rmdir()
+        ours._look_after()
+        now[0] += 1.0
+        assert not server.starts or second > 25
+    assert server.starts == 1
+    assert socket.exists()
+    assert "postgres has no socket any more" in capsys.readouterr().err
+    socket.unlink()
+    home.sockets.rmdir()
+
+
 def test_a_port_is_ours_only_when_our_own_web_answers_on_it():
     def answer(question: str) -> str:
         return ""

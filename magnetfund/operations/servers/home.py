@@ -78,7 +78,7 @@ class Home:
             self._open_the_way()
         # Socket paths may have 107 bytes at most, so they live in a short folder of their own.
         self.sockets = Path("/tmp") / f"magnetfund-{digest}"  # noqa: S108 - made private below
-        self._private(self.sockets)
+        self.make_sockets()
         self.logs = self.root / "log"
         self.logs.mkdir(exist_ok=True)
         self._shut_to_others()
@@ -103,6 +103,10 @@ class Home:
                 for path in folder.iterdir():
                     if path.is_file() and not path.is_symlink():
                         path.chmod(stat.S_IMODE(path.stat().st_mode) & 0o700)
+
+    def make_sockets(self) -> None:
+        """The private folder of the servers' sockets; a cleaner of /tmp may have removed it."""
+        self._private(self.sockets)
 
     def _private(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)

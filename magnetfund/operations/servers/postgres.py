@@ -42,6 +42,7 @@ class Postgres:
         self.home = home
         self.durable = durable
         self.data = home.cluster / "postgres"
+        self.socket = home.sockets / ".s.PGSQL.5432"
         #: Where finished segments of the log wait until the backups have sealed them.
         self.handed_over = home.cluster / "log"
         self.secrets = home.secrets()
