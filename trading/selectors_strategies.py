@@ -59,7 +59,7 @@ class SleeveRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChecklistLine:
+class SessionCheck:
     """One line of the checklist before a session."""
 
     name: str
@@ -241,7 +241,7 @@ def compare_costs(performance: StrategyPerformance, model: dict[str, Any]) -> li
 
 def check_session(
     book: str, sleeve: SleeveRow, readings: Sequence[Mapping[str, Any]]
-) -> list[ChecklistLine]:
+) -> list[SessionCheck]:
     """What must hold before this sleeve may open anything, with its :func:`find_readings`."""
     now = utc_now()
     trader = Heartbeat.objects.filter(part="trader", instance=book).first()
@@ -265,24 +265,24 @@ def check_session(
         if item["said"].get("volatility_ratio") is not None
     ]
     return [
-        ChecklistLine(name="Fuse", is_passed=fuse == "ARMED", found=fuse.lower()),
-        ChecklistLine(
+        SessionCheck(name="Fuse", is_passed=fuse == "ARMED", found=fuse.lower()),
+        SessionCheck(
             name="Trader",
             is_passed=age is not None and age <= DATA_AGE_SECONDS and not doubt,
             found="no heartbeat" if age is None else f"{age:.0f} s of {DATA_AGE_SECONDS} s",
             note=doubt,
         ),
-        ChecklistLine(
+        SessionCheck(
             name="Books and venue",
             is_passed=clean is not None and clean.is_clean,
             found="never compared" if clean is None else ("agree" if clean.is_clean else "differ"),
         ),
-        ChecklistLine(
+        SessionCheck(
             name="Volatility regime",
             is_passed=bool(ratios) and max(ratios) <= ratio_max,
             found=f"{max(ratios):.2f} of {ratio_max:.2f}" if ratios else "no reading yet",
         ),
-        ChecklistLine(
+        SessionCheck(
             name="Losses in a row",
             is_passed=streak < losses_max,
             found=f"{streak} of {losses_max}",

@@ -21,7 +21,7 @@ from trading.domain.market import (
     DayRule,
     GapReason,
     Outage,
-    Period,
+    SessionKind,
     find_gaps,
     find_restarts,
     new_york_offset_ms,
@@ -179,11 +179,11 @@ def test_days_before_the_known_rule_are_refused() -> None:
 @given(
     st.integers(to_milliseconds(datetime(1990, 1, 1, tzinfo=UTC)), 2_000_000_000_000),
     st.sampled_from(list(DayRule)),
-    st.sampled_from(list(Period)),
+    st.sampled_from(list(SessionKind)),
 )
 @settings(max_examples=200, deadline=None)
 def test_every_instant_lies_within_the_bounds_of_its_session(
-    instant: int, rule: DayRule, period: Period
+    instant: int, rule: DayRule, period: SessionKind
 ) -> None:
     label = int(session_labels(times=np.array([instant]), day_rule=rule, period=period)[0])
     start, end = session_bounds(label=label, day_rule=rule, period=period)
@@ -208,13 +208,13 @@ def test_complete_weeks_and_months_only() -> None:
     last = to_milliseconds(datetime(2024, 3, 10, tzinfo=UTC))
     candles = bars(np.arange(first, last, HOUR_MS))
     weeks, week_ends = resample_sessions(
-        candles=candles, day_rule=DayRule.UTC_MIDNIGHT, period=Period.WEEK
+        candles=candles, day_rule=DayRule.UTC_MIDNIGHT, period=SessionKind.WEEK
     )
     assert from_milliseconds(int(weeks.open_time[0])).date() == date(2024, 1, 22)
     assert len(weeks) == 6
     assert week_ends.tolist() == (weeks.open_time + 7 * DAY_MS).tolist()
     months, ends = resample_sessions(
-        candles=candles, day_rule=DayRule.UTC_MIDNIGHT, period=Period.MONTH
+        candles=candles, day_rule=DayRule.UTC_MIDNIGHT, period=SessionKind.MONTH
     )
     assert [from_milliseconds(int(t)).date() for t in months.open_time] == [date(2024, 2, 1)]
     assert from_milliseconds(int(ends[0])).date() == date(2024, 3, 1)

@@ -37,7 +37,7 @@ from trading.domain.market.price_levels import (
 )
 from trading.domain.market.resampling import resample, resample_sessions
 from trading.domain.market.sessions import (
-    Period,
+    SessionKind,
     is_market_open,
     new_york_offset_ms,
     session_bounds,
@@ -71,8 +71,8 @@ __all__ = [
     "InstrumentTerms",
     "LevelChange",
     "Outage",
-    "Period",
     "SeriesState",
+    "SessionKind",
     "ValidationRules",
     "build_candles",
     "check_candles",

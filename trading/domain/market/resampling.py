@@ -18,7 +18,7 @@ from magnetfund.kernel.errors import InvalidInput
 from trading.domain.market.candles import DAY_MS, Candles, IntArray
 from trading.domain.market.instruments import DayRule
 from trading.domain.market.sessions import (
-    Period,
+    SessionKind,
     is_market_open,
     session_bounds,
     session_labels,
@@ -47,7 +47,7 @@ def resample_sessions(
     *,
     candles: Candles,
     day_rule: DayRule,
-    period: Period = Period.DAY,
+    period: SessionKind = SessionKind.DAY,
     holidays: Collection[date] = (),
 ) -> tuple[Candles, IntArray]:
     """Whole days, weeks or months by the day rule, and the end (ms) of each.
@@ -71,7 +71,11 @@ def resample_sessions(
     complete = counts == expected
     opens = np.array([first for first, _ in bounds], dtype=np.int64)
     ends = np.array([last for _, last in bounds], dtype=np.int64)
-    nominal = {Period.DAY: DAY_MS, Period.WEEK: 7 * DAY_MS, Period.MONTH: 30 * DAY_MS}[period]
+    nominal = {
+        SessionKind.DAY: DAY_MS,
+        SessionKind.WEEK: 7 * DAY_MS,
+        SessionKind.MONTH: 30 * DAY_MS,
+    }[period]
     return _aggregate(candles, starts, complete, opens, nominal), ends[complete]
 
 

@@ -29,7 +29,7 @@ _FIRST_YEAR = 1987
 _SATURDAY, _SUNDAY = 5, 6
 
 
-class Period(StrEnum):
+class SessionKind(StrEnum):
     """How long a session is."""
 
     DAY = "day"
@@ -55,20 +55,22 @@ def new_york_offset_ms(*, times: IntArray) -> IntArray:
     return offset
 
 
-def session_labels(*, times: IntArray, day_rule: DayRule, period: Period = Period.DAY) -> IntArray:
+def session_labels(
+    *, times: IntArray, day_rule: DayRule, period: SessionKind = SessionKind.DAY
+) -> IntArray:
     """The session of each instant; see the module for what the numbers mean."""
     times = np.asarray(times, dtype=np.int64)
     days = _local(times, day_rule) // DAY_MS
-    if period is Period.DAY:
+    if period is SessionKind.DAY:
         return days
-    if period is Period.WEEK:
+    if period is SessionKind.WEEK:
         return (days + 3) // 7 * 7 - 3  # day 0 was a Thursday, day -3 its Monday
     months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
     return months + 12 * 1970
 
 
 def session_starts(
-    *, times: IntArray, day_rule: DayRule, period: Period = Period.DAY
+    *, times: IntArray, day_rule: DayRule, period: SessionKind = SessionKind.DAY
 ) -> NDArray[np.bool_]:
     """True at each first bar of a session, the very first bar included."""
     labels = session_labels(times=times, day_rule=day_rule, period=period)
@@ -77,18 +79,18 @@ def session_starts(
     return starts
 
 
-def session_bounds(*, label: int, day_rule: DayRule, period: Period) -> tuple[int, int]:
+def session_bounds(*, label: int, day_rule: DayRule, period: SessionKind) -> tuple[int, int]:
     """Start and end (ms UTC, half-open) of the session with this label.
 
     For equities these are New York midnights; the market is open for a part of them only.
     """
-    if period is Period.MONTH:
+    if period is SessionKind.MONTH:
         year, month = divmod(label, 12)
         first = (date(year, month + 1, 1) - _EPOCH).days
         following = (date(year + (month == 11), (month + 1) % 12 + 1, 1) - _EPOCH).days
     else:
         first = label
-        following = label + (7 if period is Period.WEEK else 1)
+        following = label + (7 if period is SessionKind.WEEK else 1)
     return _day_start(first, day_rule), _day_start(following, day_rule)
 
 
