@@ -26,17 +26,17 @@ START = 1_767_225_600_000
 SECOND = 1_000
 
 
-def draw(base: str, price: float, *, crash_at: int | None = None) -> Listing:
-    """Six hours of minutes; with ``crash_at`` the price falls by 30 % within that minute."""
+def draw(base: str, price: float, *, crash_at: int | None = None, minutes: int = 360) -> Listing:
+    """Minutes from ``START`` on; with ``crash_at`` the price falls by 30 % within that minute."""
     rng = np.random.default_rng(len(base) + int(price))
-    change = rng.normal(0, 0.0004, 360)
+    change = rng.normal(0, 0.0004, minutes)
     if crash_at is not None:
         change[crash_at] = np.log(0.7)
     close = np.round(price * np.exp(np.cumsum(change)), 1)
     before = np.append(price, close[:-1])
-    times = START + MINUTE_MS * np.arange(360)
+    times = START + MINUTE_MS * np.arange(minutes)
     low, high = np.minimum(before, close), np.maximum(before, close)
-    bars = np.column_stack((times, before, high, low, close, np.full(360, 5.0)))
+    bars = np.column_stack((times, before, high, low, close, np.full(minutes, 5.0)))
     return Listing(symbol=f"{base}USDT", base=base, interval="1m", bars=bars)
 
 

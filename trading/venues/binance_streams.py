@@ -82,8 +82,6 @@ class BinanceStreams:
             reason = await self._one_session()
             if self._ending:
                 return
-            if reason:
-                self._sink.note_stream(is_up=False, reason=reason)
             if self._loop.time() - began > GOOD_SECONDS or not reason:
                 pause = PAUSE_SECONDS
             with contextlib.suppress(asyncio.TimeoutError):
@@ -112,9 +110,9 @@ class BinanceStreams:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if change in done:
                 return ""
-            return _words(next(iter(done)).exception())
+            return self._tell_end(next(iter(done)).exception())
         except (BaseError, OSError, TimeoutError) as error:
-            return _words(error)
+            return self._tell_end(error)
         finally:
             client.is_over = True
             for task in tasks:
@@ -123,6 +121,13 @@ class BinanceStreams:
                 await asyncio.wait(tasks, timeout=2.0)
             with contextlib.suppress(Exception):  # what is left of a broken connection
                 await asyncio.wait_for(client.close(), 5.0)
+
+    def _tell_end(self, error: BaseException | None) -> str:
+        """Say at once that the streams are down; clearing up may take seconds."""
+        reason = _words(error)
+        if not self._ending:
+            self._sink.note_stream(is_up=False, reason=reason)
+        return reason
 
     async def _wait_for_change(self) -> None:
         assert self._change is not None
