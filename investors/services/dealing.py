@@ -35,6 +35,7 @@ from investors.services.dealing_rules import (
 )
 from investors.services.policies import terms_in_force
 from investors.services.receipts import release_money
+from investors.services.step_messages import tell_received
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
@@ -113,6 +114,7 @@ def submit_subscription(
             updated_at=at,
         )
         _note(actor, "order.subscription", order, at)
+        tell_received(order, actor=actor)
     return order
 
 
@@ -174,6 +176,7 @@ def reserve(
     order.received_at = order.updated_at = at
     order.save(force_insert=True)
     _note(actor, f"order.{order.kind}", order, at)
+    tell_received(order, actor=actor)
     return order
 
 

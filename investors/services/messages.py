@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -11,33 +14,76 @@ from django.urls import reverse
 
 from investors.models import Fund, Investor, Message
 from magnetfund.core.models import User
-from magnetfund.core.services.mail import queue_mail, register_mail
+from magnetfund.core.services.mail import NewMail, queue_mails, register_mail
 from magnetfund.kernel.clock import utc_now
 
 MAIL = "portal_message"
 SUBJECT_MAX, BODY_MAX = 160, 4_000
+MAILED_WITHIN = timedelta(days=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A message of an event at ``at``; its key and the investor name it once."""
+
+    investor: UUID
+    key: str
+    subject: str
+    body: str
+    at: datetime
 
 
 def send_message(*, investor: Investor, key: str, subject: str, body: str) -> Message:
     """Leave a message in the portal, once for its key, in the caller's transaction."""
+    send_messages([Draft(investor=investor.pk, key=key, subject=subject, body=body, at=utc_now())])
+    return Message.objects.get(key=f"{key}:{investor.pk}")
+
+
+def send_messages(drafts: Iterable[Draft]) -> None:
+    """Leave many messages, each once for its key, in the caller's transaction, and queue a mail for
+    whoever wants one.  An event of longer ago, as a replay brings it, mails nobody."""
+    wanted = {f"{item.key}:{item.investor}": item for item in drafts}
+    if not wanted:
+        return
     with transaction.atomic():
-        row, is_new = Message.objects.get_or_create(
-            key=f"{key}:{investor.pk}",
-            defaults={
-                "investor": investor,
-                "subject": subject[:SUBJECT_MAX],
-                "body": body[:BODY_MAX],
-            },
+        known = set(Message.objects.filter(key__in=wanted).values_list("key", flat=True))
+        Message.objects.bulk_create(
+            [
+                Message(
+                    investor_id=item.investor,
+                    key=key,
+                    subject=item.subject[:SUBJECT_MAX],
+                    body=item.body[:BODY_MAX],
+                    sent_at=item.at,
+                )
+                for key, item in wanted.items()
+                if key not in known
+            ],
+            batch_size=1000,
+            ignore_conflicts=True,
         )
-        user = investor.user
-        if is_new and user is not None and user.is_active and user.wants_mail:
-            queue_mail(
+        mailed = utc_now() - MAILED_WITHIN
+        new = [key for key, item in wanted.items() if key not in known and item.at >= mailed]
+        if new:
+            _queue(new)
+
+
+def _queue(keys: list[str]) -> None:
+    rows = Message.objects.filter(
+        key__in=keys, investor__user__is_active=True, investor__user__wants_mail=True
+    ).select_related("investor__user")
+    queue_mails(
+        [
+            NewMail(
                 key=f"{MAIL}:{row.pk}",
                 kind=MAIL,
-                recipient=user.email,
-                params={"message": row.pk, "name": investor.legal_name},
+                recipient=row.investor.user.email,
+                params={"message": row.pk, "name": row.investor.legal_name},
             )
-    return row
+            for row in rows
+            if row.investor.user is not None
+        ]
+    )
 
 
 def send_to_holders(*, fund: Fund, key: str, subject: str, body: str) -> int:

@@ -12,6 +12,7 @@ from investors.domain.dealing.desk import ClassPlan
 from investors.domain.strike import SubscriptionResult
 from investors.models import ClassNav, DealingDay, DealingOrder, Fund, Holding, NavStrike
 from investors.services.dealing import OPEN_STATES, find_dealing_day
+from investors.services.step_messages import tell_dealt
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
 
@@ -82,6 +83,14 @@ def save_orders(
     for order in touched.values():
         order.updated_at = at
     DealingOrder.objects.bulk_update(touched.values(), SAVED_FIELDS, batch_size=500)
+    moved = {item.order for _, plan in plans for item in plan.redemptions if item.units > 0}
+    moved |= {item.order for _, plan in plans for item in plan.subscriptions}
+    told = [
+        order
+        for pk, order in touched.items()
+        if pk in moved or order.state == DealingOrder.State.SET_ASIDE
+    ]
+    tell_dealt(strike, told, at=at)
 
 
 def reserve_everything(fund: Fund) -> None:

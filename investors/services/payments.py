@@ -37,6 +37,7 @@ from investors.services.payment_drafts import (
     require_not_held,
     require_receiver,
 )
+from investors.services.step_messages import tell_paid
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
@@ -182,6 +183,7 @@ def confirm_payment(
         row.bank_reference = bank_reference.strip()[:100]
         row.save(update_fields=["state", "confirmed_at", "bank_reference", "entry"])
         note_payment(actor, "payment.confirmed", row, at)
+        tell_paid(row, at=at)
     return row
 
 

@@ -8,7 +8,8 @@ noting it, the row stays claimed: nobody knows whether it went, and nobody sends
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -41,6 +42,30 @@ def queue_mail(*, key: str, kind: str, recipient: str, params: Mapping[str, Any]
         key=key, defaults={"kind": kind, "recipient": recipient, "params": dict(params)}
     )
     return row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMail:
+    """A mail that is to be queued, as :func:`queue_mail` takes it."""
+
+    key: str
+    kind: str
+    recipient: str
+    params: Mapping[str, Any]
+
+
+def queue_mails(mails: Iterable[NewMail]) -> None:
+    """Queue many mails in the caller's transaction, each once for its key."""
+    OutgoingMail.objects.bulk_create(
+        [
+            OutgoingMail(
+                key=item.key, kind=item.kind, recipient=item.recipient, params=dict(item.params)
+            )
+            for item in mails
+        ],
+        batch_size=1000,
+        ignore_conflicts=True,
+    )
 
 
 def send_waiting(*, most: int = 50) -> int:

@@ -1,0 +1,109 @@
+"""What an investor is told at each step of his orders: received, dealt, set aside, paid.
+
+Each message is written with its event, in the same transaction, once for its key; where the
+investor wants mail, a copy is queued with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from investors.models import DealingOrder, NavStrike, Payment
+from investors.services.messages import Draft, send_messages
+from magnetfund.core.actors import Actor
+
+
+def tell_received(order: DealingOrder, *, actor: Actor) -> None:
+    """Confirm an order that the investor placed himself; one that staff placed tells him anyway."""
+    investor = order.investor
+    if actor.user is None or actor.user.pk != investor.user_id:
+        return
+    day, currency = order.dealing_day, order.share_class.fund.currency
+    what = f"{order.get_kind_display()} order {order.reference}"
+    size = "everything that you hold"
+    if order.amount is not None:
+        size = f"{order.amount:,.2f} {currency}"
+    elif order.units is not None:
+        size = f"{order.units:,.6f} units"
+    into = f" into class {order.into_class.code}" if order.into_class else ""
+    lines = [f"We received your order over {size}, class {order.share_class.code}{into}."]
+    if day is not None:
+        lines.append(
+            f"It is dealt at the NAV of {day.day:%-d %b %Y}; you can take it back until "
+            f"{day.cutoff_at:%-d %b %Y, %H:%M} UTC."
+        )
+        if order.kind == DealingOrder.Kind.SUBSCRIPTION:
+            lines.append(
+                f"The money must be there by {day.funding_deadline_at:%-d %b %Y, %H:%M} UTC, with "
+                f"the reference {order.reference}."
+            )
+    lines.append("If it was not you, call us at once.")
+    send_messages(
+        [
+            Draft(
+                investor=order.investor_id,
+                key=f"received:{order.pk}",
+                subject=f"{what} received",
+                body=" ".join(lines),
+                at=order.received_at,
+            )
+        ]
+    )
+
+
+def tell_dealt(strike: NavStrike, orders: Iterable[DealingOrder], *, at: datetime) -> None:
+    """Tell the holder of each order what a NAV did with it: dealt, in part, or set aside."""
+    fund, drafts = strike.fund, []
+    for order in orders:
+        kind = order.get_kind_display()
+        if order.state == DealingOrder.State.SET_ASIDE:
+            subject = f"{kind} order {order.reference} was not dealt"
+            body = f"It was set aside at the NAV of {_day(strike)}: {order.reason}. Write to us."
+        elif order.strike_id == strike.pk and order.dealt_units:
+            subject = f"{kind} order {order.reference} dealt"
+            body = (
+                f"It was dealt at the NAV of {_day(strike)} of {fund.name}, at "
+                f"{order.dealt_price:,.6f} {fund.currency} per unit of class "
+                f"{order.share_class.code}. The contract note is under Statements."
+            )
+            if order.state == DealingOrder.State.DEFERRED:
+                body += " The redemption gate deferred a part to the next dealing day."
+        else:
+            continue
+        drafts.append(
+            Draft(
+                investor=order.investor_id,
+                key=f"dealt:{order.pk}:{strike.pk}",
+                subject=subject,
+                body=body,
+                at=at,
+            )
+        )
+    send_messages(drafts)
+
+
+def tell_paid(payment: Payment, *, at: datetime) -> None:
+    """Tell the investor that the bank confirmed a payment to him."""
+    order = payment.order
+    if order is None:
+        return
+    send_messages(
+        [
+            Draft(
+                investor=order.investor_id,
+                key=f"paid:{payment.pk}",
+                subject=f"Payment of {payment.amount:,.2f} {payment.currency} sent",
+                body=(
+                    f"The bank confirmed our payment {payment.reference} of {payment.amount:,.2f} "
+                    f"{payment.currency} for your order {order.reference}, to your account ending "
+                    f"in {payment.to_number[-4:]}."
+                ),
+                at=at,
+            )
+        ]
+    )
+
+
+def _day(strike: NavStrike) -> str:
+    return f"{strike.valuation_at:%-d %b %Y}"
