@@ -33,8 +33,13 @@ VERBS = {
 }
 #: Characters that a line of a template may have.
 TEMPLATE_WIDTH = 120
-#: Each worker has a database of its own; a file's tests stay together, since some share one.
-PARALLEL = ["-n", os.environ.get("WORKERS", "2"), "--dist", "loadfile"]
+#: Each worker has a database of its own; a file's tests stay together, since some share one, and
+#: the files come as `conftest.py` orders them, the longest first.
+PARALLEL = [
+    *("-n", os.environ.get("WORKERS", "2")), *("--dist", "loadfile"), "--no-loadscope-reorder",
+]  # fmt: skip
+#: Tests start dozens of processes, each of which would compile our sources anew without it.
+BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
 
 
 def say(text: str) -> None:
@@ -222,15 +227,17 @@ def main(arguments: Sequence[str]) -> int:
         case "run":
             hand_over("-m", "magnetfund.operations.supervisor", *rest)
         case "test":
-            hand_over("-m", "pytest", "-m", "not drill", *choose_test_options(rest), *rest)
+            options = ["-m", "not drill", *choose_test_options(rest), *rest]
+            hand_over("-m", "pytest", *options, **BYTECODE)
         case "test-fast":
             from magnetfund.operations.checks.purity import pure_test_files
 
             files = [str(path.relative_to(PROJECT)) for path in pure_test_files(PROJECT)]
             options = ["-p", "no:django", *PARALLEL, "-m", "not drill and not slow"]
-            hand_over("-m", "pytest", *options, *rest, *files, MAGNET_TEST_FAST="1")
+            hand_over("-m", "pytest", *options, *rest, *files, MAGNET_TEST_FAST="1", **BYTECODE)
         case "drill":
             is_full = os.environ.get("FULL") == "1"
+            os.environ.update(BYTECODE)
             tests = [interpreter(), "-m", "pytest", "-m", "drill", *rest]
             failed = subprocess.run(tests, cwd=PROJECT, check=False).returncode
             if rest or failed:  # arguments choose tests, which mutants know nothing of

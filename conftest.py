@@ -48,6 +48,23 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("fast" if os.environ.get("MAGNET_TEST_FAST") else "patient")
 
 
+#: Files of the suite that take longest, by what they cost a processor: a parallel run begins with
+#: them, so that no worker is left with one at the end.
+LONGEST = (
+    "test_odd_requests.py", "test_migrations.py", "test_pages_browser.py", "test_access.py",
+    "test_access_to_records.py", "test_prepare_roles.py", "test_backups.py",
+    "test_access_matrix.py", "test_quiet_bars.py", "test_own_sleeves.py", "test_flow.py",
+    "test_trader_on_exchange.py", "test_empty_home_trades.py", "test_research_library.py",
+    "test_page_queries.py", "test_own_roles.py", "test_doors.py", "test_desk_research.py",
+)  # fmt: skip
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
 def _has_settings() -> bool:
     """Whether the suite's settings made a throwaway home; pure runs load no settings."""
     return "magnetfund.settings_test" in sys.modules
