@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -31,8 +32,8 @@ DEVELOPMENT = {"playwright", "typing-extensions"}
 
 #: Declared for development and never imported: commands, plugins and what the checks read.
 TOOLS = {
-    "djade", "django-stubs", "djangofmt", "djangorestframework-stubs", "import-linter", "mypy",
-    "pytest-django", "pytest-socket", "pytest-xdist", "ruff",
+    "axe-playwright-python", "djade", "django-stubs", "djangofmt", "djangorestframework-stubs",
+    "import-linter", "mypy", "pytest-django", "pytest-socket", "pytest-xdist", "ruff",
 }  # fmt: skip
 
 
@@ -45,6 +46,7 @@ def declared(*extras: str) -> set[str]:
     return {re.split(r"[\[<>=!~]", line)[0].lower().replace("_", "-") for line in lines}
 
 
+@cache
 def imported(*, by_tests: bool = False) -> set[str]:
     """Distributions whose modules the product imports, or its tests, benches and drills."""
     owners = packages_distributions()

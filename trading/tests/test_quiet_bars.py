@@ -68,9 +68,10 @@ def assert_the_same(prepared: Prepared, parameters: Mapping[str, Any]) -> int:
     figures = bench.run(runner, parameters, np.empty(bench.days))
     np.testing.assert_array_equal(runner.equity, raw.equity)
     assert figures.trades == len(raw.trades)
-    alone = run_backtest(prepared).result.metrics
+    result = run_backtest(prepared).result
+    alone = result.metrics
     assert figures.fall == alone.drawdown_max
-    daily = compute_daily_returns(run_backtest(prepared).result, prepared.rules)
+    daily = compute_daily_returns(result, prepared.rules)
     facts = compute_sharpe_facts(returns=daily)
     if facts is not None:
         mean, spread, second, third, fourth = figures.sums[1:6]

@@ -6,7 +6,7 @@ import asyncio
 import io
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -120,9 +120,12 @@ def exchange(settings: Any, dial: Dial) -> Iterator[Exchange]:
 
 
 class Ground:
-    """A trader on the exchange with one clock for both."""
+    """A trader on the exchange with one clock for both.
 
-    def __init__(self, dial: Dial, *symbols: str) -> None:
+    ``codes`` are its sleeves; to warm up the magnets takes most of a start.
+    """
+
+    def __init__(self, dial: Dial, *symbols: str, codes: Sequence[str] = ("trend",)) -> None:
         self.dial = dial
         self.clock = VirtualClock(from_milliseconds(dial.now_ms))
         for symbol in symbols or (SYMBOL,):
@@ -130,7 +133,7 @@ class Ground:
                 call_command(
                     "add_instrument", symbol, from_exchange=True, trade=True, stdout=io.StringIO()
                 )
-        for code in ("trend", "magnet"):
+        for code in codes:
             Strategy.objects.create(
                 code=code, version=1, name=code, risk_fraction=Decimal("0.0035")
             )
@@ -170,11 +173,19 @@ def ground(exchange: Exchange, dial: Dial) -> Ground:
     return made
 
 
+@pytest.fixture
+def ground_of_two(exchange: Exchange, dial: Dial) -> Ground:
+    made = Ground(dial, codes=("trend", "magnet"))
+    made.start()
+    return made
+
+
 def newest_reason() -> str:
     return EngineTransition.objects.order_by("-id").values_list("reason", flat=True)[0]
 
 
-def test_it_warms_up_over_the_wire_and_enters_on_an_hour_that_closed(ground: Ground):
+def test_it_warms_up_over_the_wire_and_enters_on_an_hour_that_closed(ground_of_two: Ground):
+    ground = ground_of_two
     assert engine_state_of(BOOK) == "READY"
     assert Candle.objects.filter(timeframe="1h").count() == WARM_HOURS
     ground.beat_until_entry()
@@ -194,8 +205,9 @@ def test_it_warms_up_over_the_wire_and_enters_on_an_hour_that_closed(ground: Gro
 
 
 def test_an_outage_stops_entries_and_what_was_missed_is_walked_on_the_way_back(
-    ground: Ground, exchange: Exchange
+    ground_of_two: Ground, exchange: Exchange
 ):
+    ground = ground_of_two
     ground.beat_until_entry()
     seen_ms, equity = ground.trader.paper.book.time_ms, ground.trader.paper.book.equity
     exchange.faults.append(Fault(kind="html", times=10_000))
