@@ -123,6 +123,17 @@ GRANTS = [
         "reason",
         "updated_at",
     ),
+    mutable(
+        "investors_bookbreak",
+        "state",
+        "owner_id",
+        "cause",
+        "explained_by_id",
+        "closed_by_id",
+        "closed_at",
+        "resolution",
+        "entry_id",
+    ),
     mutable("investors_fundaccount", "approved_by_id", "approved_at", "closed_at"),
     mutable("investors_payeeaccount", "approved_by_id", "approved_at", "usable_from", "closed_at"),
     mutable(

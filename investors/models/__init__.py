@@ -8,6 +8,7 @@ from investors.models.applications import (
     ScreeningName,
     Signature,
 )
+from investors.models.breaks import BookBreak
 from investors.models.dealing import DealingDay, DealingOrder
 from investors.models.fund import (
     ClassPolicyVersion,
@@ -36,6 +37,7 @@ __all__ = [
     "Account",
     "AgreementText",
     "Application",
+    "BookBreak",
     "ClassNav",
     "ClassPolicyVersion",
     "DealingDay",

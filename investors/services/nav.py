@@ -31,7 +31,7 @@ from investors.services.ledger import (
     owns_and_owes,
 )
 from investors.services.nav_calendar import next_version, require_instant
-from investors.services.nav_checks import check_strike
+from investors.services.nav_checks import check_book_breaks, check_strike
 from investors.services.nav_dealing import deal_strike
 from investors.services.nav_inputs import gather_inputs
 from investors.services.trading_books import (
@@ -175,6 +175,8 @@ def approve_strike(
                 code="changed",
             )
         failed = [line["name"] for line in row.checklist if not line["passed"]]
+        if not failed and not (breaks := check_book_breaks(row.fund)).passed:
+            failed = [breaks.name]
         if failed:
             raise Conflict(f"checks fail: {', '.join(failed)}", code="checks_failed")
         _require_same_books(row)

@@ -15,12 +15,15 @@ from investors.domain.strike import (
 from investors.models import (
     Fund,
 )
+from investors.services.breaks import open_breaks
 from investors.services.ledger import (
     read_balances,
 )
 from trading.models import Reconciliation
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
+BREAKS_CHECK = "no open break with bank or custodian"
+BREAKS_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,7 @@ def check_strike(
         )
     checks.append(_check_sums(strike))
     checks.append(_check_units(fund, inputs))
-    checks += [_check_suspense(fund, valuation_at), _check_breaks(fund)]
+    checks += [_check_suspense(fund, valuation_at), _check_breaks(fund), check_book_breaks(fund)]
     if inputs.unallocated:
         checks.append(
             BlockingCheck(
@@ -115,6 +118,20 @@ def _check_breaks(fund: Fund) -> BlockingCheck:
         passed=newest.is_clean,
         words=f"reconciled {newest.occurred_at:%Y-%m-%d %H:%M} UTC, "
         f"{len(newest.differences)} differences",
+    )
+
+
+def check_book_breaks(fund: Fund) -> BlockingCheck:
+    """No difference with bank, venue or custodian waits that is above its tolerance."""
+    waiting = list(open_breaks(fund).filter(is_blocking=True)[:BREAKS_NAMED])
+    return BlockingCheck(
+        name=BREAKS_CHECK,
+        passed=not waiting,
+        words="; ".join(
+            f"{row.get_source_display()} {row.reference}: {row.difference:,.2f} {row.asset}"
+            for row in waiting
+        )
+        or "every break is closed",
     )
 
 

@@ -1,6 +1,6 @@
 """Lines of a statement that tell of payments: a debit confirms one, a return brings one back.
 
-What names no payment of ours, or another amount, is left for reconciliation.
+What names no payment of ours, or another amount, is a break.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from datetime import datetime
 
 from investors.domain.payments import PaymentState
 from investors.models import Payment, StatementLine
+from investors.services.breaks import find_line_break
 from investors.services.payments import confirm_payment, return_payment
 from magnetfund.core.actors import Actor
 
@@ -29,6 +30,7 @@ def settle_line(line: StatementLine, *, actor: Actor, at: datetime) -> bool:
     line.final_at = at if len(named) == 1 else None
     line.save(update_fields=["outcome", "final_at"])
     if len(named) != 1:
+        find_line_break(line, actor=actor, at=at)
         return False
     if is_return:
         return_payment(

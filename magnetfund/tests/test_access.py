@@ -29,6 +29,7 @@ DESK = {
     "/desk/signals/", "/desk/market/", "/desk/market/instruments/",
     "/desk/fund/", "/desk/fund/orders/", "/desk/fund/money/", "/desk/fund/accounts/",
     "/desk/fund/proposals/", "/desk/fund/distributions/",
+    "/desk/fund/breaks/", "/desk/fund/breaks.csv",
     "/desk/fund/payments/", "/desk/fund/payments.csv",
     "/desk/research/", "/desk/research/compare/", "/desk/research/parameters/",
     "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",
@@ -95,6 +96,7 @@ FORMS: dict[str, set[Role]] = {
 API_POSTS: dict[str, set[Role]] = {
     "/api/backtests": RESEARCH,
     "/api/money/statements": {Role.ACCOUNTANT},
+    "/api/money/breaks": {Role.ACCOUNTANT, Role.CONTROLLER},
     "/api/dealing/distributions": {Role.ACCOUNTANT, Role.CONTROLLER, Role.DIRECTOR},
     "/api/papers/statements": {Role.ACCOUNTANT},
     "/api/dealing/proposals": {Role.ACCOUNTANT, Role.CONTROLLER, Role.DIRECTOR},

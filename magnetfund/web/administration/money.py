@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from investors.models import (
+    BookBreak,
     DealingOrder,
     Fund,
     FundAccount,
@@ -24,6 +25,7 @@ from investors.models import (
     StatementFile,
     StatementLine,
 )
+from investors.services.breaks import assign_break, close_break
 from investors.services.dealing import cancel_order
 from investors.services.dealing_proposals import decide_dealing
 from investors.services.distributions import decide_distribution
@@ -44,6 +46,7 @@ from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import Conflict, FundError
 from magnetfund.web.administration.forms import ServiceForm
+from magnetfund.web.break_forms import BreakForm
 from magnetfund.web.dealing_forms import DealingProposalForm, DistributionForm
 
 KINDS = [("bank", "bank account"), ("wallet", "wallet")]
@@ -140,6 +143,7 @@ FORMS: dict[str, type[ServiceForm]] = {
         PaymentForm,
         DealingProposalForm,
         DistributionForm,
+        BreakForm,
     )
 }
 
@@ -179,6 +183,11 @@ def _match(line: StatementLine, actor: Actor) -> None:
     match_receipt(line=line, order=DealingOrder.objects.get(pk=found.order), actor=actor)
 
 
+def _take_break(row: BookBreak, actor: Actor) -> None:
+    assert actor.user is not None
+    assign_break(found=row, owner=actor.user, actor=actor)
+
+
 #: Actions by table.
 ACTIONS: Mapping[str, tuple[Action, ...]] = {
     "investors.dealingorder": (
@@ -200,6 +209,16 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
             "declined",
             lambda row, actor: decide_dealing(proposal=row, is_approved=False, actor=actor),
             step_up=True,
+        ),
+    ),
+    "investors.bookbreak": (
+        action("Make mine to explain", "taken", _take_break),
+        action(
+            "Accept without money (second person)",
+            "accepted",
+            lambda row, actor: close_break(
+                found=row, resolution="accepted in the admin", actor=actor
+            ),
         ),
     ),
     "investors.distribution": (

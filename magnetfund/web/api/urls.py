@@ -7,6 +7,7 @@ from django.views.decorators.http import require_safe
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from magnetfund.web.api import (
+    breaks,
     calculators,
     dealing,
     dealing_proposals,
@@ -128,6 +129,8 @@ urlpatterns = [
         dealing_proposals.DealingDecisionView.as_view(),
         name="api_dealing_decision",
     ),
+    path("api/money/breaks", breaks.BreaksView.as_view(), name="api_breaks"),
+    path("api/money/breaks/<uuid:pk>/step", breaks.BreakStepView.as_view(), name="api_break_step"),
     path(
         "api/dealing/distributions",
         distributions.DistributionsView.as_view(),

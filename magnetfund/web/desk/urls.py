@@ -3,6 +3,7 @@ from django.urls import path
 from magnetfund.web.desk import (
     accounts,
     books,
+    breaks,
     dealing,
     dealing_proposals,
     distributions,
@@ -113,6 +114,9 @@ urlpatterns = [
     path("desk/fund/", nav.nav, name="desk_nav"),
     path("desk/fund/proposals/", dealing_proposals.proposals, name="desk_dealing_proposals"),
     path("desk/fund/proposals/<uuid:pk>/", dealing_proposals.decide, name="desk_dealing_decide"),
+    path("desk/fund/breaks/", breaks.breaks, name="desk_breaks"),
+    path("desk/fund/breaks.csv", breaks.export, name="desk_breaks_export"),
+    path("desk/fund/breaks/<uuid:pk>/", breaks.step, name="desk_break_step"),
     path("desk/fund/distributions/", distributions.distributions, name="desk_distributions"),
     path(
         "desk/fund/distributions/<uuid:pk>/",
