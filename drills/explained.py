@@ -5,8 +5,9 @@ Equivalent: no input tells the mutant from the source.  Everything else is a gap
 
 from __future__ import annotations
 
+POSITIONS = "trading/domain/positions.py"
 FEES = "investors/domain/fees/performance.py"
-UNITS, DEALING = "investors/domain/dealing/sizing.py", "investors/domain/strike/dealing.py"
+DEALING = "investors/domain/strike/dealing.py"
 SIZES, SIZE_CORE = "risk/domain/sizing/choose.py", "risk/domain/sizing/core.py"
 BOUNDS, CHECK = "risk/domain/pretrade/answers.py", "risk/domain/pretrade/check.py"
 FACTS = "risk/domain/pretrade/facts.py"
@@ -33,22 +34,35 @@ _CLOSING = "after = 1.0 if side > 0 else 1.0 + gap"
 
 _REASONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     (
-        "trading/domain/positions.py",
+        POSITIONS,
         "sign = 1 if fill.quantity > 0 else -1",
         ("Gt -> GtE",),
         "equivalent: a fill of nothing is refused before",
+    ),
+    (
+        POSITIONS,
+        "_DIGITS = 50",
+        ("50 -> 51", "50 -> 49"),
+        "equivalent: what the ledger stores has 38 digits, so that a digit of 50 is never seen",
+    ),
+    (
+        POSITIONS,
+        "is_against = held != 0 and (held > 0) != (fill.quantity > 0)",
+        ("Gt -> GtE",),
+        "equivalent: a fill of nothing is refused before, and of nothing held nothing is closed",
+    ),
+    (
+        POSITIONS,
+        "realised = (fill.price - position.average_price) * closed * (1 if held > 0 else -1)",
+        ("Mult -> Div", "Gt -> GtE"),
+        "equivalent: dividing by a side of +1 or -1 is multiplying, and of nothing held nothing "
+        "is closed",
     ),
     (
         FEES,
         "if gross <= high:",
         ("LtE -> Lt",),
         "equivalent: at the mark every form of the fee is zero anyway",
-    ),
-    (
-        UNITS,
-        "return quantize(g * (ONE + move if flow > 0 else ONE - move), price_quantum)",
-        ("Gt -> GtE",),
-        "equivalent: no flow returned the price before, for it passes no threshold",
     ),
     (
         DEALING,
@@ -67,6 +81,12 @@ _REASONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
         "if share < 1:",
         ("Lt -> LtE", "1 -> 2"),
         "equivalent: the whole of an order is the order, and units of an order are whole steps",
+    ),
+    (
+        DEALING,
+        "return [replace(cut, fee=fee) for cut, fee in zip(cuts, fees, strict=True)]",
+        ("True -> False",),
+        "equivalent: a total is rounded into as many parts as it was given",
     ),
     (
         SIZES,

@@ -20,7 +20,14 @@ from dataclasses import dataclass, replace
 
 from drills.forks import PROJECT, Outcome, try_mutant, warm
 from drills.mutants import Mutant, build_mutant, find_mutants
-from drills.report import Result, build_table, describe, read_record, record
+from drills.report import (
+    Result,
+    build_table,
+    describe,
+    read_record,
+    record,
+    write_record,
+)
 
 SAMPLE = 25
 #: The same for the short drill.
@@ -184,8 +191,25 @@ def read_sources(module: Module) -> dict[str, str]:
 
 
 def digest_of(files: dict[str, str]) -> str:
-    """Short fingerprint of the sources that a run was made on."""
-    return hashlib.sha256("".join(files.values()).encode()).hexdigest()[:16]
+    """Short fingerprint of what a run mutated: the code without its texts, which are never mutated,
+    so that a message that is worded anew leaves a score in force."""
+    trees = [ast.parse(text) for text in files.values()]
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                node.value = ""
+    return hashlib.sha256("".join(map(ast.dump, trees)).encode()).hexdigest()[:16]
+
+
+def mark_old() -> None:
+    """Mark each row of the record whose sources changed since its run, and write the page."""
+    modules = {module.name: module for module in MODULES}
+    found = [
+        replace(item, is_old=item.digest != digest_of(read_sources(modules[item.module])))
+        for item in read_record()
+        if item.module in modules
+    ]
+    write_record(found)
 
 
 def _time_limit(tests: Sequence[str], files: dict[str, str]) -> float:
@@ -239,6 +263,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results.append(result)
         if options.report:
             record(result, order=[m.name for m in MODULES])
+    if options.report:
+        mark_old()
     print("\n".join(build_table(results)))
     return int(not all(result.is_at_floor for result in results))
 

@@ -34,9 +34,9 @@ written against: sizing 93.8%, leverage 97.5%, fuse 96.2%, pretrade 93.8%, liqui
 and units are tried whole. The compiled year of an account is run without compilation.
 
 Each row is of the sources and tests that its run was made on. Rows marked * were not measured
-again after their sources changed; their scores and survivors are of before. The modules
-units, fuse and positions are drilled and have no row until a run is recorded. Services, whose
-tests need a database, are not mutated.
+again after their sources changed; their scores and survivors are of before. The modules units
+and fuse are drilled and have no row until a run is recorded. Services, whose tests need a
+database, are not mutated.
 """
 
 
@@ -131,7 +131,11 @@ def read_record() -> list[Result]:
 def record(result: Result, *, order: Sequence[str]) -> None:
     """Put ``result`` in place of its module's last run, and write the page anew."""
     kept = {item.module: item for item in read_record()} | {result.module: result}
-    results = [kept[name] for name in order if name in kept]
+    write_record([kept[name] for name in order if name in kept])
+
+
+def write_record(results: Sequence[Result]) -> None:
+    """Store the rows in this order, and write the page anew."""
     RECORD.write_text(json.dumps([asdict(item) for item in results], indent=1) + "\n")
     PAGE.write_text(build_page(results))
 

@@ -149,10 +149,29 @@ def test_the_fee_becomes_final_on_the_last_day_of_its_months() -> None:
     assert not is_crystallisation_day(terms=terms, day=date(2024, 3, 31))
 
 
-def test_terms_that_cannot_be_right_are_refused() -> None:
+def test_prices_and_units_have_six_decimals_and_cash_has_cents_unless_the_terms_say_more() -> None:
+    terms = ClassTerms()
+    assert (terms.price_quantum, terms.unit_quantum, terms.cash_quantum) == (MICRO, MICRO, CENT)
+
+
+@pytest.mark.parametrize("step", ["0.02", "10", "0", "1e-19"])
+@pytest.mark.parametrize("name", ["price_quantum", "unit_quantum", "cash_quantum"])
+def test_a_step_is_a_power_of_ten_up_to_one_that_the_ledger_can_store(name: str, step: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        ClassTerms(tiers=(Tier(above=D(1), rate=D("0.1")),))
-    assert caught.value.code == "bad_tiers"
+        ClassTerms(**{name: D(step)})
+    assert caught.value.code == "bad_quantum"
+    assert getattr(ClassTerms(**{name: D("1e-18")}), name) == D("1e-18")
+    assert getattr(ClassTerms(**{name: D(1)}), name) == 1
+
+
+def test_terms_that_cannot_be_right_are_refused() -> None:
+    for refused in (
+        {"tiers": (Tier(above=D(1), rate=D("0.1")),)},
+        {"tiers": (Tier(above=D(0), rate=D("0.1")),), "management_rate": D("0.02")},
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            ClassTerms(**refused)
+        assert caught.value.code == "bad_tiers"
     with pytest.raises(InvalidInput):
         ClassTerms(performance_rate=D(1))
     with pytest.raises(InvalidInput):

@@ -105,3 +105,26 @@ def test_a_fill_that_turns_a_position_over_is_a_close_and_an_opening(way: D):
     assert split_fill(position=held, fill=make_fill(3, str(-3 * way), "110")) == (
         make_fill(3, str(-3 * way), "110"),
     )
+
+
+def test_a_flip_both_closes_and_opens() -> None:
+    held = apply_fill(position=NetPosition(), fill=make_fill(1, "3", "100"))
+    assert not held.is_flip, "an opening closes nothing"
+    assert not apply_fill(position=held.position, fill=make_fill(2, "-3", "110")).is_flip
+    assert apply_fill(position=held.position, fill=make_fill(2, "-4", "110")).is_flip
+
+
+@pytest.mark.parametrize("way", [1, -1])
+def test_a_position_of_exactly_one_adds_and_closes_like_any_other(way: int) -> None:
+    one = apply_fill(position=NetPosition(), fill=make_fill(1, str(way), "100")).position
+    added = apply_fill(position=one, fill=make_fill(2, str(way), "110")).position
+    assert (added.average_price, added.opened_ms) == (105, one.opened_ms)
+    closed = apply_fill(position=one, fill=make_fill(2, str(-way), "110"))
+    assert (closed.closed, closed.opened, closed.realised) == (1, 0, 10 * way)
+
+
+def test_a_shared_fee_has_the_digits_that_the_ledger_stores() -> None:
+    held = apply_fill(position=NetPosition(), fill=make_fill(1, "1", "100")).position
+    closing, opening = split_fill(position=held, fill=make_fill(2, "-3", "110", fee="1"))
+    assert closing.fee == D("0.333333333333333333")
+    assert closing.fee + opening.fee == 1
