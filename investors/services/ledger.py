@@ -171,15 +171,19 @@ def read_entry(row: Entry) -> JournalEntry:
     )
 
 
-def read_balances(fund: Fund, *, before: datetime | None = None) -> dict[tuple[str, str], Decimal]:
-    """Balance of each (account, currency) over entries effective strictly before an instant."""
+def read_balances(
+    fund: Fund, *, before: datetime | None = None, known_at: datetime | None = None
+) -> dict[tuple[str, str], Decimal]:
+    """Balance of each (account, currency) over entries effective strictly before an instant, of
+    those that were recorded by ``known_at``."""
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT p.account_id, p.currency, sum(p.amount)
                FROM investors_posting p JOIN investors_entry e ON e.id = p.entry_id
                WHERE e.fund_id = %s AND (%s::timestamptz IS NULL OR e.effective_at < %s)
+                 AND (%s::timestamptz IS NULL OR e.recorded_at <= %s)
                GROUP BY 1, 2 ORDER BY 1, 2""",
-            [fund.pk, before, before],
+            [fund.pk, before, before, known_at, known_at],
         )
         return {(account, currency): total for account, currency, total in cursor.fetchall()}
 
@@ -194,13 +198,13 @@ def owns_and_owes(fund: Fund, *, before: datetime) -> list[tuple[str, Decimal]]:
     ]
 
 
-def net_assets(fund: Fund, *, before: datetime) -> Decimal:
+def net_assets(fund: Fund, *, before: datetime, known_at: datetime | None = None) -> Decimal:
     """Assets less liabilities in the fund's currency, without the performance-fee accrual.
 
     Counts entries effective strictly before the instant: what happens at a valuation instant
-    belongs to the period that begins there.
+    belongs to the period that begins there.  ``known_at`` leaves out what was recorded later.
     """
-    balances = read_balances(fund, before=before)
+    balances = read_balances(fund, before=before, known_at=known_at)
     return value_net_assets(balances, currency=fund.currency, with_accrual=False)
 
 

@@ -123,7 +123,9 @@ def _pooled_lot(lots: QuerySet[UnitLot], day: date) -> tuple[LotInput, ...]:
     return (LotInput(lot="pool", number=1, units=units, mark=mark, clock=day, dealing_day=day),)
 
 
-def class_after(row: ClassNav, *, before: datetime) -> dict[str, Decimal]:
+def class_after(
+    row: ClassNav, *, before: datetime, known_at: datetime | None = None
+) -> dict[str, Decimal]:
     """Where a dealt strike left a class: gav and nav after dealing, fee and accrual standing.
 
     What was distributed since (``before`` an instant) is no longer the class's.  Units come
@@ -139,7 +141,7 @@ def class_after(row: ClassNav, *, before: datetime) -> dict[str, Decimal]:
         )
         units: Decimal = cursor.fetchone()[0]
     accrual = -class_balance(fund, PERFORMANCE_ACCRUAL, row.share_class.code, until=at)
-    gav = units * row.issue_price - distributed(row, before=before)
+    gav = units * row.issue_price - distributed(row, before=before, known_at=known_at)
     return {
         "gav": gav,
         "nav": gav - accrual,
@@ -148,20 +150,23 @@ def class_after(row: ClassNav, *, before: datetime) -> dict[str, Decimal]:
     }
 
 
-def distributed(row: ClassNav, *, before: datetime) -> Decimal:
+def distributed(row: ClassNav, *, before: datetime, known_at: datetime | None = None) -> Decimal:
     """What the ledger says was declared to holders of a class between a strike and an instant."""
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT coalesce(-sum(p.amount), 0)
                FROM investors_posting p JOIN investors_entry e ON e.id = p.entry_id
                WHERE e.fund_id = %s AND e.kind = 'distribution_declared' AND p.account_id = %s
-                 AND p.share_class = %s AND e.effective_at > %s AND e.effective_at < %s""",
+                 AND p.share_class = %s AND e.effective_at > %s AND e.effective_at < %s
+                 AND (%s::timestamptz IS NULL OR e.recorded_at <= %s)""",
             [
                 row.strike.fund_id,
                 REDEMPTIONS_PAYABLE,
                 row.share_class.code,
                 row.strike.valuation_at,
                 before,
+                known_at,
+                known_at,
             ],
         )
         total: Decimal = cursor.fetchone()[0]

@@ -5,23 +5,16 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from django.db import connection
 from django.db.models import Sum
 
-from investors.domain.fees import ClassTerms
 from investors.domain.strike import (
-    ClassInput,
-    LotInput,
     Strike,
-    StrikeInputs,
     compute_strike,
     recompute_strike,
 )
-from investors.models import ClassNav, Fund, LotNav, NavStrike, ShareClass
-from investors.services.ledger import net_assets
+from investors.models import Fund, LotNav, NavStrike
 from investors.services.nav import hash_result
-from investors.services.nav_inputs import build_inputs, class_after
-from investors.services.policies import build_terms, terms_in_force
+from investors.services.nav_as_known import inputs_as_known
 from magnetfund.kernel.identifiers import content_hash
 from magnetfund.kernel.money import quantize
 
@@ -37,7 +30,12 @@ def find_strike_differences(fund: Fund) -> list[str]:
     for strike in NavStrike.objects.filter(fund=fund, state=NavStrike.State.DEALT).order_by(
         "valuation_at"
     ):
-        inputs = _inputs_again(fund, strike, previous)
+        inputs = inputs_as_known(
+            fund,
+            strike.valuation_at,
+            previous=previous,
+            versions={item["code"]: item.get("terms") for item in strike.inputs["classes"]},
+        )
         again = recompute_strike(inputs)
         for row in strike.classes.select_related("share_class"):
             code = row.share_class.code
@@ -115,62 +113,6 @@ def _compare_results(strike: NavStrike, again: Strike) -> list[str]:
         for name, stored, again in told
         if stored != again
     ]
-
-
-def _inputs_again(fund: Fund, strike: NavStrike, previous: NavStrike | None) -> StrikeInputs:
-    """The inputs of a strike from the ledger's prefix and the unit entries before it."""
-    classes = []
-    versions = {item["code"]: item.get("terms") for item in strike.inputs["classes"]}
-    for item in fund.classes.order_by("code"):
-        after: dict[str, Decimal] = {}
-        if previous is not None:
-            row = ClassNav.objects.select_related("strike__fund", "share_class").get(
-                strike=previous, share_class=item
-            )
-            after = class_after(row, before=strike.valuation_at)
-        classes.append(
-            ClassInput(
-                code=item.code,
-                terms=_terms_of(item, versions.get(item.code), strike),
-                launch_price=item.launch_price,
-                gav_before=after.get("gav", ZERO),
-                nav_before=after.get("nav", ZERO),
-                fee_cumulative=after.get("fee_cumulative", ZERO),
-                accrual_before=after.get("accrual", ZERO),
-                lots=_lots_before(item.pk, strike),
-            )
-        )
-    return build_inputs(
-        day=strike.valuation_at.date(),
-        previous=previous,
-        money=net_assets(fund, before=strike.valuation_at),
-        classes=tuple(classes),
-    )
-
-
-def _terms_of(item: ShareClass, version: int | None, strike: NavStrike) -> ClassTerms:
-    """The terms that a NAV names; one from before they were named has those of its instant."""
-    if version is None:
-        return terms_in_force(item, at=strike.valuation_at)
-    return build_terms(item.policies.get(version=version).terms)
-
-
-def _lots_before(share_class_id: int, strike: NavStrike) -> tuple[LotInput, ...]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT l.id, l.number, sum(u.units),
-                      (array_agg(u.high_water_mark ORDER BY u.id DESC))[1],
-                      (array_agg(u.hurdle_start ORDER BY u.id DESC))[1], l.dealing_day
-               FROM investors_unitlot l JOIN investors_unitentry u ON u.lot_id = l.id
-               WHERE l.share_class_id = %s AND u.effective_at < %s
-               GROUP BY l.id HAVING sum(u.units) > 0 ORDER BY l.number""",
-            [share_class_id, strike.valuation_at],
-        )
-        return tuple(
-            LotInput(lot=str(lot), number=number, units=units, mark=mark, clock=clock,
-                     dealing_day=day)
-            for lot, number, units, mark, clock, day in cursor.fetchall()
-        )  # fmt: skip
 
 
 def find_fund_total_differences(fund: Fund) -> list[str]:

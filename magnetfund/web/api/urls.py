@@ -16,6 +16,7 @@ from magnetfund.web.api import (
     investors,
     kyc,
     money,
+    navs,
     papers,
     payments,
     proof,
@@ -131,6 +132,7 @@ urlpatterns = [
     ),
     path("api/money/breaks", breaks.BreaksView.as_view(), name="api_breaks"),
     path("api/money/breaks/<uuid:pk>/step", breaks.BreakStepView.as_view(), name="api_break_step"),
+    path("api/nav", navs.KnownNavView.as_view(), name="api_nav_as_known"),
     path(
         "api/dealing/distributions",
         distributions.DistributionsView.as_view(),
