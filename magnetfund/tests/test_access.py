@@ -24,7 +24,9 @@ PUBLIC = {
 }  # fmt: skip
 DESK = {
     "/desk/", "/desk/founding/", "/desk/people/",
-    "/desk/risk/", "/desk/risk/limits/", "/desk/risk/tail/", "/desk/trading/",
+    "/desk/risk/", "/desk/risk/limits/", "/desk/risk/tail/",
+    "/desk/risk/together/", "/desk/risk/factors/", "/desk/risk/attribution/",
+    "/desk/risk/calculators/", "/desk/trading/",
     "/desk/trading/trades.csv", "/desk/trading/orders/", "/desk/trading/orders.csv",
     "/desk/signals/", "/desk/market/", "/desk/market/instruments/",
     "/desk/fund/", "/desk/fund/orders/", "/desk/fund/money/", "/desk/fund/accounts/",
@@ -59,7 +61,8 @@ API_OWN = {
 }
 API_READ = {
     "/state", "/dependencies", "/api/fuse/status", "/api/strategies/health",
-    "/api/strategies/performance",
+    "/api/strategies/performance", "/api/risk/portfolio", "/api/risk/factors",
+    "/api/risk/attribution",
 }  # fmt: skip
 #: POST paths with the roles that pass the door (what is behind may still refuse the body).
 POSTS: dict[str, set[Role]] = {
@@ -101,6 +104,8 @@ API_POSTS: dict[str, set[Role]] = {
     "/api/papers/statements": {Role.ACCOUNTANT},
     "/api/dealing/proposals": {Role.ACCOUNTANT, Role.CONTROLLER, Role.DIRECTOR},
     "/api/leverage/calculate": {r for r in Role if r is not Role.INVESTOR},
+    "/api/kelly/calculate": {r for r in Role if r is not Role.INVESTOR},
+    "/api/margin/calculate": {r for r in Role if r is not Role.INVESTOR},
     "/api/sizing/calculate": {r for r in Role if r is not Role.INVESTOR},
     "/api/trade/execute": {Role.OPERATOR, Role.COORDINATOR},
     "/api/system/emergency-stop": {

@@ -38,7 +38,9 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is on this
 PAGES: dict[str, tuple[str, ...]] = {
     "": ("/", "/account/login/", "/account/password/reset/"),
     "operator": (
-        "/desk/", "/desk/risk/", "/desk/risk/limits/", "/desk/risk/tail/", "/desk/trading/",
+        "/desk/", "/desk/risk/", "/desk/risk/limits/", "/desk/risk/tail/",
+        "/desk/risk/together/", "/desk/risk/factors/", "/desk/risk/attribution/",
+        "/desk/risk/calculators/", "/desk/trading/",
         "/desk/trading/ticket/", "/desk/trading/orders/", "/desk/risk/stop/confirm/",
         "/desk/signals/",
         "/desk/fund/", "/desk/fund/orders/", "/desk/fund/proposals/", "/desk/fund/distributions/",

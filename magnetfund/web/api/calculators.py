@@ -13,18 +13,15 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from magnetfund.core.roles import Capability
-from magnetfund.kernel.errors import InvalidInput
 from magnetfund.web.api.access import needs
 from magnetfund.web.api.fields import FiniteFloat, number, plain_number
 from risk.domain.leverage import (
     CapStatus,
-    LeverageCase,
-    choose_leverage,
-    class_leverage_max,
 )
 from risk.domain.sizing import SizingCase, SizingDecision, compare_sizing, size_position
 from risk.services.limits import limits_in_force
 from trading.models import Instrument
+from trading.selectors_calculators import calculate_leverage
 from trading.services.leverage_inputs import read_leverage_inputs
 from trading.services.manual_plan import find_instrument
 
@@ -67,19 +64,7 @@ class LeverageView(APIView):
     def post(self, request: Request) -> Response:
         form = LeverageRequest(data=request.data)
         form.is_valid(raise_exception=True)
-        given = form.validated_data
-        decision = choose_leverage(
-            case=LeverageCase(
-                **_instrument_inputs(given),
-                price=given["current_price"],
-                magnet_price=given["primary_magnet_price"],
-                atr=given["atr"],
-                strength=given["magnet_strength"],
-                conflict=given["conflict_index"],
-                volatility=given["volatility_pressure"],
-            ),
-            limits=limits_in_force(settings.MAGNET_BOOK),
-        )
+        decision = calculate_leverage(settings.MAGNET_BOOK, form.validated_data)
         return Response(
             {
                 "leverage": decision.leverage,
@@ -108,29 +93,6 @@ class LeverageView(APIView):
                 ],
             }
         )
-
-
-def _instrument_inputs(given: dict[str, Any]) -> dict[str, Any]:
-    """What the named instrument, or else the kind alone, adds to the case."""
-    if not given.get("instrument"):
-        kind = given.get("kind")
-        return {"client_class_cap": class_leverage_max(kind) if kind else None}
-    instrument = find_instrument(given["instrument"])
-    if given.get("kind") and given["kind"] != instrument.kind:
-        raise InvalidInput(
-            f"{instrument.symbol} is of kind {instrument.kind}, not {given['kind']}",
-            code="kind_differs",
-        )
-    found = read_leverage_inputs(instrument)
-    return {
-        "sigma_ewma": found.sigma_ewma,
-        "sigma_sample": found.sigma_sample,
-        "maintenance_rate": found.maintenance_rate,
-        "venue_cap": found.venue_cap,
-        "client_class_cap": found.class_cap,
-        "evidence_state": found.evidence_state,
-        "evidence_policy": found.evidence_policy,
-    }
 
 
 class SizingRequest(serializers.Serializer[Any]):

@@ -6,6 +6,7 @@ from risk.domain.factors.scores import (
     Factor,
     FactorScore,
     Winsor,
+    assign_quantiles,
     compute_factor_scores,
     standardise_factor,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "Factor",
     "FactorScore",
     "Winsor",
+    "assign_quantiles",
     "compute_factor_scores",
     "standardise_factor",
 ]

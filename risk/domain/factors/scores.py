@@ -158,6 +158,20 @@ def compute_factor_scores(
     )
 
 
+def assign_quantiles(*, scores: Sequence[FactorScore], count: int) -> tuple[int | None, ...]:
+    """The quantile of each name among those with a score, 1 for the best of ``count``.
+
+    Names are spread as evenly as their number allows, equal scores by name; None without a score.
+    Raises ``InvalidInput`` (``bad_count``).
+    """
+    if count < 1:
+        raise InvalidInput("there is at least one quantile", code="bad_count")
+    scored = [item for item in scores if item.composite is not None]
+    ranked = sorted(scored, key=lambda item: (-(item.composite or 0.0), item.name))
+    found = {item.name: rank * count // len(ranked) + 1 for rank, item in enumerate(ranked)}
+    return tuple(found.get(item.name) for item in scores)
+
+
 def _check_panel(
     *, names: Sequence[str], sectors: Sequence[str], factors: Sequence[Factor]
 ) -> None:

@@ -1,0 +1,94 @@
+"""Attribution, odds and the present book, from rows that the trader's role wrote."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+
+from magnetfund.kernel.clock import utc_now
+from magnetfund.tests.test_desk_portfolio import add, make_market
+from trading.models import Instrument, Magnet, Position, Trade
+from trading.selectors_attribution import view_attribution
+from trading.selectors_calculators import observed_odds
+from trading.selectors_portfolio import view_portfolio
+
+pytestmark = pytest.mark.usefixtures("as_gateway", "placed_positions")
+
+
+def test_the_present_book_stands_beside_the_proposals() -> None:
+    market = make_market()
+    rows = list(Instrument.objects.order_by("symbol"))
+    for row, quantity in zip(rows, (1, -2), strict=False):
+        Position.objects.create(
+            book="main", instrument=row, strategy="trend", quantity=quantity, average_price=100
+        )
+    held = view_portfolio("main", rows, days=30).proposals[0]
+    exposure = np.array([market[rows[0].symbol][-1], -2 * market[rows[1].symbol][-1], 0.0])
+    np.testing.assert_allclose(held.weights, exposure / np.abs(exposure).sum())
+    assert sum(held.risk_shares) == pytest.approx(1.0)
+
+
+def make_trade(row: Instrument, net: str, **values: Any) -> Trade:
+    fees, funding, slippage = Decimal("1.5"), Decimal("-0.25"), Decimal("0.75")
+    usual = {
+        "book": "main", "instrument": row, "strategy": "trend", "direction": "long",
+        "quantity": 1, "entry_price": 100, "exit_price": 101,
+        "gross_pnl": Decimal(net) + fees - funding, "commission": fees, "funding": funding,
+        "slippage": slippage, "net_pnl": Decimal(net), "account_balance": 1000,
+        "closure_reason": "target", "opened_at": utc_now() - timedelta(hours=5),
+        "closed_at": utc_now() - timedelta(hours=1),
+    }  # fmt: skip
+    return Trade.objects.create(**{**usual, **values})
+
+
+def test_every_split_of_the_trades_adds_to_the_whole_to_the_last_cent() -> None:
+    first, second = add("AAA/USDT:USDT"), add("BBB/USDT:USDT")
+    Magnet.objects.create(
+        instrument=first, kind="vwap", timeframe="1d", price=110.1,
+        created_at=utc_now() - timedelta(days=2), known_at=utc_now() - timedelta(days=1),
+    )  # fmt: skip
+    for gone in (timedelta(hours=6), timedelta(hours=-1)):
+        Magnet.objects.create(
+            instrument=first, kind="dead" if gone > timedelta(0) else "unborn", timeframe="1d",
+            price=110.0, created_at=utc_now() - timedelta(days=3),
+            known_at=utc_now() - (timedelta(days=2) if gone > timedelta(0) else timedelta(hours=1)),
+            dead_at=utc_now() - gone if gone > timedelta(0) else None,
+        )  # fmt: skip
+    make_trade(first, "12.34", leverage=1.0)
+    make_trade(first, "-7.89", strategy="magnet", tier=2, target_price=110, leverage=2.2,
+               closure_reason="stop")  # fmt: skip
+    make_trade(second, "3.21", strategy="magnet", tier=1, target_price=50, leverage=3.0)
+    make_trade(second, "99", closed_at=utc_now() - timedelta(days=400))
+    view = view_attribution("main", since=utc_now() - timedelta(days=365))
+    assert view.whole.net == Decimal("7.66")
+    for name in ("strategy", "instrument", "leverage", "exit"):
+        parts = view.by[name]
+        for figure in ("net", "gross", "fees", "funding", "slippage", "before"):
+            assert sum(getattr(part, figure) for part in parts) == getattr(view.whole, figure)
+    whole = view.whole
+    assert whole.before - whole.slippage - whole.fees + whole.funding == whole.net
+    assert {part.key: part.trades for part in view.by["magnet"]} == {
+        "vwap": 1, "no stored level": 1,
+    }  # fmt: skip
+    assert [part.key for part in view.by["leverage"]] == ["2.0x to 2.5x", "above 2.5x", "1.0x"]
+    assert [trade.net_pnl for trade in view.winners] == [Decimal("12.34"), Decimal("3.21")]
+    assert [trade.net_pnl for trade in view.losers] == [Decimal("-7.89")]
+    assert view.spread is not None
+    assert sum(count for _, count, _ in view.spread.bins) == 3
+    assert view.spread.worst == pytest.approx(-0.00789)
+    everything = view_attribution("main")
+    assert everything.whole.trades == 4
+
+
+def test_closed_trades_give_the_odds() -> None:
+    row = add("AAA/USDT:USDT")
+    assert observed_odds("main") is None
+    for net in ("10", "20", "-10"):
+        make_trade(row, net)
+    odds = observed_odds("main")
+    assert odds is not None
+    assert odds.usual == {"win_rate": "66.67", "payoff": "1.500", "trades": "3"}
