@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.test import Client
 from rest_framework.test import APIClient
 
 from investors.domain.ledger import build_entry
@@ -109,3 +110,16 @@ def test_command_and_api_say_the_same(small: SmallFund):
     assert client.get("/api/nav", {"at": "x"}).status_code == 422
     client.force_authenticate(ensure_user(email="i@example.com", name="I", roles=[Role.INVESTOR]))
     assert client.get("/api/nav", {"at": by}).status_code == 403
+
+
+def test_the_page_shows_it_or_says_why_not(small: SmallFund):
+    strike = small.strike(FEBRUARY)
+    client = Client()
+    client.force_login(ensure_user(email="o@example.com", name="O", roles=[Role.OPERATOR]))
+    path = "/desk/fund/nav/known/"
+    shown = client.get(path, {"at": "2025-02-01T00:00"}).content.decode()
+    assert f"NAV {strike.nav:.2f}" in shown
+    assert strike.result_hash in shown
+    early = client.get(path, {"at": "2025-02-01T00:00", "known": "2025-01-01T00:00"})
+    assert (early.status_code, "nothing is known of" in early.content.decode()) == (422, True)
+    assert client.get(path, {"at": "x"}).status_code == 422
