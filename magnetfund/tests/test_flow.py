@@ -28,8 +28,8 @@ pytestmark = pytest.mark.usefixtures("as_gateway")
 
 def test_a_replay_trades_strikes_and_leaves_clean_books_twice_the_same():
     instrument = make_candles()
-    first = replay("one", instrument)
-    second = replay("two", instrument)
+    first = replay("one", instrument, days=33)
+    second = replay("two", instrument, days=33)
     assert first["trades"] >= 5
     assert first["navs_struck"] == 2
     assert first["ledger"] == "clean", first["differences"]
@@ -49,7 +49,7 @@ def test_a_replay_trades_an_instrument_that_the_live_books_do_not():
     instrument = make_candles()
     instrument.is_active = False
     instrument.save(update_fields=["is_active"])
-    found = replay("past", instrument, days=33)
+    found = replay("past", instrument, days=12)
     assert found["trades"] >= 1
     entries = Order.objects.filter(book="past", purpose="entry")
     assert not [row for row in entries if "not_allowed" in row.denial_codes]
