@@ -71,3 +71,15 @@ def test_every_page_is_in_an_index_and_no_link_is_dead() -> None:
     for page in PAGES:
         for link in LINK.findall(page.read_text(encoding="utf-8")):
             assert (page.parent / link).is_file(), f"{page.name}: {link}"
+
+
+def test_every_promise_names_a_test_that_exists():
+    named = re.findall(
+        r"`([\w/]+\.py)::(\w+)`", (ROOT / "docs/promises.md").read_text(encoding="utf-8")
+    )
+    assert len(named) >= 30
+    missing = [
+        f"{path}::{name}" for path, name in named
+        if f"def {name}(" not in (ROOT / path).read_text(encoding="utf-8")
+    ]  # fmt: skip
+    assert missing == []
