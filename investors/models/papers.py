@@ -20,6 +20,9 @@ class Paper(models.Model):
     class Kind(models.TextChoices):
         CONTRACT_NOTE = "contract_note", "Contract note"
         STATEMENT = "statement", "Monthly statement"
+        REGISTER = "register", "Unit register"
+        TRIAL_BALANCE = "trial_balance", "Trial balance"
+        NAV_PACK = "nav_pack", "NAV pack"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     kind = models.CharField(max_length=16, choices=Kind.choices)

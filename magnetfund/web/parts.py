@@ -44,9 +44,21 @@ def render_page(
     return response
 
 
+#: Tables that people open in a spreadsheet, by the end of the name.
+TABLE_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+
+
 def send_pdf(name: str, content: bytes) -> HttpResponse:
     """A PDF to be kept, never shown inside a page."""
-    answer = HttpResponse(content, content_type="application/pdf")
-    answer["Content-Disposition"] = f'attachment; filename="{name}.pdf"'
+    return send_file(f"{name}.pdf", content, kind="application/pdf")
+
+
+def send_file(name: str, content: bytes, *, kind: str) -> HttpResponse:
+    """A file of somebody's figures: to be kept by him, by no cache on the way."""
+    answer = HttpResponse(content, content_type=kind)
+    answer["Content-Disposition"] = f'attachment; filename="{name}"'
     answer["Cache-Control"] = "private, no-store"
     return answer

@@ -13,7 +13,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from investors.models import Investor, Paper
+from investors.models import Investor, NavStrike, Paper
+from investors.services.fund_papers import TITLES, fund_paper, fund_table
 from investors.services.investor_statements import make_statements
 from investors.services.papers import note_download
 from investors.services.vault import papers_of, papers_of_fund
@@ -24,7 +25,7 @@ from magnetfund.kernel.errors import NotFound
 from magnetfund.web.api.access import answer_once, key_of, needs
 from magnetfund.web.api.investors import OwnView
 from magnetfund.web.api.money import KEY_HEADER, own_fund
-from magnetfund.web.parts import send_pdf
+from magnetfund.web.parts import TABLE_TYPES, send_file, send_pdf
 
 PAPERS_MAX = 200
 
@@ -191,6 +192,33 @@ def _send(request: Request, row: Paper | None) -> HttpResponse:
     if row is None:
         raise NotFound("no such paper")
     return send_pdf(row.number, note_download(row, actor=_actor(request)))
+
+
+class NavPaperView(APIView):
+    """A paper of the fund at a dealt NAV: register, trial_balance or nav_pack, as pdf, csv or
+    xlsx."""
+
+    permission_classes = [needs(Capability.PAPERS_VIEW)]
+
+    @extend_schema(
+        operation_id="nav_paper",
+        parameters=[
+            OpenApiParameter("kind", location="path", enum=list(TITLES)),
+            OpenApiParameter("form", location="path", enum=["pdf", *TABLE_TYPES]),
+        ],
+        responses={
+            (200, "application/pdf"): OpenApiTypes.BINARY,
+            (200, "text/csv"): OpenApiTypes.STR,
+        },
+    )
+    def get(self, request: Request, pk: UUID, kind: str, form: str) -> HttpResponse:
+        strike = NavStrike.objects.filter(pk=pk, fund=own_fund()).select_related("fund").first()
+        if strike is None:
+            raise NotFound("no such NAV")
+        if form == "pdf":
+            return _send(request, fund_paper(strike=strike, kind=kind, actor=_actor(request)))
+        number, content = fund_table(strike=strike, kind=kind, actor=_actor(request), form=form)
+        return send_file(f"{number}.{form}", content, kind=TABLE_TYPES[form])
 
 
 class MakeStatementsView(APIView):

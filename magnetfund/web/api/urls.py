@@ -78,6 +78,11 @@ urlpatterns = [
     path("api/investor/proof", proof.OwnProofView.as_view(), name="api_investor_proof"),
     path("api/papers", papers.PapersView.as_view(), name="api_papers"),
     path("api/papers/<uuid:pk>.pdf", papers.PaperFileView.as_view(), name="api_paper"),
+    path(
+        "api/papers/nav/<uuid:pk>/<slug:kind>.<slug:form>",
+        papers.NavPaperView.as_view(),
+        name="api_nav_paper",
+    ),
     path("api/papers/statements", papers.MakeStatementsView.as_view(), name="api_make_statements"),
     path(
         "api/investor/performance",

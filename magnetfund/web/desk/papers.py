@@ -12,7 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
 
-from investors.models import Paper
+from investors.models import NavStrike, Paper
+from investors.services.fund_papers import TITLES, fund_paper, fund_table
 from investors.services.investor_statements import make_statements
 from investors.services.papers import note_download
 from investors.services.statement_books import list_periods
@@ -23,13 +24,14 @@ from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
 from magnetfund.web.desk.money import own_fund
 from magnetfund.web.lists import VALUE_MAX, Choices, Column, ListSpec
-from magnetfund.web.parts import render_page, send_pdf
+from magnetfund.web.parts import TABLE_TYPES, render_page, send_file, send_pdf
 from magnetfund.web.public.pages import asked_page
 
 PAGE_SIZE = 20
 #: What one press of the button makes; a month of more people is for the command or the hourly job.
 MADE_MAX = 200
 PERIODS_SHOWN = 24
+NAVS_SHOWN = 6
 SORTS = {"newest": ("-made_at", "-number"), "oldest": ("made_at", "number")}
 PAPERS = ListSpec(
     name="papers",
@@ -78,6 +80,12 @@ def papers(request: HttpRequest) -> HttpResponse:
             page, rows=[{"row": row, "taken": taken.get(row.pk, [])} for row in page.rows]
         ),
         "periods": periods,
+        "titles": TITLES,
+        "strikes": list(
+            NavStrike.objects.filter(fund=fund, state=NavStrike.State.DEALT)
+            .only("valuation_at", "version")
+            .order_by("-valuation_at")[:NAVS_SHOWN]
+        ),
         "room": "papers",
         "fund": fund,
     }
@@ -91,6 +99,25 @@ def paper(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The PDF of a paper; each download is noted."""
     row = get_object_or_404(Paper, pk=pk, strike__fund__book=settings.MAGNET_BOOK)
     return send_pdf(row.number, note_download(row, actor=actor_of(request)))
+
+
+@require_safe
+@desk_view(Capability.PAPERS_VIEW)
+def nav_paper(request: HttpRequest, pk: UUID, kind: str, form: str) -> HttpResponse:
+    """A paper of the fund at one NAV, as PDF, CSV or XLSX; each download is noted."""
+    strike = get_object_or_404(
+        NavStrike.objects.select_related("fund"), pk=pk, fund__book=settings.MAGNET_BOOK
+    )
+    actor = actor_of(request)
+    try:
+        if form == "pdf":
+            row = fund_paper(strike=strike, kind=kind, actor=actor)
+            return send_pdf(row.number, note_download(row, actor=actor))
+        number, content = fund_table(strike=strike, kind=kind, actor=actor, form=form)
+    except FundError as error:
+        messages.error(request, f"No paper: {error.message}. ({error.code})")
+        return redirect("desk_papers")
+    return send_file(f"{number}.{form}", content, kind=TABLE_TYPES[form])
 
 
 @require_POST

@@ -155,6 +155,11 @@ urlpatterns = [
     path("desk/fund/papers/", papers.papers, name="desk_papers"),
     path("desk/fund/papers/statements/", papers.statements, name="desk_statements_make"),
     path("desk/fund/papers/<uuid:pk>.pdf", papers.paper, name="desk_paper"),
+    path(
+        "desk/fund/papers/nav/<uuid:pk>/<slug:kind>.<slug:form>",
+        papers.nav_paper,
+        name="desk_nav_paper",
+    ),
     path("desk/fund/prepare/", nav.prepare_nav, name="desk_nav_prepare"),
     path("desk/fund/<uuid:pk>/", nav.decide_nav, name="desk_nav_decide"),
 ]
