@@ -10,7 +10,12 @@ from typing import Any
 from allauth.account.adapter import get_adapter
 from allauth.account.internal.flows.login import record_authentication
 from allauth.mfa.models import Authenticator
-from allauth.mfa.signals import authenticator_added
+from allauth.mfa.signals import (
+    authenticator_added,
+    authenticator_removed,
+    authenticator_reset,
+    authenticator_used,
+)
 from django.contrib.auth.decorators import login_required
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
@@ -18,7 +23,9 @@ from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
 
+from magnetfund.core.actors import Actor
 from magnetfund.core.doors import has_factor, may_answer_as_invented
+from magnetfund.core.services.audit import record_audit
 
 
 @login_required
@@ -56,3 +63,37 @@ def note_first_factor(
         record_authentication(
             request, user, "mfa", type=str(authenticator.type), reauthenticated=True
         )
+
+
+def _note(action: str, user: Any, authenticator: Authenticator, **body: Any) -> None:
+    record_audit(
+        actor=Actor.of(user),
+        action=action,
+        subject=("user", user.pk),
+        body={"kind": str(authenticator.type), **body},
+    )
+
+
+@receiver(authenticator_added)
+def note_added(user: Any, authenticator: Authenticator, **more: Any) -> None:
+    _note("factor.added", user, authenticator)
+
+
+@receiver(authenticator_reset)
+def note_reset(user: Any, authenticator: Authenticator, **more: Any) -> None:
+    """Recovery codes were made anew; the former ones work no more."""
+    _note("factor.reset", user, authenticator)
+
+
+@receiver(authenticator_removed)
+def note_removed(user: Any, authenticator: Authenticator, **more: Any) -> None:
+    _note("factor.removed", user, authenticator)
+
+
+@receiver(authenticator_used)
+def note_recovery(user: Any, authenticator: Authenticator, **more: Any) -> None:
+    """A recovery code means that somebody has lost a device, or found a sheet of paper."""
+    if authenticator.type == Authenticator.Type.RECOVERY_CODES:
+        authenticator.refresh_from_db()
+        left = len(authenticator.wrap().get_unused_codes())
+        _note("factor.recovery_code_used", user, authenticator, left=left)
