@@ -25,7 +25,7 @@ KINDS_LOOKED_AT = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class TradeGroup:
     """Trades of one key: ``net = gross - fees + funding``; slippage is inside ``gross``.
 
     ``slippage`` is what fills were worse than their reference prices by, positive for a cost.
@@ -59,25 +59,25 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AttributionView:
+class AttributedTrades:
     """The whole and its parts, most important first."""
 
     since: datetime | None
-    whole: Part
-    by: dict[str, tuple[Part, ...]]
+    whole: TradeGroup
+    by: dict[str, tuple[TradeGroup, ...]]
     winners: tuple[Trade, ...]
     losers: tuple[Trade, ...]
     spread: Spread | None
 
 
-def view_attribution(book: str, *, since: datetime | None = None) -> AttributionView:
+def view_attribution(book: str, *, since: datetime | None = None) -> AttributedTrades:
     """Closed trades of a book from ``since`` on (None: all), split in five ways."""
     rows = Trade.objects.filter(book=book)
     if since is not None:
         rows = rows.filter(closed_at__gte=since)
     by_strategy = _group(rows, F("strategy"))
     shown = rows.select_related("instrument")
-    return AttributionView(
+    return AttributedTrades(
         since=since,
         whole=_add(by_strategy),
         by={
@@ -103,7 +103,7 @@ _LEVERAGE = Case(
 )
 
 
-def _group(rows: QuerySet[Trade, Any], key: Any) -> tuple[Part, ...]:
+def _group(rows: QuerySet[Trade, Any], key: Any) -> tuple[TradeGroup, ...]:
     found = (
         rows.order_by()
         .annotate(key=key)
@@ -119,7 +119,7 @@ def _group(rows: QuerySet[Trade, Any], key: Any) -> tuple[Part, ...]:
         )
     )
     parts = [
-        Part(
+        TradeGroup(
             key=row["key"] or "unknown",
             trades=row["trades"],
             won=row["won"],
@@ -134,9 +134,9 @@ def _group(rows: QuerySet[Trade, Any], key: Any) -> tuple[Part, ...]:
     return tuple(sorted(parts, key=lambda part: (part.net, part.key)))
 
 
-def _add(parts: Sequence[Part]) -> Part:
+def _add(parts: Sequence[TradeGroup]) -> TradeGroup:
     """All parts together, exactly."""
-    return Part(
+    return TradeGroup(
         key="all",
         trades=sum(part.trades for part in parts),
         won=sum(part.won for part in parts),
@@ -148,7 +148,7 @@ def _add(parts: Sequence[Part]) -> Part:
     )
 
 
-def _by_magnet(book: str, since: datetime | None) -> tuple[Part, ...]:
+def _by_magnet(book: str, since: datetime | None) -> tuple[TradeGroup, ...]:
     """Trades of the newest ``KINDS_LOOKED_AT`` that had a tier, by the level next to their target.
 
     A level counts that was known and alive when the trade was opened, within a quarter of a per
@@ -173,7 +173,7 @@ def _by_magnet(book: str, since: datetime | None) -> tuple[Part, ...]:
             {"book": book, "since": since, "most": KINDS_LOOKED_AT},
         )
         names = ("key", "trades", "won", "gross", "fees", "funding", "slippage", "net")
-        return tuple(Part(**dict(zip(names, row, strict=True))) for row in cursor.fetchall())
+        return tuple(TradeGroup(**dict(zip(names, row, strict=True))) for row in cursor.fetchall())
 
 
 def _spread(rows: QuerySet[Trade, Any]) -> Spread | None:

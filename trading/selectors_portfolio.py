@@ -41,7 +41,7 @@ QUANTILES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
+class ProposedWeights:
     """One portfolio: weights that add to 1, each name's share of its variance, annual volatility.
 
     ``problem`` says in words why there is none.
@@ -72,7 +72,7 @@ class PortfolioView:
     means: tuple[float, ...] = ()
     mean_errors: tuple[float, ...] = ()
     shrinkage: float | None = None
-    proposals: tuple[Proposal, ...] = ()
+    proposals: tuple[ProposedWeights, ...] = ()
     acting: dict[tuple[str, str], float] = field(default_factory=dict)
     problem: str = ""
 
@@ -201,13 +201,13 @@ def _held_weights(
 
 def _propose(
     simple: FloatArray, covariance: FloatArray, held: FloatArray | None
-) -> tuple[Proposal, ...]:
+) -> tuple[ProposedWeights, ...]:
     annual = covariance * DAYS_A_YEAR
     means = simple.mean(axis=0) * DAYS_A_YEAR
     found = []
     if held is None:
         found.append(
-            Proposal(
+            ProposedWeights(
                 name="Present book",
                 words="signed exposure as a share of the gross one",
                 problem="Nothing is held now.",
@@ -244,13 +244,13 @@ def _propose(
 
 def _weigh(
     name: str, words: str, covariance: FloatArray, make: Callable[[], FloatArray]
-) -> Proposal:
+) -> ProposedWeights:
     try:
         weights = make()
         shares = compute_risk_contributions(covariance=covariance, weights=weights)
     except InvalidInput as error:
-        return Proposal(name=name, words=words, problem=f"{error.message.capitalize()}.")
-    return Proposal(
+        return ProposedWeights(name=name, words=words, problem=f"{error.message.capitalize()}.")
+    return ProposedWeights(
         name=name,
         words=words,
         weights=tuple(weights.tolist()),

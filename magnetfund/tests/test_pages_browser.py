@@ -50,7 +50,8 @@ PAGES: dict[str, tuple[str, ...]] = {
         "/account/2fa/", "/account/sessions/",
     ),
     "investor": (
-        "/overview/", "/activity/", "/redeem/", "/redeem/?share_class=A&what=all",
+        "/overview/", "/activity/", "/statements/", "/proof/", "/my-risk/", "/trades/", "/navs/",
+        "/redeem/", "/redeem/?share_class=A&what=all",
         "/switch/", "/subscribe/", "/subscribe/?share_class=A&amount=100000",
     ),
 }  # fmt: skip

@@ -16,12 +16,11 @@ from risk.domain.sizing import (
     SizingCase,
     SizingDecision,
     SizingReason,
-    compare_sizing,
-    compute_kelly_share,
     liquidation_price_core,
     lots_within_core,
     size_position,
 )
+from risk.domain.sizing.comparisons import compare_sizing, compute_kelly_share
 
 EQUITY = 430_000.0
 

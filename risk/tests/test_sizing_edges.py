@@ -12,12 +12,11 @@ from risk.domain.sizing import (
     SizeCap,
     SizingCase,
     SizingReason,
-    compare_sizing,
-    compute_kelly_share,
     lots_within_core,
     size_position,
 )
 from risk.domain.sizing.choose import compute_rooms
+from risk.domain.sizing.comparisons import compare_sizing, compute_kelly_share
 from risk.domain.sizing.core import (
     gap_loss_rate_core,
     is_stop_before_liquidation_core,

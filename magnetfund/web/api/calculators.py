@@ -18,7 +18,8 @@ from magnetfund.web.api.fields import FiniteFloat, number, plain_number
 from risk.domain.leverage import (
     CapStatus,
 )
-from risk.domain.sizing import SizingCase, SizingDecision, compare_sizing, size_position
+from risk.domain.sizing import SizingCase, SizingDecision, size_position
+from risk.domain.sizing.comparisons import compare_sizing
 from risk.services.limits import limits_in_force
 from trading.models import Instrument
 from trading.selectors_calculators import calculate_leverage

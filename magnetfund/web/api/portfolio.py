@@ -19,7 +19,7 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.web.api.access import needs
 from magnetfund.web.api.fields import FiniteFloat, plain
 from trading import selectors
-from trading.selectors_attribution import Part, view_attribution
+from trading.selectors_attribution import TradeGroup, view_attribution
 from trading.selectors_calculators import calculate_kelly, calculate_margin
 from trading.selectors_portfolio import WINDOWS, score_names, view_portfolio
 
@@ -95,7 +95,7 @@ class AttributionView(APIView):
         )
 
 
-def _plain(part: Part) -> dict[str, Any]:
+def _plain(part: TradeGroup) -> dict[str, Any]:
     money = ("before", "slippage", "gross", "fees", "funding", "net")
     return {
         "key": part.key,

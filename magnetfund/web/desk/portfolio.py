@@ -16,7 +16,7 @@ from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.research_page import bars_of
 from risk.services.limits import limits_in_force
 from trading import selectors
-from trading.selectors_attribution import AttributionView, Part, view_attribution
+from trading.selectors_attribution import AttributedTrades, TradeGroup, view_attribution
 from trading.selectors_portfolio import (
     QUANTILES,
     WINDOWS,
@@ -161,7 +161,7 @@ def _pairs(view: PortfolioView) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: -abs(row["value"] or 0.0))
 
 
-def _costs(whole: Part) -> list[tuple[str, Any]]:
+def _costs(whole: TradeGroup) -> list[tuple[str, Any]]:
     return [
         ("Price moves before costs", whole.before),
         ("Slippage", -whole.slippage),
@@ -171,7 +171,7 @@ def _costs(whole: Part) -> list[tuple[str, Any]]:
     ]
 
 
-def _tails(view: AttributionView) -> list[dict[str, Any]]:
+def _tails(view: AttributedTrades) -> list[dict[str, Any]]:
     return [
         {"title": "Largest winners", "trades": view.winners, "none": "No trade has won."},
         {"title": "Largest losers", "trades": view.losers, "none": "No trade has lost."},

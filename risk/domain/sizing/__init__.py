@@ -1,11 +1,10 @@
-"""Sizing: the largest whole number of lots that every law allows, and which law that was."""
+"""Sizing: the largest whole number of lots that every law allows, and which law that was.
+
+What other rules would have said stands in :mod:`risk.domain.sizing.comparisons`, which needs numpy;
+a decision does not.
+"""
 
 from risk.domain.sizing.choose import compute_rooms, liquidation_price_of, size_position
-from risk.domain.sizing.comparisons import (
-    SizeComparison,
-    compare_sizing,
-    compute_kelly_share,
-)
 from risk.domain.sizing.core import (
     gap_loss_rate_core,
     is_stop_before_liquidation_core,
@@ -24,13 +23,10 @@ from risk.domain.sizing.types import (
 
 __all__ = [
     "SizeCap",
-    "SizeComparison",
     "SizeRoom",
     "SizingCase",
     "SizingDecision",
     "SizingReason",
-    "compare_sizing",
-    "compute_kelly_share",
     "compute_rooms",
     "gap_loss_rate_core",
     "is_stop_before_liquidation_core",
