@@ -105,8 +105,8 @@ def test_what_is_refused_orders_nothing(
 def test_a_switch_is_quoted_and_placed_once_for_its_key(small: SmallFund):
     row = ShareClass.objects.create(fund=small.fund, code="B", name="B", launch_price=50)
     set_terms(
-        share_class=row, terms={}, effective_from=FIRST, proposer=small.maker,
-        approver=small.checker,
+        share_class=row, terms={}, effective_from=FIRST + timedelta(seconds=1),
+        proposer=small.maker, approver=small.checker,
     )  # fmt: skip
     ann = client_of(small, "ann")
     body = {"share_class": "A", "into_class": "B", "units": "10"}

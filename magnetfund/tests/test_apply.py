@@ -176,7 +176,7 @@ def test_answers_survive_leaving_and_a_newer_link_ends_the_older():
     assert first.get("/apply/tax/").status_code == 404
     ended = Client().get(old[1])
     assert ended.status_code == 404
-    assert "This link has ended" in ended.content.decode()
+    assert "This link is no longer valid" in ended.content.decode()
     assert Application.objects.count() == 1
 
 

@@ -107,7 +107,7 @@ def test_the_admin_prepares_and_signs_through_the_service(small: SmallFund):
     other = small.fund.payees.get(investor=None)
     base = "/admin/investors/payment/"
     wrong = maker.post(f"{base}add/", {"order": str(order.pk), "payee": str(other.pk)})
-    assert (wrong.status_code, "account of the investor alone" in wrong.content.decode()) == (
+    assert (wrong.status_code, "only to an account of the investor" in wrong.content.decode()) == (
         200,
         True,
     )

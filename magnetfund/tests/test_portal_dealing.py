@@ -220,8 +220,8 @@ SWITCH = {"share_class": "A", "into": "B", "what": "units", "size": "40"}
 def with_class_b(small: SmallFund) -> None:
     row = ShareClass.objects.create(fund=small.fund, code="B", name="B", launch_price=100)
     set_terms(
-        share_class=row, terms={"lock_up": "hard", "lock_up_days": 90}, effective_from=FIRST,
-        proposer=small.maker, approver=small.checker,
+        share_class=row, terms={"lock_up": "hard", "lock_up_days": 90},
+        effective_from=FIRST + timedelta(seconds=1), proposer=small.maker, approver=small.checker,
     )  # fmt: skip
 
 

@@ -108,7 +108,7 @@ def test_a_missing_sum_is_refused(tmp_path: Path):
 def test_what_is_not_there_is_one_line(tmp_path: Path):
     with pytest.raises(CommandError, match="none of these months"):
         download(str(tmp_path))
-    with pytest.raises(CommandError, match="no folder and no URL"):
+    with pytest.raises(CommandError, match="neither a folder nor a URL"):
         download(str(tmp_path / "nowhere"))
     with pytest.raises(CommandError, match="--mirror"):
         download("http://127.0.0.1:9")
