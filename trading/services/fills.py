@@ -98,7 +98,7 @@ def record_fill(
             price=report.price,
             fee=report.fee,
             realised=apply_fill(position=held, fill=told).realised,
-            slippage=(report.price - order.reference_price) * told.quantity,
+            slippage=(report.price - _expected_price(order)) * told.quantity,
             liquidity=report.liquidity,
             reason=reason,
             occurred_at=report.occurred_at,
@@ -267,6 +267,12 @@ def _close_round_trip(
     position.entry_proposal = position.entry_fill = position.opened_at = None
     position.leverage = 1.0
     return trade
+
+
+def _expected_price(order: Order) -> Decimal:
+    """What a fill is measured against: the trigger of a stop or target, which may wait for days,
+    the limit of a limit order, else the last price when the intent was made."""
+    return order.trigger_price or order.limit_price or order.reference_price
 
 
 def _slippage_of(fill: Fill, part: Decimal) -> Decimal:

@@ -42,7 +42,12 @@ def instrument(fresh_database: object, request: pytest.FixtureRequest) -> Instru
 
 
 def fill(
-    instrument: Instrument, number: int, signed: Decimal, price: str, fee: str = "0.07"
+    instrument: Instrument,
+    number: int,
+    signed: Decimal,
+    price: str,
+    fee: str = "0.07",
+    **more: Any,
 ) -> tuple[Order, Trade | None]:
     at = START + timedelta(minutes=number)
     order = make_order(
@@ -51,6 +56,7 @@ def fill(
         side="buy" if signed > 0 else "sell",
         quantity=abs(signed),
         occurred_at=at,
+        **more,
     )
     claimed = record_events(order, OrderClaimed(at=at))
     record_events(claimed, OrderAcknowledged(at=at, venue_order_id=f"v{number}"))
@@ -133,6 +139,17 @@ def test_a_flip_ends_one_round_trip_and_begins_the_next(instrument: Instrument) 
     slipped = sum((row.slippage for row in Fill.objects.all()), ZERO)
     assert first.slippage + second.slippage == slipped
     assert Position.objects.get().quantity == 0
+
+
+def test_a_stop_slips_from_its_trigger_and_not_from_the_price_at_which_it_was_placed(
+    instrument: Instrument,
+) -> None:
+    fill(instrument, 1, Decimal(2), "100.5")
+    _, trade = fill(instrument, 2, Decimal(-2), "89.5", type="stop", trigger_price=Decimal(90))
+    assert trade is not None
+    # Bought half a unit of price above the reference of 100, sold half of one below the trigger.
+    assert [row.slippage for row in Fill.objects.order_by("occurred_at")] == [1, 1]
+    assert trade.slippage == 2
 
 
 FORGERIES = {
