@@ -387,7 +387,9 @@ class CrashStage:
 def running_stage(folder: Path, blocker: Any) -> Iterator[CrashStage]:
     """An instance under ``folder`` with its ground built, reached as the web's role."""
     home, port = folder / "home", free_port()
-    running = run_instance(home, port, MAGNET_ENV="demo", SECRET_KEY=live_settings.SECRET_KEY)
+    running = run_instance(
+        home, port, MAGNET_ENV="demo", SECRET_KEY=live_settings.SECRET_KEY, INITIAL_EQUITY="430000"
+    )
     try:
         wait_until(lambda: status_of(port, "/") == 200, seconds=300)
         with blocker.unblock():
