@@ -45,6 +45,11 @@ class TradeGroup:
         """What the price moves alone gave."""
         return self.gross + self.slippage
 
+    @property
+    def steps(self) -> tuple[Decimal, ...]:
+        """The way to the net result as it adds up: moves, slippage, fees, funding, net."""
+        return (self.before, -self.slippage, -self.fees, self.funding, self.net)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
@@ -60,7 +65,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttributedTrades:
-    """The whole and its parts, most important first."""
+    """The whole and its parts, the best result first; leverage from low to high."""
 
     since: datetime | None
     whole: TradeGroup
@@ -83,7 +88,7 @@ def view_attribution(book: str, *, since: datetime | None = None) -> AttributedT
         by={
             "strategy": by_strategy,
             "instrument": _group(rows, F("instrument__symbol")),
-            "leverage": _group(rows, _LEVERAGE),
+            "leverage": tuple(sorted(_group(rows, _LEVERAGE), key=_leverage_rank)),
             "exit": _group(rows, F("closure_reason")),
             "magnet": _by_magnet(book, since),
         },
@@ -93,14 +98,18 @@ def view_attribution(book: str, *, since: datetime | None = None) -> AttributedT
     )
 
 
+#: Highest leverage of each group but the last, with the name of the group.
+LEVERAGES = ((1.0, "1.0x"), (1.5, "1.0x to 1.5x"), (2.0, "1.5x to 2.0x"), (2.5, "2.0x to 2.5x"))
+ABOVE_ALL = "above 2.5x"
 _LEVERAGE = Case(
-    When(leverage__lte=1.0, then=Value("1.0x")),
-    When(leverage__lte=1.5, then=Value("1.0x to 1.5x")),
-    When(leverage__lte=2.0, then=Value("1.5x to 2.0x")),
-    When(leverage__lte=2.5, then=Value("2.0x to 2.5x")),
-    default=Value("above 2.5x"),
+    *(When(leverage__lte=most, then=Value(name)) for most, name in LEVERAGES),
+    default=Value(ABOVE_ALL),
     output_field=CharField(),
 )
+
+
+def _leverage_rank(part: TradeGroup) -> int:
+    return [*(name for _, name in LEVERAGES), ABOVE_ALL].index(part.key)
 
 
 def _group(rows: QuerySet[Trade, Any], key: Any) -> tuple[TradeGroup, ...]:
@@ -131,7 +140,7 @@ def _group(rows: QuerySet[Trade, Any], key: Any) -> tuple[TradeGroup, ...]:
         )
         for row in found
     ]
-    return tuple(sorted(parts, key=lambda part: (part.net, part.key)))
+    return tuple(sorted(parts, key=lambda part: (-part.net, part.key)))
 
 
 def _add(parts: Sequence[TradeGroup]) -> TradeGroup:
@@ -169,7 +178,7 @@ def _by_magnet(book: str, since: datetime | None) -> tuple[TradeGroup, ...]:
                    AND (m.dead_at IS NULL OR m.dead_at > t.opened_at)
                    AND abs(m.price - t.target_price::float) <= 0.0025 * t.target_price::float
                  ORDER BY abs(m.price - t.target_price::float), m.id LIMIT 1) level ON true
-               GROUP BY 1 ORDER BY 8, 1""",
+               GROUP BY 1 ORDER BY 8 DESC, 1""",
             {"book": book, "since": since, "most": KINDS_LOOKED_AT},
         )
         names = ("key", "trades", "won", "gross", "fees", "funding", "slippage", "net")

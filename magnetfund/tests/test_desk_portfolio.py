@@ -1,4 +1,4 @@
-"""Together, factors, attribution and calculators: on the desk, over the API, and with nothing."""
+"""Correlation, factors, attribution, calculators: on the desk, over the API, and with nothing."""
 
 from __future__ import annotations
 

@@ -70,11 +70,12 @@ def test_every_split_of_the_trades_adds_to_the_whole_to_the_last_cent() -> None:
         for figure in ("net", "gross", "fees", "funding", "slippage", "before"):
             assert sum(getattr(part, figure) for part in parts) == getattr(view.whole, figure)
     whole = view.whole
-    assert whole.before - whole.slippage - whole.fees + whole.funding == whole.net
+    for part in (whole, *view.by["strategy"], *view.by["magnet"]):
+        assert sum(part.steps[:-1]) == part.steps[-1] == part.net
     assert {part.key: part.trades for part in view.by["magnet"]} == {
         "vwap": 1, "no stored level": 1,
     }  # fmt: skip
-    assert [part.key for part in view.by["leverage"]] == ["2.0x to 2.5x", "above 2.5x", "1.0x"]
+    assert [part.key for part in view.by["leverage"]] == ["1.0x", "2.0x to 2.5x", "above 2.5x"]
     assert [trade.net_pnl for trade in view.winners] == [Decimal("12.34"), Decimal("3.21")]
     assert [trade.net_pnl for trade in view.losers] == [Decimal("-7.89")]
     assert view.spread is not None

@@ -16,8 +16,9 @@ KIND_WORDS = {
     "swing_high": "Swing high", "swing_low": "Swing low", "equal_highs": "Equal highs",
     "equal_lows": "Equal lows", "poc": "Volume peak", "vah": "Value area high",
     "val": "Value area low", "vwap_developing": "VWAP", "prior_high": "Prior high",
-    "prior_low": "Prior low", "round_minor": "Round number", "round_major": "Round number",
-    "gap_bullish": "Gap", "gap_bearish": "Gap",
+    "prior_low": "Prior low", "prior_close": "Prior close", "round_minor": "Minor round number",
+    "round_major": "Round number",
+    "gap_bullish": "Bullish gap", "gap_bearish": "Bearish gap",
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from magnetfund.kernel.clock import utc_now
 from magnetfund.web.desk.access import desk_view
+from magnetfund.web.desk.charts import KIND_WORDS
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.research_page import bars_of
 from risk.services.limits import limits_in_force
@@ -116,7 +117,11 @@ def attribution(request: HttpRequest) -> HttpResponse:
             "spans": SPANS,
             "costs": _costs(view.whole),
             "ways": [
-                {"title": title, "words": words, "parts": view.by[name]}
+                {
+                    "title": title,
+                    "words": words,
+                    "parts": [{"name": _name_of(part.key), "part": part} for part in view.by[name]],
+                }
                 for name, title, words in WAYS
             ],
             "bars": bars_of(list(view.spread.bins)) if view.spread else [],
@@ -162,13 +167,12 @@ def _pairs(view: PortfolioView) -> list[dict[str, Any]]:
 
 
 def _costs(whole: TradeGroup) -> list[tuple[str, Any]]:
-    return [
-        ("Price moves before costs", whole.before),
-        ("Slippage", -whole.slippage),
-        ("Fees", -whole.fees),
-        ("Funding", whole.funding),
-        ("Net", whole.net),
-    ]
+    names = ("Price moves before costs", "Slippage", "Fees", "Funding", "Net")
+    return list(zip(names, whole.steps, strict=True))
+
+
+def _name_of(key: str) -> str:
+    return KIND_WORDS.get(key, key.replace("_", " "))
 
 
 def _tails(view: AttributedTrades) -> list[dict[str, Any]]:

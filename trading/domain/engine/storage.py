@@ -8,6 +8,7 @@ Floats travel as their shortest text, so nothing is lost; money from outside is 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from trading.domain.engine.book import (
     OrderIntent,
     SlotPosition,
 )
+from trading.domain.engine.rules import SlotRules
 
 
 def dump_book(book: Book) -> dict[str, Any]:
@@ -65,8 +67,11 @@ def drop_pending(*, book: Book, index: int) -> Book:
     return replace(book, pending=book.pending[:index] + book.pending[index + 1 :])
 
 
-def trip_book(*, book: Book) -> Book:
-    """The book after somebody outside stopped it: no waiting entry, everything leaves next."""
+def trip_book(*, book: Book, slots: Sequence[SlotRules]) -> Book:
+    """The book after somebody outside stopped it: no waiting entry, everything leaves next.
+
+    ``slots`` are the rules of the book's slots, which name the instrument of each.
+    """
     waiting = {intent.slot: intent for intent in book.pending if intent.reduces}
     exits = []
     for slot, position in enumerate(book.positions):
@@ -76,15 +81,23 @@ def trip_book(*, book: Book) -> Book:
             exits.append(
                 known
                 if known is not None and is_whole
-                else exit_intent(book, slot, position, CloseReason.FUSE)
+                else exit_intent(
+                    book, slot, position, CloseReason.FUSE, instrument=slots[slot].instrument
+                )
             )
     return replace(
         book, pending=tuple(exits), fuse=trip_from_outside(book.fuse, time_ms=book.time_ms)
     )
 
 
-def exit_intent(book: Book, slot: int, position: SlotPosition, reason: CloseReason) -> OrderIntent:
-    """The intent to close all of a slot, given from outside a bar."""
+def exit_intent(
+    book: Book, slot: int, position: SlotPosition, reason: CloseReason, *, instrument: int
+) -> OrderIntent:
+    """The intent to close all of a slot, given from outside a bar.
+
+    It is decided at the last mark of the slot's ``instrument`` (its number in the book), which is
+    what its fill is measured against; before the first mark, at the entry.
+    """
     return OrderIntent(
         slot=slot,
         decided_at=book.time_ms,
@@ -94,7 +107,7 @@ def exit_intent(book: Book, slot: int, position: SlotPosition, reason: CloseReas
         close_reason=int(reason),
         stop_ticks=0,
         target_ticks=0,
-        decision_ticks=position.entry_ticks,
+        decision_ticks=book.marks[instrument] or position.entry_ticks,
         leverage=position.leverage,
         tier=position.tier,
         zone_price=math.nan,

@@ -249,8 +249,13 @@ class OrderDesk:
         self._remember(slot, role, acked)
         return acked
 
-    def record_liquidation(self, slot: int, *, lots: int, side: int, at: datetime) -> Order:
-        """The order that the venue gave by itself, so that its fill has one."""
+    def record_liquidation(
+        self, slot: int, *, lots: int, side: int, price: Decimal, at: datetime
+    ) -> Order:
+        """The order that the venue gave by itself, so that its fill has one.
+
+        The venue chose ``price``, so the fill is measured against that: nothing slipped.
+        """
         sleeve = self._sleeves[slot]
         order = commit_intent(
             Order(
@@ -262,7 +267,7 @@ class OrderDesk:
                 side="buy" if side > 0 else "sell",
                 type="market",
                 quantity=quantity_of(sleeve.instrument, lots),
-                reference_price=sleeve.instrument.tick,
+                reference_price=price,
                 reason=CloseReason.LIQUIDATION.code,
             ),
             actor=self.actor,

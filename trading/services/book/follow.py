@@ -45,7 +45,7 @@ def follow_fuse(paper: TradingBook, *, at: datetime) -> bool:
         return True
     if state == "ARMED" or tripped:
         return False
-    paper.book = trip_book(book=paper.book)
+    paper.book = trip_book(book=paper.book, slots=paper.rules.slots)
     paper.settle(at=at)
     return True
 
@@ -69,7 +69,14 @@ def close_slots(paper: TradingBook, slots: Collection[int], *, at: datetime) -> 
         leaves = any(intent.slot == slot for intent in kept)
         held = paper.book.positions[slot]
         if held is not None and not leaves:
-            kept = (*kept, exit_intent(paper.book, slot, held, CloseReason.MANUAL))
+            leaving = exit_intent(
+                paper.book,
+                slot,
+                held,
+                CloseReason.MANUAL,
+                instrument=paper.rules.slots[slot].instrument,
+            )
+            kept = (*kept, leaving)
         if kept != paper.book.pending:
             paper.book = replace(paper.book, pending=kept)
             changed = True

@@ -237,7 +237,11 @@ class TradingBook:
         if order is None:
             self.desk.drop_exit(slot, at=event.occurred_at)
             order = self.desk.record_liquidation(
-                slot, lots=execution.lots, side=execution.side, at=event.occurred_at
+                slot,
+                lots=execution.lots,
+                side=execution.side,
+                price=event.price,
+                at=event.occurred_at,
             )
         intent = working.entries[slot] or intent_of(order, equity=working.equity)
         is_entry = working.positions[slot] is None
