@@ -248,6 +248,7 @@ def describe_run(run: ResearchRun) -> dict[str, Any]:
             "counts": figures["counts"],
             "costs": figures["costs"],
             "months": figures["months"],
+            "controls": figures.get("controls", []),
             "ambiguous_share": figures["ambiguous_share"],
             "coverage": figures["coverage"],
             "assumptions": figures["assumptions"],

@@ -22,6 +22,7 @@ from trading import selectors_research as selectors
 from trading.domain.market.slices import name_length
 from trading.domain.research.parameters import read_parameters
 from trading.domain.research.request import (
+    CONTROLS_MAX,
     FUNDINGS,
     RESOLUTIONS,
     RULES,
@@ -64,6 +65,13 @@ class BacktestBody(serializers.Serializer[dict[str, Any]]):
     slippage_rate = FiniteFloat(required=False, allow_null=True, default=None)
     cash = FiniteFloat(required=False, default=430_000.0)
     gap_share_max = FiniteFloat(required=False, default=0.01)
+    controls = serializers.IntegerField(
+        required=False,
+        default=0,
+        min_value=0,
+        max_value=CONTROLS_MAX,
+        help_text="Draws of each control beside the run.",
+    )
 
 
 class BacktestsView(APIView):
@@ -133,4 +141,5 @@ def _request_of(given: dict[str, Any]) -> BacktestRequest:
         cash=given["cash"],
         gap_share_max=given["gap_share_max"],
         resolution=given["resolution"],
+        controls=given["controls"],
     )

@@ -12,7 +12,12 @@ from magnetfund.kernel.errors import InvalidInput
 from risk.domain.fuse import ResetPolicy
 from trading.domain.market.slices import name_length
 from trading.domain.research.parameters import ParameterField, parameters_of, read_parameters
-from trading.domain.research.request import RESOLUTIONS, BacktestRequest, SleeveRequest
+from trading.domain.research.request import (
+    CONTROLS_MAX,
+    RESOLUTIONS,
+    BacktestRequest,
+    SleeveRequest,
+)
 from trading.domain.research.run import build
 from trading.services.research.catalogue import Catalogue
 
@@ -26,6 +31,7 @@ DEFAULTS = {
     "funding": "dated",
     "resolution": "",
     "gaps": "1.0",
+    "controls": "0",
     "start": "",
     "end": "",
     "unseen": "",
@@ -37,6 +43,7 @@ NUMBERS = {
     "fees": (100.0, 0.0, 0.5),
     "slippage": (10_000.0, 0.0, 100.0),
     "gaps": (100.0, 0.0, 100.0),
+    "controls": (1.0, 0.0, float(CONTROLS_MAX)),
 }
 
 
@@ -46,6 +53,7 @@ COSTS = (
     ("slippage", "Slippage, bp", "empty: 2, and 10 where the fuse closes"),
     ("gaps", "Missing candles allowed, %", "of the span, per instrument"),
 )
+CONTROLS = ("controls", "Controls", "draws of each: what chance would have earned; 100 is usual")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,16 +110,21 @@ class BacktestForm:
     @property
     def costs(self) -> list[dict[str, str]]:
         """Risk and costs with what was given and what is wrong with it."""
-        return [
-            {
-                "name": name,
-                "label": label,
-                "hint": hint,
-                "value": self.given[name],
-                "error": self.errors.get(name, ""),
-            }
-            for name, label, hint in COSTS
-        ]
+        return [self._shown(*item) for item in COSTS]
+
+    @property
+    def controls(self) -> dict[str, str]:
+        """The number of draws of each control."""
+        return self._shown(*CONTROLS)
+
+    def _shown(self, name: str, label: str, hint: str) -> dict[str, str]:
+        return {
+            "name": name,
+            "label": label,
+            "hint": hint,
+            "value": self.given[name],
+            "error": self.errors.get(name, ""),
+        }
 
     def read(self, catalogue: Catalogue) -> BacktestRequest | None:
         """The request, or None with ``errors`` filled."""
@@ -146,6 +159,7 @@ class BacktestForm:
                 reset_policy=ResetPolicy.COOLDOWN_7D.code,
                 gap_share_max=numbers["gaps"] or 0.0,
                 resolution=self.given["resolution"] or None,
+                controls=round(numbers["controls"] or 0),
             )
         except InvalidInput as error:
             self.errors[""] = error.message[:1].upper() + error.message[1:] + "."

@@ -20,6 +20,8 @@ RESOLUTIONS = ("1m", "5m", "15m")
 """Candles on which a run of hours may execute."""
 FUNDINGS = ("dated", "default", "none")
 INSTRUMENTS_MAX = 20
+CONTROLS_MAX = 200
+"""Draws of each control that a run may ask for."""
 GAP_SHARE_MAX = 0.01
 """Above this share of missing bars a span is refused unless the request says otherwise."""
 
@@ -42,6 +44,7 @@ class BacktestRequest:
     throughout, or none.  ``unseen_ms`` marks where data begin that the rule was not made on.
     ``fee_rate`` and ``slippage_rate`` None are those of the instrument.  ``resolution`` names the
     shorter candles on which orders, stops and the fuse execute; None executes on the timeframe's.
+    ``controls`` asks for that many draws of each control beside the run; the run is the same.
     """
 
     sleeves: tuple[SleeveRequest, ...]
@@ -58,6 +61,7 @@ class BacktestRequest:
     reset_policy: str = ResetPolicy.COOLDOWN_7D.code
     gap_share_max: float = GAP_SHARE_MAX
     resolution: str | None = None
+    controls: int = 0
 
     def __post_init__(self) -> None:
         if not self.sleeves or not self.instruments:
@@ -85,6 +89,7 @@ class BacktestRequest:
         _within("fee", self.fee_rate, 0.0, 0.005)
         _within("slippage", self.slippage_rate, 0.0, 0.01)
         _within("cash", self.cash, 100.0, 1e12)
+        _within("the number of controls", self.controls, 0, CONTROLS_MAX)
         _within("the share of missing bars", self.gap_share_max, 0.0, 1.0)
         for sleeve in self.sleeves:
             _within("risk per trade", sleeve.risk_share, 0.0001, 0.01)
@@ -101,6 +106,8 @@ class BacktestRequest:
         values = {**asdict(self), "instruments": list(self.instruments)}
         if self.resolution is None:
             del values["resolution"]
+        if not self.controls:
+            del values["controls"]
         return values
 
 

@@ -145,7 +145,7 @@ def prepare(
         )
         data_hash = content_hash([data_hash, fine.bars.data_hash()])
     inputs = {
-        "request": request.plain(),
+        "request": replace(request, controls=0).plain(),
         "rules": _plain_rules(rules),
         "data": data_hash,
         "warm_up": [item.between(0, part.start).open_time.tolist()[:1] for item, part in

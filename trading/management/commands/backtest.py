@@ -18,6 +18,7 @@ from trading.domain.research.coverage import InstrumentSeries
 from trading.domain.research.parameters import read_parameters
 from trading.domain.research.report import build_report
 from trading.domain.research.request import (
+    CONTROLS_MAX,
     FUNDINGS,
     GAP_SHARE_MAX,
     RESOLUTIONS,
@@ -55,6 +56,12 @@ class Command(FundCommand):
             "--both-engines",
             action="store_true",
             help="run the readable engine as well and refuse where any trade differs",
+        )
+        parser.add_argument(
+            "--controls",
+            type=int,
+            default=0,
+            help=f"draws of each control, up to {CONTROLS_MAX}: what chance would have earned",
         )
         parser.add_argument("--html", type=Path, help="write a self-contained report")
         parser.add_argument("--csv", type=Path, help="write every trade as CSV")
@@ -129,10 +136,33 @@ class Command(FundCommand):
             f"{costs['slippage']:+,.2f}, funding {costs['funding']:+,.2f}; net "
             f"{costs['net']:+,.2f}."
         )
+        self._tell_controls(figures)
         for line in figures["assumptions"][2:]:
             self.say(f"  {line}")
         self.say(f"  {verdict.headline}: {verdict.detail}.")
         self.say(f"  Inputs {run.inputs_hash[:16]}, {run.wall_ms or 0} ms of {seconds:.2f} s.")
+
+    def _tell_controls(self, figures: dict[str, Any]) -> None:
+        if not figures["controls"]:
+            return
+        m = figures["metrics"]
+        self.say(
+            f"  {'control (draws)':<28}{'Sharpe (sd)':>13}{'as good':>9}{'a year':>9}"
+            f"{'R (sd)':>17}{'as good':>9}{'trades':>8}"
+        )
+        self.say(
+            f"  {'this run':<28}{shown(m['sharpe'], '.2f'):>6}{m['cagr']:>25.2%}"
+            f"{shown(m['average_r'], '.3f'):>9}{m['trades']:>25}"
+        )
+        for row in figures["controls"]:
+            name = f"{row['name'].replace('_', ' ')} ({row['draws']})"
+            self.say(
+                f"  {name:<28}{row['sharpe']:>6.2f} ({shown(row['sharpe_deviation'], '.2f'):>4})"
+                f"{shown(row['as_good_sharpe'], '.0%'):>9}{row['cagr']:>9.2%}"
+                f"{shown(row['average_r'], '.3f'):>9} "
+                f"({shown(row['average_r_deviation'], '.3f'):>5})"
+                f"{shown(row['as_good_r'], '.0%'):>9}{row['trades']:>8.0f}"
+            )
 
 
 def add_request_arguments(parser: CommandParser) -> None:
@@ -221,6 +251,7 @@ def read_request(options: dict[str, Any]) -> BacktestRequest:
         reset_policy=options["reset_policy"],
         gap_share_max=options["gaps"],
         resolution=options["resolution"],
+        controls=options.get("controls", 0),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from typing import Any
 
 from django.conf import settings
@@ -20,13 +21,21 @@ from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import from_milliseconds, utc_now
 from magnetfund.kernel.errors import FundError, InvalidInput
+from magnetfund.kernel.identifiers import content_hash
 from risk.domain.fuse import FuseRules
 from risk.services.limits import limits_in_force
 from trading.domain.engine.rules import LimitRules
+from trading.domain.market.candles import Candles
+from trading.domain.research.controls import measure_controls
 from trading.domain.research.coverage import InstrumentSeries
-from trading.domain.research.figures import build_figures, compute_trial_facts, describe_trade
+from trading.domain.research.figures import (
+    build_figures,
+    clean,
+    compute_trial_facts,
+    describe_trade,
+)
 from trading.domain.research.request import BacktestRequest, request_of
-from trading.domain.research.run import Prepared, build, prepare, run_backtest
+from trading.domain.research.run import Backtest, Prepared, build, prepare, run_backtest
 from trading.models import ResearchRun, RunState, Trial
 from trading.services.instruments import get_instrument
 from trading.services.research.catalogue import Catalogue, load_catalogue
@@ -106,14 +115,18 @@ def work_backtest(
         request = request_of(run.request)
         catalogue = load_catalogue()
         prepared = prepare_stored(request, catalogue, series)
-        known = find_finished(run.kind, prepared.inputs_hash)
+        inputs_hash = prepared.inputs_hash
+        if request.controls:
+            inputs_hash = content_hash([inputs_hash, "controls", request.controls])
+        known = find_finished(run.kind, inputs_hash)
         if known is not None:
             return repeat_run(run, known)
         catalogue.require_sound(prepared)
         backtest = run_backtest(prepared)
+        controls = _run_controls(backtest, catalogue, series)
     except InvalidInput as error:
         return refuse_run(run, error)
-    figures = build_figures(backtest)
+    figures = {**build_figures(backtest), "controls": controls}
     facts = compute_trial_facts(backtest.result, prepared.rules)
     rows = [
         describe_trade(trade, prepared.rules, prepared.executed) for trade in backtest.result.trades
@@ -133,7 +146,7 @@ def work_backtest(
     }
     run.trades_file, run.equity_file = encode_trades(rows), encode_equity(backtest)
     run.strategy_version = ", ".join(s.traits.version for s in prepared.strategies)[:80]
-    run.inputs_hash, run.data_hash = prepared.inputs_hash, prepared.data_hash
+    run.inputs_hash, run.data_hash = inputs_hash, prepared.data_hash
     run.wall_ms = round(1000 * (time.monotonic() - began))
     with transaction.atomic():
         finish_run(run)
@@ -158,6 +171,29 @@ def work_backtest(
             ignore_conflicts=True,
         )
     return run
+
+
+def _run_controls(
+    backtest: Backtest,
+    catalogue: Catalogue,
+    series: Mapping[str, InstrumentSeries] | None,
+) -> list[dict[str, Any]]:
+    """The controls that the request asks for, as plain rows; none of them is a trial."""
+    request = backtest.prepared.request
+    if not request.controls:
+        return []
+    known = series or load_series(request)
+
+    def again(candles: Mapping[str, Candles]) -> Prepared:
+        mixed = {
+            name: replace(item, candles=candles[name]) if name in candles else item
+            for name, item in known.items()
+        }
+        return prepare_stored(replace(request, gap_share_max=1.0), catalogue, mixed)
+
+    found = measure_controls(backtest, draws=request.controls, again=again)
+    rows: list[dict[str, Any]] = clean([asdict(item) for item in found])
+    return rows
 
 
 def prepare_stored(
