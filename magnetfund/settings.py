@@ -42,7 +42,6 @@ try:
     if IS_PRODUCTION and len(SECRET_KEY) < 50:
         raise BadSetting("SECRET_KEY must have at least 50 characters")
     TRADING_MODE = _env.trading_mode(LIVE_VENUES)
-    EVIDENCE_POLICY = _env.choice("EVIDENCE_POLICY", "", ("", "off", "advisory", "enforced"))
     INITIAL_EQUITY = _env.decimal("INITIAL_EQUITY", "0", may_be_zero=True)
     MARKET = _env.text("MARKET", "").lower()
     EXCHANGE_HOST = _env.url("EXCHANGE_HOST", "", ("http", "https"))

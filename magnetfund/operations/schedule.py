@@ -24,6 +24,7 @@ PERIODS: dict[str, timedelta] = {
     "daily_verification": timedelta(days=1),
     "housekeeping": timedelta(days=1),
     "magnet_evidence": timedelta(days=7),
+    "survival_study": timedelta(days=7),
 }
 
 BEAT_SCHEDULE = {

@@ -24,6 +24,7 @@ from trading.services.leverage_readings import recalculate_leverage
 from trading.services.market_poll import poll_market
 from trading.services.performance import refresh_performance
 from trading.services.research.studies import ask_weekly_evidence
+from trading.services.research.survival import ask_weekly_survival
 from trading.services.sessions import open_session
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,16 @@ def _ask_evidence(slot: datetime) -> str:
 
 
 magnet_evidence = _job("magnet_evidence", _ask_evidence)
+
+
+def _ask_survival(slot: datetime) -> str:
+    asked = ask_weekly_survival(settings.MAGNET_BOOK)
+    if asked:
+        wake_research()
+    return f"{asked} studies of survival asked for"
+
+
+survival_study = _job("survival_study", _ask_survival)
 
 #: A sweep or a survival study may run for hours; a backtest takes a second.
 RESEARCH_SECONDS_MAX = 6 * 3_600

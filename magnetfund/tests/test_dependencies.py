@@ -51,7 +51,7 @@ def imported(*, by_tests: bool = False) -> set[str]:
     """Distributions whose modules the product imports, or its tests, benches and drills."""
     owners = packages_distributions()
     names: set[str] = set()
-    for folder in (*FOLDERS, *(("bench", "drills", "studies") if by_tests else ())):
+    for folder in (*FOLDERS, *(("bench", "drills") if by_tests else ())):
         for path in (PROJECT / folder).rglob("*.py"):
             if by_tests != ("tests" in path.parts or folder not in FOLDERS):
                 continue
@@ -60,7 +60,7 @@ def imported(*, by_tests: bool = False) -> set[str]:
                     names |= {item.name.split(".")[0] for item in node.names}
                 elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                     names.add(node.module.split(".")[0])
-    names -= {*sys.stdlib_module_names, *FOLDERS, "bench", "drills", "studies", "bootstrap"}
+    names -= {*sys.stdlib_module_names, *FOLDERS, "bench", "drills", "bootstrap"}
     return {owner.lower().replace("_", "-") for name in names for owner in owners.get(name, [name])}
 
 

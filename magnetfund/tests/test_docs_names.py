@@ -16,7 +16,7 @@ PAGES = sorted(
     if page.parent.name != "adr"
 )
 FOLDERS = ("magnetfund", "risk", "trading", "investors", "simulated_exchange", "docs")
-FOLDERS += ("bench", "studies", "drills", "deploy", "templates", "static")
+FOLDERS += ("bench", "drills", "deploy", "templates", "static")
 FILE = re.compile(r"(?<![\w./<-])((?:[a-z_]+/)*[a-z_]+\.(?:py|toml|sql|html|typ))\b")
 DOTTED = re.compile(r"`((?:magnetfund|risk|trading|investors)(?:\.\w+)+)(?:\([^`]*)?`")
 #: `request_of` beside the file that makes it, as in "`orders.py`: `request_of`".

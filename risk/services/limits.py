@@ -15,7 +15,7 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.kernel.identifiers import content_hash
 from risk import models
-from risk.domain.limits import Limits, figures_of, limits_of
+from risk.domain.limits import Limits, complete_figures, figures_of, limits_of
 
 REASON_MAX = 300
 
@@ -38,7 +38,8 @@ def limits_in_force(book: str, *, at: datetime | None = None) -> Limits:
     )
     if row is None:
         return Limits()
-    return limits_of(figures=row.figures, version=row.version, effective_from=row.effective_from)
+    figures = complete_figures(row.figures)
+    return limits_of(figures=figures, version=row.version, effective_from=row.effective_from)
 
 
 def propose_limits(
@@ -101,7 +102,8 @@ def approve_limits(*, proposal: models.LimitProposal, seen_hash: str, actor: Act
             subject=("limit_set", limit_set.pk),
             body={"book": row.book, "version": version, "hash": row.content_hash},
         )
-    return limits_of(figures=row.figures, version=version, effective_from=row.effective_from)
+    figures = complete_figures(row.figures)
+    return limits_of(figures=figures, version=version, effective_from=row.effective_from)
 
 
 def _put_in_force(proposal: models.LimitProposal, signer: User) -> int:

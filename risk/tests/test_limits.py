@@ -18,6 +18,7 @@ from risk.domain.limits import (
     Limits,
     Tighter,
     check_limits,
+    complete_figures,
     diff_limits,
     figures_of,
     limits_of,
@@ -177,3 +178,21 @@ def test_diffs_mirror_each_other(one: Limits, other: Limits) -> None:
     back = diff_limits(before=other, after=one)
     assert {c.name for c in there.tighter} == {c.name for c in back.looser}
     assert {c.name for c in there.looser} == {c.name for c in back.tighter}
+
+
+def test_a_set_signed_before_a_figure_existed_is_read_with_its_default() -> None:
+    signed = figures_of(limits=Limits(daily_loss_share=Decimal("0.02")))
+    del signed["evidence_level"]
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    with pytest.raises(InvalidInput):
+        limits_of(figures=signed, version=1, effective_from=at)
+    found = limits_of(figures=complete_figures(signed), version=1, effective_from=at)
+    assert found.evidence_level == 1
+    assert found.daily_loss_share == Decimal("0.02")
+    own = limits_of(
+        figures=complete_figures({**signed, "evidence_level": "2"}), version=1, effective_from=at
+    )
+    assert own.evidence_level == 2
+    for level in ("0.5", "3", "-1"):
+        with pytest.raises(InvalidInput):
+            Limits(evidence_level=Decimal(level))

@@ -45,7 +45,7 @@ class BookSlots:
     def set_up(self, limits: Limits, *, at: datetime) -> None:
         """The rules of the members under ``limits``, correlations measured anew."""
         instruments = self.members.instruments
-        self.evidence_caps = find_evidence_caps(instruments, at=at)
+        self.evidence_caps = find_evidence_caps(instruments, limits=limits, at=at)
         measure_correlations(book=self.code, instruments=instruments, at=at)
         symbols = [item.symbol for item in instruments]
         self.setup = build_setup(
@@ -57,9 +57,10 @@ class BookSlots:
             only={member.key for member in self.members.members},
         )
 
-    def has_other_evidence(self, *, at: datetime) -> bool:
+    def has_other_evidence(self, limits: Limits, *, at: datetime) -> bool:
         """Whether the evidence allows another leverage than the rules say."""
-        return find_evidence_caps(self.members.instruments, at=at) != self.evidence_caps
+        found = find_evidence_caps(self.members.instruments, limits=limits, at=at)
+        return found != self.evidence_caps
 
     def find_change(self, *, look: bool) -> Membership | None:
         """The members in force, where they are others; asks the rows where ``look`` says so."""

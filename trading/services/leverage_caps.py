@@ -13,19 +13,19 @@ from risk.domain.leverage import (
     EvidenceState,
     class_leverage_max,
     compute_evidence_cap,
+    policy_of_level,
     resolve_evidence_policy,
 )
+from risk.domain.limits import Limits
 from trading.domain.evidence import derive_evidence_state
 from trading.domain.magnets import DEFAULT_PARAMETERS
 from trading.models import Instrument, ResearchRun, RunState
 
 
-def evidence_policy() -> EvidencePolicy:
-    """How the evidence acts on the running book: ``EVIDENCE_POLICY``, and enforced in live."""
-    chosen = settings.EVIDENCE_POLICY
+def evidence_policy(limits: Limits) -> EvidencePolicy:
+    """How the evidence acts on the running book: a figure of its limits, and enforced in live."""
     return resolve_evidence_policy(
-        is_live=settings.TRADING_MODE == "live",
-        chosen=EvidencePolicy(chosen) if chosen else None,
+        is_live=settings.TRADING_MODE == "live", chosen=policy_of_level(limits.evidence_level)
     )
 
 
@@ -63,9 +63,11 @@ def read_evidence_state(
     return EvidenceState.EXPIRED if EvidenceState.EXPIRED in states else EvidenceState.SUPPORTED
 
 
-def find_evidence_caps(instruments: Sequence[Instrument], *, at: datetime) -> dict[str, float]:
+def find_evidence_caps(
+    instruments: Sequence[Instrument], *, limits: Limits, at: datetime
+) -> dict[str, float]:
     """Leverage that the evidence allows on each symbol; empty where it does not act."""
-    if evidence_policy() is not EvidencePolicy.ENFORCED:
+    if evidence_policy(limits) is not EvidencePolicy.ENFORCED:
         return {}
     return {
         item.symbol: compute_evidence_cap(state=read_evidence_state(item, at=at))

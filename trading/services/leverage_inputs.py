@@ -6,8 +6,11 @@ import math
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.conf import settings
+
 from magnetfund.kernel.clock import utc_now
 from risk.domain.leverage import EvidencePolicy, EvidenceState, class_leverage_max
+from risk.services.limits import limits_in_force
 from trading.domain.indicators import realised_volatility, volatility_ratio
 from trading.models import Instrument
 from trading.services.book_setup import instrument_rules
@@ -51,7 +54,7 @@ def read_leverage_inputs(instrument: Instrument) -> LeverageInputs:
         venue_cap=find_venue_cap(instrument),
         class_cap=class_leverage_max(instrument.kind),
         evidence_state=read_evidence_state(instrument),
-        evidence_policy=evidence_policy(),
+        evidence_policy=evidence_policy(limits_in_force(settings.MAGNET_BOOK)),
     )
 
 

@@ -18,7 +18,7 @@ from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import to_milliseconds, utc_now
 from magnetfund.kernel.errors import InvalidInput
-from risk.domain.leverage import EvidencePolicy, resolve_evidence_policy
+from risk.domain.leverage import EvidencePolicy
 from risk.domain.ratios import compute_sharpe_facts
 from risk.domain.readiness import (
     Evidence,
@@ -29,6 +29,7 @@ from risk.domain.readiness import (
     read_facts,
     score_confidence,
 )
+from risk.services.limits import limits_in_force
 from trading.domain.performance import (
     DAYS_A_YEAR,
     ClosedTrade,
@@ -40,6 +41,7 @@ from trading.domain.performance import (
 from trading.domain.research.trials import TrialFacts, judge
 from trading.models import Strategy, StrategyNote, StrategyPerformance, Trade
 from trading.selectors_research import family_named
+from trading.services.leverage_caps import evidence_policy
 from trading.services.sleeve_strategies import family_of_sleeve
 
 Kind = StrategyPerformance.Kind
@@ -197,7 +199,8 @@ def _write(
         "detail": {"day": today.isoformat()},
     }
     if kind == Kind.LATEST:
-        readiness, detail = judge_sleeve(strategy, trades, figures, at=at)
+        policy = evidence_policy(limits_in_force(book))
+        readiness, detail = judge_sleeve(strategy, trades, figures, policy=policy, at=at)
         columns |= {
             "confidence_score": detail["score"],
             "ready_for_live": readiness.ready_for_live,
@@ -211,7 +214,12 @@ def _write(
 
 
 def judge_sleeve(
-    strategy: str, trades: Sequence[ClosedTrade], figures: SleeveFigures, *, at: datetime
+    strategy: str,
+    trades: Sequence[ClosedTrade],
+    figures: SleeveFigures,
+    *,
+    policy: EvidencePolicy,
+    at: datetime,
 ) -> tuple[Readiness, dict[str, Any]]:
     """The five facts, the confidence score and the verdict of a sleeve's own closed trades."""
     facts = read_facts(
@@ -249,7 +257,6 @@ def judge_sleeve(
             has_look_ahead_difference=False,
         )
     )
-    policy = resolve_evidence_policy(is_live=False, chosen=None)
     readiness = judge_readiness(
         facts=facts, confidence=confidence, policy=policy, paper_days=figures.days
     )

@@ -74,7 +74,7 @@ def build_snapshot(
         strategy_locked_until=lock,
         entry_block=entry_block,
         client_class_leverage_max=_exact(class_leverage_max(instrument.kind)),
-        evidence_policy=evidence_policy(),
+        evidence_policy=evidence_policy(limits),
     )
 
 

@@ -167,7 +167,7 @@ class Trader:
         """
         limits = limits_in_force(self.code, at=now)
         hour = now.replace(minute=0, second=0, microsecond=0)
-        is_known = hour == self._evidence_hour or not self.slots.has_other_evidence(at=now)
+        is_known = hour == self._evidence_hour or not self.slots.has_other_evidence(limits, at=now)
         self._evidence_hour = hour
         if is_known and limits.version == self.paper.limits.version:
             return

@@ -42,6 +42,7 @@ from trading.fuse_selectors import LossStreak, Measured
 from trading.models import Instrument, Strategy, Valuation
 from trading.services.book_setup import build_setup
 from trading.services.correlations import find_correlation_groups
+from trading.services.leverage_caps import evidence_policy
 from trading.tests.engine_cases import make_market, make_rules, make_signals
 
 AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -272,7 +273,12 @@ def needs_director(limits: Limits) -> Any:
     )
 
 
+def policy_of(limits: Limits) -> Any:
+    return evidence_policy(limits)
+
+
 OTHERS: dict[str, tuple[str, Callable[[Limits], Any]]] = {
+    "evidence_level": ("2", policy_of),
     "correlation_group_min": ("0.4", groups_of),
     "opposite_distance_atr": ("5", reach_of),
     "liquidity_score_min": ("60", cuts_of),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
+from bench.data import BTC_FILE
 from magnetfund.kernel.errors import InvalidInput
-from studies.bands import find_band_alarms, grade_readings, measure_bands
-from studies.samples import BTC_EARLY, load_candles
+from trading.domain.evidence import find_band_alarms, grade_readings, measure_bands
 from trading.domain.magnets import compute_magnet_signals
+from trading.services.research.file_series import load_file_series
 from trading.tests.magnet_bars import make_random_bars
 
 
@@ -40,8 +42,14 @@ def test_shares_of_a_stretch_sum_to_one(signals):
 
 @pytest.mark.real_data
 def test_the_calibration_sample_shows_the_published_distribution(real_data):
-    found = compute_magnet_signals(candles=load_candles(real_data, "BTC"))
-    first, last = BTC_EARLY.bounds_ms()
+    series = load_file_series(
+        real_data / "candles" / BTC_FILE, instrument="BTC", timeframe="1h", tick=0.01
+    )
+    found = compute_magnet_signals(candles=series.candles)
+    first, last = (
+        round(datetime(year, month, 1, tzinfo=UTC).timestamp() * 1000)
+        for year, month in ((2017, 10), (2022, 1))
+    )
     bands = measure_bands(signals=found, first_at=first, last_at=last)
     better = bands.better
     # Published shares of the better direction: tiers 1.7 / 9.8 / 24.5 / 64.0 %, L > 1 in 29.5 %.

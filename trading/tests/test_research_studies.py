@@ -17,15 +17,17 @@ from magnetfund.kernel.clock import to_milliseconds, utc_now
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.operations.people import ensure_user
 from risk.domain.leverage import EvidenceState
+from trading.domain.evidence import CALIBRATED_BANDS
 from trading.domain.magnets import DEFAULT_PARAMETERS
 from trading.domain.research.request import BacktestRequest, SleeveRequest
-from trading.models import BookMember, ResearchRun, RunState, Trial
+from trading.models import BookMember, ResearchRun, RunState, Trial, Valuation
 from trading.selectors_research import family_named
 from trading.services.instruments import get_instrument
 from trading.services.leverage_caps import read_evidence_state
 from trading.services.leverage_inputs import read_leverage_inputs
 from trading.services.research.queue import work_waiting
 from trading.services.research.studies import ask_study, ask_weekly_evidence
+from trading.services.research.survival import ask_weekly_survival
 from trading.services.research.sweeps import ask_sweep, cancel_run
 from trading.tests.magnet_bars import make_random_bars
 from trading.tests.test_research_backtests import NAME, store
@@ -157,6 +159,8 @@ def test_a_study_judges_each_kind_in_two_parts_of_the_history() -> None:
     call("test_magnets", "--instrument", NAME)
     result = ResearchRun.objects.get().result
     tested = {row["name"] for row in result["rows"] if not row["control"]}
+    assert sum(result["readings"]["better"]["tiers"]) == pytest.approx(1.0)
+    assert set(result["readings"]["alarms"]) <= set(CALIBRATED_BANDS)
     assert {row["name"] for row in result["judged"]} == tested
     for row in result["judged"]:
         assert row["state"] == "unproven", "random bars support nothing"
@@ -175,6 +179,42 @@ def test_the_weekly_study_is_asked_once_for_each_instrument_of_the_book() -> Non
     assert ask_weekly_evidence("main") == 1
     assert ask_weekly_evidence("main") == 0
     assert ResearchRun.objects.get().kind == ResearchRun.Kind.EVIDENCE
+
+
+def test_the_weekly_survival_holds_the_book_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ask_weekly_survival("main") == 0
+    store(make_random_bars(count=2_000, seed=8, step=0.01))
+    BookMember.objects.create(
+        book="main", version=1, strategy="trend", instrument=get_instrument(NAME),
+        state="trading", reason="first", actor_label="test",
+    )  # fmt: skip
+    assert ask_weekly_survival("main") == 1
+    assert ask_weekly_survival("main") == 0, "one that waits is enough"
+    Valuation.objects.create(
+        book="main", at=utc_now(), equity=1_000, cash=1_000, gross_exposure=400, margin_used=200,
+        leverage=0.4, unit_value=1, peak_unit_value=1, day_start_unit_value=1, open_positions=1,
+    )  # fmt: skip
+    monkeypatch.setattr("trading.services.research.survival.HORIZONS_DAYS", (1,))
+    work_waiting()
+    run = ResearchRun.objects.get()
+    assert run.actor_label == "weekly survival"
+    own = next(row for row in run.result["rows"] if row["group"] == "book")
+    assert "0.40x of equity" in own["name"]
+    assert run.result["book"]["positions"] == 1
+    assert "Kept as it stood, at 0.40x of equity" in run.result["sentence"]
+
+
+def test_days_left_out_of_the_history_are_not_drawn_and_are_named() -> None:
+    store(make_random_bars(count=3_000, seed=8, step=0.01))
+    arguments = ("--instrument", NAME, "--paths", "1000")
+    whole = call("survival", *arguments)
+    less = call("survival", *arguments, "--leave-out", "2024-01-10:2024-01-20")
+    assert less["id"] != whole["id"]
+    assert less["result"]["rows"] != whole["result"]["rows"]
+    assert any("10 Jan 2024 to before 20 Jan 2024" in x for x in less["result"]["assumptions"])
+    for text in ("2024-01-20:2024-01-10", "2024-01-20"):
+        with pytest.raises(CommandError, match="bad_span"):
+            call("survival", *arguments, "--leave-out", text)
 
 
 def test_survival_says_how_far_apart_the_accounts_are() -> None:
@@ -214,7 +254,7 @@ def test_the_queue_works_on_every_kind() -> None:
         ("trading.services.research.backtests", "run_backtest", "backtest"),
         ("trading.services.research.sweeps", "run_sweep", "sweep"),
         ("trading.services.research.studies", "run_evidence_test", "test_magnets"),
-        ("trading.services.research.studies", "build_bootstrap_bars", "survival"),
+        ("trading.services.research.survival", "build_bootstrap_bars", "survival"),
     ],
 )
 def test_no_transaction_is_open_while_research_computes(
@@ -243,7 +283,27 @@ def test_survival_reproduces_the_published_headline(real_data: Path) -> None:
     path = str(real_data / BTC)
     rows = call("survival", "--instrument", NAME, "--file", path, *span)["result"]["rows"]
     year = {row["name"]: row["horizons"][-1] for row in rows}
+    for leverage, share in ((2, 0.012), (2.5, 0.036), (5, 0.361), (20, 0.977)):
+        found = year[f"{leverage:g}x all-in, no fuse"]["liquidated"]["value"]
+        assert found == pytest.approx(share, abs=0.005)
     bold = year["10x all-in, no fuse"]
     assert bold["liquidated"]["value"] == pytest.approx(0.79, abs=0.02)
     assert year["3x all-in, no fuse"]["liquidated"]["value"] == pytest.approx(0.086, abs=0.02)
     assert year["3x all-in, fuse a day late"]["ruined"]["value"] == pytest.approx(0.266, abs=0.01)
+
+
+@pytest.mark.real_data
+def test_the_evidence_command_reproduces_the_published_table(real_data: Path) -> None:
+    span = ("--from", "2017-10-01", "--to", "2021-07-01")
+    path = str(real_data / BTC)
+    found = call("test_magnets", "--instrument", NAME, "--file", path, *span)["result"]
+    first = {row["name"]: row["first"] for row in found["rows"]}
+    for name, value, z in (
+        ("structural", 0.489, -2.5), ("vwap", 0.478, -3.1), ("prior_day", 0.481, -3.5),
+        ("round_minor", 0.490, -4.0), ("fair_value_gap", 0.452, -4.7),
+        ("random_price", 0.498, -0.7), ("past_close", 0.499, -0.1),
+    ):  # fmt: skip
+        assert first[name]["value"] == pytest.approx(value, abs=0.002), name
+        assert first[name]["z"] == pytest.approx(z, abs=0.3), name
+    assert not found["void"]
+    assert found["attracting"] == []

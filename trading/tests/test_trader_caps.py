@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from trading.models import Instrument, Order, ResearchRun, RunState
 from trading.services.leverage_caps import find_fixed_cap
 from trading.services.trader import Trader
 from trading.tests.parity import CASH, Market, PriceSequence, arm, build_ground
+from trading.tests.test_limits_in_force import approve
 from trading.tests.test_trader_parity import START_MS, STEP_MS, SYMBOL, make_market
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
@@ -65,6 +67,13 @@ def study(*, attracting: bool, age: timedelta = timedelta(0)) -> ResearchRun:
     )  # fmt: skip
 
 
+def set_evidence(policy: str) -> None:
+    """Two people put a policy in force an hour before the market begins."""
+    before = START_MS - HOUR_MS
+    with use_clock(VirtualClock(from_milliseconds(before))):
+        approve(before, evidence_level=Decimal(("off", "advisory", "enforced").index(policy)))
+
+
 def trade(market: Market, *, hours: int = 2, between: Any = None) -> tuple[Trader, list[Order]]:
     """Beat through the first hours; ``between`` is called after the first."""
     source = PriceSequence(market)
@@ -104,13 +113,12 @@ def test_without_a_cap_the_formula_stands(wish: dict[str, float]) -> None:
 )
 def test_the_evidence_caps_what_is_sent_where_it_is_enforced(
     wish: dict[str, float],
-    settings: Any,
     policy: str,
     attracting: bool | None,
     age_days: int,
     leverage: float,
 ) -> None:
-    settings.EVIDENCE_POLICY = policy
+    set_evidence(policy)
     market = make_market(seed=33, days=1)
     build_ground(market, tick="0.1")
     if attracting is not None:
@@ -119,10 +127,19 @@ def test_the_evidence_caps_what_is_sent_where_it_is_enforced(
     assert [order.leverage for order in orders] == [leverage]
 
 
-def test_a_new_study_acts_in_a_running_trader_from_the_next_hour(
-    wish: dict[str, float], settings: Any
+def test_a_policy_approved_while_trading_acts_from_its_effective_time(
+    wish: dict[str, float],
 ) -> None:
-    settings.EVIDENCE_POLICY = "enforced"
+    market = make_market(seed=33, days=1)
+    build_ground(market, tick="0.1")
+    at = START_MS + HOUR_MS - STEP_MS
+    trader, orders = trade(market, between=lambda: approve(at, evidence_level=Decimal(2)))
+    assert [order.leverage for order in orders] == [1.0]
+    assert trader.slots.evidence_caps == {SYMBOL: 1.0}
+
+
+def test_a_new_study_acts_in_a_running_trader_from_the_next_hour(wish: dict[str, float]) -> None:
+    set_evidence("enforced")
     market = make_market(seed=33, days=1)
     build_ground(market, tick="0.1")
     study(attracting=True)

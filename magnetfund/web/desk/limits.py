@@ -26,7 +26,15 @@ from magnetfund.web.desk.frame import actor_of, build_frame
 from magnetfund.web.desk.selectors import ShownPosition
 from magnetfund.web.desk.signing import is_signed
 from magnetfund.web.parts import render_page
-from risk.domain.limits import FIGURES, Limits, check_limits, diff_limits, figures_of, limits_of
+from risk.domain.limits import (
+    FIGURES,
+    Limits,
+    check_limits,
+    complete_figures,
+    diff_limits,
+    figures_of,
+    limits_of,
+)
 from risk.models import LimitProposal, LimitSet
 from risk.services.limits import propose_limits, withdraw_limits
 from trading.domain.positions import commit_margin
@@ -127,7 +135,8 @@ def measure_positions(
 
 
 def _set_of(row: LimitProposal) -> Limits:
-    return limits_of(figures=row.figures, version=1, effective_from=row.effective_from)
+    figures = complete_figures(row.figures)
+    return limits_of(figures=figures, version=1, effective_from=row.effective_from)
 
 
 def _typed(request: HttpRequest, limits: Limits) -> dict[str, str | None]:

@@ -3,6 +3,7 @@
 from risk.domain.leverage.choose import (
     choose_leverage,
     compute_evidence_cap,
+    policy_of_level,
     resolve_evidence_policy,
 )
 from risk.domain.leverage.classes import class_leverage_max
@@ -39,6 +40,7 @@ __all__ = [
     "compute_evidence_cap",
     "leverage_core",
     "liquidation_cap_core",
+    "policy_of_level",
     "resolve_evidence_policy",
     "tier_core",
     "volatility_cap_core",

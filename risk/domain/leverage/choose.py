@@ -8,6 +8,7 @@ maintenance rate or holding time, never falls with strength or distance.
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from functools import lru_cache
 from statistics import NormalDist
 
@@ -111,6 +112,11 @@ def choose_leverage(*, case: LeverageCase, limits: Limits = DEFAULT_LIMITS) -> L
             evidence_leverage=evidence_leverage,
         ),
     )
+
+
+def policy_of_level(level: Decimal) -> EvidencePolicy:
+    """The policy of the limits' figure ``evidence_level``: 0 off, 1 advisory, 2 enforced."""
+    return tuple(EvidencePolicy)[int(level)]
 
 
 def resolve_evidence_policy(

@@ -46,8 +46,8 @@ class FigureRule:
 
     @property
     def is_count(self) -> bool:
-        """Whether the figure counts things and must be whole."""
-        return self.name.endswith(("_count", "_count_max", "_bars"))
+        """Whether the figure counts things or steps and must be whole."""
+        return self.name.endswith(("_count", "_count_max", "_bars", "_level"))
 
 
 def _figure(
@@ -92,6 +92,14 @@ class Limits:
         bound="365",
         tighter=_HIGHER,
         words="holding period for that probability, days",
+    )
+
+    evidence_level: Decimal = _figure(
+        "1",
+        ceiling="0",
+        bound="2",
+        tighter=_HIGHER,
+        words="evidence of magnets on leverage: 0 off, 1 shown beside, 2 enforced as a cap",
     )
 
     # Sizing: margin is equity committed
@@ -272,6 +280,9 @@ FIGURES: Mapping[str, FigureRule] = {
 
 HARD_CEILINGS: Mapping[str, Decimal] = {name: rule.ceiling for name, rule in FIGURES.items()}
 """The loosest value of each figure that code accepts."""
+
+#: Figures that came after sets had been signed: such a set is read with their defaults.
+LATER_FIGURES = ("evidence_level",)
 
 DEFAULT_LIMITS = Limits()
 """Version 0: the figures in code."""

@@ -14,7 +14,14 @@ from typing import Any, Literal
 
 from magnetfund.kernel.errors import FundError, InvalidInput
 from magnetfund.kernel.money import decimal_of
-from risk.domain.limits.figures import FIGURES, FigureRule, Limits, Tighter, find_problem
+from risk.domain.limits.figures import (
+    FIGURES,
+    LATER_FIGURES,
+    FigureRule,
+    Limits,
+    Tighter,
+    find_problem,
+)
 
 Change = Literal["tighter", "looser"]
 
@@ -127,6 +134,12 @@ def figures_of(*, limits: Limits) -> dict[str, str | None]:
         number = getattr(limits, name)
         found[name] = None if number is None else format(number, "f")
     return found
+
+
+def complete_figures(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Stored figures with the default of each that did not exist when the set was signed."""
+    later = {name: FIGURES[name].default for name in LATER_FIGURES}
+    return {**later, **figures}
 
 
 def limits_of(

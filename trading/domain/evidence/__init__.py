@@ -7,6 +7,13 @@ Everything is pure: candles and a seed in, frozen results out, also when the ans
 from __future__ import annotations
 
 from risk.domain.leverage import EvidenceState
+from trading.domain.evidence.bands import (
+    CALIBRATED_BANDS,
+    MagnetBands,
+    find_band_alarms,
+    grade_readings,
+    measure_bands,
+)
 from trading.domain.evidence.bootstrap import adjust_holm, estimate_mean, two_sided_p
 from trading.domain.evidence.calibration import StrengthCalibration, fit_strength_calibration
 from trading.domain.evidence.run import DEFAULT_EVIDENCE, run_evidence_test
@@ -27,6 +34,7 @@ from trading.domain.evidence.types import (
 )
 
 __all__ = [
+    "CALIBRATED_BANDS",
     "DEFAULT_EVIDENCE",
     "DEFAULT_RULES",
     "Candidate",
@@ -38,12 +46,16 @@ __all__ = [
     "EvidenceRules",
     "EvidenceRun",
     "EvidenceState",
+    "MagnetBands",
     "StrengthCalibration",
     "adjust_holm",
     "derive_evidence_state",
     "estimate_mean",
+    "find_band_alarms",
     "fit_strength_calibration",
+    "grade_readings",
     "judge_evidence",
+    "measure_bands",
     "run_evidence_test",
     "two_sided_p",
 ]

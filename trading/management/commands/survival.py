@@ -14,7 +14,8 @@ from trading.management.commands.test_magnets import add_study_arguments
 from trading.models import ResearchRun, RunState
 from trading.selectors_research import describe_run
 from trading.services.research.backtests import hold_run
-from trading.services.research.studies import ask_study, work_survival
+from trading.services.research.studies import ask_study
+from trading.services.research.survival import work_survival
 
 
 class Command(FundCommand):
@@ -23,6 +24,13 @@ class Command(FundCommand):
     def add_own_arguments(self, parser: CommandParser) -> None:
         add_study_arguments(parser)
         parser.add_argument("--paths", type=int, default=20_000)
+        parser.add_argument(
+            "--leave-out",
+            action="append",
+            default=[],
+            metavar="FROM:TO",
+            help="days that no hour is drawn from, 2020-03-12:2020-03-14 (the end not included)",
+        )
 
     def work(self, **options: Any) -> dict[str, Any]:
         candles = read_file_candles(options)
@@ -36,6 +44,7 @@ class Command(FundCommand):
             end_ms=read_day(options["end"]),
             seed=options["seed"],
             paths=options["paths"],
+            left_out=[_read_span(text) for text in options["leave_out"]],
         )
         with hold_run(run.pk):
             run = work_survival(run, candles=candles)
@@ -54,3 +63,11 @@ class Command(FundCommand):
         for line in run.result["assumptions"]:
             self.say(f"  {line}")
         return describe_run(run)
+
+
+def _read_span(text: str) -> tuple[int, int]:
+    first, _, last = text.partition(":")
+    start, end = read_day(first), read_day(last)
+    if start is None or end is None:
+        raise InvalidInput(f"{text} is not FROM:TO", code="bad_span")
+    return start, end

@@ -47,7 +47,10 @@ class Command(FundCommand):
         self.say(
             f"Evidence {run.pk}: {found['decisions']:,} decisions over {found['bars']:,} hours."
         )
-        self.say(f"{'kind':<28}{'n':>8}{'P(first)':>10}{'z':>7}{'95 % interval':>18}{'Holm p':>9}")
+        self.say(
+            f"{'kind':<28}{'n':>8}{'P(first)':>10}{'z':>7}{'95 % interval':>18}{'Holm p':>9}"
+            f"{'matched':>9}{'bounce':>8}"
+        )
         for row in found["rows"]:
             first = row["first"]
             name = f"control: {row['name']}" if row["control"] else row["name"]
@@ -55,9 +58,24 @@ class Command(FundCommand):
             self.say(
                 f"{name:<28}{first['n']:>8,}{shown(first['value'], '.3f'):>10}"
                 f"{shown(first['z'], '.1f'):>7}{interval:>18}{shown(row['p_holm'], '.3f'):>9}"
+                f"{shown(row['matched']['value'], '+.3f'):>9}"
+                f"{shown(row['bounce']['value'], '+.3f'):>8}"
             )
         self.say(found["sentence"])
+        self._tell_readings(found["readings"])
         return describe_run(run)
+
+    def _tell_readings(self, readings: dict[str, Any]) -> None:
+        better = readings["better"]
+        tiers = " / ".join(f"{share:.1%}" for share in better["tiers"])
+        self.say(
+            f"Readings of the better direction over {readings['bars']:,} hours: tiers 1 to 4 "
+            f"{tiers}; leverage above 1x {sum(better['leverage_bins'][1:]):.1%}, high tension "
+            f"{better['high_tension']:.1%}; medians: distance {better['distance'][1]:.2f} ATR, "
+            f"strength {better['strength'][1]:.0f}, conflict {better['conflict'][1]:.2f}."
+        )
+        alarms = ", ".join(name.replace("_", " ") for name in readings["alarms"])
+        self.say(f"Shares that left their band by more than a factor of 2: {alarms or 'none'}.")
 
 
 def add_study_arguments(parser: CommandParser) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from trading.models import ResearchRun, RunState
 from trading.services.research.backtests import fail_run, hold_run, work_backtest
-from trading.services.research.studies import work_evidence, work_survival
+from trading.services.research.studies import work_evidence
+from trading.services.research.survival import work_survival
 from trading.services.research.sweeps import work_sweep
 
 log = logging.getLogger(__name__)
