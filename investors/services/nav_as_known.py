@@ -81,9 +81,11 @@ def nav_as_known(*, fund: Fund, valuation_at: datetime, known_at: datetime) -> K
     ``in_future`` where it is still to come, and what :func:`compute_strike` raises.
     """
     if known_at < valuation_at:
-        raise InvalidInput("nothing is known of an instant before it", code="known_before")
+        raise InvalidInput(
+            "the time of knowledge must not lie before the valuation", code="known_before"
+        )
     if known_at > utc_now():
-        raise InvalidInput("what will be known is not known yet", code="in_future")
+        raise InvalidInput("the time of knowledge lies in the future", code="in_future")
     inputs = inputs_as_known(
         fund, valuation_at, previous=_last_dealt(fund, valuation_at, known_at), known_at=known_at
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, FundError, InvalidInput, Unavailable
+from magnetfund.operations.backups import make
 from magnetfund.operations.backups.container import (
     DamagedBackup,
     Reader,
@@ -25,7 +27,7 @@ from magnetfund.operations.backups.container import (
     read_key,
 )
 from magnetfund.operations.backups.make import make_backup
-from magnetfund.operations.backups.manifest import Manifest, read_state
+from magnetfund.operations.backups.manifest import Manifest, find_differences, read_state
 from magnetfund.operations.backups.restore import restore_database, restore_home, unpack
 from magnetfund.operations.backups.retention import choose_kept
 from magnetfund.operations.backups.runs import (
@@ -209,6 +211,28 @@ def test_a_backup_from_before_a_migration_is_proven_by_the_version_after_it(plac
     assert check.is_clean, check.differences
 
 
+def test_numbers_taken_while_the_dump_runs_do_not_spoil_its_proof(
+    place: Path, fresh_database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    superuser = fresh_database.dsn("postgres", "fresh")
+
+    def dump_late(*given: Any, **named: Any) -> None:
+        with psycopg.connect(superuser) as connection:
+            connection.execute("SELECT nextval('core_heartbeat_id_seq')")
+        dump(*given, **named)
+
+    dump = make._dump
+    monkeypatch.setattr(make, "_dump", dump_late)
+    row = record_backup(reason="command", actor=Actor.system("test"))
+    check, result = record_check(path=place / "backups" / row.name)
+    assert check.is_clean, check.differences
+    ahead = {**result.manifest.sequences, "core_heartbeat_id_seq": 10**6}
+    with psycopg.connect(superuser) as connection:
+        found = read_state(connection)
+    lines = find_differences(replace(result.manifest, sequences=ahead), found)
+    assert "sequence core_heartbeat_id_seq is behind" in lines
+
+
 def test_a_scratch_server_that_does_not_start_is_on_record(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,8 +287,6 @@ def test_a_row_changed_after_the_restore_is_named(place: Path, fresh_database: o
     )
     dsn = fresh_database.dsn("fa_owner", "other")  # type: ignore[attr-defined]
     assert restore_database(backup, dsn=dsn) == []
-    from magnetfund.operations.backups.manifest import find_differences
-
     superuser = fresh_database.dsn("postgres", "other")  # type: ignore[attr-defined]
     with psycopg.connect(superuser) as connection:
         connection.execute("ALTER TABLE core_auditevent DISABLE TRIGGER USER")

@@ -162,8 +162,10 @@ def find_differences(wanted: Manifest, found: DatabaseState) -> list[str]:
     if wanted.migrations != found.migrations:
         lines.append("the migrations differ")
     for name in sorted(wanted.sequences):
-        if found.sequences.get(name) != wanted.sequences[name]:
-            lines.append(f"sequence {name} differs")
+        # No snapshot holds a sequence: while the dump runs, others take numbers. One that is
+        # behind would give a number twice.
+        if found.sequences.get(name, -1) < wanted.sequences[name]:
+            lines.append(f"sequence {name} is behind")
     if wanted.heads != found.heads:
         lines.append("the heads of the hash chains differ")
     return lines
