@@ -40,6 +40,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
+from magnetfund.core.services.signing import signed_step
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput
 from magnetfund.kernel.identifiers import derived_uuid
@@ -114,7 +115,8 @@ def decide_distribution(
     """Declare a proposed distribution, or decline it, by another person than the proposer.
 
     Raises :class:`NotAllowed` (``same_person``) and :class:`Conflict`: ``proposal_closed``,
-    ``record_passed`` where a newer NAV was dealt, ``day_unstruck``, ``fund_suspended``.
+    ``record_passed`` where a newer NAV was dealt, ``day_unstruck``, ``fund_suspended``; and
+    :class:`SignatureMissing` until the actor has signed what he declares.
     """
     actor.require(Capability.DEALING_APPROVE)
     at = at or utc_now()
@@ -133,11 +135,12 @@ def decide_distribution(
             Actor.of(row.proposed_by).require(Capability.DEALING_PROCESS)
             _declare(row, actor, at)
         row.decided_by, row.decided_at, row.is_approved = user, at, is_approved
-        row.save(
-            update_fields=[
-                "decided_by", "decided_at", "is_approved", "total", "lowers_marks_by",
-            ]
-        )  # fmt: skip
+        with signed_step():
+            row.save(
+                update_fields=[
+                    "decided_by", "decided_at", "is_approved", "total", "lowers_marks_by",
+                ]
+            )  # fmt: skip
         if is_approved:
             _owe(row, preview_distribution(row), actor, at)
             level_bank(

@@ -16,6 +16,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
+from magnetfund.core.services.signing import signed_step
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.kernel.money import currency_quantum
@@ -68,7 +69,8 @@ def open_account(
 
 
 def approve_account(*, account: FundAccount, actor: Actor) -> FundAccount:
-    """Second signature on an account of the fund."""
+    """Second signature on an account of the fund; raises :class:`SignatureMissing` until the actor
+    has signed it."""
     actor.require(Capability.ACCOUNTS_APPROVE)
     with transaction.atomic():
         row = FundAccount.objects.select_for_update().get(pk=account.pk)
@@ -76,7 +78,8 @@ def approve_account(*, account: FundAccount, actor: Actor) -> FundAccount:
             raise Conflict("this account does not wait for a signature", code="not_waiting")
         actor.require_other_than(row.opened_by, "an account of the fund")
         row.approved_by, row.approved_at = actor.user, utc_now()
-        row.save(update_fields=["approved_by", "approved_at"])
+        with signed_step():
+            row.save(update_fields=["approved_by", "approved_at"])
         _note(actor, "account.approved", row)
     return row
 
@@ -147,7 +150,10 @@ def add_payee(
 
 
 def approve_payee(*, payee: PayeeAccount, actor: Actor, at: datetime | None = None) -> PayeeAccount:
-    """Second signature; where the holder had an account before, the cooling-off begins."""
+    """Second signature; where the holder had an account before, the cooling-off begins.
+
+    Raises :class:`SignatureMissing` until the actor has signed this account.
+    """
     actor.require(Capability.ACCOUNTS_APPROVE)
     at = at or utc_now()
     with transaction.atomic():
@@ -162,7 +168,8 @@ def approve_payee(*, payee: PayeeAccount, actor: Actor, at: datetime | None = No
         days = row.fund.cooling_off_days if is_change else 0
         row.approved_by, row.approved_at = actor.user, at
         row.usable_from = at + timedelta(days=days)
-        row.save(update_fields=["approved_by", "approved_at", "usable_from"])
+        with signed_step():
+            row.save(update_fields=["approved_by", "approved_at", "usable_from"])
         _note(actor, "payee.approved", row)
     return row
 

@@ -19,6 +19,7 @@ from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
+from magnetfund.core.services.signing import signed_step
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput
 from magnetfund.kernel.identifiers import content_hash
@@ -190,7 +191,7 @@ def approve_terms(*, proposal: TermsProposal, seen_hash: str, actor: Actor) -> C
     """Second signature: the proposal becomes the next version of the class's terms.
 
     ``seen_hash`` is that of what the approver was shown; another raises :class:`Conflict`
-    (``changed``).
+    (``changed``).  Raises :class:`SignatureMissing` until the actor has signed the proposal.
     """
     actor.require(Capability.TERMS_APPROVE)
     with transaction.atomic():
@@ -263,16 +264,17 @@ def _put_in_force(
     at: datetime,
 ) -> ClassPolicyVersion:
     last = share_class.policies.aggregate(v=Max("version"))["v"] or 0
-    row = ClassPolicyVersion.objects.create(
-        share_class=share_class,
-        version=last + 1,
-        terms=terms,
-        content_hash=content_hash([share_class.code, last + 1, terms]),
-        effective_from=effective_from,
-        proposed_by=proposed_by,
-        approved_by=approved_by,
-        recorded_at=at,
-    )
+    with signed_step():
+        row = ClassPolicyVersion.objects.create(
+            share_class=share_class,
+            version=last + 1,
+            terms=terms,
+            content_hash=content_hash([share_class.code, last + 1, terms]),
+            effective_from=effective_from,
+            proposed_by=proposed_by,
+            approved_by=approved_by,
+            recorded_at=at,
+        )
     record_audit(
         actor=actor,
         action="class.terms",

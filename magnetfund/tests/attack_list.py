@@ -208,6 +208,21 @@ REFUSED: dict[str, str] = {
     "delete a strike": "DELETE FROM investors_navstrike",
     "rewrite a strike's result": "UPDATE investors_navstrike SET nav = 1",
     "rewrite terms": "DELETE FROM investors_classpolicyversion",
+    "rewrite a proposal of terms": "UPDATE investors_termsproposal SET terms = '{}'",
+    "put the bank details of another": "UPDATE investors_fundaccount SET number = 'XX00THIEF'",
+    "move where a holder is paid": "UPDATE investors_payeeaccount SET number = 'XX00THIEF'",
+    "take a holder's account over": "UPDATE investors_payeeaccount SET investor_id = NULL",
+    "need no cooling-off": "UPDATE investors_fund SET cooling_off_days = 0",
+    "raise the payment band": "UPDATE investors_fund SET payment_band = 1000000",
+    "enlarge a distribution": "UPDATE investors_distribution SET per_unit = 99",
+    "say who is paid otherwise": "UPDATE investors_distribution SET exceptions = '[]'",
+    "delete a distribution": "DELETE FROM investors_distribution",
+    "sell a class cheaper": "UPDATE investors_shareclass SET launch_price = 0.01",
+    "call an account approved": (
+        "SELECT authority_signed('account.approve', gen_random_uuid(), gen_random_uuid(), '', "
+        "interval '1 year')"
+    ),
+    "read who may sign": "SELECT authority_roles('nav.approve')",
     "rewrite the audit": "UPDATE core_auditevent SET body = '{}'",
     "empty the audit": "TRUNCATE core_auditevent CASCADE",
     "rewrite a signature": "UPDATE core_signature SET content = 'x'",

@@ -151,7 +151,8 @@ def _set_up(chain: Chain) -> None:
         fund=_last(dmitri, "fund"), first=f"{chain.first_month:%Y-%m-%d}", months="6"
     )
     assert "dealing days are in the calendar" in dmitri.press("Save")
-    assert "are in force" in mira.go("/desk/founding/").see("terms").press("Sign terms")
+    mira.go("/desk/founding/").see("terms").press("Sign terms")
+    assert "are in force" in mira.sign("Sign terms")
     nadia.go("/desk/founding/limits/").fill(reason="founding").press("Save")
     nadia.press("Sign your proposal")
     nadia.page.get_by_role("button", name="Sign with your passkey").click()
@@ -162,7 +163,8 @@ def _set_up(chain: Chain) -> None:
         'form[action$="/accounts/add/"]', code="MAIN", kind="bank", bank="Example Bank",
         number=IBAN, currency="USD",
     ).press("Propose account")  # fmt: skip
-    assert "is in use" in mira.go("/desk/fund/accounts/").see("accounts").press("Approve account")
+    mira.go("/desk/fund/accounts/").see("accounts").press("Approve account")
+    assert "is in use" in mira.sign("Approve account")
 
 
 def _last(person: Person, name: str) -> str:

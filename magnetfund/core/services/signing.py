@@ -21,6 +21,10 @@ PAYMENT = "payment.approve"
 KYC = "kyc.approve"
 ROLE = "role.give"
 TRANSFER = "dealing.approve"
+ACCOUNT = "account.approve"
+PAYEE = "payee.approve"
+DISTRIBUTION = "distribution.approve"
+TERMS = "terms.approve"
 #: How a refusal for want of a signature begins.
 SIGNATURE_SAYS = "signature: "
 

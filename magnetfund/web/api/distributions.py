@@ -142,7 +142,8 @@ class DistributionsView(APIView):
 
 
 class DistributionDecisionView(APIView):
-    """The second person's decision, with a fresh second factor; approving declares it."""
+    """The second person's decision, with a fresh second factor; approving declares it, once this
+    person has signed it at the signer (409 signature_missing until then)."""
 
     permission_classes = [needs(Capability.DEALING_APPROVE)]
 

@@ -23,11 +23,13 @@ from investors.services.money_accounts import (
 )
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
+from magnetfund.core.services.signing import ACCOUNT, PAYEE, SignatureMissing
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
 from magnetfund.web.desk.money import own_fund
+from magnetfund.web.desk.signing import go_to_sign
 from magnetfund.web.parts import render_page
 
 PAYEES_SHOWN = 100
@@ -174,10 +176,12 @@ def add_receiver(request: HttpRequest) -> HttpResponse:
 @require_POST
 @desk_view(Capability.ACCOUNTS_APPROVE, step_up=True)
 def sign_account(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Second signature on an account of the fund."""
+    """Approve an account of the fund; whoever has not signed it is sent to sign first."""
     row = get_object_or_404(FundAccount, pk=pk, fund__book=settings.MAGNET_BOOK)
     try:
         approve_account(account=row, actor=actor_of(request))
+    except SignatureMissing:
+        return go_to_sign(request, action=ACCOUNT, subject=row.pk, back=reverse("desk_accounts"))
     except FundError as error:
         messages.error(request, f"Not approved: {error.message}. ({error.code})")
     else:
@@ -188,7 +192,7 @@ def sign_account(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @desk_view(step_up=True)
 def decide_receiver(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Approve an account to be paid, or take it off the list with a reason."""
+    """Approve an account to be paid, on one's signature, or take it off the list with a reason."""
     row = get_object_or_404(PayeeAccount, pk=pk, fund__book=settings.MAGNET_BOOK)
     try:
         if request.POST.get("decision") == "approve":
@@ -197,6 +201,8 @@ def decide_receiver(request: HttpRequest, pk: UUID) -> HttpResponse:
         else:
             close_payee(payee=row, reason=request.POST.get("reason", ""), actor=actor_of(request))
             words = f"The account of {row.name} is closed."
+    except SignatureMissing:
+        return go_to_sign(request, action=PAYEE, subject=row.pk, back=reverse("desk_accounts"))
     except FundError as error:
         messages.error(request, f"Not saved: {error.message}. ({error.code})")
     else:

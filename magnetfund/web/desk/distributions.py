@@ -17,10 +17,12 @@ from investors.models import Distribution, Investor
 from investors.services.distributions import decide_distribution, preview_distribution
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.idempotency import StoredAnswer
+from magnetfund.core.services.signing import DISTRIBUTION, SignatureMissing
 from magnetfund.kernel.errors import FundError, InvalidInput
 from magnetfund.web.dealing_forms import DistributionForm
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.signing import go_to_sign
 from magnetfund.web.forms import send_once
 from magnetfund.web.parts import render_page
 
@@ -104,11 +106,14 @@ def _propose(request: HttpRequest, form: DistributionForm) -> bool:
 @require_POST
 @desk_view(Capability.DEALING_APPROVE, step_up=True)
 def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The second person's decision; approving declares it."""
+    """The second person's decision; approving declares it, on his signature."""
     row = get_object_or_404(Distribution, pk=pk, share_class__fund__book=settings.MAGNET_BOOK)
     is_approved = request.POST.get("decision") == "approve"
     try:
         decide_distribution(distribution=row, is_approved=is_approved, actor=actor_of(request))
+    except SignatureMissing:
+        back = reverse("desk_distributions")
+        return go_to_sign(request, action=DISTRIBUTION, subject=row.pk, back=back)
     except FundError as error:
         messages.error(request, f"Not decided: {error.message}. ({error.code})")
     else:

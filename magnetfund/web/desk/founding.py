@@ -23,7 +23,7 @@ from investors.services.policies import (
 )
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
-from magnetfund.core.services.signing import LIMITS, SignatureMissing
+from magnetfund.core.services.signing import LIMITS, TERMS, SignatureMissing
 from magnetfund.kernel.errors import FundError
 from magnetfund.operations.founding_state import read_founding
 from magnetfund.web.desk.access import desk_view
@@ -104,7 +104,7 @@ def founding(request: HttpRequest) -> HttpResponse:
 @require_POST
 @desk_view(Capability.TERMS_APPROVE, step_up=True)
 def decide_terms(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Sign the terms that were shown, or return them with a reason."""
+    """Put the terms that were shown in force, on one's signature, or return them with a reason."""
     row = get_object_or_404(TermsProposal, pk=pk, share_class__fund__book=settings.MAGNET_BOOK)
     try:
         if request.POST.get("decision") == "approve":
@@ -116,6 +116,8 @@ def decide_terms(request: HttpRequest, pk: UUID) -> HttpResponse:
                 proposal=row, reason=request.POST.get("reason", ""), actor=actor_of(request)
             )
             messages.success(request, "Returned to the proposer.")
+    except SignatureMissing:
+        return go_to_sign(request, action=TERMS, subject=row.pk, back=reverse("desk_founding"))
     except FundError as error:
         messages.error(request, f"Not saved: {error.message}.")
     return redirect("desk_founding")

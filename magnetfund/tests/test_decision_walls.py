@@ -1,0 +1,365 @@
+"""What a thief of a run-time role cannot decide: accounts, distributions and terms of a fund.
+
+Each attack is the SQL that a stolen web, worker or trader could send; the honest way through the
+services and the desk's pages is taken beside it, on the same rows.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+
+from investors.domain.ledger import Tags, build_entry
+from investors.models import (
+    ClassPolicyVersion,
+    DealingOrder,
+    Distribution,
+    FundAccount,
+    PayeeAccount,
+    TermsProposal,
+    UnitLot,
+)
+from investors.services.distributions import decide_distribution, propose_distribution
+from investors.services.ledger import NewEntry, post_entries
+from investors.services.money_accounts import (
+    add_payee,
+    approve_account,
+    approve_payee,
+    open_account,
+)
+from investors.services.policies import approve_terms, propose_terms
+from investors.tests.fund_support import SmallFund, first_of, make_fund
+from magnetfund.core.models import User
+from magnetfund.core.roles import CAPABILITIES, Capability, Role
+from magnetfund.core.services.signing import (
+    ACCOUNT,
+    ARM,
+    DISTRIBUTION,
+    KYC,
+    LIMITS,
+    NAV,
+    PAYEE,
+    PAYMENT,
+    ROLE,
+    TERMS,
+    TRANSFER,
+    SignatureMissing,
+)
+from magnetfund.kernel.clock import utc_now
+from magnetfund.tests.test_money_walls import ROLES, attack
+from magnetfund.tests.walls_support import make_user, say_kind, write_signature
+
+FIRST, SECOND = first_of(2025, 2), first_of(2026, 1)
+IBAN, OTHER = "CH9300762011623852957", "DE89370400440532013000"
+
+
+@pytest.fixture
+def small(fresh_database: Any) -> SmallFund:
+    """Ann holds 10 units, Bob 30 and Cay none; an account of Ann's is in use."""
+    fund = make_fund("main")
+    for at in (FIRST, SECOND):
+        fund.day(at)
+    fund.subscribe("ann", "1000", before=FIRST)
+    fund.subscribe("bob", "3000", before=FIRST)
+    fund.strike(FIRST)
+    fund.strike(SECOND)
+    fund.investor("cay")
+    approve_payee(payee=payee(fund, IBAN), actor=fund.checker)
+    say_kind(fresh_database, "production")
+    return fund
+
+
+def payee(small: SmallFund, number: str) -> PayeeAccount:
+    return add_payee(
+        fund=small.fund, investor=small.investor("ann"), kind="bank", name="Ann", number=number,
+        currency="USD", evidence="called back", actor=small.maker,
+    )  # fmt: skip
+
+
+def account(small: SmallFund) -> FundAccount:
+    return open_account(
+        fund=small.fund, code="bank", kind="bank", bank="Bank", number=OTHER, currency="USD",
+        actor=small.maker,
+    )  # fmt: skip
+
+
+def distribution(small: SmallFund) -> Distribution:
+    return propose_distribution(
+        share_class=small.share_class(), per_unit=Decimal("2.5"), reason="income",
+        actor=small.maker,
+    )  # fmt: skip
+
+
+def checker_of(small: SmallFund) -> User:
+    assert small.checker.user is not None
+    return small.checker.user
+
+
+def words(action: str, subject: uuid.UUID) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT authority_content(%s, %s)", [action, subject])
+        return str(cursor.fetchone()[0])
+
+
+def approval(table: str, row: uuid.UUID, user: User, **more: str) -> tuple[str, tuple[Any, ...]]:
+    changes = "".join(f", {name} = {value}" for name, value in more.items())
+    return (
+        f"UPDATE investors_{table} SET approved_by_id = %s, approved_at = now(){changes} "
+        "WHERE id = %s",
+        (user.pk, row),
+    )
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_an_account_of_the_fund_takes_the_approvers_signature(
+    small: SmallFund, fresh_database: Any, role: str
+):
+    row, checker = account(small), checker_of(small)
+    born = (
+        "INSERT INTO investors_fundaccount (id, fund_id, code, kind, bank, number, currency, "
+        "confirmations, opened_by_id, opened_at, approved_by_id, approved_at) VALUES "
+        "(gen_random_uuid(), %s, 'x', 'bank', 'x', 'XX00THIEF', 'USD', 0, %s, now(), %s, now())",
+        (small.fund.pk, small.maker.user and small.maker.user.pk, checker.pk),
+    )
+    signed = approval("fundaccount", row.pk, checker)
+    for steps in ((born,), (signed,)):
+        assert attack(fresh_database, role, *steps) != ""
+    if role != "fa_app":
+        return
+    assert "proposed first" in attack(fresh_database, role, born)
+    assert "has not signed this" in attack(fresh_database, role, signed)
+    with pytest.raises(SignatureMissing):
+        approve_account(account=row, actor=small.checker)
+    assert OTHER in words(ACCOUNT, row.pk)
+    write_signature(fresh_database, ACCOUNT, row.pk, checker)
+    number = ("UPDATE investors_fundaccount SET number = 'XX00THIEF'", ())
+    assert "permission denied" in attack(fresh_database, role, number)
+    approve_account(account=row, actor=small.checker)
+    again = ("UPDATE investors_fundaccount SET approved_at = now() WHERE id = %s", (row.pk,))
+    assert "approval is fixed" in attack(fresh_database, role, again)
+    closed = ("UPDATE investors_fundaccount SET closed_at = now() WHERE id = %s", (row.pk,))
+    opened = ("UPDATE investors_fundaccount SET closed_at = NULL WHERE id = %s", (row.pk,))
+    assert attack(fresh_database, role, closed) == ""
+    assert "stays closed" in attack(fresh_database, role, opened)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_changed_bank_details_take_a_signature_and_wait(
+    small: SmallFund, fresh_database: Any, role: str
+):
+    row, checker = payee(small, OTHER), checker_of(small)
+    at_once = approval("payeeaccount", row.pk, checker, usable_from="now()")
+    assert attack(fresh_database, role, at_once) != ""
+    if role != "fa_app":
+        return
+    assert "has not signed this" in attack(fresh_database, role, at_once)
+    with pytest.raises(SignatureMissing):
+        approve_payee(payee=row, actor=small.checker)
+    assert f"Paid until now on: {IBAN}" in words(PAYEE, row.pk)
+    write_signature(fresh_database, PAYEE, row.pk, checker)
+    assert "used after 3 days" in attack(fresh_database, role, at_once)
+    never = approval("payeeaccount", row.pk, checker, usable_from="NULL")
+    assert "used after 3 days" in attack(fresh_database, role, never)
+    done = approve_payee(payee=row, actor=small.checker)
+    assert done.usable_from is not None
+    assert done.usable_from > utc_now() + timedelta(days=2, hours=23)
+    sooner = ("UPDATE investors_payeeaccount SET usable_from = now() WHERE id = %s", (row.pk,))
+    assert "approval is fixed" in attack(fresh_database, role, sooner)
+
+
+def test_a_signature_of_somebody_without_the_role_approves_nothing(
+    small: SmallFund, fresh_database: Any
+):
+    say_kind(fresh_database, "test")
+    clerk = make_user("otto", Role.OPERATOR)
+    say_kind(fresh_database, "production")
+    row = account(small)
+    write_signature(fresh_database, ACCOUNT, row.pk, clerk)
+    said = attack(fresh_database, "fa_app", approval("fundaccount", row.pk, clerk))
+    assert "holds no role that signs this" in said
+    assert small.maker.user is not None
+    own = approval("fundaccount", row.pk, small.maker.user)
+    assert "approved by another person" in attack(fresh_database, "fa_app", own)
+
+
+def decided(row: Distribution, user: User, total: str, each: str) -> tuple[str, tuple[Any, ...]]:
+    return (
+        "UPDATE investors_distribution SET decided_by_id = %s, decided_at = now(), "
+        "is_approved = true, total = %s, lowers_marks_by = %s WHERE id = %s",
+        (user.pk, total, each, row.pk),
+    )
+
+
+def owed(row: Distribution, holder: uuid.UUID, amount: str) -> tuple[str, tuple[Any, ...]]:
+    columns = [field.column for field in DealingOrder._meta.concrete_fields]
+    given = {
+        "id": "gen_random_uuid()", "kind": "'distribution'", "state": "'payable'",
+        "investor_id": "%s", "distribution_id": "%s", "amount": "%s", "dealt_amount": "%s",
+        "units": "NULL", "is_all": "false", "funded_amount": "0", "funded_at": "NULL",
+        "into_class_id": "NULL", "strike_id": "NULL", "dealing_day_id": "NULL",
+    }  # fmt: skip
+    values = ", ".join(given.get(column, f"o.{column}") for column in columns)
+    return (
+        f"INSERT INTO investors_dealingorder ({', '.join(columns)}) SELECT {values} "
+        "FROM investors_dealingorder o LIMIT 1",
+        tuple(
+            {"investor_id": holder, "distribution_id": row.pk}.get(column, amount)
+            for column in columns
+            if given.get(column) == "%s"
+        ),
+    )
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_distribution_takes_a_signature_and_pays_by_units(
+    small: SmallFund, fresh_database: Any, role: str
+):
+    row, checker = distribution(small), checker_of(small)
+    assert attack(fresh_database, role, decided(row, checker, "100", "2.5")) != ""
+    if role != "fa_app":
+        return
+    honest = decided(row, checker, "100", "2.5")
+    assert "has not signed this" in attack(fresh_database, role, honest)
+    with pytest.raises(SignatureMissing):
+        decide_distribution(distribution=row, is_approved=True, actor=small.checker)
+    assert "40 units, by 2 holders" in words(DISTRIBUTION, row.pk)
+    write_signature(fresh_database, DISTRIBUTION, row.pk, checker)
+    ann, bob = small.investor("ann").pk, small.investor("bob").pk
+    cay = small.investor("cay").pk
+    for steps, expected in (
+        ((decided(row, checker, "101", "2.5"),), "more than was signed"),
+        ((decided(row, checker, "100", "3"),), "more than was signed"),
+        ((honest, owed(row, ann, "100")), "more than the units of the holder"),
+        ((honest, owed(row, cay, "0.01")), "more than the units of the holder"),
+        ((honest, owed(row, ann, "25"), owed(row, ann, "25")), "more than the units"),
+    ):
+        said = attack(fresh_database, role, *steps)
+        assert expected in said, (said, expected)
+    decide_distribution(distribution=row, is_approved=True, actor=small.checker)
+    orders = DealingOrder.objects.filter(distribution=row)
+    assert dict(orders.values_list("investor", "amount")) == {ann: 25, bob: 75}
+    again = ("UPDATE investors_distribution SET is_approved = NULL WHERE id = %s", (row.pk,))
+    assert "decision is fixed" in attack(fresh_database, role, again)
+
+
+def test_a_mark_falls_with_a_declared_distribution_alone(small: SmallFund, fresh_database: Any):
+    """A thief would lower marks by a proposal that nobody decides, and take more of the gains."""
+    row = distribution(small)
+    lot = UnitLot.objects.order_by("number")[0]
+    entry = build_entry(
+        event="distribution_declared", source_ref=f"distribution_declared:{row.pk}",
+        effective_at=utc_now(), amounts={"amount": "100"}, currency="USD",
+        tags=Tags(share_class="A"),
+    )  # fmt: skip
+    (posted,) = post_entries(small.fund, [NewEntry.of(entry)], actor=small.maker)
+    fallen = (
+        "INSERT INTO investors_unitentry (lot_id, kind, units, price, high_water_mark, "
+        "hurdle_start, entry_id, effective_at, recorded_at) "
+        "VALUES (%s, 'distribution', 0, 100, 1, %s, %s, now(), now())",
+        (lot.pk, lot.hurdle_start, posted.pk),
+    )
+    said = attack(fresh_database, "fa_app", fallen)
+    assert "a mark falls by a decided distribution" in said, said
+    lot.refresh_from_db()
+    assert lot.high_water_mark > 1
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_terms_in_force_take_the_approvers_signature(
+    small: SmallFund, fresh_database: Any, role: str
+):
+    checker = checker_of(small)
+    row = propose_terms(
+        share_class=small.share_class(), terms={"performance_rate": "0.25"}, reason="as agreed",
+        effective_from=SECOND + timedelta(days=400), actor=small.maker,
+    )  # fmt: skip
+    put = (
+        "INSERT INTO investors_classpolicyversion (share_class_id, version, terms, content_hash, "
+        "effective_from, proposed_by_id, approved_by_id, recorded_at) SELECT share_class_id, %s, "
+        "{terms}, 'x', {since}, proposed_by_id, %s, now() FROM investors_termsproposal"
+    )
+    as_proposed = (put.format(terms="terms", since="effective_from"), (2, checker.pk))
+    higher = (
+        put.format(terms='terms || \'{"performance_rate": "0.9"}\'', since="effective_from"),
+        (2, checker.pk),
+    )
+    sooner = (put.format(terms="terms", since="now() - interval '9 years'"), (2, checker.pk))
+    for step in (as_proposed, higher, sooner):
+        assert attack(fresh_database, role, step) != ""
+    if role != "fa_app":
+        return
+    assert "has not signed this" in attack(fresh_database, role, as_proposed)
+    for step in (higher, sooner):
+        assert "proposed first" in attack(fresh_database, role, step)
+    with pytest.raises(SignatureMissing):
+        approve_terms(proposal=row, seen_hash=row.content_hash, actor=small.checker)
+    assert "performance_rate: 0.25" in words(TERMS, row.pk)
+    write_signature(fresh_database, TERMS, row.pk, checker)
+    skipped = (put.format(terms="terms", since="effective_from"), (7, checker.pk))
+    assert "follow one another" in attack(fresh_database, role, skipped)
+    approve_terms(proposal=row, seen_hash=row.content_hash, actor=small.checker)
+    assert ClassPolicyVersion.objects.latest("version").approved_by == checker
+    assert TermsProposal.objects.get().policy_id is not None
+    assert "proposed first" in attack(fresh_database, role, (as_proposed[0], (3, checker.pk)))
+
+
+def test_the_desk_leads_to_the_signer_and_back(small: SmallFund, fresh_database: Any):
+    terms = propose_terms(
+        share_class=small.share_class(), terms={}, reason="as agreed",
+        effective_from=SECOND + timedelta(days=400), actor=small.maker,
+    )  # fmt: skip
+    rows: list[tuple[str, Any, str, dict[str, str]]] = [
+        (ACCOUNT, account(small), "desk_account_sign", {}),
+        (PAYEE, payee(small, OTHER), "desk_payee_decide", {"decision": "approve"}),
+        (DISTRIBUTION, distribution(small), "desk_distribution_decide", {"decision": "approve"}),
+        (TERMS, terms, "desk_founding_terms",
+         {"decision": "approve", "hash": terms.content_hash}),
+    ]  # fmt: skip
+    client = Client()
+    client.force_login(checker_of(small))
+    for action, row, page, given in rows:
+        path = reverse(page, args=[row.pk])
+        asked = client.post(path, given)
+        assert asked.headers["Location"].startswith(f"{settings.SIGN_URL}/sign/"), action
+        write_signature(fresh_database, action, row.pk, checker_of(small))
+        done = client.post(path, given)
+        assert done.headers["Location"].startswith("/desk/"), action
+    assert FundAccount.objects.get().approved_at is not None
+    assert PayeeAccount.objects.filter(approved_at=None).count() == 0
+    assert Distribution.objects.get().is_approved
+    assert ClassPolicyVersion.objects.latest("version").version == 2
+
+
+#: What lets a person take the step that each signature is for.
+NEEDED = {
+    ARM: {Capability.FUSE_RESET, Capability.DRAWDOWN_SECOND_RESET},
+    LIMITS: {Capability.LIMITS_APPROVE},
+    NAV: {Capability.NAV_APPROVE},
+    PAYMENT: {Capability.PAYMENTS_APPROVE, Capability.PAYMENTS_DIRECT},
+    KYC: {Capability.KYC_APPROVE, Capability.KYC_SENIOR},
+    ROLE: {Capability.ROLES_APPROVE},
+    TRANSFER: {Capability.DEALING_APPROVE},
+    ACCOUNT: {Capability.ACCOUNTS_APPROVE},
+    PAYEE: {Capability.ACCOUNTS_APPROVE},
+    DISTRIBUTION: {Capability.DEALING_APPROVE},
+    TERMS: {Capability.TERMS_APPROVE},
+}
+
+
+@pytest.mark.parametrize("action", NEEDED)
+def test_the_database_lets_the_same_roles_sign(fresh_database: Any, action: str):
+    with psycopg.connect(fresh_database.dsn("postgres", "fresh")) as session:
+        found = session.execute("SELECT authority_roles(%s)", (action,)).fetchone()
+    assert found is not None
+    assert set(found[0]) == {
+        role.value for role, held in CAPABILITIES.items() if NEEDED[action] & held
+    }
