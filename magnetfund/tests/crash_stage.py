@@ -213,19 +213,25 @@ class CrashStage:
 
         return until(ask, seconds=SOUND_SECONDS, what=path)
 
-    def order(self) -> tuple[int, int]:
-        """An entry by the API under one key; how many there are, and how many there must be."""
+    def order(self, *, stop_share: str = "0.02", rest: float = 11) -> tuple[int, int]:
+        """An entry by the API under one key; how many there are, and how many there must be.
+
+        ``stop_share`` of the price is how far the stop lies: a wider one makes a smaller order.
+        ``rest`` are seconds since the last order or arming.
+        """
         key = uuid4().hex
         self.show_factor()
         until(lambda: engine_state_of("main") == "READY", seconds=SOUND_SECONDS, what="READY")
         price = until(self.price, seconds=SOUND_SECONDS, what="a price")
         before = until(lambda: [self.entries()], seconds=60, what="orders")[0]
         # The same again within ten seconds is refused, the closing by a stop included.
-        time.sleep(max(0.0, self.moved_at + 11 - time.monotonic()))
+        time.sleep(max(0.0, self.moved_at + rest - time.monotonic()))
         self.moved_at = time.monotonic()
         self.orders += 1
         way = 1 if self.orders % 2 else -1
-        stop, target = (price * (1 + way * Decimal(share)) for share in ("-0.02", "0.05"))
+        stop, target = (
+            price * (1 + way * share) for share in (-Decimal(stop_share), 3 * Decimal(stop_share))
+        )
         body = {
             "idempotency_key": key, "symbol": SYMBOL, "magnet_tier": 2,
             "direction": "long" if way > 0 else "short", "entry_price": f"{price:f}",
