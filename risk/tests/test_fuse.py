@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import pytest
 
+from magnetfund.kernel.errors import InvalidInput
 from risk.domain.fuse import (
     MANUAL_WATCH,
     NEVER_MS,
@@ -25,6 +26,7 @@ from risk.domain.fuse import (
     Trigger,
     Trip,
     WatchList,
+    begin_capital,
     check_liquidity,
     check_position,
     check_strategy_day,
@@ -88,6 +90,16 @@ def test_the_trip_level_is_the_higher_of_day_and_drawdown(peak: float, level: fl
     assert compute_trip_level(fuse(peak_equity=peak), RULES) == pytest.approx(level)
 
 
+def test_a_book_without_capital_has_no_trip_level_and_a_small_one_has() -> None:
+    assert compute_trip_level(begin_capital(fuse(), equity=0.0), RULES) == -math.inf
+    assert compute_trip_level(begin_capital(fuse(), equity=0.5), RULES) == pytest.approx(0.4875)
+
+
+def test_first_capital_is_the_start_of_the_day_and_both_peaks() -> None:
+    empty = open_fuse(time_ms=NOON, equity=0.0, strategies=2, instruments=1)
+    assert begin_capital(empty, equity=100.0) == fuse()
+
+
 @pytest.mark.parametrize(
     ("equity", "peak", "trigger", "value", "threshold"),
     [
@@ -106,6 +118,7 @@ def test_a_trip_names_its_trigger_with_value_and_threshold(
     assert event.trigger == trigger
     assert event.value == pytest.approx(value)
     assert (event.threshold, event.severity, event.positions) == (threshold, 1.0, 2)
+    assert (event.cut_share, event.instrument, event.strategy) == (1.0, -1, -1)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +150,7 @@ def test_a_new_day_starts_at_the_last_mark_and_a_due_reset_rebases_a_drawdown() 
     back, told = turn_day(fell, time_ms=NOON + 7 * DAY, equity=91.0, results=results)
     assert told is not None
     assert (told.trigger, told.value, told.threshold) == (Trigger.RESET, 2.0, 91.0)
+    assert (told.positions, told.cut_share, told.severity) == (0, 0.0, 0.0)
     assert (back.tripped_by, back.peak_equity, back.peak_equity_unreset) == (0, 91.0, 100.0)
 
 
@@ -145,7 +159,7 @@ def test_only_a_drawdown_rebases_the_peak() -> None:
     assert rearm(lost, equity=97.0).peak_equity == 100.0
     stopped = trip_from_outside(fuse(), time_ms=NOON)
     assert (stopped.tripped_by, stopped.rearm_at) == (Trigger.MANUAL, NEVER_MS)
-    assert rearm(stopped, equity=97.0).peak_equity == 100.0
+    assert rearm(stopped, equity=97.0) == fuse()
 
 
 def test_peaks_rise_with_equity_and_only_the_unreset_one_while_tripped() -> None:
@@ -161,7 +175,7 @@ def test_a_flow_moves_no_share() -> None:
     after = scale_for_flow(before, factor=2.0)
     level = compute_trip_level(before, RULES)
     assert compute_trip_level(after, RULES) == pytest.approx(2.0 * level)
-    assert after.peak_equity_unreset == 200.0
+    assert (after.day_start_equity, after.peak_equity_unreset) == (210.0, 200.0)
 
 
 @pytest.mark.parametrize(
@@ -185,6 +199,7 @@ def test_three_losses_in_a_row_lock_their_strategy_until_midnight() -> None:
     assert (told.trigger, told.strategy, told.value, told.threshold) == (
         Trigger.LOSS_STREAK, 1, 3.0, 3.0,
     )  # fmt: skip
+    assert told.instrument == -1
     assert state.lock_until == (0, MIDNIGHT + DAY)
     assert state.losses_in_a_row == (0, 0)
     assert state.result_closed == (0.0, -4.0)
@@ -223,6 +238,31 @@ def test_a_strategys_own_daily_loss_locks_it_once() -> None:
     assert told.trigger == Trigger.STRATEGY_DAILY_LOSS  # type: ignore[attr-defined]
     assert told.value == pytest.approx(0.03)  # type: ignore[attr-defined]
     assert check(2.0, locked) == (locked, None)
+    again, told = check(2.0, replace(locked, lock_until=(NOON, 0)))  # the lock ended just now
+    assert (again, told is None) == (locked, False)
+
+
+@pytest.mark.parametrize(
+    ("equity", "rules", "share"),
+    [(100.0, RULES, None), (100.0, FuseRules(acting=False), "0.03"), (0.0, RULES, "0.03")],
+)
+def test_no_strategy_is_locked_without_a_limit_an_acting_fuse_and_capital(
+    equity: float, rules: FuseRules, share: str | None
+) -> None:
+    own = StrategyLimits(daily_loss_share=None if share is None else Decimal(share))
+    state = fuse(day_start_equity=equity)
+    found = check_strategy_day(state, strategy=0, result=-50.0, time_ms=NOON, rules=rules, own=own)
+    assert found == (state, None)
+
+
+def test_a_small_capital_is_capital() -> None:
+    own = StrategyLimits(daily_loss_share=Decimal("0.03"))
+    state, told = check_strategy_day(
+        fuse(day_start_equity=0.5), strategy=1, result=-0.1, time_ms=NOON, rules=RULES, own=own
+    )
+    assert told is not None
+    assert (told.strategy, told.value, told.threshold) == (1, pytest.approx(0.2), 0.03)
+    assert state.lock_until == (0, MIDNIGHT + DAY)
 
 
 # ---- market triggers -----------------------------------------------------------------------------
@@ -243,6 +283,7 @@ def test_liquidity_is_judged_against_what_is_held() -> None:
     assert (thin.value, thin.threshold, thin.severity) == (15.0, 30.0, 0.5)
     assert check_liquidity(math.nan, 100_000.0, RULES) is None
     assert check_liquidity(0.0, 0.0, RULES) is None
+    assert check_liquidity(0.0, 0.5, RULES) is not None
 
 
 def held(**changes: object) -> MarketReading:
@@ -266,6 +307,21 @@ def test_conflict_and_flip_count_after_confirming_bars() -> None:
         reading=held(), watched=EVERYTHING, rules=RULES, conflict_bars=2, flip_bars=2
     )
     assert (calm.conflict_bars, calm.flip_bars, calm.conditions) == (0, 0, ())
+
+
+@pytest.mark.parametrize(
+    ("side", "trend", "flips"),
+    [(1, -1, True), (-1, 1, True), (1, 0, False), (-1, 0, False), (-1, -1, False)],
+)
+def test_a_flip_is_a_trend_against_the_side_and_has_no_grade(
+    side: int, trend: int, flips: bool
+) -> None:
+    found = check_position(
+        reading=held(side=side, trend=trend), watched=EVERYTHING, rules=RULES,
+        conflict_bars=0, flip_bars=1,
+    )  # fmt: skip
+    flip = Condition(trigger=Trigger.TREND_FLIP, value=float(trend), threshold=0.0, severity=0.0)
+    assert found.conditions == ((flip,) if flips else ())
 
 
 def test_a_strategy_may_need_fewer_bars_and_the_limits_too() -> None:
@@ -327,6 +383,12 @@ def test_nobody_opens_what_the_fuse_would_cut(
     assert (None if found is None else found.trigger) is trigger
     for rules in (FuseRules(acting=False), FuseRules(market_acting=False)):
         assert find_entry_block(reading=reading, watched=watched, rules=rules) is None
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_reading_without_any_source_blocks_nobody(side: int) -> None:
+    blind = MarketReading(side=side)
+    assert find_entry_block(reading=blind, watched=EVERYTHING, rules=RULES) is None
 
 
 # ---- episodes ------------------------------------------------------------------------------------
@@ -403,6 +465,10 @@ def test_the_most_severe_condition_rules_and_of_equals_the_first() -> None:
     assert find_worst([]) is None
 
 
+def test_a_trigger_has_a_number_of_its_own_and_none_is_zero() -> None:
+    assert min(Trigger) > NO_EPISODE.trigger == fuse().tripped_by == 0
+
+
 # ---- thresholds ----------------------------------------------------------------------------------
 
 
@@ -425,6 +491,7 @@ def test_thresholds_and_severities_by_hand() -> None:
     assert compute_liquidity_score(1_000_000.0, 100_000.0) == 50.0
     assert compute_liquidity_score(1e12, 1.0) == compute_liquidity_score(1.0, 0.0) == 100.0
     assert compute_liquidity_score(math.nan, 1.0) == compute_liquidity_score(0.0, 1.0) == 0.0
+    assert compute_liquidity_score(1.0, 0.5) == pytest.approx(10.0)
 
 
 def test_a_cut_leaves_its_share_and_no_more_than_equity() -> None:
@@ -433,6 +500,9 @@ def test_a_cut_leaves_its_share_and_no_more_than_equity() -> None:
     assert compute_cut_lots(60, 100, 0.3, 1_000.0, 500.0) == 0
     assert compute_cut_lots(100, 100, 0.3, 1_000.0, 2_000.0) == 50
     assert compute_cut_lots(100, 100, 0.3, -5.0, 2_000.0) == 100
+    assert compute_cut_lots(100, 100, 0.3, 0.25, 0.5) == 50
+    assert compute_cut_lots(100, 100, 0.3, -5.0, 2.0) == 100
+    assert compute_cut_lots(100, 100, 0.3, -5.0, 0.0) == 30
 
 
 def test_open_conflict_is_the_opposite_pull_over_the_recorded_targets() -> None:
@@ -443,6 +513,10 @@ def test_open_conflict_is_the_opposite_pull_over_the_recorded_targets() -> None:
     for odd in ((100.0, 0.0, 103.0, 100.0, 0.5), (100.0, 1.0, 103.0, 40.0, 0.5),
                 (100.0, 1.0, 103.0, 100.0, math.nan)):  # fmt: skip
         assert math.isnan(compute_open_conflict(*odd))
+    assert compute_open_conflict(100.0, 1.0, 103.0, 100.0, 0.0) == 0.0  # nothing pulls back
+    assert math.isnan(compute_open_conflict(100.0, 1.0, 103.0, 100.0, -0.1))
+    # A target so far away that its pull is no number above zero compares with nothing.
+    assert math.isnan(compute_open_conflict(100.0, 1.0, 1e6, 100.0, 0.5))
 
 
 # ---- rules and groups ----------------------------------------------------------------------------
@@ -452,6 +526,25 @@ def test_the_rules_are_those_of_the_limit_set() -> None:
     made = FuseRules.of_limit_set(Limits())
     assert replace(made, reset_policy=RULES.reset_policy) == RULES
     assert made.reset_policy is ResetPolicy.NONE
+
+
+@pytest.mark.parametrize(
+    ("text", "policy"),
+    [
+        ("none", ResetPolicy.NONE),
+        ("next-day", ResetPolicy.NEXT_DAY),
+        ("cooldown:7d", ResetPolicy.COOLDOWN_7D),
+    ],
+)
+def test_a_reset_policy_is_read_from_its_word(text: str, policy: ResetPolicy) -> None:
+    assert ResetPolicy.parse(text) is policy
+    assert policy.code == text
+
+
+def test_an_unknown_reset_policy_is_refused_by_code() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        ResetPolicy.parse("NONE")
+    assert refused.value.code == "reset_policy"
 
 
 @pytest.mark.parametrize(
@@ -512,6 +605,8 @@ def test_a_reset_is_filed_under_the_heaviest_trip() -> None:
     assert find_heaviest(trips) == "drawdown"
     assert find_heaviest(trips[:2]) == "daily_loss"
     assert find_heaviest(trips[:1]) == "manual"
+    halted = Trip(trigger="equity_stale", tripped_at=AT - timedelta(hours=1))
+    assert find_heaviest([trips[0], halted]) == "manual"  # the newest comes first
     assert find_heaviest([]) == ""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from enum import Enum
+from enum import Enum, auto
 
 from risk.domain.fuse.rules import FuseRules
 from risk.domain.fuse.thresholds import compute_cut_share
@@ -19,18 +19,18 @@ from risk.domain.fuse.types import NO_EPISODE, Condition, Episode
 class Sight(Enum):
     """What a step could see of the market."""
 
-    NOTHING = 0  # no bar closed since the last step: nothing moves
-    BLIND = 1  # a bar closed, the episode's own trigger had no source
-    CLEAR = 2  # a bar closed and was read
+    NOTHING = auto()  # no bar closed since the last step: nothing moves
+    BLIND = auto()  # a bar closed, the episode's own trigger had no source
+    CLEAR = auto()  # a bar closed and was read
 
 
 class Move(Enum):
     """What a step did to an episode."""
 
-    NONE = 0
-    BEGUN = 1
-    DEEPENED = 2
-    ENDED = 3
+    NONE = auto()
+    BEGUN = auto()
+    DEEPENED = auto()
+    ENDED = auto()
 
 
 def find_worst(conditions: Iterable[Condition]) -> Condition | None:

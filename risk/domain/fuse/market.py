@@ -98,7 +98,7 @@ def check_volatility(ratio: float, rules: FuseRules) -> Condition | None:
 
 def check_liquidity(depth_value: float, notional: float, rules: FuseRules) -> Condition | None:
     """The liquidity trigger of what is held; ``depth_value`` lies within 10 bp of mid."""
-    if math.isnan(depth_value) or notional <= 0.0:
+    if math.isnan(depth_value):
         return None
     score, limit = compute_liquidity_score(depth_value, notional), rules.liquidity_score_min
     if not score < limit:

@@ -9,7 +9,7 @@ and redemptions never move it.  Shares are fractions; a figure that has no sourc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import IntEnum, StrEnum, unique
 
 DAY_MS = 86_400_000
 NEVER_MS = 2**62
@@ -25,8 +25,9 @@ class FuseState(StrEnum):
     DISARMED = "DISARMED"
 
 
+@unique
 class Trigger(IntEnum):
-    """What moved the fuse; the numbers are those of the compiled kernel."""
+    """What moved the fuse; the numbers are those of the compiled kernel, and 0 means none."""
 
     DAILY_LOSS = 1
     DRAWDOWN = 2
