@@ -42,7 +42,8 @@ def _make_books(count: int) -> tuple[Any, list[Any], dict[Any, list[Any]]]:
     """A fund of one class that earned 1.25 a unit in October, and its holders' lots."""
     from investors.domain.statements import ClassPeriod, FundPeriod, StatementLot
     from investors.models import Fund, Investor, NavStrike
-    from investors.services.statement_books import HolderBook, Period, PeriodBooks
+    from investors.services.statement_books import HolderBook, PeriodBooks
+    from investors.services.statement_periods import Period
 
     fund = Fund(code="main", name="Magnet Fund", currency="USD")
     opening, closing = (

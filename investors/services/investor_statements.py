@@ -33,15 +33,8 @@ from investors.models import Fund, Investor, LotNav, Paper, ShareClass
 from investors.services.messages import send_message
 from investors.services.papers import render_paper
 from investors.services.policies import terms_in_force
-from investors.services.statement_books import (
-    HolderBook,
-    Period,
-    PeriodBooks,
-    find_period,
-    list_periods,
-    read_books,
-    roll_units,
-)
+from investors.services.statement_books import HolderBook, PeriodBooks, read_books, roll_units
+from investors.services.statement_periods import Period, find_period, list_periods
 from investors.services.statement_words import HolderStatement, describe_statement
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability

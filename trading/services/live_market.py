@@ -20,14 +20,11 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-import numpy as np
-
 from magnetfund.kernel.clock import to_milliseconds, utc_now
 from magnetfund.kernel.errors import FundError, Unavailable
 from trading.domain.market import HOUR_MS, MINUTE_MS, Candles
 from trading.domain.market.events import MarketEventKind
-from trading.services.exchange_candles import fetch_candles
-from trading.services.live_candles import no_candles, read_raw, read_told, without_spikes
+from trading.services.live_bars import LiveBars
 from trading.services.live_prices import SECOND_SOURCE_MS, LivePrices, is_jump
 from trading.venues.binance_streams import BinanceStreams
 from trading.venues.ccxt_calls import ask_once, budget_used, exchange_away
@@ -44,8 +41,6 @@ SKEW_MAX_MS = 1_000
 COMPARE_EVERY_MS = 60_000
 #: How far a streamed and a polled mark may lie apart, as a fraction.
 DIFFER_MAX = Decimal("0.01")
-#: The stream has so long to tell an hour's closed candle before REST is asked for it.
-STREAM_GRACE_MS = 5_000
 DEPTH_AGE_MS = 10_000
 #: Share of the request budget beyond which only prices and the clock are asked for.
 BUDGET_SHARE = 0.75
@@ -69,9 +64,7 @@ class LiveMarket:
         self._symbols: tuple[str, ...] = ()
         #: What the venue ended, each with the price that stands where none was heard.
         self._settled: dict[str, float] = {}
-        self._hours: dict[str, Candles] = {}
-        self._hours_from: dict[str, tuple[int, int]] = {}
-        self._minutes: dict[str, Candles] = {}
+        self._bars = LiveBars(client, self.prices)
         self._minutes_from = 0
         self._offset_ms = 0
         self._clock_at = -CLOCK_EVERY_MS
@@ -79,7 +72,6 @@ class LiveMarket:
         self._resume_at = 0.0
         self._failure = ""
         self._follows = False
-        self._lock = threading.Lock()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self._pipe = os.pipe() if streams is not None else None
@@ -257,40 +249,11 @@ class LiveMarket:
 
     def _fetch_missing(self) -> None:
         venue_ms = to_milliseconds(utc_now()) + self._offset_ms
-        for symbol, (start, end) in list(self._hours_from.items()):
-            if start + HOUR_MS > venue_ms:
-                continue
-            if self._waits_for_stream(start, end, venue_ms):
-                continue
-            hours = self._fetch(symbol, "1h", HOUR_MS, start, min(end, venue_ms))
-            with self._lock:
-                self._hours[symbol] = hours
-                if len(hours) and self._hours_from.get(symbol) == (start, end):
-                    del self._hours_from[symbol]
+        self._bars.fetch_hours(venue_ms, is_streamed=self._streams_now(venue_ms))
         for symbol in self._asked():
             first = self._minutes_wanted(symbol)
             if first is not None and first + MINUTE_MS <= venue_ms:
-                minutes = self._fetch(symbol, "1m", MINUTE_MS, first, venue_ms)
-                before = self.prices.newest_by(symbol, first)
-                self._minutes[symbol] = without_spikes(
-                    minutes, before=before, after=self.prices.newest(symbol)
-                )
-
-    def _waits_for_stream(self, start: int, end: int, venue_ms: int) -> bool:
-        """Whether the one hour wanted closed so lately that the stream may still tell it."""
-        is_one = start + HOUR_MS == end
-        return is_one and self._streams_now(venue_ms) and venue_ms - end < STREAM_GRACE_MS
-
-    def _fetch(self, symbol: str, timeframe: str, step: int, start: int, end: int) -> Candles:
-        raw = fetch_candles(
-            self._client,
-            symbol=symbol,
-            timeframe=timeframe,
-            start_ms=start,
-            end_ms=end,
-            ask=ask_once,
-        )
-        return read_raw(raw, symbol, step)
+                self._bars.fetch_minutes(symbol, first, venue_ms)
 
     # ---- what the trader reads -----------------------------------------------------------------
 
@@ -358,13 +321,7 @@ class LiveMarket:
             return float(quote.price)
         if symbol in self._settled:
             return float(quote.price) if quote is not None else self._settled[symbol]
-        minutes = self._minutes.get(symbol)
-        if minutes is None or not len(minutes):
-            return None
-        row = int(np.searchsorted(minutes.open_time, at_ms - MINUTE_MS, side="right")) - 1
-        if row < 0 or at_ms - int(minutes.open_time[row]) >= 2 * MINUTE_MS:
-            return None
-        return float(minutes.close[row])
+        return self._bars.close_before(symbol, at_ms)
 
     def depth(self, symbol: str, now_ms: int) -> float | None:
         return self.prices.depth(symbol, now_ms, DEPTH_AGE_MS)
@@ -377,19 +334,8 @@ class LiveMarket:
         start = max(start_ms, end_ms - FIRST_HOURS_MS) // HOUR_MS * HOUR_MS
         if not self._follows:
             venue_ms = to_milliseconds(utc_now()) + self._offset_ms
-            return self._fetch(symbol, "1h", HOUR_MS, start, min(end_ms, venue_ms))
-        with self._lock:
-            known = self._hours.pop(symbol, None)
-            if known is not None:
-                first = int(np.searchsorted(known.open_time, start))
-                stop = int(np.searchsorted(known.open_time, end_ms - HOUR_MS, side="right"))
-                if stop > first:
-                    return known.between(first, stop)
-            told = self.prices.closed_candles(symbol, "1h", start, end_ms, HOUR_MS)
-            if told is not None:
-                return read_told(told, symbol, HOUR_MS)
-            self._hours_from[symbol] = (start, end_ms)
-        return no_candles(symbol, HOUR_MS)
+            return self._bars.fetch(symbol, "1h", HOUR_MS, start, min(end_ms, venue_ms))
+        return self._bars.take_hours(symbol, start, end_ms)
 
     def funding(self, symbol: str, start_ms: int, end_ms: int) -> tuple[ChargedFunding, ...]:
         return tuple(

@@ -26,7 +26,6 @@ from magnetfund.core.services.leases import HeldLease, acquire_lease, release_le
 from magnetfund.kernel.clock import to_milliseconds, utc_now
 from risk.domain.limits import Limits
 from risk.services.limits import limits_in_force
-from trading.domain.engine.book import Event
 from trading.domain.market import MINUTE_MS
 from trading.models import BookMember, Instrument
 from trading.services.book.follow import (
@@ -34,6 +33,7 @@ from trading.services.book.follow import (
     continue_episodes,
     follow,
     follow_fuse,
+    held_symbols,
     is_flat,
 )
 from trading.services.book.memory import first_memory, load_memory
@@ -41,6 +41,7 @@ from trading.services.book.recovery import recover
 from trading.services.book.trading_book import TradingBook
 from trading.services.book_setup import BookSetup
 from trading.services.book_slots import BookSlots
+from trading.services.book_walk import decide_hours, step_price, walk_missed
 from trading.services.engine import (
     begin_reconciling,
     make_ready,
@@ -48,7 +49,6 @@ from trading.services.engine import (
     waits_for_comparison,
 )
 from trading.services.feeds import InstrumentFeed
-from trading.services.hours import ClosedHour
 from trading.services.market_doubt import MarketDoubt
 from trading.services.market_reader import MarketReader
 from trading.services.membership import (
@@ -114,7 +114,7 @@ class Trader:
         self.source.follow()
         doubt = self._find_doubt(to_milliseconds(now))
         if not doubt:
-            self._walk_missed(to_milliseconds(now))
+            walk_missed(self.paper, self.reader, now_ms=to_milliseconds(now))
         self.paper.save()
         self.doubt.note(doubt, now=now)
         if not doubt:
@@ -231,14 +231,6 @@ class Trader:
         self.source.watch([item.symbol for item in setup.instruments])
         continue_episodes(self.paper)
 
-    def _walk_missed(self, now_ms: int) -> tuple[Event, ...]:
-        """Walk the minutes that passed unwatched: resting orders execute, nothing is decided."""
-        start = self.paper.book.time_ms // MINUTE_MS * MINUTE_MS + MINUTE_MS
-        events: tuple[Event, ...] = ()
-        for minute in range(start, now_ms, MINUTE_MS):
-            events += self._price_step(minute)
-        return events
-
     def stop(self) -> None:
         """Release the lease on the book; resting stops and targets stay at the venue."""
         if self.lease is None:
@@ -285,7 +277,7 @@ class Trader:
         now_ms = to_milliseconds(now)
         if self._find_doubt(now_ms) or now_ms <= self.paper.book.time_ms:
             return
-        events = self._price_step(now_ms)
+        events = step_price(self.paper, self.reader, now_ms=now_ms)
         if events:
             self.paper.save()
             self.figures.store(self.paper, now_ms, events=events)
@@ -317,18 +309,8 @@ class Trader:
             now_ms,
             since_ms=self.paper.book.time_ms,
             symbols=[feed.instrument.symbol for feed in self.feeds],
-            held=self._held_symbols(),
+            held=held_symbols(self.paper),
         )
-
-    def _held_symbols(self) -> set[str]:
-        """Instruments of which the book holds something or waits for an order."""
-        book, sleeves = self.paper.book, self.paper.sleeves
-        waiting = {intent.slot for intent in book.pending}
-        return {
-            sleeves[slot].instrument.symbol
-            for slot, position in enumerate(book.positions)
-            if position is not None or slot in waiting
-        }
 
     def _note_late(self, now_ms: int, now: datetime) -> str:
         """Let doubtful and late instruments only reduce; returns why the whole book has to."""
@@ -360,13 +342,13 @@ class Trader:
         is_minute = now_ms - self._reconciled_ms >= RECONCILE_MS
         failed = self._pause_failed(now)
         changed = self._follow_members(now, look=is_minute or failed)
-        missed = self._walk_missed(now_ms)
+        missed = walk_missed(self.paper, self.reader, now_ms=now_ms)
         read = self.reader.closed_hours(now_ms)
         if self.doubt.note(self._note_late(now_ms, now), now=now):
             self._reconcile(now, is_start=True)
-        events = self._decide(read, now_ms)
+        events = decide_hours(self.paper, self.reader, read, now_ms=now_ms)
         changed |= follow(self.paper, at=now)
-        events = missed + events + self._price_step(now_ms)
+        events = missed + events + step_price(self.paper, self.reader, now_ms=now_ms)
         if changed or read or events:
             self.paper.save()
         self.figures.store(self.paper, now_ms, events=events)
@@ -382,36 +364,6 @@ class Trader:
         self.doubt.note(doubt, now=now)
         if follow_fuse(self.paper, at=now):
             self.paper.save()
-
-    def _decide(self, read: dict[int, dict[int, ClosedHour]], now_ms: int) -> tuple[Event, ...]:
-        """Decide on closed hours, each once, oldest first.
-
-        An hour is decided at its close while no later price was processed; a candle that came
-        after one is decided now, at the present price.
-        """
-        events: tuple[Event, ...] = ()
-        for close_ms in sorted(read):
-            hours = read[close_ms]
-            in_time = self.paper.book.time_ms < close_ms
-            for index, hour in hours.items():
-                symbol = self.setup.instruments[index].symbol
-                self.paper.decided[symbol] = hour.candle.open_time
-            events += self.paper.step(
-                time_ms=close_ms - 1 if in_time else max(now_ms - 1, self.paper.book.time_ms),
-                bars=self.reader.hour_bars(hours, now_ms, in_time=in_time),
-                readings=[
-                    hours[index].signals_at(now_ms) if index in hours else {}
-                    for index in range(len(self.feeds))
-                ],
-                bar_ms=1,
-            )
-        return events
-
-    def _price_step(self, now_ms: int) -> tuple[Event, ...]:
-        if now_ms < self.paper.book.time_ms:
-            return ()
-        bars = self.reader.price_bars(now_ms, since_ms=self.paper.book.time_ms)
-        return self.paper.step(time_ms=now_ms, bars=bars, bar_ms=1)
 
     def _reconcile(self, now: datetime, *, is_start: bool) -> None:
         result = reconcile(self.paper, at=now)

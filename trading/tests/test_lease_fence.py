@@ -62,13 +62,14 @@ def stored(cluster: Any) -> dict[str, tuple[Any, ...]]:
         }  # fmt: skip
 
 
-@pytest.mark.parametrize("moment", ["_find_doubt", "_decide", "_price_step"])
+@pytest.mark.parametrize("moment", ["_find_doubt", "decide_hours", "step_price"])
 def test_a_trader_that_wakes_in_the_middle_of_a_beat_writes_nothing(
     stage: Stage, fresh_database: Any, monkeypatch: pytest.MonkeyPatch, moment: str
 ):
     stage.beat_until(entries().exists)
     held: list[dict[str, tuple[Any, ...]]] = []
-    real = getattr(stage.trader, moment)
+    place = stage.trader if hasattr(stage.trader, moment) else trader_module
+    real = getattr(place, moment)
 
     def slept(*args: Any, **kwargs: Any) -> Any:
         if not held:
@@ -76,7 +77,7 @@ def test_a_trader_that_wakes_in_the_middle_of_a_beat_writes_nothing(
             held.append(stored(fresh_database))
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(stage.trader, moment, slept)
+    monkeypatch.setattr(place, moment, slept)
     monkeypatch.setattr(trader_module.time, "sleep", lambda seconds: None)
     with pytest.raises(OperationalError, match="was taken over"):
         stage.beat()

@@ -16,7 +16,7 @@ from investors.models import NavStrike, Paper
 from investors.services.fund_papers import TITLES, fund_paper, fund_table
 from investors.services.investor_statements import make_statements
 from investors.services.papers import note_download
-from investors.services.statement_books import list_periods
+from investors.services.statement_periods import list_periods
 from investors.services.vault import downloads_of, papers_of_fund
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import FundError

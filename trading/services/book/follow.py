@@ -92,6 +92,15 @@ def is_flat(paper: TradingBook, slot: int) -> bool:
     )
 
 
+def held_symbols(paper: TradingBook) -> set[str]:
+    """Instruments of which the book holds something or waits for an order."""
+    return {
+        sleeve.instrument.symbol
+        for slot, sleeve in enumerate(paper.sleeves)
+        if not is_flat(paper, slot)
+    }
+
+
 def take_waiting_orders(paper: TradingBook, *, at: datetime) -> bool:
     """Send the intents that people or the API committed, oldest first."""
     waiting = (

@@ -1,0 +1,99 @@
+"""Closed hours and minutes of a real venue: what was asked for, fetched and not yet read.
+
+The trader asks for an hour and goes on; a poll fetches it, and whoever asks again gets it once.
+Minutes stand in for the time in which no price was heard.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from trading.domain.market import HOUR_MS, MINUTE_MS, Candles
+from trading.services.exchange_candles import fetch_candles
+from trading.services.live_candles import no_candles, read_raw, read_told, without_spikes
+from trading.services.live_prices import LivePrices
+from trading.venues.ccxt_calls import ask_once
+
+#: The stream has so long to tell an hour's closed candle before REST is asked for it.
+STREAM_GRACE_MS = 5_000
+
+
+class LiveBars:
+    """Bars of one venue by symbol; ``prices`` holds what its stream told."""
+
+    def __init__(self, client: Any, prices: LivePrices) -> None:
+        self._client = client
+        self._prices = prices
+        self._hours: dict[str, Candles] = {}
+        #: What was asked for and is not fetched: start and end, ms.
+        self._wanted: dict[str, tuple[int, int]] = {}
+        self._minutes: dict[str, Candles] = {}
+        self._lock = threading.Lock()
+
+    # ---- the network ---------------------------------------------------------------------------
+
+    def fetch(self, symbol: str, timeframe: str, step: int, start: int, end: int) -> Candles:
+        """Bars whose open time lies in [start, end), straight from the venue; times in ms."""
+        raw = fetch_candles(
+            self._client,
+            symbol=symbol,
+            timeframe=timeframe,
+            start_ms=start,
+            end_ms=end,
+            ask=ask_once,
+        )
+        return read_raw(raw, symbol, step)
+
+    def fetch_hours(self, venue_ms: int, *, is_streamed: bool) -> None:
+        """Fetch the hours that were asked for and have closed by the venue's clock."""
+        for symbol, (start, end) in list(self._wanted.items()):
+            if start + HOUR_MS > venue_ms:
+                continue
+            # The one hour wanted closed so lately that the stream may still tell it.
+            is_one = start + HOUR_MS == end
+            if is_one and is_streamed and venue_ms - end < STREAM_GRACE_MS:
+                continue
+            hours = self.fetch(symbol, "1h", HOUR_MS, start, min(end, venue_ms))
+            with self._lock:
+                self._hours[symbol] = hours
+                if len(hours) and self._wanted.get(symbol) == (start, end):
+                    del self._wanted[symbol]
+
+    def fetch_minutes(self, symbol: str, start: int, venue_ms: int) -> None:
+        """Fetch the minutes from ``start`` on, but for those that no price bears out."""
+        minutes = self.fetch(symbol, "1m", MINUTE_MS, start, venue_ms)
+        self._minutes[symbol] = without_spikes(
+            minutes,
+            before=self._prices.newest_by(symbol, start),
+            after=self._prices.newest(symbol),
+        )
+
+    # ---- memory --------------------------------------------------------------------------------
+
+    def take_hours(self, symbol: str, start: int, end: int) -> Candles:
+        """The hours in [start, end) that came, each fetched one once; none yet asks for them."""
+        with self._lock:
+            known = self._hours.pop(symbol, None)
+            if known is not None:
+                first = int(np.searchsorted(known.open_time, start))
+                stop = int(np.searchsorted(known.open_time, end - HOUR_MS, side="right"))
+                if stop > first:
+                    return known.between(first, stop)
+            told = self._prices.closed_candles(symbol, "1h", start, end, HOUR_MS)
+            if told is not None:
+                return read_told(told, symbol, HOUR_MS)
+            self._wanted[symbol] = (start, end)
+        return no_candles(symbol, HOUR_MS)
+
+    def close_before(self, symbol: str, at_ms: int) -> float | None:
+        """The close of the minute that ended by then, where it ended less than one ago."""
+        minutes = self._minutes.get(symbol)
+        if minutes is None or not len(minutes):
+            return None
+        row = int(np.searchsorted(minutes.open_time, at_ms - MINUTE_MS, side="right")) - 1
+        if row < 0 or at_ms - int(minutes.open_time[row]) >= 2 * MINUTE_MS:
+            return None
+        return float(minutes.close[row])
