@@ -11,7 +11,8 @@ DEALING = "investors/domain/strike/dealing.py"
 SIZES, SIZE_CORE = "risk/domain/sizing/choose.py", "risk/domain/sizing/core.py"
 BOUNDS, CHECK = "risk/domain/pretrade/answers.py", "risk/domain/pretrade/check.py"
 FACTS = "risk/domain/pretrade/facts.py"
-MARKET = "risk/domain/fuse/market.py"
+FUSE = "risk/domain/fuse/"
+MARKET, LIMITS = FUSE + "market.py", FUSE + "thresholds.py"
 PASSAGE, YEAR = "risk/domain/liquidation/first_passage.py", "risk/domain/liquidation/kernel.py"
 MARGIN = "risk/domain/margin.py"
 LEVER = "risk/domain/leverage/choose.py"
@@ -190,6 +191,59 @@ _REASONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
         "flip_bars = flip_bars + 1 if reading.trend * reading.side < 0 else 0",
         ("Mult -> Div",),
         "equivalent: dividing by a side of +1 or -1 is multiplying by it",
+    ),
+    (
+        MARKET,
+        "if watched.trigger_trend_flip and reading.trend * reading.side < 0:",
+        ("Mult -> Div",),
+        "equivalent: dividing by a side of +1 or -1 is multiplying by it",
+    ),
+    (
+        MARKET,
+        "conflict_bars: int = 2",
+        ("2 -> 3", "2 -> 1"),
+        "equivalent: a plain list is for entries, which no bar has to confirm",
+    ),
+    *(
+        (FUSE + "losses.py", source, ("Gt -> GtE",), "equivalent: a peak is lifted to itself")
+        for source in (
+            "lifts = not fuse.tripped_by and equity > fuse.peak_equity",
+            "if equity > fuse.peak_equity_unreset:",
+        )
+    ),
+    *(
+        (LIMITS, source, (change,), "equivalent: at its threshold a figure has a severity of zero")
+        for source, change in (
+            ("if not threshold > 0.0 or not value > threshold:", "Gt -> GtE"),
+            ("if not threshold > 0.0 or not value < threshold:", "Lt -> LtE"),
+        )
+    ),
+    (
+        LIMITS,
+        "if notional_total > equity and notional_total > 0.0:",
+        ("Gt -> GtE",),
+        "equivalent: a notional of exactly the equity is brought down to itself",
+    ),
+    (
+        LIMITS,
+        "if not (atr > 0.0 and zone_strength > ORDINARY_STRENGTH and opposite_pull >= 0.0):",
+        ("Gt -> GtE",),
+        "equivalent: a zone of ordinary strength has no pull, which the next check refuses",
+    ),
+    (
+        FUSE + "types.py",
+        "NEVER_MS = 2**62",
+        ("62 -> 61",),
+        "equivalent: half of it lies after every bar too",
+    ),
+    *(
+        (
+            FUSE + "types.py",
+            f"{name}: int = 0",
+            ("0 -> 1", "0 -> -1"),
+            "equivalent: nothing reads it before the episode begins, which sets it",
+        )
+        for name in ("started_at", "no_new_trades_until")
     ),
     (
         PASSAGE,

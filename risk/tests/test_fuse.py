@@ -17,6 +17,7 @@ from risk.domain.fuse import (
     Condition,
     Episode,
     FuseBook,
+    FuseMove,
     FuseRules,
     MarketReading,
     Move,
@@ -152,6 +153,14 @@ def test_a_new_day_starts_at_the_last_mark_and_a_due_reset_rebases_a_drawdown() 
     assert (told.trigger, told.value, told.threshold) == (Trigger.RESET, 2.0, 91.0)
     assert (told.positions, told.cut_share, told.severity) == (0, 0.0, 0.0)
     assert (back.tripped_by, back.peak_equity, back.peak_equity_unreset) == (0, 91.0, 100.0)
+
+
+def test_what_never_rearms_is_tripped_in_a_thousand_years() -> None:
+    never = FuseRules(reset_policy=ResetPolicy.NONE)
+    lost, _ = trip_on_loss(fuse(), equity=90.0, time_ms=NOON, positions=0, rules=never)
+    for book in (lost, trip_from_outside(fuse(), time_ms=NOON)):
+        later, told = turn_day(book, time_ms=NOON + 365_250 * DAY, equity=90.0, results=())
+        assert (later.tripped_by, told) == (book.tripped_by, None)
 
 
 def test_only_a_drawdown_rebases_the_peak() -> None:
@@ -367,6 +376,7 @@ def test_what_has_no_source_is_unseen() -> None:
         ({"conflict": 0.81}, EVERYTHING, Trigger.CONFLICT),
         ({"conflict": 0.8}, EVERYTHING, None),
         ({"opposite_strength": 81.0}, EVERYTHING, Trigger.OPPOSITE_MAGNET),
+        ({"opposite_strength": 80.0}, EVERYTHING, None),
         ({"trend": -1}, EVERYTHING, Trigger.TREND_FLIP),
         ({"trend": 0}, EVERYTHING, None),
         ({"volatility_ratio": 2.5}, MANUAL_WATCH, Trigger.VOLATILITY),
@@ -463,6 +473,12 @@ def test_the_most_severe_condition_rules_and_of_equals_the_first() -> None:
     other = replace(flip, trigger=Trigger.CONFLICT)
     assert find_worst([flip, other]) is flip
     assert find_worst([]) is None
+
+
+def test_a_clearing_measures_nothing_and_belongs_to_no_strategy() -> None:
+    move = FuseMove(time_ms=NOON, trigger=int(Trigger.CLEARED), instrument=0)
+    assert (move.value, move.threshold, move.severity, move.cut_share) == (0.0, 0.0, 0.0, 0.0)
+    assert (move.strategy, move.positions) == (-1, 0)
 
 
 def test_a_trigger_has_a_number_of_its_own_and_none_is_zero() -> None:
