@@ -127,7 +127,7 @@ def _apply(row: RoleProposal, actor: Actor) -> None:
         if row.role == Role.ADMINISTRATOR and not _others_administer(user):
             raise Conflict("the last administrator stays", code="last_administrator")
         grants.update(revoked_by=actor.user, revoked_at=utc_now())
-        _note(actor, "role.revoked", row)
+        _note_role(actor, "role.revoked", user, row)
         return
     if user is None:
         user = User.objects.create_user(row.email, None, name=row.name, is_staff=True)
@@ -139,7 +139,7 @@ def _apply(row: RoleProposal, actor: Actor) -> None:
     RoleGrant.objects.get_or_create(
         user=user, role=row.role, revoked_at=None, defaults={"granted_by": actor.user}
     )
-    _note(actor, "role.granted", row)
+    _note_role(actor, "role.granted", user, row)
 
 
 def _others_administer(user: User | None) -> bool:
@@ -155,6 +155,17 @@ def _note(actor: Actor, action: str, row: RoleProposal, **more: object) -> None:
         action=action,
         subject=("role_proposal", row.pk),
         body={"email": row.email, "role": row.role, "grant": row.is_grant, **more},
+    )
+
+
+def _note_role(actor: Actor, action: str, user: User | None, row: RoleProposal) -> None:
+    """The line of a grant or its end, by which the books know that it came about."""
+    assert user is not None
+    record_audit(
+        actor=actor,
+        action=action,
+        subject=("user", user.pk),
+        body={"role": row.role, "proposal": str(row.pk)},
     )
 
 
