@@ -150,13 +150,7 @@ def _terms(
         return build_terms(rows.get(version=version).terms)
     rows = rows.filter(effective_from__lte=valuation_at)
     if known_at is not None:
-        # The row's own time is that of its effect; the database set that of its audit line.
-        lines = AuditEvent.objects.filter(
-            action="class.terms", subject_id=str(item.pk), recorded_at__lte=known_at
-        )
-        rows = rows.filter(
-            version__in=[body["version"] for body in lines.values_list("body", flat=True)]
-        )
+        rows = rows.filter(recorded_at__lte=known_at)
     found = rows.order_by("-version").first()
     if found is None:
         raise InvalidInput(f"{item} had no terms then", code="no_terms")

@@ -273,7 +273,6 @@ def _put_in_force(
             effective_from=effective_from,
             proposed_by=proposed_by,
             approved_by=approved_by,
-            recorded_at=at,
         )
     record_audit(
         actor=actor,

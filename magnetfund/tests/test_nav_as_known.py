@@ -14,6 +14,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from investors.domain.ledger import build_entry
+from investors.models import ClassPolicyVersion
 from investors.services.ledger import NewEntry, open_since, post_entry
 from investors.services.nav_as_known import nav_as_known
 from investors.services.policies import set_terms
@@ -83,10 +84,17 @@ def test_terms_and_dealing_count_from_when_they_were_recorded(small: SmallFund):
     undealt = utc_now()
     then = known(small, MARCH, undealt).content()
     small.approve(strike)
-    set_terms(
+    before = utc_now()
+    row = set_terms(
         share_class=small.share_class(), terms={}, proposer=small.maker, approver=small.checker,
         effective_from=FEBRUARY + timedelta(days=1),
     )  # fmt: skip
+    row.pk, row.version, row.recorded_at = None, row.version + 1, FEBRUARY
+    row.save(force_insert=True)  # whatever the caller says, the database says when
+    recorded = set(
+        ClassPolicyVersion.objects.order_by("-pk").values_list("recorded_at", flat=True)[:2]
+    )
+    assert all(before < at < utc_now() for at in recorded)
     assert known(small, MARCH, undealt).content() == then
     assert known(small, MARCH).strike.classes[0].units == 36
 
