@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import accumulate
 from typing import Any
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, Q, Subquery
 from django.db.models.fields.json import KeyTransform
 
 from magnetfund.core.models import Heartbeat
@@ -19,6 +19,7 @@ from risk.services.limits import limits_in_force
 from trading.domain.strategies.registry import STRATEGIES
 from trading.domain.strategies.signals import Reason
 from trading.models import (
+    EventBlackout,
     Instrument,
     Reconciliation,
     ResearchRun,
@@ -288,7 +289,30 @@ def check_session(
             found=f"{streak} of {losses_max}",
             note="the last one locks the sleeve until 00:00 UTC",
         ),
+        _check_events(book, sleeve, now),
     ]
+
+
+def _check_events(book: str, sleeve: SleeveRow, now: datetime) -> SessionCheck:
+    """Whether a dated event bars entries now, or will today."""
+    rows = list(
+        EventBlackout.objects.filter(
+            Q(instrument=None) | Q(instrument__in=[item.instrument for item in sleeve.members]),
+            book=book,
+            withdrawn_at=None,
+            ends_at__gt=now,
+            starts_at__lt=now + timedelta(days=1),
+        ).order_by("starts_at")
+    )
+    if not rows:
+        return SessionCheck(name="Events", is_passed=True, found="none within a day")
+    first = rows[0]
+    return SessionCheck(
+        name="Events",
+        is_passed=first.starts_at > now,
+        found=f"{first.title}, {first.starts_at:%H:%M} to {first.ends_at:%H:%M} UTC",
+        note="nothing is opened in that span",
+    )
 
 
 def describe_health(book: str, sleeve: SleeveRow) -> dict[str, Any]:

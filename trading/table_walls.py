@@ -110,6 +110,7 @@ GRANTS = [
         "last_trade_at",
         "computed_at",
     ),
+    mutable("trading_eventblackout", "withdrawn_at", "withdrawn_label", "withdrawn_reason"),
     mutable("trading_sleeveproposal", "decision", "decided_by_id", "decided_at"),
     mutable("trading_tradingsession", "ended_at", "summary"),
     mutable("trading_replayrun", "result", "finished_at"),

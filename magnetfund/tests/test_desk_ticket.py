@@ -27,6 +27,7 @@ from magnetfund.tests.walls_support import (
 from risk.models import PreTradeCheck
 from trading.models import BookMember, Instrument, Order, Position, Signal, Valuation
 from trading.services import settlement
+from trading.services.blackouts import enter_blackout
 from trading.services.manual import submit_manual_order
 from trading.services.manual_plan import ManualOrder
 
@@ -348,3 +349,17 @@ def test_a_manual_slot_that_trades_is_no_obstacle(client: Client, instrument: In
         version=1, strategy="manual", instrument=instrument, state="trading", reason="a test"
     )
     assert client.get(TICKET, TYPED).context["plan"].codes == ()
+
+
+def test_a_dated_event_refuses_an_entry_and_lets_a_close_through(
+    instrument: Instrument, client: Client
+):
+    enter_blackout(
+        book="main", title="Rate decision", event_at=utc_now(), before_minutes=5, after_minutes=60,
+        symbol=instrument.symbol, actor=Actor.system("test"), by_person=False,
+    )  # fmt: skip
+    page = client.get(TICKET, TYPED)
+    assert page.context["plan"].codes == ("event_blackout",)
+    assert "A dated event bars entries in this instrument now" in page.content.decode()
+    position = hold(instrument)
+    assert client.get(f"/desk/trading/close/{position.pk}/").status_code == 200

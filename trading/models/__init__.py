@@ -1,5 +1,6 @@
 """Rows of the trading app, by stage of the flow."""
 
+from trading.models.blackouts import EventBlackout
 from trading.models.checks import AccountSnapshot, LeverageReading
 from trading.models.execution import (
     Fill,
@@ -40,6 +41,7 @@ __all__ = [
     "Candle",
     "CandleGap",
     "EngineTransition",
+    "EventBlackout",
     "Fill",
     "FundingPayment",
     "FundingRate",

@@ -31,6 +31,7 @@ from risk.domain.sizing import (
 from risk.services.limits import limits_in_force
 from trading.fuse_selectors import find_manual_block
 from trading.models import BookMember, Instrument, Order, Position, Strategy, Valuation
+from trading.services.blackouts import find_event
 from trading.services.book_setup import MANUAL, instrument_rules
 from trading.services.membership import newest_version, stored_state
 from trading.services.orders import request_of
@@ -132,6 +133,7 @@ def plan_manual_order(request: ManualOrder, *, at: datetime) -> OrderPlan:
         ),
     )
     case = _case(request, instrument, side, reference.price, stop, target, snapshot)
+    event = find_event(request.book, instrument.symbol, at=at)
     sizing = size_position(case=case, limits=limits)
     largest = Decimal(sizing.lots * instrument.lot)
     quantity = _asked_quantity(request, instrument, reference.price)
@@ -158,7 +160,10 @@ def plan_manual_order(request: ManualOrder, *, at: datetime) -> OrderPlan:
         liquidation_price=_on_tick(decimal_from_float(liquidation), instrument)
         if liquidation
         else None,
-        refusals=_refusals(request, instrument, reference.price, sizing, quantity, largest, limits),
+        refusals=(
+            *_refusals(request, instrument, reference.price, sizing, quantity, largest, limits),
+            *(("event_blackout",) if event is not None else ()),
+        ),
     )
 
 

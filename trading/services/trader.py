@@ -28,6 +28,7 @@ from risk.domain.limits import Limits
 from risk.services.limits import limits_in_force
 from trading.domain.market import MINUTE_MS
 from trading.models import BookMember, Instrument
+from trading.services.blackouts import find_barred
 from trading.services.book.follow import (
     close_slots,
     continue_episodes,
@@ -142,8 +143,10 @@ class Trader:
         recover(self.paper, at=now)
 
     def _close_slots(self) -> None:
-        """Let the slots that are paused, leaving or in doubt open nothing."""
-        doubted = self._slots_of({*self.doubt.instruments, *self.doubt.ended})
+        """Let the slots that are paused, leaving, in doubt or near a dated event open nothing."""
+        symbols = [item.symbol for item in self.setup.instruments]
+        barred = find_barred(self.code, symbols, at=utc_now())
+        doubted = self._slots_of({*self.doubt.instruments, *self.doubt.ended, *barred})
         self.paper.closed_slots = self.slots.closed() | doubted
 
     def _slots_of(self, symbols: Collection[str]) -> frozenset[int]:
@@ -346,6 +349,8 @@ class Trader:
         read = self.reader.closed_hours(now_ms)
         if self.doubt.note(self._note_late(now_ms, now), now=now):
             self._reconcile(now, is_start=True)
+        if read or is_minute:
+            self._close_slots()
         events = decide_hours(self.paper, self.reader, read, now_ms=now_ms)
         changed |= follow(self.paper, at=now)
         events = missed + events + step_price(self.paper, self.reader, now_ms=now_ms)

@@ -7,6 +7,7 @@ from django.views.decorators.http import require_safe
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from magnetfund.web.api import (
+    blackouts,
     breaks,
     calculators,
     dealing,
@@ -109,6 +110,12 @@ urlpatterns = [
     path("api/kelly/calculate", portfolio.KellyView.as_view(), name="api_kelly"),
     path("api/margin/calculate", portfolio.MarginView.as_view(), name="api_margin"),
     path("api/risk/portfolio", portfolio.PortfolioRiskView.as_view(), name="api_risk_portfolio"),
+    path("api/risk/events", blackouts.BlackoutsView.as_view(), name="api_blackouts"),
+    path(
+        "api/risk/events/<int:pk>/withdraw",
+        blackouts.BlackoutWithdrawView.as_view(),
+        name="api_blackout_withdraw",
+    ),
     path("api/risk/factors", portfolio.FactorsView.as_view(), name="api_risk_factors"),
     path("api/risk/attribution", portfolio.AttributionView.as_view(), name="api_risk_attribution"),
     path("api/sizing/calculate", calculators.SizingView.as_view(), name="api_sizing"),

@@ -37,6 +37,8 @@ CODE_WORDS = {
     "allowlist": "This instrument is not on the fund's list of permitted instruments.",
     "restricted": "This instrument is on the restricted list.",
     "mode": "This trading mode is not enabled for the fund.",
+    "event_blackout": "A dated event bars entries in this instrument now; see Risk, Events. "
+    "Closing is allowed.",
     "fuse_state": "The survival fuse is not armed, so no order can add exposure. Closing "
     "is allowed.",
     "market_trigger": "A market trigger of the fuse holds in this instrument and would cut the "
@@ -91,6 +93,7 @@ DECISION_WORDS = {
     "opposite_stronger": "The strongest zone is on the opposing side.",
     "not_decision_bar": "This sleeve decides once per day, at 00:00 UTC.",
     "nothing": "No change.",
+    "event_blackout": "A dated event bars entries; see Risk, Events.",
 }
 
 

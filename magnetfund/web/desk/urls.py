@@ -2,6 +2,7 @@ from django.urls import path
 
 from magnetfund.web.desk import (
     accounts,
+    blackouts,
     books,
     breaks,
     calculators,
@@ -57,6 +58,9 @@ urlpatterns = [
     path("desk/risk/stop/", risk.emergency_stop, name="desk_stop"),
     path("desk/risk/stop/confirm/", risk.confirm_stop, name="desk_stop_confirm"),
     path("desk/risk/disarm/", risk.disarm, name="desk_disarm"),
+    path("desk/risk/events/", blackouts.blackouts, name="desk_blackouts"),
+    path("desk/risk/events/enter/", blackouts.enter, name="desk_blackout_enter"),
+    path("desk/risk/events/<int:pk>/withdraw/", blackouts.withdraw, name="desk_blackout_withdraw"),
     path("desk/risk/reset/", risk.request_reset, name="desk_reset"),
     path("desk/risk/reset/<uuid:pk>/", risk.decide_reset, name="desk_reset_decide"),
     path("desk/trading/", trading.trading, name="desk_trading"),

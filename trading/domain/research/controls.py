@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from trading.domain.backtest.result import Metrics, measure_run
 from trading.domain.engine.rules import EngineRules
 from trading.domain.market.candles import DAY_MS, HOUR_MS, Candles
+from trading.domain.research.barring import bar_entries
 from trading.domain.research.controls_levels import TURN_DAYS_MIN, SlotLevels, find_slot_levels
 from trading.domain.research.run import Backtest, Prepared, compute_slot_signals
 from trading.domain.strategies.signals import Signals
@@ -80,18 +81,27 @@ def measure_controls(
     days = min(len(item) * prepared.request.bar_ms // DAY_MS for item in candles)
     shifts = draw_shifts(days, draws, seed)
     if shifts and any(item is not None for item in levels):
-        rotated = [_measure(prepared, _rotate(levels, backtest.signals, shift)) for shift in shifts]
+        rotated = [
+            _measure(prepared, _rotate(prepared, levels, backtest.signals, shift))
+            for shift in shifts
+        ]
         found.append(_summarise("levels_of_other_times", real, rotated))
     return tuple(found)
 
 
 def _rotate(
-    levels: Sequence[SlotLevels | None], signals: Sequence[Signals], days: int
+    prepared: Prepared, levels: Sequence[SlotLevels | None], signals: Sequence[Signals], days: int
 ) -> list[Signals]:
     """The signals of every slot with its levels turned by ``days``; others stay."""
     return [
-        own if item is None else item.turned(own, days)
-        for item, own in zip(levels, signals, strict=True)
+        own
+        if item is None
+        else bar_entries(
+            prepared.blackouts,
+            prepared.rules.instruments[slot.instrument].symbol,
+            item.turned(own, days),
+        )
+        for slot, item, own in zip(prepared.rules.slots, levels, signals, strict=True)
     ]
 
 

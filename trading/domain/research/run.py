@@ -32,10 +32,12 @@ from trading.domain.engine.rules import (
     SlotRules,
     TradedInstrument,
 )
+from trading.domain.market.blackouts import Blackout
 from trading.domain.market.candles import Candles
 from trading.domain.market.funding import FundingRates, spread_funding
 from trading.domain.market.resampling import resample
 from trading.domain.market.slices import check_spacing, name_length
+from trading.domain.research.barring import bar_entries
 from trading.domain.research.coverage import (
     Coverage,
     InstrumentSeries,
@@ -71,6 +73,7 @@ class Prepared:
     inputs_hash: str
     opposite_reach: float | None = None
     fine: FineMarket | None = None
+    blackouts: tuple[Blackout, ...] = ()
 
     @property
     def executed(self) -> MarketBars:
@@ -96,13 +99,14 @@ def prepare(
     limits: LimitRules | None = None,
     fuse: FuseRules | None = None,
     opposite_reach: float | None = None,
+    blackouts: Sequence[Blackout] = (),
 ) -> Prepared:
     """Check a request against its candles and build the bars.
 
     ``sources`` holds, by strategy, the hash of a source that is not of this program.
     ``opposite_reach`` is the limits' reach (hourly ATR) for heavy opposing zones, which acts under
-    the rules of the fund.  Raises :class:`InvalidInput` with the code of the first thing that
-    stands against the run.
+    the rules of the fund, as ``blackouts`` do.  Raises :class:`InvalidInput` with the code of the
+    first thing that stands against the run.
     """
     reach = opposite_reach if request.rules == "fund" else None
     strategies = tuple(
@@ -144,7 +148,7 @@ def prepare(
             tick_sizes=[item.tick_size for item in rules.instruments],
         )
         data_hash = content_hash([data_hash, fine.bars.data_hash()])
-    inputs = {
+    inputs: dict[str, Any] = {
         "request": replace(request, controls=0).plain(),
         "rules": _plain_rules(rules),
         "data": data_hash,
@@ -154,6 +158,9 @@ def prepare(
         "sources": dict(sources or {}),
         "fill_rule": FILL_RULE_VERSION,
     }  # fmt: skip
+    events = tuple(blackouts) if request.rules == "fund" else ()
+    if events:
+        inputs["blackouts"] = [asdict(item) for item in events]
     return Prepared(
         request=request,
         strategies=strategies,
@@ -166,6 +173,7 @@ def prepare(
         inputs_hash=content_hash(inputs),
         opposite_reach=reach,
         fine=fine,
+        blackouts=events,
     )
 
 
@@ -248,7 +256,7 @@ def compute_slot_signals(prepared: Prepared, *, columns: Columns | None = None) 
             make(prepared.strategies[slot.strategy], candles.between(0, rows.stop)), rows
         )
         is_warm = is_warm or bool((~np.isin(part.reason, WAITING)).any())
-        found.append(part)
+        found.append(bar_entries(prepared.blackouts, candles.instrument, part))
     if not is_warm:
         raise InvalidInput(
             "the span is shorter than the warm-up of the strategy; begin it later or import "

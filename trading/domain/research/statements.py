@@ -42,6 +42,12 @@ def state_assumptions(backtest: Backtest) -> list[str]:
         told.append(
             "Bare: no fuse and no market trigger; sizes keep the default limits. For comparison."
         )
+    if prepared.blackouts:
+        first_ms, last_ms = prepared.coverage[0].first_ms, prepared.coverage[0].last_ms
+        count = sum(
+            item.end_ms > first_ms and item.start_ms < last_ms for item in prepared.blackouts
+        )
+        told.append(f"Nothing is opened around {count} dated events of the fund's calendar.")
     told.append(
         f"Risk {request.sleeves[0].risk_share:.2%} of equity a trade at the stop, starting with "
         f"{request.cash:,.0f}; gains stay in. Sizes are whole lots of "

@@ -137,7 +137,9 @@ class _Bench:
             opposite_reach=prepared.opposite_reach,
         )
         rules = self._rules_of(strategy.traits)
-        if isinstance(strategy, RuleStrategy) and len(rules.slots) == 1:
+        # Dated events bar entries by bar, which decisions shared by variants do not know.
+        is_alone = len(rules.slots) == 1 and not prepared.blackouts
+        if isinstance(strategy, RuleStrategy) and is_alone:
             return self._run_rule(runner, strategy, rules, returns)
         variant = replace(prepared, strategies=(strategy,), rules=rules)
         signals = compute_slot_signals(variant, columns=self._columns)

@@ -46,6 +46,7 @@ class Reason(IntEnum):
     NOT_CONFIRMED = 12
     OUTSIDE_WINDOW = 13
     DAY_LIMIT = 14
+    EVENT_BLACKOUT = 15
 
     @property
     def code(self) -> str:

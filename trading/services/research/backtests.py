@@ -37,6 +37,7 @@ from trading.domain.research.figures import (
 from trading.domain.research.request import BacktestRequest, request_of
 from trading.domain.research.run import Backtest, Prepared, build, prepare, run_backtest
 from trading.models import ResearchRun, RunState, Trial
+from trading.services.blackouts import read_blackouts
 from trading.services.instruments import get_instrument
 from trading.services.research.catalogue import Catalogue, load_catalogue
 from trading.services.research.series import load_series
@@ -211,6 +212,9 @@ def prepare_stored(
         limits=LimitRules.of_limit_set(limits),
         fuse=FuseRules.of_limit_set(limits),
         opposite_reach=float(limits.opposite_distance_atr),
+        blackouts=read_blackouts(
+            settings.MAGNET_BOOK, start_ms=request.start_ms, end_ms=request.end_ms
+        ),
     )
 
 
