@@ -45,7 +45,18 @@ def pytest_configure(config: pytest.Config) -> None:
     patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.register_profile("patient", patient)
     settings.register_profile("fast", patient, max_examples=15)
-    settings.load_profile("fast" if os.environ.get("MAGNET_TEST_FAST") else "patient")
+    is_fast = bool(os.environ.get("MAGNET_TEST_FAST"))
+    settings.load_profile("fast" if is_fast else "patient")
+    if is_fast:
+        sys.meta_path.insert(0, _NothingCompiled())
+
+
+class _NothingCompiled:
+    """Refuses numba: to load it takes a second, to compile an engine anew half a minute."""
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        if name == "numba":
+            raise ImportError("compiled code is not for `make test-fast`: mark the test slow")
 
 
 #: Files of the suite that take longest, by what they cost a processor: a parallel run begins with

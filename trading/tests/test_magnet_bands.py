@@ -15,6 +15,8 @@ from trading.domain.magnets import compute_magnet_signals
 from trading.services.research.file_series import load_file_series
 from trading.tests.magnet_bars import make_random_bars
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def signals():

@@ -22,6 +22,8 @@ from magnetfund.kernel.errors import InvalidInput
 from risk.domain.fuse import ResetPolicy
 from trading.domain.engine.book import CloseReason
 
+pytestmark = pytest.mark.slow
+
 HOUR_MS = 3_600_000
 SMALL = MovingAverageParameters(fast=2, slow=4, atr_length=3, fee_rate=0.0, equity_share=1.0)
 

@@ -64,6 +64,7 @@ def code_of(work: object) -> str:
     return caught.value.code
 
 
+@pytest.mark.slow
 def test_equal_inputs_give_an_equal_hash_and_result_and_others_do_not(bars: Candles) -> None:
     first, again = ready(bars), ready(bars)
     assert first.inputs_hash == again.inputs_hash
@@ -84,6 +85,7 @@ def test_a_request_survives_being_stored(bars: Candles) -> None:
     assert request_of(json.loads(json.dumps(request.plain()))) == request
 
 
+@pytest.mark.slow
 def test_the_readable_engine_gives_the_same_trades(bars: Candles) -> None:
     prepared = ready(bars)
     done = run_backtest(prepared)
@@ -94,6 +96,7 @@ def test_the_readable_engine_gives_the_same_trades(bars: Candles) -> None:
     assert len(raw.trades) > 20
 
 
+@pytest.mark.slow
 def test_the_split_of_costs_adds_up_to_the_cash(bars: Candles) -> None:
     done = run_backtest(ready(bars, rules="bare"))
     figures = build_figures(done)
@@ -108,6 +111,7 @@ def test_the_split_of_costs_adds_up_to_the_cash(bars: Candles) -> None:
     assert open_profit == sum(p.open_profit for p in done.result.open_positions)
 
 
+@pytest.mark.slow
 def test_months_compound_to_the_whole_and_excursions_hold_the_exit(bars: Candles) -> None:
     done = run_backtest(ready(bars))
     figures = build_figures(done)
@@ -120,6 +124,7 @@ def test_months_compound_to_the_whole_and_excursions_hold_the_exit(bars: Candles
         assert row["mae_r"] <= 0 <= row["mfe_r"]
 
 
+@pytest.mark.slow
 def test_history_before_the_span_warms_up_and_the_span_alone_trades(bars: Candles) -> None:
     start = int(bars.open_time[2_000])
     done = run_backtest(ready(bars, start_ms=start))
@@ -149,6 +154,7 @@ def test_what_cannot_be_run_is_refused(
     assert code_of(lambda: ready(bars, **options)) == code  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_holes_and_short_spans_and_hours_named_minutes_are_refused(bars: Candles) -> None:
     holed = without_bars(bars, list(range(1_000, 1_100)))
     assert code_of(lambda: ready(holed)) == "too_many_gaps"
@@ -173,6 +179,7 @@ def test_dated_funding_falls_on_its_bar_and_the_default_elsewhere(bars: Candles)
     assert funding_rates_of(days, stored, "default", DAY_MS).tolist() == pytest.approx([0.0003] * 2)
 
 
+@pytest.mark.slow
 def test_the_report_is_one_page_without_script_or_foreign_address(bars: Candles) -> None:
     done = run_backtest(ready(bars))
     rows = [
@@ -190,6 +197,7 @@ def test_the_report_is_one_page_without_script_or_foreign_address(bars: Candles)
     assert text.count("<tr><td>") <= 3_000
 
 
+@pytest.mark.slow
 def test_a_trade_stands_on_its_candles_with_its_levels_and_its_reason(bars: Candles) -> None:
     found = run_backtest(ready(bars, strategy="magnet", parameters={}))
     figures = build_figures(found)
@@ -202,6 +210,7 @@ def test_a_trade_stands_on_its_candles_with_its_levels_and_its_reason(bars: Cand
             for trade in found.result.trades
         )
     }
+    signals = compute_slot_signals(found.prepared)[0]
     assert charts[0]["title"] == "Best"
     assert charts[0]["r"] == max(row["r"] for row in rows.values())
     for chart in charts:
@@ -213,7 +222,6 @@ def test_a_trade_stands_on_its_candles_with_its_levels_and_its_reason(bars: Cand
         assert candles["t"][0] <= chart["entry_ms"] <= chart["exit_ms"]
         assert max(candles["high"]) >= row["entry"] >= min(candles["low"])
         at = int(np.searchsorted(bars.open_time, chart["entry_ms"]))
-        signals = compute_slot_signals(found.prepared)[0]
         assert chart["zone"] == signals.target_zone_price[at - 1]
         assert "strength" in chart["why"]
     plot = draw_trade(charts[0])

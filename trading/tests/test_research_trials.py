@@ -137,6 +137,7 @@ def test_spaces_are_read_counted_and_drawn_without_repeats() -> None:
     assert lists.values["horizons_days"] == ((7, 14), (14, 28, 56))
 
 
+@pytest.mark.slow
 def test_each_variant_of_a_sweep_is_the_backtest_of_its_parameters() -> None:
     candles = make_random_bars(count=4_000, seed=12)
     name = candles.instrument

@@ -28,6 +28,7 @@ def signals_of(name: str, candles: Candles, **parameters: object):
     return compute_columns(strategy=build_strategy(name, parameters), candles=candles)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "magnet"])
 def test_every_entry_has_its_stop_on_the_loss_side(name: str) -> None:
     candles = make_random_bars(count=3_000, seed=3)
@@ -42,6 +43,7 @@ def test_every_entry_has_its_stop_on_the_loss_side(name: str) -> None:
     assert (found.reason[quiet] != Reason.ENTRY).all()
 
 
+@pytest.mark.slow
 def test_moving_averages_are_long_exactly_while_the_fast_one_lies_above() -> None:
     candles = make_random_bars(count=600, seed=2)
     found = signals_of("moving-average", candles, fast=3, slow=7, bar_hours=4)
@@ -56,6 +58,7 @@ def test_a_decision_falls_on_the_last_hour_of_its_bar_alone() -> None:
     assert (np.flatnonzero(found.direction) % 8 == 7).all()
 
 
+@pytest.mark.slow
 def test_momentum_turns_when_the_close_of_28_days_ago_is_passed() -> None:
     closes = [*np.linspace(100, 130, 40), *np.linspace(129, 70, 40)]
     found = signals_of("momentum", make_flat_bars(closes, hours=24))

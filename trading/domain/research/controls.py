@@ -30,7 +30,7 @@ Again = Callable[[Mapping[str, Candles]], Prepared]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Control:
+class ControlFigures:
     """Means and deviations over the draws of one control, as the run's own figures are.
 
     ``as_good_sharpe`` and ``as_good_r`` are the shares of the draws that did at least as well as
@@ -51,7 +51,7 @@ class Control:
 
 def measure_controls(
     backtest: Backtest, *, draws: int, again: Again, seed: int = CONTROL_SEED
-) -> tuple[Control, ...]:
+) -> tuple[ControlFigures, ...]:
     """Every control that the book allows, each with ``draws`` draws.
 
     ``again`` prepares the same request on other candles.  Days are shuffled for one instrument on
@@ -120,12 +120,12 @@ def _measure(prepared: Prepared, signals: Sequence[Signals]) -> Metrics:
     return measure_run(rules=prepared.rules, market=prepared.market, raw=raw)
 
 
-def _summarise(name: str, real: Metrics, draws: Sequence[Metrics]) -> Control:
+def _summarise(name: str, real: Metrics, draws: Sequence[Metrics]) -> ControlFigures:
     sharpe = np.nan_to_num(np.array([item.sharpe for item in draws], dtype=np.float64))
     multiple = np.array([item.average_r for item in draws], dtype=np.float64)
     known = multiple[np.isfinite(multiple)]
     several = len(draws) > 1
-    return Control(
+    return ControlFigures(
         name=name,
         draws=len(draws),
         sharpe=float(sharpe.mean()),
