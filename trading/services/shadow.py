@@ -14,9 +14,14 @@ from trading.services.book.desk import ticket_of
 from trading.venues.binance_orders import WRITTEN, write_order
 
 
+def is_shadow() -> bool:
+    """Whether this home writes its orders as they would be sent."""
+    return bool(settings.TRADING_MODE == "shadow")
+
+
 def write_shadow(order: Order) -> str:
     """The request in one line, or why there is none; "" outside shadow mode."""
-    if settings.TRADING_MODE != "shadow":
+    if not is_shadow():
         return ""
     instrument = order.instrument
     if instrument.venue not in WRITTEN:
