@@ -33,7 +33,8 @@ from trading.domain.research.own import ColumnStrategy, Entries
 from trading.domain.research.report import build_report
 from trading.domain.research.request import BacktestRequest, SleeveRequest
 from trading.domain.research.run import Backtest, Builder, build, prepare, run_backtest
-from trading.domain.research.sweep import Sweep, read_space
+from trading.domain.research.space import read_space
+from trading.domain.research.sweep import Sweep
 from trading.domain.strategies.registry import STRATEGIES, compute_columns
 from trading.domain.strategies.rules import RuleStrategy, Wish
 from trading.domain.strategies.signals import Signals

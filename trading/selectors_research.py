@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, F, Q, QuerySet, Variance
+from django.db.models import Count, F, Q, QuerySet, Sum, Variance
+from django.db.models.functions import Now
 
 from trading.domain.market.candles import TIMEFRAMES
 from trading.domain.research.parameters import text_of
@@ -19,7 +20,7 @@ from trading.domain.research.trials import (
     Verdict,
     judge,
 )
-from trading.models import ResearchRun, RunState, Trial
+from trading.models import ResearchRun, RunState, SweepChunk, Trial
 
 RUNS_SHOWN = 25
 COMPARED_MAX = 5
@@ -157,9 +158,39 @@ def find_survival() -> ResearchRun | None:
 
 def open_runs(kind: str) -> list[ResearchRun]:
     """Runs of a kind that wait or are being worked on, and the newest that was refused."""
-    states = [RunState.WAITING, RunState.RUNNING]
+    states = [RunState.WAITING, RunState.RUNNING, RunState.PAUSED]
     rows = ResearchRun.objects.filter(kind=kind, state__in=states).defer(*HEAVY)
     return list(rows.order_by("-id")[:10])
+
+
+def list_open_runs() -> list[ResearchRun]:
+    """Every run that waits, is worked on or is paused, oldest first."""
+    states = [RunState.WAITING, RunState.RUNNING, RunState.PAUSED]
+    return list(ResearchRun.objects.filter(state__in=states).defer(*HEAVY).order_by("id")[:100])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepProgress:
+    """How far a sweep is; ``workers`` hold a chunk now, ``trials`` are those it stored."""
+
+    variants: int
+    variants_done: int
+    workers: int
+    trials: int
+
+
+def find_progress(run: ResearchRun) -> SweepProgress | None:
+    """The progress of a planned sweep by its chunks; None for what has none."""
+    state = SweepChunk.State
+    found = SweepChunk.objects.filter(run=run).aggregate(
+        variants=Sum("size"),
+        variants_done=Sum("size", filter=Q(state=state.DONE)),
+        workers=Count("worker", distinct=True, filter=Q(state=state.TAKEN, leased_until__gt=Now())),
+        trials=Sum("new_trials"),
+    )
+    if found["variants"] is None:
+        return None
+    return SweepProgress(**{name: value or 0 for name, value in found.items()})
 
 
 def list_families() -> list[FamilyRow]:

@@ -132,6 +132,18 @@ GRANTS = [
         "started_at",
         "finished_at",
     ),
+    mutable(
+        "trading_sweepchunk",
+        "places",
+        "state",
+        "token",
+        "worker",
+        "leased_until",
+        "rows_file",
+        "refused",
+        "new_trials",
+        "finished_at",
+    ),
 ]
 
 TRIGGERS = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,6 +37,11 @@ class Part:
     holds_stop: bool = False
 
 
+def count_research_processes() -> int:
+    """Processes that work on research here: one a core, so that a sweep is shared, at most four."""
+    return min(os.cpu_count() or 1, 4)
+
+
 def platform_parts(port: int, sign_port: int) -> tuple[Part, ...]:
     python = sys.executable
     return (
@@ -61,7 +67,8 @@ def platform_parts(port: int, sign_port: int) -> tuple[Part, ...]:
         Part(
             name="research",
             command=(
-                python, "-m", "celery", "-A", "magnetfund", "worker", "--concurrency", "1",
+                python, "-m", "celery", "-A", "magnetfund", "worker",
+                "--concurrency", str(count_research_processes()), "--prefetch-multiplier", "1",
                 "--queues", RESEARCH_QUEUE, "--hostname", "research@%h", "--loglevel", "warning",
                 "--without-mingle", "--without-gossip",
             ),

@@ -118,7 +118,7 @@ def research_queue() -> str:
     """Work on waiting research runs; the rows are the queue, so a lost message loses nothing."""
     from trading.services.research.queue import work_waiting
 
-    return f"{work_waiting()} runs"
+    return f"{work_waiting(on_more=wake_research)} runs"
 
 
 def wake_research() -> None:

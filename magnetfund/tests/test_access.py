@@ -100,6 +100,7 @@ FORMS: dict[str, set[Role]] = {
 API_POSTS: dict[str, set[Role]] = {
     "/api/backtests": RESEARCH,
     "/api/risk/events": {r for r in Role if r not in (Role.INVESTOR, Role.AUDITOR)},
+    "/api/sweeps": RESEARCH,
     "/api/money/statements": {Role.ACCOUNTANT},
     "/api/money/breaks": {Role.ACCOUNTANT, Role.CONTROLLER},
     "/api/dealing/distributions": {Role.ACCOUNTANT, Role.CONTROLLER, Role.DIRECTOR},

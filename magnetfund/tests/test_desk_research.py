@@ -18,6 +18,7 @@ from magnetfund.operations.people import ensure_user
 from magnetfund.tests.test_access import bearer
 from trading.models import ResearchRun, RunState, Trial
 from trading.services.research.queue import work_waiting
+from trading.services.research.sweeps import open_sweep
 from trading.tests.magnet_bars import make_random_bars
 from trading.tests.test_research_backtests import NAME, store
 
@@ -242,3 +243,58 @@ def test_an_open_run_is_cancelled_once(desk: Client) -> None:
     assert work_waiting() == 0
     page = desk.get(f"/desk/research/{run.pk}/").content.decode()
     assert "Cancelled" in page
+
+
+def test_a_sweep_is_paused_resumed_and_cancelled_on_its_page(desk: Client) -> None:
+    asked = {
+        "strategy": "moving-average", "instrument": NAME, "space": "fast = 5,10\nslow=20:60:20",
+        "draw": "0",
+    }  # fmt: skip
+    page = desk.post("/desk/research/sweeps/start/", asked).url
+    run = ResearchRun.objects.get()
+    assert desk.post(f"{page}pause/").status_code == 302
+    assert "is not running" in desk.get(page).content.decode()
+    open_sweep(run, None)
+    text = desk.get(page).content.decode()
+    for words in ("0 of 6 variants are stored", "0 workers at it", "Pause", "Cancel"):
+        assert words in text
+    desk.post(f"{page}pause/")
+    part = desk.get(page, headers={"HX-Request": "true"}).content.decode()
+    assert "Paused" in part
+    assert "Resume" in desk.get(page).content.decode()
+    assert work_waiting() == 0
+    desk.post(f"{page}resume/")
+    assert work_waiting() == 1
+    assert "Best variants" in desk.get(page).content.decode()
+    desk.post(f"{page}cancel/")
+    assert "was finished already" in desk.get(page).content.decode()
+    backtest = ask(desk)
+    desk.post(f"/desk/research/{backtest.pk}/pause/")
+    assert "only a sweep can be paused" in desk.get(page).content.decode()
+
+
+def test_the_api_takes_a_sweep_pauses_it_and_gives_its_result() -> None:
+    body = {
+        "sleeves": [{"strategy": "moving-average"}],
+        "instruments": [NAME],
+        "space": {"fast": "5,10", "slow": "20:60:20"},
+    }
+    client = Client(headers=bearer(Role.OPERATOR))
+    asked = client.post("/api/sweeps", json.dumps(body), content_type="application/json")
+    assert asked.status_code == 202
+    path = asked["Location"]
+    assert client.get(path).json()["chunks"] is None
+    open_sweep(ResearchRun.objects.get(), None)
+    assert client.post(f"{path}/pause").json()["state"] == "paused"
+    assert client.post(f"{path}/pause").json()["error"]["code"] == "wrong_state"
+    assert client.post(f"{path}/resume").json()["chunks"]["variants_done"] == 0
+    work_waiting()
+    found = client.get(path).json()
+    assert (found["state"], found["progress"]) == ("done", 1.0)
+    assert found["chunks"] == {"variants": 6, "variants_done": 6, "workers": 0, "new_trials": 6}
+    assert found["verdict"]["trials"] == 6
+    assert client.post(f"{path}/cancel").status_code == 422
+    assert client.post(f"{path}/stop").status_code == 404
+    body["space"] = {"fats": "5"}
+    bad = client.post("/api/sweeps", json.dumps(body), content_type="application/json")
+    assert bad.json()["error"]["code"] == "unknown_parameter"

@@ -28,7 +28,6 @@ from risk.domain.ratios import (
     compute_profit_factor,
     compute_rolling_sharpe,
     compute_sharpe,
-    compute_sharpe_columns,
     compute_sharpe_facts,
     compute_sharpe_of_sums,
     compute_sortino,
@@ -168,22 +167,14 @@ def test_a_bad_series_is_refused(returns: list[float], code: str) -> None:
     assert refused.value.code == code
 
 
-def test_the_sharpe_of_columns_is_that_of_each_and_unknown_where_nothing_moved() -> None:
-    columns = np.column_stack([RETURNS, RETURNS[::-1] * 2.0, np.zeros(RETURNS.size)])
-    found = compute_sharpe_columns(returns=columns)
-    assert found[0] == pytest.approx(compute_sharpe(returns=RETURNS), rel=1e-12)
-    assert found[1] == pytest.approx(compute_sharpe(returns=RETURNS[::-1] * 2.0), rel=1e-12)
-    assert np.isnan(found[2])
-    assert np.isnan(compute_sharpe_columns(returns=columns[:1])).all()
-
-
 def test_the_sharpe_of_sums_is_that_of_the_returns() -> None:
     columns = np.column_stack([RETURNS, -2 * RETURNS, np.zeros(750), np.full(750, 0.001)])
     sums, squares = columns.sum(axis=0), (columns**2).sum(axis=0)
     found = compute_sharpe_of_sums(sums=sums, squares=squares, count=750)
-    assert found == pytest.approx(np.nan_to_num(compute_sharpe_columns(returns=columns)))
-    alone = compute_sharpe_of_sums(sums=columns[0], squares=columns[0] ** 2, count=1)
-    assert not alone.any()
+    alone = [compute_sharpe(returns=column) or 0.0 for column in columns.T]
+    assert found == pytest.approx(alone)
+    single = compute_sharpe_of_sums(sums=columns[0], squares=columns[0] ** 2, count=1)
+    assert not single.any()
 
 
 def test_drawdown_of_equity_counts_the_start_and_goes_below_what_was_put_in() -> None:

@@ -27,7 +27,7 @@ from trading.models.operation import (
     TradingSession,
 )
 from trading.models.performance import StrategyNote, StrategyPerformance
-from trading.models.research import ResearchRun, RunState, Trial
+from trading.models.research import ResearchRun, RunState, SweepChunk, Trial
 from trading.models.signals import Magnet, Proposal, Signal, Strategy
 from trading.models.sleeves import SleeveProposal
 from trading.models.valuation import Valuation
@@ -66,6 +66,7 @@ __all__ = [
     "Strategy",
     "StrategyNote",
     "StrategyPerformance",
+    "SweepChunk",
     "Trade",
     "TradingSession",
     "Trial",

@@ -1,4 +1,4 @@
-"""Research as stored: runs of backtests and sweeps, the register of trials, studies.
+"""Research as stored: runs of backtests and sweeps with their chunks, the register of trials.
 
 A trial counts for ever: its row is append-only, and equal inputs are one trial.  Figures of a run
 are float64 (research, no books); what a page shows is kept as JSON, every trade and mark as
@@ -17,6 +17,7 @@ from magnetfund.kernel.clock import utc_now
 class RunState(models.TextChoices):
     WAITING = "waiting"
     RUNNING = "running"
+    PAUSED = "paused"
     DONE = "done"
     REFUSED = "refused"
     FAILED = "failed"
@@ -117,3 +118,47 @@ class Trial(models.Model):
 
     def __str__(self) -> str:
         return f"{self.family}: {self.strategy}"
+
+
+class SweepChunk(models.Model):
+    """Some variants of a sweep: free, taken by a worker under a lease, or done.
+
+    ``token`` grows with every taking and fences: a worker whose lease ran out and whose chunk was
+    taken by another writes nothing.  ``rows_file`` holds what the variants gave (float64) until the
+    sweep is judged.  A search decides ``places`` when the chunk is taken; a chunk may be taken once
+    every chunk of the generations before it is done.
+    """
+
+    class State(models.TextChoices):
+        FREE = "free"
+        TAKEN = "taken"
+        DONE = "done"
+
+    run = models.ForeignKey(ResearchRun, on_delete=models.PROTECT, related_name="chunks")
+    number = models.PositiveIntegerField()
+    generation = models.PositiveIntegerField(default=0)
+    first = models.PositiveIntegerField()
+    size = models.PositiveIntegerField()
+    places = models.JSONField(null=True, blank=True)
+    state = models.CharField(max_length=5, choices=State.choices, default=State.FREE)
+    token = models.PositiveIntegerField(default=0)
+    worker = models.CharField(max_length=80, blank=True)
+    leased_until = models.DateTimeField(null=True, blank=True)
+    rows_file = models.BinaryField(null=True, blank=True)
+    refused = models.PositiveIntegerField(default=0)
+    new_trials = models.PositiveIntegerField(default=0)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "number"], name="trading_sweepchunk_number"),
+            models.CheckConstraint(
+                condition=Q(state="done", finished_at__isnull=False)
+                | Q(state="taken", leased_until__isnull=False)
+                | Q(state="free"),
+                name="trading_sweepchunk_state",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"chunk {self.number} of run {self.run_id}"

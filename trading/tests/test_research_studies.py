@@ -19,7 +19,6 @@ from magnetfund.operations.people import ensure_user
 from risk.domain.leverage import EvidenceState
 from trading.domain.evidence import CALIBRATED_BANDS
 from trading.domain.magnets import DEFAULT_PARAMETERS
-from trading.domain.research.request import BacktestRequest, SleeveRequest
 from trading.models import BookMember, ResearchRun, RunState, Trial, Valuation
 from trading.selectors_research import family_named
 from trading.services.instruments import get_instrument
@@ -28,7 +27,6 @@ from trading.services.leverage_inputs import read_leverage_inputs
 from trading.services.research.queue import work_waiting
 from trading.services.research.studies import ask_study, ask_weekly_evidence
 from trading.services.research.survival import ask_weekly_survival
-from trading.services.research.sweeps import ask_sweep, cancel_run
 from trading.tests.magnet_bars import make_random_bars
 from trading.tests.test_research_backtests import NAME, store
 
@@ -89,29 +87,6 @@ def test_a_backtest_after_a_sweep_is_judged_by_all_its_variants() -> None:
 def test_a_bad_sweep_is_refused_and_counts_nothing(arguments: tuple[str, ...], code: str) -> None:
     with pytest.raises(CommandError, match=code):
         sweep(*arguments)
-    assert not Trial.objects.exists()
-
-
-@pytest.mark.usefixtures("_hours")
-def test_a_cancelled_sweep_stops_and_counts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    officer = Actor.of(ensure_user(email="r@example.com", name="R", roles=[Role.RISK_OFFICER]))
-    request = BacktestRequest(
-        sleeves=(SleeveRequest(strategy="moving-average"),), instruments=(NAME,)
-    )
-    run = ask_sweep(request=request, space={"fast": "5:20:5"}, count=0, seed=1, actor=officer)
-    from trading.services.research import sweeps
-
-    monkeypatch.setattr(sweeps, "PROGRESS_SECONDS", 0.0)
-    real = sweeps._Progress.__call__
-
-    def cancel_then_tell(self: Any) -> bool:
-        cancel_run(run=run, actor=officer)
-        return real(self)
-
-    monkeypatch.setattr(sweeps._Progress, "__call__", cancel_then_tell)
-    work_waiting()
-    run.refresh_from_db()
-    assert run.state == RunState.CANCELLED
     assert not Trial.objects.exists()
 
 
@@ -252,7 +227,7 @@ def test_the_queue_works_on_every_kind() -> None:
     ("module", "name", "work"),
     [
         ("trading.services.research.backtests", "run_backtest", "backtest"),
-        ("trading.services.research.sweeps", "run_sweep", "sweep"),
+        ("trading.domain.research.variants", "VariantBench.try_all", "sweep"),
         ("trading.services.research.studies", "run_evidence_test", "test_magnets"),
         ("trading.services.research.survival", "build_bootstrap_bars", "survival"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,18 +13,12 @@ from magnetfund.kernel.errors import InvalidInput
 from risk.domain.ratios.inference import compute_sharpe_facts
 from trading.domain.engine.rules import TradedInstrument
 from trading.domain.research.coverage import InstrumentSeries
+from trading.domain.research.moments import DayMoments, find_edges, measure_moments
 from trading.domain.research.request import BacktestRequest, SleeveRequest
 from trading.domain.research.run import prepare, run_backtest
-from trading.domain.research.sweep import (
-    SweepSpace,
-    iterate_space,
-    name_shape,
-    read_space,
-    run_sweep,
-    sharpe_columns,
-    tabulate_surface,
-    walk_forward,
-)
+from trading.domain.research.space import SweepSpace, list_places, read_space
+from trading.domain.research.surface import name_shape, tabulate_surface
+from trading.domain.research.sweep import run_sweep, walk_forward
 from trading.domain.research.trials import (
     TrialFacts,
     TrialFamily,
@@ -43,6 +38,18 @@ def facts_of(returns: np.ndarray) -> TrialFacts:
     return TrialFacts(
         sharpe=found.sharpe, days=found.periods, skewness=found.skewness, kurtosis=found.kurtosis
     )
+
+
+def moments_of(columns: np.ndarray) -> DayMoments:
+    return measure_moments(columns.T, find_edges(len(columns)))
+
+
+def sharpe_columns(columns: np.ndarray) -> np.ndarray:
+    return columns.mean(axis=0) / columns.std(axis=0, ddof=1)
+
+
+def iterate_space(space: SweepSpace) -> list[dict[str, Any]]:
+    return [space.at(place) for place in list_places(space)]
 
 
 def family_of(sharpes: list[float]) -> TrialFamily:
@@ -74,11 +81,12 @@ def test_a_planted_edge_is_found_among_as_many_trials() -> None:
 
 def test_overfitting_is_even_odds_on_noise_and_small_with_an_edge() -> None:
     noise = np.random.default_rng(7).normal(0.0, 0.01, (DAYS, 200))
-    assert 0.25 < measure_overfitting(noise).probability < 0.9
+    assert 0.25 < measure_overfitting(moments_of(noise)).probability < 0.9
     noise[:, 3] += 0.002
-    assert measure_overfitting(noise).probability < 0.05
-    with pytest.raises(InvalidInput):
-        measure_overfitting(noise[:, :1])
+    assert measure_overfitting(moments_of(noise)).probability < 0.05
+    for few in (noise[:, :1], noise[:39]):
+        with pytest.raises(InvalidInput):
+            measure_overfitting(moments_of(few))
 
 
 def test_a_loser_and_a_rule_without_trades_are_named_so() -> None:
@@ -89,22 +97,29 @@ def test_a_loser_and_a_rule_without_trades_are_named_so() -> None:
 
 
 def test_a_walk_forward_learns_before_it_trades() -> None:
-    returns = np.random.default_rng(9).normal(0.0, 0.01, (900, 3))
+    returns = np.random.default_rng(9).normal(0.0, 0.01, (1_800, 3))
     # Column 1 is good in the first half, column 2 in the second: nobody may know that early.
-    returns[:450, 1] += 0.004
-    returns[450:, 2] += 0.004
+    returns[:900, 1] += 0.004
+    returns[900:, 2] += 0.004
     space = SweepSpace(values={"fast": (1, 2, 3)})
     variants = tuple(_variant(parameters) for parameters in iterate_space(space))
-    found = walk_forward(returns, variants, kind="rolling", train_days=200, test_days=50)
+    found = walk_forward(moments_of(returns), variants, kind="rolling")
     assert found is not None
     assert found.chosen[0] == {"fast": 2}
     assert found.chosen[-1] == {"fast": 3}
     assert found.sharpe < found.sharpe_seen_mean
-    assert walk_forward(returns[:100], variants, kind="anchored") is None
+    assert walk_forward(moments_of(returns[:500]), variants, kind="anchored") is None
+    # What is traded is the joined returns of the chosen columns, day by day.
+    starts = range(370, 1_800 - 90 + 1, 90)
+    places = [(1, 2, 3).index(chosen["fast"]) for chosen in found.chosen]
+    joined = np.concatenate(
+        [returns[start : start + 90, k] for start, k in zip(starts, places, strict=True)]
+    )
+    assert found.sharpe == pytest.approx(sharpe_columns(joined[:, None])[0] * 365**0.5)
 
 
 def _variant(parameters: dict[str, object]):
-    from trading.domain.research.sweep import Variant
+    from trading.domain.research.tried import Variant
 
     return Variant(
         parameters=parameters,
@@ -121,10 +136,10 @@ def test_spaces_are_read_counted_and_drawn_without_repeats() -> None:
     builder = STRATEGIES["moving-average"]
     space = read_space(builder, {"fast": "10:30:10", "slow": "100,200"})
     assert space.size == 6
-    assert next(iter(iterate_space(space))) == {"fast": 10, "slow": 100}
-    drawn = list(iterate_space(replace(space, count=4, seed=3)))
+    assert iterate_space(space)[0] == {"fast": 10, "slow": 100}
+    drawn = iterate_space(replace(space, count=4, seed=3))
     assert len({tuple(item.items()) for item in drawn}) == 4
-    assert drawn == list(iterate_space(replace(space, count=4, seed=3)))
+    assert drawn == iterate_space(replace(space, count=4, seed=3))
     for text, code in (
         ("1:2000:1", "sweep_too_large"),
         ("5:1:1", "bad_space"),

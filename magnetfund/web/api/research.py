@@ -86,7 +86,7 @@ class BacktestsView(APIView):
         body = BacktestBody(data=request.data)
         body.is_valid(raise_exception=True)
         run = ask_backtest(
-            request=_request_of(body.validated_data),
+            request=read_request(body.validated_data),
             actor=Actor.of(request.user),  # type: ignore[arg-type]  # the permission asked for one
         )
         wake_research()
@@ -111,7 +111,8 @@ class BacktestView(APIView):
         return Response(plain)
 
 
-def _request_of(given: dict[str, Any]) -> BacktestRequest:
+def read_request(given: dict[str, Any]) -> BacktestRequest:
+    """The request of a validated body; raises :class:`InvalidInput` for a bad parameter."""
     catalogue = load_catalogue()
     sleeves = []
     for item in given["sleeves"]:

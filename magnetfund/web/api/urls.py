@@ -24,6 +24,7 @@ from magnetfund.web.api import (
     proof,
     research,
     strategies,
+    sweeps,
     tokens,
     trading,
     udc,
@@ -172,6 +173,13 @@ urlpatterns = [
     ),
     path("api/backtests", research.BacktestsView.as_view(), name="api_backtests"),
     path("api/backtests/<int:pk>", research.BacktestView.as_view(), name="api_backtest"),
+    path("api/sweeps", sweeps.SweepsView.as_view(), name="api_sweeps"),
+    path("api/sweeps/<int:pk>", sweeps.SweepView.as_view(), name="api_sweep"),
+    path(
+        "api/sweeps/<int:pk>/<slug:move>",
+        sweeps.SweepMoveView.as_view(),
+        name="api_sweep_move",
+    ),
     path(
         "api/strategies/health",
         strategies.StrategiesHealthView.as_view(),

@@ -18,7 +18,7 @@ from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import actor_of, build_frame
 from magnetfund.web.desk.research_form import BacktestForm
 from magnetfund.web.desk.research_page import build_page, compare_rows, draw_comparison
-from magnetfund.web.desk.research_studies import study_context
+from magnetfund.web.desk.research_studies import chunk_context, study_context
 from magnetfund.web.public.pages import asked_page
 from risk.services.limits import limits_in_force
 from trading import selectors_research as selectors
@@ -38,7 +38,7 @@ VERDICTS = {
     RunState.FAILED: "Failed",
     RunState.WAITING: "Waiting",
 }
-OPEN_STATES = (RunState.WAITING, RunState.RUNNING)
+OPEN_STATES = (RunState.WAITING, RunState.RUNNING, RunState.PAUSED)
 
 
 @require_safe
@@ -122,13 +122,15 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect("desk_research_run", pk=item.result["same_as"])
     is_open = item.state in OPEN_STATES
     if request.headers.get("HX-Request") and is_open:
-        return render(request, "desk/research/_progress.html", {"run": item})
+        return render(request, "desk/research/_progress.html", {"run": item, **chunk_context(item)})
     if request.headers.get("HX-Request"):
         answer = HttpResponse()
         answer["HX-Refresh"] = "true"
         return answer
     frame = build_frame(request, "research")
     context: dict[str, Any] = {"run": item, "is_open": is_open}
+    if is_open:
+        context |= chunk_context(item)
     if item.state == RunState.DONE and item.kind == ResearchRun.Kind.BACKTEST:
         limit = float(limits_in_force(settings.MAGNET_BOOK).drawdown_share)
         context |= {
@@ -139,6 +141,8 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
         }
     elif item.state == RunState.DONE:
         context |= study_context(item)
+    elif not is_open:
+        context["kept_trials"] = item.trials.count()
     return render(request, "desk/research/run.html", {**frame, **context})
 
 

@@ -17,10 +17,11 @@ from magnetfund.web.desk.frame import actor_of, build_frame
 from magnetfund.web.desk.research_form import BacktestForm
 from magnetfund.web.public.pages import asked_page
 from trading import selectors_research as selectors
-from trading.models import ResearchRun
+from trading.models import ResearchRun, Trial
 from trading.services.research.catalogue import load_catalogue
 from trading.services.research.studies import ask_study
-from trading.services.research.sweeps import ask_sweep, cancel_run
+from trading.services.research.sweep_control import cancel_run, pause_run, resume_run
+from trading.services.research.sweeps import ask_sweep
 
 STUDIES = {
     "evidence": (
@@ -156,10 +157,46 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """Stop an open run."""
     run = get_object_or_404(ResearchRun.objects.defer(*selectors.HEAVY), pk=pk)
     if cancel_run(run=run, actor=actor_of(request)):
-        messages.success(request, f"Run {run.pk} is cancelled. None of it counts as a trial.")
+        kept = Trial.objects.filter(run=run).count()
+        messages.success(
+            request,
+            f"Run {run.pk} is cancelled. "
+            + (f"The {kept:,} trials that it finished count." if kept else "It counts no trial."),
+        )
     else:
         messages.info(request, f"Run {run.pk} was finished already.")
     return redirect("desk_research_run", pk=pk)
+
+
+@require_POST
+@desk_view(Capability.RESEARCH_RUN)
+def pause(request: HttpRequest, pk: int) -> HttpResponse:
+    """Stop handing out the chunks of a running sweep."""
+    run = get_object_or_404(ResearchRun.objects.defer(*selectors.HEAVY), pk=pk)
+    try:
+        if not pause_run(run=run, actor=actor_of(request)):
+            messages.info(request, f"Run {run.pk} is not running.")
+    except InvalidInput as error:
+        messages.error(request, f"Not paused: {error.message}.")
+    return redirect("desk_research_run", pk=pk)
+
+
+@require_POST
+@desk_view(Capability.RESEARCH_RUN)
+def resume(request: HttpRequest, pk: int) -> HttpResponse:
+    """Hand out the chunks of a paused sweep again."""
+    run = get_object_or_404(ResearchRun.objects.defer(*selectors.HEAVY), pk=pk)
+    if resume_run(run=run, actor=actor_of(request)):
+        wake_research()
+    else:
+        messages.info(request, f"Run {run.pk} is not paused.")
+    return redirect("desk_research_run", pk=pk)
+
+
+def chunk_context(run: ResearchRun) -> dict[str, Any]:
+    """How far a sweep is, by what is stored of it."""
+    is_sweep = run.kind == ResearchRun.Kind.SWEEP
+    return {"sweep_progress": selectors.find_progress(run) if is_sweep else None}
 
 
 def study_context(run: ResearchRun) -> dict[str, Any]:

@@ -109,6 +109,8 @@ urlpatterns = [
     path(
         "desk/research/strategies/<slug:code>/retire/", strategies.retire, name="desk_sleeve_retire"
     ),
+    path("desk/research/<int:pk>/pause/", research_studies.pause, name="desk_research_pause"),
+    path("desk/research/<int:pk>/resume/", research_studies.resume, name="desk_research_resume"),
     path("desk/research/<int:pk>/cancel/", research_studies.cancel, name="desk_research_cancel"),
     path("desk/research/<int:pk>/", research.run, name="desk_research_run"),
     path("desk/research/<int:pk>/<str:name>", research.export, name="desk_research_export"),

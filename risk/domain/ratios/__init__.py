@@ -21,7 +21,6 @@ from risk.domain.ratios.measures import (
     compute_profit_factor,
     compute_rolling_sharpe,
     compute_sharpe,
-    compute_sharpe_columns,
     compute_sharpe_of_sums,
     compute_sortino,
 )
@@ -41,7 +40,6 @@ __all__ = [
     "compute_profit_factor",
     "compute_rolling_sharpe",
     "compute_sharpe",
-    "compute_sharpe_columns",
     "compute_sharpe_facts",
     "compute_sharpe_of_sums",
     "compute_sortino",

@@ -43,16 +43,6 @@ def compute_sharpe(
     return _known(_sharpe_per_period(returns_of(returns, length_min=2) - rate), periods_a_year)
 
 
-def compute_sharpe_columns(*, returns: FloatArray) -> FloatArray:
-    """Per-period Sharpe of each column of (periods, columns); NaN where nothing moved.
-
-    Fewer than two periods give NaN throughout.
-    """
-    if returns.shape[0] < 2:
-        return np.full(returns.shape[1], np.nan)
-    return _sharpe_per_period(returns)
-
-
 def compute_sharpe_of_sums(*, sums: FloatArray, squares: FloatArray, count: int) -> FloatArray:
     """Per-period Sharpe of ``count`` returns from their sum and the sum of their squares, ddof 1.
 

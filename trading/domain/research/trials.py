@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.ratios import compute_sharpe_of_sums
@@ -23,10 +22,10 @@ from risk.domain.ratios.inference import (
     compute_expected_sharpe_max,
     compute_track_record_min,
 )
+from trading.domain.research.moments import CSCV_BLOCKS, DayMoments, find_block_edges
 
 SURVIVES_FROM = 0.95
 YEAR_DAYS = 365.0
-CSCV_BLOCKS = 10
 
 
 class Verdict(StrEnum):
@@ -149,43 +148,37 @@ class Overfitting:
     best_unseen_median: float
 
 
-def measure_overfitting(returns: NDArray[np.float64], *, blocks: int = CSCV_BLOCKS) -> Overfitting:
-    """Probability of backtest overfitting of daily returns, shape (days, variants).
+def measure_overfitting(moments: DayMoments) -> Overfitting:
+    """Probability of backtest overfitting of the daily returns of many variants.
 
-    Combinatorially symmetric cross-validation: the days are cut into ``blocks`` (even) stretches,
-    each half of them chosen in turn.  Raises :class:`InvalidInput` (``too_few``) for fewer than two
-    variants or four days a block.
+    Combinatorially symmetric cross-validation: the days are cut into ten equal blocks, each half of
+    them chosen in turn.  Raises :class:`InvalidInput` (``too_few``) for fewer than two variants or
+    four days a block.
     """
-    days, variants = returns.shape
-    if variants < 2 or days < 4 * blocks or blocks % 2:
+    size = moments.days // CSCV_BLOCKS
+    if moments.variants < 2 or size < 4:
         raise InvalidInput("too few variants or days to split", code="too_few")
-    size = days // blocks
-    parts = returns[: size * blocks].reshape(blocks, size, variants)
-    sums, squares = parts.sum(axis=1), (parts**2).sum(axis=1)
+    edges = find_block_edges(moments.days)
+    parts = [moments.between(first, stop) for first, stop in itertools.pairwise(edges)]
+    sums, squares = (np.stack([part[k] for part in parts]) for k in (0, 1))
+    whole, whole_squares = sums.sum(axis=0), squares.sum(axis=0)
     below, ranks = 0, []
-    splits = list(itertools.combinations(range(blocks), blocks // 2))
-    for chosen in splits:
-        other = [block for block in range(blocks) if block not in chosen]
-        seen = _sharpe_of(sums, squares, list(chosen), size)
-        unseen = _sharpe_of(sums, squares, other, size)
+    splits = list(itertools.combinations(range(CSCV_BLOCKS), CSCV_BLOCKS // 2))
+    count = size * CSCV_BLOCKS // 2
+    for half in splits:
+        chosen = list(half)
+        first, second = sums[chosen].sum(axis=0), squares[chosen].sum(axis=0)
+        seen = compute_sharpe_of_sums(sums=first, squares=second, count=count)
         best = int(np.argmax(seen))
-        rank = (
-            int((unseen < unseen[best]).sum()) + 0.5 * int((unseen == unseen[best]).sum())
-        ) / variants
+        unseen = compute_sharpe_of_sums(
+            sums=whole - first, squares=whole_squares - second, count=count
+        )
+        level = int((unseen == unseen[best]).sum())
+        rank = (int((unseen < unseen[best]).sum()) + 0.5 * level) / moments.variants
         ranks.append(rank)
         below += rank < 0.5
     return Overfitting(
         probability=below / len(splits),
         splits=len(splits),
         best_unseen_median=float(np.median(ranks)),
-    )
-
-
-def _sharpe_of(
-    sums: NDArray[np.float64], squares: NDArray[np.float64], blocks: list[int], size: int
-) -> NDArray[np.float64]:
-    return compute_sharpe_of_sums(
-        sums=sums[blocks].sum(axis=0),
-        squares=squares[blocks].sum(axis=0),
-        count=size * len(blocks),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from trading.domain.backtest.kernel.variants import (
 )
 from trading.domain.engine.rules import EngineRules
 from trading.domain.market.candles import Candles
+from trading.domain.research.moments import DayMoments, find_edges, measure_moments
 from trading.domain.research.run import Builder, Prepared, build, compute_slot_signals
 from trading.domain.strategies.base import Strategy
 from trading.domain.strategies.registry import compute_columns
@@ -34,79 +35,43 @@ from trading.domain.strategies.rules import RuleStrategy
 from trading.domain.strategies.shared import SharedBars
 from trading.domain.strategies.signals import Reason, Signals, StrategyTraits
 
-#: Variants that one thread takes at a time.
-CHUNK = 32
+#: Variants that one thread takes at a time, at most.
+TAKEN_MAX = 32
+#: How often a caller is told how far it is, also inside one long variant.
+TOLD_SECONDS = 1.0
 FloatColumn = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """The runs of a sweep in the order of their variants.
+    """The runs of variants in their order; ``places`` are their numbers among those asked for.
 
-    ``returns`` has shape (variants, days); ``sums`` as :func:`..quiet.summarise` writes them.
+    ``sums`` as :func:`..quiet.summarise` writes them; ``path`` holds return and deepest fall of the
+    seen days (fractions of the equity at their start).  ``is_whole`` is False where it was stopped.
     """
 
-    parameters: tuple[Mapping[str, Any], ...]
-    returns: FloatColumn
+    places: NDArray[np.int64]
+    moments: DayMoments
     sums: FloatColumn
+    path: FloatColumn
     falls: FloatColumn
     trades: NDArray[np.int64]
-    refused: int
+    is_whole: bool
 
 
-def run_variants(
-    *,
-    prepared: Prepared,
-    builders: Mapping[str, Builder],
-    variants: Sequence[Mapping[str, Any]],
-    cut_days: int,
-    workers: int | None = None,
-    on_variant: Callable[[], bool] | None = None,
-) -> Tried:
-    """Run ``variants`` of the request's only sleeve; those that cannot be run are refused.
-
-    ``on_variant`` is told after each and stops the rest by answering False.
-    """
-    bench = _Bench(prepared, builders, cut_days)
-    count, days = len(variants), bench.days
-    returns = np.empty((count, days))
-    sums, falls = np.zeros((count, SUMS)), np.zeros(count)
-    trades = np.full(count, -1, dtype=np.int64)
-    stopped = threading.Event()
-
-    def work(first: int) -> int:
-        runner = bench.runner()
-        for k in range(first, min(first + CHUNK, count)):
-            if stopped.is_set():
-                break
-            try:
-                figures = bench.run(runner, variants[k], returns[k])
-            except InvalidInput:
-                continue
-            sums[k], falls[k], trades[k] = figures.sums, figures.fall, figures.trades
-        return min(CHUNK, count - first)
-
-    with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
-        for done in pool.map(work, range(0, count, CHUNK)):
-            if on_variant is not None and not all(on_variant() for _ in range(done)):
-                stopped.set()
-    kept = np.flatnonzero(trades >= 0)
-    whole = kept.size == count
-    return Tried(
-        parameters=tuple(variants[k] for k in kept.tolist()),
-        returns=returns if whole else returns[kept],
-        sums=sums if whole else sums[kept],
-        falls=falls if whole else falls[kept],
-        trades=trades if whole else trades[kept],
-        refused=0 if stopped.is_set() else count - int(kept.size),
-    )
-
-
-class _Bench:
+class VariantBench:
     """One market packed once, with what the variants of a strategy share."""
 
-    def __init__(self, prepared: Prepared, builders: Mapping[str, Builder], cut: int) -> None:
-        self._prepared, self._builders, self._cut = prepared, builders, cut
+    def __init__(
+        self,
+        prepared: Prepared,
+        builders: Mapping[str, Builder],
+        *,
+        cut_days: int,
+        threads: int | None = None,
+    ) -> None:
+        """``threads`` None is one for every core."""
+        self._prepared, self._builders, self._cut = prepared, builders, cut_days
         self._sleeve = prepared.request.sleeves[0]
         self._market = pack_market(prepared.market)
         self._lock = threading.Lock()
@@ -114,7 +79,64 @@ class _Bench:
         self._plain: dict[tuple[int, int, bool], tuple[PlainColumns, NDArray[np.uint8]]] = {}
         self._rules: dict[StrategyTraits, EngineRules] = {}
         self._local = threading.local()
+        self._threads = threads or os.cpu_count() or 1
         self.days = self.runner().days
+        self.edges = find_edges(self.days)
+
+    def try_all(
+        self,
+        variants: Sequence[Mapping[str, Any]],
+        *,
+        on_done: Callable[[int], bool] | None = None,
+    ) -> Tried:
+        """Run ``variants``; those that cannot be run are left out.
+
+        ``on_done`` is told how many more are done, at least once a second, and stops the rest by
+        answering False.
+        """
+        count, gaps = len(variants), len(self.edges) - 1
+        moments = np.zeros((2, count, gaps))
+        sums, path = np.zeros((count, SUMS)), np.zeros((count, 2))
+        falls, trades = np.zeros(count), np.full(count, -1, dtype=np.int64)
+        stopped = threading.Event()
+        share = min(TAKEN_MAX, -(-count // (4 * self._threads))) or 1
+
+        def work(first: int) -> int:
+            runner, returns = self.runner(), np.empty((1, self.days))
+            for k in range(first, min(first + share, count)):
+                if stopped.is_set():
+                    break
+                try:
+                    figures = self.run(runner, variants[k], returns[0])
+                except InvalidInput:
+                    continue
+                found = measure_moments(returns, self.edges)
+                moments[0, k], moments[1, k] = found.sums[0], found.squares[0]
+                path[k] = measure_path(returns[0, : self._cut])
+                sums[k], falls[k], trades[k] = figures.sums, figures.fall, figures.trades
+            return min(share, count - first)
+
+        with ThreadPoolExecutor(max_workers=self._threads) as pool:
+            left: set[Future[int]] = {pool.submit(work, k) for k in range(0, count, share)}
+            while left:
+                done, left = wait(left, timeout=TOLD_SECONDS, return_when="FIRST_COMPLETED")
+                try:
+                    more = sum(future.result() for future in done)
+                    if on_done is not None and not stopped.is_set() and not on_done(more):
+                        stopped.set()
+                except BaseException:
+                    stopped.set()
+                    raise
+        kept = np.flatnonzero(trades >= 0)
+        return Tried(
+            places=kept,
+            moments=DayMoments(edges=self.edges, sums=moments[0, kept], squares=moments[1, kept]),
+            sums=sums[kept],
+            path=path[kept],
+            falls=falls[kept],
+            trades=trades[kept],
+            is_whole=not stopped.is_set(),
+        )
 
     def runner(self) -> VariantRunner:
         """The arrays of this thread."""
@@ -202,3 +224,12 @@ class _Bench:
 
     def _share(self, candles: Candles) -> SharedBars:
         return self._shared.setdefault(candles.instrument, SharedBars(candles))
+
+
+def measure_path(returns: FloatColumn) -> tuple[float, float]:
+    """Compounded return of daily returns and their deepest fall from a high, at most 0."""
+    if not returns.size:
+        return 0.0, 0.0
+    equity = np.cumprod(1.0 + returns)
+    high = np.maximum(np.maximum.accumulate(equity), 1.0)
+    return float(equity[-1] - 1.0), float(min((equity / high - 1.0).min(), 0.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -9,7 +10,6 @@ from django.core.management.base import CommandParser
 from magnetfund.core.actors import Actor
 from magnetfund.core.commands import FundCommand, Progress, notice_after
 from magnetfund.kernel.errors import InvalidInput
-from trading.domain.research.sweep import read_space
 from trading.management.commands.backtest import (
     COMPILING,
     NOTICE_SECONDS,
@@ -22,10 +22,21 @@ from trading.management.commands.backtest import (
 from trading.models import RunState
 from trading.selectors_research import describe_run, judge_run
 from trading.services.research.backtests import hold_run
-from trading.services.research.catalogue import load_catalogue
-from trading.services.research.sweeps import ask_sweep, work_sweep
+from trading.services.research.sweeps import ask_sweep, follow_sweep
 
 SHAPES = {"plateau": ": a plateau", "peak": ": a lone peak, which rarely lasts"}
+
+
+class _Bar:
+    """The share that is done, whoever did it, as a line that moves."""
+
+    def __init__(self) -> None:
+        self._line, self._shown = Progress(label="sweep", total=1_000), 0
+
+    def __call__(self, share: float) -> None:
+        done = round(1_000 * share)
+        self._line.advance(done - self._shown)
+        self._shown = done
 
 
 class Command(FundCommand):
@@ -63,13 +74,12 @@ class Command(FundCommand):
             by_person=False,
             stored_candles=series is None,
         )
-        builder = load_catalogue().builders[request.sleeves[0].strategy]
-        grid = read_space(builder, space, count=options["random"], seed=options["seed"])
-        progress = None
-        if not self.wants_json:
-            progress = Progress(label="sweep", total=min(grid.count or grid.size, grid.size))
-        with hold_run(run.pk), notice_after(NOTICE_SECONDS, COMPILING):
-            run = work_sweep(run, series=series, on_variant=progress.advance if progress else None)
+        bar = None if self.wants_json else _Bar()
+        alone = hold_run(run.pk) if series is not None else nullcontext()
+        with alone, notice_after(NOTICE_SECONDS, COMPILING):
+            run = follow_sweep(run, series=series, on_progress=bar)
+        if run.state == RunState.CANCELLED:
+            raise InvalidInput(f"sweep {run.pk} was cancelled", code="cancelled")
         if run.state == RunState.REFUSED:
             raise InvalidInput(run.refusal, code=run.refusal_code)
         result = run.result["sweep"]

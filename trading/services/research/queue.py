@@ -5,23 +5,33 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from magnetfund.kernel.errors import InvalidInput
 from trading.models import ResearchRun, RunState
-from trading.services.research.backtests import fail_run, hold_run, work_backtest
+from trading.services.research.backtests import (
+    fail_run,
+    hold_run,
+    refuse_run,
+    work_backtest,
+)
 from trading.services.research.studies import work_evidence
 from trading.services.research.survival import work_survival
+from trading.services.research.sweep_chunks import has_work
 from trading.services.research.sweeps import work_sweep
 
 log = logging.getLogger(__name__)
 WORKERS: dict[str, Callable[[ResearchRun], ResearchRun]] = {
     ResearchRun.Kind.BACKTEST: work_backtest,
-    ResearchRun.Kind.SWEEP: work_sweep,
     ResearchRun.Kind.EVIDENCE: work_evidence,
     ResearchRun.Kind.SURVIVAL: work_survival,
 }
 
 
-def work_waiting() -> int:
-    """Work on every open run that no other worker holds; returns how many were worked on."""
+def work_waiting(*, threads: int = 1, on_more: Callable[[], None] | None = None) -> int:
+    """Work on every open run that has work left; returns how many were worked on.
+
+    A sweep is shared: ``on_more`` is told that others may join it.  ``threads`` work on a sweep
+    here; a worker is a core, so others make it faster.
+    """
     count, tried = 0, 0
     while True:
         run_id = (
@@ -33,20 +43,36 @@ def work_waiting() -> int:
         if run_id is None:
             return count
         tried = run_id
-        count += work_one(run_id)
+        count += work_one(run_id, threads=threads, on_more=on_more)
 
 
-def work_one(run_id: int) -> bool:
+def work_one(run_id: int, *, threads: int = 1, on_more: Callable[[], None] | None = None) -> bool:
     """Work on one run unless it is finished or held; a run that breaks is marked failed."""
+    run = ResearchRun.objects.defer("trades_file", "equity_file").get(pk=run_id)
+    if run.kind == ResearchRun.Kind.SWEEP and "from_file" not in run.request:
+        is_planned = run.state == RunState.RUNNING and "plan" in run.result
+        if is_planned and not has_work(run_id):
+            return False
+        return _work(run, lambda given: work_sweep(given, threads=threads, on_more=on_more))
     with hold_run(run_id) as is_mine:
-        if not is_mine:
-            return False
-        run = ResearchRun.objects.defer("trades_file", "equity_file").get(pk=run_id)
-        if run.state not in (RunState.WAITING, RunState.RUNNING):
-            return False
-        try:
-            WORKERS[ResearchRun.Kind(run.kind)](run)
-        except Exception as error:
-            log.exception("research run %s broke", run_id)
-            fail_run(run, error)
+        return is_mine and _work(run, WORKERS.get(ResearchRun.Kind(run.kind), _refuse_file))
+
+
+def _work(run: ResearchRun, work: Callable[[ResearchRun], ResearchRun]) -> bool:
+    run.refresh_from_db(fields=["state", "result"])
+    if run.state not in (RunState.WAITING, RunState.RUNNING):
+        return False
+    try:
+        work(run)
+    except Exception as error:
+        log.exception("research run %s broke", run.pk)
+        fail_run(run, error)
     return True
+
+
+def _refuse_file(run: ResearchRun) -> ResearchRun:
+    """A sweep over a file whose command ended: nobody else has its candles."""
+    error = InvalidInput(
+        "the command that read the file has ended; its finished trials count", code="file_gone"
+    )
+    return refuse_run(run, error)

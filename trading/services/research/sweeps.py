@@ -1,55 +1,88 @@
-"""Sweeps as stored runs: every variant a trial of its family, written by COPY in one commit."""
+"""Sweeps as stored runs, worked on by any number of processes at once.
+
+The first worker that meets a sweep plans it: it fixes the last candle, hashes what the run reads
+and cuts the variants into chunks.  Every worker then takes chunks until none is left, and whoever
+finds the last one done judges the whole.  What a worker finished is stored with its trials as it
+goes, so a killed worker, a pause or a cancelled run loses no finished trial and counts none twice.
+"""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
-from dataclasses import asdict
-from statistics import median
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db import connection, transaction
+import numpy as np
+from django.db import IntegrityError, transaction
+from numpy.typing import NDArray
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
-from magnetfund.kernel.clock import from_milliseconds, isoformat_z, utc_now
+from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import InvalidInput
-from magnetfund.kernel.identifiers import canonical_json, content_hash
+from magnetfund.kernel.identifiers import content_hash
+from trading.domain.backtest.kernel.variants import SUMS, find_day_ends
 from trading.domain.research.coverage import InstrumentSeries
-from trading.domain.research.figures import clean
-from trading.domain.research.parameters import text_of
+from trading.domain.research.moments import find_edges
 from trading.domain.research.request import BacktestRequest, request_of
 from trading.domain.research.run import Prepared, build
-from trading.domain.research.sweep import (
-    Sweep,
-    Variant,
+from trading.domain.research.space import (
+    SweepSpace,
     check_sweepable,
-    hash_variant,
-    name_shape,
+    list_places,
     read_space,
-    run_sweep,
-    tabulate_surface,
 )
-from trading.models import ResearchRun, RunState
+from trading.domain.research.sweep import (
+    compute_cut_ms,
+    judge_rows,
+    open_bench,
+)
+from trading.domain.research.tried import HEAD, encode_tried, read_variants
+from trading.domain.research.variants import VariantBench
+from trading.models import ResearchRun, RunState, SweepChunk
 from trading.services.instruments import get_instrument
 from trading.services.research.backtests import (
-    begin_work,
     find_finished,
     finish_run,
+    hold_run,
     prepare_stored,
     refuse_run,
     repeat_run,
     store_question,
 )
-from trading.services.research.catalogue import load_catalogue
+from trading.services.research.catalogue import Catalogue, load_catalogue
+from trading.services.research.series import load_series
+from trading.services.research.sweep_chunks import (
+    LEASE_SECONDS,
+    ChunkResult,
+    HeldChunk,
+    claim_chunks,
+    has_work,
+    make_chunks,
+    renew_leases,
+    store_chunk,
+    tell_progress,
+)
+from trading.services.research.sweep_words import describe_sweep
 
-SHOWN_MAX = 30
-PROGRESS_SECONDS = 1.0
-COLUMNS = (
-    "family", "strategy", "parameters", "inputs_hash", "data_hash", "run_id", "sharpe_daily",
-    "days", "trades", "seen", "unseen", "total_return", "drawdown_max", "first_at", "last_at",
-    "recorded_at",
-)  # fmt: skip
+#: Chunks of a sweep, unless that makes them smaller or larger than these.
+CHUNKS, CHUNK_MIN, CHUNK_MAX = 32, 4, 256
+FOLLOWED_SECONDS = 0.3
+FloatColumn = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepWork:
+    """A planned sweep on its candles, as a worker holds it; ``places`` are numbers in the grid."""
+
+    run: ResearchRun
+    prepared: Prepared
+    catalogue: Catalogue
+    space: SweepSpace
+    places: list[int]
+    edges: tuple[int, ...]
 
 
 def ask_sweep(
@@ -62,7 +95,10 @@ def ask_sweep(
     by_person: bool = True,
     stored_candles: bool = True,
 ) -> ResearchRun:
-    """Check a sweep and put it into the queue; raises :class:`InvalidInput`, ``NotAllowed``."""
+    """Check a sweep and put it into the queue; raises :class:`InvalidInput`, ``NotAllowed``.
+
+    Without ``stored_candles`` the asking process alone can work on it.
+    """
     if by_person:
         actor.require(Capability.RESEARCH_RUN)
     catalogue = load_catalogue()
@@ -72,188 +108,224 @@ def ask_sweep(
     read_space(catalogue.builders[sleeve.strategy], space, count=count, seed=seed)
     for name in request.instruments if stored_candles else ():
         get_instrument(name)
+    source = {} if stored_candles else {"from_file": True}
     return store_question(
         ResearchRun.Kind.SWEEP,
         request,
         actor,
         catalogue,
         sweep={"space": space, "count": count, "seed": seed},
+        **source,
     )
 
 
 def work_sweep(
     run: ResearchRun,
     *,
-    series: dict[str, InstrumentSeries] | None = None,
-    on_variant: Callable[[], None] | None = None,
+    series: Mapping[str, InstrumentSeries] | None = None,
+    threads: int | None = None,
+    on_progress: Callable[[float], None] | None = None,
+    on_more: Callable[[], None] | None = None,
+    lease: float = LEASE_SECONDS,
 ) -> ResearchRun:
-    """Work on one claimed sweep to its end; its trials and its result are one commit."""
-    begin_work(run)
-    began = time.monotonic()
-    plain = dict(run.request)
-    asked = plain.pop("sweep")
+    """Work on a sweep until no chunk is left to take; whoever finds all done judges it.
+
+    ``on_progress`` is told the share that is done after each chunk, ``on_more`` once that there is
+    work for others too.
+    """
     try:
-        request = request_of(plain)
-        catalogue = load_catalogue()
+        work = open_sweep(run, series)
+        if isinstance(work, ResearchRun):
+            return work
+        bench: VariantBench | None = None
+        while held := claim_chunks(run.pk, limit=_limit(threads, run), lease=lease):
+            if bench is None:
+                bench = open_bench(work.prepared, work.catalogue.builders, threads=threads)
+                if on_more is not None:
+                    on_more()
+            _work_chunks(work, bench, held, lease)
+            share = tell_progress(run.pk)
+            if on_progress is not None:
+                on_progress(share)
+        return finish_sweep(work)
+    except InvalidInput as error:
+        return refuse_run(run, error) if is_open(run) else run
+
+
+def follow_sweep(run: ResearchRun, **options: Any) -> ResearchRun:
+    """Work on a sweep (options of :func:`work_sweep`) and wait for those who work on the rest.
+
+    A sweep that somebody pauses is waited for; one that is cancelled is given back as it is.
+    """
+    while True:
+        run = work_sweep(run, **options)
+        while not is_open(run) or not has_work(run.pk):
+            if run.state not in (RunState.RUNNING, RunState.PAUSED):
+                return run
+            time.sleep(FOLLOWED_SECONDS)
+
+
+def _limit(threads: int | None, run: ResearchRun) -> int:
+    """Chunks to take at once: small ones several at a time, so that no thread waits for one."""
+    size = int(run.result["plan"]["chunk"])
+    return max(1, 8 * (threads or os.cpu_count() or 1) // size)
+
+
+def is_open(run: ResearchRun) -> bool:
+    """Read a run's state again; True while it may still be worked on."""
+    run.refresh_from_db(fields=["state", "result", "started_at", "progress"])
+    return run.state in (RunState.WAITING, RunState.RUNNING)
+
+
+def open_sweep(
+    run: ResearchRun, series: Mapping[str, InstrumentSeries] | None
+) -> SweepWork | ResearchRun:
+    """Prepare a sweep and plan it if nobody has; the finished run where equal inputs were swept.
+
+    Raises :class:`InvalidInput`: what speaks against the run; ``inputs_changed`` where candles,
+    rules or a strategy's text are no longer those on which its first chunks ran.
+    """
+    plain = {key: value for key, value in run.request.items() if key != "from_file"}
+    asked = plain.pop("sweep")
+    request, catalogue = request_of(plain), load_catalogue()
+    series = series or load_series(request)
+    plan = run.result.get("plan")
+    if plan is not None:
+        request = replace(request, end_ms=plan["end_ms"])
+    prepared = prepare_stored(request, catalogue, series)
+    if request.end_ms is None:
+        # Candles that arrive while the sweep runs are none of its business.
+        last_ms = int(prepared.market.time_ms[-1])
+        request = replace(request, end_ms=last_ms + request.bar_ms)
         prepared = prepare_stored(request, catalogue, series)
-        builder = catalogue.builders[request.sleeves[0].strategy]
-        space = read_space(builder, asked["space"], count=asked["count"], seed=asked["seed"])
+    builder = catalogue.builders[request.sleeves[0].strategy]
+    space = read_space(builder, asked["space"], count=asked["count"], seed=asked["seed"])
+    if plan is None:
+        catalogue.require_sound(prepared)
         inputs_hash = content_hash({"backtest": prepared.inputs_hash, "sweep": asked})
         known = find_finished(run.kind, inputs_hash)
         if known is not None:
             return repeat_run(run, known)
-        catalogue.require_sound(prepared)
-        total = min(space.count or space.size, space.size)
-        sweep = run_sweep(
-            prepared=prepared,
-            builders=catalogue.builders,
-            space=space,
-            on_variant=_Progress(run, total, on_variant),
+        if not plan_sweep(run, prepared, space, inputs_hash):
+            return open_sweep(run, series) if is_open(run) else run
+    elif plan["inputs_hash"] != prepared.inputs_hash:
+        raise InvalidInput(
+            "candles, limits or the strategy changed while the sweep ran; its finished trials "
+            "count, ask for it again",
+            code="inputs_changed",
         )
-    except InvalidInput as error:
-        return refuse_run(run, error)
-    if run.state == RunState.CANCELLED:
-        return run
-    run.result = {"sweep": describe_sweep(sweep), "space": asked["space"]}
-    run.strategy_version = prepared.strategies[0].traits.version[:80]
-    run.inputs_hash, run.data_hash, run.seed = inputs_hash, prepared.data_hash, asked["seed"]
-    run.wall_ms = round(1000 * (time.monotonic() - began))
-    with transaction.atomic():
-        run.result["new_trials"] = copy_trials(run, prepared, sweep.variants)
-        finish_run(run)
-    return run
-
-
-class _Progress:
-    """Tells the row how far a sweep is, once a second, and learns there that it is cancelled."""
-
-    def __init__(self, run: ResearchRun, total: int, also: Callable[[], None] | None) -> None:
-        self._run, self._total, self._also = run, max(total, 1), also
-        self._done, self._told = 0, time.monotonic()
-
-    def __call__(self) -> bool:
-        self._done += 1
-        if self._also is not None:
-            self._also()
-        if time.monotonic() - self._told < PROGRESS_SECONDS:
-            return True
-        self._told = time.monotonic()
-        moved = ResearchRun.objects.filter(pk=self._run.pk, state=RunState.RUNNING).update(
-            progress=self._done / self._total
-        )
-        if not moved:
-            self._run.state = RunState.CANCELLED
-        return bool(moved)
-
-
-def cancel_run(*, run: ResearchRun, actor: Actor) -> bool:
-    """Stop an open run; what a sweep tried so far is not counted, for nobody saw it."""
-    actor.require(Capability.RESEARCH_RUN)
-    moved = ResearchRun.objects.filter(
-        pk=run.pk, state__in=[RunState.WAITING, RunState.RUNNING]
-    ).update(state=RunState.CANCELLED, finished_at=utc_now(), refusal=f"cancelled by {actor.label}")
-    return bool(moved)
-
-
-def copy_trials(run: ResearchRun, prepared: Prepared, variants: tuple[Variant, ...]) -> int:
-    """Write every variant as a trial by COPY; those tried before are not written again."""
-    sleeve = prepared.request.sleeves[0]
-    first, last = (from_milliseconds(int(prepared.market.time_ms[k])) for k in (0, -1))
-    now = isoformat_z(utc_now())
-    rows = []
-    for variant in variants:
-        parameters = {**sleeve.parameters, **variant.parameters}
-        plain = {name: text_of(value) for name, value in parameters.items()}
-        facts = variant.facts
-        rows.append(
-            (
-                run.family,
-                sleeve.strategy,
-                canonical_json({sleeve.strategy: plain}),
-                hash_variant(prepared, parameters),
-                prepared.data_hash,
-                run.pk,
-                facts.sharpe if facts else None,
-                facts.days if facts else 0,
-                variant.trades,
-                clean(variant.seen),
-                clean(variant.unseen),
-                clean(variant.total_return),
-                clean(variant.drawdown_max),
-                isoformat_z(first),
-                isoformat_z(last),
-                now,
-            )
-        )
-    names = ", ".join(COLUMNS)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "CREATE TEMP TABLE IF NOT EXISTS research_trials (LIKE trading_trial) ON COMMIT DROP"
-        )
-        cursor.execute("ALTER TABLE research_trials ALTER id DROP NOT NULL")
-        with cursor.copy(f"COPY research_trials ({names}) FROM STDIN") as stream:
-            for row in rows:
-                stream.write_row(row)
-        cursor.execute(
-            f"INSERT INTO trading_trial ({names}) SELECT {names} FROM research_trials "  # noqa: S608 - fixed names
-            "ON CONFLICT (inputs_hash) DO NOTHING"
-        )
-        return int(cursor.rowcount)
-
-
-def describe_sweep(sweep: Sweep) -> dict[str, Any]:
-    """A sweep as plain data: the best variants, the surface, how far to believe it."""
-    order = sorted(range(len(sweep.variants)), key=lambda k: -sweep.variants[k].seen)
-    swept = list(sweep.variants[0].parameters)
-    surface = None
-    if len(swept) >= 2:
-        surface = tabulate_surface(sweep.variants, swept[0], swept[1])
-    elif swept:
-        surface = tabulate_surface(sweep.variants, swept[0], swept[0])
-        surface["rows"] = [_diagonal(surface)]
-    facts = sweep.variants[sweep.best].facts
-    plain: dict[str, Any] = clean(
-        {
-            "variants": len(sweep.variants),
-            "refused": sweep.refused,
-            "cut_ms": sweep.cut_ms,
-            "best": _plain_variant(sweep.variants[sweep.best]),
-            "facts": asdict(facts) if facts else None,
-            "top": [_plain_variant(sweep.variants[k]) for k in order[:SHOWN_MAX]],
-            "surface": surface,
-            "neighbours": sweep.neighbours,
-            "shape": name_shape(
-                best=sweep.variants[sweep.best].seen,
-                neighbours=sweep.neighbours,
-                median=median(variant.seen for variant in sweep.variants),
-            ),
-            "overfitting": asdict(sweep.overfitting) if sweep.overfitting else None,
-            "walks": [
-                {
-                    "kind": walk.kind,
-                    "sharpe": walk.sharpe,
-                    "sharpe_seen": walk.sharpe_seen_mean,
-                    "stretches": walk.stretches,
-                }
-                for walk in sweep.walks
-            ],
-        }
+    return SweepWork(
+        run=run,
+        prepared=prepared,
+        catalogue=catalogue,
+        space=space,
+        places=list_places(space),
+        edges=tuple(run.result["plan"]["edges"]),
     )
-    return plain
 
 
-def _plain_variant(variant: Variant) -> dict[str, Any]:
-    return {
-        "parameters": {name: text_of(value) for name, value in variant.parameters.items()},
-        "seen": variant.seen,
-        "unseen": variant.unseen,
-        "total_return": variant.total_return,
-        "drawdown_max": variant.drawdown_max,
-        "trades": variant.trades,
-    }
+def plan_sweep(run: ResearchRun, prepared: Prepared, space: SweepSpace, inputs_hash: str) -> bool:
+    """Cut a sweep into chunks and start it; False where another worker did so meanwhile."""
+    days = find_day_ends(prepared.market.time_ms, prepared.rules.bar_ms).size
+    size = min(max(space.tried // CHUNKS, CHUNK_MIN), CHUNK_MAX)
+    with transaction.atomic():
+        held = ResearchRun.objects.select_for_update().only("state", "result").get(pk=run.pk)
+        if "plan" in held.result or held.state not in (RunState.WAITING, RunState.RUNNING):
+            return False
+        run.state, run.started_at = RunState.RUNNING, utc_now()
+        run.inputs_hash, run.data_hash, run.seed = inputs_hash, prepared.data_hash, space.seed
+        run.strategy_version = prepared.strategies[0].traits.version[:80]
+        run.result = {
+            "plan": {
+                "end_ms": prepared.request.end_ms,
+                "inputs_hash": prepared.inputs_hash,
+                "edges": find_edges(days),
+                "chunk": size,
+                "variants": space.tried,
+            }
+        }
+        run.save(
+            update_fields=[
+                "state", "started_at", "inputs_hash", "data_hash", "strategy_version", "result",
+            ]
+        )  # fmt: skip
+        make_chunks(run, total=space.tried, size=size)
+    return True
 
 
-def _diagonal(surface: dict[str, Any]) -> dict[str, Any]:
-    """One parameter alone: its values side by side."""
-    cells = [row["cells"][k] for k, row in enumerate(surface["rows"])]
-    return {"name": "", "cells": cells}
+def _work_chunks(work: SweepWork, bench: VariantBench, held: list[HeldChunk], lease: float) -> None:
+    """Run the variants of taken chunks and store them; what was lost meanwhile is thrown away."""
+    places = [work.places[chunk.first : chunk.first + chunk.size] for chunk in held]
+    together = [place for part in places for place in part]
+    renewed = time.monotonic()
+
+    def keep(_more: int) -> bool:
+        nonlocal renewed
+        if time.monotonic() - renewed < min(1.0, lease / 4):
+            return True
+        renewed = time.monotonic()
+        return renew_leases(held, lease=lease)
+
+    tried = bench.try_all([work.space.at(place) for place in together], on_done=keep)
+    if not tried.is_whole:
+        return
+    rows, start = encode_tried(tried, together), 0
+    for chunk, part in zip(held, places, strict=True):
+        inside = (tried.places >= start) & (tried.places < start + len(part))
+        start += len(part)
+        kept = rows[inside]
+        result = ChunkResult(
+            rows=kept,
+            variants=read_variants(kept, work.space, bench.days),
+            refused=len(part) - kept.shape[0],
+            places=None,
+        )
+        store_chunk(work.run, work.prepared, chunk, result)
+
+
+def finish_sweep(work: SweepWork) -> ResearchRun:
+    """Judge a sweep whose chunks are all done; left as it is while others work on it."""
+    run = work.run
+    with hold_run(run.pk) as is_mine:
+        chunks = SweepChunk.objects.filter(run=run)
+        if not is_mine or not is_open(run) or chunks.exclude(state="done").exists():
+            return run
+        parts = chunks.order_by("number").values_list("rows_file", "refused", "new_trials")
+        width = HEAD + SUMS + 2 * (len(work.edges) - 1)
+        rows = np.concatenate(
+            [np.frombuffer(bytes(part[0] or b"")).reshape(-1, width) for part in parts]
+        )
+        sweep = judge_rows(
+            rows=rows,
+            edges=work.edges,
+            space=work.space,
+            refused=sum(part[1] for part in parts),
+            cut_ms=compute_cut_ms(work.prepared),
+        )
+        run.result = {
+            "sweep": describe_sweep(sweep),
+            "space": run.request["sweep"]["space"],
+            "new_trials": sum(part[2] for part in parts),
+        }
+        began = run.started_at or utc_now()
+        run.wall_ms = max(0, round((utc_now() - began).total_seconds() * 1000))
+        return _close(run)
+
+
+def _close(run: ResearchRun) -> ResearchRun:
+    """Store the judged sweep unless it was paused or cancelled meanwhile."""
+    try:
+        with transaction.atomic():
+            held = ResearchRun.objects.select_for_update().only("state").get(pk=run.pk)
+            if held.state != RunState.RUNNING:
+                run.state = held.state
+                return run
+            SweepChunk.objects.filter(run=run).update(rows_file=None)
+            finish_run(run)
+    except IntegrityError:
+        # A sweep of equal inputs was finished first.
+        known = find_finished(run.kind, run.inputs_hash)
+        if known is None:
+            raise
+        return repeat_run(run, known)
+    return run

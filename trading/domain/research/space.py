@@ -1,0 +1,113 @@
+"""The variants of a sweep: which values to try, and the number of each variant in the grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from magnetfund.kernel.errors import InvalidInput
+from magnetfund.kernel.identifiers import content_hash
+from trading.domain.research.parameters import parameters_of, read_parameters, text_of
+from trading.domain.research.request import BacktestRequest
+from trading.domain.research.run import Prepared
+
+VARIANTS_MAX = 20_000
+#: Variants of a grid of which a draw or a search tries some.
+GRID_MAX = 10**15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepSpace:
+    """Values to try by parameter.  ``count`` 0 is the whole grid, else that many drawn by seed."""
+
+    values: Mapping[str, tuple[Any, ...]]
+    count: int = 0
+    seed: int = 1
+
+    @property
+    def size(self) -> int:
+        """Variants of the whole grid."""
+        return math.prod(len(values) for values in self.values.values())
+
+    @property
+    def tried(self) -> int:
+        """Variants that are tried, at most."""
+        return min(self.count, self.size) if self.count else self.size
+
+    def at(self, index: int) -> dict[str, Any]:
+        """The parameters of one variant of the grid; the last parameter moves fastest."""
+        found: dict[str, Any] = {}
+        for name in reversed(list(self.values)):
+            index, place = divmod(index, len(self.values[name]))
+            found[name] = self.values[name][place]
+        return {name: found[name] for name in self.values}
+
+
+def read_space(
+    builder: Any, texts: Mapping[str, str], *, count: int = 0, seed: int = 1
+) -> SweepSpace:
+    """A space from texts such as ``10,20,50`` or ``10:100:10`` (both ends counted).
+
+    Raises :class:`InvalidInput`: codes of the parameters, ``bad_space``, ``sweep_too_large``.
+    """
+    if not texts:
+        raise InvalidInput("name a parameter to sweep, for example fast=10:50:10", code="bad_space")
+    lists = {item.name for item in parameters_of(builder) if item.kind == "list"}
+    values: dict[str, tuple[Any, ...]] = {}
+    for name, text in texts.items():
+        parts = text.split(";") if name in lists else _expand(text)
+        values[name] = tuple(read_parameters(builder, {name: part})[name] for part in parts)
+    space = SweepSpace(values=values, count=count, seed=seed)
+    if space.tried > VARIANTS_MAX or space.size > GRID_MAX:
+        raise InvalidInput(
+            f"{space.tried:,} variants; at most {VARIANTS_MAX:,} in one sweep",
+            code="sweep_too_large",
+        )
+    return space
+
+
+def _expand(text: str) -> list[str]:
+    if ":" not in text:
+        return [part for part in text.split(",") if part.strip()]
+    try:
+        low, high, step = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise InvalidInput(f"{text} is not a range low:high:step", code="bad_space") from None
+    if not (step > 0 and high >= low and (high - low) / step <= VARIANTS_MAX):
+        raise InvalidInput(f"{text} is not a range low:high:step", code="bad_space")
+    return [f"{low + k * step:.10g}" for k in range(math.floor((high - low) / step + 1e-9) + 1)]
+
+
+def list_places(space: SweepSpace) -> list[int]:
+    """The numbers of the variants to try: the whole grid, or a seeded draw without repeats."""
+    if space.tried == space.size:
+        return list(range(space.size))
+    rng = np.random.default_rng(space.seed)
+    drawn: list[int] = rng.choice(space.size, size=space.tried, replace=False).tolist()
+    return sorted(drawn)
+
+
+def check_sweepable(request: BacktestRequest) -> None:
+    """Raise :class:`InvalidInput` for what a sweep cannot vary or execute."""
+    if len(request.sleeves) != 1:
+        raise InvalidInput("a sweep varies one strategy", code="one_sleeve")
+    if request.resolution is not None:
+        raise InvalidInput(
+            "a sweep executes on the strategy's own candles; run the variants that matter as "
+            f"backtests with --resolution {request.resolution}",
+            code="resolution_not_swept",
+        )
+
+
+def hash_variant(prepared: Prepared, parameters: Mapping[str, Any]) -> str:
+    """The hash of a variant as a trial: its bars, rules and the whole of its parameters."""
+    return content_hash(
+        {
+            "inputs": prepared.inputs_hash,
+            "parameters": {name: text_of(value) for name, value in parameters.items()},
+        }
+    )
