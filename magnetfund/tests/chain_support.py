@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -72,7 +77,7 @@ AUTHENTICATOR = {
 class ShiftedHome:
     """A production home of its own; its processes see the wall clock that :meth:`move_to` says."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         self.root, self.port = folder / "home", free_port()
         self.url = f"http://localhost:{self.port}"
         self._shift, library = folder / "shift", folder / "clock.so"
@@ -86,7 +91,7 @@ class ShiftedHome:
         self.environment = {
             **KEPT, "MAGNET_HOME": str(self.root), "PORT": str(self.port),
             "SIGN_PORT": str(free_port()), "LD_PRELOAD": str(library),
-            "CLOCK_SHIFT": str(self._shift),
+            "CLOCK_SHIFT": str(self._shift), **environment,
         }  # fmt: skip
         self.log = folder / "run.log"
         self.process = subprocess.Popen(
@@ -212,9 +217,13 @@ class Person:
                 item.first.fill(str(value))
         return self
 
-    def press(self, words: str, form: str = "body") -> str:
-        """Press a button or link that begins with ``words``; the text of the page that follows."""
-        name = re.compile("^" + re.escape(words))
+    def press(self, words: str, form: str = "body", **values: Any) -> str:
+        """Press a button or link that begins with ``words``; the text of the page that follows.
+
+        ``values`` are filled in before, and again where a fresh factor was asked for.
+        """
+        self.fill(form, **values)
+        name = re.compile("^" + re.escape(words).replace("/", r"\/"))
         scope = self.page.locator(form).first
         item = scope.get_by_role("button", name=name).or_(scope.get_by_role("link", name=name))
         kind = item.first.evaluate(
@@ -231,28 +240,103 @@ class Person:
             self.page.locator("[data-old]").wait_for(state="detached")
         self.page.wait_for_load_state()
         if self._confirm():
-            return self.press(words, form)
+            return self.press(words, form, **values)
         return self.text()
 
-    def sign(self, back: str) -> str:
+    def sign(self, back: str, form: str = "body") -> str:
         """Sign at the signer with the passkey, go back, and press ``back`` again."""
         assert "/sign/" in self.page.url, self.page.url
         self.see("sign")
         self.page.get_by_role("button", name="Sign with your passkey").click()
         self.page.get_by_role("link", name="Back to the desk").click()
         self.page.wait_for_load_state()
-        return self.press(back)
+        return self.press(back, form)
 
     def text(self) -> str:
         return " ".join(self.page.inner_text("body").split())
+
+    def wait_for(self, path: str, words: str, *, seconds: float = 90.0) -> str:
+        """Open a page until it says ``words``."""
+        deadline = time.monotonic() + seconds
+        while words not in (text := self.go(path).text()):
+            assert time.monotonic() < deadline, f"{path} does not say {words!r}: {text[:3000]}"
+            time.sleep(1.0)
+        return text
 
     def see(self, name: str) -> Person:
         """The page fits a desk and a phone; a picture of each where a folder was named."""
         for width, height, tag in ((1280, 900, "desktop"), (390, 844, "phone")):
             self.page.set_viewport_size({"width": width, "height": height})
-            found = self.page.evaluate("document.documentElement.scrollWidth")
-            assert found <= width, f"{self.page.url} is {found} wide on {width}"
+            deadline = time.monotonic() + 5  # charts are drawn anew for another width
+            while (found := self.page.evaluate("document.documentElement.scrollWidth")) > width:
+                assert time.monotonic() < deadline, f"{self.page.url} is {found} wide on {width}"
+                self.page.wait_for_timeout(100)
             if self.shots is not None:
                 self.page.screenshot(path=self.shots / f"{name}-{tag}.png", full_page=True)
         self.page.set_viewport_size(self._size)
         return self
+
+
+#: Name, full name and roles of each member of the staff.
+Staff = Sequence[tuple[str, str, Sequence[str]]]
+
+
+@contextmanager
+def open_home(
+    names: Sequence[str], *, on_phone: str = "", **environment: str
+) -> Iterator[tuple[ShiftedHome, dict[str, Person]]]:
+    """A home with its first administrator, Ada, and a browser for each of ``names``.
+
+    ``KEEP_SHOTS`` names a folder for pictures of the pages.
+    """
+    from playwright.sync_api import sync_playwright
+
+    # The database server may run as nobody, who reads neither pytest's folders nor a private one.
+    folder = Path(tempfile.mkdtemp(prefix="magnetfund-chain-"))
+    folder.chmod(0o755)
+    kept = os.environ.get("KEEP_SHOTS")
+    home = ShiftedHome(folder, **environment)
+    try:
+        path = home.wait_until_ready()
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=CHROMIUM,
+                args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+            )
+            shots = Path(kept) if kept else None
+            people = {
+                name: Person(name, home, browser, is_on_phone=name == on_phone, shots=shots)
+                for name in ("ada", *names)
+            }
+            ada = people["ada"].go(path).see("found").fill(name="Ada Lund", email="ada@example.com")
+            ada.press("Continue with a passkey")
+            ada.press("Add passkey")
+            yield home, people
+    finally:
+        home.stop()
+        if kept:
+            shutil.copytree(home.root / "log", Path(kept) / "logs", dirs_exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def give_seats(
+    home: ShiftedHome, people: Mapping[str, Person], staff: Staff, *, signers: Sequence[str]
+) -> None:
+    """Ada gives the roles; each joins by the mailed link, and the signers enrol a key."""
+    ada = people["ada"].go("/desk/people/")
+    for name, full, roles in staff:
+        for role in roles:
+            ada.fill(email=f"{name}@example.com", name=full, role=role, reason="founding")
+            assert "is in force" in ada.press("Give the role")
+    ada.see("people")
+    for name, _, _ in staff:
+        person = people[name]
+        person.go(home.mailed_link(person.email, r"http://localhost:\d+/join/\S+"))
+        person.press("Continue with a passkey")
+        assert "Recovery codes" in person.press("Add passkey")
+        assert "Today" in person.press("Go on")
+    for name in signers:
+        printed = home.command("invite", "--email", f"{name}@example.com", "--json")
+        person = people[name].go(json.loads(printed.splitlines()[-1])["url"]).see("enrol")
+        person.press("Make a passkey")
+        person.page.get_by_text("Your signing key is enrolled").wait_for()

@@ -6,19 +6,22 @@ applies on a phone.  ``KEEP_SHOTS`` names a folder for pictures of the pages.
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from magnetfund.tests.chain_support import CHROMIUM, COMPILER, Person, ShiftedHome
+from magnetfund.tests.chain_support import (
+    CHROMIUM,
+    COMPILER,
+    Person,
+    ShiftedHome,
+    give_seats,
+    open_home,
+)
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = [
     pytest.mark.drill,
     pytest.mark.skipif(CHROMIUM is None or COMPILER is None, reason="needs Chromium and gcc"),
@@ -56,24 +59,11 @@ IBAN = "CH9300762011623852957"
 class Chain:
     """The people of one home, and the days of its first dealings."""
 
-    def __init__(self, home: ShiftedHome, browser: object, folder: Path) -> None:
-        kept = os.environ.get("KEEP_SHOTS")
-        names = ("ada", *(name for name, _, _ in STAFF), "tomasz")
-        self.home, self.folder = home, folder
-        self.people = {
-            name: Person(
-                name,
-                home,
-                browser,
-                is_on_phone=name == "tomasz",
-                shots=Path(kept) if kept else None,
-            )
-            for name in names
-        }
+    def __init__(self, home: ShiftedHome, people: dict[str, Person]) -> None:
+        self.home, self.people = home, people
         first = home.now() + timedelta(days=10)
         # Dealing days are the first of a month that is no weekend; cut-off lies five days before.
-        month = (first.replace(day=1) + timedelta(days=32)).replace(day=1)
-        self.first_month = month
+        self.first_month = (first.replace(day=1) + timedelta(days=32)).replace(day=1)
 
     def __getitem__(self, name: str) -> Person:
         return self.people[name]
@@ -81,54 +71,18 @@ class Chain:
 
 @pytest.fixture(scope="module")
 def chain() -> Iterator[Chain]:
-    # The database server may run as nobody, who reads neither pytest's folders nor a private one.
-    folder = Path(tempfile.mkdtemp(prefix="magnetfund-chain-"))
-    folder.chmod(0o755)
-    home = ShiftedHome(folder)
-    try:
-        path = home.wait_until_ready()
-        with playwright_api.sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=CHROMIUM,
-                args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-            )
-            found = Chain(home, browser, folder)
-            ada = found["ada"].go(path).see("found").fill(name="Ada Lund", email="ada@example.com")
-            ada.press("Continue with a passkey")
-            ada.press("Add passkey")
-            yield found
-    finally:
-        home.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    names = [*(name for name, _, _ in STAFF), "tomasz"]
+    with open_home(names, on_phone="tomasz") as (home, people):
+        yield Chain(home, people)
 
 
 def test_six_people_found_a_fund_and_a_stranger_applies(chain: Chain, tmp_path: Path) -> None:
-    _found_by_six(chain)
+    give_seats(chain.home, chain.people, STAFF, signers=("mira", "nadia"))
     _set_up(chain)
     # The next day every session of the house has ended: each comes back by the passkey.
     chain.home.move_to(chain.home.now() + timedelta(days=1))
     _apply(chain, tmp_path)
     assert [line for person in chain.people.values() for line in person.failures] == []
-
-
-def _found_by_six(chain: Chain) -> None:
-    ada = chain["ada"].go("/desk/people/")
-    for name, full, roles in STAFF:
-        for role in roles:
-            ada.fill(email=f"{name}@example.com", name=full, role=role, reason="founding")
-            assert "is in force" in ada.press("Give the role")
-    ada.see("people")
-    for name, _, _ in STAFF:
-        person = chain[name]
-        person.go(chain.home.mailed_link(person.email, r"http://localhost:\d+/join/\S+"))
-        person.press("Continue with a passkey")
-        assert "Recovery codes" in person.press("Add passkey")
-        assert "Today" in person.press("Go on")
-    for name in ("mira", "nadia"):
-        printed = chain.home.command("invite", "--email", f"{name}@example.com", "--json")
-        person = chain[name].go(json.loads(printed.splitlines()[-1])["url"]).see("enrol")
-        person.press("Make a passkey")
-        person.page.get_by_text("Your signing key is enrolled").wait_for()
 
 
 def _set_up(chain: Chain) -> None:
