@@ -23,7 +23,7 @@ from simulated_exchange.faults import Fault
 from simulated_exchange.market import INTERVALS, Listing, Market
 from simulated_exchange.server import Exchange
 
-#: How often streams speak (seconds).
+#: How often streams speak unless told otherwise (seconds).
 PUMP_SECONDS = 0.25
 
 
@@ -59,9 +59,9 @@ def read_listing(path: Path, *, base: str, tick: str, lot: str, ahead_hours: flo
     )
 
 
-async def serve(exchange: Exchange, port: int) -> None:
-    """Serve until interrupted."""
-    bound = await exchange.start(port, pump_seconds=PUMP_SECONDS)
+async def serve(exchange: Exchange, port: int, *, pump_seconds: float = PUMP_SECONDS) -> None:
+    """Serve until interrupted; streams speak each ``pump_seconds``."""
+    bound = await exchange.start(port, pump_seconds=pump_seconds)
     symbols = ", ".join(exchange.market.listings)
     sys.stdout.write(f"EXCHANGE_HOST=http://127.0.0.1:{bound}\n# {symbols}; Ctrl-C ends it\n")
     sys.stdout.flush()
@@ -78,6 +78,7 @@ def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", action="append", required=True, metavar="[BASE=]FILE")
     parser.add_argument("--script", type=Path)
     parser.add_argument("--ahead", type=float, default=72.0, metavar="HOURS")
+    parser.add_argument("--pump", type=float, default=PUMP_SECONDS, metavar="SECONDS")
     parser.add_argument("--tick", default="0.10")
     parser.add_argument("--lot", default="0.001")
     return parser.parse_args(arguments)
@@ -100,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = read_arguments(arguments)
     try:
         exchange = make_exchange(given)
-        asyncio.run(serve(exchange, given.port))
+        asyncio.run(serve(exchange, given.port, pump_seconds=given.pump))
     except (OSError, ValueError, TypeError) as error:
         sys.stderr.write(f"simulated_exchange: {error}\n")
         return 1
