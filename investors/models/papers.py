@@ -23,6 +23,7 @@ class Paper(models.Model):
         REGISTER = "register", "Unit register"
         TRIAL_BALANCE = "trial_balance", "Trial balance"
         NAV_PACK = "nav_pack", "NAV pack"
+        CAPITAL = "capital", "Capital activity"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     kind = models.CharField(max_length=16, choices=Kind.choices)

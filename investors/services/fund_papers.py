@@ -1,8 +1,8 @@
-"""Papers of the fund at one dealt NAV: unit register, trial balance, NAV pack.
+"""Papers of the fund at one dealt NAV: unit register, trial balance, NAV pack, capital activity.
 
 Each is read from what the NAV left behind, made as PDF when it is first asked for, and kept; the
 same rows go out as CSV.  The register and the trial balance stand before the NAV's own dealing, as
-its figures do.
+its figures do; the capital activity ends after it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from investors.domain.exact import ZERO
 from investors.domain.ledger import Leg
 from investors.domain.ledger.balances import build_trial_balance
 from investors.models import LotNav, NavStrike, Paper, UnitEntry
+from investors.services.capital_activity import HEADS, NAMES, activity_rows, capital_rows
 from investors.services.papers import render_paper
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
@@ -30,11 +31,17 @@ from magnetfund.core.templatetags.figures import money, signed
 from magnetfund.kernel.errors import Conflict, InvalidInput
 
 TEMPLATE = "fund_paper.typ"
-PREFIXES: Mapping[str, str] = {"register": "REG", "trial_balance": "TB", "nav_pack": "NAV"}
+PREFIXES: Mapping[str, str] = {
+    "register": "REG",
+    "trial_balance": "TB",
+    "nav_pack": "NAV",
+    "capital": "CAP",
+}
 TITLES: Mapping[str, str] = {
     "register": "Unit register",
     "trial_balance": "Trial balance",
     "nav_pack": "NAV pack",
+    "capital": "Capital activity",
 }
 Section = dict[str, Any]
 
@@ -296,6 +303,21 @@ def _nav_pack(strike: NavStrike) -> list[Section]:
     ]  # fmt: skip
 
 
+def _capital(strike: NavStrike) -> list[Section]:
+    return [
+        _section("Capital by holder", HEADS, capital_rows(strike), numbers=len(NAMES)),
+        _section(
+            "Movements of units",
+            [
+                "Effective", "Class", "Name", "Account", "Order", "Kind", "Lot", "Units", "Price",
+                "Units times price",
+            ],
+            activity_rows(strike),
+            numbers=3,
+        ),
+    ]  # fmt: skip
+
+
 def _section(name: str, heads: list[str], rows: list[list[str]], *, numbers: int = 0) -> Section:
     """A table; its last ``numbers`` columns are figures."""
     return {"name": name, "heads": heads, "rows": rows, "numbers": numbers}
@@ -311,4 +333,5 @@ _SECTIONS: Mapping[str, Callable[[NavStrike], list[Section]]] = {
     "register": _register,
     "trial_balance": _trial_balance,
     "nav_pack": _nav_pack,
+    "capital": _capital,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,15 @@ def safe_cell(value: Any) -> str:
     text = "" if value is None else str(value)
     is_number = text.lstrip("+-").replace(".", "", 1).isdigit()
     return f"'{text}" if text.startswith(_FORMULA_STARTS) and not is_number else text
+
+
+def write_rows(rows: Sequence[Sequence[str]]) -> bytes:
+    """A CSV file of plain cells."""
+    sheet = io.StringIO()
+    csv.writer(sheet, lineterminator="\n").writerows(
+        [[safe_cell(cell) for cell in row] for row in rows]
+    )
+    return sheet.getvalue().encode()
 
 
 _SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"

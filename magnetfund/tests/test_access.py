@@ -40,7 +40,7 @@ DESK = {
 #: Compliance's own; test_desk_kyc.py has their matrix.
 FILES = {"/desk/investors/"}
 #: The vault; test_vault.py has its matrix.
-VAULT = {"/desk/fund/papers/"}
+VAULT = {"/desk/fund/papers/", "/desk/fund/register/"}
 #: Pages of the desk for some of the house only; test_desk_ticket.py, test_desk_market.py and
 #: test_desk_stop.py have their matrix.
 TRADE = {
@@ -263,8 +263,8 @@ def test_every_path_is_in_this_matrix_or_takes_an_identifier():
         | set(API_POSTS)
     )
     known |= {
-        # test_vault.py and test_desk_books.py have their matrix.
-        "/api/papers",
+        # test_vault.py, test_register_page.py and test_desk_books.py have their matrix.
+        "/api/papers", "/api/register",
         "/desk/books/", "/desk/books/books.jsonl.gz", "/desk/books/check_books.py",
         # test_founding_pages.py has its matrix.
         "/desk/people/propose/",

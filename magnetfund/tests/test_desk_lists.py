@@ -15,6 +15,7 @@ from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.people import ensure_user
 from magnetfund.web.desk.nav import LOTS
+from magnetfund.web.desk.register import REGISTER
 from risk.models import FuseEvent
 
 pytestmark = pytest.mark.django_db
@@ -77,3 +78,14 @@ def test_activity_changes_its_page_in_place():
     assert "<html" not in text
     assert 'hx-target="#activity"' in text
     assert "?page=3" in text
+
+
+def test_a_typed_filter_keeps_a_date_and_a_short_text_and_nothing_else():
+    listing = REGISTER.read({"at": "2026-02-29", "search": "x" * 99, "class": "A"})
+    assert listing.chosen["at"] == ""
+    assert len(listing.chosen["search"]) == 60
+    listing = REGISTER.read({"at": "2026-02-28", "search": "a&b"})
+    assert listing.query == "search=a%26b&at=2026-02-28"
+    form = render_to_string("components/_list_form.html", {"listing": listing})
+    assert 'type="date"' in form
+    assert 'value="a&amp;b"' in form

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 
@@ -34,17 +35,29 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """A filter by one of the values; without ``options`` any short text is one."""
+    """A filter by one of the values; without ``options`` any short text is one, which is typed
+    where ``entry`` names the kind of field: ``search`` or ``date`` (ISO 8601)."""
 
     name: str
     label: str
     options: tuple[tuple[str, str], ...] = ()
+    entry: str = ""
 
     def clean(self, value: str) -> str:
         """The value where the filter knows it, else ""."""
+        if self.entry == "date":
+            return value if _is_date(value) else ""
         if not self.options:
             return value[:VALUE_MAX]
         return value if value in dict(self.options) else ""
+
+
+def _is_date(value: str) -> bool:
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +163,7 @@ class Listing:
                 "label": item.label,
                 "options": [("", "All"), *item.options],
                 "value": self.chosen[item.name],
+                "entry": item.entry,
             }
             for item in self.spec.filters
         ]

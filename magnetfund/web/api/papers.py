@@ -195,8 +195,8 @@ def _send(request: Request, row: Paper | None) -> HttpResponse:
 
 
 class NavPaperView(APIView):
-    """A paper of the fund at a dealt NAV: register, trial_balance or nav_pack, as pdf, csv or
-    xlsx."""
+    """A paper of the fund at a dealt NAV: register, trial_balance, nav_pack or capital, as pdf,
+    csv or xlsx."""
 
     permission_classes = [needs(Capability.PAPERS_VIEW)]
 

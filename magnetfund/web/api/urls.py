@@ -22,6 +22,7 @@ from magnetfund.web.api import (
     payments,
     portfolio,
     proof,
+    register,
     research,
     strategies,
     sweeps,
@@ -78,6 +79,7 @@ urlpatterns = [
         name="api_investor_paper",
     ),
     path("api/investor/proof", proof.OwnProofView.as_view(), name="api_investor_proof"),
+    path("api/register", register.UnitRegisterView.as_view(), name="api_register"),
     path("api/papers", papers.PapersView.as_view(), name="api_papers"),
     path("api/papers/<uuid:pk>.pdf", papers.PaperFileView.as_view(), name="api_paper"),
     path(

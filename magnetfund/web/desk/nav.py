@@ -175,5 +175,5 @@ def decide_nav(request: HttpRequest, pk: str) -> HttpResponse:
             return go_to_sign(request, action=NAV, subject=strike.pk, back=reverse("desk_nav"))
         messages.error(request, f"Not saved: {error.message}.")
     except FundError as error:
-        messages.error(request, f"Not saved: {error.message}.")
+        messages.error(request, f"Not saved: {error.message}. ({error.code})")
     return redirect("desk_nav")

@@ -1,4 +1,4 @@
-"""Write a paper of the fund at one dealt NAV into a file: register, trial_balance or nav_pack."""
+"""Write a paper of the fund at one dealt NAV into a file: one of those that the desk lists."""
 
 from __future__ import annotations
 

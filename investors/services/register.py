@@ -1,0 +1,267 @@
+"""The unit register at an instant: who holds what of which class, by the lots behind it.
+
+Units are the sum of their movements until then.  A lot is worth what the newest dealt NAV gave it
+after its performance fee, a lot issued or crystallised there the dealing price, and one that was
+transferred since what its origin was worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from investors.models import Fund, NavStrike
+from investors.models.holders import KYC_CHOICES
+from magnetfund.core.actors import Actor
+from magnetfund.core.roles import Capability
+from magnetfund.core.services.audit import record_audit
+
+ZERO = Decimal(0)
+_KYC_WORDS = dict(KYC_CHOICES)
+SORTS = {
+    "largest": "value DESC, number, code",
+    "smallest": "value, number, code",
+    "number": "number, code",
+    "name": "name, number, code",
+    "units": "units DESC, number, code",
+}
+_LOTS = """
+WITH RECURSIVE moved AS (
+  SELECT e.lot_id, sum(e.units) AS units
+  FROM investors_unitentry e
+  JOIN investors_unitlot l ON l.id = e.lot_id
+  JOIN investors_shareclass s ON s.id = l.share_class_id
+  WHERE s.fund_id = %(fund)s AND e.effective_at <= %(at)s
+  GROUP BY e.lot_id HAVING sum(e.units) > 0
+),
+origin AS (
+  SELECT m.lot_id, m.lot_id AS source_id, 0 AS steps FROM moved m
+  UNION ALL
+  SELECT o.lot_id, l.parent_id, o.steps + 1
+  FROM origin o JOIN investors_unitlot l ON l.id = o.source_id
+  WHERE l.parent_id IS NOT NULL AND l.strike_id IS DISTINCT FROM %(strike)s AND NOT EXISTS (
+    SELECT 1 FROM investors_lotnav n WHERE n.strike_id = %(strike)s AND n.lot_id = o.source_id)
+),
+valued AS (
+  SELECT l.id, l.number AS lot, l.holding_id, l.share_class_id, l.dealing_day, l.entry_price,
+    l.high_water_mark, l.lockup_until, m.units,
+    CASE
+      WHEN n.lot_id IS NULL OR EXISTS (
+        SELECT 1 FROM investors_unitentry f WHERE f.lot_id = o.source_id
+          AND f.strike_id = %(strike)s AND f.kind = 'fee_cancel')
+      THEN round(m.units * coalesce(c.price, s.launch_price), 2)
+      WHEN n.units = m.units THEN n.net_value
+      ELSE round(m.units * n.net_value_per_unit, 2)
+    END AS value
+  FROM moved m
+  JOIN investors_unitlot l ON l.id = m.lot_id
+  JOIN investors_shareclass s ON s.id = l.share_class_id
+  JOIN (
+    SELECT DISTINCT ON (lot_id) lot_id, source_id FROM origin ORDER BY lot_id, steps DESC
+  ) o ON o.lot_id = m.lot_id
+  LEFT JOIN investors_lotnav n ON n.strike_id = %(strike)s AND n.lot_id = o.source_id
+  LEFT JOIN investors_classnav c ON c.strike_id = %(strike)s AND c.share_class_id = s.id
+)
+"""
+_HOLDERS = (
+    _LOTS
+    + """
+SELECT i.id, i.number, i.legal_name AS name, i.kind, i.country, i.kyc_state, s.code,
+  count(*) AS lots, sum(v.units) AS units, sum(v.value) AS value,
+  sum(sum(v.value)) OVER () AS total
+FROM valued v
+JOIN investors_holding h ON h.id = v.holding_id
+JOIN investors_investor i ON i.id = h.investor_id
+JOIN investors_shareclass s ON s.id = v.share_class_id
+GROUP BY i.id, s.code
+"""
+)
+_LOTS_OF_HOLDER = (
+    _LOTS
+    + """
+SELECT s.code, v.lot, v.dealing_day, v.entry_price, v.high_water_mark, v.lockup_until, v.units,
+  v.value
+FROM valued v
+JOIN investors_holding h ON h.id = v.holding_id
+JOIN investors_shareclass s ON s.id = v.share_class_id
+WHERE h.investor_id = %(investor)s
+ORDER BY s.code, v.lot
+"""
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Units of one investor in one class; ``value`` in the fund's currency, ``share`` of the
+    fund's units by value, a fraction; ``lots`` is how many are behind it."""
+
+    investor: UUID
+    number: str
+    name: str
+    kind: str
+    country: str
+    kyc_state: str
+    share_class: str
+    lots: int
+    units: Decimal
+    value: Decimal
+    share: Decimal
+
+    @property
+    def kyc_words(self) -> str:
+        return _KYC_WORDS[self.kyc_state]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldLot:
+    """One lot of a holder; its mark is today's."""
+
+    share_class: str
+    number: int
+    dealing_day: date
+    entry_price: Decimal
+    high_water_mark: Decimal
+    lockup_until: date | None
+    units: Decimal
+    value: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Register:
+    """The holders that were asked for, and the sums over them; ``strike`` values them."""
+
+    at: datetime
+    strike: NavStrike | None
+    holders: Sequence[Holder]
+
+    @property
+    def investors(self) -> int:
+        return len({row.number for row in self.holders})
+
+    @property
+    def lots(self) -> int:
+        return sum(row.lots for row in self.holders)
+
+    @property
+    def units(self) -> Decimal:
+        return sum((row.units for row in self.holders), ZERO)
+
+    @property
+    def value(self) -> Decimal:
+        return sum((row.value for row in self.holders), ZERO)
+
+
+def read_register(
+    fund: Fund,
+    *,
+    at: datetime,
+    actor: Actor,
+    share_class: str = "",
+    kyc_state: str = "",
+    search: str = "",
+    sort: str = "largest",
+) -> Register:
+    """The register after what was effective at ``at``, filtered and sorted (:data:`SORTS`).
+
+    ``search`` is a part of a name or an account number.  Raises :class:`NotAllowed`.
+    """
+    actor.require(Capability.PAPERS_VIEW)
+    strike = _valued_by(fund, at)
+    rows = _fetch(f"{_HOLDERS} ORDER BY {SORTS[sort]}", fund, strike, at)
+    wanted = search.strip().casefold()
+    holders = tuple(
+        Holder(
+            investor=row["id"],
+            number=row["number"],
+            name=row["name"],
+            kind=row["kind"],
+            country=row["country"],
+            kyc_state=row["kyc_state"],
+            share_class=row["code"],
+            lots=row["lots"],
+            units=row["units"],
+            value=row["value"],
+            share=row["value"] / row["total"] if row["total"] else ZERO,
+        )
+        for row in rows
+        if share_class in ("", row["code"])
+        and kyc_state in ("", row["kyc_state"])
+        and (wanted in row["name"].casefold() or wanted in row["number"].casefold())
+    )
+    return Register(at=at, strike=strike, holders=holders)
+
+
+def read_lots_of_holder(fund: Fund, investor: UUID, *, at: datetime, actor: Actor) -> list[HeldLot]:
+    """The lots behind a holder's units, by class and number.  Raises :class:`NotAllowed`."""
+    actor.require(Capability.PAPERS_VIEW)
+    rows = _fetch(_LOTS_OF_HOLDER, fund, _valued_by(fund, at), at, investor=investor)
+    return [
+        HeldLot(
+            share_class=row["code"],
+            number=row["lot"],
+            dealing_day=row["dealing_day"],
+            entry_price=row["entry_price"],
+            high_water_mark=row["high_water_mark"],
+            lockup_until=row["lockup_until"],
+            units=row["units"],
+            value=row["value"],
+        )
+        for row in rows
+    ]
+
+
+HEADS = (
+    "account", "name", "kind", "country", "class", "lots", "units", "value", "share_of_fund",
+    "kyc_state",
+)  # fmt: skip
+
+
+def tabulate_register(found: Register, *, fund: Fund, actor: Actor, form: str) -> list[list[str]]:
+    """Heads and exact figures of a register for a file; the export is noted."""
+    record_audit(
+        actor=actor,
+        action="register.exported",
+        subject=("fund", fund.pk),
+        body={"at": found.at.isoformat(), "rows": len(found.holders), "format": form},
+    )
+    return [
+        list(HEADS),
+        *(
+            [
+                row.number, row.name, row.kind, row.country, row.share_class, str(row.lots),
+                f"{row.units:f}", f"{row.value:f}", f"{row.share:.8f}", row.kyc_state,
+            ]
+            for row in found.holders
+        ),
+    ]  # fmt: skip
+
+
+def sum_by_holder(fund: Fund, *, at: datetime) -> dict[tuple[str, str], Decimal]:
+    """Value of every holding at ``at``, by class code and account number."""
+    rows = _fetch(_HOLDERS, fund, _valued_by(fund, at), at)
+    return {(row["code"], row["number"]): row["value"] for row in rows}
+
+
+def _valued_by(fund: Fund, at: datetime) -> NavStrike | None:
+    return (
+        NavStrike.objects.filter(fund=fund, state=NavStrike.State.DEALT, valuation_at__lte=at)
+        .defer("inputs")
+        .order_by("-valuation_at")
+        .first()
+    )
+
+
+def _fetch(
+    statement: str, fund: Fund, strike: NavStrike | None, at: datetime, **more: Any
+) -> list[dict[str, Any]]:
+    given = {"fund": fund.pk, "at": at, "strike": strike.pk if strike else None, **more}
+    with connection.cursor() as cursor:
+        cursor.execute(statement, given)
+        names = [column.name for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
