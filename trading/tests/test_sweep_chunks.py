@@ -21,9 +21,10 @@ from trading.models import ResearchRun, RunState, SweepChunk, Trial
 from trading.selectors_research import find_progress
 from trading.services.research import sweeps
 from trading.services.research.queue import work_waiting
+from trading.services.research.sweep_asking import ask_sweep
 from trading.services.research.sweep_chunks import TAKEN_MAX, claim_chunks, store_chunk
 from trading.services.research.sweep_control import cancel_run, pause_run, resume_run
-from trading.services.research.sweeps import ask_sweep, follow_sweep, open_sweep, work_sweep
+from trading.services.research.sweeps import follow_sweep, open_sweep, work_sweep
 from trading.tests.magnet_bars import make_random_bars
 from trading.tests.test_research_backtests import NAME, store
 

@@ -23,8 +23,9 @@ from trading.domain.research.sweep import run_sweep
 from trading.models import ResearchRun, RunState, SweepChunk, Trial
 from trading.services.research.backtests import prepare_stored
 from trading.services.research.catalogue import load_catalogue
+from trading.services.research.sweep_asking import ask_sweep
 from trading.services.research.sweep_words import describe_sweep
-from trading.services.research.sweeps import ask_sweep, follow_sweep
+from trading.services.research.sweeps import follow_sweep
 from trading.tests.magnet_bars import make_random_bars
 from trading.tests.test_research_backtests import NAME, store
 

@@ -20,10 +20,11 @@ from magnetfund.operations.tasks import wake_research
 from magnetfund.web.api.access import needs
 from magnetfund.web.api.research import BacktestBody, read_request
 from trading import selectors_research as selectors
-from trading.domain.research.space import VARIANTS_MAX
+from trading.domain.research.search import OBJECTIVES
+from trading.domain.research.space import SEARCHES, VARIANTS_MAX
 from trading.models import ResearchRun
+from trading.services.research.sweep_asking import ask_sweep
 from trading.services.research.sweep_control import cancel_run, pause_run, resume_run
-from trading.services.research.sweeps import ask_sweep
 
 MOVES = {"pause": pause_run, "resume": resume_run, "cancel": cancel_run}
 
@@ -40,6 +41,15 @@ class SweepBody(BacktestBody):
         min_value=0,
         max_value=VARIANTS_MAX,
         help_text="So many of the grid, drawn by the seed; 0 is the whole grid.",
+    )
+    search = serializers.ChoiceField(
+        choices=SEARCHES,
+        required=False,
+        default="grid",
+        help_text="tpe tries `count` variants where it learned to look.",
+    )
+    objectives = serializers.ListField(
+        child=serializers.ChoiceField(choices=list(OBJECTIVES)), required=False, default=list
     )
     seed = serializers.IntegerField(required=False, default=1, min_value=0, max_value=2**31)
 
@@ -61,6 +71,8 @@ class SweepsView(APIView):
             space=given["space"],
             count=given["count"],
             seed=given["seed"],
+            search=given["search"],
+            objectives=given["objectives"],
             actor=Actor.of(request.user),  # type: ignore[arg-type]  # the permission asked for one
         )
         wake_research()

@@ -20,8 +20,8 @@ from trading import selectors_research as selectors
 from trading.models import ResearchRun, Trial
 from trading.services.research.catalogue import load_catalogue
 from trading.services.research.studies import ask_study
+from trading.services.research.sweep_asking import ask_sweep
 from trading.services.research.sweep_control import cancel_run, pause_run, resume_run
-from trading.services.research.sweeps import ask_sweep
 
 STUDIES = {
     "evidence": (
@@ -57,6 +57,7 @@ def _show_sweeps(
             "form": form,
             "space": given.get("space", "fast = 10:50:10\nslow = 100,200"),
             "draw": given.get("draw", "0"),
+            "search": given.get("search", "grid"),
             "whole_error": form.errors.get("", ""),
             "strategies": sorted(load_catalogue().builders),
             "spans": selectors.list_spans(),
@@ -75,7 +76,7 @@ def start_sweep(request: HttpRequest) -> HttpResponse:
     """Ask for a sweep; what is wrong is told above the form and nothing is stored."""
     catalogue = load_catalogue()
     form = BacktestForm.of(request.POST, catalogue)
-    given = {name: request.POST.get(name, "")[:2_000] for name in ("space", "draw")}
+    given = {name: request.POST.get(name, "")[:2_000] for name in ("space", "draw", "search")}
     asked = form.read(catalogue)
     try:
         if asked is None:
@@ -85,6 +86,8 @@ def start_sweep(request: HttpRequest) -> HttpResponse:
             space=_read_lines(given["space"]),
             count=_read_count(given["draw"]),
             seed=1,
+            search="tpe" if given["search"] == "tpe" else "grid",
+            objectives=("sharpe", "drawdown") if given["search"] == "tpe" else (),
             actor=actor_of(request),
         )
     except FundError as error:

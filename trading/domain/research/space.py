@@ -16,17 +16,23 @@ from trading.domain.research.request import BacktestRequest
 from trading.domain.research.run import Prepared
 
 VARIANTS_MAX = 20_000
+SEARCHES = ("grid", "tpe")
 #: Variants of a grid of which a draw or a search tries some.
 GRID_MAX = 10**15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepSpace:
-    """Values to try by parameter.  ``count`` 0 is the whole grid, else that many drawn by seed."""
+    """Values to try by parameter.  ``count`` 0 is the whole grid, else that many drawn by seed.
+
+    ``search`` is ``grid``, or ``tpe``: ``count`` variants that a search chooses by ``objectives``.
+    """
 
     values: Mapping[str, tuple[Any, ...]]
     count: int = 0
     seed: int = 1
+    search: str = "grid"
+    objectives: tuple[str, ...] = ("sharpe",)
 
     @property
     def size(self) -> int:
@@ -48,11 +54,18 @@ class SweepSpace:
 
 
 def read_space(
-    builder: Any, texts: Mapping[str, str], *, count: int = 0, seed: int = 1
+    builder: Any,
+    texts: Mapping[str, str],
+    *,
+    count: int = 0,
+    seed: int = 1,
+    search: str = "grid",
+    objectives: tuple[str, ...] = ("sharpe",),
 ) -> SweepSpace:
     """A space from texts such as ``10,20,50`` or ``10:100:10`` (both ends counted).
 
-    Raises :class:`InvalidInput`: codes of the parameters, ``bad_space``, ``sweep_too_large``.
+    Raises :class:`InvalidInput`: codes of the parameters, ``bad_space``, ``bad_search``,
+    ``sweep_too_large``.
     """
     if not texts:
         raise InvalidInput("name a parameter to sweep, for example fast=10:50:10", code="bad_space")
@@ -61,7 +74,11 @@ def read_space(
     for name, text in texts.items():
         parts = text.split(";") if name in lists else _expand(text)
         values[name] = tuple(read_parameters(builder, {name: part})[name] for part in parts)
-    space = SweepSpace(values=values, count=count, seed=seed)
+    if search not in SEARCHES:
+        raise InvalidInput(f"a sweep searches by {' or '.join(SEARCHES)}", code="bad_search")
+    if search == "tpe" and not count:
+        raise InvalidInput("say how many variants the search may try", code="bad_search")
+    space = SweepSpace(values=values, count=count, seed=seed, search=search, objectives=objectives)
     if space.tried > VARIANTS_MAX or space.size > GRID_MAX:
         raise InvalidInput(
             f"{space.tried:,} variants; at most {VARIANTS_MAX:,} in one sweep",

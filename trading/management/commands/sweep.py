@@ -22,7 +22,8 @@ from trading.management.commands.backtest import (
 from trading.models import RunState
 from trading.selectors_research import describe_run, judge_run
 from trading.services.research.backtests import hold_run
-from trading.services.research.sweeps import ask_sweep, follow_sweep
+from trading.services.research.sweep_asking import ask_sweep
+from trading.services.research.sweeps import follow_sweep
 
 SHAPES = {"plateau": ": a plateau", "peak": ": a lone peak, which rarely lasts"}
 
@@ -54,6 +55,16 @@ class Command(FundCommand):
             help="or NAME=10,20,50; lists are separated by semicolons",
         )
         parser.add_argument("--random", type=int, default=0, help="draw so many of the grid")
+        parser.add_argument(
+            "--search", default="grid", choices=["grid", "tpe"], help="tpe learns where to look"
+        )
+        parser.add_argument("--trials", type=int, default=0, help="variants that a search may try")
+        parser.add_argument(
+            "--objective",
+            action="append",
+            default=[],
+            help="of a search, several if named again: sharpe (default), return, drawdown",
+        )
         parser.add_argument("--seed", type=int, default=1)
 
     def work(self, **options: Any) -> dict[str, Any]:
@@ -68,8 +79,10 @@ class Command(FundCommand):
         run = ask_sweep(
             request=request,
             space=space,
-            count=options["random"],
+            count=options["trials"] if options["search"] == "tpe" else options["random"],
             seed=options["seed"],
+            search=options["search"],
+            objectives=options["objective"],
             actor=Actor.system("sweep"),
             by_person=False,
             stored_candles=series is None,

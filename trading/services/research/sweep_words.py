@@ -6,8 +6,12 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from trading.domain.research.figures import clean
 from trading.domain.research.parameters import text_of
+from trading.domain.research.search import OBJECTIVES, find_front
+from trading.domain.research.space import SweepSpace
 from trading.domain.research.surface import name_shape, tabulate_surface
 from trading.domain.research.sweep import Sweep
 from trading.domain.research.tried import Variant
@@ -54,6 +58,24 @@ def describe_sweep(sweep: Sweep) -> dict[str, Any]:
         }
     )
     return plain
+
+
+def describe_front(sweep: Sweep, space: SweepSpace) -> dict[str, Any]:
+    """How a search chose: its objectives and, where there are several, the best trade-offs."""
+    if space.search == "grid":
+        return {}
+    names = space.objectives
+    values = np.array([[OBJECTIVES[name](v) for name in names] for v in sweep.variants])
+    front = find_front(values)[:SHOWN_MAX] if len(names) > 1 else []
+    return {
+        "search": space.search,
+        "objectives": list(names),
+        "front": [
+            _plain_variant(sweep.variants[row])
+            | {"objectives": dict(zip(names, values[row].tolist(), strict=True))}
+            for row in front
+        ],
+    }
 
 
 def _plain_variant(variant: Variant) -> dict[str, Any]:

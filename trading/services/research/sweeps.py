@@ -8,31 +8,35 @@ goes, so a killed worker, a pause or a cancelled run loses no finished trial and
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from django.db import IntegrityError, transaction
 from numpy.typing import NDArray
 
-from magnetfund.core.actors import Actor
-from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.identifiers import content_hash
 from trading.domain.backtest.kernel.variants import SUMS, find_day_ends
 from trading.domain.research.coverage import InstrumentSeries
 from trading.domain.research.moments import find_edges
-from trading.domain.research.request import BacktestRequest, request_of
-from trading.domain.research.run import Prepared, build
+from trading.domain.research.request import request_of
+from trading.domain.research.run import Prepared
+from trading.domain.research.search import (
+    CHUNK,
+    OBJECTIVES,
+    History,
+    size_generation,
+    suggest_places,
+)
 from trading.domain.research.space import (
     SweepSpace,
-    check_sweepable,
     list_places,
-    read_space,
 )
 from trading.domain.research.sweep import (
     compute_cut_ms,
@@ -42,7 +46,6 @@ from trading.domain.research.sweep import (
 from trading.domain.research.tried import HEAD, encode_tried, read_variants
 from trading.domain.research.variants import VariantBench
 from trading.models import ResearchRun, RunState, SweepChunk
-from trading.services.instruments import get_instrument
 from trading.services.research.backtests import (
     find_finished,
     finish_run,
@@ -50,10 +53,10 @@ from trading.services.research.backtests import (
     prepare_stored,
     refuse_run,
     repeat_run,
-    store_question,
 )
 from trading.services.research.catalogue import Catalogue, load_catalogue
 from trading.services.research.series import load_series
+from trading.services.research.sweep_asking import read_asked
 from trading.services.research.sweep_chunks import (
     LEASE_SECONDS,
     ChunkResult,
@@ -65,7 +68,7 @@ from trading.services.research.sweep_chunks import (
     store_chunk,
     tell_progress,
 )
-from trading.services.research.sweep_words import describe_sweep
+from trading.services.research.sweep_words import describe_front, describe_sweep
 
 #: Chunks of a sweep, unless that makes them smaller or larger than these.
 CHUNKS, CHUNK_MIN, CHUNK_MAX = 32, 4, 256
@@ -75,7 +78,10 @@ FloatColumn = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepWork:
-    """A planned sweep on its candles, as a worker holds it; ``places`` are numbers in the grid."""
+    """A planned sweep on its candles, as a worker holds it; ``places`` are numbers in the grid.
+
+    A search has no places before it began: ``suggested`` holds them by generation.
+    """
 
     run: ResearchRun
     prepared: Prepared
@@ -83,40 +89,12 @@ class SweepWork:
     space: SweepSpace
     places: list[int]
     edges: tuple[int, ...]
+    suggested: dict[int, list[int]] = field(default_factory=dict)
 
-
-def ask_sweep(
-    *,
-    request: BacktestRequest,
-    space: dict[str, str],
-    count: int,
-    seed: int,
-    actor: Actor,
-    by_person: bool = True,
-    stored_candles: bool = True,
-) -> ResearchRun:
-    """Check a sweep and put it into the queue; raises :class:`InvalidInput`, ``NotAllowed``.
-
-    Without ``stored_candles`` the asking process alone can work on it.
-    """
-    if by_person:
-        actor.require(Capability.RESEARCH_RUN)
-    catalogue = load_catalogue()
-    check_sweepable(request)
-    sleeve = request.sleeves[0]
-    build(catalogue.builders, sleeve.strategy, sleeve.parameters)
-    read_space(catalogue.builders[sleeve.strategy], space, count=count, seed=seed)
-    for name in request.instruments if stored_candles else ():
-        get_instrument(name)
-    source = {} if stored_candles else {"from_file": True}
-    return store_question(
-        ResearchRun.Kind.SWEEP,
-        request,
-        actor,
-        catalogue,
-        sweep={"space": space, "count": count, "seed": seed},
-        **source,
-    )
+    @property
+    def width(self) -> int:
+        """Columns of a stored row."""
+        return HEAD + SUMS + 2 * (len(self.edges) - 1)
 
 
 def work_sweep(
@@ -199,7 +177,7 @@ def open_sweep(
         request = replace(request, end_ms=last_ms + request.bar_ms)
         prepared = prepare_stored(request, catalogue, series)
     builder = catalogue.builders[request.sleeves[0].strategy]
-    space = read_space(builder, asked["space"], count=asked["count"], seed=asked["seed"])
+    space = read_asked(builder, asked)
     if plan is None:
         catalogue.require_sound(prepared)
         inputs_hash = content_hash({"backtest": prepared.inputs_hash, "sweep": asked})
@@ -219,7 +197,7 @@ def open_sweep(
         prepared=prepared,
         catalogue=catalogue,
         space=space,
-        places=list_places(space),
+        places=[] if space.search == "tpe" else list_places(space),
         edges=tuple(run.result["plan"]["edges"]),
     )
 
@@ -227,7 +205,9 @@ def open_sweep(
 def plan_sweep(run: ResearchRun, prepared: Prepared, space: SweepSpace, inputs_hash: str) -> bool:
     """Cut a sweep into chunks and start it; False where another worker did so meanwhile."""
     days = find_day_ends(prepared.market.time_ms, prepared.rules.bar_ms).size
-    size = min(max(space.tried // CHUNKS, CHUNK_MIN), CHUNK_MAX)
+    size, generation = min(max(space.tried // CHUNKS, CHUNK_MIN), CHUNK_MAX), None
+    if space.search == "tpe":
+        size, generation = CHUNK, size_generation(space.tried)
     with transaction.atomic():
         held = ResearchRun.objects.select_for_update().only("state", "result").get(pk=run.pk)
         if "plan" in held.result or held.state not in (RunState.WAITING, RunState.RUNNING):
@@ -249,13 +229,13 @@ def plan_sweep(run: ResearchRun, prepared: Prepared, space: SweepSpace, inputs_h
                 "state", "started_at", "inputs_hash", "data_hash", "strategy_version", "result",
             ]
         )  # fmt: skip
-        make_chunks(run, total=space.tried, size=size)
+        make_chunks(run, total=space.tried, size=size, generation_size=generation)
     return True
 
 
 def _work_chunks(work: SweepWork, bench: VariantBench, held: list[HeldChunk], lease: float) -> None:
     """Run the variants of taken chunks and store them; what was lost meanwhile is thrown away."""
-    places = [work.places[chunk.first : chunk.first + chunk.size] for chunk in held]
+    places = [_places_of(work, chunk) for chunk in held]
     together = [place for part in places for place in part]
     renewed = time.monotonic()
 
@@ -278,9 +258,46 @@ def _work_chunks(work: SweepWork, bench: VariantBench, held: list[HeldChunk], le
             rows=kept,
             variants=read_variants(kept, work.space, bench.days),
             refused=len(part) - kept.shape[0],
-            places=None,
+            places=part if work.space.search == "tpe" else None,
         )
         store_chunk(work.run, work.prepared, chunk, result)
+
+
+def _places_of(work: SweepWork, chunk: HeldChunk) -> list[int]:
+    """The variants of a chunk; a search suggests those of a whole generation at once."""
+    space = work.space
+    if space.search == "grid":
+        return work.places[chunk.first : chunk.first + chunk.size]
+    size = size_generation(space.tried)
+    first = chunk.generation * size
+    if chunk.generation not in work.suggested:
+        work.suggested[chunk.generation] = suggest_places(
+            space=space,
+            history=read_history(work, chunk.generation),
+            count=min(size, space.tried - first),
+            seed=(space.seed, chunk.generation),
+        )
+    start = chunk.first - first
+    return work.suggested[chunk.generation][start : start + chunk.size]
+
+
+def read_history(work: SweepWork, generation: int) -> History:
+    """What the generations before one tried, in their order."""
+    chunks = SweepChunk.objects.filter(run=work.run, generation__lt=generation).order_by("number")
+    places: list[int] = []
+    values: list[tuple[float, ...]] = []
+    for tried, file in chunks.values_list("places", "rows_file"):
+        rows = np.frombuffer(bytes(file or b"")).reshape(-1, work.width)
+        variants = read_variants(rows, work.space, work.edges[-1])
+        known = {
+            int(row[0]): tuple(OBJECTIVES[name](variant) for name in work.space.objectives)
+            for row, variant in zip(rows, variants, strict=True)
+        }
+        nothing = (math.nan,) * len(work.space.objectives)
+        asked: list[int] = list(tried or ())
+        places += asked
+        values += [known.get(place, nothing) for place in asked]
+    return History(places=tuple(places), values=tuple(values))
 
 
 def finish_sweep(work: SweepWork) -> ResearchRun:
@@ -291,9 +308,8 @@ def finish_sweep(work: SweepWork) -> ResearchRun:
         if not is_mine or not is_open(run) or chunks.exclude(state="done").exists():
             return run
         parts = chunks.order_by("number").values_list("rows_file", "refused", "new_trials")
-        width = HEAD + SUMS + 2 * (len(work.edges) - 1)
         rows = np.concatenate(
-            [np.frombuffer(bytes(part[0] or b"")).reshape(-1, width) for part in parts]
+            [np.frombuffer(bytes(part[0] or b"")).reshape(-1, work.width) for part in parts]
         )
         sweep = judge_rows(
             rows=rows,
@@ -303,7 +319,7 @@ def finish_sweep(work: SweepWork) -> ResearchRun:
             cut_ms=compute_cut_ms(work.prepared),
         )
         run.result = {
-            "sweep": describe_sweep(sweep),
+            "sweep": describe_sweep(sweep) | describe_front(sweep, work.space),
             "space": run.request["sweep"]["space"],
             "new_trials": sum(part[2] for part in parts),
         }

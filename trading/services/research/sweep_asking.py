@@ -1,0 +1,71 @@
+"""Sweeps as a person, a command or the API asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from magnetfund.core.actors import Actor
+from magnetfund.core.roles import Capability
+from magnetfund.kernel.errors import InvalidInput
+from trading.domain.research.request import BacktestRequest
+from trading.domain.research.run import build
+from trading.domain.research.search import read_objectives
+from trading.domain.research.space import SweepSpace, check_sweepable, read_space
+from trading.models import ResearchRun
+from trading.services.instruments import get_instrument
+from trading.services.research.backtests import store_question
+from trading.services.research.catalogue import load_catalogue
+
+
+def ask_sweep(
+    *,
+    request: BacktestRequest,
+    space: dict[str, str],
+    count: int,
+    seed: int,
+    actor: Actor,
+    search: str = "grid",
+    objectives: Sequence[str] = (),
+    by_person: bool = True,
+    stored_candles: bool = True,
+) -> ResearchRun:
+    """Check a sweep and put it into the queue; raises :class:`InvalidInput`, ``NotAllowed``.
+
+    Without ``stored_candles`` the asking process alone can work on it.
+    """
+    if by_person:
+        actor.require(Capability.RESEARCH_RUN)
+    catalogue = load_catalogue()
+    check_sweepable(request)
+    sleeve = request.sleeves[0]
+    build(catalogue.builders, sleeve.strategy, sleeve.parameters)
+    asked: dict[str, Any] = {"space": space, "count": count, "seed": seed}
+    if search != "grid":
+        asked |= {"search": search, "objectives": list(read_objectives(objectives))}
+    elif objectives:
+        raise InvalidInput("objectives belong to a search, --search tpe", code="bad_search")
+    read_asked(catalogue.builders[sleeve.strategy], asked)
+    for name in request.instruments if stored_candles else ():
+        get_instrument(name)
+    source = {} if stored_candles else {"from_file": True}
+    return store_question(
+        ResearchRun.Kind.SWEEP,
+        request,
+        actor,
+        catalogue,
+        sweep=asked,
+        **source,
+    )
+
+
+def read_asked(builder: Any, asked: Mapping[str, Any]) -> SweepSpace:
+    """The space of a stored question; raises :class:`InvalidInput` for a bad one."""
+    return read_space(
+        builder,
+        asked["space"],
+        count=asked["count"],
+        seed=asked["seed"],
+        search=asked.get("search", "grid"),
+        objectives=tuple(asked.get("objectives", ("sharpe",))),
+    )
