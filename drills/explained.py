@@ -169,6 +169,24 @@ _REASONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
         "equivalent: a sound order has rules with a lot above zero",
     ),
     (
+        "risk/domain/pretrade/conduct.py",
+        "if order.type is OrderType.MARKET or order.price is None:",
+        ("Or -> And",),
+        "equivalent: a sound order has no price exactly when it is one at market",
+    ),
+    *(
+        (
+            "risk/domain/pretrade/prices.py",
+            source,
+            ("Mult -> Div",),
+            "equivalent: dividing by a side of +1 or -1 is multiplying by it",
+        )
+        for source in (
+            "away = (order.price / reference.price - 1) * order.side.sign",
+            "allowed=reference.price * (1 + limit * order.side.sign),",
+        )
+    ),
+    (
         FACTS,
         "after = 1 if order.side.sign > 0 else 1 + rules.gap_rate",
         ("Gt -> GtE", "0 -> -1"),
@@ -316,6 +334,7 @@ _REASONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
             'return CapName.VOLATILITY, None, False, "not evaluated: no volatility available"',
             "return CapName.LIQUIDATION_PROBABILITY, None, False, words",
             'return name, None, False, f"no cap of {who} was given"',
+            'return CapName.EVIDENCE, None, False, "not applied: evidence policy is off"',
         )
     ),
 )

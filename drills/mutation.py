@@ -28,6 +28,7 @@ from drills.report import (
     record,
     write_record,
 )
+from magnetfund.kernel.clock import utc_now
 
 SAMPLE = 25
 #: The same for the short drill.
@@ -141,6 +142,7 @@ def check_module(
         module=module.name,
         seed=seed,
         digest=digest_of(files),
+        day=utc_now().date().isoformat(),
         mutants=len(mutants),
         tried=len(chosen),
     )
@@ -155,7 +157,8 @@ def check_again(*, module: Module, is_verbose: bool = False) -> Result:
     if before is None or before.digest != digest_of(files):
         raise RuntimeError(f"there is no record of these sources of {module.name}")
     survivors = before.survivors
-    return _try_all(replace(before, survivors=[]), module, files, survivors, is_verbose)
+    again = replace(before, survivors=[], day=utc_now().date().isoformat())
+    return _try_all(again, module, files, survivors, is_verbose)
 
 
 def _try_all(

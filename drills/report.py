@@ -29,25 +29,25 @@ Each survivor stands below with the reason why no test notices it: either no inp
 the source, or the gap is named.
 
 Tests were added with the survivors of this very sample in view, so the scores of the sampled
-modules flatter. A sample drawn afterwards with seed 7, 80 mutants each, that no test had been
-written against: sizing 93.8%, leverage 97.5%, fuse 96.2%, pretrade 93.8%, liquidation 88.8%. Fees
-and units are tried whole. The compiled year of an account is run without compilation.
+modules flatter. Fees, units and positions are tried whole. The compiled year of an account is run
+without compilation. "Timed out" are among the killed.
 
-Each row is of the sources and tests that its run was made on. Rows marked * were not measured
-again after their sources changed; their scores and survivors are of before. The modules units
-and fuse are drilled and have no row until a run is recorded. Services, whose tests need a
-database, are not mutated.
+Each row is of the sources and tests of its day. Rows marked * were not measured again after their
+sources changed; their scores and survivors are of before. Services, whose tests need a database,
+are not mutated.
 """
 
 
 @dataclass(slots=True)
 class Result:
     """Counts of one module and what survived; ``tried`` of its ``mutants``, drawn by ``seed`` from
-    sources of this ``digest``; ``is_old`` where they changed since and were not measured again."""
+    sources of this ``digest`` on a ``day`` (YYYY-MM-DD, UTC); ``is_old`` where they changed since
+    and were not measured again."""
 
     module: str
     seed: int
     digest: str = ""
+    day: str = ""
     mutants: int = 0
     tried: int = 0
     timed_out: int = 0
@@ -82,13 +82,13 @@ def explain(mutant: Mutant) -> str | None:
 def build_table(results: Sequence[Result]) -> list[str]:
     """The scores as a table in Markdown."""
     rows = [
-        "| module | mutants | tried | killed | of these timed out | survived | score | seed |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| module | measured | mutants | tried | killed | timed out | survived | score | seed |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for result in results:
         name = f"{result.module}*" if result.is_old else result.module
         rows.append(
-            f"| {name} | {result.mutants} | {result.tried} | {result.killed} "
+            f"| {name} | {result.day} | {result.mutants} | {result.tried} | {result.killed} "
             f"| {result.timed_out} | {len(result.survivors)} | {result.score:.1%} | {result.seed} |"
         )
     return rows

@@ -18,6 +18,7 @@ from risk.domain.leverage import (
     LeverageDecision,
     LeverageReason,
     choose_leverage,
+    class_leverage_max,
     leverage_core,
     liquidation_cap_core,
 )
@@ -35,6 +36,19 @@ def case(**changes: object) -> LeverageCase:
 
 def cap(decision: LeverageDecision, name: CapName) -> float | None:
     return next(item.value for item in decision.caps if item.name is name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "most"),
+    [
+        ("cfd", 2.0),  # ESMA decision (EU) 2018/796: crypto at 2:1
+        ("equity", 2.0),  # Federal Reserve Regulation T: half is paid
+        ("spot", 1.0),  # nothing is borrowed
+        ("linear_perpetual", None),
+    ],
+)
+def test_the_class_of_an_instrument_caps_its_leverage(kind: str, most: float | None) -> None:
+    assert class_leverage_max(kind) == most
 
 
 def test_a_decision_by_hand() -> None:

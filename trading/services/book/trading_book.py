@@ -23,7 +23,6 @@ from django.db import transaction
 
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.clock import from_milliseconds, to_milliseconds
-from magnetfund.kernel.errors import InvariantBroken
 from magnetfund.kernel.money import decimal_from_float
 from risk.domain.fuse import FuseMove
 from risk.domain.limits import Limits
@@ -58,6 +57,7 @@ from trading.services.book.desk import OrderDesk, Wants, reason_of
 from trading.services.book.entries import commit_entry
 from trading.services.book.fuse_rows import Resetter, write_fuse_event
 from trading.services.book.memory import Memory, keep_memory, lay_out, layout_of
+from trading.services.book.slots import signals_by_slot, slot_of
 from trading.services.book.words import keep_refusal
 from trading.services.book.worth import marks_of, streaks_of, value_book
 from trading.services.paper_venue import PaperVenue
@@ -143,7 +143,9 @@ class TradingBook:
             book=self.book,
             time_ms=time_ms,
             bars=bars,
-            signals=self._signals(readings),
+            signals=signals_by_slot(
+                readings, rules=self.rules, sleeves=self.sleeves, closed=self.closed_slots
+            ),
         )
         at, told = from_milliseconds(time_ms), 0
         for walk in run_bar(working, last=last):
@@ -162,20 +164,6 @@ class TradingBook:
                 self._enter(event)
         self.counts.bars += 1
         return tuple(working.events)
-
-    def _signals(self, readings: Sequence[Mapping[str, Signal]] | None) -> list[Signal | None]:
-        if readings is None:
-            return [None] * len(self.sleeves)
-        found = [
-            readings[slot.instrument].get(sleeve.strategy)
-            for slot, sleeve in zip(self.rules.slots, self.sleeves, strict=True)
-        ]
-        return [
-            replace(signal, direction=0)
-            if signal is not None and slot in self.closed_slots
-            else signal
-            for slot, signal in enumerate(found)
-        ]
 
     def _settle(self, working: Working, at: datetime) -> None:
         for slot in range(len(self.sleeves)):
@@ -223,7 +211,7 @@ class TradingBook:
         return told
 
     def _book(self, working: Working, event: VenueEvent) -> None:
-        slot = self._slot_of(event)
+        slot = slot_of(event, self.sleeves)
         sleeve = self.sleeves[slot]
         if isinstance(event, FundingCharge):
             take(working, charge_in_lots(event, slot, sleeve.instrument))
@@ -261,12 +249,6 @@ class TradingBook:
                 sleeve=sleeve,
             )
         self.desk.note_executed(order, at=event.occurred_at)
-
-    def _slot_of(self, event: VenueEvent) -> int:
-        for slot, sleeve in enumerate(self.sleeves):
-            if (sleeve.strategy, sleeve.instrument.symbol) == (event.account, event.symbol):
-                return slot
-        raise InvariantBroken(f"the venue told of {event.account} on {event.symbol}: no such slot")
 
     def _tell(self, events: Sequence[Event], told: int) -> int:
         """Write the fuse's moves and the refusals among the events from ``told`` on."""
