@@ -29,7 +29,8 @@ AUDITOR = "auditor@example.com"
 
 PUBLIC = ("/", "/account/login/")
 DESK = (
-    "/desk/", "/desk/risk/", "/desk/risk/events/", "/desk/trading/", "/desk/trading/?page=25",
+    "/desk/", "/desk/risk/", "/desk/risk/events/", "/desk/risk/stresses/",
+    "/desk/trading/", "/desk/trading/?page=25",
     "/desk/trading/?sort=worst&result=lost&page=2", "/desk/trading/ticket/",
     "/desk/trading/trades.csv", "/desk/signals/", "/desk/fund/",
 )  # fmt: skip

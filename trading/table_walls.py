@@ -111,6 +111,9 @@ GRANTS = [
         "computed_at",
     ),
     mutable("trading_eventblackout", "withdrawn_at", "withdrawn_label", "withdrawn_reason"),
+    mutable(
+        "trading_savedstress", "title", "definition", "actor_label", "updated_at", "retired_at"
+    ),
     mutable("trading_sleeveproposal", "decision", "decided_by_id", "decided_at"),
     mutable("trading_tradingsession", "ended_at", "summary"),
     mutable("trading_replayrun", "result", "finished_at"),

@@ -26,7 +26,8 @@ DESK = {
     "/desk/", "/desk/founding/", "/desk/people/",
     "/desk/risk/", "/desk/risk/limits/", "/desk/risk/tail/",
     "/desk/risk/together/", "/desk/risk/factors/", "/desk/risk/attribution/",
-    "/desk/risk/calculators/", "/desk/risk/events/", "/desk/trading/",
+    "/desk/risk/calculators/", "/desk/risk/events/", "/desk/risk/stresses/",
+    "/desk/trading/",
     "/desk/trading/trades.csv", "/desk/trading/orders/", "/desk/trading/orders.csv",
     "/desk/signals/", "/desk/market/", "/desk/market/instruments/",
     "/desk/fund/", "/desk/fund/orders/", "/desk/fund/money/", "/desk/fund/accounts/",
@@ -62,7 +63,7 @@ API_OWN = {
 API_READ = {
     "/state", "/dependencies", "/api/fuse/status", "/api/strategies/health",
     "/api/strategies/performance", "/api/risk/portfolio", "/api/risk/factors",
-    "/api/risk/attribution", "/api/risk/events",
+    "/api/risk/attribution", "/api/risk/events", "/api/risk/stresses",
 }  # fmt: skip
 #: POST paths with the roles that pass the door (what is behind may still refuse the body).
 POSTS: dict[str, set[Role]] = {
@@ -94,11 +95,13 @@ FORMS: dict[str, set[Role]] = {
     "/desk/risk/limits/propose/": {Role.RISK_OFFICER},
     "/desk/research/strategies/propose/": {Role.RISK_OFFICER},
     "/desk/research/backtests/": RESEARCH,
+    "/desk/risk/stresses/save/": RESEARCH,
     "/desk/risk/events/enter/": {r for r in Role if r not in (Role.INVESTOR, Role.AUDITOR)},
     "/desk/research/sweeps/start/": RESEARCH,
 }
 API_POSTS: dict[str, set[Role]] = {
     "/api/backtests": RESEARCH,
+    "/api/risk/stresses": RESEARCH,
     "/api/risk/events": {r for r in Role if r not in (Role.INVESTOR, Role.AUDITOR)},
     "/api/sweeps": RESEARCH,
     "/api/money/statements": {Role.ACCOUNTANT},

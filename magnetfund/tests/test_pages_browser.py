@@ -40,7 +40,8 @@ PAGES: dict[str, tuple[str, ...]] = {
     "operator": (
         "/desk/", "/desk/risk/", "/desk/risk/limits/", "/desk/risk/tail/",
         "/desk/risk/together/", "/desk/risk/factors/", "/desk/risk/attribution/",
-        "/desk/risk/calculators/", "/desk/risk/events/", "/desk/trading/",
+        "/desk/risk/calculators/", "/desk/risk/events/", "/desk/risk/stresses/",
+        "/desk/trading/",
         "/desk/trading/ticket/", "/desk/trading/orders/", "/desk/risk/stop/confirm/",
         "/desk/signals/",
         "/desk/fund/", "/desk/fund/orders/", "/desk/fund/proposals/", "/desk/fund/distributions/",

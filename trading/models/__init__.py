@@ -30,6 +30,7 @@ from trading.models.performance import StrategyNote, StrategyPerformance
 from trading.models.research import ResearchRun, RunState, SweepChunk, Trial
 from trading.models.signals import Magnet, Proposal, Signal, Strategy
 from trading.models.sleeves import SleeveProposal
+from trading.models.stresses import SavedStress
 from trading.models.valuation import Valuation
 from trading.models.venue import BookMemory, PaperEvent, PaperOrder, PaperVenueState
 
@@ -61,6 +62,7 @@ __all__ = [
     "ReplayRun",
     "ResearchRun",
     "RunState",
+    "SavedStress",
     "Signal",
     "SleeveProposal",
     "Strategy",

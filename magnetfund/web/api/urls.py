@@ -25,6 +25,7 @@ from magnetfund.web.api import (
     register,
     research,
     strategies,
+    stresses,
     sweeps,
     tokens,
     trading,
@@ -113,6 +114,8 @@ urlpatterns = [
     path("api/kelly/calculate", portfolio.KellyView.as_view(), name="api_kelly"),
     path("api/margin/calculate", portfolio.MarginView.as_view(), name="api_margin"),
     path("api/risk/portfolio", portfolio.PortfolioRiskView.as_view(), name="api_risk_portfolio"),
+    path("api/risk/stresses", stresses.StressesView.as_view(), name="api_stresses"),
+    path("api/risk/stresses/<int:pk>", stresses.StressView.as_view(), name="api_stress"),
     path("api/risk/events", blackouts.BlackoutsView.as_view(), name="api_blackouts"),
     path(
         "api/risk/events/<int:pk>/withdraw",

@@ -5,20 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from magnetfund.kernel.money import decimal_from_float
 from magnetfund.web.desk.selectors import ShownPosition
 from risk.domain.limits import Limits
-from risk.domain.margin import flat_tier
 from risk.domain.stress import (
     StressBook,
-    StressPosition,
     StressResult,
     StressScenario,
     build_event_scenarios,
     compute_stresses,
     move_of,
 )
-from trading.domain.positions import commit_margin
+from trading import selectors_stress
 from trading.models import Valuation
 from trading.services.book_setup import instrument_rules
 
@@ -102,45 +99,10 @@ def build_consequences(
 def build_stress_book(
     positions: list[ShownPosition], valuation: Valuation, limits: Limits
 ) -> StressBook:
-    """The open book with isolated wallets; the rest of equity is out of the venue's reach."""
-    found = []
-    outside = float(valuation.equity)
-    for item in positions:
-        row, rules = item.row, instrument_rules(item.row.instrument)
-        mark = float(item.mark or row.average_price)
-        wallet = float(
-            commit_margin(
-                quantity=row.quantity,
-                price=row.average_price,
-                leverage=decimal_from_float(row.leverage),
-            )
-        )
-        outside -= wallet + float(item.unrealised or 0)
-        found.append(
-            StressPosition(
-                name=f"{row.instrument.base} {row.strategy}",
-                asset=row.instrument.base,
-                side=1 if row.quantity > 0 else -1,
-                quantity=float(abs(row.quantity)),
-                entry_price=float(row.average_price),
-                mark_price=mark,
-                tiers=flat_tier(rate=rules.maintenance_rate),
-                isolated_wallet=wallet,
-                half_spread=rules.slippage_rate,
-                close_fee_rate=rules.taker_fee_rate,
-            )
-        )
-    return StressBook(
-        positions=tuple(found), cash_outside=outside, loss_limit=_loss_limit(valuation, limits)
-    )
-
-
-def _loss_limit(valuation: Valuation, limits: Limits) -> float:
-    """The equity at which the nearer of the two loss triggers closes everything."""
-    units = valuation.equity / valuation.unit_value
-    daily = valuation.day_start_unit_value * (1 - limits.daily_loss_share)
-    fall = valuation.peak_unit_value * (1 - limits.drawdown_share)
-    return float(max(daily, fall) * units)
+    """The shown positions as the margin rules take them."""
+    marks = {item.row.instrument.symbol: item.mark for item in positions if item.mark is not None}
+    rows = [item.row for item in positions]
+    return selectors_stress.build_stress_book(rows, marks, valuation, limits)
 
 
 def _row(scenario: StressScenario, result: StressResult, assets: tuple[str, ...]) -> Consequence:

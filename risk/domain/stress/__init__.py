@@ -9,6 +9,7 @@ from risk.domain.stress.book import (
     compute_stress,
     compute_stresses,
 )
+from risk.domain.stress.saved import check_saved, move_for, read_shocks, write_shocks
 from risk.domain.stress.scenarios import (
     ADVERSE_SIGMAS,
     GRID_STEPS,
@@ -32,8 +33,12 @@ __all__ = [
     "build_grid_scenarios",
     "build_scenarios",
     "build_shock_scenarios",
+    "check_saved",
     "compute_equity",
     "compute_stress",
     "compute_stresses",
+    "move_for",
     "move_of",
+    "read_shocks",
+    "write_shocks",
 ]
