@@ -30,6 +30,7 @@ from risk.domain.ratios import (
     SharpeFacts,
     compute_fall_probability,
     compute_kelly_binary,
+    compute_kelly_continuous,
     compute_kelly_shrinkage,
 )
 from risk.services.limits import limits_in_force
@@ -80,6 +81,15 @@ class KellyAnswer:
     kept: float
     stake: float
     half: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowthAnswer:
+    """Exposures as multiples of equity: Kelly's, what error leaves of it, the chosen share."""
+
+    full: float
+    kept: float
+    stake: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +152,27 @@ def calculate_kelly(
         stake=fraction * kept,
         half=compute_fall_probability(kelly_multiple=fraction, fraction=0.5),
     )
+
+
+def calculate_growth(
+    *, mean: float, rate: float, deviation: float, years: float, fraction: float
+) -> GrowthAnswer:
+    """The exposure at which annual returns with such moments grow fastest, and what is left of it.
+
+    ``mean``, ``rate`` and ``deviation`` are annual fractions.  Raises :class:`InvalidInput`.
+    """
+    if not 0.0 < fraction <= FRACTION_MAX:
+        raise InvalidInput("the share of Kelly lies above 0 and at most 50 %", code="bad_fraction")
+    if not (math.isfinite(years) and 0.0 < years <= 200.0):
+        raise InvalidInput("the years of the record lie above 0", code="bad_years")
+    full = compute_kelly_continuous(mean=mean, rate=rate, deviation=deviation)
+    # The evidence of T years at an annual ratio S is T S^2, in whatever steps it was gathered.
+    facts = SharpeFacts(
+        sharpe=(mean - rate) / deviation / math.sqrt(DAYS_A_YEAR),
+        periods=max(2, round(years * DAYS_A_YEAR)),
+    )
+    kept = max(0.0, full) * compute_kelly_shrinkage(facts=facts)
+    return GrowthAnswer(full=full, kept=kept, stake=fraction * kept)
 
 
 def calculate_margin(

@@ -110,6 +110,7 @@ API_POSTS: dict[str, set[Role]] = {
     "/api/papers/statements": {Role.ACCOUNTANT},
     "/api/dealing/proposals": {Role.ACCOUNTANT, Role.CONTROLLER, Role.DIRECTOR},
     "/api/leverage/calculate": {r for r in Role if r is not Role.INVESTOR},
+    "/api/growth/calculate": {r for r in Role if r is not Role.INVESTOR},
     "/api/kelly/calculate": {r for r in Role if r is not Role.INVESTOR},
     "/api/margin/calculate": {r for r in Role if r is not Role.INVESTOR},
     "/api/sizing/calculate": {r for r in Role if r is not Role.INVESTOR},

@@ -15,11 +15,13 @@ from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import to_milliseconds, utc_midnight, utc_now
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.test_access import bearer
+from risk.domain.attribution import compute_shortfall
 from risk.domain.portfolio import compute_minimum_variance, shrink_covariance
 from trading.domain.market import DAY_MS, HOUR_MS, Candles
-from trading.models import Instrument
-from trading.selectors_calculators import calculate_kelly, calculate_margin
+from trading.models import Instrument, Order, Proposal
+from trading.selectors_calculators import calculate_growth, calculate_kelly, calculate_margin
 from trading.selectors_portfolio import score_names, view_portfolio
+from trading.selectors_shortfall import _executed, view_shortfall
 from trading.services.candle_store import store_candles
 from trading.services.instruments import add_simulated_instrument
 
@@ -229,3 +231,40 @@ def test_the_api_gives_the_same_figures(market: dict[str, np.ndarray]) -> None:
     margin["leverage"] = 500
     bad = client.post("/api/margin/calculate", json.dumps(margin), content_type="application/json")
     assert (bad.status_code, bad.json()["error"]["code"]) == (422, "bad_leverage")
+
+
+def test_growth_is_told_with_what_few_years_leave_of_it(desk: Client) -> None:
+    found = calculate_growth(mean=0.08, rate=0.03, deviation=0.1, years=16.0, fraction=0.25)
+    assert found.full == pytest.approx(5.0)
+    # 16 years at a ratio of 0.5: evidence 16 x 0.25 = 4, so a quarter of it is error.
+    assert found.kept == pytest.approx(5.0 * 0.75)
+    assert found.stake == pytest.approx(found.kept / 4)
+    assert calculate_growth(mean=0.02, rate=0.03, deviation=0.1, years=9.0, fraction=0.5).stake == 0
+    page = desk.get("/desk/risk/calculators/?sheet=growth&mean=8&rate=3&deviation=10&years=16")
+    assert "Grows fastest at" in page.content.decode()
+    assert desk.get("/desk/risk/calculators/?sheet=growth&deviation=0").status_code == 422
+    api = Client(headers=bearer(Role.RISK_OFFICER))
+    body = {"mean": 0.08, "rate": 0.03, "deviation": 0.1, "years": 16}
+    told = api.post("/api/growth/calculate", json.dumps(body), content_type="application/json")
+    assert told.json()["full"] == pytest.approx(5.0)
+
+
+def test_shortfall_adds_up_from_the_price_decided_on(desk: Client) -> None:
+    row = add("BTC/USDT:USDT")
+    now = utc_now()
+    proposal = Proposal.objects.create(
+        book="main", strategy="trend", instrument=row, decided_at=now, entry_price=Decimal(100)
+    )
+    filled = Order(
+        book="main", instrument=row, strategy="trend", proposal=proposal, purpose="entry",
+        side="buy", quantity=Decimal(10), filled_quantity=Decimal(7), state="CANCELED",
+        reference_price=Decimal("100.5"), average_price=Decimal("100.7"), closed_at=now,
+    )  # fmt: skip
+    filled.paid = Decimal("0.14")  # type: ignore[attr-defined]  # as the query annotates it
+    found = compute_shortfall(order=_executed(filled, Decimal("100.8")))
+    # 7 units came 0.5 late and 0.2 dearer, 3 were missed by 0.8, and the fee.
+    assert (found.delay, found.impact) == (pytest.approx(3.5), pytest.approx(1.4))
+    assert found.opportunity == pytest.approx(2.4)
+    assert found.share == pytest.approx((3.5 + 1.4 + 2.4 + 0.14) / 1000)
+    assert view_shortfall("main") == ()
+    assert desk.get("/desk/risk/attribution/").status_code == 200

@@ -20,8 +20,9 @@ from magnetfund.web.api.access import needs
 from magnetfund.web.api.fields import FiniteFloat, plain
 from trading import selectors
 from trading.selectors_attribution import TradeGroup, view_attribution
-from trading.selectors_calculators import calculate_kelly, calculate_margin
+from trading.selectors_calculators import calculate_growth, calculate_kelly, calculate_margin
 from trading.selectors_portfolio import WINDOWS, score_names, view_portfolio
+from trading.selectors_shortfall import view_shortfall
 
 DAYS_MAX = 3_660
 
@@ -90,6 +91,10 @@ class AttributionView(APIView):
                 "since": since,
                 "whole": _plain(view.whole),
                 "by": {name: [_plain(part) for part in parts] for name, parts in view.by.items()},
+                "shortfall": [
+                    {**asdict(row), "total": row.total, "share": row.share}
+                    for row in view_shortfall(settings.MAGNET_BOOK, since=since)
+                ],
                 "spread": None if view.spread is None else asdict(view.spread),
             }
         )
@@ -124,6 +129,28 @@ class KellyView(APIView):
         body = KellyBody(data=request.data)
         body.is_valid(raise_exception=True)
         return Response(asdict(calculate_kelly(**body.validated_data)))
+
+
+class GrowthBody(serializers.Serializer[Any]):
+    mean = FiniteFloat(help_text="Annual mean return as a fraction.")
+    rate = FiniteFloat(required=False, default=0.0, help_text="Annual cash rate as a fraction.")
+    deviation = FiniteFloat(help_text="Annual standard deviation as a fraction.")
+    years = FiniteFloat(help_text="Years behind the figures.")
+    fraction = FiniteFloat(required=False, default=0.25, help_text="Share of Kelly, at most 0.5.")
+
+
+class GrowthView(APIView):
+    """The exposure at which such returns grow fastest, and what estimation error leaves of it."""
+
+    permission_classes = [needs(Capability.API_READ)]
+
+    @extend_schema(
+        operation_id="calculate_growth", request=GrowthBody, responses={200: OpenApiTypes.OBJECT}
+    )
+    def post(self, request: Request) -> Response:
+        body = GrowthBody(data=request.data)
+        body.is_valid(raise_exception=True)
+        return Response(asdict(calculate_growth(**body.validated_data)))
 
 
 class MarginBody(serializers.Serializer[Any]):

@@ -111,6 +111,7 @@ urlpatterns = [
         name="api_investor_switch_quote",
     ),
     path("api/leverage/calculate", calculators.LeverageView.as_view(), name="api_leverage"),
+    path("api/growth/calculate", portfolio.GrowthView.as_view(), name="api_growth"),
     path("api/kelly/calculate", portfolio.KellyView.as_view(), name="api_kelly"),
     path("api/margin/calculate", portfolio.MarginView.as_view(), name="api_margin"),
     path("api/risk/portfolio", portfolio.PortfolioRiskView.as_view(), name="api_risk_portfolio"),

@@ -16,6 +16,7 @@ from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from trading import selectors
 from trading.selectors_calculators import (
+    calculate_growth,
     calculate_kelly,
     calculate_leverage,
     calculate_margin,
@@ -41,6 +42,15 @@ KELLY = (
     Asked(name="win_rate", label="Winning trades, %", hint="0 to 100", usual="55", scale=100.0),
     Asked(name="payoff", label="Payoff", hint="average win over average loss", usual="1.2"),
     Asked(name="trades", label="Trades behind it", hint="how much they prove", usual="100"),
+    Asked(name="fraction", label="Share of Kelly, %", hint="at most 50", usual="25", scale=100.0),
+)
+GROWTH = (
+    Asked(
+        name="mean", label="Mean return a year, %", hint="before caution", usual="8", scale=100.0
+    ),
+    Asked(name="rate", label="Cash rate a year, %", hint="", usual="3", scale=100.0),
+    Asked(name="deviation", label="Deviation a year, %", hint="", usual="10", scale=100.0),
+    Asked(name="years", label="Years behind it", hint="how much they prove", usual="4"),
     Asked(name="fraction", label="Share of Kelly, %", hint="at most 50", usual="25", scale=100.0),
 )
 MARGIN = (
@@ -88,7 +98,7 @@ class Sheet:
 @require_safe
 @desk_view()
 def calculators(request: HttpRequest) -> HttpResponse:
-    """Three sheets in one page; each answers what its address holds, nothing is stored."""
+    """Four sheets in one page; each answers what its address holds, nothing is stored."""
     asked = request.GET.get("sheet", "")
     given = request.GET
     odds = observed_odds(settings.MAGNET_BOOK)
@@ -98,12 +108,14 @@ def calculators(request: HttpRequest) -> HttpResponse:
             if item["name"] in odds.usual:
                 item["value"] = odds.usual[item["name"]]
         kelly.values |= odds.values
+    growth = _read("growth", GROWTH, given if asked == "growth" else {})
     margin = _read("margin", MARGIN, given if asked == "margin" else {})
     leverage = _read("leverage", LEVERAGE, given if asked == "leverage" else {})
     side = "short" if asked == "margin" and given.get("side") == "short" else "long"
     instrument = given.get("instrument", "")[:60] if asked == "leverage" else ""
     margin.extra, leverage.extra = {"side": side}, {"instrument": instrument}
     _answer(kelly, lambda: calculate_kelly(**kelly.values))
+    _answer(growth, lambda: calculate_growth(**growth.values))
     _answer(margin, lambda: calculate_margin(side=1 if side == "long" else -1, **margin.values))
     _answer(
         leverage,
@@ -111,13 +123,14 @@ def calculators(request: HttpRequest) -> HttpResponse:
             settings.MAGNET_BOOK, {**leverage.values, "instrument": instrument}
         ),
     )
-    is_bad = not all(sheet.is_sound for sheet in (kelly, margin, leverage))
+    is_bad = not all(sheet.is_sound for sheet in (kelly, growth, margin, leverage))
     return render(
         request,
         "desk/calculators.html",
         {
             **build_frame(request, "risk"),
             "kelly": kelly,
+            "growth": growth,
             "margin": margin,
             "leverage": leverage,
             "odds": odds,

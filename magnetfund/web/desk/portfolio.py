@@ -25,6 +25,7 @@ from trading.selectors_portfolio import (
     score_names,
     view_portfolio,
 )
+from trading.selectors_shortfall import view_shortfall
 
 #: Days of closed trades that the attribution offers; 0 is all of them.
 SPANS = ((30, "30 days"), (90, "90 days"), (365, "A year"), (0, "All"))
@@ -104,9 +105,8 @@ def factors(request: HttpRequest) -> HttpResponse:
 def attribution(request: HttpRequest) -> HttpResponse:
     """Where the result of closed trades came from, and how their results are spread."""
     days = _choose(request.GET.get("days", ""), tuple(span for span, _ in SPANS), 365)
-    view = view_attribution(
-        settings.MAGNET_BOOK, since=utc_now() - timedelta(days=days) if days else None
-    )
+    since = utc_now() - timedelta(days=days) if days else None
+    view = view_attribution(settings.MAGNET_BOOK, since=since)
     return render(
         request,
         "desk/attribution.html",
@@ -126,6 +126,7 @@ def attribution(request: HttpRequest) -> HttpResponse:
             ],
             "bars": bars_of(list(view.spread.bins)) if view.spread else [],
             "tails": _tails(view),
+            "shortfall": view_shortfall(settings.MAGNET_BOOK, since=since),
         },
     )
 
