@@ -16,7 +16,9 @@ from magnetfund.core.roles import Role
 from magnetfund.operations import tasks
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.test_access import bearer
+from trading.domain.research.space import read_space
 from trading.models import ResearchRun, RunState, Trial
+from trading.services.research.catalogue import load_catalogue
 from trading.services.research.queue import work_waiting
 from trading.services.research.sweeps import open_sweep
 from trading.tests.magnet_bars import make_random_bars
@@ -203,6 +205,18 @@ def test_without_a_broker_the_run_waits_and_nothing_is_lost(
     assert tasks.research_queue() == "1 runs"
     run.refresh_from_db()
     assert run.state == RunState.DONE
+
+
+def test_the_values_offered_for_a_sweep_are_those_of_the_chosen_strategy(desk: Client) -> None:
+    catalogue = load_catalogue()
+    for name, builder in catalogue.builders.items():
+        page = desk.get("/desk/research/sweeps/", {"strategy": name}).content.decode()
+        text = page.partition('name="space"')[2].partition(">")[2].partition("</textarea>")[0]
+        offered = dict(line.split(" = ") for line in text.splitlines())
+        assert len(offered) == 2
+        space = read_space(builder, offered)
+        assert len(space.values) == 2
+        assert space.size > 1
 
 
 def test_a_sweep_from_the_form_opens_with_its_surface(desk: Client) -> None:

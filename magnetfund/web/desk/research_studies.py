@@ -17,6 +17,7 @@ from magnetfund.web.desk.frame import actor_of, build_frame
 from magnetfund.web.desk.research_form import BacktestForm
 from magnetfund.web.public.pages import asked_page
 from trading import selectors_research as selectors
+from trading.domain.research.parameters import values_around
 from trading.models import ResearchRun, Trial
 from trading.services.research.catalogue import load_catalogue
 from trading.services.research.studies import ask_study
@@ -55,7 +56,7 @@ def _show_sweeps(
         {
             **build_frame(request, "research"),
             "form": form,
-            "space": given.get("space", "fast = 10:50:10\nslow = 100,200"),
+            "space": given.get("space", _example(form)),
             "draw": given.get("draw", "0"),
             "search": given.get("search", "grid"),
             "whole_error": form.errors.get("", ""),
@@ -95,6 +96,12 @@ def start_sweep(request: HttpRequest) -> HttpResponse:
         return _show_sweeps(request, form, given, status=422)
     wake_research()
     return redirect("desk_research_run", pk=run.pk)
+
+
+def _example(form: BacktestForm) -> str:
+    """Values around the defaults of the first two parameters that are numbers."""
+    lines = [(item.field.name, values_around(item.field)) for item in form.parameters]
+    return "\n".join([f"{name} = {values}" for name, values in lines if values][:2])
 
 
 def _read_lines(text: str) -> dict[str, str]:

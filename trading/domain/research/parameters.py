@@ -58,6 +58,21 @@ class ParameterField:
         return text_of(self.default)
 
 
+def values_around(field: ParameterField) -> str:
+    """Three values for a sweep: three quarters of the default, the default and five quarters.
+
+    They stay within the bounds; a parameter that is no single number, or whose default is 0, has
+    none and gives an empty text.
+    """
+    if field.kind not in ("whole", "number") or not field.default:
+        return ""
+    low = -math.inf if field.low is None else field.low
+    high = math.inf if field.high is None else field.high
+    wanted = (min(high, max(low, share * field.default)) for share in (0.75, 1.0, 1.25))
+    rounded = (round(value) if field.kind == "whole" else round(value, 4) for value in wanted)
+    return ",".join(text_of(value) for value in sorted(set(rounded)))
+
+
 def text_of(value: Any) -> str:
     """A value as it is written in a form or on a command line."""
     if isinstance(value, Enum):
