@@ -454,8 +454,15 @@ GRANT EXECUTE ON FUNCTION authority_content TO fa_app, fa_gateway, fa_signer, fa
 GRANT EXECUTE ON FUNCTION investors_require_kyc, core_require_role TO fa_app, fa_gateway;
 """
 
-# The functions of the triggers go; the words stay as they are, since nothing else calls them.
-WITHOUT = """
+# The functions of the triggers go; the words stay, without the orders that they listed.
+_WORDS = CONTENT[
+    CONTENT.index("CREATE OR REPLACE FUNCTION investors_content") : CONTENT.index(
+        "CREATE FUNCTION authority_content"
+    )
+]
+WITHOUT = (
+    _WORDS.replace("      || investors_say_orders(r.id)\n", "")
+    + """
 DROP FUNCTION investors_units_dealt() CASCADE;
 DROP FUNCTION investors_units_transferred() CASCADE;
 DROP FUNCTION investors_of_prepared() CASCADE;
@@ -475,6 +482,7 @@ DROP FUNCTION core_content;
 DROP FUNCTION investors_say_orders;
 DROP FUNCTION investors_orders_due;
 """
+)
 
 
 class Migration(migrations.Migration):

@@ -49,6 +49,7 @@ TRIGGERS = [
     TableTrigger(table="core_auditevent", name="audit_chain"),
     TableTrigger(table="core_user", name="no_superuser"),
     TableTrigger(table="core_user", name="one_person"),
+    TableTrigger(table="core_user", name="address_kept"),
     TableTrigger(table="core_rolegrant", name="role_guard"),
     TableTrigger(table="core_roleproposal", name="role_signed"),
 ]

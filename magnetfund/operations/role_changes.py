@@ -100,8 +100,8 @@ def _check(user: User | None, name: str, role: str, actor: Actor, *, is_grant: b
 def decide_role(*, proposal: RoleProposal, is_approved: bool, actor: Actor) -> RoleProposal:
     """A director's decision.
 
-    Raises :class:`Conflict` (``proposal_closed``) for a decided one, and for a role that is given
-    :class:`SignatureMissing` until the director has signed it.
+    Raises :class:`Conflict` (``proposal_closed``) for a decided one, and
+    :class:`SignatureMissing` until the director has signed what he approves.
     """
     actor.require(Capability.ROLES_APPROVE)
     with transaction.atomic():

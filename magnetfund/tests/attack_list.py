@@ -157,6 +157,7 @@ REFUSED: dict[str, str] = {
         f"VALUES ({_OFFICER}, 'director', now())"
     ),
     "take an ended role back": "UPDATE core_rolegrant SET revoked_at = NULL",
+    "end a role": "UPDATE core_rolegrant SET revoked_at = now()",
     "change a role": "UPDATE core_rolegrant SET role = 'director'",
     "move a role": f"UPDATE core_rolegrant SET user_id = {_OFFICER}",
     "delete a role": "DELETE FROM core_rolegrant",

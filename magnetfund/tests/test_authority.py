@@ -88,7 +88,9 @@ class TestAttackList:
             book="main", figures=figures_of(limits=Limits()), reason="x",
             effective_from=utc_now(), actor=Actor.of(ben),
         )  # fmt: skip
+        say_kind(fresh_database, "test")
         RoleGrant.objects.filter(user=ben).update(revoked_at=utc_now(), revoked_by=ann)
+        say_kind(fresh_database, "production")
         rows = []
         for name, role in CASES:
             error = attack(fresh_database, role, STATEMENTS[name][1])

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.test import Client
 from django.urls import reverse
 
@@ -36,9 +36,12 @@ from investors.services.money_accounts import (
     approve_payee,
     open_account,
 )
+from investors.services.nav import approve_strike
 from investors.services.policies import approve_terms, propose_terms
+from investors.services.statements import record_receipt
 from investors.tests.fund_support import SmallFund, first_of, make_fund
-from magnetfund.core.models import User
+from magnetfund.core.actors import Actor
+from magnetfund.core.models import RoleGrant, User
 from magnetfund.core.roles import CAPABILITIES, Capability, Role
 from magnetfund.core.services.signing import (
     ACCOUNT,
@@ -50,11 +53,13 @@ from magnetfund.core.services.signing import (
     PAYEE,
     PAYMENT,
     ROLE,
+    ROLE_TAKEN,
     TERMS,
     TRANSFER,
     SignatureMissing,
 )
 from magnetfund.kernel.clock import utc_now
+from magnetfund.operations.role_changes import decide_role, propose_role
 from magnetfund.tests.test_money_walls import ROLES, attack
 from magnetfund.tests.walls_support import make_user, say_kind, write_signature
 
@@ -347,6 +352,7 @@ NEEDED = {
     PAYMENT: {Capability.PAYMENTS_APPROVE, Capability.PAYMENTS_DIRECT},
     KYC: {Capability.KYC_APPROVE, Capability.KYC_SENIOR},
     ROLE: {Capability.ROLES_APPROVE},
+    ROLE_TAKEN: {Capability.ROLES_APPROVE},
     TRANSFER: {Capability.DEALING_APPROVE},
     ACCOUNT: {Capability.ACCOUNTS_APPROVE},
     PAYEE: {Capability.ACCOUNTS_APPROVE},
@@ -363,3 +369,115 @@ def test_the_database_lets_the_same_roles_sign(fresh_database: Any, action: str)
     assert set(found[0]) == {
         role.value for role, held in CAPABILITIES.items() if NEEDED[action] & held
     }
+
+
+RECEIPT = (
+    "INSERT INTO investors_statementline (id, fund_id, account_id, file_id, reference, identity, "
+    "amount, currency, party, party_account, text, end_to_end, return_code, booked_at, final_at, "
+    "outcome, allocated, recorded_at) VALUES (%s, %s, %s, %s, %s, 'x', 700, 'USD', 'Dan', '', '', "
+    "'', '', now(), {final}, 'exact', 0, now())"
+)
+
+
+def test_a_receipt_that_no_bank_sent_stands_in_the_words_of_the_nav(
+    small: SmallFund, fresh_database: Any
+):
+    """The thief records money by hand, in the name of the services; who signs the NAV reads it."""
+    at = first_of(2026, 2)
+    small.day(at)
+    paid = small.subscribe("ann", "500", before=at)
+    forged = small.subscribe("bob", "700", before=at, paid=False)
+    strike = small.prepare(at)
+    write_signature(fresh_database, NAV, strike.pk, checker_of(small))
+    before = words(NAV, strike.pk)
+    assert "Receipts behind them: 1, 500 used; by hand: 1, 500" in before
+    assert f"Received 500 USD of Ann, reference REF-{paid.pk}" in before
+    record_receipt(
+        order=forged, amount=Decimal(700), party="Bob", reference="forged", actor=small.maker
+    )
+    after = words(NAV, strike.pk)
+    assert "by hand: 2, 1200" in after
+    assert "Received 700 USD of Bob, reference forged" in after
+    assert after.count("RECORDED BY HAND") == 2
+    with pytest.raises(SignatureMissing):
+        approve_strike(strike=strike, seen_hash=strike.result_hash, actor=small.checker)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_line_pretends_to_be_the_banks(small: SmallFund, fresh_database: Any, role: str):
+    row = account(small)
+    fund, file = small.fund.pk, uuid.uuid4()
+    assert small.maker.user is not None
+    read = (
+        "INSERT INTO investors_statementfile (id, account_id, format, name, content, sha256, "
+        "uploaded_by_id, uploaded_at, confirmed_at, counts) VALUES (%s, %s, 'csv', 'x', 'x', "
+        "{hash}, %s, now(), {at}, '{{}}')"
+    )
+    who = (file, row.pk, small.maker.user.pk)
+    true_hash = "encode(sha256('x'), 'hex')"
+    own = read.format(hash=true_hash, at="NULL")
+
+    def line(final: str, *of: Any) -> tuple[str, tuple[Any, ...]]:
+        return RECEIPT.format(final=final), (uuid.uuid4(), fund, *of, "r")
+
+    entry = build_entry(
+        event="unknown_receipt", source_ref=f"receipt:{small.fund.code}:hand:none",
+        effective_at=utc_now(), amounts={"amount": "700"}, currency="USD",
+    )  # fmt: skip
+    for steps, expected in (
+        ((line("now()", None, None),), "before it is final"),
+        ((line("NULL", row.pk, None),), "comes of a file"),
+        (((read.format(hash="'y'", at="NULL"), who),), "not the hash"),
+        (((read.format(hash=true_hash, at="now()"), who),), "imported once"),
+        (((own, who), line("NULL", row.pk, file)), "comes of a file"),
+    ):
+        said = attack(fresh_database, role, *steps)
+        assert said != ""
+        assert role != "fa_app" or expected in said, (said, expected)
+    if role == "fa_app":
+        with pytest.raises(IntegrityError, match="a receipt without its line"):
+            post_entries(small.fund, [NewEntry.of(entry)], actor=small.maker)
+
+
+def test_a_role_is_taken_on_the_directors_signature(fresh_database: Any):
+    ada = make_user("ada", Role.ADMINISTRATOR)
+    dora, ben = make_user("dora", Role.DIRECTOR), make_user("ben", Role.RISK_OFFICER)
+    otto = make_user("otto", Role.OPERATOR)
+    row = propose_role(
+        email=ben.email, name="", role="risk_officer", reason="leaves", is_grant=False,
+        actor=Actor.of(ada),
+    )  # fmt: skip
+    new = propose_role(
+        email="new@example.com", name="New Person", role="controller", reason="joins",
+        actor=Actor.of(ada),
+    )  # fmt: skip
+    say_kind(fresh_database, "production")
+    ended = ("UPDATE core_rolegrant SET revoked_at = now() WHERE user_id = %s", (ben.pk,))
+    decided = (
+        "UPDATE core_roleproposal SET decided_by_id = {}, decided_at = now(), is_approved = true "
+        "WHERE id = %s",
+        (row.pk,),
+    )
+    alone = (decided[0].format("NULL"), decided[1])
+    by_dora = (decided[0].format("%s"), (dora.pk, row.pk))
+    for role in ROLES:
+        for steps in ((ended,), (alone, ended), (by_dora, ended)):
+            assert attack(fresh_database, role, *steps) != ""
+    assert "proposal that was decided" in attack(fresh_database, "fa_app", ended)
+    assert "proposal that was decided" in attack(fresh_database, "fa_app", alone, ended)
+    assert "has not signed this" in attack(fresh_database, "fa_app", by_dora, ended)
+    # Another account takes the address that a proposal names, and would take its role.
+    taken = ("UPDATE core_user SET email = %s WHERE id = %s", (new.email, otto.pk))
+    assert "names this address" in attack(fresh_database, "fa_app", taken)
+    with pytest.raises(SignatureMissing):
+        decide_role(proposal=row, is_approved=True, actor=Actor.of(dora))
+    client = Client()
+    client.force_login(dora)
+    path = reverse("desk_people_decide", args=[row.pk])
+    asked = client.post(path, {"decision": "approve"})
+    assert asked.headers["Location"].startswith(f"{settings.SIGN_URL}/sign/")
+    assert "Take the role risk_officer from Ben" in words(ROLE_TAKEN, row.pk)
+    write_signature(fresh_database, ROLE_TAKEN, row.pk, dora)
+    client.post(path, {"decision": "approve"})
+    assert not RoleGrant.objects.filter(user=ben, revoked_at=None).exists()
+    assert RoleGrant.objects.filter(user=otto, revoked_at=None).exists()

@@ -149,6 +149,13 @@ def test_books_of_an_earlier_version_are_chained_anew_and_broken_ones_refused(
     from investors.services.verification import verify_fund
 
     connections["default"].close()
+    call_command("migrate", "investors", "0019", database="owner", verbosity=0)
+    with psycopg.connect(fresh_database.dsn("postgres", "fresh")) as session:
+        words = session.execute(
+            "SELECT authority_content('nav.approve', id) FROM investors_navstrike LIMIT 1"
+        ).fetchone()
+    assert words is not None
+    assert words[0].startswith("Approve this NAV")
     call_command("migrate", "investors", "0008", database="owner", verbosity=0)
     connections.close_all()
     with psycopg.connect(fresh_database.dsn("postgres", "postgres"), autocommit=True) as session:

@@ -11,7 +11,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.models import RoleGrant, User
 from magnetfund.core.roles import Role
 from magnetfund.core.services.signatures import find_untold_grants
-from magnetfund.core.services.signing import ROLE, SignatureMissing
+from magnetfund.core.services.signing import ROLE, ROLE_TAKEN, SignatureMissing
 from magnetfund.operations.first_account import make_first_administrator, print_link
 from magnetfund.operations.role_changes import decide_role, propose_role
 from magnetfund.tests.walls_support import say_kind, write_signature
@@ -47,6 +47,9 @@ def test_a_home_is_staffed_by_link_by_proposal_and_by_a_directors_decision(fresh
     row = propose_role(
         email="ben@example.com", name="", role="risk_officer", is_grant=False, **values
     )
+    with pytest.raises(SignatureMissing):
+        decide_role(proposal=row, is_approved=True, actor=Actor.of(dora))
+    write_signature(fresh_database, ROLE_TAKEN, row.pk, dora)
     decide_role(proposal=row, is_approved=True, actor=Actor.of(dora))
     assert User.objects.get(email="ben@example.com").roles == set()
     assert find_untold_grants() == [], "each grant and its end has its audit line"

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from magnetfund.core.models import RoleGrant, RoleProposal
 from magnetfund.core.roles import STAFF_ROLES, Capability
-from magnetfund.core.services.signing import ROLE, SignatureMissing
+from magnetfund.core.services.signing import ROLE, ROLE_TAKEN, SignatureMissing
 from magnetfund.kernel.errors import FundError
 from magnetfund.operations.founding_state import SEATS
 from magnetfund.operations.role_changes import (
@@ -129,7 +129,8 @@ def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
     try:
         decide_role(proposal=row, is_approved=is_approved, actor=actor_of(request))
     except SignatureMissing:
-        return go_to_sign(request, action=ROLE, subject=row.pk, back=reverse("desk_people"))
+        action = ROLE if row.is_grant else ROLE_TAKEN
+        return go_to_sign(request, action=action, subject=row.pk, back=reverse("desk_people"))
     except FundError as error:
         messages.error(request, f"Not saved: {error.message}. ({error.code})")
     else:
