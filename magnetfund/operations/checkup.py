@@ -20,7 +20,7 @@ from magnetfund.core.models import Heartbeat, JobRun
 from magnetfund.core.services.audit_check import find_audit_breaks
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.backups.log_runs import handed_over, read_log_health
-from magnetfund.operations.backups.runs import read_health
+from magnetfund.operations.backups.runs import PROVEN_WITHIN, read_health
 from magnetfund.operations.roles import ROLE_NAMES, RUN_TIME_ROLES
 from magnetfund.operations.signature_check import find_bad_signatures
 from magnetfund.operations.walls import missing_triggers, privilege_differences
@@ -230,7 +230,15 @@ def check_log() -> Finding:
         words = "no copy of the cluster yet; a restore to a minute is not possible"
         return Finding(part="log", state="warn", words=words)
     words = f"restores to any minute from {health.base.ended_at:%d %b %Y, %H:%M} on"
-    return Finding(part="log", state="fail" if health.is_late else "ok", words=words)
+    if health.proof is None:
+        return Finding(part="log", state="fail" if health.is_late else "ok", words=words)
+    is_proven = health.proof.is_clean and health.proof.checked_at > utc_now() - PROVEN_WITHIN
+    said = "clean" if health.proof.is_clean else "NOT clean"
+    return Finding(
+        part="log",
+        state="ok" if is_proven and not health.is_late else "fail",
+        words=f"{words}; restored {health.proof.checked_at:%d %b, %H:%M}: {said}",
+    )
 
 
 def check_disk() -> Finding:

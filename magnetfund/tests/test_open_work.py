@@ -217,6 +217,12 @@ def test_a_backup_that_failed_or_did_not_restore_waits_for_an_administrator():
     assert ("The last restore test failed", "Administrator") in told()
     back_up(hours_ago=0)
     assert told() == []
+    # A copy with its log is another thing: neither hides what became of the other.
+    BackupCheck.objects.create(
+        name="base-1 to 00:00:00", sha256="b" * 64, checked_at=utc_now() - timedelta(hours=2),
+        seconds=1, is_clean=False,
+    )  # fmt: skip
+    assert told() == [("The last restore test failed", "Administrator")]
 
 
 def test_a_name_of_a_source_is_taken_once():

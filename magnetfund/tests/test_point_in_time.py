@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError, InvalidInput
-from magnetfund.operations.backups import point_in_time
+from magnetfund.operations.backups import log_runs, point_in_time
 from magnetfund.operations.backups.log import (
     BASE,
     LOG,
@@ -24,7 +26,9 @@ from magnetfund.operations.backups.log import (
     seal_files,
     seal_waiting,
 )
-from magnetfund.operations.backups.point_in_time import find_log, restore_to
+from magnetfund.operations.backups.log_runs import prove_if_due, read_log_health
+from magnetfund.operations.backups.point_in_time import choose_instant, find_log, restore_to
+from magnetfund.operations.backups.runs import read_health
 from magnetfund.operations.management.commands.restore import read_instant
 from magnetfund.operations.servers.home import Home
 from magnetfund.operations.servers.postgres import DATABASE, Postgres
@@ -157,6 +161,51 @@ def test_the_wrong_key_a_missing_segment_and_a_changed_byte_restore_nothing(
     for name in "abcde":
         found = place / name / "servers" / "postgres"
         assert not found.exists()
+
+
+@pytest.mark.django_db
+def test_the_copy_and_its_log_are_restored_once_a_day_and_the_row_says_so(
+    kept: Kept, place: Path, monkeypatch: pytest.MonkeyPatch
+):
+    place.mkdir()
+    monkeypatch.setattr(log_runs, "own_log", lambda waiting: kept.log)
+    monkeypatch.setattr(log_runs, "read_key", lambda path: KEY)
+    monkeypatch.setattr(log_runs, "choose_instant", lambda folder: None)
+    assert prove_if_due(place, now=utc_now()) is None, "the log is too short to say how far it goes"
+    monkeypatch.setattr(log_runs, "choose_instant", lambda folder: kept.after_first)
+    base = list_bases(kept.log)[0]
+    row = prove_if_due(place, now=utc_now())
+    assert row is not None
+    assert (row.is_clean, row.differences) == (True, [])
+    assert row.name == f"{base.path.name} to {kept.after_first:%H:%M:%S}"
+    assert prove_if_due(place, now=utc_now()) is None, "once a day"
+    assert read_log_health(place, at=utc_now()).proof == row
+    assert not read_health(at=utc_now()).words.startswith("The last restore test")
+
+    needed = kept.log / f"{base.segment}{LOG}"
+    needed.rename(place / "away")
+    try:
+        tomorrow = prove_if_due(place, now=utc_now() + timedelta(days=1))
+    finally:
+        (place / "away").rename(needed)
+    assert tomorrow is not None
+    assert not tomorrow.is_clean
+    assert base.segment in tomorrow.differences[0]
+
+
+def test_the_instant_lies_before_what_was_sealed_last(tmp_path: Path):
+    began = datetime(2026, 3, 20, 12, tzinfo=UTC)
+    (tmp_path / f"base-{began:%Y%m%dT%H%M%SZ}-{1:024X}{BASE}").touch()
+    for minute in range(1, 4):
+        assert choose_instant(tmp_path) is None
+        path = tmp_path / f"{minute:024X}{LOG}"
+        path.touch()
+        at = (began + timedelta(minutes=minute)).timestamp()
+        os.utime(path, (at, at))
+    assert choose_instant(tmp_path) == began + timedelta(minutes=1)
+    late = began + timedelta(minutes=2)
+    (tmp_path / f"base-{late:%Y%m%dT%H%M%SZ}-{2:024X}{BASE}").touch()
+    assert choose_instant(tmp_path) is None, "the newest copy is younger"
 
 
 def test_sealed_segments_tell_nothing_and_leave_the_place_where_they_waited(kept: Kept):

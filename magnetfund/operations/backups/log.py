@@ -37,6 +37,8 @@ SEGMENT, CLUSTER, META = "segment.z", "base.tar.gz", "meta.json"
 SEGMENTS_PER_FILE = 256
 _STAMP = "%Y%m%dT%H%M%SZ"
 _SEGMENT_NAME = re.compile(r"[0-9A-F]{24}")
+#: How the name of a copy of the cluster begins; no other backup's does.
+BASE_BEGINS = "base-"
 _BASE_NAME = re.compile(rf"base-(\d{{8}}T\d{{6}}Z)-([0-9A-F]{{24}}){re.escape(BASE)}")
 _FILES_NAME = re.compile(rf"files-(\d{{8}}T\d{{6}}Z){re.escape(FILES)}")
 

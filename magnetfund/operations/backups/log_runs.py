@@ -11,11 +11,13 @@ from pathlib import Path
 
 import psycopg
 from django.conf import settings
+from django.db.models import QuerySet
 
 from magnetfund.kernel.clock import utc_midnight, utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.operations.backups.container import read_key
 from magnetfund.operations.backups.log import (
+    BASE_BEGINS,
     StoredBase,
     find_newest,
     list_bases,
@@ -25,7 +27,11 @@ from magnetfund.operations.backups.log import (
     seal_files,
     seal_waiting,
 )
-from magnetfund.operations.backups.runs import backup_folder, dump_dsn
+from magnetfund.operations.backups.make import file_digest
+from magnetfund.operations.backups.point_in_time import choose_instant, prove_in_scratch
+from magnetfund.operations.backups.runs import backup_folder, dump_dsn, say_failure
+from magnetfund.operations.models import BackupCheck
+from magnetfund.operations.servers.home import LaunchError
 
 _log = logging.getLogger("magnetfund.backups")
 LOOK_SECONDS = 2.0
@@ -91,13 +97,46 @@ def copy_if_due(waiting: Path, *, now: datetime, started_at: datetime) -> Stored
     return make_base(dsn=dsn, root=Path(settings.MAGNET_HOME), folder=folder, key=key)
 
 
+def prove_if_due(waiting: Path, *, now: datetime) -> BackupCheck | None:
+    """Restore the newest copy and the log after it into a scratch server, once a UTC day.
+
+    The row says what was found; None where it is not due, or the log is too short yet.
+    """
+    folder = own_log(waiting)
+    target = choose_instant(folder) if folder.is_dir() else None
+    if target is None or log_checks().filter(checked_at__gte=utc_midnight(now)).exists():
+        return None
+    base = list_bases(folder)[0].path
+    began, segments = time.monotonic(), 0
+    try:
+        result = prove_in_scratch(
+            folder=folder, key=read_key(Path(settings.BACKUP_KEY_FILE)), target=target
+        )
+        differences, segments = list(result.differences), result.segments
+    except (FundError, LaunchError, psycopg.Error, OSError) as error:
+        differences = [error.message if isinstance(error, FundError) else say_failure(error)]
+    seconds = time.monotonic() - began
+    _log.info("%s and %d segments restored in %.0f s", base.name, segments, seconds)
+    return BackupCheck.objects.create(
+        name=f"{base.name} to {target:%H:%M:%S}", sha256=file_digest(base), seconds=seconds,
+        is_clean=not differences, differences=differences[:200],
+    )  # fmt: skip
+
+
+def log_checks() -> QuerySet[BackupCheck]:
+    """Restores of a copy of the cluster with its log; the others are of whole backups."""
+    return BackupCheck.objects.filter(name__startswith=BASE_BEGINS)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogHealth:
-    """``newest`` is when the last segment was sealed; ``is_late`` where older ones wait."""
+    """``newest`` is when the last segment was sealed; ``is_late`` where older ones wait;
+    ``proof`` is the newest restore of a copy and its log."""
 
     newest: datetime | None
     base: StoredBase | None
     is_late: bool
+    proof: BackupCheck | None
 
 
 def read_log_health(waiting: Path, *, at: datetime) -> LogHealth:
@@ -106,5 +145,8 @@ def read_log_health(waiting: Path, *, at: datetime) -> LogHealth:
     limit = (at - LATE_AFTER).timestamp()
     late = any(path.stat().st_mtime < limit for path in waiting.glob("*") if path.is_file())
     return LogHealth(
-        newest=find_newest(folder), base=next(iter(list_bases(folder)), None), is_late=late
+        newest=find_newest(folder),
+        base=next(iter(list_bases(folder)), None),
+        is_late=late,
+        proof=log_checks().order_by("-checked_at").first(),
     )

@@ -11,7 +11,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,6 +94,37 @@ def restore_to(
         base=base, segments=segments, seconds=time.monotonic() - began,
         differences=tuple(differences),
     )  # fmt: skip
+
+
+def prove_in_scratch(*, folder: Path, key: bytes, target: datetime) -> PointRestore:
+    """Restore to an instant into a scratch server, check the books there and remove it all.
+
+    Raises what :func:`restore_to` raises.
+    """
+    with tempfile.TemporaryDirectory(prefix="magnetfund-verify-") as name:
+        Path(name).chmod(0o755)  # the server's user passes through; what is inside is private
+        root = Path(name) / "home"
+        try:
+            return restore_to(folder=folder, key=key, root=root, target=target, durable=False)
+        finally:
+            home = Home(root)
+            shutil.rmtree(home.sockets, ignore_errors=True)
+            if not home.cluster.is_relative_to(home.root):
+                shutil.rmtree(home.cluster, ignore_errors=True)
+
+
+def choose_instant(folder: Path) -> datetime | None:
+    """The newest instant that the sealed log surely goes beyond; None while it is too short.
+
+    Two later segments were sealed after it, so that a commit later than it is in the log, and the
+    newest copy of the cluster ended before it.
+    """
+    times = sorted(path.stat().st_mtime for path in folder.glob(f"*{LOG}"))
+    bases = list_bases(folder)
+    if len(times) < 3 or not bases:
+        return None
+    found = datetime.fromtimestamp(times[-3], UTC).replace(microsecond=0)
+    return found if bases[0].ended_at <= found else None
 
 
 def find_log(folder: Path, target: datetime) -> Path:

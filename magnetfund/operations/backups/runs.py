@@ -19,6 +19,7 @@ from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError, NotFound, Unavailable
 from magnetfund.operations.backups.container import read_key
+from magnetfund.operations.backups.log import BASE_BEGINS
 from magnetfund.operations.backups.make import file_digest, make_backup
 from magnetfund.operations.backups.restore import RestoreResult, verify_in_scratch
 from magnetfund.operations.backups.storage import list_backups, remove_expired
@@ -160,7 +161,9 @@ def newest_file() -> Path:
 def read_health(*, at: datetime) -> BackupHealth:
     """Whether a backup made within the last 26 hours was restored cleanly."""
     newest = Backup.objects.order_by("-made_at").first()
-    check = BackupCheck.objects.order_by("-checked_at").first()
+    check = (
+        BackupCheck.objects.exclude(name__startswith=BASE_BEGINS).order_by("-checked_at").first()
+    )
     proven = (
         Backup.objects.filter(sha256__in=BackupCheck.objects.filter(is_clean=True).values("sha256"))
         .order_by("-made_at")

@@ -18,7 +18,12 @@ from magnetfund.core.commands import FundCommand
 from magnetfund.core.services.jobs import beat_heart
 from magnetfund.kernel.clock import utc_midnight, utc_now
 from magnetfund.kernel.errors import FundError
-from magnetfund.operations.backups.log_runs import LogKeeper, copy_if_due, handed_over
+from magnetfund.operations.backups.log_runs import (
+    LogKeeper,
+    copy_if_due,
+    handed_over,
+    prove_if_due,
+)
 from magnetfund.operations.backups.runs import find_unproven, record_backup, record_check
 from magnetfund.operations.models import Backup
 
@@ -76,6 +81,18 @@ def copy_cluster(waiting: Path | None, *, now: datetime, started_at: datetime) -
     return True
 
 
+def prove_log(waiting: Path | None, *, now: datetime) -> bool:
+    """Restore the copy and its log where that is due; False where it did not come back clean."""
+    try:
+        check = waiting and prove_if_due(waiting, now=now)
+    except (FundError, OSError) as error:
+        _log.error("the log was not restored: %s", error)
+        return False
+    if check and not check.is_clean:
+        _log.error("the log did not restore: %s", "; ".join(check.differences)[:300])
+    return not check or check.is_clean
+
+
 class Command(FundCommand):
     help = __doc__
 
@@ -99,6 +116,7 @@ class Command(FundCommand):
                 if failed_at is None or now - failed_at >= RETRY_AFTER:
                     copied = copy_cluster(waiting, now=now, started_at=started_at)
                     proven = run_due(now=now, started_at=started_at)
+                    proven = prove_log(waiting, now=now) and proven
                     failed_at = None if copied and proven else now
             except DatabaseError as error:
                 _log.error("database unavailable, retrying: %s", str(error).splitlines()[0])

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from magnetfund.core.roles import Role
+from magnetfund.operations.backups.log import BASE_BEGINS
 from magnetfund.operations.backups.runs import PROVEN_WITHIN
 from magnetfund.operations.models import Backup, BackupCheck
 from magnetfund.web.desk.open_work.tasks import Source, columns_of
@@ -20,8 +21,15 @@ def _select_failed(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
 
 
 def _select_unclean(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
-    newest = BackupCheck.objects.order_by("-checked_at").values("pk")[:1]
-    rows = BackupCheck.objects.filter(pk=Subquery(newest), is_clean=False)
+    # The newest restore of a whole backup, and the newest of a copy with its log.
+    copies = Q(name__startswith=BASE_BEGINS)
+    newest = [
+        BackupCheck.objects.filter(kind).order_by("-checked_at").values("pk")[:1]
+        for kind in (copies, ~copies)
+    ]
+    rows = BackupCheck.objects.filter(
+        Q(pk=Subquery(newest[0])) | Q(pk=Subquery(newest[1])), is_clean=False
+    )
     return columns_of(rows, since="checked_at", words="name")
 
 
