@@ -333,7 +333,6 @@ _REASONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
             'return CapName.VOLATILITY, None, False, "no volatility target is set"',
             'return CapName.VOLATILITY, None, False, "not evaluated: no volatility available"',
             "return CapName.LIQUIDATION_PROBABILITY, None, False, words",
-            'return name, None, False, f"no cap of {who} was given"',
             'return CapName.EVIDENCE, None, False, "not applied: evidence policy is off"',
         )
     ),

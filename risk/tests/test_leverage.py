@@ -22,6 +22,7 @@ from risk.domain.leverage import (
     choose_leverage,
     leverage_core,
     liquidation_cap_core,
+    policy_of_level,
     resolve_evidence_policy,
     tier_core,
 )
@@ -213,6 +214,18 @@ def test_live_requires_enforced_unless_two_people_signed() -> None:
     assert signed is advisory
     unchosen = resolve_evidence_policy(is_live=True, chosen=None, is_override_signed=True)
     assert unchosen is EvidencePolicy.ENFORCED
+
+
+@pytest.mark.parametrize(
+    ("level", "policy"),
+    [
+        ("0", EvidencePolicy.OFF),
+        ("1", EvidencePolicy.ADVISORY),
+        ("2", EvidencePolicy.ENFORCED),
+    ],
+)
+def test_a_level_of_the_limits_is_a_policy(level: str, policy: EvidencePolicy) -> None:
+    assert policy_of_level(Decimal(level)) is policy
 
 
 def test_the_smallest_acting_cap_is_the_one_named() -> None:
