@@ -1,11 +1,11 @@
-"""The yardstick strategy in two published engines: vectorbt and backtesting.py.
+"""The yardstick strategy in published engines: vectorbt, backtesting.py and raptorbt.
 
-Both read the same candles, in whole ticks, and the same signals made here with numpy, apart from
+All read the same candles, in whole ticks, and the same signals made here with numpy, apart from
 the kernel's own.  Only backtesting.py has the kernel's fill rules (next open, stop before target,
 protection on the entry bar), so only its trades are compared one by one.
 
 Imported by the oracle test where backtesting.py is installed, and run by :mod:`bench.versus` in an
-environment that has both.
+environment that has them.
 """
 
 from __future__ import annotations
@@ -130,6 +130,30 @@ def run_vectorbt(*, candles: TickCandles, parameters: MovingAverageParameters, c
     import vectorbt as vbt
 
     return _simulate(vbt, candles, [make_cross_signals(candles, parameters)], parameters, cash)
+
+
+def run_raptorbt(*, candles: TickCandles, parameters: MovingAverageParameters, cash: float) -> Any:
+    """raptorbt (Rust) on the long side alone, for it holds one direction: half of the trades.
+
+    Signals are made here; stop and target are its own, as multiples of its ATR.
+    """
+    import raptorbt
+
+    signals = make_cross_signals(candles, parameters)
+    config = raptorbt.BacktestConfig(initial_capital=cash, fees=parameters.fee_rate)
+    config.set_atr_stop(parameters.stop_atr, parameters.atr_length)
+    config.set_atr_target(parameters.target_atr, parameters.atr_length)
+    tick = candles.tick_size
+    bars = (candles.open, candles.high, candles.low, candles.close)
+    return raptorbt.run_single_backtest(
+        candles.time_ms * 1_000_000,
+        *(column * tick for column in bars),
+        np.ones(len(candles)),
+        signals.side > 0,
+        signals.side < 0,
+        direction=1,
+        config=config,
+    )
 
 
 def sweep_vectorbt(

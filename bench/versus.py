@@ -1,6 +1,6 @@
-"""The kernel beside vectorbt and backtesting.py, timed in one process over the same candles.
+"""The kernel beside vectorbt, backtesting.py and raptorbt, timed in one process on equal candles.
 
-Run as ``python -m bench.versus``.  The two peers are installed once into ``.bench-venv`` (the
+Run as ``python -m bench.versus``.  The peers are installed once into ``.bench-venv`` (the
 project's own environment stays as locked), and the whole comparison runs there.  Without that
 environment and without a network there is nothing to compare, and the bench says so.
 """
@@ -16,7 +16,7 @@ from bench.data import BTC_FILE, ROOT, load_tick_candles, make_tick_candles
 from bench.timing import Row, Skip, best_seconds, print_rows
 
 ENVIRONMENT = ROOT / ".bench-venv"
-PEERS = ("vectorbt", "backtesting", "numba", "numpy", "pandas", "pyarrow")
+PEERS = ("vectorbt", "backtesting", "raptorbt", "numba", "numpy", "pandas", "pyarrow")
 LOT_SIZE, CASH = 1e-5, 10_000.0
 INSTALL_SECONDS_MAX = 600
 
@@ -37,11 +37,11 @@ def run() -> list[Row]:
 
 
 def prepare_environment(folder: Path) -> str:
-    """The Python of an environment that has both peers, made on the first run."""
+    """The Python of an environment that has the peers, made on the first run."""
     python = str(folder / "bin" / "python")
     if not Path(python).exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    probe = [python, "-c", "import vectorbt, backtesting"]
+    probe = [python, "-c", "import vectorbt, backtesting, raptorbt"]
     if subprocess.run(probe, capture_output=True, check=False).returncode == 0:
         return python
     try:
@@ -57,13 +57,14 @@ def prepare_environment(folder: Path) -> str:
 
 
 def measure() -> list[Row]:
-    """All three engines over the same bars; peers must be importable."""
+    """All engines over the same bars; peers must be importable."""
     from bench.moving_average import (
         MovingAverageParameters,
+        build_tick_candles,
         run_moving_average,
         sweep_moving_average,
     )
-    from bench.peers import run_backtesting, run_vectorbt, sweep_vectorbt
+    from bench.peers import run_backtesting, run_raptorbt, run_vectorbt, sweep_vectorbt
     from bench.sweep import COMBINATIONS
 
     candles = load_tick_candles(BTC_FILE, tick_size=0.01)
@@ -73,6 +74,20 @@ def measure() -> list[Row]:
     kernel = best_seconds(
         lambda: run_moving_average(candles=candles, parameters=parameters, lot_size=LOT_SIZE),
         rounds=20,
+    )
+    tick = candles.tick_size
+    prices = [column * tick for column in (candles.open, candles.high, candles.low, candles.close)]
+
+    def run_from_prices() -> object:
+        o, h, lo, c = prices
+        fresh = build_tick_candles(
+            time_ms=candles.time_ms, open_price=o, high=h, low=lo, close=c, tick_size=tick
+        )
+        return run_moving_average(candles=fresh, parameters=parameters, lot_size=LOT_SIZE)
+
+    converted = best_seconds(run_from_prices, rounds=20)
+    rust = best_seconds(
+        lambda: run_raptorbt(candles=candles, parameters=parameters, cash=CASH), rounds=20
     )
     vectorised = best_seconds(
         lambda: run_vectorbt(candles=candles, parameters=parameters, cash=CASH).final_value(),
@@ -103,6 +118,9 @@ def measure() -> list[Row]:
     bars = len(candles)
     return [
         (f"MA/ATR kernel, {bars} bars, whole run", bars / kernel, 1e7, "bars/s"),
+        ("  with the conversion to ticks", bars / converted, 1e7, "bars/s"),
+        ("raptorbt, the same bars, long side alone", bars / rust, 0, "bars/s"),
+        ("kernel with conversion over raptorbt", rust / converted, 1.0, "x"),
         ("vectorbt, the same bars", bars / vectorised, 0, "bars/s"),
         ("backtesting.py, the same bars", bars / stepping, 0, "bars/s"),
         ("kernel over vectorbt", vectorised / kernel, 1.0, "x"),
