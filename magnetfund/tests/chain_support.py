@@ -243,14 +243,14 @@ class Person:
             return self.press(words, form, **values)
         return self.text()
 
-    def sign(self, back: str, form: str = "body") -> str:
-        """Sign at the signer with the passkey, go back, and press ``back`` again."""
+    def sign(self, back: str, form: str = "body", **values: Any) -> str:
+        """Sign at the signer with the passkey, go back, and press ``back`` with its form filled."""
         assert "/sign/" in self.page.url, self.page.url
         self.see("sign")
         self.page.get_by_role("button", name="Sign with your passkey").click()
         self.page.get_by_role("link", name="Back to the desk").click()
         self.page.wait_for_load_state()
-        return self.press(back, form)
+        return self.press(back, form, **values)
 
     def text(self) -> str:
         return " ".join(self.page.inner_text("body").split())
