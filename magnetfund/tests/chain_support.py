@@ -144,6 +144,14 @@ class ShiftedHome:
         self.process.wait(120)
 
 
+#: The innermost elements that reach beyond the window, by their tags, classes and words.
+BEYOND = """() => [...document.querySelectorAll("body *")]
+  .filter((e) => e.getBoundingClientRect().right > innerWidth + 1
+    && ![...e.children].some((c) => c.getBoundingClientRect().right > innerWidth + 1))
+  .slice(0, 8).map((e) => `${e.parentElement.className} > ${e.tagName}.${e.className}: `
+    + e.textContent.trim().slice(0, 60)).join(" | ")"""
+
+
 @dataclass
 class Person:
     """Somebody with a browser and an authenticator of his own."""
@@ -269,7 +277,9 @@ class Person:
             self.page.set_viewport_size({"width": width, "height": height})
             deadline = time.monotonic() + 5  # charts are drawn anew for another width
             while (found := self.page.evaluate("document.documentElement.scrollWidth")) > width:
-                assert time.monotonic() < deadline, f"{self.page.url} is {found} wide on {width}"
+                assert time.monotonic() < deadline, (
+                    f"{self.page.url} is {found} wide on {width}: {self.page.evaluate(BEYOND)}"
+                )
                 self.page.wait_for_timeout(100)
             if self.shots is not None:
                 self.page.screenshot(path=self.shots / f"{name}-{tag}.png", full_page=True)

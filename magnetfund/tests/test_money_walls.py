@@ -187,8 +187,12 @@ def test_no_order_is_funded_without_a_posted_receipt(
         "INSERT INTO investors_statementline (id, fund_id, reference, identity, amount, currency, "
         "party, party_account, text, end_to_end, return_code, booked_at, final_at, outcome, "
         "allocated, recorded_at) VALUES (%s, %s, 'forged', 'x', 700, 'USD', '', '', '', '', '', "
-        "now(), now(), 'exact', 700, now())",
+        "now(), NULL, 'exact', 0, now())",
         (line, small.fund.pk),
+    )
+    final = (
+        "UPDATE investors_statementline SET final_at = now(), allocated = 700 WHERE id = %s",
+        (line,),
     )
     used = (
         "INSERT INTO investors_lineallocation (line_id, use, amount, order_id, investor_id, "
@@ -198,7 +202,7 @@ def test_no_order_is_funded_without_a_posted_receipt(
     for steps, words in (
         ((funded,), "that of its receipts"),
         ((word,), "funded without its money"),
-        ((receipt, used, funded), "not posted"),
+        ((receipt, final, used, funded), "not posted"),
     ):
         said = attack(fresh_database, role, *steps)
         assert words in said or (role == "fa_worker" and said), said
