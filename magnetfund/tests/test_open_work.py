@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -10,6 +11,7 @@ import pytest
 from django.test import Client
 
 from investors.models import DealingDay, DealingOrder, Fund, Investor, NavStrike, ShareClass
+from investors.services.breaks import close_break, explain_break, raise_break
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
@@ -106,6 +108,22 @@ def test_a_break_waits_until_a_comparison_is_clean():
     )
     assert told() == [("Break between books and venue", "Operator")]
     Reconciliation.objects.using("gateway").create(book="main", is_clean=True, occurred_at=now)
+    assert told() == []
+
+
+def test_a_break_with_the_bank_waits_to_be_explained_and_closed(fund: Fund):
+    people = [
+        Actor.of(ensure_user(email=f"{role.value}@example.com", name="P", roles=[role]))
+        for role in (Role.ACCOUNTANT, Role.CONTROLLER)
+    ]
+    found = raise_break(
+        fund=fund, source="bank", reference="STMT-17", asset="USD", ours=Decimal(100),
+        theirs=Decimal(50), day=DAY.date(), text="fee", actor=people[0],
+    )  # fmt: skip
+    assert told() == [("Explain the bank break STMT-17", "Accountant")]
+    explain_break(found=found, cause="a fee of the bank", actor=people[0])
+    assert told() == [("Close the bank break STMT-17", "Controller")]
+    close_break(found=found, resolution="accepted", actor=people[1])
     assert told() == []
 
 

@@ -13,7 +13,9 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce
 
+from investors.domain.reconciliation import BreakState
 from investors.models import (
+    BookBreak,
     DealingDay,
     DealingOrder,
     DealingProposal,
@@ -132,7 +134,40 @@ def _select_distributions(book: str, now: datetime) -> QuerySet[Any, dict[str, A
     )
 
 
+def _select_breaks(book: str, state: BreakState) -> QuerySet[Any, dict[str, Any]]:
+    rows = BookBreak.objects.filter(fund__book=book, closed_at=None, state=state.value)
+    return columns_of(rows, since="found_at", who="source", words="reference")
+
+
+def _select_found(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    return _select_breaks(book, BreakState.OPEN)
+
+
+def _select_explained(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    return _select_breaks(book, BreakState.EXPLAINED)
+
+
 SOURCES = {
+    "break_open": Source(
+        kind="Reconciliation",
+        role=Role.ACCOUNTANT,
+        url_name="desk_breaks",
+        select=_select_found,
+        describe=lambda row: (
+            f"Explain the {row['who']} break {row['words']}",
+            "no NAV is approved before it is closed",
+        ),
+    ),
+    "break_explained": Source(
+        kind="Reconciliation",
+        role=Role.CONTROLLER,
+        url_name="desk_breaks",
+        select=_select_explained,
+        describe=lambda row: (
+            f"Close the {row['who']} break {row['words']}",
+            "explained; no NAV is approved before it is closed",
+        ),
+    ),
     "distribution_proposed": Source(
         kind="Dealing",
         role=Role.CONTROLLER,
