@@ -144,6 +144,11 @@ class ShiftedHome:
         self.process.wait(120)
 
 
+#: Tables that are cut off by the edge of their card.
+CUT = """() => [...document.querySelectorAll(".mf-card > table")]
+  .filter((t) => t.getBoundingClientRect().right
+    > t.parentElement.getBoundingClientRect().right + 1)
+  .map((t) => t.textContent.trim().slice(0, 60))"""
 #: The innermost elements that reach beyond the window, by their tags, classes and words.
 BEYOND = """() => [...document.querySelectorAll("body *")]
   .filter((e) => e.getBoundingClientRect().right > innerWidth + 1
@@ -281,6 +286,7 @@ class Person:
                     f"{self.page.url} is {found} wide on {width}: {self.page.evaluate(BEYOND)}"
                 )
                 self.page.wait_for_timeout(100)
+            assert self.page.evaluate(CUT) == [], f"{self.page.url} on {width}"
             if self.shots is not None:
                 self.page.screenshot(path=self.shots / f"{name}-{tag}.png", full_page=True)
         self.page.set_viewport_size(self._size)

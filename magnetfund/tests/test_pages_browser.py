@@ -27,6 +27,7 @@ from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.servers.home import Home
 from magnetfund.operations.servers.valkey import Valkey
+from magnetfund.tests.chain_support import CUT
 from magnetfund.tests.flow_support import SYMBOL, make_candles, replay
 from magnetfund.tests.walls_support import make_engine_ready
 
@@ -199,6 +200,20 @@ def open_page(browser: Any, site: Site, person: str, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize("person", list(PAGES))
+def test_no_table_is_cut_off_on_a_small_desk(browser: Any, site: Site, person: str):
+    page = open_page(browser, site, person, viewport={"width": 1280, "height": 900})
+    wrong = []
+    for path in PAGES[person]:
+        page.goto(path)
+        page.wait_for_load_state("load")
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        cut = page.evaluate(CUT)
+        if wide > 1280 or cut:
+            wrong.append((path, wide, cut))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("person", list(PAGES))
 def test_narrow_pages_fit_and_are_free_of_errors(browser: Any, site: Site, person: str):
     page = open_page(browser, site, person, viewport=NARROW, has_touch=True)
     wrong = []
@@ -210,8 +225,9 @@ def test_narrow_pages_fit_and_are_free_of_errors(browser: Any, site: Site, perso
             "all => all.map(e => [e.textContent.trim().slice(0, 24), e.getBoundingClientRect()])"
             ".filter(([, r]) => r.width && r.height < 43.5).map(([t, r]) => t + ' ' + r.height)"
         )
-        if answer.status != 200 or wide > NARROW["width"] or small:
-            wrong.append((path, answer.status, wide, small))
+        cut = page.evaluate(CUT)
+        if answer.status != 200 or wide > NARROW["width"] or small or cut:
+            wrong.append((path, answer.status, wide, small, cut))
     assert wrong == []
     assert page.told == []
 
