@@ -7,6 +7,7 @@ through again and is a risk officer's.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -146,3 +147,17 @@ def find_barred(book: str, symbols: list[str], *, at: datetime) -> frozenset[str
     events = [event_of(row) for row in rows]
     at_ms = to_milliseconds(at)
     return frozenset(s for s in symbols if find_blackout(events, symbol=s, at_ms=at_ms))
+
+
+def describe_blackout(row: EventBlackout) -> dict[str, Any]:
+    """An event as the API and the command tell it."""
+    return {
+        "id": row.pk,
+        "title": row.title,
+        "instrument": row.instrument.symbol if row.instrument else None,
+        "event_at": isoformat_z(row.event_at),
+        "starts_at": isoformat_z(row.starts_at),
+        "ends_at": isoformat_z(row.ends_at),
+        "acts_now": row.withdrawn_at is None and row.starts_at <= utc_now() < row.ends_at,
+        "withdrawn": row.withdrawn_at is not None,
+    }

@@ -13,11 +13,14 @@ from rest_framework.views import APIView
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
-from magnetfund.kernel.clock import isoformat_z, utc_now
 from magnetfund.web.api.access import needs
 from trading.domain.market.blackouts import SPAN_MINUTES_MAX
-from trading.models import EventBlackout
-from trading.services.blackouts import enter_blackout, list_blackouts, withdraw_blackout
+from trading.services.blackouts import (
+    describe_blackout,
+    enter_blackout,
+    list_blackouts,
+    withdraw_blackout,
+)
 
 SHOWN = 500
 
@@ -45,20 +48,6 @@ class BlackoutAnswer(serializers.Serializer[Any]):
     ends_at = serializers.DateTimeField()
     acts_now = serializers.BooleanField()
     withdrawn = serializers.BooleanField()
-
-
-def describe_blackout(row: EventBlackout) -> dict[str, Any]:
-    """An event as the wire has it."""
-    return {
-        "id": row.pk,
-        "title": row.title,
-        "instrument": row.instrument.symbol if row.instrument else None,
-        "event_at": isoformat_z(row.event_at),
-        "starts_at": isoformat_z(row.starts_at),
-        "ends_at": isoformat_z(row.ends_at),
-        "acts_now": row.withdrawn_at is None and row.starts_at <= utc_now() < row.ends_at,
-        "withdrawn": row.withdrawn_at is not None,
-    }
 
 
 class BlackoutsView(APIView):

@@ -10,10 +10,14 @@ from django.core.management.base import CommandParser
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.commands import FundCommand
-from magnetfund.kernel.clock import isoformat_z
 from magnetfund.kernel.errors import InvalidInput
 from trading.models import EventBlackout
-from trading.services.blackouts import enter_blackout, list_blackouts, withdraw_blackout
+from trading.services.blackouts import (
+    describe_blackout,
+    enter_blackout,
+    list_blackouts,
+    withdraw_blackout,
+)
 
 
 class Command(FundCommand):
@@ -59,9 +63,9 @@ class Command(FundCommand):
                 self._tell(item)
             if not rows:
                 self.say("No event is entered; nothing is barred.")
-            return {"book": book, "events": [_plain(item) for item in rows]}
+            return {"book": book, "events": [describe_blackout(item) for item in rows]}
         self._tell(row)
-        return _plain(row)
+        return describe_blackout(row)
 
     def _tell(self, row: EventBlackout) -> None:
         where = row.instrument.symbol if row.instrument else "the whole book"
@@ -80,15 +84,3 @@ def _instant(text: str) -> datetime:
             f"{text!r} is not an instant such as 2026-12-09T19:00", code="bad_date"
         ) from None
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-
-
-def _plain(row: EventBlackout) -> dict[str, Any]:
-    return {
-        "id": row.pk,
-        "title": row.title,
-        "instrument": row.instrument.symbol if row.instrument else None,
-        "event_at": isoformat_z(row.event_at),
-        "starts_at": isoformat_z(row.starts_at),
-        "ends_at": isoformat_z(row.ends_at),
-        "withdrawn": row.withdrawn_at is not None,
-    }
