@@ -62,6 +62,7 @@ def _page(
         ],
         "saved": list(zip(saved, lines, strict=False)),
         "shipped": lines[len(saved) :],
+        "is_flat": not any(line.result is not None for line in lines),
     }
     frame = build_frame(request, "risk")
     return render(request, "desk/stresses.html", {**frame, **context}, status=status)
