@@ -25,7 +25,7 @@ PUBLIC = {
 DESK = {
     "/desk/", "/desk/founding/", "/desk/people/",
     "/desk/risk/", "/desk/risk/limits/", "/desk/risk/tail/",
-    "/desk/risk/together/", "/desk/risk/factors/", "/desk/risk/attribution/",
+    "/desk/risk/correlation/", "/desk/risk/factors/", "/desk/risk/attribution/",
     "/desk/risk/calculators/", "/desk/risk/events/", "/desk/risk/stresses/",
     "/desk/trading/",
     "/desk/trading/trades.csv", "/desk/trading/orders/", "/desk/trading/orders.csv",

@@ -26,7 +26,7 @@ from trading.services.candle_store import store_candles
 from trading.services.instruments import add_simulated_instrument
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("token_keys")]
-PATHS = ("together", "factors", "attribution", "calculators")
+PATHS = ("correlation", "factors", "attribution", "calculators")
 DAYS = 130
 
 
@@ -90,7 +90,7 @@ def test_a_home_without_any_history_says_what_is_missing(desk: Client, path: str
     assert answer.status_code == 200
     assert "style=" not in page
     words = {
-        "together": "at least two instruments",
+        "correlation": "at least two instruments",
         "factors": "at least 3 instruments",
         "attribution": "No trade was closed in this span.",
         "calculators": "example odds",
@@ -126,10 +126,10 @@ def test_the_matrix_and_the_proposals_are_those_of_the_daily_closes(
     assert view.shrinkage == pytest.approx(intensity)
     np.testing.assert_allclose(by_name["Risk parity"].risk_shares, [1 / 3] * 3, atol=1e-9)
     assert by_name["Present book"].problem == "Nothing is held now."
-    page = desk.get("/desk/risk/together/?days=90").content.decode()
+    page = desk.get("/desk/risk/correlation/?days=90").content.decode()
     assert "Minimum variance" in page
     assert "is-peak" in page
-    assert desk.get("/desk/risk/together/?days=7").status_code == 200
+    assert desk.get("/desk/risk/correlation/?days=7").status_code == 200
 
 
 def test_factors_rank_by_what_is_known_and_disclose_what_is_not(

@@ -40,7 +40,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "": ("/", "/account/login/", "/account/password/reset/"),
     "operator": (
         "/desk/", "/desk/risk/", "/desk/risk/limits/", "/desk/risk/tail/",
-        "/desk/risk/together/", "/desk/risk/factors/", "/desk/risk/attribution/",
+        "/desk/risk/correlation/", "/desk/risk/factors/", "/desk/risk/attribution/",
         "/desk/risk/calculators/", "/desk/risk/events/", "/desk/risk/stresses/",
         "/desk/trading/",
         "/desk/trading/ticket/", "/desk/trading/orders/", "/desk/risk/stop/confirm/",

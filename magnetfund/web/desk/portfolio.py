@@ -40,7 +40,7 @@ WAYS = (
 
 @require_safe
 @desk_view()
-def together(request: HttpRequest) -> HttpResponse:
+def correlation(request: HttpRequest) -> HttpResponse:
     """Correlations over a window, and portfolios that they suggest beside the present book."""
     days = _choose(request.GET.get("days", ""), WINDOWS, 90)
     book = settings.MAGNET_BOOK
@@ -48,7 +48,7 @@ def together(request: HttpRequest) -> HttpResponse:
     edge = float(limits_in_force(book).correlation_group_min)
     return render(
         request,
-        "desk/together.html",
+        "desk/correlation.html",
         {
             **build_frame(request, "risk"),
             "view": view,
