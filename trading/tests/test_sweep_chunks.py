@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
@@ -20,6 +21,7 @@ from trading.domain.research.request import BacktestRequest, SleeveRequest
 from trading.models import ResearchRun, RunState, SweepChunk, Trial
 from trading.selectors_research import find_progress
 from trading.services.research import sweeps
+from trading.services.research.backtests import ask_backtest
 from trading.services.research.queue import work_waiting
 from trading.services.research.sweep_asking import ask_sweep
 from trading.services.research.sweep_chunks import TAKEN_MAX, claim_chunks, store_chunk
@@ -107,6 +109,25 @@ def test_a_paused_sweep_ends_as_one_that_never_stopped(
     assert other.result["sweep"]["variants"] == VARIANTS + 10
     same = [row for row in other.result["sweep"]["surface"]["rows"] if row["name"] != "64"]
     assert same == whole.result["sweep"]["surface"]["rows"]
+
+
+def test_what_ran_as_a_backtest_is_no_new_trial_of_a_sweep(officer: Actor) -> None:
+    def backtest(**parameters: Any) -> None:
+        sleeve = SleeveRequest(strategy="moving-average", parameters=parameters)
+        request = BacktestRequest(sleeves=(sleeve,), instruments=(NAME,))
+        for asked in (request, replace(request, gap_share_max=0.02, start_ms=0)):
+            run = ask_backtest(request=asked, actor=officer)
+            assert work_waiting() == 1
+            run.refresh_from_db()
+            assert run.state == RunState.DONE
+
+    backtest(fast=5, slow=24)
+    backtest(fast="5", slow="24", stop_atr="2.0")  # the last is the default, said aloud
+    assert Trial.objects.count() == 1
+    backtest(fast=5, slow=25)  # not of the grid
+    run = follow_sweep(ask(officer))
+    assert run.result["new_trials"] == VARIANTS - 1
+    assert Trial.objects.count() == VARIANTS + 1
 
 
 def test_a_cancelled_sweep_counts_what_it_finished_and_no_more(

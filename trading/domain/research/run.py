@@ -26,7 +26,6 @@ from trading.domain.backtest.market import (
 )
 from trading.domain.backtest.result import FILL_RULE_VERSION, BacktestResult, build_result
 from trading.domain.engine.rules import (
-    LEVERAGE_CEILING,
     EngineRules,
     LimitRules,
     SlotRules,
@@ -45,6 +44,7 @@ from trading.domain.research.coverage import (
     cover_span,
     plan_execution,
 )
+from trading.domain.research.identity import hash_trial_base, plain_rules
 from trading.domain.research.parameters import read_parameters
 from trading.domain.research.request import BacktestRequest
 from trading.domain.strategies.base import Strategy
@@ -60,7 +60,10 @@ Columns = Callable[[Strategy, Candles], Signals]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A request on its bars, before any signal: what the hash of the inputs is made of."""
+    """A request on its bars, before any signal: what the hash of the inputs is made of.
+
+    ``trial_base`` is the hash of what a trial stands on beside its parameters.
+    """
 
     request: BacktestRequest
     strategies: tuple[Strategy, ...]
@@ -71,6 +74,7 @@ class Prepared:
     coverage: tuple[Coverage, ...]
     data_hash: str
     inputs_hash: str
+    trial_base: str
     opposite_reach: float | None = None
     fine: FineMarket | None = None
     blackouts: tuple[Blackout, ...] = ()
@@ -150,7 +154,7 @@ def prepare(
         data_hash = content_hash([data_hash, fine.bars.data_hash()])
     inputs: dict[str, Any] = {
         "request": replace(request, controls=0).plain(),
-        "rules": _plain_rules(rules),
+        "rules": plain_rules(rules),
         "data": data_hash,
         "warm_up": [item.between(0, part.start).open_time.tolist()[:1] for item, part in
                     zip(candles, rows, strict=True)],
@@ -171,6 +175,7 @@ def prepare(
         coverage=coverage,
         data_hash=data_hash,
         inputs_hash=content_hash(inputs),
+        trial_base=hash_trial_base(inputs, request=request, strategies=strategies, rules=rules),
         opposite_reach=reach,
         fine=fine,
         blackouts=events,
@@ -298,15 +303,6 @@ def _find_rows(candles: Candles, request: BacktestRequest) -> slice:
             code="no_candles",
         )
     return slice(first, len(candles))
-
-
-def _plain_rules(rules: EngineRules) -> dict[str, Any]:
-    """The rules for the hash of the inputs; a cap that changes nothing is left out."""
-    plain = asdict(rules)
-    for item in plain["instruments"]:
-        if item["leverage_cap"] == LEVERAGE_CEILING:
-            del item["leverage_cap"]
-    return plain
 
 
 def _build_rules(

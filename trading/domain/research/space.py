@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 
 from magnetfund.kernel.errors import InvalidInput
-from magnetfund.kernel.identifiers import content_hash
-from trading.domain.research.parameters import parameters_of, read_parameters, text_of
+from trading.domain.research.parameters import parameters_of, read_parameters
 from trading.domain.research.request import BacktestRequest
-from trading.domain.research.run import Prepared
 
 VARIANTS_MAX = 20_000
 SEARCHES = ("grid", "tpe")
@@ -118,13 +116,3 @@ def check_sweepable(request: BacktestRequest) -> None:
             f"backtests with --resolution {request.resolution}",
             code="resolution_not_swept",
         )
-
-
-def hash_variant(prepared: Prepared, parameters: Mapping[str, Any]) -> str:
-    """The hash of a variant as a trial: its bars, rules and the whole of its parameters."""
-    return content_hash(
-        {
-            "inputs": prepared.inputs_hash,
-            "parameters": {name: text_of(value) for name, value in parameters.items()},
-        }
-    )

@@ -34,6 +34,7 @@ from trading.domain.research.figures import (
     compute_trial_facts,
     describe_trade,
 )
+from trading.domain.research.identity import hash_trial
 from trading.domain.research.request import BacktestRequest, request_of
 from trading.domain.research.run import Backtest, Prepared, build, prepare, run_backtest
 from trading.models import ResearchRun, RunState, Trial
@@ -157,7 +158,7 @@ def work_backtest(
                     family=run.family,
                     strategy=" and ".join(s.strategy for s in prepared.request.sleeves)[:60],
                     parameters={s.strategy: dict(s.parameters) for s in prepared.request.sleeves},
-                    inputs_hash=prepared.inputs_hash,
+                    inputs_hash=hash_trial(prepared.trial_base, prepared.strategies),
                     data_hash=prepared.data_hash,
                     run=run,
                     sharpe_daily=facts.sharpe if facts else None,

@@ -21,9 +21,9 @@ from magnetfund.kernel.clock import from_milliseconds, isoformat_z, utc_now
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.identifiers import canonical_json
 from trading.domain.research.figures import clean
+from trading.domain.research.identity import hash_trial
 from trading.domain.research.parameters import text_of
 from trading.domain.research.run import Prepared
-from trading.domain.research.space import hash_variant
 from trading.domain.research.tried import Variant
 from trading.models import ResearchRun, RunState, SweepChunk
 
@@ -224,7 +224,7 @@ def list_trials(
                 run.family,
                 sleeve.strategy,
                 canonical_json({sleeve.strategy: plain}),
-                hash_variant(prepared, parameters),
+                hash_trial(prepared.trial_base, prepared.strategies, variant.parameters),
                 prepared.data_hash,
                 run.pk,
                 facts.sharpe if facts else None,
