@@ -1,7 +1,7 @@
 """Contract notes, and how every paper is set: made once, kept as bytes, each download noted.
 
-Fonts are those inside the pinned compiler, and no clock enters a document: the same books give the
-same bytes.
+Fonts are kept with the templates, and no clock enters a document: the same books give the same
+bytes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-import unicodedata
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from django.db.models import QuerySet, Sum
 from investors.domain.ledger.chart import PERFORMANCE_PAYABLE
 from investors.models import DealingOrder, LotNav, NavStrike, Paper, Posting, UnitEntry
 from investors.services.distribution_note import describe_distribution
+from investors.services.paper_fonts import find_missing, load_fonts
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.errors import Conflict
@@ -28,8 +28,6 @@ from magnetfund.kernel.errors import Conflict
 TEMPLATES = Path(__file__).resolve().parent.parent / "papers"
 ZERO = Decimal(0)
 _here = threading.local()
-#: Scripts of which the compiler's own text font has every letter.
-SCRIPTS = ("LATIN", "GREEK", "CYRILLIC", "DIGIT", "COMBINING")
 
 
 def list_notes(order: DealingOrder) -> list[NavStrike]:
@@ -93,23 +91,21 @@ def note_download(paper: Paper, *, actor: Actor) -> bytes:
 def render_paper(template: str, data: dict[str, Any]) -> bytes:
     """A PDF of a template; raises :class:`Conflict` (``missing_glyph``)."""
     text = json.dumps(data, sort_keys=True, ensure_ascii=False)
-    for sign in text:
-        name = unicodedata.name(sign, "")
-        if sign.isalpha() and not name.startswith(SCRIPTS):
-            raise Conflict(
-                f"the paper's font has no letter {sign!r}; write the name in Latin letters",
-                code="missing_glyph",
-            )
+    if missing := find_missing(text):
+        raise Conflict(
+            f"the paper's font has no letter {missing!r}; write the name in Latin letters",
+            code="missing_glyph",
+        )
     made = _compiler(template).compile(sys_inputs={"data": text})
     assert isinstance(made, bytes)
     return made
 
 
 def _compiler(template: str) -> typst.Compiler:
-    """A compiler of its own for each thread: it keeps its fonts and what it parsed."""
+    """A compiler of its own for each thread: it keeps what it parsed; the fonts are shared."""
     known: dict[str, typst.Compiler] = _here.__dict__.setdefault("compilers", {})
     if template not in known:
-        known[template] = typst.Compiler(str(TEMPLATES / template), ignore_system_fonts=True)
+        known[template] = typst.Compiler(str(TEMPLATES / template), font_paths=load_fonts())
     return known[template]
 
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import struct
 from decimal import Decimal
 
 import pytest
 from django.db import DatabaseError, transaction
 from django.test import Client
+from fontTools.ttLib import TTFont
 
 from investors.models import Investor, Paper
-from investors.services.papers import contract_note, describe_note, list_notes, render_paper
+from investors.services.paper_fonts import FONTS, covered_signs, load_fonts, read_signs
+from investors.services.papers import (
+    TEMPLATES,
+    contract_note,
+    describe_note,
+    list_notes,
+    render_paper,
+)
 from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund
 from magnetfund.core.models import AuditEvent
 from magnetfund.core.roles import Role
@@ -87,6 +96,31 @@ def test_a_name_that_the_font_cannot_set_refuses_the_paper(small: SmallFund):
     with pytest.raises(Conflict) as refused:
         render_paper("contract_note.typ", describe_note(order, strike, "CN"))
     assert refused.value.code == "missing_glyph"
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\U0001f600", "\u0e01", "\x7f"])
+def test_a_sign_that_no_face_has_refuses_the_paper_and_leaves_no_hole(sign: str):
+    data = {"title": f"Note {sign}", "fund": "F", "number": "1", "summary": "", "parts": []}
+    words = data | {"lots": [], "remarks": ""}
+    assert render_paper("contract_note.typ", words | {"title": "Note −1\xa0%, ½ Ł’"})
+    with pytest.raises(Conflict) as refused:
+        render_paper("contract_note.typ", words)
+    assert refused.value.code == "missing_glyph"
+
+
+def test_papers_are_set_in_the_faces_of_the_repository_alone():
+    assert {(font.family, font.weight) for font in load_fonts().fonts()} == {
+        ("Liberation Serif", 400),
+        ("Liberation Serif", 700),
+    }
+    templates = sorted(TEMPLATES.glob("*.typ"))
+    assert len(templates) == 3
+    assert all('font: "Liberation Serif"' in path.read_text() for path in templates)
+    for face in sorted(FONTS.glob("*.ttf")):
+        known = frozenset(map(chr, TTFont(face).getBestCmap()))
+        assert read_signs(face.read_bytes()) == known >= covered_signs()
+    with pytest.raises(ValueError, match="no Unicode table"):
+        read_signs(struct.pack(">IHHHH4sIIIHH", 65536, 1, 0, 0, 0, b"cmap", 0, 28, 4, 0, 0))
 
 
 def test_each_part_of_a_gated_order_has_a_note():
