@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -20,8 +21,9 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Role
 from magnetfund.kernel.errors import Conflict, NotAllowed
 from magnetfund.operations.people import ensure_user
-from magnetfund.tests.flow_support import LATER, START, make_candles, replay
-from trading.models import Order, Trade
+from magnetfund.tests.flow_support import LATER, START, SYMBOL, make_candles, replay
+from trading.models import Order, Trade, Valuation
+from trading.selectors_active_return import view_active_return
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
 
@@ -53,6 +55,24 @@ def test_a_replay_trades_an_instrument_that_the_live_books_do_not():
     assert found["trades"] >= 1
     entries = Order.objects.filter(book="past", purpose="entry")
     assert not [row for row in entries if "not_allowed" in row.denial_codes]
+
+
+@pytest.mark.usefixtures("traded_month")
+def test_the_return_of_a_month_is_explained_by_its_fills(fresh_database: Any):
+    found = view_active_return("main", since=None, until=START + timedelta(days=33))
+    assert found.attribution is not None
+    assert (found.instruments, found.days, found.left_out) == ((SYMBOL,), 32, 0)
+    values = [
+        Valuation.objects.filter(book="main", at__lte=START + timedelta(days=day)).latest("at")
+        for day in (1, 33)
+    ]
+    whole = float(values[1].unit_value / values[0].unit_value) - 1.0
+    assert found.attribution.portfolio_return == pytest.approx(whole, abs=1e-12)
+    assert found.rows[-1][3] == pytest.approx(found.attribution.active_return, abs=1e-12)
+    traded, cash, _ = found.rows
+    assert abs(traded[2]) > 1e-3, "the month traded"
+    # What no fill, fee, funding or price explains.
+    assert abs(cash[2]) < 1e-5
 
 
 @pytest.mark.parametrize(

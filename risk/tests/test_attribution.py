@@ -10,10 +10,14 @@ from hypothesis import strategies as st
 
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.attribution import (
+    CASH,
     Attribution,
+    DayTrade,
     ExecutedOrder,
+    HeldDay,
     Segment,
     attribute_active_return,
+    attribute_day,
     compute_shortfall,
     compute_slippage,
     link_attributions,
@@ -161,3 +165,48 @@ def test_the_shortfall_is_the_paper_gain_less_the_real_gain(
 def test_slippage_is_positive_when_worse_on_either_side() -> None:
     assert compute_slippage(side=1, execution_price=101, benchmark_price=100) == pytest.approx(0.01)
     assert compute_slippage(side=-1, execution_price=99, benchmark_price=100) == pytest.approx(0.01)
+
+
+def test_a_day_is_split_by_what_was_held_and_what_was_traded() -> None:
+    # 2 held from 100 to 110, a half sold at noon at 108; 1 of costs; equity 1,000.
+    day = HeldDay(
+        name="A", quantity=2.0, price=100.0, price_end=110.0, costs=1.0,
+        trades=(DayTrade(moment=0.5, quantity=-1.0, price=108.0),),
+    )  # fmt: skip
+    assert (day.gain, day.mean_exposure) == (pytest.approx(17.0), pytest.approx(150.0))
+    found = attribute_day(held=[day], equity=1_000.0, total_return=0.0175, benchmark={"A": 1.0})
+    instrument, cash = found.effects
+    # 15 % held of what rose by 10 %, against all of it; 15 would have been earned without trading.
+    assert found.active_return == pytest.approx(0.0175 - 0.10)
+    assert instrument.allocation == pytest.approx(0.0)
+    assert instrument.selection + instrument.interaction == pytest.approx(0.002)
+    assert (cash.name, cash.allocation) == (CASH, pytest.approx(-0.085))
+    # Half a thousandth that no price or fill explains.
+    assert cash.selection + cash.interaction == pytest.approx(0.0005)
+
+
+def test_a_short_day_and_a_day_without_cash_add_up_too() -> None:
+    short = HeldDay(name="A", quantity=-5.0, price=100.0, price_end=90.0)
+    full = HeldDay(name="B", quantity=15.0, price=100.0, price_end=102.0)
+    found = attribute_day(
+        held=[short, full], equity=1_000.0, total_return=0.09, benchmark={"A": 0.5, "B": 0.5}
+    )
+    assert found.portfolio_return == pytest.approx(0.09)
+    assert math.fsum(effect.total for effect in found.effects) == pytest.approx(0.09 + 0.04)
+
+
+@pytest.mark.parametrize(
+    ("equity", "price", "name", "code"),
+    [
+        (0.0, 100.0, "A", "no_equity"),
+        (1.0, 0.0, "A", "no_price"),
+        (1.0, 100.0, "B", "unknown_segment"),
+    ],
+)
+def test_a_day_that_cannot_be_split_is_refused(
+    equity: float, price: float, name: str, code: str
+) -> None:
+    day = HeldDay(name="A", quantity=1.0, price=price, price_end=100.0)
+    with pytest.raises(InvalidInput) as refused:
+        attribute_day(held=[day], equity=equity, total_return=0.0, benchmark={name: 1.0})
+    assert refused.value.code == code

@@ -17,6 +17,7 @@ from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.research_page import bars_of
 from risk.services.limits import limits_in_force
 from trading import selectors
+from trading.selectors_active_return import view_active_return
 from trading.selectors_attribution import AttributedTrades, TradeGroup, view_attribution
 from trading.selectors_portfolio import (
     QUANTILES,
@@ -126,6 +127,7 @@ def attribution(request: HttpRequest) -> HttpResponse:
             ],
             "bars": bars_of(list(view.spread.bins)) if view.spread else [],
             "tails": _tails(view),
+            "active": view_active_return(settings.MAGNET_BOOK, since=since, until=utc_now()),
             "shortfall": view_shortfall(settings.MAGNET_BOOK, since=since),
         },
     )

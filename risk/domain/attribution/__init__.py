@@ -7,6 +7,7 @@ from risk.domain.attribution.brinson import (
     attribute_active_return,
     link_attributions,
 )
+from risk.domain.attribution.days import CASH, DayTrade, HeldDay, attribute_day
 from risk.domain.attribution.shortfall import (
     ExecutedOrder,
     Shortfall,
@@ -15,12 +16,16 @@ from risk.domain.attribution.shortfall import (
 )
 
 __all__ = [
+    "CASH",
     "Attribution",
+    "DayTrade",
     "Effects",
     "ExecutedOrder",
+    "HeldDay",
     "Segment",
     "Shortfall",
     "attribute_active_return",
+    "attribute_day",
     "compute_shortfall",
     "compute_slippage",
     "link_attributions",
