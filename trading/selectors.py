@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 
 from magnetfund.kernel.clock import utc_now
 from risk.domain.ratios import compute_equity_drawdowns, compute_sharpe
-from trading.models import Fill, Instrument, Order, Position, Trade, Valuation
+from trading.models import Candle, Fill, Instrument, Order, Position, Trade, Valuation
 
 LIST_MAX = 500
 POINTS_MAX = 2_000
@@ -295,3 +295,20 @@ def recent_fills(book: str, *, limit: int = 50) -> list[Fill]:
 
 def active_instruments() -> list[Instrument]:
     return list(Instrument.objects.filter(is_active=True).order_by("symbol")[:LIST_MAX])
+
+
+def read_closes_at(
+    instruments: Sequence[Instrument], instants: Sequence[datetime]
+) -> dict[tuple[int, datetime], Decimal]:
+    """The close of the hour that ended at each instant, by instrument and instant, where stored."""
+    rows = (
+        Candle.objects.filter(
+            instrument__in=instruments,
+            timeframe="1h",
+            open_time__in=[instant - timedelta(hours=1) for instant in instants],
+        )
+        .order_by("instrument_id", "open_time", "-version")
+        .distinct("instrument_id", "open_time")
+        .values_list("instrument_id", "open_time", "close")
+    )
+    return {(pk, at + timedelta(hours=1)): Decimal(str(close)) for pk, at, close in rows}

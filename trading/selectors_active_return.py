@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -17,7 +18,7 @@ from risk.domain.attribution import (
     attribute_day,
     link_attributions,
 )
-from trading.models import Fill, FundingPayment, Instrument, Order
+from trading.models import BookFlow, Fill, FundingPayment, Instrument, Order
 from trading.selectors_portfolio import read_daily_closes
 
 #: A valuation this long before midnight is no value of the day's end.
@@ -44,7 +45,12 @@ class ActiveReturn:
         """Name, allocation, selection with its interaction, and both; then all of them."""
         effects = self.attribution.effects if self.attribution else ()
         found = [(e.name, e.allocation, e.selection + e.interaction, e.total) for e in effects]
-        return (*found, ("all", *(sum(row[k] for row in found) for k in (1, 2, 3))))
+        allocation, selection, total = (
+            (math.fsum(column) for column in zip(*(row[1:] for row in found), strict=True))
+            if found
+            else (0.0, 0.0, 0.0)
+        )
+        return (*found, ("all", allocation, selection, total))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +96,7 @@ def view_active_return(book: str, *, since: datetime | None, until: datetime) ->
     start = min(worth)
     closes = read_daily_closes(instruments, start=start - DAY, end=end)
     moves = _read_moves(book, instruments, end=end)
+    flows = _read_flows(book, start=start, end=end)
     symbols = tuple(item.symbol for item in instruments)
     benchmark = dict.fromkeys(symbols, 1.0 / len(symbols))
     found: list[Attribution] = []
@@ -99,12 +106,17 @@ def view_active_return(book: str, *, since: datetime | None, until: datetime) ->
         held = [_hold_day(name, moves[name], closes[name], opening) for name in symbols]
         before, after = worth.get(opening), worth.get(closing)
         whole = [item for item in held if item is not None]
-        if before is None or after is None or before.equity <= 0 or len(whole) < len(held):
+        if (
+            before is None
+            or after is None
+            or before.equity + flows.get(opening.date(), 0.0) <= 0
+            or len(whole) < len(held)
+        ):
             continue
         found.append(
             attribute_day(
                 held=whole,
-                equity=before.equity,
+                equity=before.equity + flows.get(opening.date(), 0.0),
                 total_return=after.unit_value / before.unit_value - 1.0,
                 benchmark=benchmark,
             )
@@ -181,4 +193,17 @@ def _read_moves(
     ):
         funding, day = found[names[pk]].funding, at.date()
         funding[day] = funding.get(day, 0.0) + float(amount)
+    return found
+
+
+def _read_flows(book: str, *, start: datetime, end: datetime) -> dict[date, float]:
+    """Money that came or left, by day and weighted by how much of the day it was there.
+
+    The valuation at midnight stands before the dealing of that instant.
+    """
+    found: dict[date, float] = {}
+    rows = BookFlow.objects.filter(book=book, occurred_at__gte=start, occurred_at__lt=end)
+    for at, amount in rows.values_list("occurred_at", "amount"):
+        share = 1.0 - (at - utc_midnight(at)) / DAY
+        found[at.date()] = found.get(at.date(), 0.0) + share * float(amount)
     return found

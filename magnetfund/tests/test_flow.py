@@ -22,7 +22,8 @@ from magnetfund.core.roles import Role
 from magnetfund.kernel.errors import Conflict, NotAllowed
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.flow_support import LATER, START, SYMBOL, make_candles, replay
-from trading.models import Order, Trade, Valuation
+from magnetfund.web.portal.own_selectors import find_prices
+from trading.models import Candle, Order, Trade, Valuation
 from trading.selectors_active_return import view_active_return
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
@@ -72,7 +73,28 @@ def test_the_return_of_a_month_is_explained_by_its_fills(fresh_database: Any):
     traded, cash, _ = found.rows
     assert abs(traded[2]) > 1e-3, "the month traded"
     # What no fill, fee, funding or price explains.
-    assert abs(cash[2]) < 1e-5
+    assert abs(cash[2]) < 1e-8
+
+
+@pytest.mark.usefixtures("traded_month")
+def test_past_navs_tell_months_and_what_holding_would_have_given(fresh_database: Any):
+    holder = Holding.objects.filter(units__gt=0, investor__isnull=False).first()
+    assert holder is not None
+    (shown,) = find_prices(holder.investor, since=None)
+    (year,) = shown["years"]
+    assert [row["name"] for row in year["months"] if row["value"] is not None] == ["Jan"]
+    # The class began at its launch price on 1 January.
+    assert shown["lines"][-1]["price"] == 100
+    assert year["whole"] == pytest.approx(float(shown["total"]))
+    (beside,) = shown["beside"]
+    ends = [line["at"] for line in shown["lines"]]
+    closes = [
+        Candle.objects.get(open_time=at - timedelta(hours=1), timeframe="1h").close for at in ends
+    ]
+    assert float(beside.compared.benchmark) == pytest.approx(float(closes[0] / closes[-1] - 1))
+    grown = (1 + beside.compared.benchmark) * (1 + beside.compared.geometric)
+    assert grown == pytest.approx(1 + shown["total"])
+    assert not shown["yearly"].is_annualised
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,19 @@ def test_a_day_is_split_by_what_was_held_and_what_was_traded() -> None:
     assert cash.selection + cash.interaction == pytest.approx(0.0005)
 
 
+def test_a_round_trip_within_an_instant_is_selection() -> None:
+    trades = tuple(
+        DayTrade(moment=0.25, quantity=size, price=price)
+        for size, price in ((1.0, 100.0), (-1.0, 98.0))
+    )
+    day = HeldDay(name="A", quantity=0.0, price=100.0, price_end=120.0, trades=trades)
+    found = attribute_day(held=[day], equity=1_000.0, total_return=-0.002, benchmark={"A": 1.0})
+    instrument, cash = found.effects
+    assert instrument.selection + instrument.interaction == pytest.approx(-0.002)
+    assert cash.selection + cash.interaction == pytest.approx(0.0)
+    assert found.portfolio_return == pytest.approx(-0.002)
+
+
 def test_a_short_day_and_a_day_without_cash_add_up_too() -> None:
     short = HeldDay(name="A", quantity=-5.0, price=100.0, price_end=90.0)
     full = HeldDay(name="B", quantity=15.0, price=100.0, price_end=102.0)

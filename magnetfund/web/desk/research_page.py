@@ -10,11 +10,11 @@ from django.utils.safestring import mark_safe
 
 from magnetfund.core.templatetags.figures import signed, signed_percent
 from magnetfund.kernel.clock import from_milliseconds
+from magnetfund.web.months import MONTHS, shade_months
 from trading.domain.research.drawing import draw_excursions, draw_trade
-from trading.domain.research.report import compute_heat_edge, heat_class, say_trade
+from trading.domain.research.report import say_trade
 from trading.models import ResearchRun
 
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 COLOURS = ("field", "ink-3", "caution", "gain", "loss")
 PERIODS = {"whole": "Whole run", "seen": "Seen", "unseen": "Unseen"}
 
@@ -176,22 +176,6 @@ def years_of(seconds: Sequence[int]) -> list[int] | None:
     return [
         int(datetime(year, 1, 1, tzinfo=first.tzinfo).timestamp())
         for year in range(first.year + 1, last.year + 1)
-    ]
-
-
-def shade_months(years: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Months with the class of their heat: p1 to p3 for gains, n1 to n3 for losses."""
-    edge = compute_heat_edge(years)
-    return [
-        {
-            "year": year["year"],
-            "whole": year["whole"],
-            "months": [
-                {"name": name, "value": value, "heat": heat_class(value, edge)}
-                for name, value in zip(MONTHS, year["months"], strict=True)
-            ],
-        }
-        for year in years
     ]
 
 

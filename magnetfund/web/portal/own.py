@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from investors.models import Message
 from investors.services.messages import mark_read, save_settings
 from magnetfund.kernel.clock import utc_now
+from magnetfund.web.months import MONTHS
 from magnetfund.web.parts import render_page
 from magnetfund.web.portal import own_selectors as own
 from magnetfund.web.portal.access import own_investor
@@ -109,6 +110,7 @@ def past_navs(request: HttpRequest) -> HttpResponse:
         "investor": investor,
         "classes": own.find_prices(investor, since=since),
         "chosen": chosen,
+        "month_names": MONTHS,
         "ranges": [{"name": name, "words": RANGE_WORDS[name]} for name in RANGES],
     }
     return render(request, "portal/navs.html", page)

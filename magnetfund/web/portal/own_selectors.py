@@ -11,13 +11,20 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from investors.models import ClassNav, Holding, Investor, InvestorSnapshot, NavStrike, UnitEntry
+from investors.models import Holding, Investor, InvestorSnapshot, UnitEntry
+from magnetfund.web.portal.own_returns import (
+    BESIDE_MAX,
+    PricePoint,
+    find_beside,
+    find_yearly,
+    list_prices,
+    tabulate_months,
+)
 from risk.models import FuseEvent
 from risk.services.limits import limits_in_force
-from trading.models import Trade, Valuation
+from trading.models import Instrument, Trade, Valuation
 from trading.selectors import open_positions
 
-PRICES_MAX = 400
 TRADES_SIZE = 25
 TRADES_PAGES_MAX = 40
 CENT = Decimal("0.01")
@@ -43,62 +50,54 @@ class TradesPage:
 
 def find_prices(investor: Investor, *, since: datetime | None) -> list[dict[str, Any]]:
     """Net price per unit of each class that the investor has or had, the newest NAV first."""
-    codes = Holding.objects.filter(investor=investor).values_list("share_class", flat=True)
+    held = Holding.objects.filter(investor=investor).values_list("share_class__code", "share_class")
+    instruments = list(Instrument.objects.filter(is_active=True).order_by("symbol")[:BESIDE_MAX])
     found = []
-    for share_class in sorted(set(codes)):
-        rows = ClassNav.objects.filter(
-            share_class=share_class, strike__state=NavStrike.State.DEALT, nav_per_unit__gt=0
-        ).select_related("strike", "share_class")
-        if since is not None:
-            rows = rows.filter(strike__valuation_at__gte=since)
-        prices = list(rows.order_by("-strike__valuation_at")[:PRICES_MAX])
-        if not prices:  # the first NAV of a class had no units yet
+    for code, share_class in sorted(set(held)):
+        whole = list_prices(share_class)
+        prices = [row for row in whole if since is None or row.at >= since]
+        if not prices:
             continue
         lines = [
             {
-                "at": row.strike.valuation_at,
-                "price": row.nav_per_unit,
-                "gross": row.price,
-                "change": _change(row, before),
+                "at": row.at,
+                "price": row.price,
+                "change": row.price / before.price - 1 if before else None,
             }
             for row, before in zip(prices, [*prices[1:], None], strict=True)
         ]
-        first, last = prices[-1].nav_per_unit, prices[0].nav_per_unit
         found.append(
             {
-                "code": prices[0].share_class.code,
+                "code": code,
                 "lines": lines,
-                "total": last / first - 1 if len(prices) > 1 and first and last else None,
+                "total": prices[0].price / prices[-1].price - 1 if len(prices) > 1 else None,
                 "chart": _chart(prices),
-                "chart_id": f"nav-{prices[0].share_class.code}",
+                "years": tabulate_months(whole),
+                "yearly": find_yearly(whole),
+                "beside": find_beside(prices, instruments),
+                "chart_id": f"nav-{code}",
             }
         )
     return found
 
 
-def _change(row: ClassNav, before: ClassNav | None) -> Decimal | None:
-    if before is None or row.nav_per_unit is None or not before.nav_per_unit:
-        return None
-    return row.nav_per_unit / before.nav_per_unit - 1
-
-
-def _chart(prices: Sequence[ClassNav]) -> dict[str, Any] | None:
+def _chart(prices: Sequence[PricePoint]) -> dict[str, Any] | None:
     if len(prices) < 2:
         return None
     rows = list(reversed(prices))
     return {
-        "t": [int(row.strike.valuation_at.timestamp()) for row in rows],
+        "t": [int(row.at.timestamp()) for row in rows],
         "digits": 2,
         "axisDigits": 0,
         "axis": 56,
         "series": [
             {
                 "name": "Net price per unit",
-                "y": [float(row.nav_per_unit or 0) for row in rows],
+                "y": [float(row.price) for row in rows],
                 "colour": "field",
                 "width": 2,
                 "step": True,
-                "label": f"{rows[-1].nav_per_unit:,.2f}",
+                "label": f"{rows[-1].price:,.2f}",
             }
         ],
     }

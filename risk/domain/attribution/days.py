@@ -3,6 +3,7 @@
 The weight of an instrument is its mean exposure over the day, short below zero, at the price of the
 day's start; its return is what it gave, costs among it, divided by that weight.  Cash is what is
 left of 1, and carries what no instrument explains, so that a day adds to the return of the book.
+A position that was opened and closed at one instant has no weight: its result is selection.
 """
 
 from __future__ import annotations
@@ -74,13 +75,17 @@ def attribute_day(
         raise InvalidInput("a price must be above zero", code="no_price")
     if missing := set(benchmark) - {item.name for item in held}:
         raise InvalidInput(f"no day of {', '.join(sorted(missing))}", code="unknown_segment")
-    segments, rest = [], total_return
+    segments: list[Segment] = []
+    brief: dict[str, float] = {}
+    rest = total_return
     for item in held:
         weight = item.mean_exposure / equity
         market = item.price_end / item.price - 1.0
         is_held = abs(weight) > HELD_FROM
-        gain = item.gain / equity if is_held else 0.0
+        gain = item.gain / equity
         rest -= gain
+        if not is_held:
+            brief[item.name] = gain
         segments.append(
             Segment(
                 name=item.name,
@@ -106,4 +111,12 @@ def attribute_day(
             benchmark_return=0.0,
         )
     )
-    return attribute_active_return(segments=segments)
+    found = attribute_active_return(segments=segments)
+    return Attribution(
+        portfolio_return=found.portfolio_return + math.fsum(brief.values()),
+        benchmark_return=found.benchmark_return,
+        effects=tuple(
+            replace(effect, selection=effect.selection + brief.get(effect.name, 0.0))
+            for effect in found.effects
+        ),
+    )
