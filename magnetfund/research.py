@@ -77,10 +77,8 @@ class Run:
     def trades(self) -> list[dict[str, Any]]:
         """Every round trip, oldest first."""
         prepared = self.backtest.prepared
-        return [
-            _figures.describe_trade(trade, prepared.rules, prepared.executed)
-            for trade in self.backtest.result.trades
-        ]
+        trades = self.backtest.result.trades
+        return _figures.describe_trades(trades, prepared.rules, prepared.executed)
 
     def summary(self) -> str:
         """One line of the figures that matter."""

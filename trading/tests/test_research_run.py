@@ -16,7 +16,7 @@ from trading.domain.market import Candles
 from trading.domain.market.candles import MINUTE_MS
 from trading.domain.research.coverage import InstrumentSeries
 from trading.domain.research.drawing import draw_excursions, draw_trade
-from trading.domain.research.figures import build_figures, describe_trade
+from trading.domain.research.figures import build_figures, describe_trades
 from trading.domain.research.report import build_report
 from trading.domain.research.request import BacktestRequest, SleeveRequest, request_of
 from trading.domain.research.run import (
@@ -119,8 +119,7 @@ def test_months_compound_to_the_whole_and_excursions_hold_the_exit(bars: Candles
         1.0 + v for year in figures["months"] for v in year["months"] if v is not None
     )
     assert math.isclose(whole - 1.0, figures["metrics"]["total_return"], rel_tol=1e-9)
-    for trade in done.result.trades:
-        row = describe_trade(trade, done.prepared.rules, done.prepared.market)
+    for row in describe_trades(done.result.trades, done.prepared.rules, done.prepared.market):
         assert row["mae_r"] <= 0 <= row["mfe_r"]
 
 
@@ -182,10 +181,7 @@ def test_dated_funding_falls_on_its_bar_and_the_default_elsewhere(bars: Candles)
 @pytest.mark.slow
 def test_the_report_is_one_page_without_script_or_foreign_address(bars: Candles) -> None:
     done = run_backtest(ready(bars))
-    rows = [
-        describe_trade(trade, done.prepared.rules, done.prepared.market)
-        for trade in done.result.trades
-    ]
+    rows = describe_trades(done.result.trades, done.prepared.rules, done.prepared.market)
     text = build_report(
         title="<b>own</b>", subtitle="", figures=build_figures(done), trades=rows * 300
     )
@@ -205,10 +201,7 @@ def test_a_trade_stands_on_its_candles_with_its_levels_and_its_reason(bars: Cand
     assert 0 < len(charts) <= NEWEST + BEST + WORST
     rows = {
         row["entry_ms"]: row
-        for row in (
-            describe_trade(trade, found.prepared.rules, found.prepared.market)
-            for trade in found.result.trades
-        )
+        for row in describe_trades(found.result.trades, found.prepared.rules, found.prepared.market)
     }
     signals = compute_slot_signals(found.prepared)[0]
     assert charts[0]["title"] == "Best"

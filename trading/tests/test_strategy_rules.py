@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from magnetfund.kernel.errors import InvalidInput
+from trading.domain.magnets.parameters import MagnetParameters
+from trading.domain.magnets.types import Family
 from trading.domain.market import Candle, Candles
 from trading.domain.strategies.magnet import MagnetForm, MagnetStrategy
 from trading.domain.strategies.registry import STRATEGIES, build_strategy, compute_columns
@@ -158,6 +160,15 @@ def test_parameters_from_json_become_members_and_tuples() -> None:
     assert build_strategy("trend", {"horizons_days": [7, 14]}) == TrendStrategy(
         horizons_days=(7, 14)
     )
+
+
+def test_a_strategy_is_written_out_the_same_in_every_process() -> None:
+    # A set is told in the order of its hashes, which differ from process to process.
+    text = repr(MagnetStrategy())
+    assert str(sorted(Family)) in text
+    assert "frozenset" not in text
+    fewer = MagnetParameters(families=frozenset({Family.ROUND}))
+    assert repr(fewer) != repr(MagnetParameters())
 
 
 def test_the_registry_names_a_strategy_as_the_strategy_does() -> None:

@@ -140,6 +140,10 @@ def join_markets(instruments: Sequence[InstrumentBars]) -> MarketBars:
     """All instruments on the union of their open times."""
     if not instruments:
         raise InvalidInput("a market needs an instrument", code="empty_run")
+    grid = instruments[0].time_ms
+    if all(np.array_equal(bars.time_ms, grid) for bars in instruments):
+        rows = np.tile(np.arange(grid.size, dtype=np.int64), (len(instruments), 1))
+        return MarketBars(time_ms=grid, rows=rows, instruments=tuple(instruments))
     grid = np.unique(np.concatenate([bars.time_ms for bars in instruments]))
     rows = np.full((len(instruments), grid.size), -1, dtype=np.int64)
     for index, bars in enumerate(instruments):

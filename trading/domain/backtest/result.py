@@ -157,8 +157,12 @@ def build_result(
     raw: RawRun,
     parameters: Mapping[str, object] | None = None,
     seeds: Mapping[str, int] | None = None,
+    data_hash: str | None = None,
 ) -> BacktestResult:
-    """Measure a raw run.  ``parameters`` are those of the strategies, stored with the rules."""
+    """Measure a raw run.  ``parameters`` are those of the strategies, stored with the rules.
+
+    ``data_hash`` is that of ``market`` where it is known.
+    """
     drawdown = compute_equity_drawdowns(equity=raw.equity, start=rules.cash_opening)
     stored: dict[str, object] = {"rules": describe_rules(rules), **(parameters or {})}
     ambiguous = sum(trade.ambiguous for trade in raw.trades)
@@ -174,7 +178,7 @@ def build_result(
         counts=_count(rules, market, raw),
         sleeves=_attribute(rules, raw),
         is_certified=ambiguous <= AMBIGUOUS_SHARE_MAX * max(1, len(raw.trades)),
-        data_hash=market.data_hash(),
+        data_hash=data_hash or market.data_hash(),
         parameters=stored,
         parameters_hash=content_hash(stored),
         fill_rule_version=FILL_RULE_VERSION,
@@ -267,13 +271,26 @@ def _gross_r(rules: EngineRules, trade: RoundTrip) -> float:
 
 def _exposure(rules: EngineRules, market: MarketBars, raw: RawRun) -> float:
     """Share of bars in which anything was held."""
-    held = np.zeros(len(market) + 1, dtype=np.int64)
-    spans = [(trade.entry_time, trade.exit_time) for trade in raw.trades]
-    spans += [(position.entry_time, int(market.time_ms[-1])) for position in raw.open_positions]
-    for entry, leave in spans:
-        held[find_row(market.time_ms, entry)] += 1
-        held[find_row(market.time_ms, leave) + 1] -= 1
-    return float((np.cumsum(held)[:-1] > 0).mean())
+    held = mark_held(market.time_ms, raw.trades, raw.open_positions)
+    return float(held.mean())
+
+
+def mark_held(
+    open_ms: IntColumn, trades: Sequence[RoundTrip], positions: Sequence[OpenPosition]
+) -> NDArray[np.bool_]:
+    """Whether anything was held during each bar of a grid of open times."""
+    steps = np.zeros(open_ms.size + 1, dtype=np.int64)
+    entries = [trade.entry_time for trade in trades] + [item.entry_time for item in positions]
+    exits = [trade.exit_time for trade in trades]
+    np.add.at(steps, find_rows(open_ms, entries), 1)
+    np.add.at(steps, find_rows(open_ms, exits) + 1, -1)
+    return np.asarray(np.cumsum(steps)[:-1] > 0)
+
+
+def find_rows(open_ms: IntColumn, instants_ms: Sequence[int]) -> IntColumn:
+    """The bars in which instants lie."""
+    stamps = np.array(instants_ms, dtype=np.int64)
+    return np.searchsorted(open_ms, stamps, side="right").astype(np.int64) - 1
 
 
 def find_row(open_ms: IntColumn, instant_ms: int) -> int:

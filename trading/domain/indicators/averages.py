@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from itertools import accumulate
 
 import numpy as np
 
@@ -47,10 +46,12 @@ def _smooth(column: FloatArray, length: int, alpha: float) -> FloatArray:
     if column.size < length:
         return out
     values = column.tolist()
-    seed = math.fsum(values[:length]) / length
-    out[length - 1 :] = list(
-        accumulate(values[length:], lambda y, x: y + alpha * (x - y), initial=seed)
-    )
+    mean = math.fsum(values[:length]) / length
+    means = [mean]
+    for value in values[length:]:
+        mean += alpha * (value - mean)
+        means.append(mean)
+    out[length - 1 :] = means
     return out
 
 

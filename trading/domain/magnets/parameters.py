@@ -82,6 +82,15 @@ class MagnetParameters:
     volatility_long_bars: int = 720
     volatility_lambda: float = 0.94
 
+    def __repr__(self) -> str:
+        """Every number; families in their order, since this text stands in hashes of inputs."""
+        told = []
+        for item in fields(self):
+            value = getattr(self, item.name)
+            text = str(sorted(value)) if isinstance(value, frozenset) else repr(value)
+            told.append(f"{item.name}={text}")
+        return f"MagnetParameters({', '.join(told)})"
+
     def __post_init__(self) -> None:
         for name in (item.name for item in fields(self)):
             value = getattr(self, name)

@@ -123,6 +123,19 @@ class Candles:
         )
 
 
+def list_candles(candles: Candles) -> list[Candle]:
+    """Every bar as plain values, oldest first; many times faster than :meth:`Candles.at` each."""
+    columns = (
+        candles.open_time, candles.open, candles.high, candles.low, candles.close, candles.volume,
+    )  # fmt: skip
+    return [
+        Candle(open_time=time, open=first, high=high, low=low, close=close, volume=volume)
+        for time, first, high, low, close, volume in zip(
+            *(column.tolist() for column in columns), strict=True
+        )
+    ]
+
+
 def timeframe_ms(name: str) -> int:
     """Length (ms) of a timeframe name like "1h"; raises :class:`InvalidInput` for another."""
     try:

@@ -28,7 +28,8 @@ from trading.domain.backtest.result import (
     compute_annual_sharpe,
     compute_daily_equity,
     compute_returns,
-    find_row,
+    find_rows,
+    mark_held,
 )
 from trading.domain.engine.book import CloseReason, RoundTrip
 from trading.domain.engine.rules import EngineRules
@@ -40,6 +41,8 @@ from trading.domain.strategies.signals import DAY_MS
 
 POINTS_MAX = 900
 ROLLING_DAYS = 180
+#: Above every price in ticks.
+NO_LOW = 2**62
 R_EDGES = tuple(round(-3.0 + 0.5 * step, 1) for step in range(19))
 FloatColumn = NDArray[np.float64]
 
@@ -51,7 +54,7 @@ def build_figures(backtest: Backtest) -> dict[str, Any]:
     daily = compute_daily_equity(result.time_ms, result.equity, rules.bar_ms)
     held = compute_held(result, market)
     hold = compute_buy_and_hold(rules, market)
-    rows = [describe_trade(trade, rules, prepared.executed) for trade in result.trades]
+    rows = describe_trades(result.trades, rules, prepared.executed)
     figures: dict[str, Any] = {
         "metrics": asdict(result.metrics),
         "counts": asdict(result.counts),
@@ -106,13 +109,7 @@ def compute_daily_returns(result: BacktestResult, rules: EngineRules) -> FloatCo
 
 def compute_held(result: BacktestResult, market: MarketBars) -> NDArray[np.bool_]:
     """Whether anything was held during each bar of the grid."""
-    steps = np.zeros(len(market) + 1, dtype=np.int64)
-    for trade in result.trades:
-        steps[find_row(market.time_ms, trade.entry_time)] += 1
-        steps[find_row(market.time_ms, trade.exit_time) + 1] -= 1
-    for position in result.open_positions:
-        steps[find_row(market.time_ms, position.entry_time)] += 1
-    return np.asarray(np.cumsum(steps)[:-1] > 0)
+    return mark_held(market.time_ms, result.trades, result.open_positions)
 
 
 def compute_buy_and_hold(rules: EngineRules, market: MarketBars) -> FloatColumn:
@@ -135,18 +132,46 @@ def compute_buy_and_hold(rules: EngineRules, market: MarketBars) -> FloatColumn:
     return total
 
 
-def describe_trade(trade: RoundTrip, rules: EngineRules, market: MarketBars) -> dict[str, Any]:
-    """One round trip as a row: prices in quote currency, R, excursions in R, costs, why.
+def describe_trades(
+    trades: Sequence[RoundTrip], rules: EngineRules, market: MarketBars
+) -> list[dict[str, Any]]:
+    """Round trips as rows: prices in quote currency, R, excursions in R, costs, why.
 
     ``market`` holds the bars on which orders executed.
     """
+    reached = _find_extremes(trades, rules, market)
+    return [
+        _describe_trade(trade, rules, high, low)
+        for trade, (high, low) in zip(trades, reached, strict=True)
+    ]
+
+
+def _find_extremes(
+    trades: Sequence[RoundTrip], rules: EngineRules, market: MarketBars
+) -> list[tuple[int, int]]:
+    """Highest and lowest tick of each trade, its entry among them."""
+    found = [(trade.entry_ticks, trade.entry_ticks) for trade in trades]
+    for number, bars in enumerate(market.instruments):
+        own = [k for k, item in enumerate(trades) if rules.slots[item.slot].instrument == number]
+        if not own:
+            continue
+        first = np.searchsorted(bars.time_ms, [trades[k].entry_time for k in own])
+        stop = find_rows(bars.time_ms, [trades[k].exit_time for k in own]) + 1
+        edges = np.column_stack((first, stop)).ravel()
+        # One row more, so that a trade on the last bar has an end.
+        high = np.maximum.reduceat(np.append(bars.high, 0), edges)[::2].tolist()
+        low = np.minimum.reduceat(np.append(bars.low, NO_LOW), edges)[::2].tolist()
+        for k, top, bottom, has_bars in zip(own, high, low, (stop > first).tolist(), strict=True):
+            if has_bars:
+                entry = trades[k].entry_ticks
+                found[k] = max(top, entry), min(bottom, entry)
+    return found
+
+
+def _describe_trade(trade: RoundTrip, rules: EngineRules, high: int, low: int) -> dict[str, Any]:
     slot = rules.slots[trade.slot]
-    instrument, bars = rules.instruments[slot.instrument], market.instruments[slot.instrument]
+    instrument = rules.instruments[slot.instrument]
     tick = instrument.tick_size
-    first = int(np.searchsorted(bars.time_ms, trade.entry_time))
-    last = int(np.searchsorted(bars.time_ms, trade.exit_time, side="right"))
-    high = int(bars.high[first:last].max(initial=trade.entry_ticks))
-    low = int(bars.low[first:last].min(initial=trade.entry_ticks))
     best, worst = (high, low) if trade.side > 0 else (low, high)
     at_risk = abs(trade.decision_ticks - trade.stop_ticks) or 1
     return {
@@ -371,10 +396,14 @@ def clean(value: Any) -> Any:
     """The value with what is no finite number as None, ready for JSON."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int)):
+        return value
+    if isinstance(value, dict):
+        return {str(key): clean(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [clean(item) for item in value]
     if isinstance(value, np.generic):
         return clean(value.item())
     if isinstance(value, Mapping):
         return {str(key): clean(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [clean(item) for item in value]
     return value

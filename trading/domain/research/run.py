@@ -224,6 +224,8 @@ def run_backtest(prepared: Prepared, *, columns: Columns | None = None) -> Backt
         market=prepared.market,
         raw=raw,
         parameters={"request": prepared.request.plain()},
+        # Where slices are finer, the hash of what was prepared covers them as well.
+        data_hash=prepared.data_hash if prepared.fine is None else None,
     )
     return Backtest(prepared=prepared, result=result, signals=tuple(signals))
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magnetfund.kernel.errors import InvalidInput
-from trading.domain.market.candles import Candle, Candles
+from trading.domain.market.candles import Candle, Candles, list_candles
 from trading.domain.strategies.signals import (
     Reason,
     Signal,
@@ -61,7 +61,7 @@ def compute_signals(*, strategy: Strategy, candles: Candles) -> Signals:
     if candles.timeframe_ms != strategy.timeframe_ms:
         raise InvalidInput("the strategy reads another timeframe", code="bad_timeframe")
     stream = strategy.stream()
-    rows = [stream.update(candles.at(index)) for index in range(len(candles))]
+    rows = [stream.update(candle) for candle in list_candles(candles)]
     columns: dict[str, NDArray[np.generic]] = {}
     for item in fields(Signal):
         if item.name != "known_at":

@@ -8,12 +8,13 @@ arithmetic is used: extremes, sequential sums, and the same additions in the sam
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trading.domain.market.candles import Candle, Candles
+from trading.domain.market.candles import Candles
 from trading.domain.strategies.streaming import VolatilityGauge
 
 FloatColumn = NDArray[np.float64]
@@ -22,39 +23,59 @@ IntColumn = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinedBars:
-    """Longer bars with the row of the child at whose close each becomes known."""
+    """Longer bars in columns, with the row of the child at whose close each becomes known."""
 
     rows: IntColumn
-    bars: tuple[Candle, ...]
+    candles: Candles
 
 
 def join_bars(*, candles: Candles, timeframe_ms: int) -> JoinedBars:
     """The complete longer bars on the grid from 1970-01-01, as ``LongerBars`` gives them."""
     count = len(candles)
-    if timeframe_ms == candles.timeframe_ms:
+    if timeframe_ms == candles.timeframe_ms or count == 0:
         rows = np.arange(count, dtype=np.int64)
-        return JoinedBars(rows=rows, bars=tuple(candles.at(row) for row in range(count)))
-    if count == 0:
-        return JoinedBars(rows=np.empty(0, dtype=np.int64), bars=())
+        return JoinedBars(rows=rows, candles=replace(candles, timeframe_ms=timeframe_ms))
     parent = candles.open_time // timeframe_ms
     starts = np.flatnonzero(np.append(True, parent[1:] != parent[:-1]))
     ends = np.append(starts[1:], count)
     whole = ends - starts == timeframe_ms // candles.timeframe_ms
-    high = np.maximum.reduceat(candles.high, starts)
-    low = np.minimum.reduceat(candles.low, starts)
     volume = candles.volume.tolist()
-    bars = tuple(
-        Candle(
-            open_time=int(parent[starts[k]]) * timeframe_ms,
-            open=float(candles.open[starts[k]]),
-            high=float(high[k]),
-            low=float(low[k]),
-            close=float(candles.close[ends[k] - 1]),
-            volume=math.fsum(volume[starts[k] : ends[k]]),
-        )
-        for k in np.flatnonzero(whole).tolist()
+    kept = np.flatnonzero(whole)
+    longer = Candles(
+        instrument=candles.instrument,
+        timeframe_ms=timeframe_ms,
+        open_time=parent[starts[kept]] * timeframe_ms,
+        open=candles.open[starts[kept]],
+        high=np.maximum.reduceat(candles.high, starts)[kept],
+        low=np.minimum.reduceat(candles.low, starts)[kept],
+        close=candles.close[ends[kept] - 1],
+        volume=np.array(
+            [
+                math.fsum(volume[first:stop])
+                for first, stop in zip(starts[kept].tolist(), ends[kept].tolist(), strict=True)
+            ]
+        ),
     )
-    return JoinedBars(rows=ends[whole] - 1, bars=bars)
+    return JoinedBars(rows=ends[kept] - 1, candles=longer)
+
+
+def compute_ranges(*, candles: Candles, length: int) -> FloatColumn:
+    """Wilder's ATR at each bar, as ``WilderRange`` gives it; NaN before there are enough."""
+    ranges = np.full(len(candles), np.nan)
+    if len(candles) < length:
+        return ranges
+    reach = candles.high - candles.low
+    before = candles.close[:-1]
+    np.maximum(reach[1:], np.abs(candles.high[1:] - before), out=reach[1:])
+    np.maximum(reach[1:], np.abs(candles.low[1:] - before), out=reach[1:])
+    steps = reach.tolist()
+    value, kept = math.fsum(steps[:length]) / length, length - 1
+    found = [value]
+    for step in steps[length:]:
+        value = (value * kept + step) / length
+        found.append(value)
+    ranges[length - 1 :] = found
+    return ranges
 
 
 def compute_volatility(close: FloatColumn) -> tuple[FloatColumn, FloatColumn]:
@@ -63,8 +84,8 @@ def compute_volatility(close: FloatColumn) -> tuple[FloatColumn, FloatColumn]:
     ratio, sigma = np.full(n, np.nan), np.full(n, np.nan)
     if n <= long:
         return ratio, sigma
-    returns = [math.log(step) for step in (close[1:] / close[:-1]).tolist()]
-    squares = np.array([value**2 for value in returns])
+    returns = list(map(math.log, (close[1:] / close[:-1]).tolist()))
+    squares = np.array(list(map(pow, returns, repeat(2))))
     # Rows of returns: the first that counts has LONG returns behind it, itself among them.
     weights = [VolatilityGauge.DECAY**age for age in range(short)]
     recent = np.zeros(n - long)

@@ -23,7 +23,7 @@ from magnetfund.kernel.errors import InvalidInput
 from trading.domain.magnets.parameters import DEFAULT_PARAMETERS, MagnetParameters
 from trading.domain.magnets.stream import MagnetStream
 from trading.domain.magnets.types import LONG, SHORT, MagnetSignals, ReadingReason
-from trading.domain.market.candles import HOUR_MS, Candle, Candles
+from trading.domain.market.candles import HOUR_MS, Candle, Candles, list_candles
 from trading.domain.strategies.shared import SharedBars
 from trading.domain.strategies.signals import (
     LeverageRule,
@@ -209,8 +209,8 @@ class MagnetSignalStream:
     def warm(self, candles: Candles) -> None:
         """Take closed candles of the past at once; what is said later is the same."""
         self._magnets.extend(candles=candles)
-        for index in range(len(candles)):
-            self._context.update(candles.at(index))
+        for candle in list_candles(candles):
+            self._context.update(candle)
 
     def update(self, candle: Candle) -> Signal:
         """The signal at the close of an hourly candle."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -41,12 +42,17 @@ class Wish:
     @classmethod
     def hold(cls, side: int, *, enter: bool = True) -> Wish:
         """Be on ``side`` and on no other; with ``enter`` False only those who are may stay."""
-        return cls(
-            enter=side if enter else 0,
-            leave_long=side <= 0,
-            leave_short=side >= 0,
-            reason=Reason.NO_DIRECTION if side == 0 else Reason.NOTHING,
-        )
+        return _hold(side, enter)
+
+
+@cache
+def _hold(side: int, enter: bool) -> Wish:
+    return Wish(
+        enter=side if enter else 0,
+        leave_long=side <= 0,
+        leave_short=side >= 0,
+        reason=Reason.NO_DIRECTION if side == 0 else Reason.NOTHING,
+    )
 
 
 class Rule(Protocol):
@@ -182,24 +188,30 @@ class Decisions:
 
 def decide_by_rule(strategy: RuleStrategy, shared: SharedBars) -> Decisions:
     """The decisions of the rule's own memory, bar by bar."""
-    bars = shared.joined(strategy.bar_hours).bars
+    bars = shared.bars(strategy.bar_hours)
     ranges = shared.ranges(strategy.bar_hours, strategy.atr_length).tolist()
     count = len(bars)
-    enter, leave = np.zeros(count, dtype=np.int8), np.zeros(count, dtype=np.int8)
-    reason = np.full(count, int(Reason.WARM_UP), dtype=np.int8)
-    stop, target = np.full(count, NAN), np.full(count, NAN)
-    rule = strategy.rule()
+    enter, leave, reason = [0] * count, [0] * count, [int(Reason.WARM_UP)] * count
+    stop, target = [NAN] * count, [NAN] * count
+    update, protect, entry = strategy.rule().update, strategy.protect, int(Reason.ENTRY)
     for k, (bar, atr) in enumerate(zip(bars, ranges, strict=True)):
-        wish = rule.update(bar, atr)
+        wish = update(bar, atr)
         if wish is None or not atr > 0.0:
             continue
         side = wish.enter
-        reason[k] = Reason.ENTRY if side else wish.reason
         leave[k] = wish.leave_long + 2 * wish.leave_short
         if side:
-            enter[k] = side
-            stop[k], target[k] = strategy.protect(close=bar.close, side=side, atr=atr)
-    return Decisions(enter=enter, leave=leave, reason=reason, stop=stop, target=target)
+            reason[k], enter[k] = entry, side
+            stop[k], target[k] = protect(close=bar.close, side=side, atr=atr)
+        else:
+            reason[k] = wish.reason
+    return Decisions(
+        enter=np.array(enter, dtype=np.int8),
+        leave=np.array(leave, dtype=np.int8),
+        reason=np.array(reason, dtype=np.int8),
+        stop=np.array(stop, dtype=np.float64),
+        target=np.array(target, dtype=np.float64),
+    )
 
 
 def decide_by_side(

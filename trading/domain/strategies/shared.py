@@ -12,14 +12,15 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from trading.domain.market.candles import HOUR_MS, Candles
+from trading.domain.market.candles import HOUR_MS, Candle, Candles, list_candles
 from trading.domain.strategies.columns import (
     JoinedBars,
+    compute_ranges,
     compute_volatility,
     hold_last,
     join_bars,
 )
-from trading.domain.strategies.streaming import ExponentialMean, WilderRange
+from trading.domain.strategies.streaming import ExponentialMean
 from trading.domain.strategies.sums import compute_window_means, sum_twofold
 
 FloatColumn = NDArray[np.float64]
@@ -48,22 +49,20 @@ class SharedBars:
             lambda: join_bars(candles=self.candles, timeframe_ms=hours * HOUR_MS),
         )
 
+    def bars(self, hours: int) -> list[Candle]:
+        """Those bars one by one."""
+        return self.once(("bars", hours), lambda: list_candles(self.joined(hours).candles))
+
     def closes(self, hours: int) -> FloatColumn:
         """The closes of those bars."""
-        if hours * HOUR_MS == self.candles.timeframe_ms:
-            return self.candles.close
-        return self.once(
-            ("closes", hours), lambda: np.array([bar.close for bar in self.joined(hours).bars])
-        )
+        return self.joined(hours).candles.close
 
     def ranges(self, hours: int, length: int) -> FloatColumn:
         """Wilder's ATR at each of those bars, NaN before there are enough."""
-
-        def make() -> FloatColumn:
-            memory = WilderRange(length)
-            return np.array([memory.update(bar) for bar in self.joined(hours).bars])
-
-        return self.once(("ranges", hours, length), make)
+        return self.once(
+            ("ranges", hours, length),
+            lambda: compute_ranges(candles=self.joined(hours).candles, length=length),
+        )
 
     def held_ranges(self, hours: int, length: int) -> FloatColumn:
         """The ATR of the last complete bar at every candle."""

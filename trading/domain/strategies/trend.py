@@ -174,15 +174,16 @@ def _trend_columns(strategy: TrendStrategy, bars: SharedBars) -> Signals:
     candles = bars.candles
     count = len(candles)
     four_hours, days = bars.joined(4), bars.joined(24)
+    longer = bars.bars(4)
     memory, waiting = _TrendMemory(strategy), 0
     reason = np.full(count, int(Reason.NOT_DECISION_BAR), dtype=np.int8)
     direction = np.zeros(count, dtype=np.int8)
     stop, target = np.full(count, NAN), np.full(count, NAN)
-    ranges = np.empty(len(days.bars))
+    ranges = np.empty(days.rows.size)
     known = four_hours.rows.tolist()
-    for k, (row, day) in enumerate(zip(days.rows.tolist(), days.bars, strict=True)):
+    for k, (row, day) in enumerate(zip(days.rows.tolist(), bars.bars(24), strict=True)):
         while waiting < len(known) and known[waiting] <= row:
-            memory.take_four_hours(four_hours.bars[waiting])
+            memory.take_four_hours(longer[waiting])
             waiting += 1
         found, stop[row], target[row] = memory.decide(day)
         ranges[k], reason[row] = memory.atr, found

@@ -32,7 +32,7 @@ from trading.domain.research.figures import (
     build_figures,
     clean,
     compute_trial_facts,
-    describe_trade,
+    describe_trades,
 )
 from trading.domain.research.identity import hash_trial
 from trading.domain.research.request import BacktestRequest, request_of
@@ -130,9 +130,7 @@ def work_backtest(
         return refuse_run(run, error)
     figures = {**build_figures(backtest), "controls": controls}
     facts = compute_trial_facts(backtest.result, prepared.rules)
-    rows = [
-        describe_trade(trade, prepared.rules, prepared.executed) for trade in backtest.result.trades
-    ]
+    rows = describe_trades(backtest.result.trades, prepared.rules, prepared.executed)
     run.result = {
         "figures": figures,
         "facts": None

@@ -125,8 +125,10 @@ def warm(stream: Any, candles: Any) -> None:
     if hasattr(stream, "warm"):
         stream.warm(candles)
         return
-    for index in range(len(candles)):
-        stream.update(candles.at(index))
+    from trading.domain.market.candles import list_candles
+
+    for candle in list_candles(candles):
+        stream.update(candle)
 
 
 def find_strategies(text: str, name: str) -> dict[str, Any]:

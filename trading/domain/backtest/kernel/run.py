@@ -51,7 +51,7 @@ def pack_market(market: MarketBars) -> PackedMarket:
     bars_i = np.zeros((size, count, at.BI_WIDTH), dtype=np.int64)
     bars_f = np.zeros((size, count, at.BF_WIDTH), dtype=np.float64)
     for m, bars in enumerate(market.instruments):
-        present = market.rows[m] >= 0
+        present = _find_present(market, m)
         bars_i[present, m, at.BI_PRESENT] = 1
         for column, name in (
             (at.BI_OPEN, "open"),
@@ -67,6 +67,13 @@ def pack_market(market: MarketBars) -> PackedMarket:
         ):
             bars_f[present, m, column] = getattr(bars, name)
     return PackedMarket(time_ms=market.time_ms, bars_i=bars_i, bars_f=bars_f)
+
+
+def _find_present(market: MarketBars, instrument: int) -> NDArray[np.bool_] | slice:
+    """The rows on which an instrument has a bar; a slice where that is every row."""
+    if len(market.instruments[instrument]) == len(market):
+        return slice(None)
+    return np.asarray(market.rows[instrument] >= 0)
 
 
 _SIGNAL_INTS = (
@@ -101,7 +108,7 @@ def pack_signals(
     ints = np.zeros((size, count, at.GI_WIDTH), dtype=np.int64)
     floats = np.full((size, count, at.GF_WIDTH), np.nan)
     for k, (slot, columns) in enumerate(zip(rules.slots, signals, strict=True)):
-        present = market.rows[slot.instrument] >= 0
+        present = _find_present(market, slot.instrument)
         for column, name in _SIGNAL_INTS:
             ints[present, k, column] = getattr(columns, name)
         for column, name in _SIGNAL_FLOATS:
@@ -157,7 +164,7 @@ def run_packed(
     vf = np.empty((events_max, at.VF_WIDTH), dtype=np.float64)
     denials = np.zeros(32, dtype=np.int64)
     equity = np.empty(signals.signals_i.shape[0], dtype=np.float64)
-    loop = compile_pure(run_bars if fine is None else run_slices)
+    loop = compile_pure(run_bars if fine is None else run_slices, inlined=True)
     loop(
         market.time_ms,
         *(() if fine is None else (fine.close_ms, fine.decision)),

@@ -118,7 +118,7 @@ class VariantRunner:
 
         market = self._market
         state, fi = self._state(rules)
-        compile_pure(run_bars)(
+        compile_pure(run_bars, inlined=True)(
             market.time_ms, market.bars_i, market.bars_f, signals.signals_i, signals.signals_f,
             *state, self.equity,
         )  # fmt: skip
