@@ -1,4 +1,4 @@
-"""A live book of 50 instruments: its start, and a tick from the exchange to the fuse's decision.
+"""A live book of 50 instruments: its start, a tick to the fuse's decision, and a trip seen.
 
 Run as ``python -m bench live_book``.  The exchange of the test tree streams over loopback from a
 process of its own, ten times a second, and shares the machine with the trader, PostgreSQL and the
@@ -8,9 +8,11 @@ message server.  Each instrument has 400 days of stored hours and two sleeves.
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +28,7 @@ from bench.timing import Row
 INSTRUMENTS, DAYS = 50, 400
 SECONDS = 30.0
 PUMP_SECONDS = 0.08
+TRIPS = 20
 AHEAD_HOURS = 2.0
 BOOK = "main"
 SYMBOLS = [f"C{k:02d}/USDT:USDT" for k in range(INSTRUMENTS)]
@@ -139,7 +142,10 @@ def _measure() -> list[Row]:
         while source.prices.stream_reason:
             trader.beat()
             time.sleep(0.2)
-        read, stamped, rate = _listen(trader, source)
+        used = _processor_seconds()
+        read, stamped, rate, pauses = _listen(trader, source)
+        used = (_processor_seconds() - used) / SECONDS
+        trips = _trip(trader, source)
         beats = [_timed(trader.beat) for _ in range(20)]
     finally:
         source.close()
@@ -151,15 +157,27 @@ def _measure() -> list[Row]:
         ("live book: tick read to the fuse's decision, p50", float(np.median(read)), 0.0, "ms"),
         ("live book: tick read to the fuse's decision, p99", _p99(read), 50.0, "ms"),
         ("live book: exchange's stamp to the fuse's decision, p99", _p99(stamped), 0.0, "ms"),
+        ("live book: longest pause between two steps", max(pauses), 0.0, "ms"),
+        (
+            f"live book: {len(trips)} trips, mark read to visible elsewhere, p99",
+            _p99(trips),
+            500.0,
+            "ms",
+        ),
         ("live book: a whole beat, p99", _p99(beats), 0.0, "ms"),
+        ("live book: processors used by the trader and its stream", used, 0.0, "of 2"),
     ]
 
 
-def _listen(trader: Any, source: Any) -> tuple[list[float], list[float], float]:
-    """Delays (ms) from a mark read, and from its stamp, to the end of the step that judged it."""
+def _listen(trader: Any, source: Any) -> tuple[list[float], list[float], float, list[float]]:
+    """Delays (ms) from a mark read, and from its stamp, to the end of the step that judged it.
+
+    Then the messages a second, and the times between two steps (ms).
+    """
     waiting: list[tuple[float, int]] = []
     read: list[float] = []
     stamped: list[float] = []
+    ends: list[float] = []
     take, step = source.prices.take_quote, trader.paper.step
 
     def take_timed(quote: Any) -> bool:
@@ -172,6 +190,7 @@ def _listen(trader: Any, source: Any) -> tuple[list[float], list[float], float]:
         del waiting[: len(seen)]
         events = step(**given)
         done, wall = time.monotonic(), time.time() * 1000
+        ends.append(done * 1000)
         read.extend((done - at) * 1000 for at, _ in seen)
         stamped.extend(wall - at for _, at in seen)
         return events
@@ -181,7 +200,87 @@ def _listen(trader: Any, source: Any) -> tuple[list[float], list[float], float]:
     before, began = source.prices.counts["messages"], time.monotonic()
     trader.run(should_stop=lambda: time.monotonic() - began > SECONDS)
     rate = (source.prices.counts["messages"] - before) / (time.monotonic() - began)
-    return read, stamped, rate
+    source.prices.take_quote, trader.paper.step = take, step
+    return read, stamped, rate, np.diff(ends).tolist()
+
+
+def _trip(trader: Any, source: Any) -> list[float]:
+    """Delays (ms) from the mark that trips the fuse, read, until another connection sees the trip.
+
+    The marks of fifty instruments go on; the loss is the book's, as a peak put beyond its equity,
+    at a random time of a beat.  Two people re-arm it each time.
+    """
+    fall = _Fall()
+    take, step = source.prices.take_quote, trader.paper.step
+
+    def take_timed(quote: Any) -> bool:
+        taken = bool(take(quote))
+        fall.note_read()
+        return taken
+
+    def step_falling(**given: Any) -> Any:
+        fall.strike(trader.paper)
+        return step(**given)
+
+    source.prices.take_quote = take_timed
+    trader.paper.step = step_falling
+    judge = threading.Thread(target=fall.judge, daemon=True)
+    judge.start()
+    trader.run(should_stop=lambda: not judge.is_alive())
+    source.prices.take_quote, trader.paper.step = take, step
+    return fall.delays
+
+
+class _Fall:
+    """A loss that comes with a mark, again and again, and what another connection sees of it."""
+
+    def __init__(self) -> None:
+        self.delays: list[float] = []
+        self._is_due = False
+        self._oldest = 0.0
+        self._read_at = 0.0
+
+    def note_read(self) -> None:
+        """A mark was read that no step has judged."""
+        self._oldest = self._oldest or time.monotonic()
+
+    def strike(self, paper: Any) -> None:
+        """A step judges what was read since the last one, and with it the loss where one is due."""
+        from dataclasses import replace
+
+        oldest, self._oldest = self._oldest, 0.0
+        if self._is_due and oldest:
+            self._is_due, self._read_at = False, oldest
+            fuse = replace(paper.book.fuse, peak_equity=paper.book.equity * 100.0)
+            paper.book = replace(paper.book, fuse=fuse)
+
+    def judge(self) -> None:
+        """Let it fall at random times, and see it from a connection of its own."""
+        from django.db import connections
+
+        from magnetfund.kernel.clock import utc_now
+        from magnetfund.operations.people import arm_by_scenario, ensure_scenario_people
+        from risk.services.fuse import state_of
+        from trading.services.engine import engine_state_of
+
+        people, random = ensure_scenario_people(), np.random.default_rng(3)
+        try:
+            for _ in range(TRIPS):
+                while state_of(BOOK) != "ARMED" or engine_state_of(BOOK) != "READY":
+                    time.sleep(0.01)
+                time.sleep(1.5 + float(random.uniform(0.0, 1.0)))
+                self._read_at, self._is_due = 0.0, True
+                while state_of(BOOK) == "ARMED":
+                    time.sleep(0.002)
+                self.delays.append((time.monotonic() - self._read_at) * 1000)
+                arm_by_scenario(book=BOOK, people=people, at=utc_now(), reason="bench")
+        finally:
+            connections.close_all()
+
+
+def _processor_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
 
 def _timed(work: Any) -> float:

@@ -14,6 +14,7 @@ from investors.services.kyc import mark_due
 from investors.services.rescreening import screen_everybody
 from magnetfund.core.services.jobs import beat_heart, run_slot
 from magnetfund.core.services.mail import send_waiting
+from magnetfund.kernel.counting import count_of
 from magnetfund.operations import role_changes as role_changes  # registers its mail
 from magnetfund.operations import watch
 from magnetfund.operations.schedule import PERIODS, RESEARCH_QUEUE
@@ -68,11 +69,11 @@ investor_estimates = _job("investor_estimates", lambda slot: watch.estimate_inve
 def _refresh_sleeves(slot: datetime) -> str:
     book = settings.MAGNET_BOOK
     count, is_new = refresh_performance(book), open_session(book)
-    return f"figures of {count} sleeves written{', a session opened' if is_new else ''}"
+    return f"figures of {count_of(count, 'sleeve')} written{', a session opened' if is_new else ''}"
 
 
 strategy_performance = _job("strategy_performance", _refresh_sleeves)
-outgoing_mail = _job("outgoing_mail", lambda slot: f"{send_waiting()} mails sent")
+outgoing_mail = _job("outgoing_mail", lambda slot: f"{count_of(send_waiting(), 'mail')} sent")
 periodic_reviews = _job(
     "periodic_reviews", lambda slot: f"{mark_due()} files are due for their periodic review"
 )
@@ -80,7 +81,7 @@ periodic_reviews = _job(
 
 def _screen(slot: datetime) -> str:
     files, hits = screen_everybody()
-    return f"{files} files screened, {hits} new hits"
+    return f"{count_of(files, 'file')} screened, {count_of(hits, 'new hit')}"
 
 
 daily_screening = _job("daily_screening", _screen)
@@ -92,7 +93,7 @@ def _ask_evidence(slot: datetime) -> str:
     asked = ask_weekly_evidence(settings.MAGNET_BOOK)
     if asked:
         wake_research()
-    return f"{asked} studies of magnets asked for"
+    return f"{count_of(asked, 'study', 'studies')} of magnets asked for"
 
 
 magnet_evidence = _job("magnet_evidence", _ask_evidence)
@@ -102,7 +103,7 @@ def _ask_survival(slot: datetime) -> str:
     asked = ask_weekly_survival(settings.MAGNET_BOOK)
     if asked:
         wake_research()
-    return f"{asked} studies of survival asked for"
+    return f"{count_of(asked, 'study', 'studies')} of survival asked for"
 
 
 survival_study = _job("survival_study", _ask_survival)

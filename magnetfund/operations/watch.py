@@ -23,6 +23,7 @@ from magnetfund.core.services.jobs import beat_heart, purge_old_runs, slot_of
 from magnetfund.core.services.refresh_tokens import purge_families
 from magnetfund.core.services.signatures import find_untold_grants
 from magnetfund.kernel.clock import to_milliseconds, utc_now
+from magnetfund.kernel.counting import count_of
 from magnetfund.operations.books.publishing import publish_differences, publish_root
 from magnetfund.operations.books.root import (
     find_root_differences,
@@ -102,7 +103,8 @@ def refresh_instruments() -> str:
         book=settings.MAGNET_BOOK,
         actor=Actor.system("instrument refresh"),
     )
-    parts = [f"{rows.count()} instruments, {len(found.changed)} changed"]
+    names = count_of(rows.count(), "instrument")
+    parts = [f"{names}, {len(found.changed)} changed"]
     parts += [f"{symbol}: {why}" for symbol, why in {**found.refused, **found.ended}.items()]
     return "; ".join(parts)
 

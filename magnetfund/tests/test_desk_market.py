@@ -16,10 +16,10 @@ from django.test import Client
 from magnetfund.core.models import AuditEvent
 from magnetfund.core.roles import Role
 from magnetfund.core.services.jobs import beat_heart
-from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.clock import VirtualClock, use_clock, utc_now
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.walls_support import make_instrument
-from magnetfund.web.desk.market_page import read_report, say_fuse_distance
+from magnetfund.web.desk.market_page import read_report, say_fuse_distance, say_start
 from magnetfund.web.desk.selectors import trader_beat
 from simulated_exchange.faults import Fault
 from simulated_exchange.market import Listing, Market
@@ -29,6 +29,7 @@ from trading.models import Candle, Instrument, Strategy
 from trading.services.market_choice import choose_market, followed_exchange
 from trading.services.market_events import NewMarketEvent, record_market_events
 from trading.services.membership import members_of
+from trading.services.trader_figures import TraderFigures
 
 pytestmark = pytest.mark.django_db
 
@@ -76,6 +77,33 @@ def test_the_page_says_where_prices_come_from_and_what_happened():
     for words in ("binanceusdm stream", "60000.0 to 60000.2", "4,000,000", "Stream lost",
                   "no message for 5 s", "not held"):  # fmt: skip
         assert words in page, words
+
+
+def test_a_trader_that_starts_says_how_far_it_is_until_its_first_beat():
+    row = make_instrument()
+    TraderFigures(book="main", holder="test").tell_start(3, 50)
+    client = sign_in(Role.AUDITOR)
+    page = " ".join(client.get("/desk/market/").content.decode().split())
+    assert "The trader is starting: the past of 3 of 50 instruments is read." in page
+    assert "No trader has reported" not in page
+    assert "every 3s" in page
+    report(row.symbol)
+    page = " ".join(client.get("/desk/market/").content.decode().split())
+    assert "is starting" not in page
+
+
+def test_a_start_keeps_the_last_report_and_its_time_and_is_soon_forgotten():
+    report(make_instrument().symbol)
+    before = trader_beat("main")
+    assert before is not None
+    TraderFigures(book="main", holder="test").tell_start(1, 1)
+    after = trader_beat("main")
+    assert after is not None
+    assert after.seen_at == before.seen_at
+    assert after.detail["market"] == before.detail["market"]
+    assert say_start(after) == "The trader is starting: the past of 1 of 1 instrument is read."
+    with use_clock(VirtualClock(utc_now() + timedelta(minutes=3))):
+        assert say_start(after) == ""
 
 
 def test_a_doubt_stands_on_every_page_of_the_desk():

@@ -7,7 +7,7 @@ recomputes history.  The same feed serves a replay, the demo's past and the live
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.engine.book import Bar
@@ -19,6 +19,13 @@ from trading.domain.strategies.magnet import MagnetSignalStream
 from trading.domain.strategies.signals import Signal
 from trading.models import Instrument
 from trading.services.research.child_stream import ChildStream
+
+#: Hours of the past that are taken at once, a few milliseconds of work.
+WARM_HOURS = 256
+
+
+def do_nothing() -> None:
+    """What is done between two parts of a piece of work for which nobody waits."""
 
 
 class InstrumentFeed:
@@ -35,19 +42,31 @@ class InstrumentFeed:
         self._worst_rise = 0.0
         self.newest_open_ms = -1
 
-    def warm(self, candles: Candles) -> None:
-        """Take all candles of the past, oldest first, without asking for signals."""
+    def warm(self, candles: Candles, *, between: Callable[[], object] = do_nothing) -> None:
+        """Take all candles of the past, oldest first, without asking for signals.
+
+        ``between`` is called after each short part of the work.
+        """
         if not len(candles):
             return
         for stream in self._streams.values():
-            if isinstance(stream, MagnetSignalStream | ChildStream):
-                stream.warm(candles)
-            else:
-                for index in range(len(candles)):
-                    stream.update(candles.at(index))
-        for index in range(len(candles)):
-            self._note_extremes(candles.at(index))
+            if isinstance(stream, ChildStream):
+                stream.warm(candles)  # its process takes the past as one message
+        for start in range(0, len(candles), WARM_HOURS):
+            between()
+            self._warm(candles.between(start, min(len(candles), start + WARM_HOURS)))
         self.newest_open_ms = int(candles.open_time[-1])
+
+    def _warm(self, candles: Candles) -> None:
+        rows = [candles.at(index) for index in range(len(candles))]
+        for stream in self._streams.values():
+            if isinstance(stream, MagnetSignalStream):
+                stream.warm(candles)
+            elif not isinstance(stream, ChildStream):
+                for candle in rows:
+                    stream.update(candle)
+        for candle in rows:
+            self._note_extremes(candle)
 
     def set_heavy_reach(self, reach: float) -> None:
         """How far, in ATR, an opposing zone counts from the next close on."""

@@ -182,6 +182,8 @@ class TradingHistory:
             self._unsaved = []
             for log in self.readings:
                 log.save()
+                while log.store_levels():
+                    pass
             self.paper.save()
 
     # ---- hours ---------------------------------------------------------------------------------

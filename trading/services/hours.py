@@ -6,7 +6,7 @@ late, its reading comes late and is not lost.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from trading.domain.market import HOUR_MS, MINUTE_MS, Candle, Candles
 from trading.domain.strategies.signals import Signal
 from trading.services.candle_import import import_candles
 from trading.services.candle_store import load_candles, store_candles
-from trading.services.feeds import InstrumentFeed
+from trading.services.feeds import InstrumentFeed, do_nothing
 from trading.services.readings import ReadingLog
 from trading.venues.market_data import MarketData
 
@@ -59,34 +59,48 @@ class HourReader:
         #: Why the source gave no candles when it was last asked; empty where it did.
         self.problem = ""
 
-    def warm(self, *, decided_ms: int | None, now_ms: int) -> None:
+    def warm(
+        self, *, decided_ms: int | None, now_ms: int, between: Callable[[], object] = do_nothing
+    ) -> None:
         """Take the stored past without asking; hours after ``decided_ms`` wait to be read.
 
         None is an instrument that was never decided on: all that closed before ``now_ms`` is past.
+        ``between`` is called after each short part of the work.
         """
         instrument = self.feed.instrument
         stored = load_candles(instrument, "1h").known_by(now_ms)
         bound = now_ms if decided_ms is None else decided_ms + 1
         past = int(np.searchsorted(stored.open_time, bound))
-        self.feed.warm(stored.between(0, past))
+        self.feed.warm(stored.between(0, past), between=between)
         self._log = ReadingLog(feed=self.feed)
         if past < len(stored):
             self._waiting.append(stored.between(past, len(stored)))
 
-    def read(self, now_ms: int) -> list[ClosedHour]:
-        """The hours that closed and were not read before, oldest first; empty where none came."""
+    def read(self, now_ms: int, *, between: Callable[[], object] = do_nothing) -> list[ClosedHour]:
+        """The hours that closed and were not read before, oldest first; empty where none came.
+
+        ``between`` is called after each short part of the work.  Their levels wait for
+        :meth:`store_levels`.
+        """
         hour = now_ms // HOUR_MS * HOUR_MS
         found: list[ClosedHour] = []
         for candles in self._waiting:
-            found += self._take(candles)
+            found += self._take(candles, between)
         self._waiting = []
         if self.feed.newest_open_ms + HOUR_MS < hour:
             newer = self._fetch(max(0, self.feed.newest_open_ms + HOUR_MS), hour)
-            if newer is not None:
-                found += self._take(self._store(newer))
+            if newer is not None and len(newer):
+                fresh = self._store(newer)
+                between()
+                found += self._take(fresh, between)
         if found:
             self._log.save()
+            between()
         return found
+
+    def store_levels(self) -> bool:
+        """Write the next levels that came or ended; returns whether more of them wait."""
+        return self._log.store_levels()
 
     def _fetch(self, start_ms: int, end_ms: int) -> Candles | None:
         """What the source has; None where it does not know the instrument."""
@@ -98,9 +112,10 @@ class HourReader:
         self.problem = ""
         return candles
 
-    def _take(self, candles: Candles) -> list[ClosedHour]:
+    def _take(self, candles: Candles, between: Callable[[], object]) -> list[ClosedHour]:
         found = []
         for index in range(len(candles)):
+            between()
             candle = candles.at(index)
             signals = self.feed.update(candle)
             full = index >= len(candles) - MAPS_KEPT
@@ -114,8 +129,6 @@ class HourReader:
 
     def _store(self, candles: Candles) -> Candles:
         """Keep new hours; returns those that may be read, which a refused one is not."""
-        if not len(candles):
-            return candles
         instrument = self.feed.instrument
         first, last = int(candles.open_time[0]), int(candles.open_time[-1])
         if not self._source.is_simulated:

@@ -8,6 +8,7 @@ from typing import Any
 
 from magnetfund.core.models import Heartbeat
 from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.counting import count_of
 from risk.domain.leverage import LeverageCase, LeverageDecision, choose_leverage
 from risk.services.limits import limits_in_force
 from trading.models import Instrument, LeverageReading, Signal
@@ -29,7 +30,7 @@ def recalculate_leverage(book: str, *, at: datetime) -> str:
         if instrument.symbol in prices:
             counted += 1
             changed += _recalculate(instrument, Decimal(prices[instrument.symbol]), book, at)
-    return f"{counted} instruments, {changed} changed"
+    return f"{count_of(counted, 'instrument')}, {changed} changed"
 
 
 def _recalculate(instrument: Instrument, price: Decimal, book: str, at: datetime) -> bool:

@@ -16,6 +16,7 @@ from django.conf import settings
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import Heartbeat
 from magnetfund.kernel.clock import to_milliseconds, utc_now
+from magnetfund.kernel.counting import count_of
 from magnetfund.kernel.errors import FundError
 from trading.domain.market import HOUR_MS, MINUTE_MS
 from trading.domain.market.events import MarketEventKind
@@ -77,7 +78,8 @@ def poll_market(*, slot: datetime) -> str:
         if report.differing:
             _tell(MarketEventKind.SOURCES_DIFFER, instrument, {"hours": report.differing})
     apart = [] if problems else _compare_prices(client, instruments)
-    words = f"{len(instruments)} instruments, {filled} hours filled, {differing} differ"
+    hours = count_of(filled, "hour")
+    words = f"{count_of(len(instruments), 'instrument')}, {hours} filled, {differing} differ"
     gone = [f"{symbol}: {why}" for symbol, why in ended.items()]
     return "; ".join([words, *gone, *apart, *dict.fromkeys(problems)])
 

@@ -6,7 +6,8 @@ charged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+import time
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from trading.domain.engine.book import Bar
 from trading.domain.market.candles import HOUR_MS
 from trading.domain.market.funding import FundingRates
 from trading.services.book_setup import BookSetup
-from trading.services.feeds import InstrumentFeed
+from trading.services.feeds import InstrumentFeed, do_nothing
 from trading.services.funding import import_funding, load_funding
 from trading.services.hours import ClosedHour, HourReader
 from trading.services.market_doubt import MarketDoubt
@@ -41,42 +42,44 @@ class MarketReader:
 
     # ---- instruments ---------------------------------------------------------------------------
 
-    def read_for(
+    def prepare(
         self,
         setup: BookSetup,
         *,
         decided: MutableMapping[str, int],
         now_ms: int,
         keep: frozenset[int] = frozenset(),
-    ) -> None:
-        """Read the instruments of a setup; those in ``keep`` (keys) go on as they are.
+        between: Callable[[], object] = do_nothing,
+        on_progress: Callable[[int, int], object] = lambda done, total: None,
+    ) -> list[HourReader]:
+        """Readers of the instruments of a setup, for :attr:`hours`; those in ``keep`` (keys) go on
+        as they are.
 
         The strategies of the others get their past.  Hours that the book has not decided on wait:
         ``decided`` holds the open time of the newest decided hour by symbol, and gets those of
-        instruments that are new.
+        instruments that are new.  ``between`` is called after each short part of the work, while
+        the present readers stay in force, and ``on_progress`` with how many of how many are read.
         """
         before = {
             reader.feed.instrument.pk: reader
             for reader in self.hours
             if reader.feed.instrument.pk in keep
         }
-        self.hours = [
-            before.get(item.pk)
-            or HourReader(
-                feed=InstrumentFeed(instrument=item, strategies=setup.strategies),
-                source=self.source,
-            )
-            for item in setup.instruments
-        ]
-        for reader in self.hours:
-            if reader.feed.instrument.pk in before:
-                continue
-            symbol = reader.feed.instrument.symbol
-            known = decided.get(symbol)
-            reader.warm(decided_ms=known, now_ms=now_ms)
-            if known is None:
-                reader.read(now_ms)
-                decided[symbol] = reader.feed.newest_open_ms
+        found: list[HourReader] = []
+        for item in setup.instruments:
+            on_progress(len(found), len(setup.instruments))
+            reader = before.get(item.pk)
+            if reader is None:
+                feed = InstrumentFeed(instrument=item, strategies=setup.strategies)
+                reader = HourReader(feed=feed, source=self.source)
+                known = decided.get(item.symbol)
+                reader.warm(decided_ms=known, now_ms=now_ms, between=between)
+                if known is None:
+                    reader.read(now_ms, between=between)
+                    decided[item.symbol] = reader.feed.newest_open_ms
+            found.append(reader)
+        on_progress(len(found), len(setup.instruments))
+        return found
 
     def set_heavy_reach(self, reach: float) -> None:
         """How far an opposite zone is looked for, in ATR."""
@@ -85,13 +88,27 @@ class MarketReader:
 
     # ---- hours ---------------------------------------------------------------------------------
 
-    def closed_hours(self, now_ms: int) -> dict[int, dict[int, ClosedHour]]:
-        """The hours that closed since they were last read: by close, then by instrument."""
+    def closed_hours(
+        self, now_ms: int, *, between: Callable[[], object] = do_nothing
+    ) -> dict[int, dict[int, ClosedHour]]:
+        """The hours that closed since they were last read: by close, then by instrument.
+
+        ``between`` is called after each short part of the work.
+        """
         read: dict[int, dict[int, ClosedHour]] = {}
         for index, reader in enumerate(self.hours):
-            for hour in reader.read(now_ms):
+            for hour in reader.read(now_ms, between=between):
                 read.setdefault(hour.close_ms, {})[index] = hour
         return read
+
+    def store_levels(self, *, seconds: float, between: Callable[[], object] = do_nothing) -> None:
+        """Write levels that wait, for about so long; the rest waits for the next call."""
+        until = time.monotonic() + seconds
+        for reader in self.hours:
+            while reader.store_levels():
+                between()
+                if time.monotonic() > until:
+                    return
 
     def find_late(self, now_ms: int) -> list[str]:
         """Symbols whose last hour should have come."""

@@ -1,18 +1,21 @@
 """What the platform saw at each close, stored: compact readings for all bars, levels with events.
 
-A reading is written once, in the order of time; a level's row is written when it became known and
-told its end later.  Nothing is recomputed.
+A reading is written once, in the order of time; a level's row is written soon after it became known
+and told its end later.  Nothing is recomputed.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from django.db import connection
+from numpy.typing import NDArray
 
 from magnetfund.kernel.clock import from_milliseconds, to_milliseconds
-from trading.domain.magnets.types import MagnetMap, MagnetReading, Zone
+from trading.domain.magnets.types import LevelHistory, MagnetMap, MagnetReading, Zone
 from trading.domain.strategies.signals import Reason
 from trading.domain.strategies.signals import Signal as PureSignal
 from trading.models import Magnet, Signal
@@ -20,6 +23,27 @@ from trading.services.book.words import finite_or_none
 from trading.services.feeds import InstrumentFeed
 
 TIMEFRAME = "1h"
+#: Levels that one statement writes, a few milliseconds of work.
+LEVELS_AT_ONCE = 400
+ADD_LEVELS = """
+    INSERT INTO trading_magnet (instrument_id, kind, timeframe, side, price, created_at, known_at,
+                                dead_at, detail, params_version)
+    SELECT %(instrument)s, kind, timeframe, '', price, created_at, known_at, dead_at,
+           jsonb_build_object('family', family, 'far', far), '1'
+    FROM unnest(%(kind)s::text[], %(timeframe)s::text[], %(family)s::text[],
+    %(price)s::float8[], %(far)s::float8[], %(created_at)s::timestamptz[],
+    %(known_at)s::timestamptz[], %(dead_at)s::timestamptz[])
+    AS level (kind, timeframe, family, price, far, created_at, known_at, dead_at)
+    ON CONFLICT DO NOTHING"""
+END_LEVELS = """
+    UPDATE trading_magnet AS stored SET dead_at = level.dead_at
+    FROM unnest(%(kind)s::text[], %(timeframe)s::text[], %(family)s::text[],
+    %(price)s::float8[], %(far)s::float8[], %(created_at)s::timestamptz[],
+    %(known_at)s::timestamptz[], %(dead_at)s::timestamptz[])
+    AS level (kind, timeframe, family, price, far, created_at, known_at, dead_at)
+    WHERE stored.instrument_id = %(instrument)s AND stored.kind = level.kind
+      AND stored.timeframe = level.timeframe AND stored.known_at = level.known_at
+      AND stored.price = level.price AND stored.dead_at IS NULL"""
 
 
 class ReadingLog:
@@ -28,6 +52,7 @@ class ReadingLog:
     def __init__(self, *, feed: InstrumentFeed) -> None:
         self._feed = feed
         self._rows: list[Signal] = []
+        self._waiting: deque[tuple[str, dict[str, list[Any]]]] = deque()
         self._levels_known_ms = _newest_level_ms(feed)
 
     def note(
@@ -56,46 +81,57 @@ class ReadingLog:
         )
 
     def save(self) -> None:
-        """Write what was noted, and the levels that came or ended since the last call."""
+        """Write the readings noted; the levels that came or ended wait for :meth:`store_levels`.
+
+        A fresh instrument has thousands of levels, and nobody may wait for them to be written.
+        """
         Signal.objects.bulk_create(self._rows, ignore_conflicts=True, batch_size=500)
         self._rows = []
-        self._save_levels()
-
-    def _save_levels(self) -> None:
         magnets = self._feed.magnets()
         if magnets is None or magnets.last_known_at is None:
             return
-        levels = magnets.levels()
-        since = self._levels_known_ms
-        fresh = np.flatnonzero(levels.known_at > since)
-        Magnet.objects.bulk_create(
-            [
-                Magnet(
-                    instrument=self._feed.instrument,
-                    kind=str(levels.kind[i]),
-                    timeframe=str(levels.timeframe[i]),
-                    price=float(levels.price[i]),
-                    created_at=from_milliseconds(int(levels.created_at[i])),
-                    known_at=from_milliseconds(int(levels.known_at[i])),
-                    dead_at=_instant_or_none(int(levels.dead_at[i])),
-                    detail={"family": str(levels.family[i]), "far": float(levels.price_far[i])},
-                )
-                for i in fresh.tolist()
-            ],
-            ignore_conflicts=True,
-            batch_size=1000,
-        )
-        ended = np.flatnonzero((levels.dead_at > since) & (levels.known_at <= since))
-        for i in ended.tolist():
-            Magnet.objects.filter(
-                instrument=self._feed.instrument,
-                kind=str(levels.kind[i]),
-                timeframe=str(levels.timeframe[i]),
-                known_at=from_milliseconds(int(levels.known_at[i])),
-                price=float(levels.price[i]),
-                dead_at=None,
-            ).update(dead_at=from_milliseconds(int(levels.dead_at[i])))
+        levels, since = magnets.levels(), self._levels_known_ms
+        # Ends before beginnings: after a crash the newest level stored says what is still to do.
+        for statement, rows in (
+            (END_LEVELS, (levels.dead_at > since) & (levels.known_at <= since)),
+            (ADD_LEVELS, levels.known_at > since),
+        ):
+            chosen = np.flatnonzero(rows)
+            chosen = chosen[np.argsort(levels.known_at[chosen], kind="stable")]
+            known = levels.known_at[chosen]
+            start = 0
+            while start < chosen.size:
+                # A close's levels are written together.
+                last = known[min(start + LEVELS_AT_ONCE, chosen.size) - 1]
+                stop = int(np.searchsorted(known, last, side="right"))
+                columns = _columns_of(levels, chosen[start:stop])
+                self._waiting.append((statement, columns))
+                start = stop
         self._levels_known_ms = magnets.last_known_at
+
+    def store_levels(self) -> bool:
+        """Write the next few hundred levels that wait; returns whether more of them do."""
+        if self._waiting:
+            statement, columns = self._waiting.popleft()
+            with connection.cursor() as cursor:
+                cursor.execute(statement, {"instrument": self._feed.instrument.pk, **columns})
+        return bool(self._waiting)
+
+
+def _columns_of(levels: LevelHistory, rows: NDArray[np.int64]) -> dict[str, list[Any]]:
+    def instants(times: NDArray[np.int64]) -> list[Any]:
+        return [from_milliseconds(ms) if ms >= 0 else None for ms in times[rows].tolist()]
+
+    return {
+        "kind": levels.kind[rows].tolist(),
+        "timeframe": levels.timeframe[rows].tolist(),
+        "family": levels.family[rows].tolist(),
+        "price": levels.price[rows].tolist(),
+        "far": levels.price_far[rows].tolist(),
+        "created_at": instants(levels.created_at),
+        "known_at": instants(levels.known_at),
+        "dead_at": instants(levels.dead_at),
+    }
 
 
 def plain_map(found: MagnetMap) -> dict[str, Any]:
@@ -166,7 +202,3 @@ def _newest_level_ms(feed: InstrumentFeed) -> int:
         .first()
     )
     return to_milliseconds(newest) if newest is not None else -1
-
-
-def _instant_or_none(milliseconds: int):  # type: ignore[no-untyped-def]  # a datetime or None
-    return from_milliseconds(milliseconds) if milliseconds >= 0 else None

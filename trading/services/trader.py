@@ -2,11 +2,12 @@
 figures.
 
 Order of a beat: keep the lease, decide on the hours that closed, take over what waits, process the
-price, snapshot.  An hour is decided on at its close, before any price of the next one; a candle
-that comes later is decided on when it comes, at the price of then.  On start it reconciles first
-and trades after; a difference trips the fuse.  Time that passed unwatched is walked minute by
-minute without decisions, as a venue would have executed resting stops meanwhile; the hours of that
-time are decided on afterwards, the past ones only to reduce.
+price, snapshot.  Between its parts it steps the prices that came meanwhile, so that a stop or the
+fuse never waits for a beat's end.  An hour is decided on at its close, before any price of the next
+one; a candle that comes later is decided on when it comes, at the price of then.  On start it
+reconciles first and trades after; a difference trips the fuse.  Time that passed unwatched is
+walked minute by minute without decisions, as a venue would have executed resting stops meanwhile;
+the hours of that time are decided on afterwards, the past ones only to reduce.
 """
 
 from __future__ import annotations
@@ -58,13 +59,15 @@ from trading.services.membership import (
     pause_failed,
 )
 from trading.services.reconcile import reconcile, stop_for_difference
-from trading.services.trader_bell import Bell
+from trading.services.trader_bell import Bell, PriceWatch
 from trading.services.trader_figures import TraderFigures
 from trading.venues.market_data import MarketData
 
 _log = logging.getLogger("magnetfund.trader")
 LEASE_SECONDS = 20
 BEAT_SECONDS = 1.0
+#: How long a beat may write levels that wait.
+LEVELS_SECONDS = 0.2
 RECONCILE_MS = MINUTE_MS
 
 
@@ -78,13 +81,14 @@ class Trader:
         self.holder = f"{socket.gethostname()}:{os.getpid()}"
         self.lease: HeldLease | None = None
         self.doubt = MarketDoubt(book=book, source=source, actor=self.actor)
-        self._bell = Bell(source.wake_handle)
+        self.prices = PriceWatch(Bell(source.wake_handle), self._step_tick)
         self._is_torn = False
         self._evidence_hour: datetime | None = None
         self.slots = BookSlots(book=book, actor=self.actor)
         self.reader = MarketReader(source=source, doubt=self.doubt, actor=self.actor)
         self.figures = TraderFigures(book=book, holder=self.holder)
         self._reconciled_ms = 0
+        self._renewed = 0.0
 
     # ---- start and stop ------------------------------------------------------------------------
 
@@ -111,7 +115,12 @@ class Trader:
         limits = limits_in_force(self.code, at=now)
         self.slots.begin(venue=self.source.venue, limits=limits, at=now)
         self._open_book(limits, now)
-        self.reader.read_for(self.setup, decided=self.paper.decided, now_ms=to_milliseconds(now))
+        self.reader.hours = self.reader.prepare(
+            self.setup,
+            decided=self.paper.decided,
+            now_ms=to_milliseconds(now),
+            on_progress=self.figures.tell_start,
+        )
         self.source.follow()
         doubt = self._find_doubt(to_milliseconds(now))
         if not doubt:
@@ -219,16 +228,18 @@ class Trader:
         codes = set(self.setup.strategies)
         self.slots.take(members, limits=self.paper.limits, at=now)
         setup = self.setup
-        self.paper.rearrange(
-            rules=setup.rules, instruments=setup.instruments, sleeves=setup.sleeves
-        )
-        self.reader.read_for(
+        readers = self.reader.prepare(
             setup,
             decided=self.paper.decided,
             now_ms=to_milliseconds(now),
             # Other strategies read every instrument anew.
             keep=sound if set(setup.strategies) == codes else frozenset(),
+            between=self._heed_prices,
         )
+        self.paper.rearrange(
+            rules=setup.rules, instruments=setup.instruments, sleeves=setup.sleeves
+        )
+        self.reader.hours = readers
         self.reader.set_heavy_reach(float(self.paper.limits.opposite_distance_atr))
         self._close_slots()
         self.source.watch([item.symbol for item in setup.instruments])
@@ -250,61 +261,66 @@ class Trader:
             began = time.monotonic()
             try:
                 self.beat()
-                self._act_on_ticks(began + BEAT_SECONDS, should_stop)
+                self.prices.wait(began + BEAT_SECONDS, should_stop)
             except OperationalError as error:
                 _log.error("database unavailable, retrying: %s", str(error).splitlines()[0])
                 connection.close()
                 self._is_torn = True
                 time.sleep(2.0)
 
-    def _act_on_ticks(self, until: float, should_stop: Callable[[], bool]) -> None:
-        """Until the next beat is due: each price that comes is stepped at once.
+    def _step_tick(self, now: datetime) -> bool:
+        """Step the prices of this instant where the book may go on; returns whether it did.
 
         A stop, a target or the fuse acts on the tick itself; hours, orders and accounts wait for
-        the beat.  A person's bell ends the wait.
+        the beat.
         """
-        while not should_stop():
-            left = until - time.monotonic()
-            woken = self._bell.wait(max(0.05, left) if left > -BEAT_SECONDS else 0.05)
-            if woken != "price":
-                return
-            self._tick()
-            if time.monotonic() >= until:
-                return
-
-    def _tick(self) -> None:
-        """Step the prices of this instant, where the book may go on."""
-        if self.doubt.reason:
-            return
-        now = utc_now()
         now_ms = to_milliseconds(now)
-        if self._find_doubt(now_ms) or now_ms <= self.paper.book.time_ms:
-            return
-        events = step_price(self.paper, self.reader, now_ms=now_ms)
+        is_held = self.doubt.reason or self._find_doubt(now_ms)
+        if is_held or now_ms <= self.paper.book.time_ms:
+            return False
+        events = walk_missed(self.paper, self.reader, now_ms=now_ms)
+        events += step_price(self.paper, self.reader, now_ms=now_ms)
         if events:
             self.paper.save()
             self.figures.store(self.paper, now_ms, events=events)
             self.figures.tell(self.paper, now, events=events)
+        return True
+
+    def _heed_prices(self) -> datetime:
+        """Between two parts of a beat: what protects acts on the newest prices.
+
+        Returns the instant at which the beat goes on.  A long beat keeps the lease as well.
+        """
+        if time.monotonic() - self._renewed > LEASE_SECONDS / 4:
+            self._keep_lease()
+        return self.prices.heed()
+
+    def _keep_lease(self) -> None:
+        assert self.lease is not None
+        renew_lease(self.lease, seconds=LEASE_SECONDS)
+        self._renewed = time.monotonic()
 
     def beat(self) -> None:
         """One beat; raises :class:`Conflict` when another trader took the book over."""
-        assert self.lease is not None
-        renew_lease(self.lease, seconds=LEASE_SECONDS)
-        now = utc_now()
-        now_ms = to_milliseconds(now)
+        now = self.prices.begin_beat()
+        self._keep_lease()
         if self._is_torn:  # what was under way when the database went may stand half done
             self._open_book(self.paper.limits, now)
             self._is_torn = False
-        self._follow_limits(now)
-        doubt = self._find_doubt(now_ms)
+        self._follow_limits(self._heed_prices())
+        now = self._heed_prices()
+        doubt = self._find_doubt(to_milliseconds(now))
         if doubt:
             self._stand_still(doubt, now)
         else:
-            self._trade(now, now_ms)
+            self._trade(now)
+        self._heed_prices()
         self.doubt.record_notes()
+        now = self._heed_prices()
         self.figures.beat(
             self.paper, now, market=self.doubt.facts(now), problems=self.find_problems()
         )
+        self.reader.store_levels(seconds=LEVELS_SECONDS, between=self._heed_prices)
 
     def _find_doubt(self, now_ms: int) -> str:
         """Why the book cannot go on; see :meth:`MarketDoubt.find`."""
@@ -340,13 +356,16 @@ class Trader:
             for symbol, why in sorted(self.doubt.ended.items())
         ]
 
-    def _trade(self, now: datetime, now_ms: int) -> None:
+    def _trade(self, now: datetime) -> None:
         """One beat on believable prices; the way back after a doubt is a reconciliation."""
-        is_minute = now_ms - self._reconciled_ms >= RECONCILE_MS
+        is_minute = to_milliseconds(now) - self._reconciled_ms >= RECONCILE_MS
         failed = self._pause_failed(now)
         changed = self._follow_members(now, look=is_minute or failed)
+        now_ms = to_milliseconds(self._heed_prices())
         missed = walk_missed(self.paper, self.reader, now_ms=now_ms)
-        read = self.reader.closed_hours(now_ms)
+        read = self.reader.closed_hours(now_ms, between=self._heed_prices)
+        now = self.prices.now
+        now_ms = to_milliseconds(now)
         if self.doubt.note(self._note_late(now_ms, now), now=now):
             self._reconcile(now, is_start=True)
         if read or is_minute:
@@ -356,10 +375,10 @@ class Trader:
         events = missed + events + step_price(self.paper, self.reader, now_ms=now_ms)
         if changed or read or events:
             self.paper.save()
-        self.figures.store(self.paper, now_ms, events=events)
+        self.figures.store(self.paper, to_milliseconds(self._heed_prices()), events=events)
         if is_minute:
-            self._reconcile(now, is_start=False)
-        self.figures.tell(self.paper, now, events=events)
+            self._reconcile(self._heed_prices(), is_start=False)
+        self.figures.tell(self.paper, self._heed_prices(), events=events)
 
     def _stand_still(self, doubt: str, now: datetime) -> None:
         """A beat without a price that can be believed: nothing is decided, valued or filled.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -9,14 +10,15 @@ from typing import Any
 from django.conf import settings
 
 from magnetfund.core.live import publish
-from magnetfund.core.services.jobs import beat_heart
-from magnetfund.kernel.clock import from_milliseconds, isoformat_z
+from magnetfund.core.services.jobs import beat_heart, note_start
+from magnetfund.kernel.clock import from_milliseconds, isoformat_z, utc_now
 from trading.domain.engine.book import Event
 from trading.domain.market import MINUTE_MS
 from trading.services.book.trading_book import TradingBook
 from trading.services.valuation import take_valuations
 
 SNAPSHOT_MS = MINUTE_MS
+START_EVERY_SECONDS = 1.0
 
 
 class TraderFigures:
@@ -26,6 +28,7 @@ class TraderFigures:
         self.code = book
         self.holder = holder
         self._stored_ms = 0
+        self._told_at = 0.0
 
     def store(self, paper: TradingBook, now_ms: int, *, events: Sequence[Event]) -> None:
         """Store a snapshot each minute, and whenever something happened."""
@@ -47,6 +50,20 @@ class TraderFigures:
             open_positions=value.open_positions,
             prices={symbol: str(price) for symbol, price in paper.marks().items()},
             events=[type(event).__name__ for event in events],
+        )
+
+    def tell_start(self, done: int, total: int) -> None:
+        """Tell how many of the instruments are read; about once a second, and the last one."""
+        if done < total and time.monotonic() - self._told_at < START_EVERY_SECONDS:
+            return
+        self._told_at = time.monotonic()
+        note_start(
+            part="trader",
+            instance=self.code,
+            build_id=settings.BUILD_ID,
+            at=isoformat_z(utc_now()),
+            done=done,
+            total=total,
         )
 
     def beat(

@@ -82,7 +82,7 @@ class TestPolling:
     def test_it_fills_a_hole_that_the_trader_left_and_says_so(
         self, btc: Instrument, exchange: Exchange
     ):
-        assert poll() == "1 instruments, 2 hours filled, 0 differ; the trader does not report"
+        assert poll() == "1 instrument, 2 hours filled, 0 differ; the trader does not report"
         bars = exchange.market.listings["BTCUSDT"].bars
         Candle.objects.create(
             instrument=btc, timeframe="1h", open_time=from_milliseconds(int(bars[60, 0])),
@@ -197,10 +197,10 @@ class TestLeverage:
                                 "volatility_ratio": 1.1}},
         )  # fmt: skip
         beat_heart(part="trader", instance="main", prices={SYMBOL: "60000.0"})
-        assert recalculate_leverage("main", at=now) == "1 instruments, 1 changed"
-        assert recalculate_leverage("main", at=now) == "1 instruments, 0 changed"
+        assert recalculate_leverage("main", at=now) == "1 instrument, 1 changed"
+        assert recalculate_leverage("main", at=now) == "1 instrument, 0 changed"
         minute = timedelta(minutes=1)
-        assert recalculate_leverage("main", at=now + minute) == "1 instruments, 0 changed"
+        assert recalculate_leverage("main", at=now + minute) == "1 instrument, 0 changed"
         row = LeverageReading.objects.get()
         assert 1.0 <= row.leverage <= 3.0
         assert {cap["name"] for cap in row.caps} >= {"fund_limit", "volatility", "venue"}

@@ -58,3 +58,15 @@ def beat_heart(*, part: str, instance: str, build_id: str = "", **detail: object
         instance=instance,
         defaults={"build_id": build_id, "seen_at": utc_now(), "detail": detail},
     )
+
+
+def note_start(*, part: str, instance: str, build_id: str = "", **progress: object) -> None:
+    """Say how far a process has come with its start, which is no heartbeat.
+
+    What it last reported keeps its time; its next heartbeat ends the start.
+    """
+    row, _ = Heartbeat.objects.get_or_create(
+        part=part, instance=instance, defaults={"build_id": build_id, "seen_at": utc_now()}
+    )
+    row.detail = {**row.detail, "starting": progress}
+    row.save(update_fields=["detail"])

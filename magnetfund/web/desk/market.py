@@ -21,6 +21,7 @@ from magnetfund.web.desk.market_page import (
     list_instruments,
     list_leverage,
     say_event,
+    say_start,
 )
 from magnetfund.web.parts import render_page
 from trading.domain.market.symbols import SIMULATED
@@ -50,6 +51,7 @@ def market(request: HttpRequest) -> HttpResponse:
         "leverage": list_leverage(),
         "events": [{"row": row, "words": say_event(row)} for row in events],
         "asked": request.GET.get("instrument", "")[:60],
+        "starting": say_start(frame["trader_beat"]),
     }
     return render_page(
         request, "desk/market.html", {**frame, **context}, parts=["market-now", "market-events"]

@@ -13,6 +13,7 @@ from django.db.models import Count, Max
 
 from magnetfund.core.models import Heartbeat
 from magnetfund.kernel.clock import from_milliseconds, utc_now
+from magnetfund.kernel.counting import count_of
 from trading.models import (
     Candle,
     CandleGap,
@@ -25,6 +26,8 @@ from trading.models import (
 EVENTS_SHOWN = 40
 #: A report of the trader that is older says nothing of now (seconds).
 REPORT_SECONDS = 15
+#: A start that told nothing for so long has ended in some other way (seconds).
+START_SECONDS = 120
 #: A price is late beyond so many seconds; the trader stops trusting it at 6.
 LATE_SECONDS = 6.0
 
@@ -92,6 +95,19 @@ def read_report(beat: Heartbeat | None) -> MarketReport | None:
             for name in ("offset_ms", "stream", "openings", "budget", "failure", "counts")
         },
     )
+
+
+def say_start(beat: Heartbeat | None) -> str:
+    """How far a trader has come with its start, in words; empty where none is starting."""
+    told = beat.detail.get("starting") if beat is not None else None
+    if not told:
+        return ""
+    age = (utc_now() - datetime.fromisoformat(told["at"])).total_seconds()
+    if age > START_SECONDS:
+        return ""
+    total = int(told["total"])
+    names = count_of(total, "instrument")
+    return f"The trader is starting: the past of {told['done']} of {names} is read."
 
 
 def list_instruments(report: MarketReport | None, room: Decimal | None) -> list[dict[str, Any]]:

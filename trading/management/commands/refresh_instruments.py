@@ -9,6 +9,7 @@ from django.core.management.base import CommandParser
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.commands import FundCommand
+from magnetfund.kernel.counting import count_of
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.market.symbols import SIMULATED, normalise_symbol, normalise_venue
 from trading.models import Instrument
@@ -45,8 +46,8 @@ class Command(FundCommand):
         for symbol, why in {**found.refused, **found.ended}.items():
             self.say(f"{symbol}: {why}")
         self.say(
-            f"{len(symbols)} instruments, {len(found.changed)} changed, {len(found.refused)} "
-            f"refused, {len(found.ended)} ended."
+            f"{count_of(len(symbols), 'instrument')}, {len(found.changed)} changed, "
+            f"{len(found.refused)} refused, {len(found.ended)} ended."
         )
         if found.refused and len(found.refused) == len(symbols):
             raise InvalidInput("no instrument was refreshed", code="nothing_refreshed")

@@ -10,6 +10,7 @@ from django.core.management.base import CommandParser
 
 from magnetfund.core.commands import FundCommand
 from magnetfund.kernel.clock import isoformat_z
+from magnetfund.kernel.counting import count_of
 from magnetfund.kernel.errors import InvalidInput
 from trading.models import Order
 from trading.services.shadow import is_shadow, write_shadow
@@ -49,5 +50,5 @@ class Command(FundCommand):
         ]
         for item in found:
             self.say(f"{item['at']}  {item['purpose']:8} {item['written']}")
-        self.say(f"{len(found)} orders of book {options['book']}; none was sent.")
+        self.say(f"{count_of(len(found), 'order')} of book {options['book']}; none was sent.")
         return {"book": options["book"], "sent": 0, "orders": found}
