@@ -32,7 +32,7 @@ DESK = {
     "/desk/signals/", "/desk/market/", "/desk/market/instruments/",
     "/desk/fund/", "/desk/fund/orders/", "/desk/fund/money/", "/desk/fund/accounts/",
     "/desk/fund/proposals/", "/desk/fund/distributions/",
-    "/desk/fund/nav/known/", "/desk/fund/breaks/", "/desk/fund/breaks.csv",
+    "/desk/fund/nav/known/", "/desk/fund/nav/error/", "/desk/fund/breaks/", "/desk/fund/breaks.csv",
     "/desk/fund/payments/", "/desk/fund/payments.csv",
     "/desk/research/", "/desk/research/compare/", "/desk/research/parameters/",
     "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",

@@ -46,7 +46,7 @@ PAGES: dict[str, tuple[str, ...]] = {
         "/desk/trading/ticket/", "/desk/trading/orders/", "/desk/risk/stop/confirm/",
         "/desk/signals/",
         "/desk/fund/", "/desk/fund/orders/", "/desk/fund/proposals/", "/desk/fund/distributions/",
-        "/desk/fund/breaks/", "/desk/fund/nav/known/",
+        "/desk/fund/breaks/", "/desk/fund/nav/known/", "/desk/fund/nav/error/",
         "/desk/founding/", "/desk/research/",
         "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",
         "/account/2fa/", "/account/sessions/",
