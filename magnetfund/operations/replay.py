@@ -57,7 +57,7 @@ BOOK_LENGTH_MAX = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayPlan:
-    """What is replayed.  ``start`` is the first day of a month, ``risk`` the share a trade.
+    """What is replayed.  ``start`` is 00:00 UTC of a day, ``risk`` the share a trade.
 
     ``resolution`` is the timeframe of the candles on which orders execute; decisions are hourly.
     """

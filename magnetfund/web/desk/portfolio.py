@@ -175,7 +175,8 @@ def _costs(whole: TradeGroup) -> list[tuple[str, Any]]:
 
 
 def _name_of(key: str) -> str:
-    return KIND_WORDS.get(key, key.replace("_", " "))
+    words = KIND_WORDS.get(key, key.replace("_", " "))
+    return words[:1].upper() + words[1:]
 
 
 def _tails(view: AttributedTrades) -> list[dict[str, Any]]:
