@@ -95,6 +95,43 @@ class Environment:
         return value
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketAddress:
+    """An S3-compatible bucket, or a prefix of one, without its keys."""
+
+    endpoint: str
+    bucket: str
+    prefix: str
+    region: str
+
+    @property
+    def host(self) -> str:
+        return self.endpoint.partition("://")[2]
+
+    @property
+    def place(self) -> str:
+        """Host, bucket and prefix, as rows and people name it."""
+        return "/".join(part for part in (self.host, self.bucket, self.prefix) if part)
+
+
+def parse_bucket_url(name: str, url: str, *, region: str) -> BucketAddress | None:
+    """The address of ``https://host[:port]/bucket[/prefix]``; None where it is empty.
+
+    Raises :class:`BadSetting` naming the variable, without its value.
+    """
+    if not url:
+        return None
+    parts = urlsplit(url)
+    bucket, _, prefix = parts.path.strip("/").partition("/")
+    if "@" in parts.netloc or parts.query:
+        raise BadSetting(f"{name} holds no keys: they go into BACKUP_S3_KEY_ID and _SECRET")
+    if parts.scheme not in ("http", "https") or not parts.netloc or not bucket:
+        raise BadSetting(f"{name} must be https://host/bucket or https://host/bucket/prefix")
+    return BucketAddress(
+        endpoint=f"{parts.scheme}://{parts.netloc}", bucket=bucket, prefix=prefix, region=region
+    )
+
+
 def parse_database_url(name: str, url: str) -> dict[str, object]:
     """Django's settings of a PostgreSQL URL; a socket folder may be given as ``?host=/path``.
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
 
-from magnetfund.env import BadSetting, Environment, parse_database_url
+from magnetfund.env import BadSetting, Environment, parse_bucket_url, parse_database_url
 from magnetfund.settings_libraries import REST_FRAMEWORK as REST_FRAMEWORK
 from magnetfund.settings_libraries import UNFOLD as UNFOLD
 from trading.venues import LIVE_VENUES
@@ -32,6 +32,11 @@ try:
     AGREEMENTS = _env.folder("AGREEMENTS", MAGNET_HOME / "agreements")
     BACKUP_FOLDER = _env.folder("BACKUP_FOLDER", MAGNET_HOME / "backups")
     BACKUP_KEY_FILE = _env.folder("BACKUP_KEY_FILE", MAGNET_HOME / "backup.key")
+    BACKUP_BUCKET = parse_bucket_url(
+        "BACKUP_S3_URL",
+        _env.text("BACKUP_S3_URL", ""),
+        region=_env.text("BACKUP_S3_REGION", "us-east-1"),
+    )
     # Where the embedded PostgreSQL hands over its log; empty with a server of one's own.
     LOG_FOLDER = _env.text("LOG_FOLDER", "")
     MAGNET_BOOK = _env.text("MAGNET_BOOK", "main")

@@ -19,6 +19,7 @@ from magnetfund.core.live import live_client
 from magnetfund.core.models import Heartbeat, JobRun
 from magnetfund.core.services.audit_check import find_audit_breaks
 from magnetfund.kernel.clock import utc_now
+from magnetfund.operations.backups.copies import read_copy_health
 from magnetfund.operations.backups.log_runs import handed_over, read_log_health
 from magnetfund.operations.backups.runs import PROVEN_WITHIN, read_health
 from magnetfund.operations.roles import ROLE_NAMES, RUN_TIME_ROLES
@@ -220,6 +221,17 @@ def check_backups() -> Finding:
     return Finding(part="backups", state=state, words=health.words)
 
 
+def check_copies() -> Finding:
+    """Whether the bucket, where one is set, gave back a backup of the last 26 hours."""
+    health = read_copy_health(at=utc_now())
+    if health is None:
+        words = "no bucket is set: backups lie on this machine alone (BACKUP_S3_URL)"
+        return Finding(part="copies", state="ok", words=words)
+    running = health.newest is not None
+    state = "ok" if not health.is_alarm else "fail" if running else "warn"
+    return Finding(part="copies", state=state, words=health.words)
+
+
 def check_log() -> Finding:
     """How far back and how near to now a restore to a minute reaches."""
     waiting = handed_over()
@@ -271,6 +283,7 @@ DATABASE_CHECKS: tuple[Callable[[], Finding], ...] = (
     check_worker,
     check_beat,
     check_backups,
+    check_copies,
     check_clock,
 )
 OTHER_CHECKS: tuple[Callable[[], Finding], ...] = (check_broker, check_log, check_disk)

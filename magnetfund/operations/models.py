@@ -1,4 +1,4 @@
-"""Records of the platform's own upkeep: backups made, and backups proven by a restore."""
+"""Records of the platform's own upkeep: backups made, copied and proven by a restore."""
 
 from __future__ import annotations
 
@@ -48,3 +48,24 @@ class BackupCheck(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {'clean' if self.is_clean else 'not clean'}"
+
+
+class BackupCopy(models.Model):
+    """One attempt to keep a backup in a bucket and to read it back from there; append-only."""
+
+    name = models.CharField(max_length=80)
+    sha256 = models.CharField(max_length=64, help_text="Of the file that was to be copied.")
+    made_at = models.DateTimeField(help_text="Instant of the backup's snapshot.")
+    place = models.CharField(max_length=300, help_text="Host, bucket and prefix.")
+    tried_at = models.DateTimeField(default=utc_now)
+    is_verified = models.BooleanField(help_text="The bucket gave back the same bytes.")
+    size = models.BigIntegerField(default=0)
+    seconds = models.FloatField(default=0.0)
+    detail = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["-tried_at"]
+        indexes = [models.Index(fields=["place", "-made_at"], name="operations_copy_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.name} in {self.place}{'' if self.is_verified else ' failed'}"

@@ -21,8 +21,12 @@ SIGN_PORT_ABOVE = 1000
 STOP_URL = "DATABASE_STOP_URL"
 
 
-#: Variables that no part is given as they are: passwords of roles, and the signer's key.
-PASSWORDS = ("*DATABASE*URL", "FA_*_PASSWORD", "POSTGRES_PASSWORD", "PGPASS*", "SIGNER_KEY")
+BUCKET_SECRET = "BACKUP_S3_SECRET"  # noqa: S105 - the name of a variable
+
+#: Variables that no part is given as they are: passwords of roles, and keys that one part needs.
+PASSWORDS = (
+    "*DATABASE*URL", "FA_*_PASSWORD", "POSTGRES_PASSWORD", "PGPASS*", "SIGNER_KEY", BUCKET_SECRET,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +131,8 @@ def environment_of(part: Part, environment: Mapping[str, str]) -> dict[str, str]
     own["MAGNET_DB_ROLE"] = part.role
     if part.holds_stop:
         own[STOP_URL] = environment[STOP_URL]
+    if part.role == "backup" and BUCKET_SECRET in environment:
+        own[BUCKET_SECRET] = environment[BUCKET_SECRET]
     if part.role == "signer":
         own["DJANGO_SETTINGS_MODULE"] = "magnetfund.settings_signer"
         own["SECRET_KEY"] = environment["SIGNER_KEY"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from magnetfund.core.walls import TableTrigger, append_only, append_only_triggers
 
-APPEND_ONLY_TABLES = ("operations_backup", "operations_backupcheck")
+APPEND_ONLY_TABLES = ("operations_backup", "operations_backupcheck", "operations_backupcopy")
 
 #: People, approvals, money and orders: no background job writes a row of these.
 NOT_BY_WORKER = (

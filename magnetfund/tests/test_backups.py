@@ -36,7 +36,7 @@ from magnetfund.operations.backups.runs import (
     record_backup,
     record_check,
 )
-from magnetfund.operations.backups.storage import list_backups, remove_expired
+from magnetfund.operations.backups.storage import Folder, remove_expired
 from magnetfund.operations.management.commands.run_backups import choose_next, run_due
 from magnetfund.operations.models import Backup, BackupCheck
 from magnetfund.operations.servers.home import LaunchError
@@ -134,9 +134,9 @@ class TestRetention:
         for n in range(40):
             (tmp_path / f"magnetfund-{AT - timedelta(hours=n):%Y%m%dT%H%M%SZ}.mfbackup").touch()
         (tmp_path / "notes.txt").touch()
-        gone = remove_expired(tmp_path)
+        gone = remove_expired(Folder(tmp_path))
         assert len(gone) == 37
-        assert len(list_backups(tmp_path)) == 3
+        assert len(Folder(tmp_path).list()) == 3
         assert (tmp_path / "notes.txt").exists()
 
 

@@ -15,9 +15,10 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.models import AuditEvent, JobRun
 from magnetfund.core.roles import Role
 from magnetfund.core.services.audit import record_audit
+from magnetfund.env import parse_bucket_url
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.books.root import make_root, make_root_keys
-from magnetfund.operations.models import Backup, BackupCheck
+from magnetfund.operations.models import Backup, BackupCheck, BackupCopy
 from magnetfund.operations.people import ensure_user
 from magnetfund.operations.watch import verify_all
 
@@ -139,3 +140,27 @@ def test_backups_stand_with_their_restore_tests():
     page = client_of(Role.AUDITOR).get("/desk/books/").content.decode()
     assert "Same rows" in page
     assert "Newest backup proven by a restore" in page
+    assert "In the bucket" not in page, "none is set"
+
+
+def test_copies_in_the_bucket_stand_beside_their_backups(settings: Any):
+    settings.BACKUP_BUCKET = parse_bucket_url("X", "https://s3.example.com/b/f", region="r")
+    at = utc_now()
+    Backup.objects.create(
+        name="magnetfund-1.mfbackup", reason="schedule", made_at=at, is_complete=True,
+        sha256="a" * 64,
+    )  # fmt: skip
+    client = client_of(Role.AUDITOR)
+    page = client.get("/desk/books/").content.decode()
+    assert "Not copied yet" in page
+    assert "No backup was sent to s3.example.com/b/f yet" in page
+    copy = {"name": "magnetfund-1.mfbackup", "sha256": "a" * 64, "made_at": at}
+    place = "s3.example.com/b/f"
+    BackupCopy.objects.create(**copy, place=place, is_verified=False, detail="does not answer")
+    page = client.get("/desk/books/").content.decode()
+    assert "The last copy to s3.example.com/b/f failed: does not answer" in page
+    assert "No copy within 26 hours" in page
+    BackupCopy.objects.create(**copy, place=place, is_verified=True)
+    page = client.get("/desk/books/").content.decode()
+    assert "Read back" in page
+    assert "Copied" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,8 +15,9 @@ from investors.models import DealingDay, DealingOrder, Fund, Investor, NavStrike
 from investors.services.breaks import close_break, explain_break, raise_break
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Role
+from magnetfund.env import parse_bucket_url
 from magnetfund.kernel.clock import utc_now
-from magnetfund.operations.models import Backup, BackupCheck
+from magnetfund.operations.models import Backup, BackupCheck, BackupCopy
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.walls_support import (
     arm_fuse,
@@ -24,7 +26,7 @@ from magnetfund.tests.walls_support import (
     make_order,
     make_user,
 )
-from magnetfund.web.desk.open_work import Facts
+from magnetfund.web.desk.open_work import Facts, listing
 from magnetfund.web.desk.open_work import fund as fund_work
 from magnetfund.web.desk.open_work import trading as trading_work
 from magnetfund.web.desk.open_work import upkeep as upkeep_work
@@ -221,6 +223,29 @@ def back_up(*, hours_ago: int, is_clean: bool | None = True, is_complete: bool =
         BackupCheck.objects.create(
             name=name, sha256=digest, checked_at=at, seconds=1, is_clean=is_clean
         )
+
+
+@pytest.fixture
+def bucket(settings: Any) -> Iterator[str]:
+    """A bucket is set; the list's statement holds where it is, so it is compiled anew."""
+    settings.BACKUP_BUCKET = parse_bucket_url("X", "https://s3.example.com/b", region="r")
+    listing._compile.cache_clear()
+    yield "s3.example.com/b"
+    listing._compile.cache_clear()
+
+
+def test_a_copy_that_failed_or_is_old_waits_for_an_administrator(bucket: str):
+    now = utc_now()
+    row = {"name": "magnetfund-1", "sha256": "a" * 64, "place": bucket, "size": 1}
+    old = now - timedelta(hours=30)
+    BackupCopy.objects.create(**{**row, "place": "another"}, made_at=old, is_verified=False)
+    assert told() == []
+    BackupCopy.objects.create(**row, made_at=old, tried_at=old, is_verified=True)
+    assert told() == [("No backup of the last 26 hours is in the bucket", "Administrator")]
+    BackupCopy.objects.create(**row, made_at=now, is_verified=False, detail="does not answer")
+    assert ("The last copy of a backup failed", "Administrator") in told()
+    BackupCopy.objects.create(**row, made_at=now, is_verified=True)
+    assert told() == []
 
 
 def test_a_backup_that_failed_or_did_not_restore_waits_for_an_administrator():

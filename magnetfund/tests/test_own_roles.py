@@ -115,5 +115,6 @@ def test_the_backups_role_writes_what_a_backup_records_and_nothing_else(module_d
         ).fetchall()
     assert {name for (name,) in rows} == {
         "core_auditevent", "core_heartbeat", "operations_backup", "operations_backupcheck",
+        "operations_backupcopy",
     }  # fmt: skip
     assert unread == []

@@ -80,7 +80,7 @@ class LogKeeper(threading.Thread):
             remove_old(folder, now=now)
 
 
-def copy_if_due(waiting: Path, *, now: datetime, started_at: datetime) -> StoredBase | None:
+def copy_cluster_if_due(waiting: Path, *, now: datetime, started_at: datetime) -> StoredBase | None:
     """Copy the cluster where no copy is of today, or of the timeline that it is on."""
     if now < started_at + FIRST_BASE_AFTER:
         return None

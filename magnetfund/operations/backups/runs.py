@@ -22,7 +22,7 @@ from magnetfund.operations.backups.container import read_key
 from magnetfund.operations.backups.log import BASE_BEGINS
 from magnetfund.operations.backups.make import file_digest, make_backup
 from magnetfund.operations.backups.restore import RestoreResult, verify_in_scratch
-from magnetfund.operations.backups.storage import list_backups, remove_expired
+from magnetfund.operations.backups.storage import Folder, remove_expired
 from magnetfund.operations.models import Backup, BackupCheck
 from magnetfund.operations.servers.home import LaunchError
 
@@ -97,7 +97,7 @@ def record_backup(*, reason: str, actor: Actor) -> Backup:
         row_count=sum(table.rows for table in made.manifest.tables.values()),
         seconds=time.monotonic() - began,
     )
-    gone = remove_expired(backup_folder())
+    gone = remove_expired(Folder(backup_folder()))
     record_audit(
         action="backup.made",
         actor=actor,
@@ -145,17 +145,9 @@ def find_unproven() -> Path | None:
     """The newest kept backup that no restore was tried of; None when each was."""
     tried = BackupCheck.objects.values("sha256")
     rows = Backup.objects.filter(is_complete=True).exclude(sha256__in=tried)
-    kept = {found.path.name: found.path for found in list_backups(backup_folder())}
+    kept = {found.name for found in Folder(backup_folder()).list()}
     names = rows.order_by("-made_at").values_list("name", flat=True)
-    return next((kept[name] for name in names if name in kept), None)
-
-
-def newest_file() -> Path:
-    """Path of the newest backup; raises :class:`NotFound` when there is none."""
-    found = list_backups(backup_folder())
-    if not found:
-        raise NotFound(f"there are no backups in {backup_folder()}", code="no_backup")
-    return found[0].path
+    return next((backup_folder() / name for name in names if name in kept), None)
 
 
 def read_health(*, at: datetime) -> BackupHealth:

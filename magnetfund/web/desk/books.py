@@ -13,12 +13,13 @@ from django.views.decorators.http import require_safe
 from magnetfund.core.models import AuditEvent
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import utc_now
+from magnetfund.operations.backups.copies import read_copy_health
 from magnetfund.operations.backups.runs import read_health
 from magnetfund.operations.books import check_books
 from magnetfund.operations.books.export import export_books
 from magnetfund.operations.books.root import StoredRoot, read_root, read_roots
 from magnetfund.operations.books.unit_proof import newest_verification
-from magnetfund.operations.models import Backup, BackupCheck
+from magnetfund.operations.models import Backup, BackupCheck, BackupCopy
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.lists import Choices, Column, ListSpec
@@ -74,13 +75,24 @@ def books(request: HttpRequest) -> HttpResponse:
 
 
 def _read_backups() -> dict[str, Any]:
-    """The newest backups, each with its newest restore, and whether one is proven in time."""
+    """The newest backups, each with its newest restore and its copy in the bucket where one is
+    set, and whether one of each is proven in time."""
     rows = list(Backup.objects.order_by("-made_at")[:BACKUPS_SHOWN])
-    checks = BackupCheck.objects.filter(sha256__in=[row.sha256 for row in rows if row.sha256])
+    hashes = [row.sha256 for row in rows if row.sha256]
+    checks = BackupCheck.objects.filter(sha256__in=hashes)
     newest = {check.sha256: check for check in checks.order_by("checked_at")}
+    health = read_copy_health(at=utc_now())
+    copies: dict[str, BackupCopy] = {}
+    if health is not None:
+        tried = BackupCopy.objects.filter(sha256__in=hashes, place=health.place)
+        copies = {copy.sha256: copy for copy in tried.order_by("tried_at")}
     return {
         "backup_health": read_health(at=utc_now()),
-        "backups": [{"row": row, "check": newest.get(row.sha256)} for row in rows],
+        "copy_health": health,
+        "backups": [
+            {"row": row, "check": newest.get(row.sha256), "copy": copies.get(row.sha256)}
+            for row in rows
+        ],
     }
 
 

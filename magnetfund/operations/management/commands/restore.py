@@ -16,8 +16,10 @@ from django.core.management.base import CommandParser
 from magnetfund.core.commands import FundCommand
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.operations.backups.container import read_key
+from magnetfund.operations.backups.copies import PLACES, open_storage
 from magnetfund.operations.backups.point_in_time import find_log, restore_to
 from magnetfund.operations.backups.restore import restore_database, restore_home, unpack
+from magnetfund.operations.backups.storage import newest_name
 
 
 def read_instant(word: str) -> datetime:
@@ -38,7 +40,18 @@ class Command(FundCommand):
     help = __doc__
 
     def add_own_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", help="backup file; with --to, the folder of the backups")
+        parser.add_argument(
+            "file",
+            help="backup file; with --to, the folder of the backups; with --from bucket, the name "
+            'of a backup there, or "newest"',
+        )
+        parser.add_argument(
+            "--from",
+            dest="place",
+            choices=PLACES,
+            default="disk",
+            help="where to take it from: disk (the default) or the bucket of BACKUP_S3_URL",
+        )
         parser.add_argument(
             "--to",
             metavar="TIME",
@@ -54,7 +67,21 @@ class Command(FundCommand):
         )
 
     def work(self, **options: Any) -> dict[str, Any]:
-        path = Path(options["file"])
+        if options["place"] == "disk":
+            return self._restore(Path(options["file"]), options)
+        if options["to"]:
+            raise InvalidInput(
+                "the log is kept on disk alone; --to goes without --from bucket", code="bad_input"
+            )
+        # Before a large file is fetched.
+        read_key(Path(options["key_file"] or settings.BACKUP_KEY_FILE))
+        storage = open_storage(options["place"])
+        name = newest_name(storage) if options["file"] == "newest" else options["file"]
+        with storage.borrow(name) as path:
+            self.say(f"Fetched {name} from {storage.place}.")
+            return self._restore(path, options)
+
+    def _restore(self, path: Path, options: dict[str, Any]) -> dict[str, Any]:
         key = read_key(Path(options["key_file"] or settings.BACKUP_KEY_FILE))
         if options["to"]:
             differences, seconds = self._restore_to(path, key, options["to"])

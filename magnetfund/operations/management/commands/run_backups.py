@@ -18,9 +18,10 @@ from magnetfund.core.commands import FundCommand
 from magnetfund.core.services.jobs import beat_heart
 from magnetfund.kernel.clock import utc_midnight, utc_now
 from magnetfund.kernel.errors import FundError
+from magnetfund.operations.backups.copies import copy_if_due
 from magnetfund.operations.backups.log_runs import (
     LogKeeper,
-    copy_if_due,
+    copy_cluster_if_due,
     handed_over,
     prove_if_due,
 )
@@ -69,10 +70,22 @@ def run_due(*, now: datetime, started_at: datetime) -> bool:
     return check.is_clean
 
 
+def keep_elsewhere() -> bool:
+    """Copy what the bucket lacks, the newest first, one at a time; False on failure."""
+    try:
+        copied = copy_if_due()
+    except FundError as error:
+        _log.error("the backup was not copied: %s", error.message)
+        return False
+    if copied:
+        _log.info("backup %s read back from %s", copied.name, copied.place)
+    return True
+
+
 def copy_cluster(waiting: Path | None, *, now: datetime, started_at: datetime) -> bool:
     """Make the copy that a restore to a minute begins with, where it is due; False on failure."""
     try:
-        made = waiting and copy_if_due(waiting, now=now, started_at=started_at)
+        made = waiting and copy_cluster_if_due(waiting, now=now, started_at=started_at)
     except (FundError, OSError) as error:
         _log.error("the cluster was not copied: %s", error)
         return False
@@ -117,6 +130,7 @@ class Command(FundCommand):
                     copied = copy_cluster(waiting, now=now, started_at=started_at)
                     proven = run_due(now=now, started_at=started_at)
                     proven = prove_log(waiting, now=now) and proven
+                    proven = keep_elsewhere() and proven
                     failed_at = None if copied and proven else now
             except DatabaseError as error:
                 _log.error("database unavailable, retrying: %s", str(error).splitlines()[0])

@@ -9,17 +9,36 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from magnetfund.core.commands import FundCommand
-from magnetfund.operations.backups.runs import newest_file, record_check
+from magnetfund.operations.backups.copies import PLACES, open_storage
+from magnetfund.operations.backups.runs import record_check
+from magnetfund.operations.backups.storage import newest_name
 
 
 class Command(FundCommand):
     help = __doc__
 
     def add_own_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", nargs="?", help="backup to verify (default: the newest)")
+        parser.add_argument(
+            "file",
+            nargs="?",
+            help="backup to verify, a path or the name of one in the bucket (default: the newest)",
+        )
+        parser.add_argument(
+            "--from",
+            dest="place",
+            choices=PLACES,
+            default="disk",
+            help="where to take it from: disk (the default) or bucket",
+        )
 
     def work(self, **options: Any) -> dict[str, Any]:
-        path = Path(options["file"]) if options["file"] else newest_file()
+        if options["file"] and options["place"] == "disk":
+            return self._verify(Path(options["file"]))
+        storage = open_storage(options["place"])
+        with storage.borrow(options["file"] or newest_name(storage)) as path:
+            return self._verify(path)
+
+    def _verify(self, path: Path) -> dict[str, Any]:
         row, result = record_check(path=path)
         for line in result.differences:
             self.say(f"FAIL {line}")

@@ -1,16 +1,17 @@
-"""Tasks of administrators: backups that failed, did not restore, or are too old."""
+"""Tasks of administrators: backups that failed, did not restore, lack a copy, or are too old."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from magnetfund.core.roles import Role
 from magnetfund.operations.backups.log import BASE_BEGINS
 from magnetfund.operations.backups.runs import PROVEN_WITHIN
-from magnetfund.operations.models import Backup, BackupCheck
+from magnetfund.operations.models import Backup, BackupCheck, BackupCopy
 from magnetfund.web.desk.open_work.tasks import Source, columns_of
 
 
@@ -42,7 +43,46 @@ def _select_old(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     return columns_of(rows, since="made_at", words="name")
 
 
+def _select_uncopied(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    rows = BackupCopy.objects.filter(place=_bucket())
+    newest = rows.order_by("-tried_at").values("pk")[:1]
+    return columns_of(
+        rows.filter(pk=Subquery(newest), is_verified=False), since="tried_at", words="detail"
+    )
+
+
+def _select_copied_long_ago(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    rows = BackupCopy.objects.filter(place=_bucket(), is_verified=True)
+    newest = rows.order_by("-made_at").values("pk")[:1]
+    old = rows.filter(pk=Subquery(newest), made_at__lt=now - PROVEN_WITHIN)
+    return columns_of(old, since="made_at", words="name")
+
+
+def _bucket() -> str:
+    """Where copies go; no row is of the empty place that stands for no bucket."""
+    return settings.BACKUP_BUCKET.place if settings.BACKUP_BUCKET else ""
+
+
 SOURCES = {
+    "copy_failed": Source(
+        kind="Backup",
+        role=Role.ADMINISTRATOR,
+        url_name="desk_books",
+        anchor="backups",
+        select=_select_uncopied,
+        describe=lambda row: ("The last copy of a backup failed", row["words"]),
+    ),
+    "copy_old": Source(
+        kind="Backup",
+        role=Role.ADMINISTRATOR,
+        url_name="desk_books",
+        anchor="backups",
+        select=_select_copied_long_ago,
+        describe=lambda row: (
+            "No backup of the last 26 hours is in the bucket",
+            f"the newest that was read back from there: {row['words']}",
+        ),
+    ),
     "backup_failed": Source(
         kind="Backup",
         role=Role.ADMINISTRATOR,
