@@ -6,11 +6,13 @@ import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
+from psycopg import sql
 
 from investors.models import Fund
 from magnetfund.core.models import User
@@ -38,7 +40,7 @@ def test_the_funds_own_database_is_no_scratch_database(
 
 @pytest.fixture
 def server(cluster: Any, django_db_setup: None, django_db_blocker: Any) -> ScratchServer:
-    """Scratch databases on the suite's cluster; its template is migrated here."""
+    """Scratch databases on the suite's cluster; their template is migrated from nothing."""
 
     def migrate(url: str) -> None:
         owner = connections["owner"]
@@ -51,6 +53,21 @@ def server(cluster: Any, django_db_setup: None, django_db_blocker: Any) -> Scrat
             finally:
                 owner.close()
                 owner.settings_dict.update(before)
+
+    return ScratchServer(cluster, migrate=migrate)
+
+
+@pytest.fixture
+def copying_server(cluster: Any, django_db_setup: None) -> ScratchServer:
+    """The same, its template a copy of what the suite migrated already."""
+
+    def migrate(url: str) -> None:
+        name = sql.Identifier(urlsplit(url).path.lstrip("/"))
+        with psycopg.connect(cluster.dsn("postgres", "postgres"), autocommit=True) as superuser:
+            superuser.execute(sql.SQL("DROP DATABASE {}").format(name))
+            superuser.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE migrated OWNER fa_owner").format(name)
+            )
         MIGRATED.append(url)
 
     return ScratchServer(cluster, migrate=migrate)
@@ -68,8 +85,9 @@ def copies(cluster: Any) -> set[str]:
 
 
 def test_a_scratch_database_has_the_schema_and_no_way_to_the_funds(
-    cluster: Any, server: ScratchServer
+    cluster: Any, copying_server: ScratchServer
 ) -> None:
+    server = copying_server
     MIGRATED.clear()
     with server.database() as url, psycopg.connect(url, autocommit=True) as scratch:
         assert scratch.execute("SELECT count(*) FROM investors_fund").fetchone() == (0,)
@@ -81,13 +99,15 @@ def test_a_scratch_database_has_the_schema_and_no_way_to_the_funds(
         with pytest.raises(psycopg.OperationalError, match="permission denied"):
             psycopg.connect(server.dsn(DATABASE))
         used = scratch.info.dbname
+        another = psycopg.connect(cluster.dsn("postgres", used))
         abandoned = f"{COPY}abandoned"
         scratch.execute(f"CREATE DATABASE {abandoned}")
         with server.database():  # the template is kept; what is in use stays
             assert len(MIGRATED) <= 1
             assert used in copies(cluster)
             assert abandoned not in copies(cluster)
-    assert copies(cluster) == set()
+    assert copies(cluster) == set(), "gone, with a session in it that is not scratch's own"
+    another.close()
 
 
 @pytest.mark.drill

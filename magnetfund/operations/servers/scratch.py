@@ -100,8 +100,11 @@ class ScratchServer:
             with closing(sign):
                 yield self.dsn(plain)
         finally:
-            with self._as_scratch() as scratch:
-                scratch.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+            # In it may be what scratch cannot end, such as the server's own automatic vacuum.
+            with self._administer("postgres") as administrator:
+                administrator.execute(
+                    sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name)
+                )
 
     def _administer(self, database: str) -> psycopg.Connection[Any]:
         return psycopg.connect(self._postgres.dsn("postgres", database), autocommit=True)
