@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import shutil
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,6 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connections
-
-from magnetfund.core.walls import append_only_sql, grants_sql, mutable
-from magnetfund.env import parse_database_url
 
 PROJECT = Path(__file__).resolve().parents[2]
 MIGRATIONS = sorted(
@@ -70,62 +66,6 @@ def test_the_exact_column_type_stays_what_the_migrations_made_it() -> None:
     from magnetfund.core.fields import ExactField
 
     assert ExactField().db_type(connection) == "numeric(38, 18)"
-
-
-GROWN = '''
-from django.db import migrations, models
-
-class Migration(migrations.Migration):
-    dependencies = [("investors", "{leaf}")]
-    operations = [
-        migrations.CreateModel(
-            name="Grown", fields=[("id", models.BigAutoField(primary_key=True, serialize=False))]
-        ),
-        migrations.RunSQL("""{sql}""", migrations.RunSQL.noop),
-    ]
-'''
-
-
-def test_an_empty_database_migrates_after_a_table_was_added(
-    cluster: Any,
-    django_db_setup: None,
-    django_db_blocker: Any,
-    settings: Any,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from investors import table_walls
-
-    row = mutable("investors_grown", "id")
-    monkeypatch.setattr(table_walls, "GRANTS", [*table_walls.GRANTS, row])
-    monkeypatch.setattr(
-        table_walls, "APPEND_ONLY_TABLES", (*table_walls.APPEND_ONLY_TABLES, row.table)
-    )
-    copy = tmp_path / "grown_investors_migrations"
-    shutil.copytree(PROJECT / "investors" / "migrations", copy)
-    leaf = max(path.stem for path in copy.glob("0*.py"))
-    sql = append_only_sql(row.table) + "\n" + grants_sql([row])
-    (copy / "9000_grown.py").write_text(GROWN.format(leaf=leaf, sql=sql))
-    monkeypatch.syspath_prepend(str(tmp_path))
-    settings.MIGRATION_MODULES = {"investors": copy.name}
-
-    owner = connections["owner"]
-    before = dict(owner.settings_dict)
-    cluster.make_database("grown")
-    with django_db_blocker.unblock():
-        owner.close()
-        owner.settings_dict.update(parse_database_url("test", cluster.dsn("fa_owner", "grown")))
-        try:
-            call_command("migrate", database="owner", verbosity=0)
-            with owner.cursor() as cursor:
-                cursor.execute(
-                    "SELECT has_table_privilege('fa_app', 'investors_grown', 'INSERT'), "
-                    "has_table_privilege('fa_app', 'investors_grown', 'DELETE')"
-                )
-                assert cursor.fetchone() == (True, False)
-        finally:
-            owner.close()
-            owner.settings_dict.update(before)
 
 
 def test_the_command_prints_the_walls_that_a_table_states() -> None:

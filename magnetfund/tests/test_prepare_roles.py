@@ -14,6 +14,8 @@ import pytest
 from django.core.management import call_command
 from django.db import connections
 
+from investors import table_walls
+from magnetfund.core.walls import append_only_sql, grants_sql, mutable
 from magnetfund.env import parse_database_url
 from magnetfund.operations.roles import ROLE_NAMES, ROLES, prepare_roles
 from magnetfund.operations.servers.home import Home
@@ -80,6 +82,38 @@ FIRST_SCHEMA = (
 )
 
 
+GROWN = '''
+from django.db import migrations, models
+
+class Migration(migrations.Migration):
+    dependencies = [("investors", "{leaf}")]
+    operations = [
+        migrations.CreateModel(
+            name="Grown", fields=[("id", models.BigAutoField(primary_key=True, serialize=False))]
+        ),
+        migrations.RunSQL("""{sql}""", migrations.RunSQL.noop),
+    ]
+'''
+
+
+@pytest.fixture
+def grown_table(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A table that a version to come adds as CONTRIBUTING says, stated before any migration."""
+    row = mutable("investors_grown", "id")
+    monkeypatch.setattr(table_walls, "GRANTS", [*table_walls.GRANTS, row])
+    monkeypatch.setattr(
+        table_walls, "APPEND_ONLY_TABLES", (*table_walls.APPEND_ONLY_TABLES, row.table)
+    )
+    copy = tmp_path / "grown_investors_migrations"
+    shutil.copytree(Path(table_walls.__file__).parent / "migrations", copy)
+    leaf = max(path.stem for path in copy.glob("0*.py"))
+    sql = append_only_sql(row.table) + "\n" + grants_sql([row])
+    (copy / "9000_grown.py").write_text(GROWN.format(leaf=leaf, sql=sql))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    settings.MIGRATION_MODULES = {"investors": copy.name}
+    return row.table
+
+
 class BareCluster(Postgres):
     """A cluster in which nobody has prepared anything."""
 
@@ -129,9 +163,10 @@ AUDIT_LINE = (
 )
 
 
-def test_the_first_versions_database_is_completed_without_a_superuser(
-    first_version: BareCluster, monkeypatch: pytest.MonkeyPatch
+def test_the_first_versions_database_gets_every_table_and_role_without_a_superuser(
+    grown_table: str, first_version: BareCluster, monkeypatch: pytest.MonkeyPatch
 ):
+    """From nothing to the newest table: no earlier migration knows of a later one's."""
     server = first_version
     with psycopg.connect(server.dsn("fa_app")) as session:
         session.execute(AUDIT_LINE)
@@ -149,6 +184,13 @@ def test_the_first_versions_database_is_completed_without_a_superuser(
     call_command("migrate", database="owner", verbosity=0)
     assert missing_triggers() == []
     assert privilege_differences() == []
+    with psycopg.connect(server.dsn("fa_app")) as session:
+        rights = session.execute(
+            "SELECT has_table_privilege('fa_app', %(table)s, 'INSERT'), "
+            "has_table_privilege('fa_app', %(table)s, 'DELETE')",
+            {"table": grown_table},
+        ).fetchone()
+    assert rights == (True, False)
     for name in ROLE_NAMES:
         with psycopg.connect(server.dsn(name)) as session:
             row = session.execute(
