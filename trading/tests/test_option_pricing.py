@@ -64,6 +64,7 @@ def test_calls_and_puts_keep_parity(terms: dict[str, float]) -> None:
     assert gap == pytest.approx(forward, abs=1e-10)
 
 
+@pytest.mark.slow  # vollib takes over a second to load
 @settings(max_examples=50, deadline=None)
 @given(terms=TERMS, kind=st.sampled_from(OptionKind))
 def test_prices_and_greeks_agree_with_vollib(terms: dict[str, float], kind: OptionKind) -> None:
@@ -123,6 +124,7 @@ def test_the_implied_volatility_of_a_price_is_the_one_that_made_it(
     assert found.volatility == pytest.approx(volatility, abs=1e-8)
 
 
+@pytest.mark.slow  # vollib takes over a second to load
 @settings(max_examples=50, deadline=None)
 @given(
     terms=TERMS.filter(lambda terms: 0.8 <= terms["strike"] / terms["spot"] <= 1.25),
