@@ -107,6 +107,8 @@ DRAWS = {
         uniform(r, 0.3, 0.7),
         uniform(r, 0, 1e5),
         uniform(r, 0, 2e5),
+        uniform(r, 0, 2),
+        uniform(r, 0, 2e3),
     ),
     thresholds.is_drawdown_trip: lambda r: (uniform(r, 1, 1e6), uniform(r, 1, 1e6), 0.05),
     thresholds.compute_rearm_time: lambda r: (

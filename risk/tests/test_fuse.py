@@ -510,15 +510,36 @@ def test_thresholds_and_severities_by_hand() -> None:
     assert compute_liquidity_score(1.0, 0.5) == pytest.approx(10.0)
 
 
+def cut_lots(
+    lots: int,
+    at_start: int,
+    equity: float,
+    notional: float,
+    *,
+    value: float = 1.0,
+    least: float = 0.0,
+) -> int:
+    return compute_cut_lots(lots, at_start, 0.3, equity, notional, value, least)
+
+
+def test_a_cut_leaves_no_rest_below_the_smallest_order() -> None:
+    # 70 lots of 1 would remain: enough for an order of 70, too little for one of 71.
+    assert cut_lots(100, 100, 1_000.0, 100.0, least=70.0) == 30
+    assert cut_lots(100, 100, 1_000.0, 100.0, least=70.5) == 100
+    # A position that an earlier cut left below it is closed by the next one.
+    assert cut_lots(60, 100, 1_000.0, 60.0, least=61.0) == 60
+    assert cut_lots(60, 100, 1_000.0, 60.0, value=2.0, least=61.0) == 0
+
+
 def test_a_cut_leaves_its_share_and_no_more_than_equity() -> None:
-    assert compute_cut_lots(100, 100, 0.3, 1_000.0, 500.0) == 30
-    assert compute_cut_lots(80, 100, 0.3, 1_000.0, 500.0) == 10
-    assert compute_cut_lots(60, 100, 0.3, 1_000.0, 500.0) == 0
-    assert compute_cut_lots(100, 100, 0.3, 1_000.0, 2_000.0) == 50
-    assert compute_cut_lots(100, 100, 0.3, -5.0, 2_000.0) == 100
-    assert compute_cut_lots(100, 100, 0.3, 0.25, 0.5) == 50
-    assert compute_cut_lots(100, 100, 0.3, -5.0, 2.0) == 100
-    assert compute_cut_lots(100, 100, 0.3, -5.0, 0.0) == 30
+    assert cut_lots(100, 100, 1_000.0, 500.0) == 30
+    assert cut_lots(80, 100, 1_000.0, 500.0) == 10
+    assert cut_lots(60, 100, 1_000.0, 500.0) == 0
+    assert cut_lots(100, 100, 1_000.0, 2_000.0) == 50
+    assert cut_lots(100, 100, -5.0, 2_000.0) == 100
+    assert cut_lots(100, 100, 0.25, 0.5) == 50
+    assert cut_lots(100, 100, -5.0, 2.0) == 100
+    assert cut_lots(100, 100, -5.0, 0.0) == 30
 
 
 def test_open_conflict_is_the_opposite_pull_over_the_recorded_targets() -> None:

@@ -55,16 +55,26 @@ def compute_cut_share(severity: float, cut_share_min: float, cut_share_max: floa
 
 
 def compute_cut_lots(
-    lots: int, lots_at_start: int, cut_share: float, equity: float, notional_total: float
+    lots: int,
+    lots_at_start: int,
+    cut_share: float,
+    equity: float,
+    notional_total: float,
+    lot_value: float,
+    notional_min: float,
 ) -> int:
     """Lots to sell off when an episode begins or deepens.
 
     What may remain is (1 - cut) of the lots at the episode's start, and no more than brings the
-    book's notional down to its equity (1.0x); rounded down, so the cut is never smaller.
+    book's notional down to its equity (1.0x); rounded down, so the cut is never smaller.  A rest
+    worth less than the venue's smallest order (``notional_min``, at ``lot_value`` a lot) is closed
+    too: left standing, it would keep its strategy from its next entry.
     """
     remaining = math.floor(lots_at_start * (1.0 - cut_share))
     if notional_total > equity and notional_total > 0.0:
         remaining = min(remaining, math.floor(lots * max(0.0, equity) / notional_total))
+    if min(lots, remaining) * lot_value < notional_min:
+        remaining = 0
     return max(0, lots - remaining)
 
 

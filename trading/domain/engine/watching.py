@@ -79,7 +79,7 @@ def _order_cuts(working: Working, instrument: int, cut_share: float, *, begins: 
         )
         if position is not None
     )
-    touched = 0
+    touched, traded = 0, working.rules.instruments[instrument]
     for slot, position in enumerate(working.positions):
         if position is None or working.rules.slots[slot].instrument != instrument:
             continue
@@ -87,7 +87,13 @@ def _order_cuts(working: Working, instrument: int, cut_share: float, *, begins: 
             position = replace(position, episode_lots=position.lots)
             working.positions[slot] = position
         lots = compute_cut_lots(
-            position.lots, position.episode_lots, cut_share, working.equity, notional
+            position.lots,
+            position.episode_lots,
+            cut_share,
+            working.equity,
+            notional,
+            working.marks[instrument] * traded.tick_value,
+            traded.notional_min,
         )
         if lots > 0:
             touched += 1

@@ -24,6 +24,7 @@ from trading.domain.backtest.kernel.layout import (
     GF_OPPOSITE_SHORT,
     GF_RATIO,
     GI_TREND,
+    MF_NOTIONAL_MIN,
     MF_TICK_SIZE,
     MF_TICK_VALUE,
     MI_MARK,
@@ -171,7 +172,13 @@ def order_cuts(
         if begins or pi[k, PI_EPISODE_LOTS] == 0:
             pi[k, PI_EPISODE_LOTS] = pi[k, PI_LOTS]
         lots = compute_cut_lots(
-            pi[k, PI_LOTS], pi[k, PI_EPISODE_LOTS], cut, ff[FF_EQUITY], notional
+            pi[k, PI_LOTS],
+            pi[k, PI_EPISODE_LOTS],
+            cut,
+            ff[FF_EQUITY],
+            notional,
+            mi[m, MI_MARK] * mf[m, MF_TICK_VALUE],
+            mf[m, MF_NOTIONAL_MIN],
         )
         if lots > 0:
             touched += 1
