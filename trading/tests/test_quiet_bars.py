@@ -39,6 +39,8 @@ RULED = (
     ("bollinger-breakout", {}),
     ("donchian", {"enter_bars": 10, "leave_bars": 5}),
     ("always-long", {"bar_hours": 4}),
+    ("magnet", {}),
+    ("magnet", {"hold_hours": 12, "stop_atr_min": 0.5, "conflict_max": 0.3}),
 )
 
 
@@ -65,9 +67,14 @@ def assert_the_same(prepared: Prepared, parameters: Mapping[str, Any]) -> int:
         rules=prepared.rules, market=prepared.market, signals=compute_slot_signals(prepared)
     )
     bench = VariantBench(prepared, STRATEGIES, cut_days=3)
-    runner = bench.runner()
-    figures = bench.run(runner, parameters, np.empty(bench.days))
+    runner, returns = bench.runner(), np.empty((2, bench.days))
+    figures = bench.run(runner, parameters, returns[0])
+    bench.is_whole = True
+    whole = bench.run(runner, parameters, returns[1])
     np.testing.assert_array_equal(runner.equity, raw.equity)
+    np.testing.assert_array_equal(returns[0], returns[1])
+    np.testing.assert_array_equal(figures.sums, whole.sums)
+    assert (figures.trades, figures.fall) == (whole.trades, whole.fall)
     assert figures.trades == len(raw.trades)
     result = run_backtest(prepared).result
     alone = result.metrics

@@ -1,7 +1,7 @@
 """Tried variants with their figures, as one number matrix that workers send home.
 
 A row of the matrix is a variant: its number in the grid, trades, deepest fall, return and fall of
-the seen days, the moments of :func:`..quiet.summarise`, then both sums between all edges.
+the seen days, the moments of :func:`..marks.summarise`, then both sums between all edges.
 """
 
 from __future__ import annotations

@@ -21,15 +21,16 @@ from trading.domain.backtest.kernel.run import pack_market, pack_signals
 from trading.domain.backtest.kernel.variants import (
     SUMS,
     Figures,
-    PlainColumns,
+    Outlook,
     VariantRunner,
-    compute_flags,
+    build_outlook,
 )
 from trading.domain.engine.rules import EngineRules
 from trading.domain.market.candles import Candles
 from trading.domain.research.moments import DayMoments, find_edges, measure_moments
-from trading.domain.research.run import Builder, Prepared, build, compute_slot_signals
+from trading.domain.research.run import Builder, Prepared, build, compute_slot_signals, cut_rows
 from trading.domain.strategies.base import Strategy
+from trading.domain.strategies.magnet import MagnetStrategy
 from trading.domain.strategies.registry import compute_columns
 from trading.domain.strategies.rules import RuleStrategy
 from trading.domain.strategies.shared import SharedBars
@@ -46,7 +47,7 @@ FloatColumn = NDArray[np.float64]
 class Tried:
     """The runs of variants in their order; ``places`` are their numbers among those asked for.
 
-    ``sums`` as :func:`..quiet.summarise` writes them; ``path`` holds return and deepest fall of the
+    ``sums`` as :func:`..marks.summarise` writes them; ``path`` holds return and deepest fall of the
     seen days (fractions of the equity at their start).  ``is_whole`` is False where it was stopped.
     """
 
@@ -76,10 +77,12 @@ class VariantBench:
         self._market = pack_market(prepared.market)
         self._lock = threading.Lock()
         self._shared: dict[str, SharedBars] = {}
-        self._plain: dict[tuple[int, int, bool], tuple[PlainColumns, NDArray[np.uint8]]] = {}
+        self._outlooks: dict[tuple[Any, ...], Outlook] = {}
         self._rules: dict[StrategyTraits, EngineRules] = {}
         self._local = threading.local()
         self._threads = threads or os.cpu_count() or 1
+        #: Whether the runner's equity holds every bar of a run, or only the ends of its days.
+        self.is_whole = False
         self.days = self.runner().days
         self.edges = find_edges(self.days)
 
@@ -161,8 +164,8 @@ class VariantBench:
         rules = self._rules_of(strategy.traits)
         # Dated events bar entries by bar, which decisions shared by variants do not know.
         is_alone = len(rules.slots) == 1 and not prepared.blackouts
-        if isinstance(strategy, RuleStrategy) and is_alone:
-            return self._run_rule(runner, strategy, rules, returns)
+        if isinstance(strategy, (RuleStrategy, MagnetStrategy)) and is_alone:
+            return self._run_decisions(runner, strategy, rules, returns)
         variant = replace(prepared, strategies=(strategy,), rules=rules)
         signals = compute_slot_signals(variant, columns=self._columns)
         packed = pack_signals(rules=rules, market=prepared.market, signals=signals)
@@ -176,46 +179,44 @@ class VariantBench:
             found = self._rules[traits] = replace(base, slots=slots)
         return found
 
-    def _run_rule(
+    def _run_decisions(
         self,
         runner: VariantRunner,
-        strategy: RuleStrategy,
+        strategy: RuleStrategy | MagnetStrategy,
         rules: EngineRules,
         returns: FloatColumn,
     ) -> Figures:
-        rows = self._prepared.rows[0]
         with self._lock:
-            shared = self._share(self._prepared.candles[0].between(0, rows.stop))
-            columns, flags = self._plain_columns(strategy, rules, shared)
+            shared = self._share_span()
+            outlook = self._look_out(strategy, rules, shared)
             decisions = strategy.decide(shared)
-        if not (decisions.reason[columns.first :] != Reason.WARM_UP).any():
+        if not (decisions.reason[outlook.first :] != Reason.WARM_UP).any():
             raise InvalidInput("the span is shorter than the warm-up", code="warm_up")
         return runner.run_decisions(
-            rules=rules, decisions=decisions, columns=columns, flags=flags, returns=returns
+            rules=rules, decisions=decisions, outlook=outlook, returns=returns, whole=self.is_whole
         )
 
-    def _plain_columns(
-        self, strategy: RuleStrategy, rules: EngineRules, shared: SharedBars
-    ) -> tuple[PlainColumns, NDArray[np.uint8]]:
-        watched = rules.slots[0].traits.trigger_volatility
-        key = (strategy.bar_hours, strategy.atr_length, watched)
-        if key not in self._plain:
-            rows = self._prepared.rows[0]
-            ratio, sigma = shared.volatility()
-            places = shared.places(strategy.bar_hours)[rows].copy()
-            inside = places[places >= 0]
-            columns = PlainColumns(
-                places=places,
-                first=int(inside[0]) if inside.size else len(shared.candles),
-                ratio=ratio[rows].copy(),
-                sigma=sigma[rows].copy(),
-                atr=shared.held_ranges(strategy.bar_hours, strategy.atr_length)[rows].copy(),
+    def _look_out(
+        self, strategy: RuleStrategy | MagnetStrategy, rules: EngineRules, shared: SharedBars
+    ) -> Outlook:
+        key = (*strategy.base_key, rules.slots[0].traits.trigger_volatility)
+        found = self._outlooks.get(key)
+        if found is None:
+            rows, market = self._prepared.rows[0], self._prepared.market
+            base = cut_rows(strategy.base(shared), rows)
+            found = self._outlooks[key] = build_outlook(
+                rules=rules,
+                market=self._market,
+                rows=strategy.decision_rows(shared) - rows.start,
+                base=pack_signals(rules=rules, market=market, signals=[base]),
             )
-            flags = compute_flags(
-                rules=rules, market=self._market, ratio=columns.ratio, places=columns.places
-            )
-            self._plain[key] = columns, flags
-        return self._plain[key]
+        return found
+
+    def _share_span(self) -> SharedBars:
+        """The candles of the only instrument up to the end of the span."""
+        candles = self._prepared.candles[0]
+        found = self._shared.get(candles.instrument)
+        return found or self._share(candles.between(0, self._prepared.rows[0].stop))
 
     def _columns(self, strategy: Strategy, candles: Candles) -> Signals:
         with self._lock:

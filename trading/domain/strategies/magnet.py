@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from trading.domain.magnets.parameters import DEFAULT_PARAMETERS, MagnetParamete
 from trading.domain.magnets.stream import MagnetStream
 from trading.domain.magnets.types import LONG, SHORT, MagnetSignals, ReadingReason
 from trading.domain.market.candles import HOUR_MS, Candle, Candles, list_candles
+from trading.domain.strategies.rules import Decisions
 from trading.domain.strategies.shared import SharedBars
 from trading.domain.strategies.signals import (
     LeverageRule,
@@ -131,14 +133,53 @@ class MagnetStrategy:
 
     def columns(self, *, candles: Candles, shared: SharedBars | None = None) -> Signals:
         """The signals of every hourly candle at once; the magnets by one compiled walk."""
+        bars = shared or SharedBars(candles)
+        return self.signals(
+            magnets=self._read(bars), context=self.context(candles=candles, shared=bars)
+        )
+
+    @property
+    def base_key(self) -> tuple[Any, ...]:
+        """On which of its parameters :meth:`base` and :meth:`decision_rows` depend."""
+        return (
+            "magnet", self.magnets, self.ema_fast, self.ema_slow, self.form, self.target_share_min,
+            self.conflict_max,
+        )  # fmt: skip
+
+    def base(self, shared: SharedBars) -> Signals:
+        """What its signals say at every candle whatever it decides."""
+        context = self.context(candles=shared.candles, shared=shared)
+        return _build_base(self._read(shared), context)
+
+    def decision_rows(self, shared: SharedBars) -> NDArray[np.int64]:
+        """The candles at which it enters, and the last one."""
+        return self._open(shared).rows
+
+    def decide(self, shared: SharedBars) -> Decisions:
+        """What it says at those candles; their stops alone are its own."""
+        found = self._open(shared)
+        return Decisions(
+            enter=found.enter,
+            leave=np.zeros(found.rows.size, dtype=np.int8),
+            reason=found.reason[found.rows],
+            stop=_find_stops(self, found),
+            target=found.target,
+        )
+
+    def _read(self, bars: SharedBars) -> MagnetSignals:
         from trading.domain.magnets.history import compute_magnet_signals
 
-        bars = shared or SharedBars(candles)
-        magnets = bars.once(
-            ("magnets", repr(self.magnets)),
-            lambda: compute_magnet_signals(candles=candles, parameters=self.magnets),
+        return bars.once(
+            ("magnets", self.magnets),
+            lambda: compute_magnet_signals(candles=bars.candles, parameters=self.magnets),
         )
-        return self.signals(magnets=magnets, context=self.context(candles=candles, shared=bars))
+
+    def _open(self, shared: SharedBars) -> _Openings:
+        context = self.context(candles=shared.candles, shared=shared)
+        return shared.once(
+            ("magnet openings", *self.base_key),
+            lambda: _find_openings(self, self._read(shared), context),
+        )
 
     def signals(self, *, magnets: MagnetSignals, context: MagnetContext) -> Signals:
         """The signals of every bar from readings and context of the same bars, row by row."""
@@ -237,29 +278,48 @@ def _one_candle(candle: Candle) -> Candles:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Openings:
+    """``reason`` of every candle; the rest has a row for each entry, and one for the last candle.
+
+    ``enter`` is 0 and ``target`` NaN where the last candle is no entry.
+    """
+
+    reason: CodeColumn
+    rows: NDArray[np.int64]
+    enter: CodeColumn
+    target: FloatColumn
+    close: FloatColumn
+    atr: FloatColumn
+    protective_far: FloatColumn
+
+
 def _build_columns(
     strategy: MagnetStrategy, magnets: MagnetSignals, context: MagnetContext
 ) -> Signals:
     """Entry, protection and fuse columns; the same arithmetic for one row and for many."""
-    side = context.trend_slow.astype(np.int64)
-    rows = np.arange(len(magnets))
-    toward = np.where(side < 0, SHORT, LONG)
-    strength = magnets.target_strength[rows, toward]
-    conflict = magnets.conflict[rows, toward]
-    near = magnets.target_near[rows, toward]
-    reason = _find_reasons(strategy, magnets, context, toward)
-    entering = reason == Reason.ENTRY
-    direction = np.where(entering, side, 0)
-    stop = _find_stops(strategy, magnets, side, magnets.protective_far[rows, toward])
+    found = _find_openings(strategy, magnets, context)
+    direction = np.zeros(len(magnets), dtype=np.int8)
+    stop, target = np.full(len(magnets), np.nan), np.full(len(magnets), np.nan)
+    direction[found.rows], target[found.rows] = found.enter, found.target
+    stop[found.rows] = _find_stops(strategy, found)
+    return replace(
+        _build_base(magnets, context),
+        direction=direction,
+        stop=stop,
+        target=target,
+        reason=found.reason,
+    )
+
+
+def _build_base(magnets: MagnetSignals, context: MagnetContext) -> Signals:
+    """What magnets and context say at every candle, without entries."""
+    rows, toward = np.arange(len(magnets)), _look_toward(context)
     return build_signals(
         known_at=magnets.known_at,
-        direction=direction,
-        stop=np.where(entering, stop, np.nan),
-        target=np.where(entering, near, np.nan),
-        reason=reason,
         distance=magnets.distance[rows, toward],
-        strength=strength,
-        conflict=conflict,
+        strength=magnets.target_strength[rows, toward],
+        conflict=magnets.conflict[rows, toward],
         volatility_ratio=magnets.volatility_ratio,
         sigma=context.sigma,
         atr=magnets.atr,
@@ -269,6 +329,31 @@ def _build_columns(
         opposite_pull_short=magnets.opposite_pull[:, SHORT],
         heavy_opposite_long=magnets.heavy_opposite_strength[:, LONG],
         heavy_opposite_short=magnets.heavy_opposite_strength[:, SHORT],
+    )
+
+
+def _look_toward(context: MagnetContext) -> NDArray[np.int64]:
+    return np.where(context.trend_slow < 0, SHORT, LONG)
+
+
+def _find_openings(
+    strategy: MagnetStrategy, magnets: MagnetSignals, context: MagnetContext
+) -> _Openings:
+    toward = _look_toward(context)
+    reason = _find_reasons(strategy, magnets, context, toward)
+    entering = reason == Reason.ENTRY
+    kept = entering.copy()
+    kept[-1:] = True
+    rows = np.flatnonzero(kept)
+    side, enters = toward[rows], entering[rows]
+    return _Openings(
+        reason=reason,
+        rows=rows,
+        enter=np.where(enters, context.trend_slow[rows], 0).astype(np.int8),
+        target=np.where(enters, magnets.target_near[rows, side], np.nan),
+        close=magnets.close[rows],
+        atr=magnets.atr[rows],
+        protective_far=magnets.protective_far[rows, side],
     )
 
 
@@ -306,16 +391,11 @@ def _find_reasons(
     return found.astype(np.int8)
 
 
-def _find_stops(
-    strategy: MagnetStrategy,
-    magnets: MagnetSignals,
-    side: NDArray[np.int64],
-    protective_far: FloatColumn,
-) -> FloatColumn:
-    """Stops behind the protective zone, within the allowed distances of the close."""
-    atr = magnets.atr
-    behind = protective_far - side * strategy.stop_margin_atr * atr
-    distance = (magnets.close - behind) * side / atr
+def _find_stops(strategy: MagnetStrategy, found: _Openings) -> FloatColumn:
+    """Stops behind the protective zone, within the allowed distances of the close; NaN for none."""
+    side, atr = found.enter.astype(np.int64), found.atr
+    behind = found.protective_far - side * strategy.stop_margin_atr * atr
+    distance = (found.close - behind) * side / atr
     distance = np.clip(distance, strategy.stop_atr_min, strategy.stop_atr_max)
-    distance = np.where(np.isnan(protective_far), strategy.stop_atr_default, distance)
-    return np.asarray(magnets.close - side * distance * atr)
+    distance = np.where(np.isnan(found.protective_far), strategy.stop_atr_default, distance)
+    return np.where(side != 0, found.close - side * distance * atr, np.nan)

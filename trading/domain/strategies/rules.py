@@ -8,9 +8,9 @@ optional target, and the volatility reading of the fuse.  A rule never knows wha
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,6 +126,25 @@ class RuleStrategy(ABC):
     def decide(self, shared: SharedBars) -> Decisions:
         """What the rule says at every one of its bars; a rule may compute that in columns."""
         return decide_by_rule(self, shared)
+
+    @property
+    def base_key(self) -> tuple[Any, ...]:
+        """On which of its parameters :meth:`base` and :meth:`decision_rows` depend."""
+        return "rule", self.bar_hours, self.atr_length
+
+    def base(self, shared: SharedBars) -> Signals:
+        """What its signals say at every candle whatever it decides."""
+        ratio, sigma = shared.volatility()
+        return build_signals(
+            known_at=shared.candles.known_at,
+            atr=shared.held_ranges(self.bar_hours, self.atr_length),
+            volatility_ratio=ratio,
+            sigma=sigma,
+        )
+
+    def decision_rows(self, shared: SharedBars) -> NDArray[np.int64]:
+        """The candles at which it decides."""
+        return shared.joined(self.bar_hours).rows
 
     def columns(self, *, candles: Candles, shared: SharedBars | None = None) -> Signals:
         """The signals of every hourly candle at once, row for row those of the stream."""
@@ -244,26 +263,22 @@ def decide_by_side(
 
 
 def _rule_columns(strategy: RuleStrategy, shared: SharedBars) -> Signals:
-    count, rows = len(shared.candles), shared.joined(strategy.bar_hours).rows
+    count, rows = len(shared.candles), strategy.decision_rows(shared)
     found = strategy.decide(shared)
-    ratio, sigma = shared.volatility()
 
-    def spread(values: NDArray[np.generic], empty: object, dtype: type) -> NDArray[np.generic]:
-        column: NDArray[np.generic] = np.full(count, empty, dtype=dtype)
+    def spread(values: NDArray[np.generic], empty: object, dtype: type) -> NDArray[Any]:
+        column: NDArray[Any] = np.full(count, empty, dtype=dtype)
         column[rows] = values
         return column
 
-    return build_signals(
-        known_at=shared.candles.known_at,
+    return replace(
+        strategy.base(shared),
         direction=spread(found.enter, 0, np.int8),
         exit_long=spread((found.leave & 1) != 0, False, np.bool_),
         exit_short=spread((found.leave & 2) != 0, False, np.bool_),
         stop=spread(found.stop, NAN, np.float64),
         target=spread(found.target, NAN, np.float64),
         reason=spread(found.reason, int(Reason.NOT_DECISION_BAR), np.int8),
-        atr=shared.held_ranges(strategy.bar_hours, strategy.atr_length),
-        volatility_ratio=ratio,
-        sigma=sigma,
     )
 
 

@@ -75,17 +75,6 @@ class SharedBars:
             ),
         )
 
-    def places(self, hours: int) -> IntColumn:
-        """The number of the bar that closes with each candle, -1 where none does."""
-
-        def make() -> IntColumn:
-            found = np.full(len(self.candles), -1, dtype=np.int64)
-            rows = self.joined(hours).rows
-            found[rows] = np.arange(rows.size)
-            return found
-
-        return self.once(("places", hours), make)
-
     def simple_means(self, hours: int, length: int) -> FloatColumn:
         """Mean of the last ``length`` closes of those bars, NaN before there are so many."""
 

@@ -1,16 +1,23 @@
-"""The loop of one slot that steps over bars on which nothing can happen.
+"""The loop of one slot that goes from event to event instead of from bar to bar.
 
-A quiet bar only marks the book: no order waits, no episode or trip holds, the signal asks for
-nothing, and neither stop, target, liquidation nor a loss threshold is within its range.  Such bars
-are marked in a short loop with the arithmetic of the full step; every other bar takes the full step
-of :mod:`.loop`, so the result is the same to the last bit.
+On a quiet bar nothing can happen: no order waits, no episode or trip holds, the signal asks for
+nothing, and neither stop, target, liquidation nor a loss threshold is within its range.  An empty
+book jumps to its next entry.  A held one goes by stretches between two instants at which cash or
+the day changes (funding, midnight): their extremes, known before any variant runs, say whether a
+level was within reach.  Where they cannot say so for certain, and where the fuse watches magnets,
+bars are looked at one by one; every bar that is not quiet takes the full step of :mod:`.loop`.  All
+use the arithmetic of the full step, so the result is the same to the last bit.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from risk.domain.fuse.thresholds import compute_loss_threshold, compute_severity
+from risk.domain.fuse.thresholds import (
+    compute_loss_threshold,
+    compute_open_conflict,
+    compute_severity,
+)
 from trading.domain.backtest.kernel.layout import (
     BF_FUNDING,
     BI_CLOSE,
@@ -28,20 +35,30 @@ from trading.domain.backtest.kernel.layout import (
     FI_DAY_START_MS,
     FI_TRIPPED_BY,
     GF_ATR,
+    GF_HEAVY_LONG,
+    GF_HEAVY_SHORT,
+    GF_OPPOSITE_LONG,
+    GF_OPPOSITE_SHORT,
     GF_RATIO,
-    GF_SIGMA,
     GF_STOP,
     GF_TARGET,
+    GF_WIDTH,
     GI_DIRECTION,
     GI_EXIT_LONG,
     GI_EXIT_SHORT,
+    GI_TREND,
+    MF_TICK_SIZE,
     MF_TICK_VALUE,
     MI_MARK,
     PF_FUNDING,
+    PF_ZONE_PRICE,
+    PF_ZONE_STRENGTH,
+    PI_CONFLICT_BARS,
     PI_ENTER_SIDE,
     PI_ENTRY,
     PI_ENTRY_TIME,
     PI_EXIT_LOTS,
+    PI_FLIP_BARS,
     PI_LIQUIDATION,
     PI_LOTS,
     PI_OUT_REASON,
@@ -53,34 +70,34 @@ from trading.domain.backtest.kernel.layout import (
     RI_OPPOSITE,
     RI_TREND_FLIP,
     SF_DAILY,
+    ZF_CONFLICT,
     ZF_DAILY,
     ZF_DRAWDOWN,
     ZF_RATIO,
     ZI_ACTING,
     ZI_BAR_MS,
+    ZI_MARKET,
 )
 from trading.domain.backtest.kernel.loop import step_bar
+from trading.domain.backtest.kernel.marks import AF_FALL, AF_PEAK, ROUNDING, note_mark
 
-#: What is known of a bar before any variant: by the market, and whether the rule decides at it.
-FULL_STEP, NEW_DAY, FUNDING, DECISION, HOT = 1, 2, 4, 8, 16
+#: What is known of a bar before any variant runs.
+FULL_STEP, NEW_DAY, FUNDING, HOT = 1, 2, 4, 8
+#: Columns of a stretch: extremes of its bars and of their closes, and all flags of its bars.
+DI_LOW, DI_HIGH, DI_BOTTOM, DI_TOP, DI_FLAGS, DI_WIDTH = 0, 1, 2, 3, 4, 5
 VOLATILITY = 4
 DAY_MS = 86_400_000
-#: A loss threshold nearer than this share counts as met: the full step decides.
-ROUNDING = 1e-9
-NAN = float("nan")
+NEVER = 2**62
 
 
-def is_calm(pi: Any, ri: Any, fi: Any, ei: Any, sf: Any) -> bool:
+def is_calm(pi: Any, fi: Any, ei: Any, sf: Any) -> bool:
     """Whether nothing waits and nothing holds that a bar must look at."""
     if fi[FI_TRIPPED_BY] != 0 or sf[0, SF_DAILY] > 0.0:
         return False
     # An episode of volatility changes nothing while it lasts and does not deepen.
     if ei[0, EI_ACTIVE] != 0 and (ei[0, EI_TRIGGER] != VOLATILITY or ei[0, EI_CLEARED_AT] != 0):
         return False
-    if pi[0, PI_EXIT_LOTS] != 0 or pi[0, PI_ENTER_SIDE] != 0:
-        return False
-    watched = ri[0, RI_CONFLICT] + ri[0, RI_OPPOSITE] + ri[0, RI_TREND_FLIP]
-    return bool(pi[0, PI_SIDE] == 0 or watched == 0)
+    return bool(pi[0, PI_EXIT_LOTS] == 0 and pi[0, PI_ENTER_SIDE] == 0)
 
 
 def must_step(flag: int, reducing: int, ratio: float, deepest: float, limit: float) -> bool:
@@ -90,48 +107,93 @@ def must_step(flag: int, reducing: int, ratio: float, deepest: float, limit: flo
     return reducing != 0 and compute_severity(ratio, limit) > deepest
 
 
+def is_watched(
+    t: int, bi: Any, base_i: Any, base_f: Any, pi: Any, pf: Any, ri: Any, mf: Any, zf: Any
+) -> bool:
+    """Whether a trigger that watches the open position speaks at bar t."""
+    side, strength = pi[0, PI_SIDE], pf[0, PF_ZONE_STRENGTH]
+    long = side > 0
+    if ri[0, RI_TREND_FLIP] and base_i[t, 0, GI_TREND] * side < 0:
+        return True
+    heavy = base_f[t, 0, GF_HEAVY_LONG] if long else base_f[t, 0, GF_HEAVY_SHORT]
+    if ri[0, RI_OPPOSITE] and heavy > strength:
+        return True
+    if ri[0, RI_CONFLICT] == 0:
+        return False
+    pull = base_f[t, 0, GF_OPPOSITE_LONG] if long else base_f[t, 0, GF_OPPOSITE_SHORT]
+    price = bi[t, 0, BI_CLOSE] * mf[0, MF_TICK_SIZE]
+    conflict = compute_open_conflict(
+        price, base_f[t, 0, GF_ATR], pf[0, PF_ZONE_PRICE], strength, pull
+    )
+    return bool(conflict > zf[ZF_CONFLICT])
+
+
+def find_row(times: Any, instant: int) -> int:
+    """The first bar at or after an instant."""
+    low, high = 0, times.shape[0]
+    while low < high:
+        middle = (low + high) // 2
+        if times[middle] < instant:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
 def walk_flat(
     t: int,
-    size: int,
+    end: int,
     times: Any,
     flags: Any,
-    places: Any,
-    enter: Any,
-    ratio: Any,
+    special: Any,
+    starts: Any,
+    stretch: Any,
+    base_f: Any,
     fi: Any,
     ff: Any,
     ei: Any,
     ef: Any,
     zf: Any,
     equity: Any,
+    whole: bool,
 ) -> int:
-    """Mark quiet bars of an empty book; returns the first bar that needs the full step."""
-    value = ff[FF_CASH]
+    """Mark an empty book up to ``end``; returns the first bar that needs the full step."""
+    value, first = ff[FF_CASH], t
     reducing, deepest, limit = ei[0, EI_ACTIVE], ef[0], zf[ZF_RATIO]
-    while t < size:
-        flag = flags[t]
-        if must_step(flag, reducing, ratio[t], deepest, limit):
-            break
-        if flag & DECISION and enter[places[t]] != 0:
-            break
-        if flag & NEW_DAY:
-            fi[FI_DAY_START_MS] = times[t] // DAY_MS * DAY_MS
-            ff[FF_DAY_START] = value
-        equity[t] = value
-        t += 1
+    if reducing == 0:
+        t = min(end, special[t])
+    else:
+        while t < end and not must_step(flags[t], reducing, base_f[t, 0, GF_RATIO], deepest, limit):
+            t += 1
+    if t == first:
+        return t
+    day = times[t - 1] // DAY_MS * DAY_MS
+    if day > fi[FI_DAY_START_MS]:
+        fi[FI_DAY_START_MS] = day
+        ff[FF_DAY_START] = value
+    if whole:
+        for j in range(first, t):
+            equity[j] = value
+    else:
+        k = stretch[first]
+        while k + 1 < starts.shape[0] and starts[k + 1] <= t:
+            equity[starts[k + 1] - 1] = value
+            k += 1
     return t
 
 
 def walk_held(
     t: int,
-    size: int,
+    end: int,
     times: Any,
     bars_i: Any,
     bars_f: Any,
     flags: Any,
-    places: Any,
-    leave: Any,
-    ratio: Any,
+    starts: Any,
+    stretch: Any,
+    di: Any,
+    base_i: Any,
+    base_f: Any,
     pi: Any,
     pf: Any,
     ri: Any,
@@ -143,13 +205,16 @@ def walk_held(
     ef: Any,
     zi: Any,
     zf: Any,
+    af: Any,
     equity: Any,
+    whole: bool,
 ) -> int:
-    """Mark quiet bars of the open position; returns the first bar that needs the full step."""
+    """Mark the open position up to ``end``; returns the first bar that needs the full step."""
     side, lots, entry = pi[0, PI_SIDE], pi[0, PI_LOTS], pi[0, PI_ENTRY]
     unit = mf[0, MF_TICK_VALUE]
     acting = zi[ZI_ACTING] != 0
-    leaves = 1 if side > 0 else 2
+    watched = acting and zi[ZI_MARKET] != 0
+    watched = watched and ri[0, RI_CONFLICT] + ri[0, RI_OPPOSITE] + ri[0, RI_TREND_FLIP] != 0
     # The levels as one lower and one upper bound that the bar may not touch.
     near, far = pi[0, PI_STOP], pi[0, PI_TARGET]
     level = pi[0, PI_LIQUIDATION]
@@ -159,51 +224,97 @@ def walk_held(
     if side < 0:
         lower, upper = far, near
     if upper <= 0:
-        upper = 2**62
-    until = 2**62
-    if ri[0, RI_HOLD_MS] > 0:
-        until = pi[0, PI_ENTRY_TIME] + ri[0, RI_HOLD_MS] - zi[ZI_BAR_MS]
+        upper = NEVER
     daily, fall = zf[ZF_DAILY], zf[ZF_DRAWDOWN]
     cash, value, day_start = ff[FF_CASH], ff[FF_EQUITY], ff[FF_DAY_START]
-    peak, unreset = ff[FF_PEAK], ff[FF_PEAK_UNRESET]
+    peak, unreset, funding = ff[FF_PEAK], ff[FF_PEAK_UNRESET], pf[0, PF_FUNDING]
     reducing, deepest, limit = ei[0, EI_ACTIVE], ef[0], zf[ZF_RATIO]
     first = t
-    while t < size:
+    while t < end:
+        k = stretch[t]
+        last = starts[k + 1]
+        # What holds at the first bar of a stretch holds for all of it, cash and day included.
+        joined = (
+            t == starts[k] and last <= end and not watched and reducing == 0
+            and di[k, DI_FLAGS] & (FULL_STEP | HOT) == 0
+            and di[k, DI_LOW] > lower and di[k, DI_HIGH] < upper
+        )  # fmt: skip
+        if not joined:
+            last = t + 1
+            if bars_i[t, 0, BI_LOW] <= lower or bars_i[t, 0, BI_HIGH] >= upper:
+                break
+            if must_step(flags[t], reducing, base_f[t, 0, GF_RATIO], deepest, limit):
+                break
+            if watched and is_watched(t, bars_i, base_i, base_f, pi, pf, ri, mf, zf):
+                break
         flag = flags[t]
-        low, high = bars_i[t, 0, BI_LOW], bars_i[t, 0, BI_HIGH]
-        if low <= lower or high >= upper or times[t] >= until:
-            break
-        if must_step(flag, reducing, ratio[t], deepest, limit):
-            break
-        if flag & DECISION and leave[places[t]] & leaves:
-            break
         paid, start = 0.0, day_start
         if flag & FUNDING:
             notional = bars_i[t, 0, BI_OPEN] * lots * unit
             paid = -side * notional * bars_f[t, 0, BF_FUNDING]
         if flag & NEW_DAY:
             start = value
+        after = cash + paid
+        close = bars_i[last - 1, 0, BI_CLOSE]
+        best, worst, lowest = close, bars_i[t, 0, BI_HIGH], close
+        if side > 0:
+            worst = bars_i[t, 0, BI_LOW]
+        if joined:
+            best, worst, lowest = di[k, DI_TOP], di[k, DI_LOW], di[k, DI_BOTTOM]
+            if side < 0:
+                best, worst, lowest = di[k, DI_BOTTOM], di[k, DI_HIGH], di[k, DI_TOP]
+        high = after + (best - entry) * side * lots * unit
         if acting:
-            worst = low if side > 0 else high
-            threshold = compute_loss_threshold(start, peak, daily, fall)
-            adverse = cash + paid + (worst - entry) * side * lots * unit
+            reached = peak
+            if joined:
+                reached = max(peak, high)
+            threshold = compute_loss_threshold(start, reached, daily, fall)
+            adverse = after + (worst - entry) * side * lots * unit
             if adverse <= threshold + abs(threshold) * ROUNDING:
-                break
+                if not joined:
+                    break
+                # Somewhere in the stretch it may be met: look at its bars, the first one now.
+                last = t + 1
+                close = bars_i[t, 0, BI_CLOSE]
+                best, lowest, worst = close, close, bars_i[t, 0, BI_HIGH]
+                if side > 0:
+                    worst = bars_i[t, 0, BI_LOW]
+                threshold = compute_loss_threshold(start, peak, daily, fall)
+                adverse = after + (worst - entry) * side * lots * unit
+                if adverse <= threshold + abs(threshold) * ROUNDING:
+                    break
+                high = after + (best - entry) * side * lots * unit
         if flag & NEW_DAY:
             day_start = start
             fi[FI_DAY_START_MS] = times[t] // DAY_MS * DAY_MS
         if flag & FUNDING:
-            cash += paid
-            pf[0, PF_FUNDING] += paid
-        value = cash + (bars_i[t, 0, BI_CLOSE] - entry) * side * lots * unit
-        peak = max(peak, value)
-        unreset = max(unreset, value)
-        equity[t] = value
-        t += 1
+            cash = after
+            funding += paid
+        value = cash + (close - entry) * side * lots * unit
+        low = cash + (lowest - entry) * side * lots * unit
+        if high <= af[AF_PEAK]:
+            note_mark(low, af)
+        elif low <= high * (1.0 + af[AF_FALL]) * (1.0 + ROUNDING):
+            for j in range(t, last):
+                note_mark(cash + (bars_i[j, 0, BI_CLOSE] - entry) * side * lots * unit, af)
+        else:
+            note_mark(high, af)
+        peak = max(peak, high)
+        unreset = max(unreset, high)
+        if whole:
+            for j in range(t, last):
+                equity[j] = cash + (bars_i[j, 0, BI_CLOSE] - entry) * side * lots * unit
+        else:
+            equity[last - 1] = value
+        t = last
     if t > first:
         mi[0, MI_MARK] = bars_i[t - 1, 0, BI_CLOSE]
         ff[FF_CASH], ff[FF_EQUITY], ff[FF_DAY_START] = cash, value, day_start
         ff[FF_PEAK], ff[FF_PEAK_UNRESET] = peak, unreset
+        pf[0, PF_FUNDING] = funding
+        if watched:
+            pi[0, PI_CONFLICT_BARS] = 0
+            pi[0, PI_FLIP_BARS] = 0
     return t
 
 
@@ -212,14 +323,18 @@ def run_decisions(
     bars_i: Any,
     bars_f: Any,
     flags: Any,
-    places: Any,
+    special: Any,
+    starts: Any,
+    stretch: Any,
+    di: Any,
+    following: Any,
+    rows: Any,
+    base_i: Any,
+    base_f: Any,
     enter: Any,
     leave: Any,
     stop: Any,
     target: Any,
-    ratio: Any,
-    sigma: Any,
-    atr: Any,
     gi: Any,
     gf: Any,
     pi: Any,
@@ -244,106 +359,68 @@ def run_decisions(
     denials: Any,
     losses: Any,
     shares: Any,
+    af: Any,
     equity: Any,
+    whole: bool,
 ) -> None:
-    """Work every bar of one slot whose signals come at ``places`` (-1: none at that bar)."""
-    size = times.shape[0]
-    t = 0
+    """Work every bar of one slot whose decisions stand at ``rows``.
+
+    ``following`` is the number of the first decision at or after each bar, ``base_i`` and
+    ``base_f`` what the signals of all variants have in common.  ``equity`` receives every mark
+    where ``whole`` is true, else those at the ends of stretches (and of days, which end one).
+    """
+    size, count = times.shape[0], rows.shape[0]
+    t, entering, leaving, leaves = 0, -1, -1, 0
     while t < size:
-        if is_calm(pi, ri, fi, ei, sf):
-            if pi[0, PI_SIDE] == 0:
+        if is_calm(pi, fi, ei, sf):
+            side = pi[0, PI_SIDE]
+            if side == 0:
+                if entering < t:
+                    place = following[t]
+                    while place < count and enter[place] == 0:
+                        place += 1
+                    entering = rows[place] if place < count else size
                 first = t
                 t = walk_flat(
-                    t, size, times, flags, places, enter, ratio, fi, ff, ei, ef, zf, equity
-                )
+                    t, entering, times, flags, special, starts, stretch, base_f, fi, ff, ei, ef, zf,
+                    equity, whole,
+                )  # fmt: skip
                 if t > first:
                     mi[0, MI_MARK] = bars_i[t - 1, 0, BI_CLOSE]
             else:
+                wanted = 1 if side > 0 else 2
+                if leaving < t or leaves != wanted:
+                    leaves, place = wanted, following[t]
+                    while place < count and leave[place] & wanted == 0:
+                        place += 1
+                    leaving = rows[place] if place < count else size
+                end = leaving
+                if ri[0, RI_HOLD_MS] > 0:
+                    until = pi[0, PI_ENTRY_TIME] + ri[0, RI_HOLD_MS] - zi[ZI_BAR_MS]
+                    end = min(end, find_row(times, until))
                 t = walk_held(
-                    t, size, times, bars_i, bars_f, flags, places, leave, ratio, pi, pf, ri, mi,
-                    mf, fi, ff, ei, ef, zi, zf, equity,
+                    t, end, times, bars_i, bars_f, flags, starts, stretch, di, base_i, base_f, pi,
+                    pf, ri, mi, mf, fi, ff, ei, ef, zi, zf, af, equity, whole,
                 )  # fmt: skip
             pi[0, PI_OUT_REASON] = -1 if pi[0, PI_SIDE] == 0 else 0
             if t >= size:
                 break
-        place = places[t]
+        gi[0, GI_TREND] = base_i[t, 0, GI_TREND]
+        for column in range(GF_WIDTH):
+            gf[0, column] = base_f[t, 0, column]
         gi[0, GI_DIRECTION] = 0
         gi[0, GI_EXIT_LONG] = 0
         gi[0, GI_EXIT_SHORT] = 0
-        gf[0, GF_STOP] = NAN
-        gf[0, GF_TARGET] = NAN
-        if place >= 0:
+        place = following[t]
+        if place < count and rows[place] == t:
             gi[0, GI_DIRECTION] = enter[place]
             gi[0, GI_EXIT_LONG] = leave[place] & 1
             gi[0, GI_EXIT_SHORT] = leave[place] >> 1
             gf[0, GF_STOP] = stop[place]
             gf[0, GF_TARGET] = target[place]
-        gf[0, GF_RATIO] = ratio[t]
-        gf[0, GF_SIGMA] = sigma[t]
-        gf[0, GF_ATR] = atr[t]
         equity[t] = step_bar(
             times[t], t == size - 1, bars_i[t], bars_f[t], gi, gf, pi, pf, ri, rf, mi, mf, fi, ff,
             si, sf, ei, ef, zi, zf, lf, ti, tf, vi, vf, denials, losses, shares,
         )  # fmt: skip
+        note_mark(equity[t], af)
         t += 1
-
-
-def summarise(equity: Any, ends: Any, cut: int, start: float, returns: Any, sums: Any) -> float:
-    """Daily returns of a run and their moments; returns the deepest fall (a fraction <= 0).
-
-    ``ends`` are the last bars of the days.  ``sums`` receives the total return, mean, deviation
-    (ddof 1) and second to fourth central moments of all days, then mean and deviation of the days
-    before ``cut`` and of those from it on.
-    """
-    peak, fall, deepest = start, 0.0, start
-    for t in range(equity.shape[0]):
-        value = equity[t]
-        if value > peak:
-            peak = value
-            deepest = peak * (1.0 + fall)
-        elif value <= deepest and peak > 0.0:
-            fall = min(fall, value / peak - 1.0)
-            deepest = peak * (1.0 + fall) * (1.0 + ROUNDING)
-    before, growth = start, 1.0
-    days = ends.shape[0]
-    for j in range(days):
-        value = equity[ends[j]]
-        change = max(value / before - 1.0, -1.0) if before > 0.0 else 0.0
-        returns[j] = change
-        growth *= 1.0 + change
-        before = value
-    sums[0] = growth - 1.0
-    measure_part(returns, 0, days, sums, 1)
-    second, third, fourth = 0.0, 0.0, 0.0
-    for j in range(days):
-        away = returns[j] - sums[1]
-        square = away * away
-        second += square
-        third += square * away
-        fourth += square * square
-    sums[3] = second / days
-    sums[4] = third / days
-    sums[5] = fourth / days
-    measure_part(returns, 0, cut, sums, 6)
-    measure_part(returns, cut, days, sums, 8)
-    return fall
-
-
-def measure_part(returns: Any, first: int, stop: int, sums: Any, at: int) -> None:
-    """Mean and deviation (ddof 1) of some days; zero where there are too few."""
-    count = stop - first
-    sums[at] = 0.0
-    sums[at + 1] = 0.0
-    if count < 1:
-        return
-    total = 0.0
-    for j in range(first, stop):
-        total += returns[j]
-    mean = total / count
-    sums[at] = mean
-    if count < 2:
-        return
-    squares = 0.0
-    for j in range(first, stop):
-        squares += (returns[j] - mean) ** 2
-    sums[at + 1] = (squares / (count - 1)) ** 0.5

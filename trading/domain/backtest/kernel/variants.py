@@ -12,7 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading.domain.backtest.kernel import layout as at
-from trading.domain.backtest.kernel.quiet import DECISION, FULL_STEP, FUNDING, HOT, NEW_DAY
+from trading.domain.backtest.kernel.marks import AF_FALL, AF_WIDTH
+from trading.domain.backtest.kernel.quiet import (
+    DI_BOTTOM,
+    DI_FLAGS,
+    DI_HIGH,
+    DI_LOW,
+    DI_TOP,
+    DI_WIDTH,
+    FULL_STEP,
+    FUNDING,
+    HOT,
+    NEW_DAY,
+)
 from trading.domain.backtest.kernel.run import (
     PackedMarket,
     PackedSignals,
@@ -32,23 +44,34 @@ SUMS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlainColumns:
-    """What variants of rule strategies share on one instrument, cut to the span of the run.
+class Outlook:
+    """What variants of one slot share, cut to the span of the run.
 
-    ``places`` is the number of the decision at each bar (-1 for none), ``first`` the first
-    inside the span; the others are NaN where they have no source.
+    ``rows`` is the bar of each decision (negative before the span), ``following`` the number of the
+    first decision at or after each bar, ``base`` what the signals of all variants have in common.
+    ``flags`` say what is known of each bar, ``special`` is the next bar that asks for a full step,
+    ``starts`` the first bars of the stretches (and the end), ``stretch`` the stretch of each bar,
+    ``extremes`` their columns: see :mod:`.quiet`.
     """
 
-    places: IntArray
-    first: int
-    ratio: FloatArray
-    sigma: FloatArray
-    atr: FloatArray
+    rows: IntArray
+    following: IntArray
+    base: PackedSignals
+    flags: NDArray[np.uint8]
+    special: IntArray
+    starts: IntArray
+    stretch: IntArray
+    extremes: IntArray
+
+    @property
+    def first(self) -> int:
+        """The first decision inside the span."""
+        return int(self.following[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """What one run gave.  ``sums`` as :func:`.quiet.summarise` writes them; ``fall`` <= 0."""
+    """What one run gave.  ``sums`` as :func:`.marks.summarise` writes them; ``fall`` <= 0."""
 
     trades: int
     fall: float
@@ -72,6 +95,9 @@ class VariantRunner:
             np.empty((events_max, at.VF_WIDTH), dtype=np.float64),
         )
         self.equity = np.empty(size, dtype=np.float64)
+        # In the order of the numbers AF: the opening cash is the first mark.
+        self._no_fall = (rules.cash_opening, 0.0, rules.cash_opening)
+        self._falls = np.zeros(AF_WIDTH, dtype=np.float64)
         self._ends = find_day_ends(market.time_ms, rules.bar_ms)
         self._strategies = pack_strategies(rules)
         self._instruments = pack_instruments(rules)
@@ -92,20 +118,25 @@ class VariantRunner:
         *,
         rules: EngineRules,
         decisions: Decisions,
-        columns: PlainColumns,
-        flags: NDArray[np.uint8],
+        outlook: Outlook,
         returns: FloatArray,
+        whole: bool = False,
     ) -> Figures:
-        """One slot with the decisions of a rule; ``returns`` receives the daily returns."""
+        """One slot with decisions; ``returns`` receives the daily returns.
+
+        ``equity`` then holds the marks at the ends of days, or of every bar where ``whole``.
+        """
         from trading.domain.backtest.compiled import compile_pure
         from trading.domain.backtest.kernel.quiet import run_decisions
 
         market = self._market
         state, fi = self._state(rules)
         compile_pure(run_decisions, inlined=True)(
-            market.time_ms, market.bars_i, market.bars_f, flags, columns.places, decisions.enter,
-            decisions.leave, decisions.stop, decisions.target, columns.ratio, columns.sigma,
-            columns.atr, *self._signal, *state, self.equity,
+            market.time_ms, market.bars_i, market.bars_f, outlook.flags, outlook.special,
+            outlook.starts, outlook.stretch, outlook.extremes, outlook.following, outlook.rows,
+            outlook.base.signals_i, outlook.base.signals_f, decisions.enter, decisions.leave,
+            decisions.stop, decisions.target, *self._signal, *state, self._falls, self.equity,
+            whole,
         )  # fmt: skip
         return self._summarise(int(fi[at.FI_TRADES]), returns)
 
@@ -115,6 +146,7 @@ class VariantRunner:
         """Any number of slots with packed signals."""
         from trading.domain.backtest.compiled import compile_pure
         from trading.domain.backtest.kernel.loop import run_bars
+        from trading.domain.backtest.kernel.marks import note_marks
 
         market = self._market
         state, fi = self._state(rules)
@@ -122,11 +154,13 @@ class VariantRunner:
             market.time_ms, market.bars_i, market.bars_f, signals.signals_i, signals.signals_f,
             *state, self.equity,
         )  # fmt: skip
+        compile_pure(note_marks)(self.equity, self._falls)
         return self._summarise(int(fi[at.FI_TRADES]), returns)
 
     def _state(self, rules: EngineRules) -> tuple[tuple[Any, ...], IntArray]:
         """A fresh book in the order of the loops' arguments, and its counters."""
         slots, count = len(rules.slots), len(rules.instruments)
+        self._falls[:] = self._no_fall
         fi, ff = pack_fund(rules, int(self._market.time_ms[0]))
         mi, mf = self._instruments
         state = (
@@ -152,13 +186,13 @@ class VariantRunner:
 
     def _summarise(self, trades: int, returns: FloatArray) -> Figures:
         from trading.domain.backtest.compiled import compile_pure
-        from trading.domain.backtest.kernel.quiet import summarise
+        from trading.domain.backtest.kernel.marks import summarise
 
         sums = np.zeros(SUMS, dtype=np.float64)
-        fall = compile_pure(summarise)(
+        compile_pure(summarise)(
             self.equity, self._ends, self._cut, self._rules.cash_opening, returns, sums
         )
-        return Figures(trades=trades, fall=float(fall), sums=sums)
+        return Figures(trades=trades, fall=float(self._falls[AF_FALL]), sums=sums)
 
 
 def find_day_ends(time_ms: IntArray, bar_ms: int) -> IntArray:
@@ -167,10 +201,44 @@ def find_day_ends(time_ms: IntArray, bar_ms: int) -> IntArray:
     return np.flatnonzero(np.append(np.diff(day) != 0, True))
 
 
-def compute_flags(
-    *, rules: EngineRules, market: PackedMarket, ratio: FloatArray, places: IntArray
+def build_outlook(
+    *, rules: EngineRules, market: PackedMarket, rows: IntArray, base: PackedSignals
+) -> Outlook:
+    """What every variant with these rules and these common signals shares; one slot.
+
+    ``rows`` are the bars of the decisions, counted from the first of the run.
+    """
+    size = market.time_ms.shape[0]
+    flags = _compute_flags(rules, market, base.signals_f[:, 0, at.GF_RATIO])
+    loud = np.flatnonzero(flags & (FULL_STEP | HOT))
+    ends = find_day_ends(market.time_ms, rules.bar_ms)
+    begins = (flags & (FUNDING | NEW_DAY)) != 0
+    begins[0] = True
+    begins[ends[:-1] + 1] = True
+    starts = np.flatnonzero(begins)
+    bars = market.bars_i[:, 0]
+    extremes = np.empty((starts.size, DI_WIDTH), dtype=np.int64)
+    extremes[:, DI_LOW] = np.minimum.reduceat(bars[:, at.BI_LOW], starts)
+    extremes[:, DI_HIGH] = np.maximum.reduceat(bars[:, at.BI_HIGH], starts)
+    extremes[:, DI_BOTTOM] = np.minimum.reduceat(bars[:, at.BI_CLOSE], starts)
+    extremes[:, DI_TOP] = np.maximum.reduceat(bars[:, at.BI_CLOSE], starts)
+    extremes[:, DI_FLAGS] = np.bitwise_or.reduceat(flags, starts)
+    each = np.arange(size)
+    return Outlook(
+        rows=rows,
+        following=np.searchsorted(rows, each).astype(np.int64),
+        base=base,
+        flags=flags,
+        special=np.append(loud, size)[np.searchsorted(loud, each)],
+        starts=np.append(starts, size),
+        stretch=np.cumsum(begins) - 1,
+        extremes=extremes,
+    )
+
+
+def _compute_flags(
+    rules: EngineRules, market: PackedMarket, ratio: FloatArray
 ) -> NDArray[np.uint8]:
-    """What is known of each bar of a one-slot run: see the numbers of :mod:`.quiet`."""
     day = market.time_ms // DAY_MS
     flags = np.where(np.append(False, day[1:] != day[:-1]), NEW_DAY, 0)
     flags |= np.where(market.bars_f[:, 0, at.BF_FUNDING] != 0.0, FUNDING, 0)
@@ -178,5 +246,4 @@ def compute_flags(
     if rules.fuse.acting and rules.fuse.market_acting and rules.slots[0].traits.trigger_volatility:
         flags |= np.where(ratio > rules.fuse.volatility_ratio_max, HOT, 0)
     full[-1] = True
-    flags |= np.where(full, FULL_STEP, 0) | np.where(places >= 0, DECISION, 0)
-    return flags.astype(np.uint8)
+    return np.where(full, flags | FULL_STEP, flags).astype(np.uint8)
