@@ -201,6 +201,8 @@ STATIC_URL = "/static/"
 STATIC_ROOT = MAGNET_HOME / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"] if (BASE_DIR / "static").is_dir() else []
 MEDIA_ROOT = MAGNET_HOME / "media"
+#: Old minutes as files; a backup holds them beside the dump.
+CANDLE_FOLDER = MAGNET_HOME / "candles"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

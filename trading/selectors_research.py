@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
 from django.db.models import Count, F, Q, QuerySet, Sum, Variance
 from django.db.models.functions import Now
 
@@ -20,7 +19,8 @@ from trading.domain.research.trials import (
     Verdict,
     judge,
 )
-from trading.models import ResearchRun, RunState, SweepChunk, Trial
+from trading.models import Instrument, ResearchRun, RunState, SweepChunk, Trial
+from trading.services.candle_store import stored_spans
 
 RUNS_SHOWN = 25
 COMPARED_MAX = 5
@@ -218,20 +218,15 @@ def list_families() -> list[FamilyRow]:
 
 def list_spans() -> list[dict[str, Any]]:
     """Instruments with the first and last stored candle of each timeframe."""
-    statement = """
-        SELECT i.symbol, i.source_label, t.name, first.open_time, last.open_time
-        FROM trading_instrument i CROSS JOIN unnest(%s::text[]) AS t(name)
-        CROSS JOIN LATERAL (SELECT open_time FROM trading_candle c WHERE c.instrument_id = i.id
-          AND c.timeframe = t.name ORDER BY open_time LIMIT 1) first
-        CROSS JOIN LATERAL (SELECT open_time FROM trading_candle c WHERE c.instrument_id = i.id
-          AND c.timeframe = t.name ORDER BY open_time DESC LIMIT 1) last
-        ORDER BY i.symbol, i.venue"""
+    held: dict[int, list[dict[str, Any]]] = {}
+    for (pk, timeframe), (first, last) in stored_spans(list(TIMEFRAMES)).items():
+        held.setdefault(pk, []).append({"timeframe": timeframe, "first": first, "last": last})
     spans: dict[str, dict[str, Any]] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [list(TIMEFRAMES)])
-        for symbol, label, timeframe, first, last in cursor.fetchall():
-            row = spans.setdefault(symbol, {"symbol": symbol, "label": label, "held": []})
-            row["held"].append({"timeframe": timeframe, "first": first, "last": last})
+    for item in Instrument.objects.filter(pk__in=held).order_by("symbol", "venue"):
+        row = spans.setdefault(
+            item.symbol, {"symbol": item.symbol, "label": item.source_label, "held": []}
+        )
+        row["held"] += held[item.pk]
     return list(spans.values())
 
 

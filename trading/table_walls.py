@@ -9,6 +9,7 @@ from magnetfund.core.walls import (
     gateway,
     gateway_append,
     mutable,
+    read_only,
 )
 
 APPEND_ONLY_TABLES = (
@@ -57,6 +58,7 @@ ORDER_COLUMNS = (
 PAPER_ORDER_COLUMNS = ("status", "filled_quantity", "reason", "closed_at")
 
 GRANTS = [
+    *read_only("trading_candlefile"),
     *append_only(*(t for t in APPEND_ONLY_TABLES if t not in GATEWAY_APPEND_TABLES)),
     gateway("trading_order", *ORDER_COLUMNS, app_inserts=True),
     gateway("trading_position"),
@@ -151,6 +153,7 @@ GRANTS = [
 
 TRIGGERS = [
     *append_only_triggers(APPEND_ONLY_TABLES),
+    *append_only_triggers(["trading_candlefile"]),
     TableTrigger(table="trading_order", name="fuse_gate"),
     TableTrigger(table="trading_enginetransition", name="engine_order"),
     TableTrigger(table="trading_fill", name="fill_guard"),

@@ -27,6 +27,7 @@ from magnetfund.operations.signature_check import find_bad_signatures
 from magnetfund.operations.walls import missing_triggers, privilege_differences
 from magnetfund.operations.watch import LINE_DUE_AFTER
 from risk.services.stop_audit import stops_without_line
+from trading.services.candle_archive import find_missing_files
 from trading.services.settlement import describe_unsettled, find_unsettled
 
 DISK_FREE_MIN = 1_000_000_000
@@ -253,6 +254,14 @@ def check_log() -> Finding:
     )
 
 
+def check_candles() -> Finding:
+    problems = find_missing_files()
+    if problems:
+        words = f"{problems[0]}; bring it back from a backup, or its minutes cannot be read"
+        return Finding(part="candles", state="fail", words=words)
+    return Finding(part="candles", state="ok", words="every file of old minutes is there")
+
+
 def check_disk() -> Finding:
     free = shutil.disk_usage(settings.MAGNET_HOME if settings.MAGNET_HOME.exists() else "/").free
     words = f"{free / 1e9:.1f} GB free"
@@ -284,6 +293,7 @@ DATABASE_CHECKS: tuple[Callable[[], Finding], ...] = (
     check_beat,
     check_backups,
     check_copies,
+    check_candles,
     check_clock,
 )
 OTHER_CHECKS: tuple[Callable[[], Finding], ...] = (check_broker, check_log, check_disk)

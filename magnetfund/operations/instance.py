@@ -27,7 +27,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 #: Commands that move positions run as the gateway; schema, staff and invitations are the owner's.
 GATEWAY_COMMANDS = frozenset({"run_trader", "settle_orders", "replay", "load_demo"})
-OWNER_COMMANDS = frozenset({"migrate", "prepare", "add_person", "invite"})
+OWNER_COMMANDS = frozenset({"migrate", "prepare", "add_person", "invite", "archive_candles"})
 #: Commands that touch no database.
 FREE_COMMANDS = frozenset(
     {"help", "makemigrations", "collectstatic", "spectacular", "check", "wall_sql"}

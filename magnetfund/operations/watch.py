@@ -40,6 +40,7 @@ from trading.models import (
     Instrument,
     Valuation,
 )
+from trading.services.candle_archive import find_file_differences
 from trading.services.engine import WATCHDOG
 from trading.services.instrument_refresh import refresh_venue
 from trading.services.market_choice import followed_exchange
@@ -183,6 +184,7 @@ def verify_all() -> str:
             )
     note_newest_root()
     problems += find_audit_breaks() + find_untold_grants() + find_root_differences()
+    problems += find_file_differences()
     if problems:
         publish_differences(problems)
         return f"{len(problems)} differences: {problems[0]}"

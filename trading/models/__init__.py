@@ -12,6 +12,7 @@ from trading.models.execution import (
 )
 from trading.models.market import (
     Candle,
+    CandleFile,
     CandleGap,
     FundingRate,
     Instrument,
@@ -40,6 +41,7 @@ __all__ = [
     "BookMember",
     "BookMemory",
     "Candle",
+    "CandleFile",
     "CandleGap",
     "EngineTransition",
     "EventBlackout",

@@ -7,6 +7,8 @@ half-open in UTC.  A revised candle is a further version of the same interval, n
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.db import models
 from django.db.models import F, Q
 
@@ -108,6 +110,41 @@ class Candle(models.Model):
 
     def __str__(self) -> str:
         return f"{self.instrument_id} {self.timeframe} {self.open_time:%Y-%m-%d %H:%M}"
+
+
+class CandleFile(models.Model):
+    """Candles of ``[starts_at, ends_at)`` as a file of the home, with its SHA-256."""
+
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+")
+    timeframe = models.CharField(max_length=4)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    rows = models.PositiveIntegerField()
+    size = models.PositiveIntegerField(help_text="Bytes of the file.")
+    sha256 = models.CharField(max_length=64)
+    path = models.CharField(max_length=200, unique=True)
+    archived_at = models.DateTimeField(default=utc_now)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(ends_at__gt=F("starts_at"))
+                & Q(ends_at__lte=F("archived_at") - timedelta(days=30)),
+                name="trading_candlefile_old",
+            ),
+            models.CheckConstraint(
+                condition=Q(rows__gt=0) & Q(size__gt=0) & Q(timeframe="1m"),
+                name="trading_candlefile_minutes",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["instrument", "timeframe", "starts_at"], name="trading_candlefile_span"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.path
 
 
 class CandleGap(models.Model):

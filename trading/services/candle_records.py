@@ -20,7 +20,7 @@ from trading.domain.market import (
 from trading.domain.market.events import MarketEventKind
 from trading.models import CandleGap, Instrument, MarketRefusal
 from trading.services.candle_comparison import PRICES
-from trading.services.candle_store import load_candles, load_last_candles
+from trading.services.candle_store import first_open_after, load_candles, load_last_candles
 from trading.services.market_events import NewMarketEvent, record_market_events
 
 #: Refused bars that are kept with their content; the rest is counted.
@@ -84,13 +84,8 @@ def record_gaps(instrument: Instrument, timeframe: str, fresh: Candles) -> None:
     first, last = int(fresh.open_time[0]), int(fresh.open_time[-1])
     before = load_last_candles(instrument, timeframe, count=1, before_ms=first)
     start = int(before.open_time[0]) if len(before) else first
-    after = (
-        instrument.candles.filter(timeframe=timeframe, open_time__gt=from_milliseconds(last))
-        .order_by("open_time")
-        .values_list("open_time", flat=True)
-        .first()
-    )
-    end = to_milliseconds(after) if after is not None else last
+    after = first_open_after(instrument, timeframe, last)
+    end = after if after is not None else last
     window = load_candles(instrument, timeframe, start_ms=start, end_ms=end + 1)
     found = find_gaps(candles=window, day_rule=DayRule.UTC_MIDNIGHT)
     now = utc_now()

@@ -1,8 +1,9 @@
-"""Closed candles in PostgreSQL: stored by COPY, read back as columns."""
+"""Closed candles as columns: stored by COPY, read from PostgreSQL and, old minutes, from files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import numpy as np
 import psycopg
@@ -16,7 +17,8 @@ from trading.domain.candle_rows import (
     encode_candle_rows,
 )
 from trading.domain.market import Candles, timeframe_ms
-from trading.models import Candle, Instrument
+from trading.models import Candle, CandleFile, Instrument
+from trading.services.candle_archive import Columns, find_files, read_columns
 
 #: Bars a COPY message holds; also how often progress is told.
 CHUNK = 20_000
@@ -58,6 +60,8 @@ def load_candles(
         # Versions of a bar come in their order (that of the index); the last one counts.
         newest = np.append(times[1:] != times[:-1], True)
         times, prices = times[newest], prices[:, newest]
+    for row in find_files(instrument, timeframe, start=low, end=high):
+        times, prices = _join(read_columns(row), (times, prices), start_ms, end_ms)
     open_, high_, low_, close, volume = prices
     return Candles(
         instrument=instrument.symbol,
@@ -69,6 +73,18 @@ def load_candles(
         close=close,
         volume=volume,
     )
+
+
+def _join(old: Columns, new: Columns, start_ms: int | None, end_ms: int | None) -> Columns:
+    """The bars of both within the span, in order; a bar in both is that of ``new``."""
+    first = 0 if start_ms is None else int(np.searchsorted(old[0], start_ms))
+    stop = old[0].size if end_ms is None else int(np.searchsorted(old[0], end_ms))
+    times = np.concatenate((old[0][first:stop], new[0]))
+    prices = np.concatenate((old[1][:, first:stop], new[1]), axis=1)
+    order = np.argsort(times, kind="stable")
+    times, prices = times[order], np.ascontiguousarray(prices[:, order])
+    newest = np.append(times[1:] != times[:-1], True) if times.size else np.zeros(0, dtype=bool)
+    return times[newest], prices[:, newest]
 
 
 def store_candles(
@@ -111,9 +127,66 @@ def load_last_candles(
 ) -> Candles:
     """The last ``count`` stored bars, of those that open before an instant if one is given."""
     rows = Candle.objects.filter(instrument=instrument, timeframe=timeframe)
-    if before_ms is not None:
-        rows = rows.filter(open_time__lt=from_milliseconds(before_ms))
+    before = from_milliseconds(before_ms) if before_ms is not None else None
+    if before is not None:
+        rows = rows.filter(open_time__lt=before)
     times = list(rows.order_by("-open_time").values_list("open_time", flat=True)[: 2 * count])
     newest = sorted(set(times))[-count:]
-    start = to_milliseconds(newest[0]) if newest else before_ms or 0
-    return load_candles(instrument, timeframe, start_ms=start, end_ms=before_ms)
+    files = find_files(instrument, timeframe, start=None, end=before)
+    if len(newest) == count:
+        files = [row for row in files if row.ends_at > newest[0]]
+    starts = [*_starts_holding(files, 2 * count, before), *newest[:1]]
+    start = to_milliseconds(min(starts)) if starts else before_ms or 0
+    found = load_candles(instrument, timeframe, start_ms=start, end_ms=before_ms)
+    return found.between(max(0, len(found) - count), len(found))
+
+
+def _starts_holding(
+    files: Sequence[CandleFile], count: int, before: datetime | None
+) -> list[datetime]:
+    """Starts of the newest files that hold so many bars before an instant; all where fewer do."""
+    starts, held = [], 0
+    for row in sorted(files, key=lambda row: row.starts_at, reverse=True):
+        starts.append(row.starts_at)
+        # Of a month that the instant cuts, nobody knows how many lie before it.
+        held += row.rows if before is None or row.ends_at <= before else 0
+        if held >= count:
+            break
+    return starts
+
+
+def first_open_after(instrument: Instrument, timeframe: str, after_ms: int) -> int | None:
+    """Open time (ms) of the first stored bar that opens after an instant; None where none does."""
+    after = from_milliseconds(after_ms)
+    rows = Candle.objects.filter(instrument=instrument, timeframe=timeframe, open_time__gt=after)
+    first = rows.order_by("open_time").values_list("open_time", flat=True).first()
+    found = [to_milliseconds(first)] if first is not None else []
+    files = find_files(instrument, timeframe, start=after, end=first)
+    for row in sorted(files, key=lambda row: row.starts_at):
+        if found and to_milliseconds(row.starts_at) > min(found):
+            break
+        times = read_columns(row)[0]
+        found += times[times > after_ms][:1].tolist()
+    return min(found, default=None)
+
+
+def stored_spans(timeframes: Sequence[str]) -> dict[tuple[int, str], tuple[datetime, datetime]]:
+    """First and last stored open time by instrument (key) and timeframe; of files, their months."""
+    statement = """
+        SELECT i.id, t.name, first.open_time, last.open_time
+        FROM trading_instrument i CROSS JOIN unnest(%s::text[]) AS t(name)
+        CROSS JOIN LATERAL (SELECT open_time FROM trading_candle c WHERE c.instrument_id = i.id
+          AND c.timeframe = t.name ORDER BY open_time LIMIT 1) first
+        CROSS JOIN LATERAL (SELECT open_time FROM trading_candle c WHERE c.instrument_id = i.id
+          AND c.timeframe = t.name ORDER BY open_time DESC LIMIT 1) last
+        UNION ALL
+        SELECT instrument_id, timeframe, min(starts_at),
+               max(ends_at) - interval '1 minute' FROM trading_candlefile
+        WHERE timeframe = ANY(%s) GROUP BY 1, 2"""
+    spans: dict[tuple[int, str], tuple[datetime, datetime]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [list(timeframes), list(timeframes)])
+        for pk, name, first, last in cursor.fetchall():
+            known = spans.get((pk, name), (first, last))
+            spans[pk, name] = (min(known[0], first), max(known[1], last))
+    return spans

@@ -22,7 +22,7 @@ from magnetfund.operations.backups.container import BLOCK_BYTES, Writer
 from magnetfund.operations.backups.manifest import Manifest, read_state
 
 #: Folders and files of a data folder that a restore needs; the backup key is never among them.
-KEPT = ("keys", "documents", "roots", "mode")
+KEPT = ("keys", "documents", "roots", "candles", "mode")
 SUFFIX = ".mfbackup"
 DUMP = "database.dump"
 MANIFEST = "manifest.json"

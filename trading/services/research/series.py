@@ -9,7 +9,7 @@ from magnetfund.kernel.errors import InvalidInput
 from trading.domain.market.candles import TIMEFRAMES, Candles
 from trading.domain.research.coverage import InstrumentSeries
 from trading.domain.research.request import BacktestRequest
-from trading.models import Candle, FundingRate, Instrument
+from trading.models import Candle, CandleFile, FundingRate, Instrument
 from trading.services.book_setup import instrument_rules
 from trading.services.candle_store import load_candles
 from trading.services.instruments import get_instrument
@@ -66,4 +66,5 @@ def stored_timeframes(instrument: Instrument) -> list[str]:
         name
         for name in TIMEFRAMES
         if Candle.objects.filter(instrument=instrument, timeframe=name).exists()
+        or CandleFile.objects.filter(instrument=instrument, timeframe=name).exists()
     ]

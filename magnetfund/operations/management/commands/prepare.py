@@ -20,6 +20,10 @@ from magnetfund.operations.books.root import make_root_keys
 from magnetfund.operations.first_account import print_link
 from magnetfund.operations.supervisor import make_token_keys
 from magnetfund.operations.walls import state_purpose
+from trading.services.candle_archive import archive_months
+
+#: Months of minutes that a start moves into files; the rest waits for the next one, or the command.
+MONTHS_A_START = 24
 
 
 class Command(FundCommand):
@@ -46,6 +50,8 @@ class Command(FundCommand):
         if settings.IS_PRODUCTION:
             # Elsewhere the files are found where they are; here they are served by their hashes.
             call_command("collectstatic", interactive=False, verbosity=0)
+        for month in archive_months(actor=Actor.system("prepare"), months_max=MONTHS_A_START):
+            self.say(f"Minutes of {month.starts_at:%B %Y} moved into {month.path}")
         link = print_link() if settings.IS_PRODUCTION else None
         if link is not None:
             self.say(f"Nobody can set up this home yet. Within 2 days, once, open:\n{link}")

@@ -15,6 +15,7 @@ from magnetfund.core.services.audit_check import find_audit_breaks
 from magnetfund.core.services.signatures import find_untold_grants
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.operations.books.root import find_root_differences
+from trading.services.candle_archive import find_file_differences
 
 
 class Command(FundCommand):
@@ -36,6 +37,8 @@ class Command(FundCommand):
                     self._tell(fund.code, check.__doc__ or check.__name__, check(fund), differences)
             for common in (find_audit_breaks, find_untold_grants, find_root_differences):
                 self._tell("audit", common.__doc__ or "", common(), differences)
+            words = find_file_differences.__doc__ or ""
+            self._tell("candles", words, find_file_differences(), differences)
         result = {
             "clean": not differences,
             "funds": [fund.code for fund in funds],
