@@ -22,6 +22,7 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.backups.copies import read_copy_health
 from magnetfund.operations.backups.log_runs import handed_over, read_log_health
 from magnetfund.operations.backups.runs import PROVEN_WITHIN, read_health
+from magnetfund.operations.role_changes import has_director
 from magnetfund.operations.roles import ROLE_NAMES, RUN_TIME_ROLES
 from magnetfund.operations.signature_check import find_bad_signatures
 from magnetfund.operations.walls import missing_triggers, privilege_differences
@@ -158,6 +159,9 @@ def check_signatures() -> Finding:
     problems = find_bad_signatures()
     if problems:
         return Finding(part="signatures", state="fail", words=problems[0])
+    if settings.IS_PRODUCTION and not has_director():
+        words = "no director: an administrator alone gives and takes roles, and no one signs for it"
+        return Finding(part="signatures", state="warn", words=words)
     return Finding(part="signatures", state="ok", words="every passkey's proof holds")
 
 

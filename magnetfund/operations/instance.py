@@ -30,7 +30,15 @@ GATEWAY_COMMANDS = frozenset({"run_trader", "settle_orders", "replay", "load_dem
 OWNER_COMMANDS = frozenset({"migrate", "prepare", "add_person", "invite", "archive_candles"})
 #: Commands that touch no database.
 FREE_COMMANDS = frozenset(
-    {"help", "makemigrations", "collectstatic", "spectacular", "check", "wall_sql"}
+    {
+        "help",
+        "makemigrations",
+        "collectstatic",
+        "spectacular",
+        "check",
+        "wall_sql",
+        "upgrade_postgres",
+    }
 )
 PLACEHOLDER = "postgresql://fa_app@127.0.0.1:1/none"
 

@@ -25,6 +25,7 @@ from investors.models import (
     Distribution,
     FundAccount,
     PayeeAccount,
+    StatementLine,
     TermsProposal,
     UnitLot,
 )
@@ -38,7 +39,8 @@ from investors.services.money_accounts import (
 )
 from investors.services.nav import approve_strike
 from investors.services.policies import approve_terms, propose_terms
-from investors.services.statements import record_receipt
+from investors.services.receipts import match_receipt
+from investors.services.statements import confirm_statement, record_receipt, upload_statement
 from investors.tests.fund_support import SmallFund, first_of, make_fund
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import RoleGrant, User
@@ -59,6 +61,7 @@ from magnetfund.core.services.signing import (
     SignatureMissing,
 )
 from magnetfund.kernel.clock import utc_now
+from magnetfund.operations.checkup import check_signatures
 from magnetfund.operations.role_changes import decide_role, propose_role
 from magnetfund.tests.test_money_walls import ROLES, attack
 from magnetfund.tests.walls_support import make_user, say_kind, write_signature
@@ -403,6 +406,39 @@ def test_a_receipt_that_no_bank_sent_stands_in_the_words_of_the_nav(
         approve_strike(strike=strike, seen_hash=strike.result_hash, actor=small.checker)
 
 
+def test_a_forged_file_of_the_bank_stands_in_the_words_of_the_nav(
+    small: SmallFund, fresh_database: Any
+):
+    """Nobody signs an import: the thief's file and each line of it that buys units are in what the
+    approver of the NAV signs, and a signature from before it is void."""
+    at, row = first_of(2026, 2), account(small)
+    write_signature(fresh_database, ACCOUNT, row.pk, checker_of(small))
+    approve_account(account=row, actor=small.checker)
+    row.refresh_from_db()
+    small.day(at)
+    forged = small.subscribe("bob", "700", before=at, paid=False)
+    strike = small.prepare(at)
+    write_signature(fresh_database, NAV, strike.pk, checker_of(small))
+    party = forged.investor.legal_name
+    content = (
+        "reference,booked_at,amount,currency,party\n"
+        f"F1,2026-01-28,700.00,USD,{party}\nF2,2026-01-28,5.00,USD,Nobody\n"
+    )
+    file, _ = upload_statement(
+        account=row, name="january.csv", content=content.encode(), actor=small.maker
+    )
+    confirm_statement(file=file, actor=small.maker)
+    line = StatementLine.objects.get(file=file, reference="F1")
+    match_receipt(line=line, order=forged, actor=small.maker)
+    said = words(NAV, strike.pk)
+    source = f"on account bank by the file january.csv {file.sha256[:16]}"
+    assert f"Received 700 USD of {party}, reference F1" in said
+    assert source in said
+    assert "F2" not in said, "it buys nothing"
+    with pytest.raises(SignatureMissing):
+        approve_strike(strike=strike, seen_hash=strike.result_hash, actor=small.checker)
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_no_line_pretends_to_be_the_banks(small: SmallFund, fresh_database: Any, role: str):
     row = account(small)
@@ -437,6 +473,22 @@ def test_no_line_pretends_to_be_the_banks(small: SmallFund, fresh_database: Any,
     if role == "fa_app":
         with pytest.raises(IntegrityError, match="a receipt without its line"):
             post_entries(small.fund, [NewEntry.of(entry)], actor=small.maker)
+
+
+def test_without_a_director_one_administrator_staffs_the_house_and_doctor_says_so(
+    fresh_database: Any, settings: Any
+):
+    """Nobody is there who could sign; the first director ends it."""
+    settings.IS_PRODUCTION = True
+    ada = make_user("ada", Role.ADMINISTRATOR)
+    said = check_signatures()
+    assert (said.state, "no director" in said.words) == ("warn", True)
+    given = {"name": "Dora Director", "reason": "founds", "actor": Actor.of(ada)}
+    propose_role(email="dora@example.com", role="director", **given)
+    assert RoleGrant.objects.filter(user__email="dora@example.com").exists()
+    assert check_signatures().state == "ok"
+    propose_role(email="rita@example.com", role="risk_officer", **given)
+    assert not RoleGrant.objects.filter(user__email="rita@example.com").exists()
 
 
 def test_a_role_is_taken_on_the_directors_signature(fresh_database: Any):

