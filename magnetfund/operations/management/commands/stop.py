@@ -26,6 +26,8 @@ FLAT_SECONDS = 5.0
 
 class Command(FundCommand):
     help = __doc__
+    #: Whoever stops waits for it; looking the whole project over takes as long as its start.
+    requires_system_checks = []
 
     def add_own_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--reason", required=True, help="why, for the record")
