@@ -213,7 +213,7 @@ def _subscribe(
     """New lots and their entries; gives the money that left client money for them."""
     dealt = [(book.orders[result.order], result) for result in plan.subscriptions]
     paid = [item for item in dealt if item[0].kind == DealingOrder.Kind.SUBSCRIPTION]
-    reinvested = [item for item in dealt if item not in paid]
+    reinvested = [item for item in dealt if item[0].kind != DealingOrder.Kind.SUBSCRIPTION]
     for event, bought in (("units_issued", paid), ("distribution_reinvested", reinvested)):
         if bought:
             _issue(book, row, terms, event, bought, actor)

@@ -55,7 +55,7 @@ def open_book(strike: NavStrike, *, lock: bool = True) -> DealingBook:
         DealingOrder.objects.filter(
             share_class__fund=strike.fund_id, state__in=(*_REDEEMING, "funded")
         )
-        .select_related("dealing_day")
+        .select_related("dealing_day", "share_class")
         .order_by("received_at", "id")
     )
     found = list(query.select_for_update(of=("self",)) if lock else query)

@@ -6,7 +6,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from investors.domain.ledger import build_entry
 from investors.models import (
@@ -364,3 +365,26 @@ def test_an_order_of_everything_reserves_what_came_to_its_holder_on_the_same_day
     row = small.investor("ann").holdings.get(share_class__code="B")
     assert (row.units, row.reserved_units) == (10, 10)
     assert verify_fund(small.fund) == []
+
+
+def test_no_order_costs_a_query_of_its_own():
+    """Thousands of orders are dealt in batches: what one more asks of the database is nothing."""
+    small = make_fund("main")
+    days = [FIRST, first_of(2025, 2), first_of(2025, 3)]
+    for at in days:
+        small.day(at)
+    few, many = ["ann", "bob"], [f"holder{k}" for k in range(9)]
+    small.subscribe("ann", "1000", before=FIRST)
+    small.subscribe("bob", "1000", before=FIRST)
+    small.strike(FIRST)
+    counts = []
+    for at, names in zip(days[1:], (few, many), strict=True):
+        for name in names:
+            small.subscribe(name, "100", before=at)
+        for name in few[: len(names) // 2]:
+            small.redeem(name, "1", before=at)
+        strike = small.prepare(at)
+        with CaptureQueriesContext(connection) as asked:
+            small.approve(strike)
+        counts.append(len(asked))
+    assert counts[1] <= counts[0] + 2, counts
