@@ -252,7 +252,9 @@ class CrashStage:
     def price(self) -> Decimal | None:
         beat = Heartbeat.objects.filter(part="trader", seen_at__gt=utc_now() - timedelta(seconds=5))
         row = beat.first()
-        return Decimal(row.detail["prices"][SYMBOL]) if row is not None else None
+        # A trader that starts beats before it has a price.
+        found = row.detail.get("prices", {}).get(SYMBOL) if row is not None else None
+        return Decimal(found) if found is not None else None
 
     def entries(self) -> int:
         return int(Order.objects.filter(strategy="manual", purpose="entry").count())
