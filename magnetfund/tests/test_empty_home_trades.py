@@ -169,16 +169,6 @@ class Scene:
     def __getitem__(self, name: str) -> Person:
         return self.people[name]
 
-    def ask(self, code: str, *, role: str = "") -> str:
-        """What a few lines of Python print that run in the home."""
-        given = {"MAGNET_DB_ROLE": role} if role else {}
-        done = subprocess.run(
-            [sys.executable, "manage.py", "shell", "-v", "0", "-c", code], cwd=ROOT,
-            env=self.home.environment | given, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout.strip()
-
     def read(self) -> dict[str, Any]:
         """What the home's books say now, by a process that stays."""
         if self._reader is None:
@@ -265,8 +255,8 @@ def arm_the_fuse(scene: Scene) -> None:
 
 def take_the_money(scene: Scene) -> None:
     """An order of the first dealing day, and the accountant's record of its money."""
-    scene.ask(APPROVE, role="owner")
-    order = scene.ask(SUBSCRIBE.format(amount=AMOUNT)).splitlines()[-1]
+    scene.home.ask(APPROVE, role="owner")
+    order = scene.home.ask(SUBSCRIBE.format(amount=AMOUNT)).splitlines()[-1]
     dmitri = scene["dmitri"].go(f"/desk/fund/orders/{order}/receipt/").see("receipt")
     dmitri.press(
         "Record the receipt", party="Iris Vandermeer", amount=AMOUNT, currency="USD",
