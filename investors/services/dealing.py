@@ -98,7 +98,7 @@ def submit_subscription(
     """Take in a subscription by amount; units and price are known only after the strike."""
     at = at or utc_now()
     require_own(investor, actor)
-    require_subscribable(investor=investor, share_class=share_class, amount=amount)
+    require_subscribable(investor=investor, share_class=share_class, amount=amount, at=at)
     with transaction.atomic():
         day = next_dealing_day(share_class.fund, received_at=at)
         order = DealingOrder.objects.create(

@@ -169,7 +169,9 @@ def _require_possible(row: DealingProposal) -> None:
     require_open(row.share_class.fund)
     if row.kind == Kind.SUBSCRIPTION:
         assert row.amount is not None
-        require_subscribable(investor=row.investor, share_class=row.share_class, amount=row.amount)
+        require_subscribable(
+            investor=row.investor, share_class=row.share_class, amount=row.amount, at=utc_now()
+        )
         return
     require_available(
         investor=row.investor,

@@ -279,7 +279,7 @@ def quote_subscription(
 
     A class without units issues at its launch price.
     """
-    require_subscribable(investor=investor, share_class=share_class, amount=amount)
+    require_subscribable(investor=investor, share_class=share_class, amount=amount, at=at)
     terms = terms_in_force(share_class, at=at)
     known = estimate.prices.get(share_class.code) if estimate is not None else None
     price = share_class.launch_price if known is None else known

@@ -6,7 +6,7 @@ last dealing price.
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 from investors.domain.dealing import (
@@ -18,6 +18,7 @@ from investors.domain.dealing import (
 from investors.domain.fees import ClassTerms, LockUp
 from investors.domain.onboarding import KycState
 from investors.models import ClassNav, Fund, Holding, Investor, ShareClass, UnitLot
+from investors.services.policies import takes_money
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
@@ -34,14 +35,26 @@ def require_open(fund: Fund) -> None:
         )
 
 
-def require_subscribable(*, investor: Investor, share_class: ShareClass, amount: Decimal) -> None:
-    """Raise for the first rule that refuses a subscription: ``fund_suspended``, ``kyc_open``,
-    ``not_positive``, ``too_fine``, ``below_minimum``."""
+def require_subscribable(
+    *, investor: Investor, share_class: ShareClass, amount: Decimal, at: datetime
+) -> None:
+    """Raise for the first rule that refuses a subscription: ``fund_suspended``, ``class_closed``,
+    ``kyc_open``, ``not_positive``, ``too_fine``, ``below_minimum``."""
     require_open(share_class.fund)
+    require_open_class(share_class, at=at)
     require_kyc(investor)
     currency = share_class.fund.currency
     _require_measure(amount, quantum=currency_quantum(currency), what="amount")
     require_first_minimum(investor, share_class, amount)
+
+
+def require_open_class(share_class: ShareClass, *, at: datetime) -> None:
+    """Raise :class:`Conflict` (``class_closed``) where the terms in force close the class."""
+    if not takes_money(share_class, at=at):
+        raise Conflict(
+            f"class {share_class.code} is closed to new money; units in it can leave",
+            code="class_closed",
+        )
 
 
 def require_first_minimum(investor: Investor, share_class: ShareClass, amount: Decimal) -> None:

@@ -33,16 +33,26 @@ def terms_in_force(share_class: ShareClass, *, at: datetime) -> ClassTerms:
     return build_terms(policy_in_force(share_class, at=at).terms)
 
 
+def takes_money(share_class: ShareClass, *, at: datetime) -> bool:
+    """Whether orders to buy are taken: not in a class whose terms in force close it."""
+    row = _newest_policy(share_class, at)
+    return row is None or build_terms(row.terms).is_open
+
+
 def policy_in_force(share_class: ShareClass, *, at: datetime) -> ClassPolicyVersion:
     """The row of :func:`terms_in_force`, which names its version."""
-    row = (
+    row = _newest_policy(share_class, at)
+    if row is None:
+        raise InvalidInput(f"{share_class} has no terms yet", code="no_terms")
+    return row
+
+
+def _newest_policy(share_class: ShareClass, at: datetime) -> ClassPolicyVersion | None:
+    return (
         ClassPolicyVersion.objects.filter(share_class=share_class, effective_from__lte=at)
         .order_by("-version")
         .first()
     )
-    if row is None:
-        raise InvalidInput(f"{share_class} has no terms yet", code="no_terms")
-    return row
 
 
 def terms_by_class(book: str, *, at: datetime) -> list[tuple[ShareClass, ClassTerms]]:
@@ -93,7 +103,7 @@ _ENUMS: dict[str, type[StrEnum]] = {
     "gate_rank": Rank,
 }
 _WHOLE = ("notice_days", "lock_up_days", "rolls_max")
-_YES_NO = ("hurdle_compounds", "hurdle_is_cumulative")
+_YES_NO = ("hurdle_compounds", "hurdle_is_cumulative", "is_open")
 
 
 def _term(name: str, value: Any) -> Any:

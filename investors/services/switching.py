@@ -27,6 +27,7 @@ from investors.services.dealing_rules import (
     require_first_minimum,
     require_kyc,
     require_open,
+    require_open_class,
     require_own,
     require_redeemable,
 )
@@ -93,6 +94,7 @@ def _require_switchable(
         raise InvalidInput("a switch needs a different class", code="same_class")
     if into_class.fund_id != share_class.fund_id:
         raise InvalidInput("a switch stays within one fund", code="other_fund")
+    require_open_class(into_class, at=at)
     into_terms = terms_in_force(into_class, at=at)
     # The smallest redemption is about payments; what a switch must reach is the other class's.
     wanted = require_redeemable(

@@ -244,7 +244,9 @@ def test_a_hold_stops_subscriptions_and_says_nothing_of_why(investor, lea, karim
     row.refresh_from_db()
     share_class = make_fund("main").share_class()
     with pytest.raises(FundError) as refused:
-        require_subscribable(investor=row, share_class=share_class, amount=Decimal(10_000))
+        require_subscribable(
+            investor=row, share_class=share_class, amount=Decimal(10_000), at=utc_now()
+        )
     assert refused.value.code == "kyc_open"
     assert "report" not in refused.value.message
     assert not AuditEvent.objects.filter(body__icontains="report").exists()

@@ -14,6 +14,7 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from investors.models import DealingOrder, DealingProposal, Fund, Holding, Investor, ShareClass
+from investors.services.policies import approve_terms, propose_terms
 from investors.tests.fund_support import FIRST, SmallFund, make_fund_of
 from magnetfund.core.models import AuditEvent
 from magnetfund.core.roles import Role
@@ -153,3 +154,21 @@ def test_closed_suspended_held_and_unapproved_are_refused_and_a_key_is_one_body(
     assert state() == before
     everything = post(small, WITHDRAW, {**A, "is_all": True}, key="all")
     assert (everything.status_code, everything.json()["units"]) == (202, None)
+
+
+def test_into_a_closed_class_nobody_buys_or_switches_while_its_holders_may_leave(
+    small: SmallFund,
+):
+    terms = dict(small.share_class("B").policies.get().terms)
+    proposal = propose_terms(
+        share_class=small.share_class("B"), terms={**terms, "is_open": False, "lock_up": "none"},
+        reason="full", effective_from=utc_now() - timedelta(seconds=1), actor=small.maker,
+    )  # fmt: skip
+    approve_terms(proposal=proposal, seen_hash=proposal.content_hash, actor=small.checker)
+    before = state()
+    for path, body in ((SUBSCRIBE, {**B, "amount": "6000"}), (SWITCH, {**INTO_B, "units": "60"})):
+        answer = post(small, path, body, key=path)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "class_closed")
+        assert state() == before
+    assert post(small, WITHDRAW, {**B, "units": "1"}, key="out").status_code == 202
+    assert post(small, SUBSCRIBE, {**A, "amount": "6000"}, key="in").status_code == 202

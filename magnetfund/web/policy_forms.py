@@ -39,8 +39,10 @@ _TERM_LABELS = {
     "investor_gate_share": "Redemption gate, share of a holding",
     "holdback_share": "Holdback of a full redemption, share",
     "rolls_max": "Unpaid subscriptions roll, times",
+    "is_open": "Open to new money",
 }
 _TERM_HELP = {
+    "is_open": "Without it nobody buys or switches into the class; holders may leave.",
     "tiers": "above=rate, for example 0=0.02 1000000=0.015; empty: the flat rate",
     "crystallisation_months": "1 to 12, with commas",
 }

@@ -86,8 +86,9 @@ class ClassTerms:
     Dealing: entry and exit fees, notice in business days, lock-up in days from the lot's dealing
     day, ``gate_share`` of the fund's NAV and ``investor_gate_share`` of the holder's own units that
     may leave on one day (1: no gate), minimums in money, the share of a full redemption that is
-    held back, and how often an unpaid subscription rolls before its money goes back.  Quanta are
-    the smallest steps of price, units and cash.
+    held back, and how often an unpaid subscription rolls before its money goes back.  Into a class
+    that is not ``is_open`` nobody buys or switches; holders stay and may leave.  Quanta are the
+    smallest steps of price, units and cash.
     """
 
     management_rate: Decimal = ZERO
@@ -114,6 +115,7 @@ class ClassTerms:
     minimum_holding: Decimal = ZERO
     holdback_share: Decimal = ZERO
     rolls_max: int = 3
+    is_open: bool = True
     price_quantum: Decimal = Decimal("0.000001")
     unit_quantum: Decimal = Decimal("0.000001")
     cash_quantum: Decimal = Decimal("0.01")

@@ -34,6 +34,8 @@ from investors.services.applications import (
 )
 from investors.services.documents import add_document, remove_document
 from investors.services.founding import KINDS
+from investors.services.policies import takes_money
+from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError, InvalidInput, NotFound
 from magnetfund.web.public.apply_forms import FORMS, STEP_WORDS, SignForm
 from magnetfund.web.public.pages import page_context
@@ -255,8 +257,10 @@ def remove_paper(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _classes() -> list[ShareClass]:
+    """Classes that take new money."""
     rows = ShareClass.objects.filter(fund__book=settings.MAGNET_BOOK).select_related("fund")
-    return list(rows.order_by("code"))
+    now = utc_now()
+    return [row for row in rows.order_by("code") if takes_money(row, at=now)]
 
 
 def _sign(request: HttpRequest, row: Application) -> HttpResponse:
