@@ -18,11 +18,13 @@ from django.db import connection
 
 from investors.models import Fund, NavStrike
 from investors.models.holders import KYC_CHOICES
+from investors.services.nav_inputs import class_after
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
+from magnetfund.kernel.money import quantize
 
-ZERO = Decimal(0)
+ZERO, CENT = Decimal(0), Decimal("0.01")
 _KYC_WORDS = dict(KYC_CHOICES)
 SORTS = {
     "largest": "value DESC, number, code",
@@ -155,6 +157,50 @@ class Register:
     @property
     def value(self) -> Decimal:
         return sum((row.value for row in self.holders), ZERO)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassTie:
+    """How the register of a class ties to the NAV that values it, in the fund's currency.
+
+    ``nav`` is before and ``nav_after`` after the dealing of that NAV, both in cents; ``value`` is
+    what the register shows of all its lots.
+    """
+
+    share_class: str
+    nav: Decimal
+    nav_after: Decimal
+    value: Decimal
+
+    @property
+    def dealt(self) -> Decimal:
+        return self.nav_after - self.nav
+
+    @property
+    def rounding(self) -> Decimal:
+        """What the lots add to beyond the NAV, since each lot is in whole cents."""
+        return self.value - self.nav_after
+
+
+def tie_register(found: Register) -> list[ClassTie]:
+    """Each class of a whole register (of holders, none left out) against its NAV."""
+    if found.strike is None:
+        return []
+    value: dict[str, Decimal] = {}
+    for row in found.holders:
+        value[row.share_class] = value.get(row.share_class, ZERO) + row.value
+    rows = found.strike.classes.filter(share_class__code__in=value).select_related(
+        "share_class", "strike__fund"
+    )
+    return [
+        ClassTie(
+            share_class=row.share_class.code,
+            nav=row.nav,
+            nav_after=quantize(class_after(row, before=row.strike.valuation_at)["nav"], CENT),
+            value=value[row.share_class.code],
+        )
+        for row in rows.order_by("share_class__code")
+    ]
 
 
 def read_register(

@@ -10,7 +10,7 @@ import pytest
 
 from investors.models import DealingOrder, Holding
 from investors.services.capital_activity import NAMES, read_capital
-from investors.services.register import read_lots_of_holder, read_register
+from investors.services.register import read_lots_of_holder, read_register, tie_register
 from investors.tests.fund_support import SmallFund
 from investors.tests.test_investor_statements import MONTHS, lived
 from magnetfund.core.actors import Actor
@@ -62,6 +62,17 @@ def check_holdings(small: SmallFund):
     (newest,) = dealt(small)[-1:]
     assert found.strike == newest
     assert found.value == newest.nav  # nothing was dealt at this NAV
+    for strike in dealt(small):
+        at = strike.valuation_at
+        register = read_register(small.fund, at=at, actor=small.maker)
+        ties = tie_register(register)
+        assert sum(tie.value for tie in ties) == register.value
+        assert sum(tie.nav for tie in ties) == strike.nav
+        for tie in ties:
+            held = [row for row in register.holders if row.share_class == tie.share_class]
+            units, lots = sum(row.units for row in held), sum(row.lots for row in held)
+            # A cent for each lot and for the fee accrued on all, and the last digit of the price.
+            assert abs(tie.rounding) <= (lots + 1) * D("0.01") + units * D("0.000001")
 
 
 def check_a_transfer(small: SmallFund):

@@ -59,6 +59,11 @@ def test_page_files_and_api_show_the_same_holders_to_those_who_may(small: SmallF
     assert client.get("/desk/fund/register.pdf").status_code == 404
     before = client.get("/desk/fund/register/?at=2024-12-01").content.decode()
     assert "No holder matches" in before
+    ties = re.sub(r"<[^>]+>|\s+", " ", page.split('id="ties"')[1].split("</table>")[0])
+    assert " ".join(ties.split()).endswith(
+        "A 0.00 +30,000.00 30,000.00 0.00 30,000.00 B 0.00 +10,000.00 10,000.00 0.00 10,000.00"
+    )
+    assert 'id="ties"' not in client.get("/desk/fund/register/?search=bob").content.decode()
     assert client.get("/desk/fund/register/?at=never").status_code == 200
     answer = Client().get("/api/register?account=ann", headers=headers).json()
     assert (answer["count"], answer["value"]) == (1, "30000.00")

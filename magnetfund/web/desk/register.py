@@ -17,6 +17,7 @@ from investors.services.register import (
     read_lots_of_holder,
     read_register,
     tabulate_register,
+    tie_register,
 )
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
@@ -78,6 +79,8 @@ def register(request: HttpRequest) -> HttpResponse:
             ),
             "holder": (holder := _chosen(request)),
         }
+        if found.holders and not listing.chosen["search"] and not listing.chosen["kyc"]:
+            context["ties"] = tie_register(found)
         if holder is not None:
             context["lots"] = read_lots_of_holder(fund, holder.pk, at=found.at, actor=actor)
     frame = build_frame(request, "nav")
