@@ -30,7 +30,7 @@ from investors.services.dealing_rules import require_open
 from investors.services.ledger import (
     owns_and_owes,
 )
-from investors.services.nav_calendar import next_version, require_instant
+from investors.services.nav_calendar import find_due, next_version, require_instant
 from investors.services.nav_checks import check_book_breaks, check_strike
 from investors.services.nav_dealing import deal_strike
 from investors.services.nav_inputs import gather_inputs
@@ -78,6 +78,16 @@ def prepare_strike(
             raise
         _suspend(fund, actor, at, error.message)
         raise
+
+
+def prepare_due(*, fund: Fund, actor: Actor) -> NavStrike:
+    """Prepare the NAV that is due; raises :class:`Conflict` (``nothing_due``) where none is, and
+    what :func:`prepare_strike` raises."""
+    due = find_due(fund, at=utc_now())
+    if due is None:
+        raise Conflict("no dealing day is due", code="nothing_due")
+    valuation_at, day = due
+    return prepare_strike(fund=fund, valuation_at=valuation_at, dealing_day=day, actor=actor)
 
 
 def _suspend(fund: Fund, actor: Actor, at: datetime, reason: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from django.db.models import Exists, OuterRef
+
 from investors.domain.fees import ClassTerms, is_crystallisation_day
 from investors.models import (
     DealingDay,
@@ -87,6 +89,28 @@ def find_due_period_end(fund: Fund, *, before: datetime) -> datetime | None:
         for item in fund.classes.filter(holdings__units__gt=0).distinct():
             if ends_period(terms_in_force(item, at=instant), instant):
                 return instant
+
+
+def find_due(fund: Fund, *, at: datetime) -> tuple[datetime, DealingDay | None] | None:
+    """The instant that needs a NAV next and the dealing day that it deals, if any is due.
+
+    That is the oldest dealing day that has come without a NAV in force or waiting; a fiscal period
+    that ended before it has a NAV of its own first.
+    """
+    done = NavStrike.objects.filter(
+        fund=fund,
+        valuation_at=OuterRef("valuation_at"),
+        state__in=["prepared", "approved", "dealt"],
+    )
+    day = (
+        DealingDay.objects.filter(~Exists(done), fund=fund, valuation_at__lte=at)
+        .order_by("day")
+        .first()
+    )
+    if day is None:
+        return None
+    ends = find_due_period_end(fund, before=day.valuation_at)
+    return (day.valuation_at, day) if ends is None else (ends, None)
 
 
 def next_version(fund: Fund, valuation_at: datetime) -> int:

@@ -28,6 +28,9 @@ STEPS = [
     (Role.CONTROLLER, f"/api/money/payments/{NOBODY}/step", {"step": "approve", "hash": "x"}),
     (Role.CONTROLLER, f"/api/dealing/proposals/{NOBODY}/decision", {"is_approved": True}),
     (Role.CONTROLLER, f"/api/dealing/distributions/{NOBODY}/decision", {"is_approved": True}),
+    (Role.CONTROLLER, f"/api/dealing/suspensions/{NOBODY}/decision", {"is_approved": True}),
+    (Role.CONTROLLER, f"/api/navs/{NOBODY}/decision", {"is_approved": True}),
+    (Role.INVESTOR, f"/api/investor/orders/{NOBODY}/cancel", {}),
     (Role.COMPLIANCE, f"/api/kyc/cases/{NOBODY}/review", {"content_hash": "x"}),
     (Role.COMPLIANCE, f"/api/kyc/cases/{NOBODY}/moves", {"to": "approved", "content_hash": "x"}),
     (Role.OPERATOR, "/api/trade/execute", {

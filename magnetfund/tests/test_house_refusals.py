@@ -6,6 +6,7 @@ Orders of investors have their own list in ``test_dealing_reach.py``.
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -25,9 +26,10 @@ from investors.services.payment_drafts import prepare_proceeds
 from investors.tests.fund_support import SmallFund, first_of
 from magnetfund.core.models import AuditEvent
 from magnetfund.core.roles import Role
-from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.clock import VirtualClock, use_clock, utc_now
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.test_desk_payments import client_of, small
+from magnetfund.tests.walls_support import make_user
 
 __all__ = ["small"]
 pytestmark = pytest.mark.django_db
@@ -161,6 +163,75 @@ def test_a_statement_that_cannot_be_right_is_refused_whole(small: SmallFund):
     )  # fmt: skip
     assert said == "unknown_account"
     assert state() == before
+
+
+def test_a_statement_with_a_line_of_the_future_is_not_imported(small: SmallFund):
+    client_of(Role.ACCOUNTANT)
+    ahead = f"{utc_now() + timedelta(days=2):%Y-%m-%dT%H:%M:%SZ}"
+    future = LINE.replace("B-1", "B-2").replace("2025-02-10T08:00:00Z", ahead)
+    body = {"account": "bank", "name": "s.csv", "content": f"{HEADS}\n{LINE}\n{future}\n"}
+    before = state()
+    for number, dry_run in enumerate((True, False)):
+        answer = client_of(Role.ACCOUNTANT).post(
+            "/api/money/statements", json.dumps({**body, "is_dry_run": dry_run}),
+            content_type="application/json", headers={"Idempotency-Key": f"f{number}"},
+        )  # fmt: skip
+        told = answer.json() if dry_run else answer.json()["error"]
+        refused = (told if dry_run else told["details"])["refused"]
+        assert [(row["reference"], row["code"]) for row in refused] == [("B-2", "in_future")]
+        assert dry_run or (answer.status_code, told["code"]) == (409, "refused_lines")
+        assert not StatementLine.objects.filter(reference__in=("B-1", "B-2")).exists()
+        assert state()[3:] == (before[3], *state()[4:])
+
+
+def test_the_second_account_of_the_maker_signs_nothing(small: SmallFund):
+    maker = ensure_user(email="maker@example.com", name="Maya", roles=[Role.ACCOUNTANT])
+    other = make_user("maya.second", Role.CONTROLLER, person=maker.person)
+    first, second = Client(), Client()
+    first.force_login(maker)
+    second.force_login(other)
+    good = small.fund.payees.get(investor=small.investor("ann"))
+    order = DealingOrder.objects.get(kind="redemption")
+    pay = {"kind": "redemption", "order_id": str(order.pk), "payee_id": str(good.pk)}
+    assert send(first, "/api/money/payments", pay, "p")[0] == 201
+    small.day(first_of(2025, 3))
+    assert send(first, "/api/navs", {}, "n")[0] == 201
+    row, strike = Payment.objects.get(), NavStrike.objects.get(state="prepared")
+    before = state()
+    for path, body in (
+        (f"/api/money/payments/{row.pk}/step", {"step": "approve", "hash": row.content_hash}),
+        (
+            f"/api/navs/{strike.pk}/decision",
+            {"is_approved": True, "content_hash": strike.result_hash},
+        ),
+    ):
+        assert send(second, path, body, path) == (403, "same_person")
+        assert state() == before
+
+
+def test_an_hour_past_the_cut_off_an_order_takes_the_next_day_and_is_not_cancelled(
+    small: SmallFund,
+):
+    ann = small.investor("ann")
+    ann.user = ensure_user(email=ann.email, name="Ann", roles=[Role.INVESTOR])
+    ann.save(update_fields=["user"])
+    client, now = Client(), utc_now()
+    client.force_login(ann.user)
+    day = small.day(now + timedelta(days=40), cutoff_at=now + timedelta(hours=1))
+    body = {"share_class": "A", "units": "1"}
+    with use_clock(VirtualClock(now)):
+        assert send(client, "/api/investor/withdraw", body, "in time")[0] == 202
+    order = DealingOrder.objects.get(dealing_day=day)
+    before = state()
+    with use_clock(VirtualClock(day.cutoff_at + timedelta(hours=1))):
+        late = send(client, "/api/investor/withdraw", body, "late")
+        assert late == (422, "no_dealing_day")
+        cancel = f"/api/investor/orders/{order.pk}/cancel"
+        assert send(client, cancel, {}, "cancel") == (409, "cutoff_passed")
+        assert state() == before
+        later = small.day(now + timedelta(days=70))
+        assert send(client, "/api/investor/withdraw", body, "late")[0] == 202
+    assert DealingOrder.objects.filter(dealing_day=later).count() == 1
 
 
 def test_no_nav_passes_over_a_day_with_orders_and_its_maker_does_not_sign(small: SmallFund):

@@ -7,20 +7,20 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.db.models import Count, Exists, OuterRef, Sum
+from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from investors.models import ClassNav, DealingDay, Fund, LotNav, NavStrike
+from investors.models import ClassNav, Fund, LotNav, NavStrike
 from investors.selectors import read_balance_sheet, read_dealing
 from investors.services.nav import (
     approve_strike,
-    prepare_strike,
+    prepare_due,
     reject_strike,
 )
-from investors.services.nav_calendar import find_due_period_end
+from investors.services.nav_calendar import find_due
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.signing import NAV, SignatureMissing
 from magnetfund.kernel.clock import utc_now
@@ -74,7 +74,8 @@ def nav(request: HttpRequest) -> HttpResponse:
             _strike_context(chosen, fund, LOTS.read(request.GET, number=asked_page(request)))
         )
     if fund is not None:
-        context["due_day"] = _due_day(fund)
+        due = find_due(fund, at=utc_now())
+        context["due_at"] = due and due[0]
     context["can_decide"] = (
         chosen is not None
         and chosen.state == NavStrike.State.PREPARED
@@ -82,20 +83,6 @@ def nav(request: HttpRequest) -> HttpResponse:
         and "nav_approve" in frame["capabilities"]
     )
     return render_page(request, "desk/nav.html", {**frame, **context}, parts=("lots",))
-
-
-def _due_day(fund: Fund) -> DealingDay | None:
-    """The oldest dealing day that has come and has no strike in force or waiting."""
-    done = NavStrike.objects.filter(
-        fund=fund,
-        valuation_at=OuterRef("valuation_at"),
-        state__in=["prepared", "approved", "dealt"],
-    )
-    return (
-        DealingDay.objects.filter(~Exists(done), fund=fund, valuation_at__lte=utc_now())
-        .order_by("day")
-        .first()
-    )
 
 
 def _strike_context(strike: NavStrike, fund: Fund, listing: Listing) -> dict[str, Any]:
@@ -132,23 +119,12 @@ def _strike_context(strike: NavStrike, fund: Fund, listing: Listing) -> dict[str
 @require_POST
 @desk_view(Capability.NAV_PREPARE)
 def prepare_nav(request: HttpRequest) -> HttpResponse:
-    """Prepare the strike of the dealing day that is due."""
-    fund = Fund.objects.filter(book=settings.MAGNET_BOOK).first()
-    day = _due_day(fund) if fund is not None else None
-    if fund is None or day is None:
-        messages.error(request, "No dealing day is due.")
-        return redirect("desk_nav")
+    """Prepare the NAV that is due."""
+    fund = get_object_or_404(Fund, book=settings.MAGNET_BOOK)
     try:
-        # A fiscal period that ended before the dealing day is struck first, by itself.
-        ends = find_due_period_end(fund, before=day.valuation_at)
-        prepare_strike(
-            fund=fund,
-            valuation_at=ends or day.valuation_at,
-            dealing_day=None if ends else day,
-            actor=actor_of(request),
-        )
+        prepare_due(fund=fund, actor=actor_of(request))
     except FundError as error:
-        messages.error(request, f"Not prepared: {error.message}.")
+        messages.error(request, f"Not prepared: {error.message}. ({error.code})")
     else:
         messages.success(request, "NAV prepared. Another person must approve it.")
     return redirect("desk_nav")
