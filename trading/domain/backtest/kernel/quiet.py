@@ -83,8 +83,9 @@ from trading.domain.backtest.kernel.marks import AF_FALL, AF_PEAK, ROUNDING, not
 
 #: What is known of a bar before any variant runs.
 FULL_STEP, NEW_DAY, FUNDING, HOT = 1, 2, 4, 8
-#: Columns of a stretch: extremes of its bars and of their closes, and all flags of its bars.
-DI_LOW, DI_HIGH, DI_BOTTOM, DI_TOP, DI_FLAGS, DI_WIDTH = 0, 1, 2, 3, 4, 5
+#: Columns of a stretch: extremes of its bars and of their closes, all flags of its bars, its first
+#: open and its last close.
+DI_LOW, DI_HIGH, DI_BOTTOM, DI_TOP, DI_FLAGS, DI_OPEN, DI_CLOSE, DI_WIDTH = 0, 1, 2, 3, 4, 5, 6, 7
 VOLATILITY = 4
 DAY_MS = 86_400_000
 NEVER = 2**62
@@ -192,6 +193,7 @@ def walk_held(
     starts: Any,
     stretch: Any,
     di: Any,
+    dues: Any,
     base_i: Any,
     base_f: Any,
     pi: Any,
@@ -229,40 +231,44 @@ def walk_held(
     cash, value, day_start = ff[FF_CASH], ff[FF_EQUITY], ff[FF_DAY_START]
     peak, unreset, funding = ff[FF_PEAK], ff[FF_PEAK_UNRESET], pf[0, PF_FUNDING]
     reducing, deepest, limit = ei[0, EI_ACTIVE], ef[0], zf[ZF_RATIO]
-    first = t
+    first, k = t, stretch[t]
     while t < end:
-        k = stretch[t]
         last = starts[k + 1]
+        if t == last:
+            k += 1
+            last = starts[k + 1]
         # What holds at the first bar of a stretch holds for all of it, cash and day included.
         joined = (
             t == starts[k] and last <= end and not watched and reducing == 0
             and di[k, DI_FLAGS] & (FULL_STEP | HOT) == 0
             and di[k, DI_LOW] > lower and di[k, DI_HIGH] < upper
         )  # fmt: skip
+        flag, open_, close, rate = di[k, DI_FLAGS], di[k, DI_OPEN], di[k, DI_CLOSE], dues[k]
         if not joined:
             last = t + 1
+            flag, open_, rate = flags[t], bars_i[t, 0, BI_OPEN], bars_f[t, 0, BF_FUNDING]
+            close = bars_i[t, 0, BI_CLOSE]
             if bars_i[t, 0, BI_LOW] <= lower or bars_i[t, 0, BI_HIGH] >= upper:
                 break
-            if must_step(flags[t], reducing, base_f[t, 0, GF_RATIO], deepest, limit):
+            if must_step(flag, reducing, base_f[t, 0, GF_RATIO], deepest, limit):
                 break
             if watched and is_watched(t, bars_i, base_i, base_f, pi, pf, ri, mf, zf):
                 break
-        flag = flags[t]
         paid, start = 0.0, day_start
         if flag & FUNDING:
-            notional = bars_i[t, 0, BI_OPEN] * lots * unit
-            paid = -side * notional * bars_f[t, 0, BF_FUNDING]
+            notional = open_ * lots * unit
+            paid = -side * notional * rate
         if flag & NEW_DAY:
             start = value
         after = cash + paid
-        close = bars_i[last - 1, 0, BI_CLOSE]
-        best, worst, lowest = close, bars_i[t, 0, BI_HIGH], close
-        if side > 0:
-            worst = bars_i[t, 0, BI_LOW]
         if joined:
             best, worst, lowest = di[k, DI_TOP], di[k, DI_LOW], di[k, DI_BOTTOM]
             if side < 0:
                 best, worst, lowest = di[k, DI_BOTTOM], di[k, DI_HIGH], di[k, DI_TOP]
+        else:
+            best, worst, lowest = close, bars_i[t, 0, BI_HIGH], close
+            if side > 0:
+                worst = bars_i[t, 0, BI_LOW]
         high = after + (best - entry) * side * lots * unit
         if acting:
             reached = peak
@@ -327,6 +333,7 @@ def run_decisions(
     starts: Any,
     stretch: Any,
     di: Any,
+    dues: Any,
     following: Any,
     rows: Any,
     base_i: Any,
@@ -399,8 +406,8 @@ def run_decisions(
                     until = pi[0, PI_ENTRY_TIME] + ri[0, RI_HOLD_MS] - zi[ZI_BAR_MS]
                     end = min(end, find_row(times, until))
                 t = walk_held(
-                    t, end, times, bars_i, bars_f, flags, starts, stretch, di, base_i, base_f, pi,
-                    pf, ri, mi, mf, fi, ff, ei, ef, zi, zf, af, equity, whole,
+                    t, end, times, bars_i, bars_f, flags, starts, stretch, di, dues, base_i, base_f,
+                    pi, pf, ri, mi, mf, fi, ff, ei, ef, zi, zf, af, equity, whole,
                 )  # fmt: skip
             pi[0, PI_OUT_REASON] = -1 if pi[0, PI_SIDE] == 0 else 0
             if t >= size:

@@ -15,9 +15,11 @@ from trading.domain.backtest.kernel import layout as at
 from trading.domain.backtest.kernel.marks import AF_FALL, AF_WIDTH
 from trading.domain.backtest.kernel.quiet import (
     DI_BOTTOM,
+    DI_CLOSE,
     DI_FLAGS,
     DI_HIGH,
     DI_LOW,
+    DI_OPEN,
     DI_TOP,
     DI_WIDTH,
     FULL_STEP,
@@ -51,7 +53,8 @@ class Outlook:
     first decision at or after each bar, ``base`` what the signals of all variants have in common.
     ``flags`` say what is known of each bar, ``special`` is the next bar that asks for a full step,
     ``starts`` the first bars of the stretches (and the end), ``stretch`` the stretch of each bar,
-    ``extremes`` their columns: see :mod:`.quiet`.
+    ``extremes`` their columns, ``dues`` the funding rate at the first bar of each: see
+    :mod:`.quiet`.
     """
 
     rows: IntArray
@@ -62,6 +65,7 @@ class Outlook:
     starts: IntArray
     stretch: IntArray
     extremes: IntArray
+    dues: FloatArray
 
     @property
     def first(self) -> int:
@@ -133,10 +137,10 @@ class VariantRunner:
         state, fi = self._state(rules)
         compile_pure(run_decisions, inlined=True)(
             market.time_ms, market.bars_i, market.bars_f, outlook.flags, outlook.special,
-            outlook.starts, outlook.stretch, outlook.extremes, outlook.following, outlook.rows,
-            outlook.base.signals_i, outlook.base.signals_f, decisions.enter, decisions.leave,
-            decisions.stop, decisions.target, *self._signal, *state, self._falls, self.equity,
-            whole,
+            outlook.starts, outlook.stretch, outlook.extremes, outlook.dues, outlook.following,
+            outlook.rows, outlook.base.signals_i, outlook.base.signals_f, decisions.enter,
+            decisions.leave, decisions.stop, decisions.target, *self._signal, *state, self._falls,
+            self.equity, whole,
         )  # fmt: skip
         return self._summarise(int(fi[at.FI_TRADES]), returns)
 
@@ -222,6 +226,8 @@ def build_outlook(
     extremes[:, DI_HIGH] = np.maximum.reduceat(bars[:, at.BI_HIGH], starts)
     extremes[:, DI_BOTTOM] = np.minimum.reduceat(bars[:, at.BI_CLOSE], starts)
     extremes[:, DI_TOP] = np.maximum.reduceat(bars[:, at.BI_CLOSE], starts)
+    extremes[:, DI_OPEN] = bars[starts, at.BI_OPEN]
+    extremes[:, DI_CLOSE] = bars[np.append(starts[1:], size) - 1, at.BI_CLOSE]
     extremes[:, DI_FLAGS] = np.bitwise_or.reduceat(flags, starts)
     each = np.arange(size)
     return Outlook(
@@ -233,6 +239,7 @@ def build_outlook(
         starts=np.append(starts, size),
         stretch=np.cumsum(begins) - 1,
         extremes=extremes,
+        dues=market.bars_f[starts, 0, at.BF_FUNDING],
     )
 
 
