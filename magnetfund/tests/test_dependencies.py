@@ -46,10 +46,14 @@ def declared(*extras: str) -> set[str]:
     return {re.split(r"[\[<>=!~]", line)[0].lower().replace("_", "-") for line in lines}
 
 
+#: To read which distribution owns a module takes a second.
+owners_of_modules = cache(packages_distributions)
+
+
 @cache
 def imported(*, by_tests: bool = False) -> set[str]:
     """Distributions whose modules the product imports, or its tests, benches and drills."""
-    owners = packages_distributions()
+    owners = owners_of_modules()
     names: set[str] = set()
     for folder in (*FOLDERS, *(("bench", "drills") if by_tests else ())):
         for path in (PROJECT / folder).rglob("*.py"):
