@@ -30,10 +30,11 @@ USED_BY_NAME = {
 DEVELOPMENT = {"playwright", "typing-extensions"}
 
 
-#: Declared for development and never imported: commands, plugins and what the checks read.
+#: Declared for development and never imported: commands, plugins, a server that tests start and
+#: what the checks read.
 TOOLS = {
     "axe-playwright-python", "djade", "django-stubs", "djangofmt", "djangorestframework-stubs",
-    "import-linter", "mypy", "pytest-django", "pytest-socket", "pytest-xdist", "ruff",
+    "import-linter", "mypy", "pgserver", "pytest-django", "pytest-socket", "pytest-xdist", "ruff",
 }  # fmt: skip
 
 
@@ -43,7 +44,7 @@ def declared(*extras: str) -> set[str]:
     lines = [*project["dependencies"]]
     for extra in extras:
         lines += project["optional-dependencies"][extra]
-    return {re.split(r"[\[<>=!~]", line)[0].lower().replace("_", "-") for line in lines}
+    return {re.split(r"[\[<>=!~;]", line)[0].strip().lower().replace("_", "-") for line in lines}
 
 
 #: To read which distribution owns a module takes a second.
