@@ -1,0 +1,87 @@
+"""The life of ``test_whole_chain.py`` goes on, in the same home, by its people, in a browser.
+
+Iris joins, Tomasz switches class, dealing is suspended and opened again, and what the gate carried
+over is dealt and paid; then the books verify.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from magnetfund.tests.chain_dealing import pay_in, pay_out, strike, subscribe
+from magnetfund.tests.chain_founding import Chain, found_the_fund, join
+from magnetfund.tests.chain_support import CHROMIUM, COMPILER
+from magnetfund.tests.test_whole_chain import invest, redeem_through_the_gate
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = [
+    pytest.mark.drill,
+    pytest.mark.skipif(CHROMIUM is None or COMPILER is None, reason="needs Chromium and gcc"),
+]
+
+
+def test_what_the_gate_kept_is_dealt_while_others_join_and_switch(chain: Chain) -> None:
+    chain.live(found_the_fund, invest, redeem_through_the_gate)
+    chain.live(iris_joins, tomasz_switches, dealing_is_suspended_and_opened)
+    chain.live(the_rest_is_dealt_and_paid)
+    assert json.loads(chain.home.command("verify_books", "--json").splitlines()[-1])["clean"]
+    assert chain.failures() == []
+
+
+def iris_joins(chain: Chain) -> None:
+    """6,000 for the day on which the rest of Tomasz's redemption deals."""
+    join(chain, "iris")
+    chain.orders["iris"] = subscribe(chain, "iris")
+
+
+def tomasz_switches(chain: Chain) -> None:
+    tomasz = chain["tomasz"].go("/switch/").see("switch-empty")
+    tomasz.fill(share_class="A", into="B", what="units", size="60").press("Calculate")
+    tomasz.page.get_by_role("link", name="Continue to confirmation").wait_for()
+    assert "Which class would cost less" in tomasz.see("switch").text()
+    tomasz.press("Continue to confirmation")
+    tomasz.see("switch-confirm").fill(understood=True)
+    assert "Accepted" in tomasz.press("Order the switch")
+    chain.orders["switch"] = str(tomasz.see("switch-order").page.url)
+
+
+def dealing_is_suspended_and_opened(chain: Chain) -> None:
+    """Director and controller, each way; in between no order is taken and no NAV is struck."""
+    mia, mira, tomasz = chain["mia"], chain["mira"], chain["tomasz"]
+    for proposer, signer, notice in (
+        (mia, mira, "No dealing until the exchange is back"), (mira, mia, "Dealing is open again"),
+    ):  # fmt: skip
+        is_shut = proposer is mia
+        words = "Suspend dealing" if is_shut else "Open dealing again"
+        assert words in proposer.go("/desk/fund/suspension/").text()
+        proposer.fill(reason="outage of the exchange", notice=notice)
+        assert "Proposed" in proposer.press("Propose")
+        signer.go("/desk/fund/suspension/").see(f"suspension-{is_shut}")
+        assert "Signed; holders are told" in signer.press("Sign", "main")
+        assert notice in tomasz.go("/messages/").see(f"told-{is_shut}").text()
+        page = tomasz.go("/redeem/?share_class=A&what=units&size=1").see(f"shut-{is_shut}").text()
+        assert ("suspended" in page) == is_shut
+        assert ("suspended" in chain["dmitri"].go("/desk/fund/").text().lower()) == is_shut
+        signer.go("/desk/fund/suspension/").see(f"suspension-done-{is_shut}")
+
+
+def the_rest_is_dealt_and_paid(chain: Chain) -> None:
+    pay_in(chain, "iris", chain.orders["iris"], "6000.00")
+    strike(chain)
+    tomasz = chain["tomasz"]
+    page = tomasz.go(chain.orders["redemption"]).see("carried").text()
+    assert "Dealt 40 units at" in page
+    assert "Settled" not in page
+    switched = tomasz.go(chain.orders["switch"]).see("switched").text()
+    assert "A into B" in switched
+    assert "Settled" in switched
+    pay_out(chain, "tomasz", "P-00002")
+    assert "Settled" in tomasz.go(chain.orders["redemption"]).see("carried-paid").text()
+    for name in ("tomasz", "iris"):
+        chain[name].go("/overview/").see(f"overview-{name}")
+        chain[name].go("/navs/").see(f"navs-{name}")
+        chain[name].go("/activity/").see(f"activity-{name}")
+    register = chain["dmitri"].go("/desk/fund/register/").see("register").text()
+    assert "How it ties to the NAV" in register
