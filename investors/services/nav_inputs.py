@@ -70,6 +70,7 @@ def last_dealt(fund: Fund, *, before: datetime) -> NavStrike | None:
     """The newest dealt strike before an instant."""
     return (
         NavStrike.objects.filter(fund=fund, valuation_at__lt=before, state=NavStrike.State.DEALT)
+        .defer("inputs")  # a line a lot, which pages would read at every look
         .order_by("-valuation_at", "-version")
         .first()
     )
