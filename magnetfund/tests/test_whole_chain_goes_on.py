@@ -72,7 +72,7 @@ def the_rest_is_dealt_and_paid(chain: Chain) -> None:
     strike(chain)
     tomasz = chain["tomasz"]
     page = tomasz.go(chain.orders["redemption"]).see("carried").text()
-    assert "Dealt 40 units at" in page
+    assert "Dealt 40 units in 2 parts, the last at" in page
     assert "Settled" not in page
     switched = tomasz.go(chain.orders["switch"]).see("switched").text()
     assert "A into B" in switched
