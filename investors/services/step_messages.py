@@ -25,7 +25,7 @@ def tell_received(order: DealingOrder, *, actor: Actor) -> None:
     if order.amount is not None:
         size = f"{order.amount:,.2f} {currency}"
     elif order.units is not None:
-        size = f"{order.units:,.6f} units"
+        size = f"{order.units.normalize():,f} unit{'' if order.units == 1 else 's'}"
     into = f" into class {order.into_class.code}" if order.into_class else ""
     lines = [f"We received your order over {size}, class {order.share_class.code}{into}."]
     if day is not None:

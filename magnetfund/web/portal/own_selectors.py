@@ -85,15 +85,16 @@ def _chart(prices: Sequence[PricePoint]) -> dict[str, Any] | None:
     if len(prices) < 2:
         return None
     rows = list(reversed(prices))
+    found = [float(row.price) for row in rows]
     return {
         "t": [int(row.at.timestamp()) for row in rows],
         "digits": 2,
-        "axisDigits": 0,
+        "axisDigits": 0 if max(found) - min(found) >= 4 else 2,
         "axis": 56,
         "series": [
             {
                 "name": "Net price per unit",
-                "y": [float(row.price) for row in rows],
+                "y": found,
                 "colour": "field",
                 "width": 2,
                 "step": True,
