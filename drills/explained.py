@@ -157,6 +157,12 @@ _REASONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
         "equivalent: no lots cost no money, which is never too much",
     ),
     (
+        SIZE_CORE,
+        _ROUNDING,
+        ("0 -> 1",),
+        "equivalent: a quotient below one never rounds up to one, so that one lot always fits",
+    ),
+    (
         BOUNDS,
         "allowed = max(ZERO, (limit - before) / a_unit) if a_unit > 0 else facts.order.quantity",
         ("0 -> -1", "Gt -> GtE"),
@@ -244,6 +250,12 @@ _REASONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ),
     (
         LIMITS,
+        "remaining = min(remaining, math.floor(lots * max(0.0, equity) / notional_total))",
+        ("0.0 -> -1.0",),
+        "equivalent: a rest below nothing is worth less than any order, so that nothing remains",
+    ),
+    (
+        LIMITS,
         "if not (atr > 0.0 and zone_strength > ORDINARY_STRENGTH and opposite_pull >= 0.0):",
         ("Gt -> GtE",),
         "equivalent: a zone of ordinary strength has no pull, which the next check refuses",
@@ -316,6 +328,18 @@ _REASONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
         _RATES,
         ("1.0 -> 2.0",),
         "equivalent: a rate of one or more leaves no room for a close fee, so that is refused",
+    ),
+    (
+        MARGIN,
+        "if notional < tier.cap:",
+        ("Lt -> LtE",),
+        "equivalent: at its cap a tier asks what the next one does",
+    ),
+    (
+        MARGIN,
+        "return price if price > 0.0 and low <= price < high else None",
+        ("Lt -> LtE at 2",),
+        "equivalent: an edge belongs to both stretches, which agree there",
     ),
     *(
         (LEVER, f"float(case.{name} or 0.0),", ("0.0 -> 1.0", "0.0 -> -1.0"), READ)

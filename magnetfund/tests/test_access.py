@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from django.test import Client
@@ -327,3 +328,11 @@ def test_pages_carry_a_strict_policy():
     policy = Client().get("/").headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+
+
+def test_every_page_of_the_desk_and_the_portal_is_told_of() -> None:
+    told = (Path(__file__).resolve().parents[2] / "docs/pages.md").read_text(encoding="utf-8")
+    pages = DESK | FILES | VAULT | TRADE | INVESTOR
+    parts = {"/desk/research/parameters/"}  # a part of a form, no page
+    named = {path for path in pages - parts if path.endswith("/")}
+    assert [path for path in sorted(named) if f"`{path}`" not in told] == []

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from magnetfund.tests import test_access
-
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#:]+\.md)\)")
@@ -85,12 +83,3 @@ def test_every_promise_names_a_test_that_exists():
         if f"def {name}(" not in (ROOT / path).read_text(encoding="utf-8")
     ]  # fmt: skip
     assert missing == []
-
-
-def test_every_page_of_the_desk_and_the_portal_is_told_of() -> None:
-    told = (ROOT / "docs/pages.md").read_text(encoding="utf-8")
-    pages = test_access.DESK | test_access.FILES | test_access.VAULT | test_access.TRADE
-    pages |= test_access.INVESTOR
-    parts = {"/desk/research/parameters/"}  # a part of a form, no page
-    named = {path for path in pages - parts if path.endswith("/")}
-    assert [path for path in sorted(named) if f"`{path}`" not in told] == []

@@ -652,3 +652,8 @@ def test_a_request_rests_on_a_reconciliation_since_the_trip() -> None:
     assert is_reconciled_since(reconciled_at=AT, tripped_at=None)
     assert not is_reconciled_since(reconciled_at=AT, tripped_at=AT + timedelta(seconds=1))
     assert not is_reconciled_since(reconciled_at=None, tripped_at=None)
+
+
+def test_triggers_keep_the_numbers_that_are_stored_and_no_episode_cuts_nothing() -> None:
+    assert [trigger.value for trigger in Trigger] == list(range(1, 14))
+    assert Episode() == Episode(active=False, severity=0.0, cut_share=0.0)

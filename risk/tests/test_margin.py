@@ -179,6 +179,33 @@ def test_a_hedged_pair_lives_between_its_bounds(long: float, short: float, walle
             assert account_excess(low + share * (high - low), legs, wallet) > 0
 
 
+def test_an_account_is_liquidated_from_its_bound_on_in_a_higher_tier_too() -> None:
+    legs = (MarginLeg(side=1, quantity=2.0, entry_price=50_000.0, tiers=WIDE),)
+    lower = compute_liquidation_bounds(legs=legs, wallet_balance=10_000.0, mark_price=5e4).lower
+    assert lower is not None
+    assert 20_000 < 2.0 * lower < 200_000
+    for share, is_gone in ((1.0001, False), (0.9999, True)):
+        found = compute_liquidation_bounds(
+            legs=legs, wallet_balance=10_000.0, mark_price=share * lower
+        )
+        assert found.liquidated == is_gone
+
+
+def test_the_liquidation_price_of_a_coin_worth_a_fraction_of_a_cent_scales() -> None:
+    # A short whose price of liquidation lies beyond the last cap.
+    large, small = (
+        compute_liquidation_price(
+            side=-1, quantity=size, entry_price=500_000.0 / size, wallet_balance=700_000.0,
+            tiers=WIDE,
+        )
+        for size in (1.0, 1e10)
+    )  # fmt: skip
+    assert large is not None
+    assert small is not None
+    assert large > 1_000_000
+    assert small * 1e10 == pytest.approx(large)
+
+
 def test_the_other_symbols_of_a_cross_account_move_the_liquidation_price() -> None:
     def price(maintenance: float, unrealised: float) -> float:
         found = compute_liquidation_price(

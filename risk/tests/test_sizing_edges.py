@@ -113,6 +113,7 @@ def test_each_law_in_turn_sets_the_size_and_of_equals_the_first_is_named() -> No
 
 
 def test_a_count_of_lots_ends_where_floats_count_no_further() -> None:
+    assert lots_within_core(0.0, 0.0) == lots_within_core(-0.5, 0.0) == 0
     assert lots_within_core(1e300, 1e-5) == lots_within_core(1.0, 0.0) == 2**53
     assert lots_within_core(2.0**53, 1.0) == 2**53
     assert lots_within_core(2.0**53 - 1.0, 1.0) == 2**53 - 1
