@@ -120,7 +120,10 @@ def _strike_context(strike: NavStrike, fund: Fund, listing: Listing) -> dict[str
 @desk_view(Capability.NAV_PREPARE)
 def prepare_nav(request: HttpRequest) -> HttpResponse:
     """Prepare the NAV that is due."""
-    fund = get_object_or_404(Fund, book=settings.MAGNET_BOOK)
+    fund = Fund.objects.filter(book=settings.MAGNET_BOOK).first()
+    if fund is None:
+        messages.error(request, "Not prepared: no fund has been founded.")
+        return redirect("desk_nav")
     try:
         prepare_due(fund=fund, actor=actor_of(request))
     except FundError as error:
