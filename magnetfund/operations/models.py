@@ -64,6 +64,7 @@ class BackupCopy(models.Model):
     detail = models.CharField(max_length=500, blank=True)
 
     class Meta:
+        verbose_name_plural = "backup copies"
         ordering = ["-tried_at"]
         indexes = [models.Index(fields=["place", "-made_at"], name="operations_copy_newest")]
 

@@ -50,6 +50,7 @@ class Migration(migrations.Migration):
                 ("detail", models.CharField(blank=True, max_length=500)),
             ],
             options={
+                "verbose_name_plural": "backup copies",
                 "ordering": ["-tried_at"],
                 "indexes": [
                     models.Index(fields=["place", "-made_at"], name="operations_copy_newest")
