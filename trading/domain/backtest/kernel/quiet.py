@@ -1,12 +1,12 @@
-"""The loop of one slot that goes from event to event instead of from bar to bar.
+"""The bars of one slot on which nothing can happen, walked by stretches.
 
 On a quiet bar nothing can happen: no order waits, no episode or trip holds, the signal asks for
 nothing, and neither stop, target, liquidation nor a loss threshold is within its range.  An empty
 book jumps to its next entry.  A held one goes by stretches between two instants at which cash or
 the day changes (funding, midnight): their extremes, known before any variant runs, say whether a
 level was within reach.  Where they cannot say so for certain, and where the fuse watches magnets,
-bars are looked at one by one; every bar that is not quiet takes the full step of :mod:`.loop`.  All
-use the arithmetic of the full step, so the result is the same to the last bit.
+bars are looked at one by one; :mod:`.decisions` gives every bar that is not quiet the full step of
+:mod:`.loop`.  All use the arithmetic of the full step, so the result is the same to the last bit.
 """
 
 from __future__ import annotations
@@ -40,12 +40,6 @@ from trading.domain.backtest.kernel.layout import (
     GF_OPPOSITE_LONG,
     GF_OPPOSITE_SHORT,
     GF_RATIO,
-    GF_STOP,
-    GF_TARGET,
-    GF_WIDTH,
-    GI_DIRECTION,
-    GI_EXIT_LONG,
-    GI_EXIT_SHORT,
     GI_TREND,
     MF_TICK_SIZE,
     MF_TICK_VALUE,
@@ -56,17 +50,14 @@ from trading.domain.backtest.kernel.layout import (
     PI_CONFLICT_BARS,
     PI_ENTER_SIDE,
     PI_ENTRY,
-    PI_ENTRY_TIME,
     PI_EXIT_LOTS,
     PI_FLIP_BARS,
     PI_LIQUIDATION,
     PI_LOTS,
-    PI_OUT_REASON,
     PI_SIDE,
     PI_STOP,
     PI_TARGET,
     RI_CONFLICT,
-    RI_HOLD_MS,
     RI_OPPOSITE,
     RI_TREND_FLIP,
     SF_DAILY,
@@ -75,10 +66,8 @@ from trading.domain.backtest.kernel.layout import (
     ZF_DRAWDOWN,
     ZF_RATIO,
     ZI_ACTING,
-    ZI_BAR_MS,
     ZI_MARKET,
 )
-from trading.domain.backtest.kernel.loop import step_bar
 from trading.domain.backtest.kernel.marks import AF_FALL, AF_PEAK, ROUNDING, note_mark
 
 #: What is known of a bar before any variant runs.
@@ -322,112 +311,3 @@ def walk_held(
             pi[0, PI_CONFLICT_BARS] = 0
             pi[0, PI_FLIP_BARS] = 0
     return t
-
-
-def run_decisions(
-    times: Any,
-    bars_i: Any,
-    bars_f: Any,
-    flags: Any,
-    special: Any,
-    starts: Any,
-    stretch: Any,
-    di: Any,
-    dues: Any,
-    following: Any,
-    rows: Any,
-    base_i: Any,
-    base_f: Any,
-    enter: Any,
-    leave: Any,
-    stop: Any,
-    target: Any,
-    gi: Any,
-    gf: Any,
-    pi: Any,
-    pf: Any,
-    ri: Any,
-    rf: Any,
-    mi: Any,
-    mf: Any,
-    fi: Any,
-    ff: Any,
-    si: Any,
-    sf: Any,
-    ei: Any,
-    ef: Any,
-    zi: Any,
-    zf: Any,
-    lf: Any,
-    ti: Any,
-    tf: Any,
-    vi: Any,
-    vf: Any,
-    denials: Any,
-    losses: Any,
-    shares: Any,
-    af: Any,
-    equity: Any,
-    whole: bool,
-) -> None:
-    """Work every bar of one slot whose decisions stand at ``rows``.
-
-    ``following`` is the number of the first decision at or after each bar, ``base_i`` and
-    ``base_f`` what the signals of all variants have in common.  ``equity`` receives every mark
-    where ``whole`` is true, else those at the ends of stretches (and of days, which end one).
-    """
-    size, count = times.shape[0], rows.shape[0]
-    t, entering, leaving, leaves = 0, -1, -1, 0
-    while t < size:
-        if is_calm(pi, fi, ei, sf):
-            side = pi[0, PI_SIDE]
-            if side == 0:
-                if entering < t:
-                    place = following[t]
-                    while place < count and enter[place] == 0:
-                        place += 1
-                    entering = rows[place] if place < count else size
-                first = t
-                t = walk_flat(
-                    t, entering, times, flags, special, starts, stretch, base_f, fi, ff, ei, ef, zf,
-                    equity, whole,
-                )  # fmt: skip
-                if t > first:
-                    mi[0, MI_MARK] = bars_i[t - 1, 0, BI_CLOSE]
-            else:
-                wanted = 1 if side > 0 else 2
-                if leaving < t or leaves != wanted:
-                    leaves, place = wanted, following[t]
-                    while place < count and leave[place] & wanted == 0:
-                        place += 1
-                    leaving = rows[place] if place < count else size
-                end = leaving
-                if ri[0, RI_HOLD_MS] > 0:
-                    until = pi[0, PI_ENTRY_TIME] + ri[0, RI_HOLD_MS] - zi[ZI_BAR_MS]
-                    end = min(end, find_row(times, until))
-                t = walk_held(
-                    t, end, times, bars_i, bars_f, flags, starts, stretch, di, dues, base_i, base_f,
-                    pi, pf, ri, mi, mf, fi, ff, ei, ef, zi, zf, af, equity, whole,
-                )  # fmt: skip
-            pi[0, PI_OUT_REASON] = -1 if pi[0, PI_SIDE] == 0 else 0
-            if t >= size:
-                break
-        gi[0, GI_TREND] = base_i[t, 0, GI_TREND]
-        for column in range(GF_WIDTH):
-            gf[0, column] = base_f[t, 0, column]
-        gi[0, GI_DIRECTION] = 0
-        gi[0, GI_EXIT_LONG] = 0
-        gi[0, GI_EXIT_SHORT] = 0
-        place = following[t]
-        if place < count and rows[place] == t:
-            gi[0, GI_DIRECTION] = enter[place]
-            gi[0, GI_EXIT_LONG] = leave[place] & 1
-            gi[0, GI_EXIT_SHORT] = leave[place] >> 1
-            gf[0, GF_STOP] = stop[place]
-            gf[0, GF_TARGET] = target[place]
-        equity[t] = step_bar(
-            times[t], t == size - 1, bars_i[t], bars_f[t], gi, gf, pi, pf, ri, rf, mi, mf, fi, ff,
-            si, sf, ei, ef, zi, zf, lf, ti, tf, vi, vf, denials, losses, shares,
-        )  # fmt: skip
-        note_mark(equity[t], af)
-        t += 1

@@ -131,7 +131,7 @@ class VariantRunner:
         ``equity`` then holds the marks at the ends of days, or of every bar where ``whole``.
         """
         from trading.domain.backtest.compiled import compile_pure
-        from trading.domain.backtest.kernel.quiet import run_decisions
+        from trading.domain.backtest.kernel.decisions import run_decisions
 
         market = self._market
         state, fi = self._state(rules)
