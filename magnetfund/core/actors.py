@@ -6,11 +6,16 @@ Every service that writes takes an explicit :class:`Actor`; there is no ambient 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import NotAllowed
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+    from rest_framework.request import Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,3 +57,10 @@ class Actor:
                 f"{step} needs a second person, because {maker} prepared it", code="same_person"
             )
         return self.user
+
+
+def actor_of(request: HttpRequest | Request) -> Actor:
+    """Who sends a request, which is behind a sign-in or a permission."""
+    user = request.user
+    assert isinstance(user, User)
+    return Actor.of(user)

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from magnetfund.core.actors import Actor
+from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.web.api.access import needs
 from trading.domain.market.blackouts import SPAN_MINUTES_MAX
@@ -78,7 +78,7 @@ class BlackoutsView(APIView):
             before_minutes=given["before_minutes"],
             after_minutes=given["after_minutes"],
             symbol=given.get("instrument"),
-            actor=Actor.of(request.user),  # type: ignore[arg-type]  # the permission asked for one
+            actor=actor_of(request),
         )
         return Response(describe_blackout(row), status=201)
 
@@ -98,6 +98,6 @@ class BlackoutWithdrawView(APIView):
             book=settings.MAGNET_BOOK,
             number=pk,
             reason=body.validated_data["reason"],
-            actor=Actor.of(request.user),  # type: ignore[arg-type]  # the permission asked for one
+            actor=actor_of(request),
         )
         return Response(describe_blackout(row))

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from investors.models import BookBreak
 from investors.services.breaks import raise_break
-from magnetfund.core.actors import Actor
+from magnetfund.core.actors import actor_of
 from magnetfund.core.doors import require_step_up
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import isoformat_z
@@ -118,7 +118,7 @@ class BreaksView(APIView):
 
         def work() -> tuple[int, dict[str, Any]]:
             row = raise_break(
-                fund=own_fund(), source=given["counterparty"], actor=_actor(request), **rest
+                fund=own_fund(), source=given["counterparty"], actor=actor_of(request), **rest
             )
             return 201, _answer(row)
 
@@ -147,12 +147,8 @@ class BreakStepView(APIView):
             row = BookBreak.objects.filter(pk=pk, fund=own_fund()).first()
             if row is None:
                 raise NotFound("no such break")
-            return 200, _answer(take_step(row, given["step"], given, _actor(request)))
+            return 200, _answer(take_step(row, given["step"], given, actor_of(request)))
 
         return answer_once(
             request, key=key_of(request, given.get("idempotency_key", "")), work=work
         )
-
-
-def _actor(request: Request) -> Actor:
-    return Actor.of(request.user)  # type: ignore[arg-type]  # an account by permission

@@ -16,7 +16,7 @@ from investors.services.dealing import submit_redemption, submit_subscription
 from investors.services.dealing_quotes import quote_redemption
 from investors.services.estimates import estimate_prices
 from investors.services.switching import SwitchQuote, quote_switch, submit_switch
-from magnetfund.core.actors import Actor
+from magnetfund.core.actors import actor_of
 from magnetfund.core.doors import require_step_up
 from magnetfund.kernel.clock import isoformat_z, utc_now
 from magnetfund.kernel.errors import InvalidInput
@@ -153,7 +153,7 @@ class WithdrawView(OwnView):
                 share_class=share_class,
                 units=units,
                 reason=given["reason"],
-                actor=Actor.of(request.user),  # type: ignore[arg-type]  # an account by permission
+                actor=actor_of(request),
                 at=at,
             )
             assert order.dealing_day is not None
@@ -192,7 +192,7 @@ class SubscribeView(OwnView):
                 investor=investor,
                 share_class=_named_class(given["share_class"]),
                 amount=given["amount"],
-                actor=Actor.of(request.user),  # type: ignore[arg-type]  # an account by permission
+                actor=actor_of(request),
             )
             assert order.dealing_day is not None
             return 202, {
@@ -268,7 +268,7 @@ class SwitchView(OwnView):
                 share_class=_class_of(investor, given["share_class"]),
                 into_class=_named_class(given["into_class"]),
                 units=units,
-                actor=Actor.of(request.user),  # type: ignore[arg-type]  # an account by permission
+                actor=actor_of(request),
             )
             assert order.dealing_day is not None
             return 202, {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from rest_framework.views import APIView
 
 from investors.models import DealingProposal, Investor, ShareClass
 from investors.services.dealing_proposals import decide_dealing, propose_dealing
-from magnetfund.core.actors import Actor
+from magnetfund.core.actors import Actor, actor_of
 from magnetfund.core.doors import require_step_up
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import isoformat_z
@@ -115,7 +116,7 @@ class DealingProposalsView(APIView):
         key = key_of(request, given.pop("idempotency_key", ""))
 
         def work() -> tuple[int, dict[str, Any]]:
-            return 201, _answer(_propose(dict(given), _actor(request)))
+            return 201, _answer(_propose(dict(given), actor_of(request)))
 
         return answer_once(request, key=key, work=work)
 
@@ -161,24 +162,25 @@ class DealingDecisionView(APIView):
         responses={200: DealingProposalAnswer},
     )
     def post(self, request: Request, pk: UUID) -> HttpResponse:
-        require_step_up(request)
-        form = DealingDecisionRequest(data=request.data)
-        form.is_valid(raise_exception=True)
-        given = form.validated_data
-
-        def work() -> tuple[int, dict[str, Any]]:
+        def decide(is_approved: bool) -> dict[str, Any]:
             row = DealingProposal.objects.filter(pk=pk, share_class__fund=own_fund()).first()
             if row is None:
                 raise NotFound("no such proposal")
-            decided = decide_dealing(
-                proposal=row, is_approved=given["is_approved"], actor=_actor(request)
+            return _answer(
+                decide_dealing(proposal=row, is_approved=is_approved, actor=actor_of(request))
             )
-            return 200, _answer(decided)
 
-        return answer_once(
-            request, key=key_of(request, given.get("idempotency_key", "")), work=work
-        )
+        return answer_decision(request, decide)
 
 
-def _actor(request: Request) -> Actor:
-    return Actor.of(request.user)  # type: ignore[arg-type]  # an account by permission
+def answer_decision(request: Request, decide: Callable[[bool], dict[str, Any]]) -> HttpResponse:
+    """Decide as the body says, once for its key and with a fresh second factor."""
+    require_step_up(request)
+    form = DealingDecisionRequest(data=request.data)
+    form.is_valid(raise_exception=True)
+    given = form.validated_data
+    return answer_once(
+        request,
+        key=key_of(request, given.get("idempotency_key", "")),
+        work=lambda: (200, decide(given["is_approved"])),
+    )

@@ -14,13 +14,12 @@ from rest_framework.views import APIView
 
 from investors.models import DealingOrder, Distribution
 from investors.services.distributions import decide_distribution, propose_distribution
-from magnetfund.core.actors import Actor
-from magnetfund.core.doors import require_step_up
+from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import isoformat_z
 from magnetfund.kernel.errors import NotFound
 from magnetfund.web.api.access import answer_once, key_of, needs
-from magnetfund.web.api.dealing_proposals import DealingDecisionRequest, find_class
+from magnetfund.web.api.dealing_proposals import DealingDecisionRequest, answer_decision, find_class
 from magnetfund.web.api.fields import ExactDecimal, plain
 from magnetfund.web.api.money import KEY_HEADER, own_fund
 
@@ -134,7 +133,7 @@ class DistributionsView(APIView):
         def work() -> tuple[int, dict[str, Any]]:
             row = propose_distribution(
                 **{**given, "share_class": find_class(given["share_class"])},
-                actor=_actor(request),
+                actor=actor_of(request),
             )
             return 201, _answer(row)
 
@@ -154,25 +153,14 @@ class DistributionDecisionView(APIView):
         responses={200: DistributionAnswer},
     )
     def post(self, request: Request, pk: UUID) -> HttpResponse:
-        require_step_up(request)
-        form = DealingDecisionRequest(data=request.data)
-        form.is_valid(raise_exception=True)
-        given = form.validated_data
-
-        def work() -> tuple[int, dict[str, Any]]:
+        def decide(is_approved: bool) -> dict[str, Any]:
             row = Distribution.objects.filter(pk=pk, share_class__fund=own_fund()).first()
             if row is None:
                 raise NotFound("no such distribution")
-            return 200, _answer(
+            return _answer(
                 decide_distribution(
-                    distribution=row, is_approved=given["is_approved"], actor=_actor(request)
+                    distribution=row, is_approved=is_approved, actor=actor_of(request)
                 )
             )
 
-        return answer_once(
-            request, key=key_of(request, given.get("idempotency_key", "")), work=work
-        )
-
-
-def _actor(request: Request) -> Actor:
-    return Actor.of(request.user)  # type: ignore[arg-type]  # an account by permission
+        return answer_decision(request, decide)

@@ -24,7 +24,7 @@ from investors.services.founding import KINDS
 from investors.services.kyc import move_case, sign_review
 from investors.services.kyc_file import show_file
 from investors.services.kyc_work import decide_hit, note_check, rate_case, record_screening
-from magnetfund.core.actors import Actor
+from magnetfund.core.actors import actor_of
 from magnetfund.core.doors import require_step_up
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import isoformat_z, utc_now
@@ -154,7 +154,7 @@ class _CaseView(APIView):
 
     def answer(self, request: Request, investor: Investor, status: int = 200) -> Response:
         investor.refresh_from_db()
-        shown = show_file(investor, actor=_actor(request))
+        shown = show_file(investor, actor=actor_of(request))
         return Response(
             {
                 "investor_id": str(investor.pk),
@@ -242,7 +242,7 @@ class ChecksView(_CaseView):
     @extend_schema(operation_id="kyc_check", request=CheckBody, responses={201: CaseAnswer})
     def post(self, request: Request, pk: UUID) -> Response:
         investor, given = self.find(pk), _read(CheckBody, request)
-        note_check(investor=investor, actor=_actor(request), **given)
+        note_check(investor=investor, actor=actor_of(request), **given)
         return self.answer(request, investor, 201)
 
 
@@ -252,7 +252,7 @@ class RatingView(_CaseView):
     @extend_schema(operation_id="kyc_rating", request=RatingBody, responses={201: CaseAnswer})
     def post(self, request: Request, pk: UUID) -> Response:
         investor, given = self.find(pk), _read(RatingBody, request)
-        rate_case(investor=investor, actor=_actor(request), **given)
+        rate_case(investor=investor, actor=actor_of(request), **given)
         return self.answer(request, investor, 201)
 
 
@@ -262,7 +262,7 @@ class ScreeningsView(_CaseView):
     @extend_schema(operation_id="kyc_screening", request=ScreeningBody, responses={201: CaseAnswer})
     def post(self, request: Request, pk: UUID) -> Response:
         investor, given = self.find(pk), _read(ScreeningBody, request)
-        record_screening(investor=investor, actor=_actor(request), **given)
+        record_screening(investor=investor, actor=actor_of(request), **given)
         return self.answer(request, investor, 201)
 
 
@@ -275,7 +275,7 @@ class DecisionsView(_CaseView):
         hit = Screening.objects.filter(pk=given.pop("hit"), investor=investor).first()
         if hit is None:
             raise Http404
-        decide_hit(hit=hit, actor=_actor(request), **given)
+        decide_hit(hit=hit, actor=actor_of(request), **given)
         return self.answer(request, investor, 201)
 
 
@@ -288,7 +288,7 @@ class ReviewView(_CaseView):
         investor, given = self.find(pk), _read(ReviewBody, request)
         sign_review(
             investor=investor, seen_hash=given["content_hash"], reason=given["reason"],
-            actor=_actor(request),
+            actor=actor_of(request),
         )  # fmt: skip
         return self.answer(request, investor, 201)
 
@@ -303,7 +303,7 @@ class MovesView(_CaseView):
         investor, given = self.find(pk), _read(MoveBody, request)
         move_case(
             investor=investor, to=KycState(given["to"]), reason=given["reason"],
-            seen_hash=given["content_hash"], message=given["message"], actor=_actor(request),
+            seen_hash=given["content_hash"], message=given["message"], actor=actor_of(request),
         )  # fmt: skip
         return self.answer(request, investor, 201)
 
@@ -336,10 +336,6 @@ class RegisterView(APIView):
         return Response(
             {"status": "pending_verification", "sent_at": isoformat_z(utc_now())}, status=202
         )
-
-
-def _actor(request: Request) -> Actor:
-    return Actor.of(request.user)  # type: ignore[arg-type]  # an account by permission
 
 
 def _read(form: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:

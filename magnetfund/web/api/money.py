@@ -19,7 +19,7 @@ from investors.services.money_accounts import find_account
 from investors.services.receipt_suggestions import open_receipts, suggest_all
 from investors.services.receipts import match_receipt
 from investors.services.statements import StatementImport, confirm_statement, upload_statement
-from magnetfund.core.actors import Actor
+from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import isoformat_z
 from magnetfund.kernel.errors import NotFound
@@ -118,7 +118,7 @@ class StatementsView(APIView):
         given = form.validated_data
 
         def work() -> tuple[int, dict[str, Any]]:
-            actor = _actor(request)
+            actor = actor_of(request)
             row, report = upload_statement(
                 account=find_account(own_fund(), given["account"]),
                 name=given["name"],
@@ -193,7 +193,7 @@ class MatchView(APIView):
                 order=order,
                 amount=given.get("amount"),
                 reason=given["reason"],
-                actor=_actor(request),
+                actor=actor_of(request),
             )
             missing = (done.amount or Decimal(0)) - done.funded_amount
             return 200, {
@@ -210,7 +210,3 @@ class MatchView(APIView):
 
 def _report(pk: UUID, report: StatementImport, *, is_dry_run: bool) -> dict[str, Any]:
     return {"file_id": str(pk), "is_dry_run": is_dry_run, **report.plain()}
-
-
-def _actor(request: Request) -> Actor:
-    return Actor.of(request.user)  # type: ignore[arg-type]  # an account by permission

@@ -18,7 +18,7 @@ from investors.models import NavStrike
 from investors.services.nav import approve_strike, prepare_due, reject_strike
 from investors.services.nav_as_known import nav_as_known
 from investors.services.nav_calendar import find_due
-from magnetfund.core.actors import Actor
+from magnetfund.core.actors import Actor, actor_of
 from magnetfund.core.doors import require_step_up
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import isoformat_z, utc_now
@@ -159,7 +159,7 @@ class NavsView(APIView):
         form.is_valid(raise_exception=True)
 
         def work() -> tuple[int, dict[str, Any]]:
-            return 201, _answer(prepare_due(fund=own_fund(), actor=_actor(request)))
+            return 201, _answer(prepare_due(fund=own_fund(), actor=actor_of(request)))
 
         key = key_of(request, form.validated_data.get("idempotency_key", ""))
         return answer_once(request, key=key, work=work)
@@ -187,7 +187,7 @@ class NavDecisionView(APIView):
             row = NavStrike.objects.filter(pk=pk, fund=own_fund()).first()
             if row is None:
                 raise NotFound("no such NAV")
-            return 200, _answer(_decide(row, given, _actor(request)))
+            return 200, _answer(_decide(row, given, actor_of(request)))
 
         return answer_once(
             request, key=key_of(request, given.get("idempotency_key", "")), work=work
@@ -223,7 +223,3 @@ def _answer(row: NavStrike) -> dict[str, Any]:
             for item in sorted(row.classes.all(), key=lambda item: item.share_class.code)
         ],
     }
-
-
-def _actor(request: Request) -> Actor:
-    return Actor.of(request.user)  # type: ignore[arg-type]  # an account by permission

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from investors.models import DealingOrder
 from investors.services.dealing import cancel_order
 from investors.services.papers import contract_note, note_download
-from magnetfund.core.actors import Actor
+from magnetfund.core.actors import actor_of
 from magnetfund.core.doors import require_step_up
 from magnetfund.kernel.clock import isoformat_z
 from magnetfund.web.api.access import answer_once, key_of
@@ -106,7 +106,7 @@ class OwnOrderCancelView(OwnView):
         row = get_object_or_404(DealingOrder, pk=pk, investor=self.investor(request))
 
         def work() -> tuple[int, dict[str, Any]]:
-            return 200, _answer(cancel_order(order=row, actor=_actor(request)))
+            return 200, _answer(cancel_order(order=row, actor=actor_of(request)))
 
         key = key_of(request, form.validated_data.get("idempotency_key", ""))
         return answer_once(request, key=key, work=work)
@@ -122,8 +122,4 @@ class OwnOrderNoteView(OwnView):
     def get(self, request: Request, pk: UUID) -> HttpResponse:
         row = get_object_or_404(DealingOrder, pk=pk, investor=self.investor(request))
         paper = contract_note(order=row)
-        return send_pdf(paper.number, note_download(paper, actor=_actor(request)))
-
-
-def _actor(request: Request) -> Actor:
-    return Actor.of(request.user)  # type: ignore[arg-type]  # an account by permission
+        return send_pdf(paper.number, note_download(paper, actor=actor_of(request)))

@@ -18,7 +18,7 @@ from investors.services.fund_papers import TITLES, fund_paper, fund_table
 from investors.services.investor_statements import make_statements
 from investors.services.papers import note_download
 from investors.services.vault import papers_of, papers_of_fund
-from magnetfund.core.actors import Actor
+from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import isoformat_z
 from magnetfund.kernel.errors import NotFound
@@ -191,7 +191,7 @@ class PaperFileView(APIView):
 def _send(request: Request, row: Paper | None) -> HttpResponse:
     if row is None:
         raise NotFound("no such paper")
-    return send_pdf(row.number, note_download(row, actor=_actor(request)))
+    return send_pdf(row.number, note_download(row, actor=actor_of(request)))
 
 
 class NavPaperView(APIView):
@@ -216,8 +216,8 @@ class NavPaperView(APIView):
         if strike is None:
             raise NotFound("no such NAV")
         if form == "pdf":
-            return _send(request, fund_paper(strike=strike, kind=kind, actor=_actor(request)))
-        number, content = fund_table(strike=strike, kind=kind, actor=_actor(request), form=form)
+            return _send(request, fund_paper(strike=strike, kind=kind, actor=actor_of(request)))
+        number, content = fund_table(strike=strike, kind=kind, actor=actor_of(request), form=form)
         return send_file(f"{number}.{form}", content, kind=TABLE_TYPES[form])
 
 
@@ -244,7 +244,7 @@ class MakeStatementsView(APIView):
                 if investor is None:
                     raise NotFound("no such account", code="no_investor")
             run = make_statements(
-                fund=own_fund(), period=given["period"], actor=_actor(request),
+                fund=own_fund(), period=given["period"], actor=actor_of(request),
                 investor=investor, most=MADE_MAX,
             )  # fmt: skip
             return 200, {
@@ -258,7 +258,3 @@ class MakeStatementsView(APIView):
         return answer_once(
             request, key=key_of(request, given.get("idempotency_key", "")), work=work
         )
-
-
-def _actor(request: Request) -> Actor:
-    return Actor.of(request.user)  # type: ignore[arg-type]  # an account by permission

@@ -28,7 +28,7 @@ from investors.services.payments import (
     release_payments,
     return_payment,
 )
-from magnetfund.core.actors import Actor
+from magnetfund.core.actors import Actor, actor_of
 from magnetfund.core.doors import require_step_up
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import InvalidInput, NotFound
@@ -111,7 +111,7 @@ class PaymentsView(APIView):
         given = form.validated_data
 
         def work() -> tuple[int, dict[str, Any]]:
-            return 201, _answer(_prepare(given, _actor(request)))
+            return 201, _answer(_prepare(given, actor_of(request)))
 
         return answer_once(
             request, key=key_of(request, given.get("idempotency_key", "")), work=work
@@ -168,7 +168,7 @@ class PaymentStepView(APIView):
             row = Payment.objects.filter(pk=pk, fund=own_fund()).first()
             if row is None:
                 raise NotFound("no such payment")
-            return 200, _answer(_step(row, given, _actor(request)))
+            return 200, _answer(_step(row, given, actor_of(request)))
 
         return answer_once(
             request, key=key_of(request, given.get("idempotency_key", "")), work=work
@@ -189,7 +189,3 @@ def _step(row: Payment, given: dict[str, Any], actor: Actor) -> Payment:
     if step == "return":
         return return_payment(payment=row, reason=given["reason"], actor=actor)
     return cancel_payment(payment=row, reason=given["reason"], actor=actor)
-
-
-def _actor(request: Request) -> Actor:
-    return Actor.of(request.user)  # type: ignore[arg-type]  # an account by permission

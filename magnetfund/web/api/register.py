@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from investors.models.holders import KYC_CHOICES
 from investors.services.register import SORTS, Holder, read_lots_of_holder, read_register
-from magnetfund.core.actors import Actor
+from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import isoformat_z, utc_now
 from magnetfund.web.api.access import needs
@@ -84,7 +84,7 @@ class UnitRegisterView(APIView):
         asked = UnitRegisterQuery(data=request.query_params)
         asked.is_valid(raise_exception=True)
         given, fund = asked.validated_data, own_fund()
-        actor = Actor.of(request.user)  # type: ignore[arg-type]  # an account by permission
+        actor = actor_of(request)
         found = read_register(
             fund,
             at=min(given.get("at", utc_now()), utc_now()),

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from magnetfund.core.actors import Actor
+from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import to_milliseconds
 from magnetfund.operations.tasks import wake_research
@@ -87,7 +87,7 @@ class BacktestsView(APIView):
         body.is_valid(raise_exception=True)
         run = ask_backtest(
             request=read_request(body.validated_data),
-            actor=Actor.of(request.user),  # type: ignore[arg-type]  # the permission asked for one
+            actor=actor_of(request),
         )
         wake_research()
         answer = Response(selectors.describe_run(run), status=202)

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from magnetfund.core.actors import Actor
+from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.web.api.access import needs
 from magnetfund.web.api.fields import FiniteFloat
@@ -67,7 +67,7 @@ def _save(request: Request, number: int | None) -> SavedStress:
         title=title,
         definition={**given, "moves": [(item["name"], item["move"]) for item in shocks]},
         number=number,
-        actor=Actor.of(request.user),  # type: ignore[arg-type]  # the permission asked for one
+        actor=actor_of(request),
     )
 
 
@@ -106,6 +106,6 @@ class StressView(APIView):
         retire_stress(
             book=settings.MAGNET_BOOK,
             number=pk,
-            actor=Actor.of(request.user),  # type: ignore[arg-type]  # the permission asked for one
+            actor=actor_of(request),
         )
         return Response(status=204)

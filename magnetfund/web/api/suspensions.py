@@ -15,13 +15,12 @@ from rest_framework.views import APIView
 
 from investors.models import SuspensionProposal
 from investors.services.suspension import decide_suspension, propose_suspension
-from magnetfund.core.actors import Actor
-from magnetfund.core.doors import require_step_up
+from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import isoformat_z
 from magnetfund.kernel.errors import NotFound
 from magnetfund.web.api.access import answer_once, key_of, needs
-from magnetfund.web.api.dealing_proposals import DealingDecisionRequest
+from magnetfund.web.api.dealing_proposals import DealingDecisionRequest, answer_decision
 from magnetfund.web.api.money import KEY_HEADER, own_fund
 
 SHOWN = 50
@@ -85,7 +84,7 @@ class SuspensionsView(APIView):
         key = key_of(request, given.pop("idempotency_key", ""))
 
         def work() -> tuple[int, dict[str, Any]]:
-            row = propose_suspension(fund=own_fund(), actor=_actor(request), **given)
+            row = propose_suspension(fund=own_fund(), actor=actor_of(request), **given)
             return 201, _answer(row)
 
         return answer_once(request, key=key, work=work)
@@ -103,23 +102,15 @@ class SuspensionDecisionView(APIView):
         responses={200: SuspensionLine},
     )
     def post(self, request: Request, pk: UUID) -> HttpResponse:
-        require_step_up(request)
-        form = DealingDecisionRequest(data=request.data)
-        form.is_valid(raise_exception=True)
-        given = form.validated_data
-
-        def work() -> tuple[int, dict[str, Any]]:
+        def decide(is_approved: bool) -> dict[str, Any]:
             row = SuspensionProposal.objects.filter(pk=pk, fund=own_fund()).first()
             if row is None:
                 raise NotFound("no such proposal")
-            decided = decide_suspension(
-                proposal=row, is_approved=given["is_approved"], actor=_actor(request)
+            return _answer(
+                decide_suspension(proposal=row, is_approved=is_approved, actor=actor_of(request))
             )
-            return 200, _answer(decided)
 
-        return answer_once(
-            request, key=key_of(request, given.get("idempotency_key", "")), work=work
-        )
+        return answer_decision(request, decide)
 
 
 def _answer(row: SuspensionProposal) -> dict[str, Any]:
@@ -134,7 +125,3 @@ def _answer(row: SuspensionProposal) -> dict[str, Any]:
         "decided_by": row.decided_by.get_full_name() if row.decided_by else None,
         "decided_at": isoformat_z(row.decided_at) if row.decided_at else None,
     }
-
-
-def _actor(request: Request) -> Actor:
-    return Actor.of(request.user)  # type: ignore[arg-type]  # an account by permission

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from magnetfund.core.actors import Actor
+from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.operations.tasks import wake_research
@@ -73,7 +73,7 @@ class SweepsView(APIView):
             seed=given["seed"],
             search=given["search"],
             objectives=given["objectives"],
-            actor=Actor.of(request.user),  # type: ignore[arg-type]  # the permission asked for one
+            actor=actor_of(request),
         )
         wake_research()
         answer = Response(selectors.describe_run(run), status=202)
@@ -106,7 +106,7 @@ class SweepMoveView(APIView):
         if move not in MOVES:
             raise Http404
         run = _find(pk)
-        actor = Actor.of(request.user)  # type: ignore[arg-type]  # the permission asked for one
+        actor = actor_of(request)
         if not MOVES[move](run=run, actor=actor):
             raise InvalidInput(f"sweep {run.pk} is {run.state}", code="wrong_state")
         if move == "resume":

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from magnetfund.core.actors import Actor
+from magnetfund.core.actors import actor_of
 from magnetfund.core.doors import require_step_up_for_order
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.idempotency import StoredAnswer, find_outcome, store_outcome
@@ -257,7 +257,7 @@ class ExecuteView(APIView):
                     stop_price=given["stop_price"],
                     target_price=given.get("target_price"),
                 ),
-                actor=Actor.of(request.user),  # type: ignore[arg-type]  # an account by permission
+                actor=actor_of(request),
             )
             return 422 if order.state == "DENIED" else 202, _order_body(order)
 
@@ -325,7 +325,7 @@ class EmergencyStopView(APIView):
         event = stop_trading(
             book=book,
             reason=form.validated_data["reason"],
-            actor=Actor.of(request.user),  # type: ignore[arg-type]  # an account by permission
+            actor=actor_of(request),
         )
         ring_bell()
         before, left = wait_until_flat(book, seconds=5.0)

@@ -21,13 +21,14 @@ from investors.services.money_accounts import (
     close_payee,
     open_account,
 )
+from magnetfund.core.actors import actor_of
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.signing import ACCOUNT, PAYEE, SignatureMissing
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk.access import desk_view
-from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.money import own_fund
 from magnetfund.web.desk.signing import go_to_sign
 from magnetfund.web.parts import render_page

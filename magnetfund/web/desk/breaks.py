@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from investors.domain.ledger import ACCOUNTS
 from investors.domain.ledger.chart import EXPENSES
 from investors.models import BookBreak
+from magnetfund.core.actors import actor_of
 from magnetfund.core.doors import require_step_up
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
@@ -26,7 +27,7 @@ from magnetfund.kernel.clock import isoformat_z
 from magnetfund.kernel.errors import FundError, InvalidInput
 from magnetfund.web.break_forms import BreakForm, age_of, take_step
 from magnetfund.web.desk.access import desk_view
-from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.money import own_fund
 from magnetfund.web.forms import send_once
 from magnetfund.web.parts import render_page

@@ -23,12 +23,13 @@ from investors.services.dealing import can_cancel, cancel_order
 from investors.services.papers import contract_note, note_download
 from investors.services.receipts import standing_advances
 from investors.services.statements import record_receipt
+from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.idempotency import StoredAnswer
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk.access import desk_view
-from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.forms import figure_field, send_once
 from magnetfund.web.lists import Choices, Column, ListSpec
 from magnetfund.web.parts import render_page, send_pdf

@@ -15,13 +15,14 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from investors.models import DealingProposal
 from investors.services.dealing_proposals import decide_dealing
+from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.idempotency import StoredAnswer
 from magnetfund.core.services.signing import TRANSFER, SignatureMissing
 from magnetfund.kernel.errors import FundError, InvalidInput
 from magnetfund.web.dealing_forms import DealingProposalForm
 from magnetfund.web.desk.access import desk_view
-from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.signing import go_to_sign
 from magnetfund.web.forms import send_once
 from magnetfund.web.parts import render_page

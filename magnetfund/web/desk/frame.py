@@ -9,8 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-from magnetfund.core.actors import Actor
-from magnetfund.core.models import Heartbeat, User
+from magnetfund.core.models import Heartbeat
 from magnetfund.web.desk import selectors as desk
 from magnetfund.web.desk.market_page import read_report
 from magnetfund.web.desk.open_work import Facts, list_open_work
@@ -54,13 +53,6 @@ def build_frame(
         "market": read_report(beat),
         "capabilities": {item.value.replace(".", "_") for item in user.capabilities},
     }
-
-
-def actor_of(request: HttpRequest) -> Actor:
-    """The signed-in person as the services know them."""
-    user = request.user
-    assert isinstance(user, User)
-    return Actor.of(user)
 
 
 def equity_of(frame: Mapping[str, Any]) -> Decimal | None:

@@ -23,14 +23,14 @@ from investors.services.founding import KINDS
 from investors.services.kyc import move_case, needs_reason, sign_review
 from investors.services.kyc_file import show_file
 from investors.services.kyc_work import decide_hit, note_check, rate_case, record_screening
-from magnetfund.core.actors import Actor
+from magnetfund.core.actors import Actor, actor_of
 from magnetfund.core.doors import require_step_up
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.signing import KYC, SignatureMissing
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError, InvalidInput, NotFound
 from magnetfund.web.desk.access import desk_view
-from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.signing import go_to_sign
 from magnetfund.web.lists import Choices, Column, ListSpec
 from magnetfund.web.parts import render_page

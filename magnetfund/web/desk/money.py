@@ -33,12 +33,13 @@ from investors.services.statements import (
     preview_statement,
     upload_statement,
 )
+from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.idempotency import StoredAnswer
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk.access import desk_view
-from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.forms import figure_field, send_once
 from magnetfund.web.parts import render_page
 

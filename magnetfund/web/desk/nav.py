@@ -21,12 +21,13 @@ from investors.services.nav import (
     reject_strike,
 )
 from investors.services.nav_calendar import find_due
+from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.signing import NAV, SignatureMissing
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk.access import desk_view
-from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.signing import go_to_sign, is_own
 from magnetfund.web.lists import Choices, Column, Listing, ListSpec
 from magnetfund.web.parts import render_page

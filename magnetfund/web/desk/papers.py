@@ -18,10 +18,11 @@ from investors.services.investor_statements import make_statements
 from investors.services.papers import note_download
 from investors.services.statement_periods import list_periods
 from investors.services.vault import downloads_of, papers_of_fund
+from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk.access import desk_view
-from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.money import own_fund
 from magnetfund.web.lists import VALUE_MAX, Choices, Column, ListSpec
 from magnetfund.web.parts import TABLE_TYPES, render_page, send_file, send_pdf

@@ -42,13 +42,14 @@ from investors.services.payments import (
     release_payments,
     return_payment,
 )
+from magnetfund.core.actors import actor_of
 from magnetfund.core.doors import require_step_up
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.idempotency import StoredAnswer
 from magnetfund.core.services.signing import PAYMENT, SignatureMissing
 from magnetfund.kernel.errors import FundError, InvalidInput
 from magnetfund.web.desk.access import desk_view
-from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.money import own_fund
 from magnetfund.web.desk.payment_list import find_payment_page
 from magnetfund.web.desk.signing import go_to_sign, is_own

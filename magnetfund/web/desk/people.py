@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from magnetfund.core.actors import actor_of
 from magnetfund.core.models import RoleGrant, RoleProposal
 from magnetfund.core.roles import STAFF_ROLES, Capability
 from magnetfund.core.services.signing import ROLE, ROLE_TAKEN, SignatureMissing
@@ -24,7 +25,7 @@ from magnetfund.operations.role_changes import (
     propose_role,
 )
 from magnetfund.web.desk.access import desk_view
-from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.signing import go_to_sign
 from magnetfund.web.parts import render_page
 

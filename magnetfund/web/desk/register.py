@@ -19,12 +19,12 @@ from investors.services.register import (
     tabulate_register,
     tie_register,
 )
-from magnetfund.core.actors import Actor
+from magnetfund.core.actors import Actor, actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.core.spreadsheets import write_rows, write_workbook
 from magnetfund.kernel.clock import utc_now
 from magnetfund.web.desk.access import desk_view
-from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.money import own_fund
 from magnetfund.web.lists import Choices, Column, Listing, ListSpec
 from magnetfund.web.parts import TABLE_TYPES, render_page, send_file

@@ -11,11 +11,12 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import FundError
 from magnetfund.operations.tasks import wake_research
 from magnetfund.web.desk.access import desk_view
-from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.research_form import BacktestForm
 from magnetfund.web.desk.research_page import build_page, compare_rows, draw_comparison
 from magnetfund.web.desk.research_studies import chunk_context, study_context

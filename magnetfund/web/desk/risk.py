@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.signing import ARM, SignatureMissing
 from magnetfund.kernel.clock import utc_now
@@ -23,7 +24,7 @@ from magnetfund.web.desk.charts import (
     intraday_chart,
     last_day,
 )
-from magnetfund.web.desk.frame import actor_of, build_frame, equity_of
+from magnetfund.web.desk.frame import build_frame, equity_of
 from magnetfund.web.desk.fuse_list import find_history
 from magnetfund.web.desk.gauges import (
     build_market_gauges,

@@ -14,9 +14,10 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
 from investors.models import DealingOrder, Fund, ShareClass
+from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import CAPABILITIES, Capability
 from magnetfund.web.desk.access import desk_view
-from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.parts import render_page
 from magnetfund.web.policy_forms import LimitsForm, TermsForm
 from magnetfund.web.service_forms import ServiceForm

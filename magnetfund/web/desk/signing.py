@@ -7,9 +7,9 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
+from magnetfund.core.actors import actor_of
 from magnetfund.core.models import Signature, User
 from magnetfund.core.services.signing import SignatureMissing, ask_to_sign
-from magnetfund.web.desk.frame import actor_of
 
 
 def go_to_sign(request: HttpRequest, *, action: str, subject: UUID, back: str) -> HttpResponse:

@@ -13,10 +13,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import FundError, InvalidInput
 from magnetfund.web.desk.access import desk_view
-from magnetfund.web.desk.frame import actor_of, build_frame, equity_of
+from magnetfund.web.desk.frame import build_frame, equity_of
 from magnetfund.web.desk.selectors import live_marks
 from trading import selectors_strategies as selectors
 from trading.models import SleeveProposal, TradingSession

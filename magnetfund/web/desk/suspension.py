@@ -14,10 +14,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from investors.models import Fund, SuspensionProposal
 from investors.services.suspension import decide_suspension, propose_suspension
+from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk.access import desk_view
-from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.parts import render_page
 
 PAST_SHOWN = 20

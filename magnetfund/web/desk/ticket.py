@@ -19,6 +19,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from magnetfund.core.actors import actor_of
 from magnetfund.core.doors import require_step_up_for_order
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.idempotency import StoredAnswer
@@ -30,7 +31,7 @@ from magnetfund.kernel.errors import FundError
 from magnetfund.kernel.money import round_to_step
 from magnetfund.web.desk import selectors as desk
 from magnetfund.web.desk.access import desk_view
-from magnetfund.web.desk.frame import actor_of, build_frame
+from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.order_words import say_codes, say_state
 from magnetfund.web.forms import FigureField, figure_field, send_once
 from magnetfund.web.parts import asked_part, render_page

@@ -41,7 +41,7 @@ from investors.services.dealing_quotes import quote_redemption, quote_subscripti
 from investors.services.estimates import PriceEstimate, estimate_prices
 from investors.services.money_accounts import approved_accounts
 from investors.services.papers import contract_note, list_notes, note_download
-from magnetfund.core.actors import Actor
+from magnetfund.core.actors import actor_of
 from magnetfund.core.doors import require_step_up
 from magnetfund.core.services.idempotency import StoredAnswer
 from magnetfund.kernel.clock import utc_now
@@ -350,10 +350,6 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
 def _own_order(investor: Investor, pk: UUID) -> DealingOrder:
     rows = DealingOrder.objects.select_related("share_class__fund", "dealing_day", "investor")
     return get_object_or_404(rows, pk=pk, investor=investor)
-
-
-def actor_of(request: HttpRequest) -> Actor:
-    return Actor.of(request.user)  # type: ignore[arg-type]  # signed in by the decorator
 
 
 def send_order(request: HttpRequest, order: Any, back: str) -> HttpResponse:

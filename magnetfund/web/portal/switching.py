@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from investors.models import DealingOrder, Investor, ShareClass
 from investors.services.switching import quote_switch, submit_switch
+from magnetfund.core.actors import actor_of
 from magnetfund.core.doors import require_step_up
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
@@ -22,7 +23,6 @@ from magnetfund.web.parts import render_page
 from magnetfund.web.portal.access import own_investor
 from magnetfund.web.portal.dealing import (
     RedeemForm,
-    actor_of,
     estimate_of,
     frame_of,
     go_to,

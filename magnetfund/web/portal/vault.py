@@ -13,9 +13,9 @@ from django.views.decorators.http import require_safe
 from investors.models import Investor, Paper
 from investors.services.papers import note_download
 from investors.services.vault import notes_of, papers_of
+from magnetfund.core.actors import actor_of
 from magnetfund.web.parts import render_page, send_pdf
 from magnetfund.web.portal.access import own_investor
-from magnetfund.web.portal.dealing import actor_of
 from magnetfund.web.public.pages import page_context
 
 #: Ten years of months, and as many notes; who has more asks for a file.
