@@ -238,10 +238,14 @@ def main(arguments: Sequence[str]) -> int:
         case "drill":
             is_full = os.environ.get("FULL") == "1"
             os.environ.update(BYTECODE)
-            tests = [interpreter(), "-m", "pytest", "-m", "drill", *rest]
-            failed = subprocess.run(tests, cwd=PROJECT, check=False).returncode
-            if rest or failed:  # arguments choose tests, which mutants know nothing of
-                return failed
+            if rest:  # arguments choose tests, which mutants know nothing of
+                hand_over("-m", "pytest", "-m", "drill", *rest)
+            # Only the full form looks at times closely enough to need the machine for itself.
+            together = [*PARALLEL, "-m", "drill and not alone" if is_full else "drill"]
+            for options in [together, ["-m", "drill and alone"]] if is_full else [together]:
+                tests = [interpreter(), "-m", "pytest", *options]
+                if failed := subprocess.run(tests, cwd=PROJECT, check=False).returncode:
+                    return failed
             hand_over("-m", "drills.mutation", "--all" if is_full else "--short")
         case "bench":
             hand_over("-m", "bench", *rest)

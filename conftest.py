@@ -12,7 +12,9 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +40,13 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     from hypothesis import HealthCheck, settings
+
+    if _has_settings() and config.option.basetemp is None:
+        # What tests write lies in the throwaway home as well, and goes with it.
+        config.option.basetemp = str(_folder() / "tmp")
 
     # How long one example takes says what else the machine does, and nothing of the law.
     patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -62,18 +69,54 @@ class _NothingCompiled:
 #: Files of the suite that take longest, by what they cost a processor: a parallel run begins with
 #: them, so that no worker is left with one at the end.
 LONGEST = (
-    "test_odd_requests.py", "test_migrations.py", "test_pages_browser.py", "test_access.py",
-    "test_access_to_records.py", "test_prepare_roles.py", "test_backups.py",
-    "test_access_matrix.py", "test_quiet_bars.py", "test_own_sleeves.py", "test_flow.py",
-    "test_trader_on_exchange.py", "test_empty_home_trades.py", "test_research_library.py",
-    "test_page_queries.py", "test_own_roles.py", "test_doors.py", "test_desk_research.py",
+    "test_pages_browser.py", "test_odd_requests.py", "test_backups.py",
+    "test_trader_on_exchange.py", "test_cluster_folder.py", "test_access.py",
+    "test_crash_points.py", "test_own_sleeves.py", "test_research_studies.py",
+    "test_trader_parity.py", "test_desk_ticket.py", "test_decision_walls.py", "test_tampering.py",
+    "test_access_matrix.py", "test_access_to_records.py", "test_vault.py", "test_switches.py",
+    "test_own_strategies.py", "test_walls.py", "test_magnet_prefix_law.py", "test_backup_bucket.py",
+    "test_authority.py", "test_flow.py", "test_streams_end_quietly.py",
 )  # fmt: skip
+
+#: The name under which a worker hands on what a test printed for the one who runs it.
+TOLD = "told"
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
+@pytest.fixture
+def on_record(
+    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> Callable[[], AbstractContextManager[None]]:
+    """Gives a block whose printed lines the one who runs the tests reads, also of a worker's."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        capture: pytest.CaptureFixture[str] = request.getfixturevalue("capsys")
+        return capture.disabled
+
+    @contextmanager
+    def record() -> Iterator[None]:
+        lines = StringIO()
+        try:
+            with redirect_stdout(lines):
+                yield
+        finally:
+            record_property(TOLD, lines.getvalue())
+
+    return record
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what the tests of other processes put on record."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            said = [text for name, text in report.user_properties if name == TOLD]
+            if said and report.when == "call":
+                terminalreporter.write_sep("-", report.nodeid.rpartition("::")[2])
+                terminalreporter.write_line("".join(said).strip("\n"))
 
 
 def _has_settings() -> bool:
@@ -96,6 +139,50 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(_folder(), ignore_errors=True)
 
 
+def _let_pass(folder: Path) -> Path:
+    """Let the servers' user, who under root is another, pass to a home in ``folder``.
+
+    A home that it cannot reach keeps its databases outside, under /var/lib, where they stay.
+    """
+    if _has_settings() and os.geteuid() == 0:
+        for path in (folder, *folder.parents):
+            if path.name.startswith("magnetfund-test-"):
+                break
+            path.chmod(0o711)
+    return folder
+
+
+def _remove_sockets(folder: Path) -> None:
+    """Remove what homes in ``folder`` have outside of it."""
+    if _has_settings():
+        from magnetfund.operations.servers.home import socket_folder
+
+        for path in (folder, *folder.glob("*/"), *folder.glob("*/*/")):
+            shutil.rmtree(socket_folder(path.resolve()), ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def tmp_path_factory(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[pytest.TempPathFactory]:
+    make, made = tmp_path_factory.mktemp, []
+
+    def mktemp(name: str, numbered: bool = True) -> Path:
+        made.append(_let_pass(make(name, numbered)))
+        return made[-1]
+
+    tmp_path_factory.mktemp = mktemp  # type: ignore[assignment, method-assign]
+    yield tmp_path_factory
+    for folder in filter(Path.exists, made):
+        _remove_sockets(folder)
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    _remove_sockets(tmp_path)
+
+
 @pytest.fixture(scope="session")
 def cluster(django_db_blocker: object) -> Iterator[object]:
     """The suite's own PostgreSQL with the databases "migrated" and "suite".
@@ -112,8 +199,6 @@ def cluster(django_db_blocker: object) -> Iterator[object]:
     yield server
     server.stop()
     shutil.rmtree(server.home.sockets, ignore_errors=True)
-    if not str(server.home.cluster).startswith(str(_folder())):
-        shutil.rmtree(server.home.cluster, ignore_errors=True)
 
 
 def _lift_limits(server: object) -> None:

@@ -1,7 +1,7 @@
-"""A year and more of one instrument's minutes: moved into files, read back, and added to.
+"""Minutes of many instruments as rows, and years of one as files: added to, read back, moved.
 
-Run as ``python -m bench old_minutes``.  ``INSTRUMENTS`` in the environment widens it; fifty with
-five years each are the full load.
+Run as ``python -m bench old_minutes``.  The table holds 90 days of ``INSTRUMENTS`` (ten; fifty are
+what a full home keeps as rows); one more has ``MONTHS``, whose old ones become files.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import time
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,9 @@ import numpy as np
 from bench.ground import platform
 from bench.timing import Row
 
-MONTHS = int(os.environ.get("MONTHS", "15"))
-INSTRUMENTS = int(os.environ.get("INSTRUMENTS", "1"))
+MONTHS = int(os.environ.get("MONTHS", "14"))
+INSTRUMENTS = int(os.environ.get("INSTRUMENTS", "10"))
+DAYS = 90
 READS = 40
 DAY_MINUTES = 1_440
 
@@ -33,41 +33,69 @@ def run() -> list[Row]:
 
 def _measure() -> list[Row]:
     from magnetfund.kernel.clock import to_milliseconds, utc_now
-    from trading.domain.market import MINUTE_MS
-    from trading.models import Candle, CandleFile
-    from trading.services.candle_store import load_candles, store_candles
+    from trading.domain.market import DAY_MS, MINUTE_MS
+    from trading.models import Candle
+    from trading.services.candle_store import load_candles
 
     now = utc_now()
     end = to_milliseconds(now.replace(hour=0, minute=0, second=0, microsecond=0))
-    count = MONTHS * 30 * DAY_MINUTES
-    times = end + MINUTE_MS * np.arange(-count, 0)
+    empty = _import_day(_add("NEW"), end)
     instruments = [_add(f"C{k:02d}") for k in range(INSTRUMENTS)]
-    for item in instruments:
-        minutes = _draw(item.symbol, times)
-        store_candles(minutes, instrument=item, timeframe="1m", source="bench", available_ms=end)
-    rows, began = Candle.objects.count(), time.perf_counter()
+    times = end + MINUTE_MS * np.arange(-DAYS * DAY_MINUTES, 0)
+    minutes = _draw("", times)
+    stored = [_store(minutes, item, end) for item in instruments]
+    old = _add("OLD")
+    past = _draw(old.symbol, end + MINUTE_MS * np.arange(-MONTHS * 30 * DAY_MINUTES, 0))
+    _store(past, old, end)
+    rows = Candle.objects.count()
+    full = _import_day(_add("NEXT"), end)
+    days = [_read_day(item, end - k * DAY_MS) for k in range(4) for item in instruments[:10]]
+    moved, files = _move()
+    left = Candle.objects.count() - DAY_MINUTES
+    year = end - 365 * DAY_MS
+    began, used = time.perf_counter(), time.process_time()
+    found = load_candles(old, "1m", start_ms=year, end_ms=end)
+    read, used = time.perf_counter() - began, time.process_time() - used
+    assert len(found) == min(365, MONTHS * 30) * DAY_MINUTES
+    assert (np.diff(found.open_time) == MINUTE_MS).all()
+    charts = [_read_day(old, end - k * 9 * DAY_MS) for k in range(READS)]
+    return [
+        (f"minutes: {rows:,} rows, a day of them for a chart, p95",
+         float(np.percentile(days, 95)), 150.0, "ms"),
+        ("minutes: speed of storing 90 days beside the full table, of that in the empty",
+         stored[0] / stored[-1], 0.75, "x"),
+        ("minutes: speed of importing a day beside the full table, of that in the empty",
+         empty / full, 0.75, "x"),
+        (f"minutes: {rows - left:,} rows into {files} files, a file",
+         moved / max(files, 1), 0.0, "s"),
+        ("minutes: a year of one instrument to arrays, rows and files", read, 1.0, "s"),
+        ("minutes: the same, processor", used, 0.0, "s"),
+        ("minutes: a day out of a file for a chart, p95",
+         float(np.percentile(charts, 95)), 150.0, "ms"),
+        ("minutes: speed of importing a day beside files, of that in the empty table",
+         empty / _import_day(old, end), 0.75, "x"),
+    ]  # fmt: skip
+
+
+def _store(minutes: Any, item: Any, end: int) -> float:
+    """Seconds that storing some minutes takes."""
+    from trading.services.candle_store import store_candles
+
+    began = time.perf_counter()
+    store_candles(minutes, instrument=item, timeframe="1m", source="bench", available_ms=end)
+    return time.perf_counter() - began
+
+
+def _move() -> tuple[float, int]:
+    """Seconds that the old months take into files, and how many they are."""
+    from trading.models import CandleFile
+
+    began = time.perf_counter()
     subprocess.run(
         [sys.executable, "manage.py", "archive_candles"], check=True, stdout=subprocess.DEVNULL,
         env={**os.environ, "MAGNET_DB_ROLE": "owner"}, cwd=Path(__file__).parents[1],
     )  # fmt: skip
-    moved = time.perf_counter() - began
-    files = CandleFile.objects.count()
-    item, year = instruments[0], now - timedelta(days=365)
-    began, used = time.perf_counter(), time.process_time()
-    found = load_candles(item, "1m", start_ms=to_milliseconds(year))
-    read, used = time.perf_counter() - began, time.process_time() - used
-    assert len(found) >= 364 * DAY_MINUTES
-    assert (np.diff(found.open_time) == MINUTE_MS).all()
-    charts = [_read_day(item, end - k * 9 * DAY_MINUTES * MINUTE_MS) for k in range(READS)]
-    return [
-        (f"minutes: {rows - Candle.objects.count():,} rows into {files} files, a file",
-         moved / max(files, 1), 0.0, "s"),
-        ("minutes: a year of one instrument to arrays", read, 1.0, "s"),
-        ("minutes: the same, processor", used, 0.0, "s"),
-        ("minutes: a day of them for a chart, p95", float(np.percentile(charts, 95)), 150.0, "ms"),
-        ("minutes: import of a day beside files over one into an empty table",
-         _import_day(item, end) / _import_day(_add("NEW"), end), 1.3, "x"),
-    ]  # fmt: skip
+    return time.perf_counter() - began, CandleFile.objects.count()
 
 
 def _add(base: str) -> Any:

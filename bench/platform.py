@@ -133,7 +133,8 @@ def _ingest() -> list[Row]:
 
 def _fuse() -> list[Row]:
     from magnetfund.core.actors import Actor
-    from risk.services.fuse import FuseFacts, trip_fuse, wait_for_orders
+    from risk.services.fuse import trip_fuse, wait_for_orders
+    from risk.services.stop_statements import FuseFacts
 
     def trip() -> None:
         trip_fuse(book="bench", facts=FuseFacts(trigger="manual"), actor=Actor.system("bench"))

@@ -30,6 +30,9 @@ APPEND_ONLY_TABLES = (
     "investors_paper",
 )
 
+#: What a decision writes on a proposal.
+DECISION = ("decided_by_id", "decided_at", "is_approved", "reason")
+
 GRANTS = [
     *append_only(*APPEND_ONLY_TABLES),
     *read_only("investors_entrybalance"),
@@ -64,6 +67,17 @@ GRANTS = [
         "is_approved",
         "total",
         "lowers_marks_by",
+    ),
+    mutable(
+        "investors_restatement",
+        "approved_by_id",
+        "approved_at",
+        "directed_by_id",
+        "directed_at",
+        "declined_by_id",
+        "declined_at",
+        "declined_reason",
+        "booked_at",
     ),
     mutable("investors_suspensionproposal", "decided_by_id", "decided_at", "is_approved"),
     mutable(
@@ -134,6 +148,8 @@ GRANTS = [
         "resolution",
         "entry_id",
     ),
+    mutable("investors_expense", *DECISION),
+    mutable("investors_expensechange", *DECISION),
     mutable("investors_fundaccount", "approved_by_id", "approved_at", "closed_at"),
     mutable("investors_payeeaccount", "approved_by_id", "approved_at", "usable_from", "closed_at"),
     mutable(
@@ -189,6 +205,8 @@ TRIGGERS = [
     TableTrigger(table="investors_entrybalance", name="ledger_balance_kept"),
     TableTrigger(table="investors_navstrike", name="nav_strike_guard"),
     TableTrigger(table="investors_navstrike", name="nav_strike_signed"),
+    TableTrigger(table="investors_expense", name="expense_decided"),
+    TableTrigger(table="investors_expensechange", name="expense_decided"),
     TableTrigger(table="investors_payment", name="payment_signed"),
     TableTrigger(table="investors_statementline", name="line_read"),
     TableTrigger(table="investors_statementfile", name="file_imported"),
@@ -203,6 +221,8 @@ TRIGGERS = [
     TableTrigger(table="investors_lotnav", name="of_prepared"),
     TableTrigger(table="investors_navstrike", name="nav_dealt_at_once"),
     TableTrigger(table="investors_dealingorder", name="order_money"),
+    TableTrigger(table="investors_dealingorder", name="order_compensates"),
+    TableTrigger(table="investors_restatement", name="restatement_signed"),
     TableTrigger(table="investors_dealingorder", name="order_receipts"),
     TableTrigger(table="investors_dealingorder", name="distributed_orders"),
     TableTrigger(table="investors_lineallocation", name="allocation_posted"),

@@ -25,6 +25,7 @@ from trading.domain import indicators
 from trading.domain.indicators.averages import ema, sma
 from trading.domain.indicators.momentum import macd, rsi
 from trading.domain.indicators.ranges import atr, bollinger
+from trading.domain.market import DayRule, find_gaps, find_restarts
 from trading.domain.market.candles import Candle, Candles, timeframe_ms
 from trading.domain.research import figures as _figures
 from trading.domain.research import sweep as _sweep
@@ -58,6 +59,13 @@ class Market:
     def instrument(self) -> str:
         """The symbol."""
         return self.series.rules.symbol
+
+    @property
+    def restarts(self) -> tuple[int, ...]:
+        """Bars at which ``indicators.over_segments`` warms up anew: the first, and each after a
+        feed lost for more than three bars."""
+        gaps = find_gaps(candles=self.candles, day_rule=DayRule.UTC_MIDNIGHT)
+        return find_restarts(candles=self.candles, gaps=gaps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,8 @@ INTERVALS = {"1m": 60_000, "5m": 300_000, "15m": 900_000, "1h": 3_600_000, "4h":
 
 #: Bars shorter than those of the data that are told at most.
 FINE_MAX = 3_000
+#: Levels of a side that rest in a book, beside its walls.
+BOOK_LEVELS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,8 @@ class Listing:
     funding_hours: int = 8
     #: Forced orders: time (ms), side (BUY or SELL), price, quantity.
     liquidations: Sequence[tuple[int, str, float, float]] = ()
+    #: Orders that rest beyond those levels: from and to (ms), side (BUY or SELL), price, quantity.
+    walls: Sequence[tuple[int, int, str, float, float]] = ()
     #: Value of one unit that rests on each of twenty levels of the book.
     level_quantity: float = 5.0
     #: The price stands at the bar's close from its open on, instead of walking within the bar.
@@ -151,11 +155,18 @@ class Market:
         quantity = f"{listing.level_quantity:.3f}"
         bids = [[f"{price - k * tick:.{digits}f}", quantity] for k in range(1, count + 1)]
         asks = [[f"{price + k * tick:.{digits}f}", quantity] for k in range(1, count + 1)]
+        for start, end, side, wall_price, wall_quantity in listing.walls:
+            row = [f"{wall_price:.{digits}f}", f"{wall_quantity:.3f}"]
+            if start <= self.clock() < end:
+                if side == "BUY" and wall_price < float(bids[-1][0]):
+                    bids.append(row)
+                elif side == "SELL" and wall_price > float(asks[-1][0]):
+                    asks.append(row)
         return bids, asks
 
     def snapshot(self, symbol: str, count: int) -> tuple[list[list[str]], list[list[str]]]:
         """The book as a request reads it, remembered so that updates can take its levels away."""
-        bids, asks = self.levels(symbol, count)
+        bids, asks = self.levels(symbol, min(count, BOOK_LEVELS))
         kept = self._snapshots.setdefault(symbol, deque(maxlen=8))
         kept.append({row[0] for row in bids + asks})
         return bids, asks

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from magnetfund.core.walls import (
+    GrantClass,
+    TableGrant,
     TableTrigger,
     append_only,
     append_only_triggers,
@@ -33,6 +35,8 @@ APPEND_ONLY_TABLES = (
     "trading_leveragereading",
     "trading_accountsnapshot",
     "trading_strategynote",
+    "trading_optionsnapshot",
+    "trading_optionlisting",
 )
 
 #: What the venue reported and how our books compare with it: the gateway alone writes it.
@@ -59,6 +63,12 @@ PAPER_ORDER_COLUMNS = ("status", "filled_quantity", "reason", "closed_at")
 
 GRANTS = [
     *read_only("trading_candlefile"),
+    TableGrant(
+        table="trading_depthminute",
+        grant_class=GrantClass.GATEWAY,
+        columns=("recorded_at",),
+        deletes=True,
+    ),
     *append_only(*(t for t in APPEND_ONLY_TABLES if t not in GATEWAY_APPEND_TABLES)),
     gateway("trading_order", *ORDER_COLUMNS, app_inserts=True),
     gateway("trading_position"),

@@ -9,10 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
-from decimal import Decimal, localcontext
+from decimal import (
+    Context,
+    Decimal,
+    DivisionByZero,
+    Inexact,
+    InvalidOperation,
+    localcontext,
+)
 from fractions import Fraction
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from magnetfund.kernel.clock import require_utc
 from magnetfund.kernel.errors import InvalidInput
@@ -28,6 +35,8 @@ _R = TypeVar("_R")
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
+#: Where nothing may be rounded: an operation that would have to raises.
+_UNROUNDED = Context(prec=1000, traps=[Inexact, InvalidOperation, DivisionByZero])
 
 
 def exactly(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -128,20 +137,40 @@ def round_to_total(
     rounded half even; it must be a multiple of ``quantum`` and lie within one quantum a part of
     the exact sum, otherwise ``InvalidInput`` (``total_out_of_reach``).
     """
-    step = Fraction(quantum)
-    exact = [Fraction(part) / step for part in parts]
-    floors = [quanta.__floor__() for quanta in exact]
-    goal = Fraction(total) / step if total is not None else Fraction(round(sum(exact, Fraction(0))))
-    if goal.denominator != 1:
-        raise InvalidInput("the total is finer than the quantum", code="too_fine")
-    missing = int(goal) - sum(floors)
+    given = list(parts)
+    divide: Callable[[Any, Any], tuple[Any, Any]] = _divide
+    if any(isinstance(part, Fraction) for part in given):
+        given, divide = [Fraction(part) for part in given], divmod
+        step: Fraction | Decimal = Fraction(quantum)
+    else:
+        step = quantum
+    with localcontext(_UNROUNDED):
+        split = [divide(part, step) for part in given]
+        floors = [int(floor) for floor, _ in split]
+        if total is None:
+            more, rest = divide(sum((rest for _, rest in split), type(step)(0)), step)
+            missing = int(more)
+            if 2 * rest > step or (2 * rest == step and (sum(floors) + missing) % 2):
+                missing += 1
+        else:
+            goal, finer = divide(type(step)(total), step)
+            if finer:
+                raise InvalidInput("the total is finer than the quantum", code="too_fine")
+            missing = int(goal) - sum(floors)
     if not 0 <= missing <= len(floors):
         raise InvalidInput("the parts do not add to the total", code="total_out_of_reach")
-    order = sorted(range(len(exact)), key=lambda i: (floors[i] - exact[i], i))
-    for index in order[:missing]:
-        floors[index] += 1
+    if missing:
+        rests = [-rest for _, rest in split]
+        for index in sorted(range(len(rests)), key=rests.__getitem__)[:missing]:
+            floors[index] += 1
     with localcontext(CONTEXT):
         return tuple(Decimal(count) * quantum for count in floors)
+
+
+def _divide(part: Decimal, step: Decimal) -> tuple[Decimal, Decimal]:
+    """The whole steps of a signed part, rounded down, and what is left of it; both exact."""
+    whole, rest = divmod(part, step)
+    return (whole - 1, rest + step) if rest < 0 else (whole, rest)
 
 
 def total_of(values: Iterable[Decimal]) -> Decimal:

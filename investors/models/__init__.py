@@ -10,6 +10,7 @@ from investors.models.applications import (
 )
 from investors.models.breaks import BookBreak
 from investors.models.dealing import DealingDay, DealingOrder
+from investors.models.expenses import Expense, ExpenseChange
 from investors.models.fund import (
     ClassPolicyVersion,
     Fund,
@@ -32,6 +33,7 @@ from investors.models.nav import ClassNav, LotNav, NavStrike
 from investors.models.papers import Paper
 from investors.models.payments import Payment, PaymentFile
 from investors.models.proposals import DealingProposal, Distribution
+from investors.models.restatements import Restatement
 
 __all__ = [
     "Account",
@@ -47,6 +49,8 @@ __all__ = [
     "Document",
     "Entry",
     "EntryBalance",
+    "Expense",
+    "ExpenseChange",
     "Fund",
     "FundAccount",
     "FundHoliday",
@@ -65,6 +69,7 @@ __all__ = [
     "Payment",
     "PaymentFile",
     "Posting",
+    "Restatement",
     "Screening",
     "ScreeningList",
     "ScreeningName",

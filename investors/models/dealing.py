@@ -41,6 +41,8 @@ class DealingDay(models.Model):
 TAKING = ("redemption", "switch")
 #: Kinds of order that a distribution makes; a person orders none of them.
 DISTRIBUTED = ("distribution", "reinvestment")
+#: Kinds that the house makes and nobody orders: distributions, and compensation of a wrong NAV.
+MADE = (*DISTRIBUTED, "compensation")
 #: Kinds whose money buys units.
 BUYING = ("subscription", "reinvestment")
 
@@ -52,7 +54,8 @@ class DealingOrder(models.Model):
     """A subscription (by amount), a redemption or a switch (by units); priced forward, never back.
 
     A switch redeems ``share_class`` and subscribes ``into_class`` at one NAV; no cash leaves.
-    A distribution is money that is owed; a reinvestment buys units with it at the next NAV.
+    A distribution is money that is owed; a reinvestment buys units with it at the next NAV; a
+    compensation is owed for deals at a wrong NAV.
     """
 
     class Kind(models.TextChoices):
@@ -61,6 +64,7 @@ class DealingOrder(models.Model):
         SWITCH = "switch"
         DISTRIBUTION = "distribution", "Distribution in cash"
         REINVESTMENT = "reinvestment", "Distribution in units"
+        COMPENSATION = "compensation", "Compensation of a wrong NAV"
 
     class State(models.TextChoices):
         SUBMITTED = "submitted"
@@ -128,6 +132,13 @@ class DealingOrder(models.Model):
         null=True,
         blank=True,
     )
+    restatement = models.ForeignKey(
+        "investors.Restatement",
+        on_delete=models.PROTECT,
+        related_name="orders",
+        null=True,
+        blank=True,
+    )
     reason = models.CharField(max_length=300, blank=True)
     submitted_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True
@@ -151,7 +162,7 @@ class DealingOrder(models.Model):
                 "held_amount",
             ),
             models.CheckConstraint(
-                condition=Q(kind__in=("subscription", *DISTRIBUTED), amount__isnull=False)
+                condition=Q(kind__in=("subscription", *MADE), amount__isnull=False)
                 | Q(kind__in=("redemption", "switch"), units__isnull=False, is_all=False)
                 | Q(kind__in=("redemption", "switch"), units__isnull=True, is_all=True),
                 name="investors_dealingorder_measured",
@@ -178,7 +189,7 @@ class DealingOrder(models.Model):
             models.CheckConstraint(
                 condition=Q(paid_amount=0, held_amount=0)
                 | Q(
-                    kind__in=("redemption", *DISTRIBUTED),
+                    kind__in=("redemption", *MADE),
                     dealt_amount__gte=F("paid_amount") + F("held_amount"),
                 ),
                 name="investors_dealingorder_paid",
@@ -187,6 +198,17 @@ class DealingOrder(models.Model):
                 condition=Q(kind__in=DISTRIBUTED, distribution__isnull=False)
                 | ~Q(kind__in=DISTRIBUTED) & Q(distribution=None),
                 name="investors_dealingorder_distributed",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    kind="compensation", restatement__isnull=False, dealt_amount=F("amount")
+                )
+                | ~Q(kind="compensation") & Q(restatement=None),
+                name="investors_dealingorder_restated",
+            ),
+            models.UniqueConstraint(
+                fields=["restatement", "investor", "share_class"],
+                name="investors_dealingorder_compensated_once",
             ),
         ]
         indexes = [

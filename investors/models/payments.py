@@ -38,6 +38,7 @@ class Payment(models.Model):
     class Kind(models.TextChoices):
         REDEMPTION = "redemption", "Redemption proceeds"
         DISTRIBUTION = "distribution"
+        COMPENSATION = "compensation", "Compensation of a wrong NAV"
         REFUND = "refund", "Refund to origin"
         MANAGEMENT_FEE = "management_fee", "Management fee"
         PERFORMANCE_FEE = "performance_fee", "Performance fee"

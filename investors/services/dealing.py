@@ -26,7 +26,7 @@ from investors.models import (
     Investor,
     ShareClass,
 )
-from investors.models.dealing import DISTRIBUTED, TAKING
+from investors.models.dealing import MADE, TAKING
 from investors.services.dealing_rules import (
     require_open,
     require_own,
@@ -185,7 +185,7 @@ def can_cancel(order: DealingOrder, *, at: datetime) -> bool:
 
     One that waits for no day, or was set aside, has no cut-off.
     """
-    if order.state not in CANCELLABLE or order.kind in DISTRIBUTED:
+    if order.state not in CANCELLABLE or order.kind in MADE:
         return False
     if order.state == DealingOrder.State.SET_ASIDE or order.dealing_day is None:
         return True
@@ -201,7 +201,7 @@ def cancel_order(*, order: DealingOrder, actor: Actor, at: datetime | None = Non
     with transaction.atomic():
         row = DealingOrder.objects.select_for_update().get(pk=order.pk)
         is_aside = row.state == DealingOrder.State.SET_ASIDE
-        if row.state not in CANCELLABLE or row.kind in DISTRIBUTED:
+        if row.state not in CANCELLABLE or row.kind in MADE:
             raise Conflict(
                 "this order can no longer be cancelled: it is no longer open", code="order_closed"
             )

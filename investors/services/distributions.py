@@ -24,7 +24,6 @@ from investors.models import (
     Entry,
     Fund,
     Investor,
-    LotNav,
     NavStrike,
     ShareClass,
     UnitEntry,
@@ -32,6 +31,7 @@ from investors.models import (
 )
 from investors.services.dealing_rules import last_price, require_open
 from investors.services.ledger import NewEntry, post_entries
+from investors.services.lot_values import net_values
 from investors.services.messages import send_message
 from investors.services.nav_settlement import level_bank
 from investors.services.policies import terms_in_force
@@ -40,7 +40,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
-from magnetfund.core.services.signing import signed_step
+from magnetfund.core.services.signing import DISTRIBUTION, signed_step
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput
 from magnetfund.kernel.identifiers import derived_uuid
@@ -135,7 +135,7 @@ def decide_distribution(
             Actor.of(row.proposed_by).require(Capability.DEALING_PROCESS)
             _declare(row, actor, at)
         row.decided_by, row.decided_at, row.is_approved = user, at, is_approved
-        with signed_step():
+        with signed_step(action=DISTRIBUTION, subject=row.pk):
             row.save(
                 update_fields=[
                     "decided_by", "decided_at", "is_approved", "total", "lowers_marks_by",
@@ -177,18 +177,13 @@ def _declare(row: Distribution, actor: Actor, at: datetime) -> None:
 def _lowered(row: Distribution, found: Allotment) -> list[tuple[UnitLot, Decimal]]:
     """Each open lot with its mark after the distribution."""
     lots = list(UnitLot.objects.filter(share_class=row.share_class, units__gt=0).order_by("number"))
-    price = last_price(row.share_class)
-    net = dict(
-        LotNav.objects.filter(strike=row.strike, lot__share_class=row.share_class).values_list(
-            "lot_id", "net_value_per_unit"
-        )
-    )
+    net = net_values([lot.pk for lot in lots], row.strike)
     return [
         (
             lot,
             lower_mark(
                 mark=lot.high_water_mark,
-                net_value=net.get(lot.parent_id or lot.pk, price),
+                net_value=net[lot.pk],
                 per_unit=found.per_unit,
             ),
         )

@@ -1,8 +1,9 @@
 """What a holding is worth between two NAVs, net of every accrual, and investors' daily values.
 
 The estimate is a strike that nobody signs: the same inputs and the same engine, with the trading
-book's equity of now in place of posted trading results.  Management fee for the days since, and the
-performance fee of each lot over its own mark, are therefore taken off as the next NAV will.
+book's equity of now in place of posted trading results.  Expenses and management fee for the days
+since, and the performance fee of each lot over its own mark, are therefore taken off as the next
+NAV will.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from uuid import UUID
 from investors.domain.ledger.chart import DERIVATIVES, VENUE_CASH
 from investors.domain.strike import StrikeInputs, compute_strike
 from investors.models import Fund
+from investors.services.expenses import expenses_due
 from investors.services.holder_values import HolderValue
 from investors.services.ledger import net_assets, read_balances
 from investors.services.nav_inputs import gather_inputs, last_dealt
@@ -52,7 +54,7 @@ def estimate_inputs(fund: Fund, *, at: datetime, is_pooled: bool = False) -> Str
         return None
     balances = read_balances(fund, before=at)
     posted = sum((balances.get((code, fund.currency), ZERO) for code in TRADING_ACCOUNTS), ZERO)
-    money = net_assets(fund, before=at) - posted + newest.equity
+    money = net_assets(fund, before=at) - posted + newest.equity - expenses_due(fund, at=at)
     inputs = gather_inputs(fund, at, is_pooled=is_pooled)
     return replace(inputs, net_assets=money, unallocated=ZERO)
 

@@ -219,19 +219,6 @@ def _trial_balance(strike: NavStrike) -> list[Section]:
 
 
 def _nav_pack(strike: NavStrike) -> list[Section]:
-    classes = strike.classes.select_related("share_class").order_by("share_class__code")
-    moved = dict(
-        UnitEntry.objects.filter(strike=strike)
-        .values_list("lot__share_class__code")
-        .annotate(total=Sum("units"))
-    )
-    deals = (
-        UnitEntry.objects.filter(strike=strike, order__isnull=False)
-        .values_list("order", "kind", "lot__share_class__code", "lot__holding__investor__number")
-        .annotate(total=Sum("units"))
-        .order_by("lot__share_class__code", "lot__holding__investor__number", "order")
-    )
-    prices = {row.share_class.code: row.issue_price for row in classes}
     signs = [["Prepared", str(strike.prepared_by), f"{strike.prepared_at:%-d %b %Y, %H:%M} UTC"]]
     if strike.approved_by is not None and strike.approved_at is not None:
         at = f"{strike.approved_at:%-d %b %Y, %H:%M} UTC"
@@ -243,24 +230,7 @@ def _nav_pack(strike: NavStrike) -> list[Section]:
             [[name, signed(Decimal(amount))] for name, amount in strike.waterfall],
             numbers=1,
         ),
-        _section(
-            "Classes and unit roll-forward",
-            [
-                "Class", "Units before", "Dealt", "Units after", "Price", "GAV", "Management fee",
-                "Performance fee accrued", "NAV",
-            ],
-            [
-                [
-                    row.share_class.code, money(row.units, 6),
-                    signed(moved.get(row.share_class.code) or ZERO, 6),
-                    money(row.units + (moved.get(row.share_class.code) or ZERO), 6),
-                    money(row.issue_price, 6), money(row.gav), money(row.management_fee),
-                    money(row.performance_fee_accrued), money(row.nav),
-                ]
-                for row in classes
-            ],
-            numbers=8,
-        ),
+        _classes_section(strike),
         _section(
             "Positions and prices",
             ["Instrument", "Sleeve", "Quantity", "Price", "Unrealised"],
@@ -287,20 +257,61 @@ def _nav_pack(strike: NavStrike) -> list[Section]:
                 for line in strike.checklist
             ],
         ),
-        _section(
-            "Dealt at this NAV",
-            ["Class", "Account", "Kind", "Units", "Units times price"],
-            [
-                [
-                    code, number, UnitEntry.Kind(kind).label, signed(total, 6),
-                    signed(total * prices.get(code, ZERO)),
-                ]
-                for _, kind, code, number, total in deals
-            ],
-            numbers=2,
-        ),
+        _dealt_section(strike),
         _section("Signed", ["Step", "By", "At"], signs),
     ]  # fmt: skip
+
+
+def _classes_section(strike: NavStrike) -> Section:
+    """Units of each class before and after what was dealt, with its price and fees."""
+    classes = strike.classes.select_related("share_class").order_by("share_class__code")
+    moved = dict(
+        UnitEntry.objects.filter(strike=strike)
+        .values_list("lot__share_class__code")
+        .annotate(total=Sum("units"))
+    )
+    return _section(
+        "Classes and unit roll-forward",
+        [
+            "Class", "Units before", "Dealt", "Units after", "Price", "GAV", "Management fee",
+            "Performance fee accrued", "NAV",
+        ],
+        [
+            [
+                row.share_class.code, money(row.units, 6),
+                signed(moved.get(row.share_class.code) or ZERO, 6),
+                money(row.units + (moved.get(row.share_class.code) or ZERO), 6),
+                money(row.issue_price, 6), money(row.gav), money(row.management_fee),
+                money(row.performance_fee_accrued), money(row.nav),
+            ]
+            for row in classes
+        ],
+        numbers=8,
+    )  # fmt: skip
+
+
+def _dealt_section(strike: NavStrike) -> Section:
+    """Units of every order dealt at this NAV, at the price of its class."""
+    classes = strike.classes.select_related("share_class")
+    prices = {row.share_class.code: row.issue_price for row in classes}
+    deals = (
+        UnitEntry.objects.filter(strike=strike, order__isnull=False)
+        .values_list("order", "kind", "lot__share_class__code", "lot__holding__investor__number")
+        .annotate(total=Sum("units"))
+        .order_by("lot__share_class__code", "lot__holding__investor__number", "order")
+    )
+    return _section(
+        "Dealt at this NAV",
+        ["Class", "Account", "Kind", "Units", "Units times price"],
+        [
+            [
+                code, number, UnitEntry.Kind(kind).label, signed(total, 6),
+                signed(total * prices.get(code, ZERO)),
+            ]
+            for _, kind, code, number, total in deals
+        ],
+        numbers=2,
+    )  # fmt: skip
 
 
 def _capital(strike: NavStrike) -> list[Section]:

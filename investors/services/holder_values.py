@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Case, F, Q, QuerySet, Sum, Value, When
+from django.db.models.functions import Coalesce
 
-from investors.models import DealingOrder, DealingProposal, Fund, InvestorSnapshot
-from investors.models.dealing import DISTRIBUTED
+from investors.models import (
+    DealingOrder,
+    DealingProposal,
+    Distribution,
+    Fund,
+    InvestorSnapshot,
+    NavStrike,
+    UnitEntry,
+)
+from investors.models.dealing import MADE
+from magnetfund.core.fields import ExactField
+from magnetfund.kernel.money import quantize
 
-ZERO = Decimal(0)
+ZERO, CENT = Decimal(0), Decimal("0.01")
+#: Money that an order put in; below zero what it took out or is owed.
+PUT_IN = Case(
+    When(kind=DealingOrder.Kind.SUBSCRIPTION, then=F("funded_amount")),
+    # Out when it is declared, in again when it buys units.
+    When(kind=DealingOrder.Kind.REINVESTMENT, dealt_units__gt=0, then=Value(ZERO)),
+    When(kind=DealingOrder.Kind.REINVESTMENT, then=-F("amount")),
+    default=-Coalesce(F("dealt_amount"), Value(ZERO)),
+    output_field=ExactField(),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,35 +77,57 @@ def net_invested(fund: Fund, *, until: datetime | None = None) -> dict[UUID, Dec
     """Money put in less money taken out, per investor who ever dealt.
 
     A distribution is taken out when it is declared.  Units that were transferred (up to
-    ``until``) count as taken out by the giver and put in by the receiver, at what they were worth.
+    ``until``) count as taken out by the giver and put in by the receiver, at what they were worth
+    at the NAV before, less what was distributed on them since: that went to who held them then.
     """
     orders = DealingOrder.objects.filter(share_class__fund=fund).exclude(
         kind=DealingOrder.Kind.SWITCH
     )
-    orders = orders.filter(Q(dealt_amount__isnull=False) | Q(kind__in=DISTRIBUTED))
+    orders = orders.filter(Q(dealt_amount__isnull=False) | Q(kind__in=MADE))
     if until is not None:
-        orders = orders.exclude(kind__in=DISTRIBUTED, received_at__gt=until)
-    found: dict[UUID, Decimal] = {}
-    for order in orders.iterator(chunk_size=5000):
-        moved = _put_in(order)
-        found[order.investor_id] = found.get(order.investor_id, ZERO) + moved
+        orders = orders.exclude(kind__in=MADE, received_at__gt=until)
+    found: dict[UUID, Decimal] = dict(
+        orders.order_by().values_list("investor_id").annotate(put_in=Sum(PUT_IN))
+    )
     transfers = DealingProposal.objects.filter(
         share_class__fund=fund, kind=DealingProposal.Kind.TRANSFER, is_approved=True
     )
     if until is not None:
         transfers = transfers.filter(decided_at__lte=until)
-    for giver, receiver, value in transfers.values_list("investor_id", "receiver_id", "value"):
-        found[giver] = found.get(giver, ZERO) - (value or ZERO)
-        if receiver is not None:
-            found[receiver] = found.get(receiver, ZERO) + (value or ZERO)
+    paid = _distributed_before(fund, transfers)
+    for row in transfers.only("investor_id", "receiver_id", "value"):
+        worth = (row.value or ZERO) - paid.get(row.pk, ZERO)
+        found[row.investor_id] = found.get(row.investor_id, ZERO) - worth
+        if row.receiver_id is not None:
+            found[row.receiver_id] = found.get(row.receiver_id, ZERO) + worth
     return found
 
 
-def _put_in(order: DealingOrder) -> Decimal:
-    """Money that an order put in; below zero what it took out or is owed."""
-    if order.kind == DealingOrder.Kind.SUBSCRIPTION:
-        return order.funded_amount
-    if order.kind == DealingOrder.Kind.REINVESTMENT:
-        # Out when it is declared, in again when it buys units.
-        return ZERO if order.dealt_units else -(order.amount or ZERO)
-    return -(order.dealt_amount or ZERO)
+def _distributed_before(fund: Fund, transfers: QuerySet[DealingProposal]) -> dict[UUID, Decimal]:
+    """What was distributed on the units of each transfer between the NAV that valued them and the
+    transfer, in cents."""
+    declared = Distribution.objects.filter(share_class__fund=fund, is_approved=True)
+    if not declared.exists():
+        return {}
+    struck = list(
+        fund.strikes.filter(state=NavStrike.State.DEALT)
+        .order_by("valuation_at")
+        .values_list("valuation_at", flat=True)
+    )
+    each: dict[tuple[int, int], list[tuple[datetime, Decimal]]] = {}
+    for item, at, per_unit in declared.values_list(
+        "share_class_id", "decided_at", "lowers_marks_by"
+    ):
+        if at is not None and per_unit is not None:
+            each.setdefault((item, bisect_left(struck, at)), []).append((at, per_unit))
+    found: dict[UUID, Decimal] = {}
+    for row in transfers.only("share_class_id", "decided_at"):
+        assert row.decided_at is not None
+        paid = each.get((row.share_class_id, bisect_left(struck, row.decided_at)), [])
+        per_unit = sum((one for at, one in paid if at <= row.decided_at), ZERO)
+        if per_unit:
+            moved = UnitEntry.objects.filter(
+                kind=UnitEntry.Kind.TRANSFER_IN, entry__source_ref=f"units_transferred:{row.pk}"
+            ).aggregate(total=Sum("units"))["total"]
+            found[row.pk] = quantize((moved or ZERO) * per_unit, CENT)
+    return found

@@ -36,7 +36,7 @@ from investors.services.messages import send_message
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
 from magnetfund.core.services.mail import queue_mail
-from magnetfund.core.services.signing import signed_step
+from magnetfund.core.services.signing import KYC, signed_step
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 
@@ -117,7 +117,7 @@ def move_case(
             row.kyc_approved_at = at
         case.waiting_since = at
         case.save(update_fields=_CASE_FIELDS)
-        with signed_step():
+        with signed_step(action=KYC, subject=row.pk):
             row.save(update_fields=["kyc_state", "kyc_approved_at"])
         made = KycMove.objects.create(
             investor=row,
@@ -137,23 +137,29 @@ def move_case(
             body={"from": before, "to": to.value, "hash": content},
             at=at,
         )
-        if to is KycState.MORE_INFO and message.strip():
-            queue_mail(
-                key=f"{MORE_INFO_MAIL}:{made.pk}",
-                kind=MORE_INFO_MAIL,
-                recipient=row.email,
-                params={"investor": str(row.pk), "message": message.strip()[:MESSAGE_MAX]},
-            )
-        if to is KycState.APPROVED and row.user_id is None:
-            invite_investor(investor=row, actor=actor)
-            send_message(
-                investor=row,
-                key="welcome",
-                subject="Welcome",
-                body="Your application is accepted. Order your subscription on the page "
-                "Subscribe; the order says how to pay and until when.",
-            )
+        _tell_applicant(row, made, message=message.strip(), actor=actor)
     return row
+
+
+def _tell_applicant(row: Investor, made: KycMove, *, message: str, actor: Actor) -> None:
+    """Mail what more is asked for; invite and welcome who is accepted and has no account yet."""
+    to = KycState(made.to_state)
+    if to is KycState.MORE_INFO and message:
+        queue_mail(
+            key=f"{MORE_INFO_MAIL}:{made.pk}",
+            kind=MORE_INFO_MAIL,
+            recipient=row.email,
+            params={"investor": str(row.pk), "message": message[:MESSAGE_MAX]},
+        )
+    if to is KycState.APPROVED and row.user_id is None:
+        invite_investor(investor=row, actor=actor)
+        send_message(
+            investor=row,
+            key="welcome",
+            subject="Welcome",
+            body="Your application is accepted. Order your subscription on the page "
+            "Subscribe; the order says how to pay and until when.",
+        )
 
 
 _CASE_FIELDS = [

@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from investors.domain.ledger import ACCOUNTS, JournalEntry, Leg, sum_legs, value_net_assets
 from investors.models import Account, Entry, Fund, NavStrike, Posting
 from magnetfund.core.actors import Actor
+from magnetfund.core.bulk import copy_rows
 from magnetfund.kernel.errors import InvariantBroken
 from magnetfund.kernel.identifiers import content_hash, derived_uuid
 from magnetfund.kernel.money import Rounding, quantize
@@ -25,6 +26,9 @@ CHART = tuple((account.code, account.name, account.kind) for account in ACCOUNTS
 ASSETS = ("asset",)
 LIABILITIES = ("liability",)
 STORED_QUANTUM = Decimal("1e-18")
+POSTED = (
+    "entry_id", "account_id", "currency", "amount", "share_class", "lot", "instrument", "strategy",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,23 +87,18 @@ def post_entries(fund: Fund, news: Iterable[NewEntry], *, actor: Actor) -> list[
         entries = Entry.objects.bulk_create(
             [_entry_row(fund, new, actor) for new in fresh], batch_size=500
         )
-        Posting.objects.bulk_create(
-            [
-                Posting(
-                    entry=entry,
-                    account_id=leg.account,
-                    currency=leg.currency,
-                    amount=leg.amount,
-                    share_class=leg.share_class,
-                    lot=leg.lot,
-                    instrument=leg.instrument,
-                    strategy=leg.strategy,
+        copy_rows(
+            Posting,
+            POSTED,
+            (
+                (
+                    entry.pk, leg.account, leg.currency, leg.amount, leg.share_class, leg.lot,
+                    leg.instrument, leg.strategy,
                 )
                 for entry, new in zip(entries, fresh, strict=True)
                 for leg in new.legs
-            ],
-            batch_size=2000,
-        )
+            ),
+        )  # fmt: skip
     return entries
 
 

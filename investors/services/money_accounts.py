@@ -16,7 +16,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
-from magnetfund.core.services.signing import signed_step
+from magnetfund.core.services.signing import ACCOUNT, PAYEE, signed_step
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.kernel.money import currency_quantum
@@ -78,7 +78,7 @@ def approve_account(*, account: FundAccount, actor: Actor) -> FundAccount:
             raise Conflict("this account does not wait for a signature", code="not_waiting")
         actor.require_other_than(row.opened_by, "an account of the fund")
         row.approved_by, row.approved_at = actor.user, utc_now()
-        with signed_step():
+        with signed_step(action=ACCOUNT, subject=row.pk):
             row.save(update_fields=["approved_by", "approved_at"])
         _note(actor, "account.approved", row)
     return row
@@ -168,7 +168,7 @@ def approve_payee(*, payee: PayeeAccount, actor: Actor, at: datetime | None = No
         days = row.fund.cooling_off_days if is_change else 0
         row.approved_by, row.approved_at = actor.user, at
         row.usable_from = at + timedelta(days=days)
-        with signed_step():
+        with signed_step(action=PAYEE, subject=row.pk):
             row.save(update_fields=["approved_by", "approved_at", "usable_from"])
         _note(actor, "payee.approved", row)
     return row

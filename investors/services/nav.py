@@ -27,6 +27,7 @@ from investors.models import (
     NavStrike,
 )
 from investors.services.dealing_rules import require_open
+from investors.services.expenses import post_expenses
 from investors.services.ledger import (
     owns_and_owes,
 )
@@ -41,16 +42,22 @@ from investors.services.trading_books import (
     post_trading,
 )
 from magnetfund.core.actors import Actor
+from magnetfund.core.bulk import copy_rows
 from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
-from magnetfund.core.services.signing import signed_step
+from magnetfund.core.services.signing import NAV, signed_step
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.kernel.identifiers import canonical, content_hash
 from magnetfund.kernel.money import quantize
 
 ZERO = Decimal(0)
+FEE_QUANTUM = Decimal("1e-12")
+LOT_RESULT = (
+    "strike_id", "lot_id", "units", "high_water_mark", "performance_fee_per_unit",
+    "net_value_per_unit", "net_value",
+)  # fmt: skip
 
 
 def prepare_strike(
@@ -116,6 +123,7 @@ def _prepare(
         require_instant(fund, valuation_at, dealing_day, at)
         version = next_version(fund, valuation_at)
         post_trading(fund, before=valuation_at, actor=Actor.system("nav"))
+        post_expenses(fund, before=valuation_at, actor=Actor.system("nav"))
         positions = positions_at(fund, at=valuation_at)
         post_mark(
             fund,
@@ -192,7 +200,7 @@ def approve_strike(
         _require_same_books(row)
         row.state = NavStrike.State.APPROVED
         row.approved_by, row.approved_at, row.approved_hash = actor.user, at, seen_hash
-        with signed_step():
+        with signed_step(action=NAV, subject=row.pk):
             row.save(update_fields=["state", "approved_by", "approved_at", "approved_hash"])
         record_audit(
             actor=actor,
@@ -245,6 +253,7 @@ def _store_results(row: NavStrike, strike: Strike, inputs: StrikeInputs) -> None
             else quantize(item.price_unrounded, Decimal("1e-18")),
             nav=item.nav,
             management_fee=item.management_fee,
+            expenses=item.expenses,
             performance_fee_accrued=item.performance_fee,
             nav_per_unit=item.nav_per_unit,
             detail={
@@ -256,21 +265,17 @@ def _store_results(row: NavStrike, strike: Strike, inputs: StrikeInputs) -> None
                 "nav_before": f"{given.nav_before:f}",
             },
         )
-        LotNav.objects.bulk_create(
-            [
-                LotNav(
-                    strike=row,
-                    lot_id=lot.lot,
-                    units=lot.units,
-                    high_water_mark=lot.mark,
-                    performance_fee_per_unit=quantize(lot.fee_per_unit, Decimal("1e-12")),
-                    net_value_per_unit=quantize(lot.net_per_unit, Decimal("1e-12")),
-                    net_value=value,
+        copy_rows(
+            LotNav,
+            LOT_RESULT,
+            (
+                (
+                    row.pk, lot.lot, lot.units, lot.mark, quantize(lot.fee_per_unit, FEE_QUANTUM),
+                    quantize(lot.net_per_unit, FEE_QUANTUM), value,
                 )
                 for lot, value in zip(item.lots, item.lot_values, strict=True)
-            ],
-            batch_size=1000,
-        )
+            ),
+        )  # fmt: skip
 
 
 def _plain_inputs(
@@ -304,6 +309,7 @@ def _plain_books(inputs: StrikeInputs) -> dict[str, Any]:
             "previous_day": inputs.previous_day,
             "net_assets": inputs.net_assets,
             "unallocated": inputs.unallocated,
+            **({"expenses": inputs.expenses} if inputs.expenses else {}),
             "classes": [
                 {
                     "code": item.code,
@@ -311,10 +317,7 @@ def _plain_books(inputs: StrikeInputs) -> dict[str, Any]:
                     "gav_before": item.gav_before,
                     "nav_before": item.nav_before,
                     "fee_cumulative": item.fee_cumulative,
-                    "lots": [
-                        [lot.number, lot.units.normalize(), lot.mark.normalize(), lot.clock]
-                        for lot in item.lots
-                    ],
+                    "lots": [[lot.number, lot.units, lot.mark, lot.clock] for lot in item.lots],
                 }
                 for item in inputs.classes
             ],
@@ -327,8 +330,9 @@ def _require_same_books(row: NavStrike) -> None:
     """What was booked up to the instant after the preparing would be missing from the price."""
     fund, at = row.fund, row.valuation_at
     post_trading(fund, before=at, actor=Actor.system("nav"))
+    post_expenses(fund, before=at, actor=Actor.system("nav"))
     now = _plain_books(gather_inputs(fund, at))
-    changed = sorted(name for name, value in now.items() if row.inputs[name] != value)
+    changed = sorted(name for name, value in now.items() if row.inputs.get(name) != value)
     if changed:
         raise Conflict(
             "the books changed after this NAV was prepared; return it to the preparer "

@@ -19,6 +19,7 @@ from investors.domain.exact import ZERO
 from investors.domain.fees import ClassTerms
 from investors.domain.strike import ClassInput, LotInput, Strike, StrikeInputs, compute_strike
 from investors.models import ClassNav, ClassPolicyVersion, Fund, NavStrike, ShareClass
+from investors.services.expenses import posted_between
 from investors.services.ledger import net_assets
 from investors.services.nav import hash_result
 from investors.services.nav_inputs import build_inputs, class_after
@@ -137,6 +138,12 @@ def inputs_as_known(
         day=valuation_at.date(),
         previous=previous,
         money=net_assets(fund, before=valuation_at, known_at=known_at),
+        expenses=posted_between(
+            fund,
+            since=None if previous is None else previous.valuation_at,
+            before=valuation_at,
+            known_at=known_at,
+        ),
         classes=tuple(classes),
     )
 

@@ -27,14 +27,16 @@ from investors.models import (
     UnitEntry,
 )
 from investors.services.ledger import NewEntry, post_entries
-from investors.services.nav_dealing_book import DealingBook, describe_class, open_book, read_lots_of
+from investors.services.nav_dealing_book import DealingBook, describe_class, open_book
 from investors.services.nav_lots import (
     Bought,
+    Move,
     entry_of,
     lines_of_cuts,
     open_lots,
     record_cuts,
     record_issues,
+    record_moves,
 )
 from investors.services.nav_orders import reserve_everything, save_orders
 from investors.services.nav_settlement import settle_strike, snapshot_investors
@@ -48,13 +50,12 @@ def deal_strike(strike: NavStrike, *, actor: Actor, at: datetime) -> None:
     """Carry out everything that an approved strike means, in the caller's transaction."""
     book = open_book(strike)
     _post_fees(book, actor)
-    plans = plan_dealing(
-        desks=[describe_class(book, row, terms) for row, terms in book.rows], fund_nav=strike.nav
-    )
-    paid_in, held, lots = ZERO, dict[str, Decimal](), dict[str, LotInput]()
+    desks = [describe_class(book, row, terms) for row, terms in book.rows]
+    plans = plan_dealing(desks=desks, fund_nav=strike.nav)
+    lots = {lot.lot: lot for desk in desks for lot in desk.lots}
+    paid_in, held = ZERO, dict[str, Decimal]()
     for (row, _), plan in zip(book.rows, plans, strict=True):
         _reserve(row, plan)
-        lots |= {lot.lot: lot for lot in read_lots_of(row.share_class_id)}
         _redeem(book, row, plan, lots, actor)
     deal_switches(book, plans, lots, actor)
     for (row, terms), plan in zip(book.rows, plans, strict=True):
@@ -167,7 +168,8 @@ def _crystallise(
 ) -> None:
     """Fee units leave, the mark of a charged lot moves to g, clocks start anew by the terms."""
     strike, code = book.strike, row.share_class.code
-    day, moves, entry = strike.valuation_at.date(), [], None
+    day = strike.valuation_at.date()
+    moves: list[Move] = []
     if plan.crystallised:
         lines = [
             JointLine(
@@ -181,30 +183,16 @@ def _crystallise(
         new = NewEntry.of(entry_of(book, "performance_fee_crystallised", code, lines))
         entry = post_entries(strike.fund, [new], actor=actor)[0]
         moves = [
-            (UnitEntry.Kind.FEE_CANCEL, item.lot, -item.units, row.issue_price, day)
+            (UUID(item.lot), UnitEntry.Kind.FEE_CANCEL.value, -item.units, row.issue_price,
+             row.issue_price, day, None, entry)
             for item in plan.crystallised
-        ]
+        ]  # fmt: skip
     moves += [
-        (UnitEntry.Kind.CLOCK, lot, ZERO, lots[lot].mark, clock)
+        (UUID(lot), UnitEntry.Kind.CLOCK.value, ZERO, row.issue_price, lots[lot].mark, clock, None,
+         None)
         for lot, clock in plan.clocks.items()
-    ]
-    UnitEntry.objects.bulk_create(
-        [
-            UnitEntry(
-                lot_id=UUID(lot),
-                kind=kind,
-                units=units,
-                price=row.issue_price,
-                high_water_mark=mark,
-                hurdle_start=clock,
-                strike=strike,
-                entry=entry if units else None,
-                effective_at=strike.valuation_at,
-            )
-            for kind, lot, units, mark, clock in moves
-        ],
-        batch_size=5000,
-    )
+    ]  # fmt: skip
+    record_moves(strike, moves)
 
 
 def _subscribe(

@@ -1,4 +1,4 @@
-"""How wrong published NAVs were, and whom their prices cost or favoured.  Nothing is written.
+"""How wrong published NAVs were, and whom their prices cost or favoured.  Nothing is written here.
 
 The NAVs from the first wrong one on are computed again from their own inputs with what net assets
 lacked; deals at a wrong price are weighed by units x (published - right).
@@ -30,6 +30,8 @@ from magnetfund.kernel.errors import InvalidInput
 ZERO = Decimal(0)
 #: Share of the right price from which an error is material where the policy names none.
 MATERIAL_FROM = Decimal("0.01")
+#: Holders are compensated in cash, whether they stayed or left.
+CASH_TERMS = CompensationTerms(in_units=False)
 Kind = UnitEntry.Kind
 #: Movements that a holder paid or was paid for by the price of the NAV.
 DEALT = (Kind.ISSUE, Kind.REDEEM, Kind.SWITCH_OUT, Kind.SWITCH_IN)
@@ -83,7 +85,7 @@ def measure_nav_errors(
     amount: Decimal,
     last: date | None = None,
     material_from: Decimal = MATERIAL_FROM,
-    terms: CompensationTerms | None = None,
+    terms: CompensationTerms = CASH_TERMS,
 ) -> NavErrors:
     """Compute the NAVs from ``first`` on again, with ``amount`` more net assets until ``last``.
 
@@ -124,7 +126,7 @@ def measure_nav_errors(
         prices_today={
             item.code: item.price for item in restated[-1].right.classes if item.price is not None
         },
-        terms=terms or CompensationTerms(),
+        terms=terms,
     )
     entries = {deal.deal: entry for entry, deal in dealt}
     return NavErrors(

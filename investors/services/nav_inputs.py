@@ -22,6 +22,7 @@ from investors.models import (
     ShareClass,
     UnitLot,
 )
+from investors.services.expenses import posted_between
 from investors.services.ledger import (
     class_balance,
     net_assets,
@@ -43,6 +44,9 @@ def gather_inputs(fund: Fund, valuation_at: datetime, *, is_pooled: bool = False
         day=valuation_at.date(),
         previous=previous,
         money=net_assets(fund, before=valuation_at),
+        expenses=posted_between(
+            fund, since=None if previous is None else previous.valuation_at, before=valuation_at
+        ),
         classes=tuple(
             _class_input(item, previous, valuation_at, is_pooled=is_pooled)
             for item in fund.classes.order_by("code")
@@ -51,7 +55,12 @@ def gather_inputs(fund: Fund, valuation_at: datetime, *, is_pooled: bool = False
 
 
 def build_inputs(
-    *, day: date, previous: NavStrike | None, money: Decimal, classes: tuple[ClassInput, ...]
+    *,
+    day: date,
+    previous: NavStrike | None,
+    money: Decimal,
+    expenses: Decimal,
+    classes: tuple[ClassInput, ...],
 ) -> StrikeInputs:
     """The inputs of a strike; money without any unit is set apart as unallocated, never priced."""
     unallocated = ZERO
@@ -62,6 +71,7 @@ def build_inputs(
         previous_day=previous.valuation_at.date() if previous is not None else None,
         net_assets=money - unallocated,
         unallocated=unallocated,
+        expenses=expenses,
         classes=classes,
     )
 
@@ -100,20 +110,15 @@ def _class_input(
 
 def read_lots(lots: QuerySet[UnitLot], day: date) -> tuple[LotInput, ...]:
     """Lots as the engine takes them, by number of issue; ``day`` is that of the valuation."""
+    rows = lots.order_by("number").values_list(
+        "pk", "number", "units", "high_water_mark", "hurdle_start", "dealing_day", "cost",
+        "holding__investor_id", "lockup_until",
+    )  # fmt: skip
     return tuple(
-        LotInput(
-            lot=str(lot.pk),
-            number=lot.number,
-            units=lot.units,
-            mark=lot.high_water_mark,
-            clock=lot.hurdle_start,
-            dealing_day=lot.dealing_day,
-            cost=lot.cost,
-            holder=str(lot.holding.investor_id),
-            lockup_until=lot.lockup_until,
-        )
-        for lot in lots.select_related("holding").order_by("number")
-    )
+        LotInput(lot=str(lot), number=number, units=units, mark=mark, clock=clock,
+                 dealing_day=dealt, cost=cost, holder=str(holder), lockup_until=locked)
+        for lot, number, units, mark, clock, dealt, cost, holder, locked in rows
+    )  # fmt: skip
 
 
 def _pooled_lot(lots: QuerySet[UnitLot], day: date) -> tuple[LotInput, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
@@ -13,12 +14,25 @@ from investors.domain.exact import round_to_total
 from investors.domain.fees import ClassTerms
 from investors.domain.ledger import JointLine, JournalEntry, Tags, build_joint_entry
 from investors.domain.strike import LotInput, RedemptionResult, SubscriptionResult
-from investors.models import ClassNav, DealingOrder, Entry, Holding, UnitEntry, UnitLot
+from investors.models import (
+    ClassNav,
+    DealingOrder,
+    Entry,
+    Holding,
+    NavStrike,
+    UnitEntry,
+    UnitLot,
+)
 from investors.services.nav_dealing_book import DealingBook
+from magnetfund.core.bulk import copy_rows
 from magnetfund.kernel.identifiers import derived_uuid
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
 BATCH = 5000
+MOVED = (
+    "lot_id", "kind", "units", "price", "high_water_mark", "hurdle_start", "strike_id", "order_id",
+    "entry_id", "effective_at",
+)  # fmt: skip
 #: An order and what it bought.
 Bought = tuple[DealingOrder, SubscriptionResult]
 
@@ -100,24 +114,14 @@ def record_issues(
     entry: Entry | None,
 ) -> None:
     """Units of the purchases come into their lots."""
-    UnitEntry.objects.bulk_create(
-        [
-            UnitEntry(
-                lot=lot,
-                kind=kind,
-                units=result.units,
-                price=row.issue_price,
-                high_water_mark=row.issue_price,
-                hurdle_start=lot.hurdle_start,
-                strike=book.strike,
-                order=order,
-                entry=entry,
-                effective_at=book.strike.valuation_at,
-            )
+    record_moves(
+        book.strike,
+        (
+            (lot.pk, kind, result.units, row.issue_price, row.issue_price, lot.hurdle_start,
+             order.pk, entry)
             for (order, result), lot in zip(dealt, lots, strict=True)
-        ],
-        batch_size=BATCH,
-    )
+        ),
+    )  # fmt: skip
 
 
 def record_cuts(
@@ -130,25 +134,33 @@ def record_cuts(
     entry: Entry | None,
 ) -> None:
     """Units leave the lots that the redemptions cut; what stays keeps its mark and clock."""
-    UnitEntry.objects.bulk_create(
-        [
-            UnitEntry(
-                lot_id=UUID(cut.lot),
-                kind=kind,
-                units=-cut.units,
-                price=row.issue_price,
-                high_water_mark=lots[cut.lot].mark,
-                hurdle_start=lots[cut.lot].clock,
-                strike=book.strike,
-                order=book.orders[result.order],
-                entry=entry,
-                effective_at=book.strike.valuation_at,
-            )
+    record_moves(
+        book.strike,
+        (
+            (UUID(cut.lot), kind, -cut.units, row.issue_price, lots[cut.lot].mark,
+             lots[cut.lot].clock, book.orders[result.order].pk, entry)
             for result in dealt
             for cut in result.cuts
-        ],
-        batch_size=BATCH,
-    )
+        ),
+    )  # fmt: skip
+
+
+#: A movement of units at a strike: lot, kind, units, price, mark and hurdle clock after it, the
+#: order and the entry that it belongs to.
+Move = tuple[UUID, str, Decimal, Decimal, Decimal, date, UUID | None, Entry | None]
+
+
+def record_moves(strike: NavStrike, moves: Iterable[Move]) -> None:
+    """Write movements of units at a strike; PostgreSQL moves the lots and holdings by them."""
+    copy_rows(
+        UnitEntry,
+        MOVED,
+        (
+            (lot, kind, units, price, mark, clock, strike.pk, order,
+             None if entry is None else entry.pk, strike.valuation_at)
+            for lot, kind, units, price, mark, clock, order, entry in moves
+        ),
+    )  # fmt: skip
 
 
 def lines_of_cuts(code: str, result: RedemptionResult, *, units: str = "units") -> list[JointLine]:

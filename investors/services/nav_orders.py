@@ -14,6 +14,7 @@ from investors.models import ClassNav, DealingDay, DealingOrder, Fund, Holding, 
 from investors.services.dealing import OPEN_STATES, find_dealing_day
 from investors.services.step_messages import tell_dealt
 from magnetfund.core.actors import Actor
+from magnetfund.core.bulk import update_rows
 from magnetfund.core.services.audit import record_audit
 
 ZERO = Decimal(0)
@@ -23,7 +24,7 @@ ASIDE_WORDS = {
     "amount_too_small": "the amount does not buy the smallest step of units",
 }
 SAVED_FIELDS = (
-    "state", "dealing_day", "strike", "units", "dealt_units", "dealt_price", "dealt_amount",
+    "state", "dealing_day_id", "strike_id", "units", "dealt_units", "dealt_price", "dealt_amount",
     "fee_amount", "into_units", "into_price", "into_fee", "held_amount", "reason", "rolls",
     "updated_at",
 )  # fmt: skip
@@ -82,7 +83,14 @@ def save_orders(
         _roll(touched.setdefault(pk, orders[pk]), after)
     for order in touched.values():
         order.updated_at = at
-    DealingOrder.objects.bulk_update(touched.values(), SAVED_FIELDS, batch_size=500)
+    update_rows(
+        DealingOrder,
+        SAVED_FIELDS,
+        [
+            (order.pk, *(getattr(order, name) for name in SAVED_FIELDS))
+            for order in touched.values()
+        ],
+    )
     moved = {item.order for _, plan in plans for item in plan.redemptions if item.units > 0}
     moved |= {item.order for _, plan in plans for item in plan.subscriptions}
     told = [

@@ -5,17 +5,17 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from uuid import UUID
 
+from django.db import connection
 from django.db.models import Sum
 
-from investors.domain.exact import round_to_total
 from investors.domain.ledger import JointLine, build_joint_entry
 from investors.domain.ledger.chart import BANK, OWED_FROM_BANK
-from investors.models import DealingOrder, Fund, NavStrike, UnitEntry, UnitLot
+from investors.models import DealingOrder, Fund, NavStrike
 from investors.services.holder_values import HolderValue, write_snapshots
 from investors.services.ledger import NewEntry, post_entries, read_balances
 from magnetfund.core.actors import Actor
+from magnetfund.kernel.money import quantize
 from trading.models import BookFlow
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
@@ -67,26 +67,23 @@ def level_bank(fund: Fund, *, at: datetime, source: str, text: str, actor: Actor
 
 def snapshot_investors(strike: NavStrike) -> None:
     """Each investor's units and net value after dealing, for the portal's curve."""
-    fees = dict(
-        strike.lots.filter(performance_fee_per_unit__gt=0).values_list(
-            "lot_id", "performance_fee_per_unit"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT h.investor_id, sum(l.units), round(sum(l.units
+                 * (coalesce(n.price, c.launch_price) - coalesce(f.performance_fee_per_unit, 0))),
+                 18)
+               FROM investors_unitlot l JOIN investors_holding h ON h.id = l.holding_id
+               JOIN investors_shareclass c ON c.id = l.share_class_id
+               JOIN investors_classnav n ON n.strike_id = %s AND n.share_class_id = c.id
+               LEFT JOIN (SELECT v.lot_id, v.performance_fee_per_unit FROM investors_lotnav v
+                  WHERE v.strike_id = %s AND v.performance_fee_per_unit > 0
+                    AND v.lot_id NOT IN (SELECT u.lot_id FROM investors_unitentry u
+                      WHERE u.strike_id = %s AND u.kind = 'fee_cancel')) f ON f.lot_id = l.id
+               WHERE c.fund_id = %s AND l.units > 0 GROUP BY 1""",
+            [strike.pk, strike.pk, strike.pk, strike.fund_id],
         )
-    )
-    for lot in UnitEntry.objects.filter(strike=strike, kind="fee_cancel").values_list("lot_id"):
-        fees.pop(lot[0], None)
-    prices = {
-        row.share_class_id: row.issue_price for row in strike.classes.select_related("share_class")
-    }
-    held: dict[UUID, HolderValue] = {}
-    rows = UnitLot.objects.filter(share_class__fund=strike.fund, units__gt=0).values_list(
-        "pk", "share_class_id", "units", "holding__investor_id"
-    )
-    for lot_id, class_id, units, who in rows.iterator(chunk_size=5000):
-        had = held.get(who, HolderValue(units=ZERO, value=ZERO))
-        value = units * (prices[class_id] - fees.get(lot_id, ZERO))
-        held[who] = HolderValue(units=had.units + units, value=had.value + value)
-    values = {
-        who: HolderValue(units=item.units, value=round_to_total([item.value], quantum=CENT)[0])
-        for who, item in held.items()
-    }
+        values = {
+            who: HolderValue(units=units, value=quantize(value, CENT))
+            for who, units, value in cursor.fetchall()
+        }
     write_snapshots(strike.fund, day=strike.valuation_at.date(), values=values, is_estimate=False)

@@ -15,11 +15,14 @@ from typing import Any
 
 import typst
 from django.db import transaction
-from django.db.models import QuerySet, Sum
+from django.db.models import Sum
 
 from investors.domain.ledger.chart import PERFORMANCE_PAYABLE
-from investors.models import DealingOrder, LotNav, NavStrike, Paper, Posting, UnitEntry
+from investors.models import DealingOrder, NavStrike, Paper, Posting, UnitEntry
+from investors.services.compensation_note import describe_compensation
 from investors.services.distribution_note import describe_distribution
+from investors.services.nav_inputs import last_dealt
+from investors.services.order_figures import account_for, read_lots, read_moves
 from investors.services.paper_fonts import find_missing, load_fonts
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
@@ -28,19 +31,27 @@ from magnetfund.kernel.errors import Conflict
 TEMPLATES = Path(__file__).resolve().parent.parent / "papers"
 ZERO = Decimal(0)
 _here = threading.local()
+#: Kinds whose units do not move by the order: their notes are of their own.
+_DESCRIBED = {
+    DealingOrder.Kind.DISTRIBUTION: describe_distribution,
+    DealingOrder.Kind.COMPENSATION: describe_compensation,
+}
 
 
 def list_notes(order: DealingOrder) -> list[NavStrike]:
     """The strikes that dealt a part of an order, oldest first: each has a contract note.
 
-    A distribution in cash has one, of its record date.
+    A distribution in cash has one, of its record date, a compensation one, of the NAV before it.
     """
     if order.kind == DealingOrder.Kind.DISTRIBUTION:
         return [order.strike] if order.strike else []
+    if order.kind == DealingOrder.Kind.COMPENSATION:
+        before = last_dealt(order.share_class.fund, before=order.received_at)
+        return [before] if before else []
     return list(
-        NavStrike.objects.filter(pk__in=_moves(order).values("strike"), state="dealt").order_by(
-            "valuation_at"
-        )
+        NavStrike.objects.filter(
+            pk__in=UnitEntry.objects.filter(order=order).values("strike"), state="dealt"
+        ).order_by("valuation_at")
     )
 
 
@@ -58,9 +69,7 @@ def contract_note(*, order: DealingOrder, strike: NavStrike | None = None) -> Pa
     if kept is not None:
         return kept
     number = f"CN-{order.reference}-{found.valuation_at:%Y%m%d}-v{found.version}"
-    describe = describe_note
-    if order.kind == DealingOrder.Kind.DISTRIBUTION:
-        describe = describe_distribution
+    describe = _DESCRIBED.get(DealingOrder.Kind(order.kind), describe_note)
     content = render_paper("contract_note.typ", describe(order, found, number))
     with transaction.atomic():
         row, _ = Paper.objects.get_or_create(
@@ -111,9 +120,7 @@ def _compiler(template: str) -> typst.Compiler:
 
 def describe_note(order: DealingOrder, strike: NavStrike, number: str) -> dict[str, Any]:
     """Everything that the note prints, as text."""
-    moves = list(
-        _moves(order).filter(strike=strike).select_related("lot").order_by("lot__number", "pk")
-    )
+    moves = read_moves(order, strike=strike)
     fund, day = order.share_class.fund, strike.dealing_day
     is_in = order.buys_units
     units = abs(sum((move.units for move in moves if is_in or move.units < 0), ZERO))
@@ -146,7 +153,7 @@ def describe_note(order: DealingOrder, strike: NavStrike, number: str) -> dict[s
             },
             {"name": "Deal", "rows": money},
         ],
-        "lots": _lots(moves, strike),
+        "lots": _lots(moves),
         "remarks": "A redeemed unit pays its dealing price less the performance fee accrued on its "
         "lot. Units that a redemption gate defers are dealt at the price of a later day and have a "
         "note of their own. Keep this note with your records.",
@@ -166,8 +173,12 @@ def _money_rows(
         money.append(["Entry fee", f"{order.fee_amount:,.2f} {currency}"])
         money.append(["Consideration", f"{order.dealt_amount:,.2f} {currency}"])
     elif is_whole:
-        money.append(["Exit and early redemption fee", f"{order.fee_amount:,.2f} {currency}"])
-        money.append(["Proceeds after all fees", f"{order.dealt_amount:,.2f} {currency}"])
+        figures = account_for(order)
+        assert figures is not None  # a part was dealt: this note is about it
+        money += [
+            [line.label, f"{line.amount:,.2f} {currency}" if line.amount else line.note]
+            for line in figures.dealt
+        ]
     else:
         total = f"{order.dealt_amount:,.2f} {currency}"
         money.append(["Proceeds of all parts dealt so far", total])
@@ -207,30 +218,15 @@ def _switch_rows(order: DealingOrder, moves: list[UnitEntry]) -> list[list[str]]
     return rows
 
 
-def _moves(order: DealingOrder) -> QuerySet[UnitEntry]:
-    return UnitEntry.objects.filter(order=order)
-
-
-def _lots(moves: list[UnitEntry], strike: NavStrike) -> list[list[str]]:
-    lots = [move.lot_id for move in moves]
-    net = dict(
-        LotNav.objects.filter(strike=strike, lot__in=lots).values_list(
-            "lot_id", "net_value_per_unit"
-        )
-    )
-    left = dict(
-        UnitEntry.objects.filter(lot__in=lots, effective_at__lte=strike.valuation_at)
-        .values_list("lot_id")
-        .annotate(total=Sum("units"))
-    )
+def _lots(moves: list[UnitEntry]) -> list[list[str]]:
     return [
         [
-            str(move.lot.number),
-            f"{move.lot.dealing_day:%-d %b %Y}",
-            f"{abs(move.units):,.6f}",
-            f"{move.high_water_mark:,.6f}",
-            f"{net.get(move.lot_id, move.price):,.6f}",
-            f"{left.get(move.lot_id, ZERO):,.6f}",
+            str(lot.number),
+            f"{lot.bought:%-d %b %Y}",
+            f"{lot.units:,.6f}",
+            f"{lot.mark:,.6f}",
+            f"{lot.net:,.6f}",
+            f"{lot.left:,.6f}",
         ]
-        for move in moves
+        for lot in read_lots(moves)
     ]

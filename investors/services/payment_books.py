@@ -9,6 +9,7 @@ from decimal import Decimal
 from investors.domain.exact import round_to_total
 from investors.domain.ledger import JointLine, Tags, build_joint_entry, reverse_entry
 from investors.domain.ledger.chart import (
+    COMPENSATION_PAYABLE,
     EXPENSES_PAYABLE,
     MANAGEMENT_PAYABLE,
     PERFORMANCE_PAYABLE,
@@ -34,6 +35,7 @@ ZERO = Decimal(0)
 CLEARS: Mapping[PaymentKind, tuple[str, str]] = {
     PaymentKind.REDEMPTION: ("redemption_paid", REDEMPTIONS_PAYABLE),
     PaymentKind.DISTRIBUTION: ("distribution_paid", REDEMPTIONS_PAYABLE),
+    PaymentKind.COMPENSATION: ("compensation_paid", COMPENSATION_PAYABLE),
     PaymentKind.REFUND: ("receipt_returned", UNMATCHED),
     PaymentKind.MANAGEMENT_FEE: ("management_fee_paid", MANAGEMENT_PAYABLE),
     PaymentKind.PERFORMANCE_FEE: ("performance_fee_paid", PERFORMANCE_PAYABLE),

@@ -48,6 +48,7 @@ PAID_OUT = {
     DealingOrder.Kind.DISTRIBUTION: PaymentKind.DISTRIBUTION,
     # One whose money bought no unit.
     DealingOrder.Kind.REINVESTMENT: PaymentKind.DISTRIBUTION,
+    DealingOrder.Kind.COMPENSATION: PaymentKind.COMPENSATION,
 }
 
 

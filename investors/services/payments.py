@@ -41,7 +41,7 @@ from investors.services.step_messages import tell_paid
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
-from magnetfund.core.services.signing import signed_step
+from magnetfund.core.services.signing import PAYMENT, signed_step
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 
@@ -76,7 +76,7 @@ def approve_payment(
         if row.approved_by_id and (row.directed_by_id or not needs_director):
             require_move(row.state, PaymentState.APPROVED)
             row.state = PaymentState.APPROVED
-        with signed_step():
+        with signed_step(action=PAYMENT, subject=row.pk):
             row.save(
                 update_fields=["state", "approved_by", "approved_at", "directed_by", "directed_at"]
             )

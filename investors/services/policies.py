@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Max, QuerySet
@@ -19,7 +20,7 @@ from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
-from magnetfund.core.services.signing import signed_step
+from magnetfund.core.services.signing import TERMS, signed_step
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput
 from magnetfund.kernel.identifiers import content_hash
@@ -221,6 +222,7 @@ def approve_terms(*, proposal: TermsProposal, seen_hash: str, actor: Actor) -> C
             approved_by=signer,
             actor=actor,
             at=utc_now(),
+            proposal=row.pk,
         )
         row.save(update_fields=["policy"])
     return row.policy
@@ -272,9 +274,10 @@ def _put_in_force(
     approved_by: User,
     actor: Actor,
     at: datetime,
+    proposal: UUID | None = None,
 ) -> ClassPolicyVersion:
     last = share_class.policies.aggregate(v=Max("version"))["v"] or 0
-    with signed_step():
+    with signed_step(action=TERMS, subject=proposal):
         row = ClassPolicyVersion.objects.create(
             share_class=share_class,
             version=last + 1,

@@ -18,6 +18,7 @@ from django.db import connection
 
 from investors.models import Fund, NavStrike
 from investors.models.holders import KYC_CHOICES
+from investors.services.lot_values import SOURCE
 from investors.services.nav_inputs import class_after
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
@@ -33,7 +34,7 @@ SORTS = {
     "name": "name, number, code",
     "units": "units DESC, number, code",
 }
-_LOTS = """
+_LOTS = f"""
 WITH RECURSIVE moved AS (
   SELECT e.lot_id, sum(e.units) AS units
   FROM investors_unitentry e
@@ -42,21 +43,12 @@ WITH RECURSIVE moved AS (
   WHERE s.fund_id = %(fund)s AND e.effective_at <= %(at)s
   GROUP BY e.lot_id HAVING sum(e.units) > 0
 ),
-origin AS (
-  SELECT m.lot_id, m.lot_id AS source_id, 0 AS steps FROM moved m
-  UNION ALL
-  SELECT o.lot_id, l.parent_id, o.steps + 1
-  FROM origin o JOIN investors_unitlot l ON l.id = o.source_id
-  WHERE l.parent_id IS NOT NULL AND l.strike_id IS DISTINCT FROM %(strike)s AND NOT EXISTS (
-    SELECT 1 FROM investors_lotnav n WHERE n.strike_id = %(strike)s AND n.lot_id = o.source_id)
-),
+{SOURCE},
 valued AS (
   SELECT l.id, l.number AS lot, l.holding_id, l.share_class_id, l.dealing_day, l.entry_price,
     l.high_water_mark, l.lockup_until, m.units,
     CASE
-      WHEN n.lot_id IS NULL OR EXISTS (
-        SELECT 1 FROM investors_unitentry f WHERE f.lot_id = o.source_id
-          AND f.strike_id = %(strike)s AND f.kind = 'fee_cancel')
+      WHEN n.lot_id IS NULL OR o.is_final
       THEN round(m.units * coalesce(c.price, s.launch_price), 2)
       WHEN n.units = m.units THEN n.net_value
       ELSE round(m.units * n.net_value_per_unit, 2)
@@ -64,13 +56,11 @@ valued AS (
   FROM moved m
   JOIN investors_unitlot l ON l.id = m.lot_id
   JOIN investors_shareclass s ON s.id = l.share_class_id
-  JOIN (
-    SELECT DISTINCT ON (lot_id) lot_id, source_id FROM origin ORDER BY lot_id, steps DESC
-  ) o ON o.lot_id = m.lot_id
+  JOIN source o ON o.lot_id = m.lot_id
   LEFT JOIN investors_lotnav n ON n.strike_id = %(strike)s AND n.lot_id = o.source_id
   LEFT JOIN investors_classnav c ON c.strike_id = %(strike)s AND c.share_class_id = s.id
 )
-"""
+"""  # noqa: S608  # no input enters the text
 _HOLDERS = (
     _LOTS
     + """

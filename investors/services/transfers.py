@@ -21,7 +21,6 @@ from investors.models import (
     Fund,
     Holding,
     Investor,
-    LotNav,
     NavStrike,
     ShareClass,
     UnitEntry,
@@ -35,6 +34,7 @@ from investors.services.dealing_rules import (
     require_open,
 )
 from investors.services.ledger import NewEntry, post_entries
+from investors.services.lot_values import net_values
 from investors.services.nav_calendar import find_due_period_end
 from investors.services.nav_dealing_book import read_lots_of
 from investors.services.nav_inputs import last_dealt
@@ -118,7 +118,7 @@ def transfer(
     lots = _open_lots(key, holding, moves, at)
     _write_moves(key, share_class, moves, lots, actor, at)
     reserve_everything(fund)
-    return Transferred(units=wanted, value=_value(fund, share_class, moves), lots=len(lots))
+    return Transferred(units=wanted, value=_value(fund, moves, at), lots=len(lots))
 
 
 def require_struck(fund: Fund, at: datetime) -> None:
@@ -215,15 +215,8 @@ def _write_moves(
     UnitEntry.objects.bulk_create(rows)
 
 
-def _value(fund: Fund, share_class: ShareClass, moves: tuple[LotMove, ...]) -> Decimal:
+def _value(fund: Fund, moves: tuple[LotMove, ...], at: datetime) -> Decimal:
     """What the moved units were worth at the last NAV, each lot after its own fee."""
-    strike = NavStrike.objects.filter(fund=fund, state="dealt").order_by("-valuation_at").first()
-    parents = [UUID(move.parent) for move in moves]
-    net = dict(
-        LotNav.objects.filter(strike=strike, lot__in=parents).values_list(
-            "lot_id", "net_value_per_unit"
-        )
-    )
-    price = last_price(share_class)
-    worth = sum((move.goes.units * net.get(UUID(move.parent), price) for move in moves), Decimal(0))
+    net = net_values([UUID(move.parent) for move in moves], last_dealt(fund, before=at))
+    worth = sum((move.goes.units * net[UUID(move.parent)] for move in moves), Decimal(0))
     return round_to_total([worth], quantum=CENT)[0]

@@ -8,9 +8,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from investors.models import DealingOrder, Fund, Investor, NavStrike, Paper, UnitEntry
+from investors.models import (
+    DealingOrder,
+    DealingProposal,
+    Fund,
+    Investor,
+    NavStrike,
+    Paper,
+    UnitEntry,
+)
 from magnetfund.core.models import AuditEvent
 
 DOWNLOADED = "paper.downloaded"
@@ -61,6 +69,19 @@ def notes_of(investor: Investor, *, most: int) -> list[DealtNote]:
         for order, strike, _ in pairs
         if order in orders
     ]
+
+
+def transfers_of(investor: Investor, *, most: int) -> list[DealingProposal]:
+    """Transfers of units from or to an investor, each with its note, newest first."""
+    return list(
+        DealingProposal.objects.filter(
+            Q(investor=investor) | Q(receiver=investor),
+            kind=DealingProposal.Kind.TRANSFER,
+            is_approved=True,
+        )
+        .select_related("share_class", "investor", "receiver")
+        .order_by("-decided_at")[:most]
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

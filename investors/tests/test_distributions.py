@@ -187,6 +187,36 @@ def test_who_held_at_the_record_date_is_paid_whoever_holds_now(small: SmallFund)
     assert verify_fund(small.fund) == []
 
 
+def test_units_given_away_after_a_distribution_are_put_in_without_it(small: SmallFund):
+    """Bob keeps the 4 a unit that was declared; Cyd is given what is left of each unit."""
+    declare(small, propose(small))
+    before = net_invested(small.fund)
+    bob, cyd = small.investor("bob"), small.investor("cyd")
+    move = propose_dealing(
+        kind="transfer", investor=bob, share_class=small.share_class(), receiver=cyd,
+        units=D(10), reason="gift", actor=small.maker,
+    )  # fmt: skip
+    decide_dealing(proposal=move, is_approved=True, actor=small.checker,
+                   at=PAYDAY + timedelta(days=1))  # fmt: skip
+    move.refresh_from_db()
+    assert move.value is not None
+    after = net_invested(small.fund)
+    for holder, sign in ((bob, -1), (cyd, 1)):
+        assert after[holder.pk] - before[holder.pk] == sign * (move.value - 40)
+    assert sum(after.values()) == sum(before.values())
+    assert verify_fund(small.fund) == []
+    small.strike(MARCH)
+    assert verify_fund(small.fund) == []
+    shown = cyd.snapshots.get(day=MARCH.date())
+    assert abs(shown.value - shown.net_invested - cyd_gain(small)) < D("0.02")
+
+
+def cyd_gain(small: SmallFund) -> Decimal:
+    """What Cyd's own units of B gained since they were bought: the gift gains nothing by itself."""
+    price = small.fund.strikes.get(valuation_at=MARCH).classes.get(share_class__code="B").price
+    return (price - 100) * 40
+
+
 def test_cash_is_paid_by_two_people_through_the_payments(small: SmallFund):
     declare(small, propose(small))
     order = order_of(small, "ann")

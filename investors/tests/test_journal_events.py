@@ -26,6 +26,7 @@ from investors.domain.ledger import (
     sum_units,
     value_net_assets,
 )
+from investors.domain.ledger.chart import POOLED
 from investors.domain.ledger.types import CHOSEN
 from magnetfund.kernel.errors import InvalidInput, InvariantBroken
 
@@ -73,9 +74,12 @@ def test_every_entry_balances_in_each_currency_and_its_reversal_undoes_it(
     account = data.draw(st.sampled_from(rules.choices)) if rules.choices else ""
     made = entry(event, account=account, **amounts)
     assert not any(sum_legs(made.legs).values())
-    money_legs = [leg for leg in made.legs if not leg.currency.startswith("U:")]
+    # Each lot's units stand on their own; the contra is one a class, and none where it is level.
     units = [rule for rule in rules.rules if rule.measure is Measure.UNITS]
-    assert len(made.legs) - len(money_legs) == 2 * len(units)
+    assert sum(leg.account == "8010" for leg in made.legs) == len(units)
+    contra = [leg.share_class for leg in made.legs if leg.account == "8020"]
+    assert len(contra) == len(set(contra)), "a switch has one in each of its classes"
+    assert not any(leg.lot for leg in made.legs if leg.account in POOLED)
     undone = reverse_entry(made, source_ref="undo", effective_at=NOW, text="wrong order")
     assert undone.reverses == made.source_ref
     rows = build_trial_balance([*made.legs, *undone.legs])

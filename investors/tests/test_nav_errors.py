@@ -57,8 +57,7 @@ def test_an_invoice_that_was_missed_is_weighed_to_the_cent(small: SmallFund) -> 
     # Cat paid 10 too much for each of 10 units, Ann took 10 too much for each of 4.
     assert (dues["Cat"].due, dues["Ann"].due) == (100, -40)
     assert (found.owed, found.gained, found.fund_loss) == (100, 40, 40)
-    assert dues["Cat"].settlement is CompensationWay.UNITS
-    assert dues["Cat"].units == D("0.987124")  # 100 / 101.304348, rounded down
+    assert dues["Cat"].settlement is CompensationWay.CASH
     assert dues["Ann"].settlement is CompensationWay.MANAGER
     claimed = measure(small, "-400", terms=CompensationTerms(pursue_above=D(10)))
     assert [row.found.settlement for row in claimed.deals if row.found.due < 0] == [
@@ -123,7 +122,7 @@ def test_the_page_shows_it_gives_it_as_a_file_and_writes_nothing(small: SmallFun
     )
     assert [(row["due"], row["settlement"]) for row in rows] == [
         ("-40.00", "manager"),
-        ("100.00", "units"),
+        ("100.00", "cash"),
     ]
     assert client.get(f"/desk/fund/nav/error/{query.replace('02-01', '02-02')}").status_code == 422
     assert AuditEvent.objects.count() == before

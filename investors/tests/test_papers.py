@@ -66,8 +66,8 @@ def test_a_redemption_shows_fees_proceeds_and_what_is_left(small: SmallFund):
     order.refresh_from_db()
     data = describe_note(order, list_notes(order)[0], "CN")
     deal = rows_of(data, "Deal")
-    assert deal["Exit and early redemption fee"] == "4.00 USD"
-    assert deal["Proceeds after all fees"] == "396.00 USD"
+    assert deal["Exit and early redemption fee"] == "-4.00 USD"
+    assert deal["Proceeds"] == "396.00 USD"
     assert data["lots"][0][-1] == "6.000000"
 
 

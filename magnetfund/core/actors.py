@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from magnetfund.core.models import User
-from magnetfund.core.roles import Capability
+from magnetfund.core.roles import Capability, refusal_of
+from magnetfund.core.who import label_of
 from magnetfund.kernel.errors import NotAllowed
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ class Actor:
 
     @classmethod
     def of(cls, user: User) -> Actor:
-        suffix = " (SIMULATED)" if user.is_simulated else ""
-        return cls(label=f"{user}{suffix}", user=user)
+        label = label_of(name=user.name, email=user.email, is_simulated=user.is_simulated)
+        return cls(label=label, user=user)
 
     @classmethod
     def system(cls, part: str) -> Actor:
@@ -41,10 +42,7 @@ class Actor:
     def require(self, capability: Capability) -> None:
         """Raise :class:`NotAllowed` unless the actor is an active person with the capability."""
         if self.user is None or not self.user.is_active or not self.user.can(capability):
-            raise NotAllowed(
-                f"your role does not include this step (capability {capability.value})",
-                details={"capability": capability.value},
-            )
+            raise refusal_of(capability)
 
     def require_other_than(self, maker: User, step: str) -> User:
         """The person who signs; :class:`NotAllowed` when maker and checker are the same human."""

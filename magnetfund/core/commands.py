@@ -13,6 +13,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, OperationalError
 
+from magnetfund.core import failure_words
 from magnetfund.kernel.errors import FundError
 
 
@@ -35,15 +36,13 @@ class FundCommand(BaseCommand):
         try:
             result = self.work(**options)
         except FundError as error:
-            raise CommandError(f"{error.message} ({error.code})") from None
+            raise CommandError(failure_words.refused(error)) from None
         except OperationalError as error:
-            raise CommandError(f"the database is not reachable: {_first_line(error)}") from None
+            raise CommandError(failure_words.unreachable(error)) from None
         except DatabaseError as error:
-            raise CommandError(
-                f"rejected by the database, nothing was changed: {_first_line(error)}"
-            ) from None
+            raise CommandError(failure_words.rejected(error)) from None
         except KeyboardInterrupt:
-            raise CommandError("interrupted; uncommitted changes were rolled back") from None
+            raise CommandError(failure_words.INTERRUPTED) from None
         if self.wants_json:
             self.print_json(result)
 
@@ -102,7 +101,3 @@ class Progress:
         end = "\r" if self._is_terminal and share < 100 else "\n"
         sys.stderr.write(text + end)
         sys.stderr.flush()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or ["no reason given"])[0][:200]

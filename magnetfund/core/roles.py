@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
+from magnetfund.kernel.errors import NotAllowed
+
 
 class Role(StrEnum):
     INVESTOR = "investor"
@@ -163,3 +165,11 @@ STAFF_ROLES = frozenset(
 def capabilities_of(roles: Iterable[Role | str]) -> frozenset[Capability]:
     """Union of what the roles may do."""
     return frozenset().union(*(CAPABILITIES[Role(role)] for role in roles))
+
+
+def refusal_of(capability: Capability) -> NotAllowed:
+    """What somebody is told whose roles do not include a step."""
+    return NotAllowed(
+        f"your role does not include this step (capability {capability.value})",
+        details={"capability": capability.value},
+    )

@@ -12,13 +12,14 @@ import queue
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
+from magnetfund.core.stop_session import OPTIONS
 from magnetfund.env import parse_database_url
 
 _log = logging.getLogger("magnetfund.stop")
@@ -62,9 +63,11 @@ class StopLaneMiddleware:
 def make_lane() -> Any:
     """A Django connection as the stopping role that keeps its session and may change threads."""
     lane = connections.create_connection("default")
+    found = parse_database_url("DATABASE_STOP_URL", settings.DATABASE_STOP_URL)
     lane.settings_dict = {
         **lane.settings_dict,
-        **parse_database_url("DATABASE_STOP_URL", settings.DATABASE_STOP_URL),
+        **found,
+        "OPTIONS": {**cast("dict[str, object]", found["OPTIONS"]), "options": OPTIONS},
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,
     }

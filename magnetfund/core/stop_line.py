@@ -16,6 +16,8 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 
+from magnetfund.core.stop_session import OPTIONS
+
 _log = logging.getLogger("magnetfund.stop")
 _lock = threading.Lock()
 _session: psycopg.Connection[Any] | None = None
@@ -57,7 +59,8 @@ def call(statement: str, values: Sequence[Any] = ()) -> tuple[Any, ...]:
             for _ in range(2):
                 try:
                     return _row(_connect().execute(statement.encode(), values))
-                except psycopg.OperationalError as error:
+                except psycopg.Error as error:
+                    # Also one that refuses to write: whoever holds the role may have spoilt it.
                     _log.error("the session for stopping is lost: %s", type(error).__name__)
                     _drop()
     with connection.cursor() as cursor:
@@ -74,6 +77,7 @@ def _connect() -> psycopg.Connection[Any]:
             autocommit=True,
             connect_timeout=CONNECT_SECONDS,
             application_name="magnetfund stop",
+            options=OPTIONS,
         )
     return _session
 

@@ -20,6 +20,9 @@ from magnetfund.kernel.money import CONTEXT
 NAMESPACE = UUID("6f1c1f6e-7f0b-5a52-9b1e-0d5f0c4b5a25")
 
 
+_ZERO = Decimal(0)
+
+
 def derived_uuid(*parts: str) -> UUID:
     """UUIDv5 of the parts under the platform's namespace; parts may not hold the separator."""
     if any("\x1f" in part for part in parts):
@@ -46,10 +49,15 @@ def client_order_id(intent_id: UUID, venue: str) -> str:
 
 def canonical(value: Any) -> Any:
     """Reduce a value to what canonical JSON holds: Decimals lose trailing zeros, times end in Z."""
-    if isinstance(value, bool) or value is None or isinstance(value, (int, str)):
+    # What a large strike holds a million of comes first.
+    if value is None or isinstance(value, (str, int)):  # a bool is an int
         return value
     if isinstance(value, Decimal):
-        return format(CONTEXT.normalize(value) if value else Decimal(0), "f")
+        return format(CONTEXT.normalize(value) if value else _ZERO, "f")
+    if isinstance(value, (list, tuple)):
+        return [canonical(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): canonical(item) for key, item in value.items()}
     if isinstance(value, float):
         return repr(value)
     if isinstance(value, Enum):
@@ -62,8 +70,6 @@ def canonical(value: Any) -> Any:
         return str(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).hex()
-    if isinstance(value, dict):
-        return {str(key): canonical(item) for key, item in value.items()}
     if isinstance(value, Iterable):
         return [canonical(item) for item in value]
     raise TypeError(f"no canonical form for {type(value).__name__}")

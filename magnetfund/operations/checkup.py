@@ -19,7 +19,7 @@ from magnetfund.core.live import live_client
 from magnetfund.core.models import Heartbeat, JobRun
 from magnetfund.core.services.audit_check import find_audit_breaks
 from magnetfund.kernel.clock import utc_now
-from magnetfund.operations.backups.copies import read_copy_health
+from magnetfund.operations.backups.copies import read_copy_health, read_log_copy_health
 from magnetfund.operations.backups.log_runs import handed_over, read_log_health
 from magnetfund.operations.backups.runs import PROVEN_WITHIN, read_health
 from magnetfund.operations.role_changes import has_director
@@ -234,7 +234,11 @@ def check_copies() -> Finding:
         return Finding(part="copies", state="ok", words=words)
     running = health.newest is not None
     state = "ok" if not health.is_alarm else "fail" if running else "warn"
-    return Finding(part="copies", state=state, words=health.words)
+    log = read_log_copy_health(at=utc_now())
+    if log is None:
+        return Finding(part="copies", state=state, words=health.words)
+    words = f"{health.words} {log.words}"
+    return Finding(part="copies", state="fail" if log.is_alarm else state, words=words)
 
 
 def check_log() -> Finding:

@@ -16,6 +16,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.models import RoleGrant, User
 from magnetfund.core.roles import STAFF_ROLES, Role
 from magnetfund.core.services.audit import record_audit
+from magnetfund.core.who import unknown_person
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.limits import Limits, figures_of
 from risk.services.fuse import state_of
@@ -138,9 +139,7 @@ def actor_by_email(email: str) -> Actor:
     """
     user = User.objects.filter(email=email, is_active=True, is_staff=True).first()
     if user is None:
-        raise InvalidInput(
-            f"no active staff account has the address {email}", code="unknown_person"
-        )
+        raise unknown_person(email)
     return Actor.of(user)
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Sum
 
@@ -32,6 +33,7 @@ from risk.services.scenario_clock import close_scenario, open_scenario
 from risk.services.stop_audit import chain_stops
 from trading.domain.engine.step import open_book
 from trading.domain.market import HOUR_MS, Candles
+from trading.domain.market.blackouts import Blackout
 from trading.models import (
     BookFlow,
     Fill,
@@ -42,6 +44,7 @@ from trading.models import (
     Trade,
     Valuation,
 )
+from trading.services.blackouts import read_blackouts
 from trading.services.book.memory import Memory
 from trading.services.book.trading_book import TradingBook
 from trading.services.book_setup import build_setup
@@ -170,6 +173,7 @@ def build_history(
         end_ms=end_ms // HOUR_MS * HOUR_MS,
         keeper=keeper,
         fine=_fine_candles(plan, start_ms, end_ms),
+        blackouts=_read_events(plan),
         valuation_hours=valuation_hours,
         on_bar=on_bar,
     )
@@ -182,6 +186,15 @@ def _fine_candles(plan: ReplayPlan, start_ms: int, end_ms: int) -> dict[str, Can
         item.symbol: load_candles(item, plan.resolution, start_ms=start_ms, end_ms=end_ms)
         for item in plan.instruments
     }
+
+
+def _read_events(plan: ReplayPlan) -> tuple[Blackout, ...]:
+    """The dated events of the fund's book, as its trader and backtests read them."""
+    return read_blackouts(
+        settings.MAGNET_BOOK,
+        start_ms=to_milliseconds(plan.start),
+        end_ms=to_milliseconds(plan.end) + 1,
+    )
 
 
 def _plain(plan: ReplayPlan) -> dict[str, Any]:
@@ -215,6 +228,7 @@ def _measure(
     return {
         "book": plan.book,
         **_plain(plan),
+        "dated_events": len(_read_events(plan)),
         "bars": history.paper.counts.bars,
         "orders": history.paper.counts.orders,
         "denied": history.paper.counts.denied,

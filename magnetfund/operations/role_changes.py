@@ -23,7 +23,7 @@ from magnetfund.core.models import RoleGrant, RoleProposal, User
 from magnetfund.core.roles import STAFF_ROLES, Capability, Role
 from magnetfund.core.services.audit import record_audit
 from magnetfund.core.services.mail import queue_mail, register_mail
-from magnetfund.core.services.signing import signed_step
+from magnetfund.core.services.signing import ROLE, ROLE_TAKEN, signed_step
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput
 
@@ -111,7 +111,8 @@ def decide_role(*, proposal: RoleProposal, is_approved: bool, actor: Actor) -> R
             raise Conflict("this proposal has been decided", code="proposal_closed")
         actor.require_other_than(row.proposed_by, "a change of roles")
         row.decided_by, row.decided_at, row.is_approved = actor.user, utc_now(), is_approved
-        with signed_step():
+        action = ROLE if row.is_grant else ROLE_TAKEN
+        with signed_step(action=action, subject=row.pk):
             row.save(update_fields=["decided_by", "decided_at", "is_approved"])
         _note(actor, "role.decided", row, approved=is_approved)
         if is_approved:

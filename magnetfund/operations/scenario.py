@@ -28,7 +28,8 @@ from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import Rounding, quantize
 from magnetfund.operations.people import ScenarioPeople, rearm_by_scenario
 from magnetfund.operations.scenario_money import pay_what_is_owed
-from risk.services.fuse import FuseFacts, trip_fuse
+from risk.services.fuse import trip_fuse
+from risk.services.stop_statements import FuseFacts
 from trading.models import BookFlow
 from trading.services.history import TradingHistory
 

@@ -27,6 +27,10 @@ PERIODS: dict[str, timedelta] = {
     "survival_study": timedelta(days=7),
 }
 
+#: Jobs that only the owner of the tables may do: beat has no right to them, the home starts them.
+OWNER_PERIODS: dict[str, timedelta] = {"minute_archive": timedelta(days=1)}
+ALL_PERIODS = PERIODS | OWNER_PERIODS
+
 BEAT_SCHEDULE = {
     name: {
         "task": f"magnetfund.{name}",

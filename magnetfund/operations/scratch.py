@@ -27,7 +27,9 @@ from trading.models import ReplayRun
 PROJECT = Path(__file__).resolve().parents[2]
 URL = "SCRATCH_DATABASE_URL"
 #: Variables that say how programs run here, not what they run on.
-KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "NUMBA_CACHE_DIR", "LOG_LEVEL")
+KEPT_VARIABLES = (
+    "PATH", "HOME", "LANG", "LC_ALL", "TZ", "NUMBA_CACHE_DIR", "LOG_LEVEL", "MAGNET_BOOK",
+)  # fmt: skip
 #: What a replay reads of the market, and how far.
 MARKET = {
     "trading_instrument": "id = ANY(%(instruments)s)",
@@ -36,9 +38,19 @@ MARKET = {
         "AND timeframe = ANY(%(timeframes)s)"
     ),
     "trading_fundingrate": "instrument_id = ANY(%(instruments)s)",
+    "trading_magnet": (
+        "instrument_id = ANY(%(instruments)s) AND known_at < %(end)s "
+        "AND kind IN ('bid_wall', 'ask_wall')"
+    ),
+    "trading_eventblackout": (
+        "starts_at < %(end)s AND (instrument_id IS NULL OR instrument_id = ANY(%(instruments)s))"
+    ),
+    "trading_optionsnapshot": "instrument_id = ANY(%(instruments)s)",
 }
+#: Columns that name a person of the home, who is not there.
+LEFT_OUT = {"trading_eventblackout": ("created_by_id",)}
 #: Rows that change where they are; those of the other tables are only ever added.
-CHANGING = frozenset({"trading_instrument"})
+CHANGING = frozenset({"trading_instrument", "trading_eventblackout"})
 
 
 def scratch_url() -> str:
@@ -76,7 +88,8 @@ def _copy_table(target: psycopg.Connection[Any], table: str, chosen: Mapping[str
             "WHERE table_schema = 'public' AND table_name = %s ORDER BY ordinal_position",
             [table],
         )
-        names = [row[0] for row in catalogue.fetchall()]
+        left_out = LEFT_OUT.get(table, ())
+        names = [row[0] for row in catalogue.fetchall() if row[0] not in left_out]
     columns = sql.SQL(", ").join(map(sql.Identifier, names))
     select = sql.SQL("COPY (SELECT {} FROM {} WHERE ").format(columns, name)
     with psycopg.ClientCursor(connection.connection) as plain:

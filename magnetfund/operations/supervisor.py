@@ -26,6 +26,7 @@ from types import FrameType
 from urllib.parse import urlsplit
 
 from magnetfund.env import BadSetting, Environment
+from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.identifiers import START_ANSWER, START_QUESTION, answer_start
 from magnetfund.operations.parts import (
     PROJECT,
@@ -34,6 +35,7 @@ from magnetfund.operations.parts import (
     environment_of,
     platform_parts,
 )
+from magnetfund.operations.servers.daily import DailyChild
 from magnetfund.operations.servers.home import STOPPING, Home, LaunchError
 from magnetfund.operations.servers.postgres import Postgres
 from magnetfund.operations.servers.process import Child
@@ -74,6 +76,7 @@ class Supervisor:
         #: By which the web that answers proves that it is the one that was started here.
         self.start_token = secrets.token_urlsafe(24)
         self.watched: list[SupervisedChild] = []
+        self.daily: DailyChild | None = None
         self.postgres: Postgres | None = None
         self.valkey: Valkey | None = None
 
@@ -92,6 +95,7 @@ class Supervisor:
             self._prepare(environment)
             if not self.stopping:
                 self._start_parts(environment)
+                self._plan_daily(environment)
                 self._wait_until_ready()
                 self._announce(time.monotonic() - began)
                 self._watch()
@@ -190,6 +194,17 @@ class Supervisor:
             child.start()
             self.watched.append(SupervisedChild(child))
 
+    def _plan_daily(self, environment: Mapping[str, str]) -> None:
+        """What the owner does once a day; the start has done today's."""
+        child = Child(
+            "minute archive",
+            [sys.executable, "manage.py", "archive_candles", "--daily"],
+            log=self.home.logs / "minute_archive.log",
+            environment={**environment, "MAGNET_DB_ROLE": "owner"},
+            folder=PROJECT,
+        )
+        self.daily = DailyChild(child, today=utc_now().date())
+
     def _wait_until_ready(self) -> None:
         """Wait for the web, and for some seconds more until the trader has reconciled."""
         deadline = time.monotonic() + READY_SECONDS
@@ -235,6 +250,9 @@ class Supervisor:
     def _watch(self) -> None:
         while not self.stopping:
             self._look_after()
+            told = self.daily.look(utc_now()) if self.daily is not None else ""
+            if told:
+                print(f"magnetfund: {told}", file=sys.stderr, flush=True)
             time.sleep(0.25)
 
     def _look_after(self) -> None:
@@ -280,6 +298,8 @@ class Supervisor:
             child.ask_to_stop()
         for child in parts:
             child.wait_until_stopped()
+        if self.daily is not None:
+            self.daily.stop()
         for server in (self.valkey, self.postgres):
             if server is not None:
                 server.stop()

@@ -32,9 +32,10 @@ from magnetfund.operations.books.root import (
 )
 from risk.domain.fuse import FuseRules, Trigger, is_equity_stale
 from risk.domain.pretrade import EngineState
-from risk.services.fuse import FuseFacts, state_of, trip_fuse
+from risk.services.fuse import state_of, trip_fuse
 from risk.services.limits import limits_in_force
 from risk.services.stop_audit import stops_without_line
+from risk.services.stop_statements import FuseFacts
 from trading.models import (
     EngineTransition,
     Instrument,
@@ -113,10 +114,10 @@ def refresh_instruments() -> str:
 def find_late_jobs() -> str:
     """Jobs whose last finished slot is more than three periods old, and stops that the audit trail
     does not tell of: a missing line is an alarm."""
-    from magnetfund.operations.schedule import PERIODS
+    from magnetfund.operations.schedule import ALL_PERIODS
 
     late = []
-    for name, period in PERIODS.items():
+    for name, period in ALL_PERIODS.items():
         newest = (
             JobRun.objects.filter(job=name, state=JobRun.State.DONE)
             .order_by("-scheduled_for")

@@ -23,7 +23,8 @@ from typing import Any
 import psycopg
 
 from magnetfund.core.logs import JsonFormatter
-from magnetfund.operations.schedule import PERIODS
+from magnetfund.operations.schedule import ALL_PERIODS
+from risk.services.stop_statements import BARRIER, STOP, FuseFacts, stop_values
 
 _log = logging.getLogger("magnetfund.watchdog")
 LOOK_SECONDS = 0.5
@@ -124,7 +125,7 @@ def judge(memory: WatchMemory, sight: Look | None, now: float) -> tuple[WatchMem
         sorted(
             name
             for name, age in sight.job_ages.items()
-            if name in PERIODS and age > LATE_PERIODS * PERIODS[name].total_seconds()
+            if name in ALL_PERIODS and age > LATE_PERIODS * ALL_PERIODS[name].total_seconds()
         )
     )
     return memory, Orders(
@@ -186,12 +187,11 @@ class Watchdog:
         sight = self._look()
         self.memory, orders = judge(self.memory, sight, time.monotonic())
         if orders.trip:
-            self._do(
-                "SELECT risk_stop_fund(%s, 'tripped', %s, %s, NULL, 'watchdog', NULL, NULL, NULL, "
-                "NULL, 'close all positions', NULL, NULL)",
-                [self.book, orders.trip, orders.trip_reason],
+            facts = FuseFacts(
+                trigger=orders.trip, reason=orders.trip_reason, action="close all positions"
             )
-            self._do("SELECT risk_fuse_barrier(%s)", [self.book])
+            self._do(STOP, stop_values(book=self.book, facts=facts, label="watchdog"))
+            self._do(BARRIER, [self.book])
             _log.error("the fuse was tripped: %s", orders.trip_reason)
         if orders.stop_engine:
             row = self._do("SELECT watchdog_stop_engine(%s, %s)", [self.book, orders.stop_engine])

@@ -26,6 +26,11 @@ class SigningRequest:
     back: str
     content: str
 
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of the words, as the API names them."""
+        return sha256(self.content.encode()).hexdigest()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:

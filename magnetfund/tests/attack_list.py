@@ -218,6 +218,8 @@ REFUSED: dict[str, str] = {
     "enlarge a distribution": "UPDATE investors_distribution SET per_unit = 99",
     "say who is paid otherwise": "UPDATE investors_distribution SET exceptions = '[]'",
     "delete a distribution": "DELETE FROM investors_distribution",
+    "owe a holder more for a wrong NAV": "UPDATE investors_restatement SET content = '{}'",
+    "delete a restatement": "DELETE FROM investors_restatement",
     "sell a class cheaper": "UPDATE investors_shareclass SET launch_price = 0.01",
     "call an account approved": (
         "SELECT authority_signed('account.approve', gen_random_uuid(), gen_random_uuid(), '', "
@@ -261,8 +263,32 @@ REFUSED: dict[str, str] = {
     "reload the server": "SELECT pg_reload_conf()",
     "publish the books": "CREATE PUBLICATION p FOR ALL TABLES",
     "leave a transaction behind": "PREPARE TRANSACTION 'x'",
+    "keep the log for ever": "SELECT pg_create_physical_replication_slot('x', true)",
+    "follow the log": "SELECT pg_create_logical_replication_slot('x', 'pgoutput')",
+    "begin a copy by hand": "SELECT pg_backup_start('x')",
+    "delete candles": "DELETE FROM trading_candle",
+    "rewrite candles": "UPDATE trading_candle SET close = close * 2",
+    "forge a file of candles": (
+        "INSERT INTO trading_candlefile (instrument_id, timeframe, starts_at, ends_at, rows, size, "
+        "sha256, path, archived_at) VALUES (1, '1m', now() - interval '90 days', "
+        "now() - interval '60 days', 1, 1, 'x', 'x', now())"
+    ),
+    "rewrite a file of candles": "UPDATE trading_candlefile SET sha256 = 'x'",
+    "forget a restore test": "DELETE FROM operations_backupcheck",
+    "forget what the bucket gave back": "DELETE FROM operations_backupcopy",
+    "open a class by hand": "UPDATE investors_classpolicyversion SET terms = '{}'",
+    "correct the NAV of a class by hand": "UPDATE investors_classnav SET nav_per_unit = 1",
+    "change a running cost": "UPDATE investors_expense SET amount = 1",
+    "hide a migration": (
+        "INSERT INTO django_migrations (app, name, applied) VALUES ('x', 'x', now())"
+    ),
+    "give numbers out again": "SELECT setval('trading_fill_id_seq', 1)",
 }
 STATEMENTS.update({name: (RUN_TIME, text) for name, text in REFUSED.items()})
+STATEMENTS["spoil the sessions of the stop"] = (
+    tuple(role for role in RUN_TIME if role != "fa_stop"),
+    "ALTER ROLE fa_stop SET default_transaction_read_only = on",
+)
 
 #: Statements that go through, and why that is no harm.  Tried while the fund is stopped.
 HARMLESS: dict[str, tuple[str, str]] = {
@@ -294,6 +320,18 @@ HARMLESS: dict[str, tuple[str, str]] = {
     "give away what one makes": (
         "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC",
         "it makes no tables but temporary ones",
+    ),
+    "change one's defaults": (
+        "ALTER ROLE CURRENT_USER SET magnet.x = 'spoilt'",
+        "a session that stops asks for its own at its start, and a start of the servers clears it",
+    ),
+    "make a large object": (
+        "SELECT lo_from_bytea(0, 'x')",
+        "nothing reads it, and rows take room as well: doctor watches the disk",
+    ),
+    "write into the log": (
+        "SELECT pg_logical_emit_message(false, 'x', 'x')",
+        "nothing reads it, and a restore passes over it",
     ),
     "pretend another name": (
         "SET application_name = 'fa_owner'",

@@ -62,13 +62,15 @@ def expected_signature(request: web.Request, scope: str, headers: list[str], dig
 
 
 class S3Server:
-    """Objects by key; ``failures`` answers the next requests with 500, ``change`` spoils reads."""
+    """Objects by key; ``failures`` answers the next requests with 500, ``fails_after`` all after so
+    many, ``change`` spoils reads."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.uploads: dict[str, dict[int, bytes]] = {}
         self.requests: list[str] = []
         self.failures = 0
+        self.fails_after: int | None = None
         self.may_delete = True
         self.change: Callable[[bytes], bytes] = lambda data: data
         self.port = 0
@@ -80,7 +82,8 @@ class S3Server:
     async def handle(self, request: web.Request) -> web.Response:
         self.requests.append(f"{request.method} {request.path_qs}")
         body = await request.read()
-        if self.failures > 0:
+        is_down = self.fails_after is not None and len(self.requests) > self.fails_after
+        if self.failures > 0 or is_down:
             self.failures -= 1
             return _error(500, "InternalError")
         refusal = self._refuse(request, body)
@@ -111,7 +114,11 @@ class S3Server:
     def _answer(self, request: web.Request, key: str, body: bytes) -> web.Response:
         query = request.query
         if request.method == "GET" and not key:
-            return self._list(query.get("prefix", ""), query.get("continuation-token", ""))
+            return self._list(
+                query.get("prefix", ""),
+                query.get("continuation-token", ""),
+                query.get("delimiter", ""),
+            )
         if request.method == "POST" and "uploads" in query:
             upload = f"upload{len(self.uploads)}"
             self.uploads[upload] = {}
@@ -148,13 +155,21 @@ class S3Server:
             },
         )
 
-    def _list(self, prefix: str, after: str) -> web.Response:
-        keys = sorted(key for key in self.objects if key.startswith(prefix) and key > after)
+    def _list(self, prefix: str, after: str, delimiter: str) -> web.Response:
+        def rolled(key: str) -> str:
+            """The key, or the common prefix that stands for it."""
+            head, found, _ = key.removeprefix(prefix).partition(delimiter or "\0")
+            return f"{prefix}{head}{found}"
+
+        keys = sorted({rolled(key) for key in self.objects if key.startswith(prefix)})
+        keys = [key for key in keys if key > after]
         more = len(keys) > PAGE
         items = "".join(
             f"<Contents><Key>{escape(key)}</Key><LastModified>2026-11-01T00:00:00.000Z"
             f"</LastModified>{_etag(self.objects[key])}<Size>{len(self.objects[key])}</Size>"
             "</Contents>"
+            if key in self.objects
+            else f"<CommonPrefixes><Prefix>{escape(key)}</Prefix></CommonPrefixes>"
             for key in keys[:PAGE]
         )
         last = escape(keys[PAGE - 1]) if more else ""

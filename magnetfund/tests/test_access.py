@@ -30,11 +30,14 @@ DESK = {
     "/desk/risk/calculators/", "/desk/risk/events/", "/desk/risk/stresses/",
     "/desk/trading/",
     "/desk/trading/trades.csv", "/desk/trading/orders/", "/desk/trading/orders.csv",
-    "/desk/signals/", "/desk/market/", "/desk/market/instruments/",
+    "/desk/signals/", "/desk/options/", "/desk/options/options.csv",
+    "/desk/market/", "/desk/market/instruments/",
     "/desk/fund/", "/desk/fund/orders/", "/desk/fund/money/", "/desk/fund/accounts/",
     "/desk/fund/proposals/", "/desk/fund/distributions/",
-    "/desk/fund/nav/known/", "/desk/fund/nav/error/", "/desk/fund/breaks/", "/desk/fund/breaks.csv",
+    "/desk/fund/nav/known/", "/desk/fund/nav/error/", "/desk/fund/restatements/",
+    "/desk/fund/breaks/", "/desk/fund/breaks.csv",
     "/desk/fund/payments/", "/desk/fund/payments.csv",
+    "/desk/fund/expenses/", "/desk/fund/expenses.csv",
     "/desk/research/", "/desk/research/compare/", "/desk/research/parameters/",
     "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",
     "/desk/research/strategies/",
@@ -43,14 +46,15 @@ DESK = {
 FILES = {"/desk/investors/"}
 #: The vault; test_vault.py has its matrix.
 VAULT = {"/desk/fund/papers/", "/desk/fund/register/"}
-#: Pages of the desk for some of the house only; test_desk_ticket.py, test_desk_market.py and
-#: test_desk_stop.py have their matrix.
+#: Pages of the desk for some of the house only; test_desk_ticket.py, test_desk_market.py,
+#: test_desk_stop.py and test_dealing_proposals.py have their matrix.
 TRADE = {
     "/desk/trading/ticket/", "/desk/market/instruments/confirm/", "/desk/risk/stop/confirm/",
+    "/desk/fund/proposals/import/",
 }  # fmt: skip
 INVESTOR = {
-    "/overview/", "/activity/", "/statements/", "/proof/", "/proof/check_units.py",
-    "/messages/", "/settings/", "/navs/", "/trades/", "/my-risk/",
+    "/overview/", "/overview/returns.csv", "/activity/", "/statements/", "/proof/",
+    "/proof/check_units.py", "/messages/", "/settings/", "/navs/", "/trades/", "/my-risk/",
     "/redeem/", "/redeem/confirm/", "/switch/", "/switch/confirm/",
     "/subscribe/", "/subscribe/confirm/",
 }  # fmt: skip
@@ -66,6 +70,7 @@ API_READ = {
     "/state", "/dependencies", "/api/fuse/status", "/api/strategies/health",
     "/api/strategies/performance", "/api/risk/portfolio", "/api/risk/factors",
     "/api/risk/attribution", "/api/risk/events", "/api/risk/stresses",
+    "/api/options",
 }  # fmt: skip
 #: POST paths with the roles that pass the door (what is behind may still refuse the body).
 POSTS: dict[str, set[Role]] = {
@@ -103,13 +108,16 @@ FORMS: dict[str, set[Role]] = {
 }
 API_POSTS: dict[str, set[Role]] = {
     "/api/backtests": RESEARCH,
+    "/api/dealing/proposals/import": {Role.ACCOUNTANT},
     "/api/risk/stresses": RESEARCH,
     "/api/risk/events": {r for r in Role if r not in (Role.INVESTOR, Role.AUDITOR)},
     "/api/sweeps": RESEARCH,
     "/api/money/statements": {Role.ACCOUNTANT},
     "/api/money/breaks": {Role.ACCOUNTANT, Role.CONTROLLER},
+    "/api/money/expenses": {Role.ACCOUNTANT, Role.CONTROLLER},
     "/api/dealing/distributions": {Role.ACCOUNTANT, Role.CONTROLLER, Role.DIRECTOR},
     "/api/papers/statements": {Role.ACCOUNTANT},
+    "/api/restatements": {Role.ACCOUNTANT, Role.CONTROLLER, Role.DIRECTOR},
     "/api/dealing/proposals": {Role.ACCOUNTANT, Role.CONTROLLER, Role.DIRECTOR},
     "/api/leverage/calculate": {r for r in Role if r is not Role.INVESTOR},
     "/api/growth/calculate": {r for r in Role if r is not Role.INVESTOR},

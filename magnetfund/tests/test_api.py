@@ -296,7 +296,7 @@ def test_a_fault_answers_in_the_one_shape(client: Client, monkeypatch: pytest.Mo
     def fail(**_: Any) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr("trading.selectors_calculators.choose_leverage", fail)
+    monkeypatch.setattr("trading.selectors.calculators.choose_leverage", fail)
     client.raise_request_exception = False
     answer = ask(client, "/api/leverage/calculate", LEVERAGE)
     assert answer.status_code == 500

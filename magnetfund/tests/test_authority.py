@@ -116,8 +116,8 @@ class TestAttackList:
             assert session.execute(asked).fetchone() == (False,)
 
     @pytest.mark.drill
-    def test_the_attack_list_as_a_table(self, told: list[tuple[str, ...]], capsys: Any):
-        with capsys.disabled():
+    def test_the_attack_list_as_a_table(self, told: list[tuple[str, ...]], on_record: Any):
+        with on_record():
             print()
             for role, name, said in sorted(told, key=lambda row: row[1]):
                 print(f"{name:<34} {role:<12} {said[:90]}")

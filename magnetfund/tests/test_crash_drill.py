@@ -22,7 +22,7 @@ from magnetfund.tests.test_instance_life import processes_of
 from risk.services.fuse import state_of
 from trading.services.verification import find_order_differences
 
-pytestmark = pytest.mark.drill
+pytestmark = [pytest.mark.drill, pytest.mark.alone]
 
 VICTIMS = ("trader", "postgres", "redis", "worker", "watchdog", "web", "signer")
 WORK = ("order", "fill", "ledger", "strike", "reset")
@@ -63,7 +63,7 @@ def strike_down(stage: CrashStage, victim: str, work: str, delay: float) -> dict
 
 
 def test_kills_while_money_moves_lose_double_and_leave_nothing(
-    stage: CrashStage, capsys: Any
+    stage: CrashStage, on_record: Any
 ) -> None:
     dice = Random(SEED)
     until(lambda: state_of("main") == "ARMED", seconds=60, what="armed")
@@ -71,7 +71,7 @@ def test_kills_while_money_moves_lose_double_and_leave_nothing(
     rows = []
     for victim, work in KILLS:
         rows.append(strike_down(stage, victim, work, dice.uniform(0.0, 0.4)))
-        with capsys.disabled():
+        with on_record():
             print("  " + "  ".join(f"{name}: {value}" for name, value in rows[-1].items()))
     spoilt = [r for r in rows if r["lost"] or r["doubled"] or r["stuck"] or r["fills"]]
     assert spoilt == []

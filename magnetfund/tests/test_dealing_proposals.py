@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from django.test import Client
 from rest_framework.test import APIClient
@@ -18,7 +20,9 @@ from investors.models import (
     Holding,
     Investor,
     Message,
+    Paper,
     ShareClass,
+    UnitEntry,
     UnitLot,
 )
 from investors.services.dealing import cancel_order, submit_redemption
@@ -28,10 +32,11 @@ from investors.services.policies import set_terms
 from investors.services.verification import verify_fund
 from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund_of
 from magnetfund.core.actors import Actor
-from magnetfund.core.models import AuditEvent
+from magnetfund.core.models import AuditEvent, User
 from magnetfund.core.roles import Role
 from magnetfund.kernel.errors import FundError
 from magnetfund.operations.people import ensure_user
+from magnetfund.web.portal.selectors import find_lots
 
 pytestmark = pytest.mark.django_db
 D = Decimal
@@ -132,6 +137,46 @@ def test_a_transfer_moves_lots_with_marks_dates_and_cost(small: SmallFund):
     assert (shown.units, shown.net_invested) == (12, row.value)
 
 
+def test_after_a_year_end_units_are_worth_the_price_for_their_fee_was_paid(small: SmallFund):
+    """The fee left as units at the NAV; lots that moved twice keep what their origin was worth."""
+    year_end = first_of(2026, 1)
+    small.earn("400", at=FIRST + timedelta(days=9))
+    for at in (FEBRUARY, MARCH, year_end):
+        strike = small.strike(at)
+    price = strike.classes.get(share_class__code="A").issue_price
+    cancelled = UnitEntry.objects.filter(kind="fee_cancel")
+    assert cancelled.count() == 2
+    assert all(lot.net_value_per_unit < price for lot in strike.lots.all())
+    moved = year_end + timedelta(days=3)
+    row = approve(small, propose(small, "transfer", units=D(2)), at=moved)
+    assert row.value == (2 * price).quantize(D("0.01"))
+    back = propose(
+        small, "transfer", investor=small.investor("cyd"), receiver=small.investor("bob"),
+        units=D(1),
+    )  # fmt: skip
+    again = approve(small, back, at=moved + timedelta(days=1))
+    assert again.value == price.quantize(D("0.01"))
+    assert verify_fund(small.fund) == []
+
+
+def test_a_lot_that_moved_stands_at_what_its_origin_is_worth_after_fees(small: SmallFund):
+    small.earn("400", at=FIRST + timedelta(days=9))
+    strike = small.strike(FEBRUARY)
+    (net,) = set(strike.lots.values_list("net_value_per_unit", flat=True))
+    assert net < strike.classes.get(share_class__code="A").issue_price
+    moved = FEBRUARY + timedelta(days=1)
+    approve(small, propose(small, "transfer", units=D(3)), at=moved)
+    on = propose(
+        small, "transfer", investor=small.investor("cyd"), receiver=small.investor("bob"),
+        units=D(2),
+    )  # fmt: skip
+    row = approve(small, on, at=moved + timedelta(days=1))
+    assert row.value == (2 * net).quantize(D("0.01"))
+    for name, units in (("ann", 7), ("cyd", 1), ("bob", 2)):
+        shown = {lot.units: lot for lot in find_lots(small.investor(name), strike)}
+        assert shown[D(units)].net_per_unit == net
+
+
 def test_a_transfer_changes_no_price_fee_or_value_of_the_class(small: SmallFund):
     entries = Entry.objects.count()
     approve(small, propose(small, "transfer", is_all=True))
@@ -142,8 +187,6 @@ def test_a_transfer_changes_no_price_fee_or_value_of_the_class(small: SmallFund)
         ("3010", 1000),
         ("8010", -10),
         ("8010", 10),
-        ("8020", -10),
-        ("8020", 10),
     ]
     told = Message.objects.filter(subject="Units transferred").order_by("investor__number")
     assert [item.investor for item in told] == [small.investor("ann"), small.investor("cyd")]
@@ -402,3 +445,88 @@ def test_the_api_proposes_once_for_its_key_and_another_decides(small: SmallFund)
     assert (done["is_approved"], done["value"]) == (True, "400")
     assert signer.get(path).json()["proposals"][0]["reference"] == done["reference"]
     assert DealingOrder.objects.filter(kind="redemption").count() == 0
+
+
+HEAD = "type,investor,share_class,units,is_all,receiver,instruction,called_back,reason"
+LINES = (
+    "transfer,main-ann,A,2,,main-cyd,,,a gift",
+    'redemption,main-bob,A,,yes,,letter of 2 Jan,"Bob, +41 44",leaves',
+    "switch,main-bob,A,4,,,letter,,wants B",
+)
+
+
+def test_a_file_is_tried_and_proposed_whole_or_not_by_page_api_and_command(
+    small: SmallFund, tmp_path: Path
+):
+    small.investor("cyd")
+    wrong = "redemption,main-ann,A,400,,,letter,Ann,too many", "x,y,z,,,,,,"
+    bad = "\n".join([HEAD, *LINES, *wrong])
+    clerk, path = client_of(Role.ACCOUNTANT), "/desk/fund/proposals/import/"
+    tried = clerk.post(path, {"content": bad, "step": "propose"})
+    page = tried.content.decode()
+    assert tried.status_code == 422
+    for words in ("Line 4", "class_needed", "Line 5", "not_enough_units", "Line 6", "bad_type"):
+        assert words in page
+    assert "Propose" not in page.split("What the file would propose")[1].split("</section>")[0]
+    good = "\n".join([HEAD, *LINES[:2]])
+    file = tmp_path / "orders.csv"
+    file.write_text(good + "\n")
+    given = {"email": "accountant@example.com"}
+    call_command("propose_orders", str(file), dry_run=True, **given)
+    assert "Propose 2 orders" in clerk.post(path, {"content": good}).content.decode()
+    robot = APIClient()
+    robot.force_authenticate(User.objects.get(email="accountant@example.com"))
+    body = {"content": good, "is_dry_run": True, "idempotency_key": "try"}
+    answer = robot.post("/api/dealing/proposals/import", body, format="json")
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"lines": 2, "refused": [], "proposals": []},
+    )
+    assert not DealingProposal.objects.exists()
+    with (tmp_path / "crlf.csv").open("wb") as handle:
+        handle.write(good.replace("\n", "\r\n").encode("utf-8-sig"))
+    with (tmp_path / "crlf.csv").open("rb") as handle:
+        assert clerk.post(path, {"file": handle, "step": "propose"}).status_code == 303
+    kinds = DealingProposal.objects.order_by("kind").values_list("kind", "decided_at")
+    assert list(kinds) == [("redemption", None), ("transfer", None)]
+    body = {"content": good, "idempotency_key": "again"}
+    known = robot.post("/api/dealing/proposals/import", body, format="json")
+    assert (known.status_code, known.json()["error"]["code"]) == (409, "file_known")
+    with pytest.raises(CommandError, match="proposed already"):
+        call_command("propose_orders", str(file), dry_run=False, **given)
+    assert client_of(Role.CONTROLLER).get(path).status_code == 403
+    assert clerk.get(path).status_code == 200
+    for name, content, code in (
+        ("empty", HEAD, "empty_file"),
+        ("lacks", "type,investor\n", "missing_columns"),
+        ("long", "\n".join([HEAD, *[LINES[0]] * 501]), "too_many_lines"),
+        ("nan", f"{HEAD}\n{LINES[0].replace(',2,', ',NaN,')}", "bad_cell"),
+    ):
+        assert code in clerk.post(path, {"content": content}).content.decode(), name
+
+
+def test_both_holders_of_a_transfer_have_its_note(small: SmallFund):
+    row = approve(small, propose(small, "transfer"))
+    notes = []
+    for name in ("ann", "cyd", "bob"):
+        user = ensure_user(email=f"{name}@example.com", name=name, roles=[Role.INVESTOR])
+        Investor.objects.filter(pk=small.investor(name).pk).update(user=user)
+        own = Client()
+        own.force_login(user)
+        answer = own.get(f"/transfers/{row.pk}/note.pdf")
+        notes.append(answer.status_code)
+        listed = "Transfer notes" in own.get("/statements/").content.decode()
+        assert listed == (answer.status_code == 200)
+    assert notes == [200, 200, 404]
+    assert Paper.objects.filter(number__startswith=f"TN-{row.reference}").count() == 2
+    paper = Paper.objects.get(number=f"TN-{row.reference}-main-cyd")
+    assert ["Units", "4.000000"] in paper.data["parts"][0]["rows"]
+    assert paper.data["lots"][0][2:5] == ["4.000000", "100.000000", "100.000000"]
+    path = f"/desk/fund/proposals/{row.pk}/note-main-ann.pdf"
+    signer = client_of(Role.CONTROLLER)
+    assert path in signer.get("/desk/fund/proposals/").content.decode()
+    assert signer.get(path).content == bytes(
+        Paper.objects.get(number=f"TN-{row.reference}-main-ann").content
+    )
+    assert AuditEvent.objects.filter(action="paper.downloaded").count() == 3
+    assert client_of(Role.OPERATOR).get(path).status_code == 403

@@ -6,6 +6,7 @@ services and the desk's pages is taken beside it, on the same rows.
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from datetime import timedelta
 from decimal import Decimal
@@ -17,6 +18,7 @@ from django.conf import settings
 from django.db import IntegrityError, connection
 from django.test import Client
 from django.urls import reverse
+from rest_framework.test import APIClient
 
 from investors.domain.ledger import Tags, build_entry
 from investors.models import (
@@ -25,6 +27,7 @@ from investors.models import (
     Distribution,
     FundAccount,
     PayeeAccount,
+    Restatement,
     StatementLine,
     TermsProposal,
     UnitLot,
@@ -54,6 +57,7 @@ from magnetfund.core.services.signing import (
     NAV,
     PAYEE,
     PAYMENT,
+    RESTATEMENT,
     ROLE,
     ROLE_TAKEN,
     TERMS,
@@ -64,7 +68,9 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.checkup import check_signatures
 from magnetfund.operations.role_changes import decide_role, propose_role
 from magnetfund.tests.test_money_walls import ROLES, attack
+from magnetfund.tests.test_signer import SIGNER
 from magnetfund.tests.walls_support import make_user, say_kind, write_signature
+from magnetfund.web.api.signing import ConflictAnswer
 
 FIRST, SECOND = first_of(2025, 2), first_of(2026, 1)
 IBAN, OTHER = "CH9300762011623852957", "DE89370400440532013000"
@@ -227,6 +233,34 @@ def owed(row: Distribution, holder: uuid.UUID, amount: str) -> tuple[str, tuple[
     )
 
 
+def follow_to_the_signer(row: Distribution, checker: User) -> None:
+    """Over the API the refusal says where to sign, and the page there shows the same hash."""
+    client = APIClient()
+    client.force_authenticate(checker)
+    answer = client.post(
+        f"/api/dealing/distributions/{row.pk}/decision",
+        {"is_approved": True, "idempotency_key": "k"},
+        format="json",
+    )
+    assert answer.status_code == 409
+    error = answer.json()["error"]
+    form = ConflictAnswer(data=answer.json())
+    assert form.is_valid(), form.errors
+    signed = hashlib.sha256(words(DISTRIBUTION, row.pk).encode()).hexdigest()
+    assert error["code"] == "signature_missing"
+    given = {**error["details"]}
+    url = given.pop("sign_url")
+    assert given == {
+        "account": str(checker.pk), "action": DISTRIBUTION, "subject": str(row.pk),
+        "content_hash": signed,
+    }  # fmt: skip
+    with SIGNER:
+        page = Client().get(url.removeprefix(settings.SIGN_URL)).content.decode()
+    assert signed in page
+    assert 'href="' in page
+    assert "/desk/fund/distributions/" in page
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_a_distribution_takes_a_signature_and_pays_by_units(
     small: SmallFund, fresh_database: Any, role: str
@@ -240,6 +274,7 @@ def test_a_distribution_takes_a_signature_and_pays_by_units(
     with pytest.raises(SignatureMissing):
         decide_distribution(distribution=row, is_approved=True, actor=small.checker)
     assert "40 units, by 2 holders" in words(DISTRIBUTION, row.pk)
+    follow_to_the_signer(row, checker)
     write_signature(fresh_database, DISTRIBUTION, row.pk, checker)
     ann, bob = small.investor("ann").pk, small.investor("bob").pk
     cay = small.investor("cay").pk
@@ -257,6 +292,74 @@ def test_a_distribution_takes_a_signature_and_pays_by_units(
     assert dict(orders.values_list("investor", "amount")) == {ann: 25, bob: 75}
     again = ("UPDATE investors_distribution SET is_approved = NULL WHERE id = %s", (row.pk,))
     assert "decision is fixed" in attack(fresh_database, role, again)
+
+
+def compensated(row: Restatement, holder: uuid.UUID, amount: str) -> tuple[str, tuple[Any, ...]]:
+    columns = [field.column for field in DealingOrder._meta.concrete_fields]
+    given = {
+        "id": "gen_random_uuid()", "kind": "'compensation'", "state": "'payable'",
+        "investor_id": "%s", "restatement_id": "%s", "amount": "%s", "dealt_amount": "%s",
+        "units": "NULL", "is_all": "false", "funded_amount": "0", "funded_at": "NULL",
+        "into_class_id": "NULL", "strike_id": "NULL", "dealing_day_id": "NULL",
+        "dealt_units": "NULL", "dealt_price": "NULL", "paid_amount": "0",
+    }  # fmt: skip
+    values = ", ".join(given.get(column, f"o.{column}") for column in columns)
+    return (
+        f"INSERT INTO investors_dealingorder ({', '.join(columns)}) SELECT {values} "
+        "FROM investors_dealingorder o LIMIT 1",
+        tuple(
+            {"investor_id": holder, "restatement_id": row.pk}.get(column, amount)
+            for column in columns
+            if given.get(column) == "%s"
+        ),
+    )
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_restatement_takes_two_signatures_and_owes_what_they_name(
+    small: SmallFund, fresh_database: Any, role: str
+):
+    say_kind(fresh_database, "test")
+    dora = make_user("dora", Role.DIRECTOR)
+    say_kind(fresh_database, "production")
+    checker, ann, bob = checker_of(small), small.investor("ann"), small.investor("bob")
+    assert small.maker.user is not None
+    holder = {
+        "investor": str(ann.pk), "number": ann.number, "class": small.share_class().pk,
+        "share_class": "A", "amount": "50",
+    }  # fmt: skip
+    row = Restatement.objects.create(
+        fund=small.fund, first=FIRST.date(), amount=-400, material_from="0.01", cause="an invoice",
+        evidence="invoice 77", content_hash="x", prepared_by=small.maker.user,
+        content={"holders": [holder], "owed": "50", "fund_loss": "0", "claims": "0"},
+    )  # fmt: skip
+
+    def signed(**who: uuid.UUID | str) -> tuple[str, tuple[Any, ...]]:
+        changes = ", ".join(f"{name} = %s" for name in who)
+        return (
+            f"UPDATE investors_restatement SET {changes} WHERE id = %s", (*who.values(), row.pk),
+        )  # fmt: skip
+
+    now = utc_now().isoformat()
+    whole = signed(approved_by_id=checker.pk, directed_by_id=dora.pk, booked_at=now)
+    assert attack(fresh_database, role, whole) != ""
+    if role != "fa_app":
+        return
+    assert "has not signed this" in attack(fresh_database, role, whole)
+    assert f"Owe holder {ann.number}, class A: 50" in words(RESTATEMENT, row.pk)
+    for user in (checker, dora):
+        write_signature(fresh_database, RESTATEMENT, row.pk, user)
+    for steps, expected in (
+        ((signed(approved_by_id=checker.pk, booked_at=now),), "two signatures"),
+        ((signed(approved_by_id=dora.pk, directed_by_id=checker.pk),), "is no controller"),
+        ((compensated(row, ann.pk, "50"),), "more than the restatement"),
+        ((whole, compensated(row, ann.pk, "51")), "more than the restatement"),
+        ((whole, compensated(row, bob.pk, "50")), "more than the restatement"),
+        ((whole, compensated(row, ann.pk, "50"), compensated(row, ann.pk, "50")), "once"),
+    ):
+        said = attack(fresh_database, role, *steps)
+        assert expected in said, (said, expected)
+    assert attack(fresh_database, role, whole, compensated(row, ann.pk, "50")) == ""
 
 
 def test_a_mark_falls_with_a_declared_distribution_alone(small: SmallFund, fresh_database: Any):
@@ -361,6 +464,7 @@ NEEDED = {
     PAYEE: {Capability.ACCOUNTS_APPROVE},
     DISTRIBUTION: {Capability.DEALING_APPROVE},
     TERMS: {Capability.TERMS_APPROVE},
+    RESTATEMENT: {Capability.RESTATE_APPROVE, Capability.OVERRIDE_SIGN},
 }
 
 

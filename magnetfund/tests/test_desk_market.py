@@ -19,7 +19,7 @@ from magnetfund.core.services.jobs import beat_heart
 from magnetfund.kernel.clock import VirtualClock, use_clock, utc_now
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.walls_support import make_instrument
-from magnetfund.web.desk.market_page import read_report, say_fuse_distance, say_start
+from magnetfund.web.desk.market_page import FOLLOWS, read_report, say_fuse_distance, say_start
 from magnetfund.web.desk.selectors import trader_beat
 from simulated_exchange.faults import Fault
 from simulated_exchange.market import Listing, Market
@@ -75,7 +75,8 @@ def test_the_page_says_where_prices_come_from_and_what_happened():
     )  # fmt: skip
     page = " ".join(sign_in(Role.AUDITOR).get("/desk/market/").content.decode().split())
     for words in ("binanceusdm stream", "60000.0 to 60000.2", "4,000,000", "Stream lost",
-                  "no message for 5 s", "not held"):  # fmt: skip
+                  "no message for 5 s", "Prices are requested every two seconds",
+                  "not held"):  # fmt: skip
         assert words in page, words
 
 
@@ -121,7 +122,7 @@ def test_a_stream_that_is_down_is_one_word_and_a_reason():
     report(row.symbol, stream="NetworkError: Connection closed by remote server")
     page = " ".join(sign_in(Role.OPERATOR).get("/desk/market/").content.decode().split())
     assert '<dd class="mf-value"> down </dd>' in page
-    assert "NetworkError: Connection closed by remote server; opened 1 times" in page
+    assert "NetworkError: Connection closed by remote server; opened 1 time," in page
 
 
 def test_an_old_report_is_said_to_be_old(monkeypatch: pytest.MonkeyPatch):
@@ -131,6 +132,10 @@ def test_an_old_report_is_said_to_be_old(monkeypatch: pytest.MonkeyPatch):
     found = read_report(trader_beat("main"))
     assert found is not None
     assert (found.trouble, found.is_late) == ("the trader does not report", True)
+
+
+def test_every_kind_of_event_says_what_follows():
+    assert set(FOLLOWS) == set(MarketEventKind)
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from risk.domain.attribution import compute_shortfall
 from risk.domain.portfolio import compute_minimum_variance, shrink_covariance
 from trading.domain.market import DAY_MS, HOUR_MS, Candles
 from trading.models import Instrument, Order, Proposal
-from trading.selectors_calculators import calculate_growth, calculate_kelly, calculate_margin
-from trading.selectors_portfolio import score_names, view_portfolio
-from trading.selectors_shortfall import _executed, view_shortfall
+from trading.selectors.calculators import calculate_growth, calculate_kelly, calculate_margin
+from trading.selectors.portfolio import score_names, view_portfolio
+from trading.selectors.shortfall import _executed, view_shortfall
 from trading.services.candle_store import store_candles
 from trading.services.instruments import add_simulated_instrument
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from celery import Task
 from celery.exceptions import OperationalError
@@ -16,10 +18,12 @@ from magnetfund.core.roles import Role
 from magnetfund.operations import tasks
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.test_access import bearer
+from trading.domain.market import Candles
 from trading.domain.research.space import read_space
 from trading.models import ResearchRun, RunState, Trial
 from trading.services.research.catalogue import load_catalogue
 from trading.services.research.queue import work_waiting
+from trading.services.research.studies import ask_study
 from trading.services.research.sweeps import open_sweep
 from trading.tests.magnet_bars import make_random_bars
 from trading.tests.test_research_backtests import NAME, store
@@ -237,7 +241,51 @@ def test_a_sweep_from_the_form_opens_with_its_surface(desk: Client) -> None:
     assert "is not a parameter = values" in bad.content.decode()
 
 
-def test_studies_run_from_their_pages_and_show_their_answer(desk: Client) -> None:
+def with_edge(candles: Candles) -> Candles:
+    """The same bars on a drift that keeps its side for twenty days."""
+    side = np.where(np.arange(len(candles)) // 480 % 2 == 0, 1, -1)
+    lift = np.exp(np.cumsum(0.0012 * side))
+    prices = {name: getattr(candles, name) * lift for name in ("open", "high", "low", "close")}
+    return replace(candles, **prices)
+
+
+def test_the_page_tells_the_best_of_5000_on_noise_from_a_planted_edge(desk: Client) -> None:
+    noise = make_random_bars(count=12_000, seed=7)
+    luck, edge = "Does not survive the count of its trials", "Survives the count of its trials"
+    crosses = "fast = 2:51:1\nslow = 52:151:1"
+    returns = "bar_hours = 4,6,8,12,24\nhorizon = 2:101:1\nstop_atr = 1:5.5:0.5"
+    # A rule each: what one family tried counts against all that it tries.
+    for symbol, candles, strategy, space, headline, other in (
+        ("ETH/USDT:USDT", noise, "momentum", returns, luck, edge),
+        ("SOL/USDT:USDT", with_edge(noise), "moving-average", crosses, edge, luck),
+    ):
+        store(candles, symbol=symbol)
+        answer = desk.post(
+            "/desk/research/sweeps/start/",
+            {"strategy": strategy, "instrument": symbol, "draw": "0", "space": space},
+        )  # fmt: skip
+        work_waiting(threads=2)
+        run = ResearchRun.objects.get(request__instruments=[symbol])
+        assert run.result["sweep"]["variants"] == 5_000
+        page = desk.get(answer.url).content.decode()
+        assert f'<p class="mf-headline">{headline}.</p>' in page
+        assert other not in page
+        best = run.result["sweep"]["best"]
+        assert best["seen"] > 1.0, "without the count both look like skill"
+        # The best of them, asked for alone, is told the same: it is no new trial.
+        chosen = {f"p_{name}": str(value) for name, value in best["parameters"].items()}
+        alone = done(desk, strategy=strategy, instrument=symbol, **chosen)
+        assert alone.state == RunState.DONE, alone.refusal
+        page = desk.get(f"/desk/research/{alone.pk}/").content.decode()
+        assert f'<p class="mf-headline">{headline}.</p>' in page
+    assert Trial.objects.count() == 10_000
+
+
+def test_studies_run_from_their_pages_and_show_their_answer(
+    desk: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # To show an answer, a thousand paths do; how they are drawn is tested beside the service.
+    monkeypatch.setitem(ask_study.__kwdefaults__, "paths", 1_000)
     for kind, words in (("evidence", "Holm p"), ("survival", "Ever below half")):
         assert "No study has been run yet." in desk.get(f"/desk/research/{kind}/").content.decode()
         answer = desk.post(f"/desk/research/{kind}/start/", {"instrument": NAME})

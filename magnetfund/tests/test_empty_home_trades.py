@@ -329,7 +329,7 @@ def lose_the_exchange(scene: Scene) -> None:
 
 
 def test_an_empty_home_trades_an_exchange_from_its_first_instrument_to_its_second_nav(
-    scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    scene: Scene, tmp_path: Path, on_record: Any
 ):
     home = scene.home
     found_the_fund(scene, tmp_path)
@@ -359,7 +359,7 @@ def test_an_empty_home_trades_an_exchange_from_its_first_instrument_to_its_secon
     follow(scene, second + timedelta(minutes=10))
     strike_what_is_due(scene, "nav-second")
     told = scene.read()
-    with capsys.disabled():
+    with on_record():
         print(f"\n{HOURS} h of trading: {found}\nthe second NAV: {told}")
     assert {state for _, state, _ in told["navs"]} == {"dealt"}
     assert told["navs"][-1][0] == second.isoformat()

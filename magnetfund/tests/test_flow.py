@@ -24,7 +24,7 @@ from magnetfund.operations.people import ensure_user
 from magnetfund.tests.flow_support import LATER, START, SYMBOL, make_candles, replay
 from magnetfund.web.portal.own_selectors import find_prices
 from trading.models import Candle, Order, Trade, Valuation
-from trading.selectors_active_return import view_active_return
+from trading.selectors.active_return import view_active_return
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
 

@@ -21,7 +21,8 @@ from magnetfund.tests.walls_support import (
     make_user,
     order_values,
 )
-from risk.services.fuse import FuseFacts, trip_fuse, wait_for_orders
+from risk.services.fuse import trip_fuse, wait_for_orders
+from risk.services.stop_statements import FuseFacts
 from trading.models import Instrument, Order
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
@@ -87,10 +88,11 @@ def test_no_order_commits_after_the_trip():
 
 
 @pytest.mark.drill
-def test_many_rounds(capsys: Any):
+@pytest.mark.alone
+def test_many_rounds(on_record: Any):
     late, times = _rounds(drilled(200))
     p99 = statistics.quantiles(times, n=100)[98]
-    with capsys.disabled():
+    with on_record():
         print(
             f"\n{len(times)} rounds, {WRITERS} writers: {late} late orders, trip visible median "
             f"{statistics.median(times):.1f} ms, p99 {p99:.1f} ms"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,11 +16,18 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from magnetfund.operations.backups.log import BASE
+from magnetfund.operations.backups.manifest import DatabaseState, read_state
 from magnetfund.operations.parts import platform_parts
+from magnetfund.operations.servers.home import Home
+from magnetfund.operations.servers.postgres import Postgres
+from magnetfund.tests.s3_server import KEY_ID, REGION, SECRET, running_s3
 from magnetfund.tests.test_supervisor import OWN_ROLES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -187,3 +195,68 @@ def test_a_start_waits_for_the_instance_that_is_stopping(instance):  # type: ign
         after.terminate()
         said, _ = after.communicate(timeout=60)
     assert "another instance" not in said
+
+
+def test_a_machine_lost_with_its_disks_comes_back_from_the_bucket(  # type: ignore[no-untyped-def]
+    tmp_path, on_record
+):
+    """Everything of the home is destroyed but the key; the state at an instant is hashed before."""
+    lost, new, key = tmp_path / "home", tmp_path / "new", tmp_path / "kept.key"
+    with running_s3() as s3:
+        bucket = {
+            "BACKUP_S3_URL": f"{s3.url}/fund", "BACKUP_S3_REGION": REGION,
+            "BACKUP_S3_KEY_ID": KEY_ID, "BACKUP_S3_SECRET": SECRET,
+        }  # fmt: skip
+        running = run_instance(lost, free_port(), **bucket)
+        try:
+            wait_until(lambda: any(BASE in name for name in s3.objects), seconds=420)
+            server = Postgres(Home(lost))
+            for pid, words in processes_of(lost).items():
+                if re.match(r"\S*python[\d.]* ", words) and "run_backups" not in words:
+                    os.kill(pid, signal.SIGSTOP)  # nobody writes any more but the backups' beat
+            time.sleep(2)
+            before, target = state_of_home(server), datetime.now(UTC)
+            time.sleep(1)
+            with psycopg.connect(server.dsn("postgres"), autocommit=True) as superuser:
+                superuser.execute("CREATE TABLE later (x integer)")
+                row = superuser.execute("SELECT pg_walfile_name(pg_current_wal_lsn())").fetchone()
+                superuser.execute("SELECT pg_switch_wal()")
+            began = time.monotonic()
+            wait_until(lambda: any(row[0] in name for name in s3.objects), seconds=60)
+            sent = time.monotonic() - began
+            shutil.copyfile(lost / "backup.key", key)
+        finally:
+            for pid in processes_of(lost):
+                os.kill(pid, signal.SIGKILL)
+            running.communicate()
+        for folder in (lost, server.home.cluster, server.home.sockets):
+            shutil.rmtree(folder, ignore_errors=True)
+        began = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "manage.py"), "restore", "--from", "bucket",
+             "--to", target.isoformat(), "--key-file", str(key)],
+            env={**KEPT, **bucket, "MAGNET_HOME": str(new)},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        took = time.monotonic() - began
+    assert done.returncode == 0, done.stdout + done.stderr
+    restored = Postgres(Home(new))
+    restored.start()
+    try:
+        after = state_of_home(restored)
+    finally:
+        restored.stop()
+        shutil.rmtree(restored.home.sockets, ignore_errors=True)
+    with on_record():
+        print(
+            f"  a finished segment was in the bucket after {sent:.1f} s; restored in {took:.1f} s"
+        )
+        print(f"  {done.stdout.strip()}")
+    assert "later" not in after.tables
+    assert (after.tables, after.heads) == (before.tables, before.heads)
+
+
+def state_of_home(server: Postgres) -> DatabaseState:
+    with psycopg.connect(server.dsn("fa_backup")) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        return read_state(connection)

@@ -104,6 +104,6 @@ def test_the_pages_of_trades_show_each_trade_once_and_end(monkeypatch: pytest.Mo
     pages = [selectors.trade_page("main", number=number) for number in (1, 2, 3)]
     assert [int(trade.net_pnl) for page in pages for trade in page.trades] == [*range(44, -1, -1)]
     assert [page.has_older for page in pages] == [True, True, False]
-    monkeypatch.setattr(selectors, "LIST_MAX", 40)
+    monkeypatch.setattr(selectors.book, "LIST_MAX", 40)
     assert selectors.trade_page("main", number=99).number == 2
     assert not selectors.trade_page("main", number=99).has_older

@@ -22,8 +22,8 @@ from magnetfund.web.desk.open_work import listing as open_work
 from magnetfund.web.portal.selectors import find_activity, money_of_movement
 from risk.models import FuseReset
 from trading import selectors
-from trading.fuse_selectors import recent_measures
 from trading.models import Instrument, Signal, Valuation
+from trading.selectors.fuse import recent_measures
 
 pytestmark = pytest.mark.django_db
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -60,7 +60,7 @@ def test_the_series_has_the_last_value_of_each_interval_and_only_the_newest_inte
     points = selectors.performance_series("main", period="all", interval="1h")
     assert [point.unit_value for point in points] == [104, 102, 101]
     assert points[-1].drawdown == pytest.approx(101 / 104 - 1)
-    monkeypatch.setattr(selectors, "POINTS_MAX", 5)
+    monkeypatch.setattr(selectors.book, "POINTS_MAX", 5)
     newest = selectors.performance_series("main", period="all", interval="1h")
     assert [point.unit_value for point in newest] == [102, 101]
     assert selectors.performance_series("main", period="1d", interval="1h") == []

@@ -44,15 +44,24 @@ PAGES: dict[str, tuple[str, ...]] = {
         "/desk/risk/calculators/", "/desk/risk/events/", "/desk/risk/stresses/",
         "/desk/trading/",
         "/desk/trading/ticket/", "/desk/trading/orders/", "/desk/risk/stop/confirm/",
-        "/desk/signals/",
+        "/desk/signals/", "/desk/options/",
         "/desk/fund/", "/desk/fund/orders/", "/desk/fund/proposals/", "/desk/fund/distributions/",
         "/desk/fund/breaks/", "/desk/fund/nav/known/", "/desk/fund/nav/error/",
+        "/desk/fund/restatements/",
         "/desk/founding/", "/desk/research/",
         "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",
         "/account/2fa/", "/account/sessions/",
     ),
+    "accountant": (
+        "/desk/market/", "/desk/market/instruments/", "/desk/research/strategies/",
+        "/desk/people/", "/desk/fund/money/", "/desk/fund/payments/", "/desk/fund/accounts/",
+        "/desk/fund/register/", "/desk/fund/papers/", "/desk/fund/suspension/",
+        "/desk/fund/proposals/", "/desk/fund/proposals/import/", "/desk/fund/orders/?state=settled",
+    ),
+    "auditor": ("/desk/books/", "/desk/investors/"),
     "investor": (
         "/overview/", "/activity/", "/statements/", "/proof/", "/my-risk/", "/trades/", "/navs/",
+        "/messages/", "/settings/",
         "/redeem/", "/redeem/?share_class=A&what=all",
         "/switch/", "/subscribe/", "/subscribe/?share_class=A&amount=100000",
     ),
@@ -143,6 +152,8 @@ def _fill(cluster: Any) -> dict[str, str]:
     assert lot is not None
     people = {
         "operator": ensure_user(email="op@example.com", name="Op", roles=[Role.OPERATOR]),
+        "accountant": ensure_user(email="acc@example.com", name="Acc", roles=[Role.ACCOUNTANT]),
+        "auditor": ensure_user(email="aud@example.com", name="Aud", roles=[Role.AUDITOR]),
         "investor": ensure_user(email="ines@example.com", name="Ines", roles=[Role.INVESTOR]),
     }
     Investor.objects.filter(pk=lot.holding.investor_id).update(user=people["investor"])

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from django.conf import settings as live_settings
+from django.core.management import CommandError, call_command
 
+from magnetfund.env import parse_bucket_url
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError, InvalidInput
 from magnetfund.operations.backups import log_runs, point_in_time
+from magnetfund.operations.backups.bucket import PART_BYTES, Bucket
+from magnetfund.operations.backups.copies import read_log_copy_health, record_log_copy
 from magnetfund.operations.backups.log import (
     BASE,
     LOG,
@@ -26,12 +35,16 @@ from magnetfund.operations.backups.log import (
     seal_files,
     seal_waiting,
 )
+from magnetfund.operations.backups.log_bucket import BASES, FOLDER, SEGMENTS, LogSender
 from magnetfund.operations.backups.log_runs import prove_if_due, read_log_health
 from magnetfund.operations.backups.point_in_time import choose_instant, find_log, restore_to
 from magnetfund.operations.backups.runs import read_health
+from magnetfund.operations.checkup import check_copies
 from magnetfund.operations.management.commands.restore import read_instant
 from magnetfund.operations.servers.home import Home
 from magnetfund.operations.servers.postgres import DATABASE, Postgres
+from magnetfund.tests.s3_server import KEY_ID, REGION, SECRET, S3Server, running_s3
+from magnetfund.web.desk.open_work.upkeep import SOURCES
 
 KEY = bytes(range(32))
 
@@ -241,3 +254,168 @@ def test_a_time_without_a_zone_is_utc_and_nonsense_is_named():
     assert read_instant("2026-11-22T01:02:00+02:00").hour == 23
     with pytest.raises(InvalidInput):
         read_instant("yesterday")
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[S3Server]:
+    with running_s3() as server:
+        yield server
+
+
+# ---- the same log in a bucket, fetched by a machine that has nothing else ------------------------
+
+
+@pytest.fixture
+def s3(running: S3Server, settings: Any, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    running.__dict__.update({**S3Server().__dict__, "port": running.port})
+    monkeypatch.setenv("BACKUP_S3_KEY_ID", KEY_ID)
+    monkeypatch.setenv("BACKUP_S3_SECRET", SECRET)
+    settings.BACKUP_BUCKET = parse_bucket_url("X", f"{running.url}/fund", region=REGION)
+    return running
+
+
+def sender_of(folder: Path, kinds: tuple[str, ...] = SEGMENTS) -> LogSender:
+    def open_place() -> Bucket:
+        pair = {"key_id": KEY_ID, "secret": SECRET, "retry_for": timedelta(seconds=1)}
+        found = Bucket(live_settings.BACKUP_BUCKET, **pair)
+        return found.within(f"{FOLDER}/{folder.name}")
+
+    return LogSender(folder, kinds=kinds, open_place=open_place, stop=threading.Event())
+
+
+def send_all(kept: Kept) -> list[LogSender]:
+    senders = [sender_of(kept.log, kinds) for kinds in (SEGMENTS, BASES)]
+    assert all(sender.look() for sender in senders)
+    return senders
+
+
+def restore_from_bucket(
+    place: Path, settings: Any, target: datetime, key: bytes = KEY, *more: str
+) -> None:
+    settings.MAGNET_HOME = place
+    path = place.parent / "backup.key"
+    path.write_text(key.hex())
+    words = ["--from", "bucket", "--to", target.isoformat(), "--key-file", str(path)]
+    call_command("restore", *more, *words)
+
+
+def test_a_lost_machine_comes_back_to_the_minute(
+    kept: Kept, place: Path, s3: S3Server, settings: Any, capsys: Any
+):
+    send_all(kept)
+    # A log of another cluster beside it, and a backup, are left alone.
+    s3.objects["fund/log/7/base-20200101T000000Z-" + "0" * 24 + BASE] = b"another"
+    s3.objects["fund/magnetfund-20260101T000000Z.mfbackup"] = b"a backup"
+    restore_from_bucket(place, settings, kept.after_first)
+    said = capsys.readouterr().out
+    assert re.search(
+        r"Fetched \d+ files, [\d,]+ bytes, from 127\.0\.0\.1:\d+/backups/fund in", said
+    )
+    assert "The books are clean." in said
+    server = Postgres(Home(place))
+    try:
+        server.start()
+        with psycopg.connect(server.dsn("fa_owner", DATABASE)) as owner:
+            rows = owner.execute("SELECT word FROM entry ORDER BY 1").fetchall()
+    finally:
+        server.stop()
+        shutil.rmtree(server.home.sockets, ignore_errors=True)
+    assert rows == [("before the copy",), ("first",)]
+    assert (place / "documents" / "b").read_bytes() == kept.document
+
+
+@pytest.mark.parametrize("spoilt", ["gap", "byte", "key", "early", "file"])
+def test_what_is_wrong_there_restores_nothing(
+    kept: Kept, place: Path, s3: S3Server, settings: Any, spoilt: str
+):
+    send_all(kept)
+    prefix = f"fund/log/{kept.log.name}/"
+    base = list_bases(kept.log)[0]
+    if spoilt == "gap":
+        later = next_segment(next_segment(base.segment))
+        first = s3.objects.pop(f"{prefix}{base.segment}{LOG}")
+        s3.objects[f"{prefix}{later}{LOG}"] = first
+    if spoilt == "byte":
+        s3.change = lambda data: data[:-1] + bytes([data[-1] ^ 1])
+    target = base.ended_at - timedelta(days=1) if spoilt == "early" else kept.after_first
+    words = {"gap": base.segment, "byte": "damaged|changed", "key": "key", "early": "no_base"}
+    key = bytes(32) if spoilt == "key" else KEY
+    more = ["newest"] if spoilt == "file" else []
+    with pytest.raises(CommandError, match=words.get(spoilt, "takes no file")):
+        restore_from_bucket(place, settings, target, key, *more)
+    assert not (place / "servers" / "postgres").exists()
+
+
+def test_an_outage_is_caught_up_in_order_and_half_a_file_is_none(tmp_path: Path, s3: S3Server):
+    data = os.urandom(2 * PART_BYTES + 9)
+    for number, size in ((1, 9), (2, len(data)), (3, 9)):
+        path = tmp_path / f"{number:024X}{LOG}"
+        path.write_bytes(data[:size])
+        os.utime(path, (number, number))
+    sender = sender_of(tmp_path)
+    s3.fails_after = 6  # in the middle of the second file's parts
+    assert not sender.look()
+    assert s3.uploads, "parts are there"
+    assert [name.rpartition("/")[2] for name in s3.objects] == [f"{1:024X}{LOG}"]
+    assert sender.waits_since == datetime.fromtimestamp(2, UTC)
+    assert "127.0.0.1" in sender.error
+    s3.fails_after = None
+    assert sender.look()
+    assert (sender.error, sender.waits_since) == ("", None)
+    assert list(s3.objects.values()) == [data[:9], data, data[:9]]
+    before = len(s3.requests)
+    assert sender_of(tmp_path).look()
+    assert len(s3.requests) - before == 1, "a new process sends nothing again"
+
+
+def test_other_bytes_than_were_sent_do_not_count(tmp_path: Path, s3: S3Server):
+    path = tmp_path / f"{1:024X}{LOG}"
+    path.write_bytes(b"sealed")
+    s3.change = lambda data: data[:-1] + b"?"
+    sender = sender_of(tmp_path)
+    assert not sender.look()
+    assert (sender.sent, "gave back other bytes" in sender.error) == (None, True)
+
+
+def test_the_bucket_keeps_as_long_as_the_disk(tmp_path: Path, s3: S3Server):
+    now = utc_now()
+    place = f"fund/log/{tmp_path.name}/"
+    for days, segment in ((30, 1), (10, 4), (1, 6)):
+        at = now - timedelta(days=days)
+        s3.objects[f"{place}base-{at:%Y%m%dT%H%M%SZ}-{segment:024X}{BASE}"] = b""
+    for segment in range(1, 8):
+        s3.objects[f"{place}{segment:024X}{LOG}"] = b""
+    sender = sender_of(tmp_path, BASES)
+    sender._cleaned_at -= 3600
+    assert sender.look()
+    left = sorted(name.removeprefix(place) for name in s3.objects)
+    assert left[:4] == [f"{segment:024X}{LOG}" for segment in range(4, 8)]
+    assert len(left) == 6
+
+
+@pytest.mark.django_db
+def test_what_waits_too_long_is_a_task_and_fails_the_doctor(
+    kept: Kept, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+):
+    now = utc_now()
+    assert record_log_copy([], now=now) is None
+    s3.fails_after = 0
+    late = sender_of(kept.log)
+    assert not late.look()
+    row = record_log_copy([late], now=late.waits_since + timedelta(minutes=6))  # type: ignore[operator]
+    assert row is not None
+    assert not row.is_verified
+    (task,) = SOURCES["log_unsent"].select("main", now)
+    assert "127.0.0.1" in task["words"]
+    assert check_copies().state == "fail"
+    s3.fails_after = None
+    senders = send_all(kept)
+    again = record_log_copy(senders, now=now)
+    assert again is not None
+    assert again.is_verified
+    assert check_copies().state == "warn", "no backup is there yet"
+    assert record_log_copy(senders, now=now) is None, "nothing new to say"
+    assert not SOURCES["log_unsent"].select("main", now)
+    health = read_log_copy_health(at=now + timedelta(hours=27))
+    assert health is not None
+    assert health.is_alarm, "no row of today means that nobody sends"

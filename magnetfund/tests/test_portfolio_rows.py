@@ -12,9 +12,9 @@ import pytest
 from magnetfund.kernel.clock import utc_now
 from magnetfund.tests.test_desk_portfolio import add, make_market
 from trading.models import Instrument, Magnet, Position, Trade
-from trading.selectors_attribution import view_attribution
-from trading.selectors_calculators import observed_odds
-from trading.selectors_portfolio import view_portfolio
+from trading.selectors.attribution import view_attribution
+from trading.selectors.calculators import observed_odds
+from trading.selectors.portfolio import view_portfolio
 
 pytestmark = pytest.mark.usefixtures("as_gateway", "placed_positions")
 

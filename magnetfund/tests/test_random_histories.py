@@ -1,9 +1,9 @@
 """Random lives of a fund through its services and its database: no value appears, none is lost.
 
 Each history subscribes, redeems, switches, transfers and forces out at random, with gains and
-losses between.  After every NAV: money in and earned = what is owed + what holders have; both
-engines agreed (a strike with a failing check is not approved); every book agrees with itself and
-every NAV replays to the bytes that were signed.
+losses between, and running costs by day.  After every NAV: money in and earned = what is owed (to
+suppliers too) + what holders have; both engines agreed (a strike with a failing check is not
+approved); every book agrees with itself and every NAV replays to the bytes that were signed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from django.db.models import Sum
 
+from investors.domain.ledger.chart import EXPENSES
 from investors.models import (
     DealingProposal,
     Holding,
@@ -27,6 +28,12 @@ from investors.models import (
 )
 from investors.services.dealing_proposals import decide_dealing, propose_dealing
 from investors.services.distributions import decide_distribution, propose_distribution
+from investors.services.expenses import (
+    decide_expense,
+    propose_expense,
+    propose_invoice,
+    read_expenses,
+)
 from investors.services.ledger import read_balances
 from investors.services.switching import submit_switch
 from investors.services.verification import verify_fund
@@ -85,6 +92,8 @@ class History:
         for before, day in zip(self.days, self.days[1:], strict=False):
             for _ in range(self.dice.randint(0, 2)):
                 self._try("transfer", lambda at=before: self._propose("transfer", at))
+            if self.dice.random() < 0.4:
+                self._try("expense", lambda at=before: self._cost(at))
             if self.dice.random() < 0.3:
                 self._try("distribution", lambda at=before: self._distribute(at))
             for _ in range(self.dice.randint(1, 4)):
@@ -145,6 +154,28 @@ class History:
     def _compulsory(self, day: datetime) -> None:
         self._propose("compulsory", day - timedelta(days=10))
 
+    def _cost(self, last: datetime) -> None:
+        """A cost that began before the last NAV or after, for a period or a year."""
+        first = last.date() + timedelta(days=self.dice.randint(-40, 40))
+        row = propose_expense(
+            fund=self.small.fund,
+            account=self.dice.choice(EXPENSES),
+            supplier="Auditor",
+            reference=f"{self.dice.random()}",
+            amount=D(self.dice.randint(1, 20_000)) / 100,
+            first_day=first,
+            last_day=first + timedelta(days=self.dice.randint(0, 90)),
+            is_yearly=self.dice.random() < 0.3,
+            actor=self.small.maker,
+        )
+        decide_expense(proposal=row, is_approved=True, actor=self.small.checker)
+        if self.dice.random() < 0.5:
+            bill = propose_invoice(
+                expense=row, amount=D(self.dice.randint(0, 20_000)) / 100, reference="bill",
+                actor=self.small.maker,
+            )  # fmt: skip
+            decide_expense(proposal=bill, is_approved=True, actor=self.small.checker)
+
     def _distribute(self, last: datetime) -> None:
         """To some in cash, to the others in units; declared after the day's transfers."""
         row = propose_distribution(
@@ -198,6 +229,8 @@ class History:
         balances = read_balances(self.small.fund, before=at + timedelta(microseconds=1))
         paid = StatementLine.objects.filter(fund=self.small.fund).aggregate(n=Sum("amount"))["n"]
         owed = -sum((balances.get((code, "USD"), D(0)) for code in OWED), D(0))
+        # Account 2130 also takes the losses that these histories make up, so it is not asked.
+        owed += sum((state.total for state in read_expenses(self.small.fund)), D(0))
         accrued = -balances.get(("2110", "USD"), D(0))
         held = InvestorSnapshot.objects.filter(day=at.date()).aggregate(n=Sum("value"))["n"] or D(0)
         # Fees that the fund keeps are nobody's until the next price holds them.

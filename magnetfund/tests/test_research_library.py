@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from magnetfund import research
 from trading.tests.magnet_bars import make_random_bars
 
 SCRIPT = """
@@ -47,3 +49,22 @@ def test_ten_lines_load_run_report_and_sweep_without_any_database(tmp_path: Path
     assert int(told[1]) > 20
     assert told[2:] == ["4", "False"]
     assert report.read_text().startswith("<!doctype html>")
+
+
+def test_a_market_names_the_bars_at_which_indicators_begin_anew(tmp_path: Path) -> None:
+    bars = make_random_bars(count=400, seed=3)
+    kept = np.r_[0:100, 103:200, 210:400]  # three bars lost, then ten
+    table = {"open_time": bars.open_time[kept], "open": bars.open[kept], "high": bars.high[kept]}
+    table |= {"low": bars.low[kept], "close": bars.close[kept], "volume": bars.volume[kept]}
+    parquet.write_table(pa.table(table), tmp_path / "bars.parquet")
+    market = research.load(
+        str(tmp_path / "bars.parquet"), instrument="BTC/USDT:USDT", tick=0.1, lot=0.001
+    )
+    assert market.restarts == (0, 197)
+    ema = research.indicators.over_segments(
+        measure=lambda close: research.indicators.ema(values=close, length=20),
+        restarts=market.restarts,
+        close=market.candles.close,
+    )
+    assert np.isnan(ema[197:216]).all()
+    assert not np.isnan(ema[216:]).any()

@@ -15,13 +15,16 @@ from django.db import connections
 from psycopg import sql
 
 from investors.models import Fund
+from magnetfund.core.actors import Actor
 from magnetfund.core.models import User
+from magnetfund.core.roles import Role
 from magnetfund.env import parse_database_url
 from magnetfund.operations.scratch import URL
 from magnetfund.operations.servers.postgres import DATABASE
 from magnetfund.operations.servers.scratch import COPY, ScratchServer
-from magnetfund.tests.walls_support import make_instrument
+from magnetfund.tests.walls_support import make_instrument, make_user
 from trading.models import Fill, ReplayRun
+from trading.services.blackouts import enter_blackout
 
 REPLAY = ["--instrument", "BTC/USDT:USDT", "--from", "2026-01-02", "--to", "2026-01-05"]
 
@@ -132,6 +135,11 @@ def test_a_production_replay_brings_back_one_result_and_nobody(
     file.write_text("\n".join(lines) + "\n")
     with django_db_blocker.unblock(), server.database() as url:
         call_command("import_candles", str(file), "--instrument", "BTC/USDT:USDT")
+        enter_blackout(
+            book=settings.MAGNET_BOOK, title="Rate decision", before_minutes=0, after_minutes=600,
+            event_at=datetime(2025, 3, 3, tzinfo=UTC), symbol=None,
+            actor=Actor.of(make_user("olga", Role.OPERATOR)),
+        )  # fmt: skip
         monkeypatch.setenv(URL, url)
         span = ["--from", "2025-03-02", "--to", "2025-03-05"]
         call_command("replay", "--instrument", "BTC/USDT:USDT", *span, "--book", "past")
@@ -142,10 +150,12 @@ def test_a_production_replay_brings_back_one_result_and_nobody(
         assert run.result["bars"] > 0
         assert run.result["ledger"] == "clean"
         assert not Fund.objects.exists()
-        assert not User.objects.exists()
+        assert User.objects.count() == 1
+        assert run.result["dated_events"] == 1
         assert not Fill.objects.exists()
         settings.IS_PRODUCTION = False
         call_command("replay", "--instrument", "BTC/USDT:USDT", *span, "--book", "here")
         here = ReplayRun.objects.get(book="here")
         assert here.result["orders"] > 0
+        assert here.result["dated_events"] == 1
         assert here.result["state_hash"] == run.result["state_hash"]

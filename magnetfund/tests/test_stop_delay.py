@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from django.conf import settings
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 
 from magnetfund.core import stop_line
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import AuditEvent, User
 from magnetfund.core.roles import Role
+from magnetfund.operations import stop_by_command
+from magnetfund.operations.roles import prepare_roles
+from magnetfund.operations.servers.home import Home
 from magnetfund.tests.walls_support import (
     arm_fuse,
     hold_position,
@@ -29,7 +36,7 @@ from magnetfund.tests.walls_support import (
     make_user,
     order_values,
 )
-from risk.models import FuseBarrier, FuseReset, FuseStopReset
+from risk.models import FuseBarrier, FuseEvent, FuseReset, FuseStopReset
 from risk.services.fuse import disarm_fuse, state_of
 from risk.services.fuse_reset import propose_reset
 from risk.services.stop import stop_trading
@@ -316,33 +323,157 @@ def test_an_order_that_waits_for_the_latch_sees_the_stop(fresh_database: Any, an
     assert "the fuse is TRIPPED" in refused[0]
 
 
-def stop_by_command(**options: Any) -> dict[str, Any]:
-    out = StringIO()
-    call_command("stop", reason="from a shell", json=True, stdout=out, **options)
-    return dict(json.loads(out.getvalue().strip().splitlines()[-1]))
+SAM = ["--reason", "from a shell", "--by", "sam@example.com"]
 
 
-def test_the_command_stops_over_the_stops_own_role_alone(
-    fresh_database: Any, ann: User, held_line: None
-):
-    make_user("sam", Role.RISK_OFFICER, is_staff=True)
-    plain = dict(connection.settings_dict)
-    connection.close()
-    # Whatever it asked over the ordinary connection, this role would be refused.
-    connection.settings_dict.update(USER="fa_signer", PASSWORD=fresh_database.secrets["fa_signer"])
-    try:
-        said = stop_by_command(by="sam@example.com")
-    finally:
-        connection.close()
-        connection.settings_dict.update(plain)
+@pytest.fixture
+def roads(fresh_database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command finds in its environment: the stop's own role, then the trader's."""
+    monkeypatch.setenv("DATABASE_STOP_URL", fresh_database.dsn("fa_stop", "fresh"))
+    monkeypatch.setenv("DATABASE_URL", fresh_database.dsn("fa_gateway", "fresh"))
+
+
+def test_the_command_stops_and_says_what_closed(ann: User, roads: None, capsys: Any):
+    sam = make_user("sam", Role.RISK_OFFICER, is_staff=True)
+    assert stop_by_command.main([*SAM, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
     assert (said["positions_closed"], said["positions_left"]) == (0, 0)
     assert said["barrier"]["barrier_passed"]
     assert state_of("main") == "TRIPPED"
+    assert chain_stops() == 1
+    line = AuditEvent.objects.get(action="fuse.tripped")
+    assert (line.actor, line.actor_label, line.body["reason"]) == (
+        sam, Actor.of(sam).label, "from a shell",
+    )  # fmt: skip
 
 
-@pytest.mark.parametrize("by", ["nobody@example.com", "ivy@example.com"])
-def test_the_command_asks_who_stops(ann: User, by: str):
+def test_the_command_needs_the_stops_role_alone(
+    ann: User, roads: None, monkeypatch: pytest.MonkeyPatch, capsys: Any
+):
+    make_user("sam", Role.RISK_OFFICER, is_staff=True)
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    assert stop_by_command.main(SAM) == 0
+    assert "Book main is stopped. Positions closed: 0, still open: 0." in capsys.readouterr().out
+
+
+def test_whoever_holds_every_session_of_the_stops_role_delays_no_command(
+    fresh_database: Any, ann: User, roads: None
+):
+    make_user("sam", Role.RISK_OFFICER, is_staff=True)
+    taken: list[psycopg.Connection[Any]] = []
+    try:
+        with suppress(psycopg.OperationalError):
+            taken.extend(iter(lambda: session(fresh_database, "fa_stop"), None))
+        assert 1 <= len(taken) <= 12
+        began = time.perf_counter()
+        assert stop_by_command.main(SAM) == 0
+        assert time.perf_counter() - began < VISIBLE
+    finally:
+        for one in taken:
+            one.close()
+    assert state_of("main") == "TRIPPED"
+
+
+SPOILT = {
+    "read only": "SET default_transaction_read_only = on",
+    "a path that finds nothing": "SET search_path = pg_temp",
+    "a library that is not there": "SET local_preload_libraries = 'nothing'",
+    "no time": "SET statement_timeout = '1ms'",
+    "another password": "PASSWORD 'another'",
+}
+
+
+@pytest.fixture
+def whole_role(fresh_database: Any) -> Iterator[None]:
+    yield
+    with psycopg.connect(fresh_database.dsn("postgres", "fresh"), autocommit=True) as superuser:
+        prepare_roles(superuser, fresh_database.secrets)
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
+def test_whoever_holds_the_stops_role_spoils_no_later_session_of_it(
+    fresh_database: Any, ann: User, roads: None, held_line: None, whole_role: None, spoilt: str
+):
+    make_user("sam", Role.RISK_OFFICER, is_staff=True)
+    with session(fresh_database, "fa_stop") as thief:
+        thief.execute(f"ALTER ROLE CURRENT_USER {SPOILT[spoilt]}".encode())
+    stop_line.let_go()
+    stop_line.hold_open()
+    began = time.perf_counter()
+    stop_trading(book="main", reason="by the trader", actor=Actor.system("test"))
+    assert stop_by_command.main(SAM) == 0
+    assert time.perf_counter() - began < RETURNED
+    reasons = set(FuseEvent.objects.filter(kind="tripped").values_list("reason", flat=True))
+    assert {"by the trader", "from a shell"} <= reasons
+
+
+@pytest.mark.parametrize(
+    ("by", "code"),
+    [("nobody@example.com", "unknown_person"), ("ivy@example.com", "not_allowed")],
+)
+def test_the_command_asks_who_stops(ann: User, roads: None, capsys: Any, by: str, code: str):
     make_user("ivy", Role.AUDITOR, is_staff=True)
-    with pytest.raises(CommandError):
-        stop_by_command(by=by)
+    assert stop_by_command.main(["--reason", "x", "--by", by]) == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert f"({code})" in said.err
     assert state_of("main") == "ARMED"
+
+
+def test_a_command_without_a_reason_stops_nothing(ann: User, roads: None, capsys: Any):
+    assert stop_by_command.main(["--reason", " ", "--by", "ann@example.com"]) == 1
+    assert "(reason_missing)" in capsys.readouterr().err
+    assert state_of("main") == "ARMED"
+
+
+def test_djangos_own_door_is_the_same_command(ann: User, roads: None):
+    make_user("sam", Role.RISK_OFFICER, is_staff=True)
+    out = StringIO()
+    call_command("stop", reason="from a shell", by="sam@example.com", stdout=out)
+    assert out.getvalue().startswith("Book main is stopped.")
+    with pytest.raises(SystemExit):
+        call_command("stop", reason="", by="sam@example.com", stderr=StringIO())
+
+
+# ---- the command where no server answers ---------------------------------------------------------
+
+
+def test_the_command_loads_no_django():
+    code = (
+        "import sys, magnetfund.operations.stop_by_command; "
+        "print({m.split('.')[0] for m in sys.modules} & {'django', 'celery', 'numpy'})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+@pytest.fixture
+def no_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "DATABASE_STOP_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_folder_that_is_no_installation_is_named_and_stays_unmade(
+    no_url: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+):
+    monkeypatch.setenv("MAGNET_HOME", str(tmp_path / "typo"))
+    assert stop_by_command.main(SAM) == 1
+    assert f"there is no installation in {tmp_path / 'typo'}" in capsys.readouterr().err
+    assert not (tmp_path / "typo").exists()
+
+
+def test_a_home_at_rest_is_started_first_and_one_that_runs_is_waited_for(
+    no_url: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+):
+    home = Home(tmp_path / "home")
+    home.secrets()
+    monkeypatch.setenv("MAGNET_HOME", str(home.root))
+    monkeypatch.setattr(stop_by_command, "REACH_SECONDS", 0.3)
+    try:
+        assert stop_by_command.main(SAM) is None
+        with home.lock():
+            assert stop_by_command.main(SAM) == 1
+        assert "the database is not reachable" in capsys.readouterr().err
+        assert stop_by_command.main(SAM) is None
+    finally:
+        home.sockets.rmdir()

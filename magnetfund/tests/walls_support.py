@@ -32,9 +32,9 @@ def make_user(name: str, *roles: Role, **extra: Any) -> User:
     return user
 
 
-def make_instrument(symbol: str = "BTC/USDT:USDT") -> Instrument:
+def make_instrument(symbol: str = "BTC/USDT:USDT", venue: str = "sim") -> Instrument:
     return Instrument.objects.create(
-        venue="sim",
+        venue=venue,
         symbol=symbol,
         kind="linear_perpetual",
         base="BTC",

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.conf import settings
 
-from investors.models import DealingProposal, Distribution, Investor, ShareClass
+from investors.models import (
+    DealingProposal,
+    Distribution,
+    Fund,
+    Investor,
+    Restatement,
+    ShareClass,
+)
 from investors.services.dealing_proposals import propose_dealing
 from investors.services.distributions import propose_distribution
+from investors.services.restatements import prepare_restatement
 from magnetfund.core.roles import Capability
+from magnetfund.kernel.errors import InvalidInput
 from magnetfund.web.service_forms import ServiceForm
 
 
@@ -96,3 +106,45 @@ class DistributionForm(ServiceForm):
 
     def perform(self, given: dict[str, Any]) -> Distribution:
         return propose_distribution(**given, actor=self.actor)
+
+
+class RestatementForm(ServiceForm):
+    """A package that puts wrong NAVs right; a controller and a director sign it."""
+
+    capability = Capability.NAV_PREPARE
+    first = forms.DateField(label="First wrong NAV")
+    last = forms.DateField(
+        required=False, label="Last wrong NAV", help_text="Empty: all later ones."
+    )
+    amount = forms.DecimalField(
+        max_digits=20,
+        decimal_places=2,
+        label="Net assets lacked",
+        help_text="Below zero where they held too much, as with an invoice that was missed.",
+    )
+    material = forms.DecimalField(
+        min_value=Decimal("0.001"),
+        max_value=100,
+        max_digits=6,
+        decimal_places=3,
+        initial=1,
+        label="Material from, % of the right price",
+    )
+    is_borne_by_manager = forms.BooleanField(
+        required=False, label="The manager bears what holders are owed, not the fund"
+    )
+    cause = forms.CharField(max_length=300, help_text="In a sentence; holders are told.")
+    evidence = forms.CharField(
+        max_length=500, help_text="Invoice, statement or price source, with its date."
+    )
+
+    class Meta(ServiceForm.Meta):
+        model = Restatement
+
+    def perform(self, given: dict[str, Any]) -> Restatement:
+        fund = Fund.objects.filter(book=settings.MAGNET_BOOK).first()
+        if fund is None:
+            raise InvalidInput("no fund has been founded", code="no_fund")
+        return prepare_restatement(
+            fund=fund, material_from=given.pop("material") / 100, **given, actor=self.actor
+        )

@@ -358,19 +358,3 @@ def compute_cfd_close_out_price(
     initial_margin = entry_price * quantity / leverage
     price = entry_price - side * (balance - close_out_level * initial_margin) / quantity
     return price if price > 0.0 else None
-
-
-def compute_cfd_financing(
-    *, side: int, notional: float, reference_rate: float, markup_rate: float, days: float = 1.0
-) -> float:
-    """Financing cost (> 0 is paid) of holding a CFD over ``days`` nights.
-
-    ``notional * (reference + markup) / 365`` a day for a long, ``notional * (markup - reference)
-    / 365`` for a short, which may be a credit.  FX rolls three days on Wednesday: pass 3.
-    """
-    if side not in (1, -1):
-        raise InvalidInput("the side is +1 or -1", code="bad_side")
-    values = (notional, reference_rate, markup_rate, days)
-    if not all(math.isfinite(value) for value in values) or notional < 0.0 or days < 0.0:
-        raise InvalidInput("financing needs finite figures", code="bad_financing")
-    return notional * (side * reference_rate + markup_rate) / 365.0 * days

@@ -9,11 +9,7 @@ refuse, once more.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db import connection, transaction
 
@@ -33,29 +29,7 @@ from risk.models import (
     FuseTransition,
     StrategyLock,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FuseFacts:
-    """What is written down of one event (FUSE-4)."""
-
-    trigger: str
-    reason: str = ""
-    severity: float | None = None
-    measured: Mapping[str, Any] | None = None
-    limits_version: int | None = None
-    action: str = ""
-    positions_closed: int | None = None
-    latency_ms: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Barrier:
-    """How the wait for earlier orders ended; ``ended`` counts the sessions that were ended."""
-
-    has_passed: bool
-    waited_ms: float
-    ended: int
+from risk.services.stop_statements import BARRIER, STOP, Barrier, FuseFacts, stop_values
 
 
 def state_of(book: str, scope: str = FUND_SCOPE) -> str:
@@ -117,25 +91,16 @@ def trip_fuse(
 def _stop_fund(
     kind: str, *, book: str, facts: FuseFacts, actor: Actor, at: datetime | None
 ) -> FuseEvent:
-    measured = canonical(dict(facts.measured or {}))
     event_id, occurred_at = stop_line.call(
-        "SELECT event_id, at FROM risk_stop_fund(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, "
-        "%s)",
-        [
-            book,
-            kind,
-            facts.trigger,
-            facts.reason,
-            actor.user.pk if actor.user is not None else None,
-            actor.label,
-            at,
-            facts.severity,
-            json.dumps(measured),
-            facts.limits_version,
-            facts.action,
-            facts.positions_closed,
-            facts.latency_ms,
-        ],
+        STOP,
+        stop_values(
+            book=book,
+            kind=kind,
+            facts=facts,
+            user=actor.user.pk if actor.user is not None else None,
+            label=actor.label,
+            at=at,
+        ),
     )
     return FuseEvent(
         id=event_id,
@@ -143,7 +108,7 @@ def _stop_fund(
         kind=kind,
         trigger=facts.trigger,
         reason=facts.reason,
-        measured=measured,
+        measured=canonical(dict(facts.measured or {})),
         actor=actor.user,
         actor_label=actor.label,
         occurred_at=occurred_at,
@@ -155,11 +120,8 @@ def wait_for_orders(book: str) -> Barrier:
 
     Bounded: sessions that hold it up for 300 ms are ended by the database and named in the answer.
     """
-    (said,) = stop_line.call("SELECT risk_fuse_barrier(%s)", [book])
-    found = json.loads(said) if isinstance(said, str) else said
-    return Barrier(
-        has_passed=found["passed"], waited_ms=found["waited_ms"], ended=len(found["ended"])
-    )
+    (said,) = stop_line.call(BARRIER, [book])
+    return Barrier.of(said)
 
 
 def reduce_instrument(

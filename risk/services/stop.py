@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from magnetfund.core.actors import Actor
-from magnetfund.kernel.errors import InvalidInput
 from risk.models import FuseEvent
-from risk.services.fuse import FuseFacts, trip_fuse, wait_for_orders
+from risk.services.fuse import trip_fuse, wait_for_orders
+from risk.services.stop_statements import facts_of_manual_stop
 
 
 def stop_trading(*, book: str, reason: str, actor: Actor, at: datetime | None = None) -> FuseEvent:
@@ -17,20 +17,6 @@ def stop_trading(*, book: str, reason: str, actor: Actor, at: datetime | None = 
 
     Raises :class:`InvalidInput` without a reason and :class:`NotAllowed` without the right.
     """
-    if not reason.strip():
-        raise InvalidInput("a reason is needed", code="reason_missing")
-    event = trip_fuse(
-        book=book,
-        facts=FuseFacts(
-            trigger="manual", reason=reason.strip()[:300], action="close all positions"
-        ),
-        actor=actor,
-        at=at,
-    )
-    barrier = wait_for_orders(book)
-    event.measured = {
-        "barrier_passed": barrier.has_passed,
-        "barrier_ms": round(barrier.waited_ms, 1),
-        "sessions_ended": barrier.ended,
-    }
+    event = trip_fuse(book=book, facts=facts_of_manual_stop(reason), actor=actor, at=at)
+    event.measured = wait_for_orders(book).measured
     return event

@@ -19,7 +19,6 @@ from risk.domain.attribution import (
     attribute_active_return,
     attribute_day,
     compute_shortfall,
-    compute_slippage,
     link_attributions,
 )
 
@@ -160,11 +159,6 @@ def test_the_shortfall_is_the_paper_gain_less_the_real_gain(
     paper = side * size * (close - decision)
     real = side * order.filled * (close - execution) - fees
     assert compute_shortfall(order=order).total == pytest.approx(paper - real, rel=1e-9, abs=1e-6)
-
-
-def test_slippage_is_positive_when_worse_on_either_side() -> None:
-    assert compute_slippage(side=1, execution_price=101, benchmark_price=100) == pytest.approx(0.01)
-    assert compute_slippage(side=-1, execution_price=99, benchmark_price=100) == pytest.approx(0.01)
 
 
 def test_a_day_is_split_by_what_was_held_and_what_was_traded() -> None:

@@ -27,9 +27,10 @@ def same(left: object, right: object) -> bool:
 
 
 def uniform(rng: random.Random, low: float, high: float) -> float:
-    """Mostly inside, now and then exactly on an edge."""
+    """Mostly inside, now and then exactly on an edge; a float always, or each mix of types is
+    compiled apart."""
     roll = rng.random()
-    return low if roll < 0.02 else high if roll < 0.04 else rng.uniform(low, high)
+    return float(low) if roll < 0.02 else float(high) if roll < 0.04 else rng.uniform(low, high)
 
 
 def side(rng: random.Random) -> int:

@@ -15,7 +15,6 @@ from risk.domain.margin import (
     build_tiers,
     compute_all_in_liquidation_price,
     compute_cfd_close_out_price,
-    compute_cfd_financing,
     compute_funding_cash,
     compute_liquidation_bounds,
     compute_liquidation_price,
@@ -262,15 +261,6 @@ def test_the_cfd_close_out_price_stands_at_half_the_initial_margin(
     assert account.margin_level == pytest.approx(0.5)
 
 
-def test_cfd_financing_charges_the_markup_on_both_sides() -> None:
-    long = compute_cfd_financing(side=1, notional=36_500.0, reference_rate=0.05, markup_rate=0.025)
-    short = compute_cfd_financing(
-        side=-1, notional=36_500.0, reference_rate=0.05, markup_rate=0.025, days=3
-    )
-    assert long == pytest.approx(7.5)
-    assert short == pytest.approx(-7.5)
-
-
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 0.0, -1.0])
 def test_bad_numbers_are_refused_not_computed(bad: float) -> None:
     with pytest.raises(InvalidInput):
@@ -334,7 +324,6 @@ def test_no_side_but_long_and_short(side: int) -> None:
         lambda: compute_cfd_close_out_price(
             balance=1.0, side=side, quantity=1.0, entry_price=1.0, leverage=2.0
         ),
-        lambda: compute_cfd_financing(side=side, notional=1.0, reference_rate=0.1, markup_rate=0.1),
     ]
     for call in calls:
         with pytest.raises(InvalidInput) as caught:
@@ -476,16 +465,6 @@ def test_a_cfd_close_out_price_by_hand() -> None:
         with pytest.raises(InvalidInput) as caught:
             compute_cfd_close_out_price(balance=250.0, **{**plain, name: 0.0})
         assert caught.value.code == f"bad_{name}"
-
-
-def test_financing_of_nothing_costs_nothing_and_bad_figures_are_refused() -> None:
-    plain = {"side": 1, "notional": 36_500.0, "reference_rate": 0.05, "markup_rate": 0.025}
-    assert compute_cfd_financing(**{**plain, "notional": 0.0}) == 0.0
-    assert compute_cfd_financing(**plain, days=0.0) == 0.0
-    for change in ({"notional": -0.5}, {"days": -0.5}, {"markup_rate": math.nan}):
-        with pytest.raises(InvalidInput) as caught:
-            compute_cfd_financing(**{**plain, **change})
-        assert caught.value.code == "bad_financing"
 
 
 @pytest.mark.parametrize(("mark", "is_gone"), [(1_050_000.0, False), (1_200_000.0, True)])

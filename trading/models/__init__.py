@@ -2,6 +2,7 @@
 
 from trading.models.blackouts import EventBlackout
 from trading.models.checks import AccountSnapshot, LeverageReading
+from trading.models.depth import DepthMinute
 from trading.models.execution import (
     Fill,
     FundingPayment,
@@ -27,6 +28,7 @@ from trading.models.operation import (
     ReplayRun,
     TradingSession,
 )
+from trading.models.options import OptionListing, OptionSnapshot
 from trading.models.performance import StrategyNote, StrategyPerformance
 from trading.models.research import ResearchRun, RunState, SweepChunk, Trial
 from trading.models.signals import Magnet, Proposal, Signal, Strategy
@@ -43,6 +45,7 @@ __all__ = [
     "Candle",
     "CandleFile",
     "CandleGap",
+    "DepthMinute",
     "EngineTransition",
     "EventBlackout",
     "Fill",
@@ -53,6 +56,8 @@ __all__ = [
     "Magnet",
     "MarketEvent",
     "MarketRefusal",
+    "OptionListing",
+    "OptionSnapshot",
     "Order",
     "OrderEvent",
     "PaperEvent",

@@ -13,8 +13,9 @@ from magnetfund.core.actors import Actor
 from magnetfund.kernel.clock import utc_now
 from risk.domain.fuse import Trigger
 from risk.domain.fuse.thresholds import compute_loss_threshold, is_drawdown_trip
-from risk.services.fuse import FuseFacts, state_of, trip_fuse
+from risk.services.fuse import state_of, trip_fuse
 from risk.services.limits import limits_in_force
+from risk.services.stop_statements import FuseFacts
 from trading.models import AccountSnapshot, BookFlow, Fill, FundingPayment, Valuation
 
 _log = logging.getLogger("magnetfund.watch")

@@ -18,7 +18,7 @@ from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import isoformat_z, to_milliseconds, utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput
 from risk.services.limits import require_reason
-from trading.domain.market.blackouts import Blackout, find_blackout
+from trading.domain.market.blackouts import Blackout, find_barred, find_blackout
 from trading.models import EventBlackout
 from trading.services.instruments import get_instrument
 
@@ -141,12 +141,11 @@ def find_event(book: str, symbol: str, *, at: datetime) -> Blackout | None:
     return find_blackout([event_of(row) for row in rows], symbol=symbol, at_ms=to_milliseconds(at))
 
 
-def find_barred(book: str, symbols: list[str], *, at: datetime) -> frozenset[str]:
+def find_barred_now(book: str, symbols: list[str], *, at: datetime) -> frozenset[str]:
     """Of some instruments those that nothing may be opened in now."""
     rows = list_blackouts(book).filter(starts_at__lte=at, ends_at__gt=at)
     events = [event_of(row) for row in rows]
-    at_ms = to_milliseconds(at)
-    return frozenset(s for s in symbols if find_blackout(events, symbol=s, at_ms=at_ms))
+    return find_barred(events, symbols=symbols, at_ms=to_milliseconds(at))
 
 
 def describe_blackout(row: EventBlackout) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from magnetfund.kernel.clock import to_milliseconds
 from risk.domain.limits import Limits, group_correlated
 from risk.models import RiskMeasure
 from trading.models import Instrument
+from trading.selectors.portfolio import CORRELATION, read_correlations
 from trading.services.candle_store import load_candles
 
-KIND = "correlation"
 WINDOW = timedelta(days=90)
 #: Hours that two instruments must share; with fewer the pair has no figure.
 SHARED_HOURS_MIN = 240
@@ -45,7 +45,7 @@ def measure_correlations(
         rho = _correlate(closes[first], closes[second])
         pairs.append({"pair": [first, second], "rho": None if rho is None else round(rho, 6)})
     return RiskMeasure.objects.create(
-        book=book, kind=KIND, values={"pairs": pairs, "days": WINDOW.days}, occurred_at=at
+        book=book, kind=CORRELATION, values={"pairs": pairs, "days": WINDOW.days}, occurred_at=at
     )
 
 
@@ -67,17 +67,8 @@ def find_correlation_groups(
     """The group number of each symbol under the limits, by the newest measure at ``at``."""
     if len(symbols) < 2:
         return dict.fromkeys(symbols, 0)
-    newest = (
-        RiskMeasure.objects.filter(book=book, kind=KIND, occurred_at__lte=at)
-        .order_by("-occurred_at")
-        .values_list("values", flat=True)
-        .first()
-    )
-    known = {
-        (row["pair"][0], row["pair"][1]): row["rho"]
-        for row in (newest or {}).get("pairs", [])
-        if row["rho"] is not None
-    }
     return group_correlated(
-        names=symbols, correlations=known, minimum=float(limits.correlation_group_min)
+        names=symbols,
+        correlations=read_correlations(book, at=at),
+        minimum=float(limits.correlation_group_min),
     )

@@ -22,15 +22,19 @@ from magnetfund.kernel.errors import InvalidInput
 from risk.domain.fuse import FuseMove, Trigger
 from trading.domain.engine.book import BookFill, CloseReason, Event
 from trading.domain.market import DAY_MS, HOUR_MS, Candle, Candles
+from trading.domain.market.blackouts import Blackout, find_barred
 from trading.domain.market.funding import FundingRates
 from trading.domain.strategies.signals import Signal
 from trading.models import Instrument
 from trading.services.book.follow import follow
+from trading.services.book.slots import slots_on
 from trading.services.book.trading_book import TradingBook
 from trading.services.book_setup import BookSetup
 from trading.services.feeds import InstrumentFeed
 from trading.services.fine_bars import FineBars, Slice
+from trading.services.option_chains import list_walls
 from trading.services.readings import ReadingLog
+from trading.services.stream_levels import load_wall_levels
 from trading.services.valuation import BookValue, take_valuations
 
 #: Bars before the end whose whole magnet map is stored, for the pages that draw it.
@@ -91,6 +95,7 @@ class TradingHistory:
         keeper: DayKeeper | None = None,
         funding: Mapping[str, FundingRates] | None = None,
         fine: Mapping[str, Candles] | None = None,
+        blackouts: Sequence[Blackout] = (),
         valuation_hours: int = 24,
         on_bar: Callable[[], None] | None = None,
     ) -> None:
@@ -107,6 +112,7 @@ class TradingHistory:
         self.values: list[BookValue] = []
         self._keeper = keeper or NoKeeper()
         self._funding = funding or {}
+        self._blackouts = blackouts
         self._valuation_ms = valuation_hours * HOUR_MS
         self._on_bar = on_bar
         self._unsaved: list[BookValue] = []
@@ -133,6 +139,8 @@ class TradingHistory:
     def run(self) -> None:
         """Trade every hour; what is written is committed day by day."""
         for feed, past in zip(self.feeds, self._past, strict=True):
+            feed.expect_walls(list_walls(feed.instrument, until_ms=self.end_ms))
+            feed.add_levels(load_wall_levels(feed.instrument))
             feed.warm(past)
         rows = [dict(zip(c.open_time.tolist(), range(len(c)), strict=True)) for c in self._ahead]
         grid = np.unique(np.concatenate([c.open_time for c in self._ahead])).tolist()
@@ -206,6 +214,7 @@ class TradingHistory:
                     readings[index],
                     full=close_ms > self.end_ms - MAPS_KEPT_MS,
                 )
+        self._close_slots(close_ms)
         events: list[Event] = []
         for part in self._slices(time_ms, candles):
             events += self.paper.step(
@@ -220,6 +229,12 @@ class TradingHistory:
             value = self.paper.value(from_milliseconds(close_ms))
             self.values.append(value)
             self._unsaved.append(value)
+
+    def _close_slots(self, decided_ms: int) -> None:
+        """Open nothing near a dated event, as the live trader does."""
+        symbols = [item.symbol for item in self.setup.instruments]
+        barred = find_barred(self._blackouts, symbols=symbols, at_ms=decided_ms)
+        self.paper.closed_slots = slots_on(self.setup.sleeves, barred)
 
     def _slices(self, time_ms: int, candles: Sequence[Candle | None]) -> Iterator[Slice]:
         """The hour in the bars on which the book executes."""

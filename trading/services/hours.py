@@ -20,7 +20,9 @@ from trading.domain.strategies.signals import Signal
 from trading.services.candle_import import import_candles
 from trading.services.candle_store import load_candles, store_candles
 from trading.services.feeds import InstrumentFeed, do_nothing
+from trading.services.option_chains import list_walls
 from trading.services.readings import ReadingLog
+from trading.services.stream_levels import StreamLevels
 from trading.venues.market_data import MarketData
 
 #: An hour may open positions until the next one has closed; after that it only reduces.
@@ -55,6 +57,7 @@ class HourReader:
     def __init__(self, *, feed: InstrumentFeed, source: MarketData) -> None:
         self.feed = feed
         self._source = source
+        self.levels = StreamLevels(feed=feed, source=source)
         self._waiting: list[Candles] = []
         #: Why the source gave no candles when it was last asked; empty where it did.
         self.problem = ""
@@ -71,6 +74,8 @@ class HourReader:
         stored = load_candles(instrument, "1h").known_by(now_ms)
         bound = now_ms if decided_ms is None else decided_ms + 1
         past = int(np.searchsorted(stored.open_time, bound))
+        self.feed.expect_walls(list_walls(instrument))
+        self.levels.begin(now_ms)
         self.feed.warm(stored.between(0, past), between=between)
         self._log = ReadingLog(feed=self.feed)
         if past < len(stored):
@@ -114,12 +119,19 @@ class HourReader:
 
     def _take(self, candles: Candles, between: Callable[[], object]) -> list[ClosedHour]:
         found = []
+        self.feed.expect_walls(list_walls(self.feed.instrument, after_ms=self.feed.walls_known_ms))
         for index in range(len(candles)):
             between()
             candle = candles.at(index)
             signals = self.feed.update(candle)
             full = index >= len(candles) - MAPS_KEPT
-            self._log.note(candle.open_time + HOUR_MS, candle.close, signals, full=full)
+            self._log.note(
+                candle.open_time + HOUR_MS,
+                candle.close,
+                signals,
+                full=full,
+                newest=index == len(candles) - 1,
+            )
             found.append(ClosedHour(candle=candle, signals=signals))
         return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+import numpy as np
 from django.conf import settings
 
 from magnetfund.kernel.clock import to_milliseconds, utc_now
@@ -17,7 +18,7 @@ from risk.domain.leverage import (
     resolve_evidence_policy,
 )
 from risk.domain.limits import Limits
-from trading.domain.evidence import derive_evidence_state
+from trading.domain.evidence import StrengthCalibration, derive_evidence_state
 from trading.domain.magnets import DEFAULT_PARAMETERS
 from trading.models import Instrument, ResearchRun, RunState
 
@@ -36,16 +37,7 @@ def read_evidence_state(
 
     A case does not name the kind of its magnet, so the weakest kind that was judged decides.
     """
-    run = (
-        ResearchRun.objects.filter(
-            kind=ResearchRun.Kind.EVIDENCE,
-            state=RunState.DONE,
-            request__instrument=instrument.symbol,
-        )
-        .only("result")
-        .order_by("-id")
-        .first()
-    )
+    run = _newest_study(instrument)
     if run is None:
         return None
     states = {
@@ -61,6 +53,33 @@ def read_evidence_state(
     if not states or EvidenceState.UNPROVEN in states:
         return EvidenceState.UNPROVEN
     return EvidenceState.EXPIRED if EvidenceState.EXPIRED in states else EvidenceState.SUPPORTED
+
+
+def read_strength_calibration(instrument: Instrument) -> StrengthCalibration | None:
+    """Strength to chance, as the newest study of the instrument fitted it; None without one."""
+    run = _newest_study(instrument)
+    told = run.result.get("calibration") if run is not None else None
+    if told is None:
+        return None
+    return StrengthCalibration(
+        strengths=np.array([step["to"] for step in told["steps"]], dtype=np.float64),
+        chances=np.array([step["chance"] for step in told["steps"]], dtype=np.float64),
+        counts=np.array([step["races"] for step in told["steps"]], dtype=np.float64),
+        races=told["races"],
+    )
+
+
+def _newest_study(instrument: Instrument) -> ResearchRun | None:
+    return (
+        ResearchRun.objects.filter(
+            kind=ResearchRun.Kind.EVIDENCE,
+            state=RunState.DONE,
+            request__instrument=instrument.symbol,
+        )
+        .only("result")
+        .order_by("-id")
+        .first()
+    )
 
 
 def find_evidence_caps(

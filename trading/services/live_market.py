@@ -22,6 +22,7 @@ from typing import Any
 
 from magnetfund.kernel.clock import to_milliseconds, utc_now
 from magnetfund.kernel.errors import FundError, Unavailable
+from trading.domain.magnets.order_flow import DepthSnapshot
 from trading.domain.market import HOUR_MS, MINUTE_MS, Candles
 from trading.domain.market.events import MarketEventKind
 from trading.services.live_bars import LiveBars
@@ -29,7 +30,14 @@ from trading.services.live_prices import SECOND_SOURCE_MS, LivePrices, is_jump
 from trading.venues.binance_streams import BinanceStreams
 from trading.venues.ccxt_calls import ask_once, budget_used, exchange_away
 from trading.venues.ccxt_quotes import best_of, quotes_of
-from trading.venues.market_data import ChargedFunding, Doubts, Quote, SourceNote
+from trading.venues.market_data import (
+    BookWish,
+    ChargedFunding,
+    Doubts,
+    ForcedOrder,
+    Quote,
+    SourceNote,
+)
 
 _log = logging.getLogger("magnetfund.market")
 POLL_MS = 2_000
@@ -325,6 +333,16 @@ class LiveMarket:
 
     def depth(self, symbol: str, now_ms: int) -> float | None:
         return self.prices.depth(symbol, now_ms, DEPTH_AGE_MS)
+
+    def sample_books(self, wishes: Mapping[str, BookWish]) -> bool:
+        self.prices.wish_books(wishes)
+        return self.streams is not None
+
+    def book_samples(self, symbol: str, start_ms: int, end_ms: int) -> tuple[DepthSnapshot, ...]:
+        return self.prices.book_samples(symbol, start_ms, end_ms)
+
+    def forced_orders(self, symbol: str, since_ms: int) -> tuple[ForcedOrder, ...]:
+        return self.prices.forced(symbol, since_ms)
 
     def candles(self, symbol: str, start_ms: int, end_ms: int) -> Candles:
         """Hours from memory once the trader follows, and straight from the venue before.

@@ -15,10 +15,12 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from trading.domain.magnets.order_flow import DepthSnapshot
 from trading.domain.market import HOUR_MS, MINUTE_MS
 from trading.domain.market.events import MarketEventKind
 from trading.venues.market_data import (
     BestPrices,
+    BookWish,
     ForcedOrder,
     Quote,
     SourceNote,
@@ -44,6 +46,8 @@ FORCED_KEPT = 200
 FORCED_AGE_MS = HOUR_MS
 #: Value resting in a book beyond which it is none.
 DEPTH_MAX = 1e12
+#: Samples kept of a book: those of a minute that just ended, and some.
+SAMPLES_KEPT = 30
 STEPS = {"1m": MINUTE_MS, "1h": HOUR_MS}
 NOTES_KEPT = 500
 #: One kind of note about one instrument is taken so often (ms); the rest is counted.
@@ -63,6 +67,9 @@ class LivePrices:
         self._depths: dict[str, tuple[float, int]] = {}
         self._closed: dict[tuple[str, str], dict[int, Figures]] = {}
         self._forced: deque[ForcedOrder] = deque(maxlen=FORCED_KEPT)
+        self._wishes: dict[str, BookWish] = {}
+        self._books: dict[str, deque[DepthSnapshot]] = {}
+        self._broken: set[str] = set()
         self._charged: dict[tuple[str, int], float] = {}
         self._notes: deque[SourceNote] = deque(maxlen=NOTES_KEPT)
         self._noted: dict[tuple[str, str], int] = {}
@@ -163,6 +170,29 @@ class LivePrices:
         else:
             self._depths[symbol] = (value, self.now_ms())
 
+    def wish_books(self, wishes: Mapping[str, BookWish]) -> None:
+        """Sample the books of these, each summed as wished."""
+        self._wishes = dict(wishes)
+
+    def book_wish(self, symbol: str) -> BookWish | None:
+        """How a sample of the book is summed; None where none is wished for."""
+        return self._wishes.get(symbol)
+
+    def take_book(self, symbol: str, sample: DepthSnapshot) -> None:
+        """A sample of the book; the first one after a break says so."""
+        with self._lock:
+            kept = self._books.setdefault(symbol, deque(maxlen=SAMPLES_KEPT))
+            if symbol in self._broken:
+                self._broken.discard(symbol)
+                sample = replace(sample, contiguous=False)
+            if not kept or kept[-1].at < sample.at:
+                kept.append(sample)
+
+    def break_book(self, symbol: str) -> None:
+        """An update of the book was missed: what stood before may be gone."""
+        with self._lock:
+            self._broken.add(symbol)
+
     def take_forced(self, order: ForcedOrder) -> None:
         """A liquidation; one at a time or price that cannot be is left out."""
         newest, age = self.newest(order.symbol), self.now_ms() + self.offset_ms - order.at_ms
@@ -229,6 +259,8 @@ class LivePrices:
         was_up = not self.stream_reason
         self.stream_reason = "" if is_up else reason or "closed"
         with self._lock:
+            if not is_up:
+                self._broken.update(self._books)
             if is_up and not was_up and self.counts["stream_lost"]:
                 self._note(MarketEventKind.STREAM_BACK, "", is_rare=True)
             if not is_up and was_up:
@@ -289,6 +321,11 @@ class LivePrices:
             if not times or any(time not in known for time in times):
                 return None
             return [(time, known[time]) for time in times]
+
+    def book_samples(self, symbol: str, start_ms: int, end_ms: int) -> tuple[DepthSnapshot, ...]:
+        """Samples of the book taken in ``(start_ms, end_ms]``, oldest first."""
+        with self._lock:
+            return tuple(s for s in self._books.get(symbol, ()) if start_ms < s.at <= end_ms)
 
     def charged(self) -> dict[tuple[str, int], float]:
         return dict(self._charged)

@@ -20,6 +20,7 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import InvalidInput, NotAllowed
 from trading.domain.orders import FINAL_STATES
 from trading.models import Order, Position
+from trading.services.closing import RING
 from trading.services.manual_plan import (
     EXPIRES,
     ManualOrder,
@@ -28,8 +29,6 @@ from trading.services.manual_plan import (
     plan_manual_order,
 )
 from trading.services.orders import commit_checked, commit_intent
-
-BELL = "magnetfund_orders"
 
 
 def submit_manual_order(request: ManualOrder, *, actor: Actor, at: datetime | None = None) -> Order:
@@ -115,7 +114,7 @@ def wait_for_outcome(order_id: UUID, *, seconds: float = 2.0) -> Order:
 def ring_bell() -> None:
     """Wake the trader when the present transaction commits."""
     with connection.cursor() as cursor:
-        cursor.execute(f"NOTIFY {BELL}")
+        cursor.execute(RING)
 
 
 def _require_right(actor: Actor) -> None:

@@ -29,8 +29,9 @@ from risk.domain.sizing import (
     size_position,
 )
 from risk.services.limits import limits_in_force
-from trading.fuse_selectors import find_manual_block
 from trading.models import BookMember, Instrument, Order, Position, Strategy, Valuation
+from trading.selectors.book import require_instrument
+from trading.selectors.fuse import find_manual_block
 from trading.services.blackouts import find_event
 from trading.services.book_setup import MANUAL, instrument_rules
 from trading.services.membership import newest_version, stored_state
@@ -111,7 +112,7 @@ def plan_manual_order(request: ManualOrder, *, at: datetime) -> OrderPlan:
     Raises :class:`InvalidInput` for what makes no sense and :class:`Unavailable` without prices or
     equity; every other "no" is a code in the plan.
     """
-    instrument = find_instrument(request.symbol)
+    instrument = require_instrument(request.symbol)
     side = _side(request)
     reference = live_price(request.book, instrument)
     equity = _equity(request.book)
@@ -165,18 +166,6 @@ def plan_manual_order(request: ManualOrder, *, at: datetime) -> OrderPlan:
             *(("event_blackout",) if event is not None else ()),
         ),
     )
-
-
-def find_instrument(symbol: str) -> Instrument:
-    """By ``BTC/USDT:USDT`` or the short form ``BTCUSDT``; raises :class:`InvalidInput`."""
-    short = symbol.replace("/", "").replace(":", "").upper()
-    for row in Instrument.objects.filter(is_active=True):
-        if symbol.upper() == row.symbol or short in (
-            f"{row.base}{row.quote}",
-            f"{row.base}{row.quote}2",
-        ):
-            return row
-    raise InvalidInput(f"{symbol} is not an instrument of this fund", code="unknown_instrument")
 
 
 def live_price(book: str, instrument: Instrument) -> LivePrice:

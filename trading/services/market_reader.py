@@ -14,13 +14,14 @@ import numpy as np
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.engine.book import Bar
-from trading.domain.market.candles import HOUR_MS
+from trading.domain.market.candles import HOUR_MS, MINUTE_MS
 from trading.domain.market.funding import FundingRates
 from trading.services.book_setup import BookSetup
 from trading.services.feeds import InstrumentFeed, do_nothing
 from trading.services.funding import import_funding, load_funding
 from trading.services.hours import ClosedHour, HourReader
 from trading.services.market_doubt import MarketDoubt
+from trading.services.stream_levels import store_minutes
 from trading.venues.market_data import MarketData
 
 
@@ -34,6 +35,7 @@ class MarketReader:
         self.hours: list[HourReader] = []
         self._funded_ms = 0
         self._unpriced: dict[str, str] = {}
+        self._cut = 0
 
     @property
     def feeds(self) -> list[InstrumentFeed]:
@@ -100,6 +102,31 @@ class MarketReader:
             for hour in reader.read(now_ms, between=between):
                 read.setdefault(hour.close_ms, {})[index] = hour
         return read
+
+    def cut_minutes(self, now_ms: int, *, between: Callable[[], object] = do_nothing) -> None:
+        """Judge the books of the minute that ended last, before the hours that closed with it.
+
+        ``between`` is called after each short part of the work.
+        """
+        minute = now_ms // MINUTE_MS
+        if minute == self._cut:
+            return
+        self._cut = minute
+        wishes = {r.feed.instrument.symbol: wish for r in self.hours if (wish := r.levels.wish())}
+        if not self.source.sample_books(wishes):
+            return
+        cuts = []
+        for reader in self.hours:
+            cut = reader.levels.plan(now_ms)
+            if cut is not None:
+                cuts.append((reader.levels, cut))
+            between()
+        if not cuts:
+            return
+        store_minutes([cut for _, cut in cuts])
+        for levels, cut in cuts:
+            levels.take(cut)
+        between()
 
     def store_levels(self, *, seconds: float, between: Callable[[], object] = do_nothing) -> None:
         """Write levels that wait, for about so long; the rest waits for the next call."""

@@ -11,10 +11,18 @@ import numpy as np
 from magnetfund.core.models import SystemConfig
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import decimal_from_float
+from trading.domain.magnets.order_flow import DepthSnapshot
 from trading.domain.market import HOUR_MS, MINUTE_MS, Candles
 from trading.domain.market.symbols import SIMULATED
 from trading.domain.simulated_market import SimulatedInstrument, SimulatedMarket, simulate_market
-from trading.venues.market_data import ChargedFunding, Doubts, Quote, SourceNote
+from trading.venues.market_data import (
+    BookWish,
+    ChargedFunding,
+    Doubts,
+    ForcedOrder,
+    Quote,
+    SourceNote,
+)
 
 CONFIG_KEY = "simulated_market"
 #: Hours simulated beyond the present, so that the path is drawn once a day.
@@ -115,6 +123,18 @@ class SimulatedSource:
             quote.symbol: {"source": self.label, "price": f"{quote.price:f}", "age_ms": 0}
             for quote in self.quotes(now_ms)
         }
+
+    def sample_books(self, wishes: Mapping[str, BookWish]) -> bool:
+        """It has no book."""
+        return False
+
+    def book_samples(self, symbol: str, start_ms: int, end_ms: int) -> tuple[DepthSnapshot, ...]:
+        """None: it has no book."""
+        return ()
+
+    def forced_orders(self, symbol: str, since_ms: int) -> tuple[ForcedOrder, ...]:
+        """None: nobody is liquidated on it."""
+        return ()
 
     def funding(self, symbol: str, start_ms: int, end_ms: int) -> tuple[ChargedFunding, ...]:
         """None stated: the default applies."""

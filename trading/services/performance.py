@@ -40,7 +40,7 @@ from trading.domain.performance import (
 )
 from trading.domain.research.trials import TrialFacts, judge
 from trading.models import Strategy, StrategyNote, StrategyPerformance, Trade
-from trading.selectors_research import family_named
+from trading.selectors.research import family_named
 from trading.services.leverage_caps import evidence_policy
 from trading.services.sleeve_strategies import family_of_sleeve
 

@@ -56,9 +56,18 @@ class ReadingLog:
         self._levels_known_ms = _newest_level_ms(feed)
 
     def note(
-        self, known_ms: int, close: float, signals: Mapping[str, PureSignal], *, full: bool = False
+        self,
+        known_ms: int,
+        close: float,
+        signals: Mapping[str, PureSignal],
+        *,
+        full: bool = False,
+        newest: bool = True,
     ) -> None:
-        """Keep the reading of one closed bar; ``full`` adds the zones that a page draws."""
+        """Keep the reading of one closed bar.
+
+        ``full`` adds the zones that a page draws, ``newest`` to them what stands beside zones.
+        """
         if not signals:
             return
         some = next(iter(signals.values()))
@@ -69,6 +78,8 @@ class ReadingLog:
             found = self._feed.magnet_map()
             if found is not None:
                 reading["map"] = plain_map(found)
+                if newest:
+                    reading["map"].update(self._plain_context())
         self._rows.append(
             Signal(
                 instrument=self._feed.instrument,
@@ -79,6 +90,19 @@ class ReadingLog:
                 reading=reading,
             )
         )
+
+    def _plain_context(self) -> dict[str, Any]:
+        """What is shown beside the zones and has no part in any strength."""
+        return {
+            "clusters": [
+                {"price": cluster.price, "share": round(cluster.share, 4), "long": cluster.long}
+                for cluster in self._feed.liquidation_clusters()
+            ],
+            "averages": [
+                {"since": since, "at": at_ms, "price": mean, "deviation": deviation}
+                for since, at_ms, mean, deviation in self._feed.anchored_averages()
+            ],
+        }
 
     def save(self) -> None:
         """Write the readings noted; the levels that came or ended wait for :meth:`store_levels`.

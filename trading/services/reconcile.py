@@ -10,7 +10,8 @@ from django.db.models import Q, Sum
 
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.money import decimal_from_float
-from risk.services.fuse import FuseFacts, state_of, trip_fuse
+from risk.services.fuse import state_of, trip_fuse
+from risk.services.stop_statements import FuseFacts
 from trading.domain.engine.wants import account_of
 from trading.domain.orders import OrderState
 from trading.models import Fill, Order, Position, Reconciliation

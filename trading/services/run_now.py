@@ -8,12 +8,10 @@ the venue, because the sleeve itself decides at its own bars alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 
 from magnetfund.kernel.money import decimal_from_float, round_to_step
-from trading.models import Instrument
+from trading.selectors.strategies import SleeveDecision
 
 #: What a trade costs beyond the way to its stop: two fees and two slippages, as in backtests.
 COST_SHARE = Decimal("0.0014")
@@ -21,23 +19,8 @@ LEVERAGE = "1.0"
 TIER = "3"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What a sleeve last decided on an instrument; ``decided_at`` None where it never did.
-
-    ``direction`` is 1, -1 or 0; prices in quote currency.  ``reason`` is the stored code.
-    """
-
-    instrument: Instrument
-    decided_at: datetime | None
-    reason: str
-    direction: int = 0
-    stop: float | None = None
-    target: float | None = None
-
-
 def build_ticket(
-    decision: Decision,
+    decision: SleeveDecision,
     *,
     strategy: str,
     risk_fraction: Decimal,

@@ -19,7 +19,7 @@ from django.db.models import Count, Sum
 from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.kernel.clock import utc_now
 from trading.models import Trade, TradingSession
-from trading.selectors_strategies import SleeveRow, check_session, find_readings, list_sleeves
+from trading.selectors.strategies import SleeveRow, check_session, find_readings, list_sleeves
 
 
 def open_session(book: str, *, at: datetime | None = None) -> bool:

@@ -29,7 +29,7 @@ from risk.domain.limits import Limits
 from risk.services.limits import limits_in_force
 from trading.domain.market import MINUTE_MS
 from trading.models import BookMember, Instrument
-from trading.services.blackouts import find_barred
+from trading.services.blackouts import find_barred_now
 from trading.services.book.follow import (
     close_slots,
     continue_episodes,
@@ -40,6 +40,7 @@ from trading.services.book.follow import (
 )
 from trading.services.book.memory import first_memory, load_memory
 from trading.services.book.recovery import recover
+from trading.services.book.slots import slots_on
 from trading.services.book.trading_book import TradingBook
 from trading.services.book_setup import BookSetup
 from trading.services.book_slots import BookSlots
@@ -154,13 +155,12 @@ class Trader:
     def _close_slots(self) -> None:
         """Let the slots that are paused, leaving, in doubt or near a dated event open nothing."""
         symbols = [item.symbol for item in self.setup.instruments]
-        barred = find_barred(self.code, symbols, at=utc_now())
+        barred = find_barred_now(self.code, symbols, at=utc_now())
         doubted = self._slots_of({*self.doubt.instruments, *self.doubt.ended, *barred})
         self.paper.closed_slots = self.slots.closed() | doubted
 
     def _slots_of(self, symbols: Collection[str]) -> frozenset[int]:
-        sleeves = enumerate(self.setup.sleeves)
-        return frozenset(slot for slot, sleeve in sleeves if sleeve.instrument.symbol in symbols)
+        return slots_on(self.setup.sleeves, symbols)
 
     @property
     def setup(self) -> BookSetup:
@@ -363,6 +363,7 @@ class Trader:
         changed = self._follow_members(now, look=is_minute or failed)
         now_ms = to_milliseconds(self._heed_prices())
         missed = walk_missed(self.paper, self.reader, now_ms=now_ms)
+        self.reader.cut_minutes(now_ms, between=self._heed_prices)
         read = self.reader.closed_hours(now_ms, between=self._heed_prices)
         now = self.prices.now
         now_ms = to_milliseconds(now)

@@ -12,7 +12,7 @@ import psycopg
 from django.db import OperationalError, connection
 
 from magnetfund.kernel.clock import utc_now
-from trading.services.manual import BELL
+from trading.services.closing import BELL
 
 #: More than a pipe holds, so that one read takes every price that rang.
 READ_BYTES = 1 << 17

@@ -27,7 +27,9 @@ from trading.domain.engine.book import (
     Refusal,
 )
 from trading.domain.engine.step import open_book
+from trading.domain.magnets import DepthSnapshot
 from trading.domain.market import HOUR_MS, Candles, resample
+from trading.domain.market.blackouts import Blackout
 from trading.domain.market.funding import FundingRates
 from trading.models import Instrument, Strategy
 from trading.services.book.memory import Memory
@@ -38,7 +40,7 @@ from trading.services.correlations import find_correlation_groups, measure_corre
 from trading.services.history import TradingHistory
 from trading.services.instruments import add_simulated_instrument
 from trading.services.trader import Trader
-from trading.venues.market_data import Doubts
+from trading.venues.market_data import BookWish, Doubts, ForcedOrder
 
 CASH = 100_000.0
 SLEEVES = ("trend", "magnet")
@@ -133,6 +135,15 @@ class PriceSequence:
 
     def depth(self, symbol: str, now_ms: int) -> float | None:
         return self.depths.get(symbol)
+
+    def sample_books(self, wishes: Mapping[str, BookWish]) -> bool:
+        return False
+
+    def book_samples(self, symbol: str, start_ms: int, end_ms: int) -> tuple[DepthSnapshot, ...]:
+        return ()
+
+    def forced_orders(self, symbol: str, since_ms: int) -> tuple[ForcedOrder, ...]:
+        return ()
 
     def candles(self, symbol: str, start_ms: int, end_ms: int) -> Candles:
         hours = self._hours[symbol]
@@ -248,6 +259,7 @@ def run_history(
     book: str,
     fine: bool,
     funding: Mapping[str, FundingRates] | None = None,
+    blackouts: Sequence[Blackout] = (),
 ) -> tuple[Recorder, TradingBook]:
     """Drive the replay's driver through the same market, on its shorter bars or on hours."""
     limits = limits_in_force(book, at=from_milliseconds(market.start_ms))
@@ -277,6 +289,7 @@ def run_history(
         candles=market.hours,
         fine=market.fine if fine else None,
         funding=funding,
+        blackouts=blackouts,
         start_ms=market.start_ms,
         end_ms=market.end_ms,
     )

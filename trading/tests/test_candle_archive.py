@@ -14,17 +14,21 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, connections, transaction
 
 from magnetfund.core.actors import Actor
-from magnetfund.core.models import AuditEvent
+from magnetfund.core.models import AuditEvent, JobRun
 from magnetfund.env import parse_database_url
 from magnetfund.kernel.clock import VirtualClock, to_milliseconds, use_clock
 from magnetfund.kernel.errors import InvariantBroken
 from magnetfund.operations.backups.make import find_files as find_kept_files
 from magnetfund.operations.checkup import check_candles
+from magnetfund.operations.servers.daily import DailyChild
+from magnetfund.operations.servers.process import Child
+from magnetfund.operations.watch import find_late_jobs
 from magnetfund.tests.walls_support import make_instrument
+from magnetfund.web.desk.selectors import find_jobs
 from trading.domain.candle_files import RawCandles
 from trading.domain.market import HOUR_MS, MINUTE_MS, Candles
 from trading.models import Candle, CandleFile, Instrument
-from trading.selectors_research import list_spans
+from trading.selectors.research import list_spans
 from trading.services.candle_archive import archive_months, find_file_differences
 from trading.services.candle_files import read_candle_file
 from trading.services.candle_import import import_candles
@@ -211,3 +215,32 @@ def test_the_command_tells_each_month_and_keeps_the_last_ones(btc: Instrument):
         with pytest.raises(CommandError):
             call_command("archive_candles", "--keep-days", "10", stdout=io.StringIO())
     assert CandleFile.objects.get().ends_at < NOW - timedelta(days=90)
+
+
+def test_a_day_moves_them_once_and_a_late_day_is_told(btc: Instrument) -> None:
+    with use_clock(VirtualClock(NOW)):
+        call_command("archive_candles", "--daily", stdout=io.StringIO())
+        assert CandleFile.objects.count() == 3
+        row = JobRun.objects.get(job="minute_archive")
+        assert (row.state, row.detail) == (JobRun.State.DONE, "3 months moved into files")
+        out = io.StringIO()
+        call_command("archive_candles", "--daily", stdout=out)
+        assert "Already done today" in out.getvalue()
+        assert JobRun.objects.filter(job="minute_archive").count() == 1
+    assert find_late_jobs() == "late: minute archive"
+    assert next(job for job in find_jobs() if job["name"] == "minute archive")["state"] == "late"
+
+
+def test_a_daily_command_starts_once_a_day_and_tells_of_a_failure(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    script = f"echo run >> {told}; test $(wc -l < {told}) -lt 2"
+    child = Child("archive", ["sh", "-c", script], log=tmp_path / "log")
+    daily = DailyChild(child, today=NOW.date())
+    said = []
+    for minutes in (0, 600, 1_445, 1_461, 1_462, 2_000, 2_902):
+        said.append(daily.look(NOW + timedelta(minutes=minutes)))
+        child.wait_until_stopped()
+    said.append(daily.look(NOW + timedelta(minutes=2_903)))
+    daily.stop()
+    assert told.read_text().split() == ["run", "run"]
+    assert [text for text in said if text] == ["archive failed (code 1); see its log"]

@@ -21,15 +21,10 @@ from trading.domain.market import (
     DayRule,
     GapReason,
     Outage,
-    SessionKind,
     find_gaps,
     find_restarts,
     new_york_offset_ms,
     resample,
-    resample_sessions,
-    session_bounds,
-    session_labels,
-    session_starts,
 )
 
 MONDAY = to_milliseconds(datetime(2024, 1, 1, tzinfo=UTC))
@@ -174,68 +169,6 @@ def test_the_offset_of_new_york_agrees_with_the_zone_database() -> None:
 def test_days_before_the_known_rule_are_refused() -> None:
     with pytest.raises(InvalidInput):
         new_york_offset_ms(times=np.array([0], dtype=np.int64))
-
-
-@given(
-    st.integers(to_milliseconds(datetime(1990, 1, 1, tzinfo=UTC)), 2_000_000_000_000),
-    st.sampled_from(list(DayRule)),
-    st.sampled_from(list(SessionKind)),
-)
-@settings(max_examples=200, deadline=None)
-def test_every_instant_lies_within_the_bounds_of_its_session(
-    instant: int, rule: DayRule, period: SessionKind
-) -> None:
-    label = int(session_labels(times=np.array([instant]), day_rule=rule, period=period)[0])
-    start, end = session_bounds(label=label, day_rule=rule, period=period)
-    assert start <= instant < end
-    inside = np.array([start, end - 1, end, start - 1])
-    labels = session_labels(times=inside, day_rule=rule, period=period)
-    assert labels[0] == labels[1] == label
-    assert labels[2] > label > labels[3]
-
-
-def test_the_fx_day_begins_at_17_new_york_on_both_sides_of_the_clock_change() -> None:
-    for day in (date(2024, 3, 8), date(2024, 3, 12), date(2024, 11, 1), date(2024, 11, 5)):
-        local = datetime(day.year, day.month, day.day, 17, tzinfo=NEW_YORK)
-        edge = to_milliseconds(local)
-        labels = session_labels(times=np.array([edge - 1, edge]), day_rule=DayRule.NEW_YORK_17)
-        assert labels[1] - labels[0] == 1
-        assert timedelta(days=int(labels[1])) + date(1970, 1, 1) == day + timedelta(days=1)
-
-
-def test_complete_weeks_and_months_only() -> None:
-    first = to_milliseconds(datetime(2024, 1, 20, tzinfo=UTC))
-    last = to_milliseconds(datetime(2024, 3, 10, tzinfo=UTC))
-    candles = bars(np.arange(first, last, HOUR_MS))
-    weeks, week_ends = resample_sessions(
-        candles=candles, day_rule=DayRule.UTC_MIDNIGHT, period=SessionKind.WEEK
-    )
-    assert from_milliseconds(int(weeks.open_time[0])).date() == date(2024, 1, 22)
-    assert len(weeks) == 6
-    assert week_ends.tolist() == (weeks.open_time + 7 * DAY_MS).tolist()
-    months, ends = resample_sessions(
-        candles=candles, day_rule=DayRule.UTC_MIDNIGHT, period=SessionKind.MONTH
-    )
-    assert [from_milliseconds(int(t)).date() for t in months.open_time] == [date(2024, 2, 1)]
-    assert from_milliseconds(int(ends[0])).date() == date(2024, 3, 1)
-
-
-def test_a_share_day_is_complete_with_its_thirteen_half_hours() -> None:
-    start = to_milliseconds(datetime(2024, 1, 3, 14, 30, tzinfo=UTC))
-    times = start + 30 * MINUTE_MS * np.arange(13)
-    days, _ = resample_sessions(
-        candles=bars(times, 30 * MINUTE_MS), day_rule=DayRule.EXCHANGE_HOURS
-    )
-    assert len(days) == 1
-    short, _ = resample_sessions(
-        candles=bars(times[:-1], 30 * MINUTE_MS), day_rule=DayRule.EXCHANGE_HOURS
-    )
-    assert len(short) == 0
-
-
-def test_session_starts_mark_the_first_bar_of_each_day() -> None:
-    starts = session_starts(times=hours(22, 23, 24, 25, 49), day_rule=DayRule.UTC_MIDNIGHT)
-    assert starts.tolist() == [True, False, True, False, True]
 
 
 @pytest.mark.real_data

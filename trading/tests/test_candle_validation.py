@@ -10,14 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from magnetfund.kernel.errors import InvalidInput
 from trading.domain.market import (
     HOUR_MS,
     CandleReason,
     Candles,
     CheckedCandles,
     SeriesState,
-    build_candles,
     check_candles,
 )
 
@@ -272,18 +270,8 @@ def test_whatever_comes_only_sane_bars_in_order_pass(rows: list[tuple[float, ...
     assert (bars.volume >= 0).all()
 
 
-def test_stored_bars_are_taken_whole_or_not_at_all() -> None:
-    columns = walk()
-    bars = build_candles(instrument="X", timeframe_ms=HOUR_MS, **columns)
-    assert isinstance(bars, Candles)
-    columns["low"][9] = math.nan
-    with pytest.raises(InvalidInput) as caught:
-        build_candles(instrument="X", timeframe_ms=HOUR_MS, **columns)
-    assert (caught.value.code, caught.value.details["row"]) == ("not_finite", 9)
-
-
 def test_a_decision_sees_only_bars_closed_at_its_time() -> None:
-    bars = build_candles(instrument="X", timeframe_ms=HOUR_MS, **walk())
+    bars = Candles(instrument="X", timeframe_ms=HOUR_MS, **walk())
     end = int(bars.known_at[9])
     assert len(bars.known_by(end)) == 10
     assert len(bars.known_by(end - 1)) == 9

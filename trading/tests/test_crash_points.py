@@ -17,6 +17,7 @@ from django.db.models.signals import post_save
 
 from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock
 from risk.services.fuse import state_of
+from trading.domain.market import HOUR_MS
 from trading.domain.orders import FINAL_STATES
 from trading.domain.paper_venue import Kind
 from trading.models import Fill, FundingPayment, Order, PaperEvent, PaperOrder, Position, Trade
@@ -24,7 +25,7 @@ from trading.services.engine import engine_state_of
 from trading.services.reconcile import find_differences
 from trading.services.trader import Trader
 from trading.tests.parity import CASH, PriceSequence, arm, build_ground
-from trading.tests.test_trader_parity import STEP_MS, make_market
+from trading.tests.test_trader_parity import SHORT_OF_ENTRY, STEP_MS, make_market
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
 
@@ -38,7 +39,7 @@ class Stage:
 
     def __init__(self, settings: Any) -> None:
         settings.INITIAL_EQUITY = CASH
-        self.market = make_market(seed=33, days=1)
+        self.market = make_market(seed=33, days=1, from_hour=SHORT_OF_ENTRY)
         build_ground(self.market, tick="0.1")
         self.source = PriceSequence(self.market)
         self.at = self.market.start_ms
@@ -219,7 +220,7 @@ def test_kills_at_any_commit_lose_and_double_nothing(
     def live() -> None:
         if stage.kills:
             stage.begin()
-        while stage.at < stage.market.end_ms:
+        while stage.at < stage.market.start_ms + 8 * HOUR_MS:
             stage.beat()
 
     post_save.connect(moved, sender=Order)

@@ -21,12 +21,18 @@ from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock, 
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.test_access import bearer
+from trading.domain.engine.book import BookFill, OrderIntent
 from trading.domain.market import HOUR_MS
 from trading.domain.market.blackouts import Blackout, find_blackout, mark_barred
 from trading.models import EventBlackout, Trial
-from trading.services.blackouts import enter_blackout, find_barred, withdraw_blackout
+from trading.services.blackouts import (
+    enter_blackout,
+    find_barred_now,
+    read_blackouts,
+    withdraw_blackout,
+)
 from trading.tests.magnet_bars import make_random_bars
-from trading.tests.parity import CASH, build_ground
+from trading.tests.parity import CASH, build_ground, run_history, run_trader
 from trading.tests.test_research_backtests import NAME, store
 from trading.tests.test_research_studies import call
 from trading.tests.test_trader_caps import START_MS, STEP_MS, SYMBOL, make_market, trade
@@ -88,6 +94,31 @@ def test_the_trader_opens_nothing_near_an_event_and_trades_on_after_it(
 
 
 @pytest.mark.usefixtures("as_gateway")
+def test_a_replay_opens_nothing_near_an_event_and_the_same_as_the_trader_elsewhere(
+    wish: dict[str, float],
+) -> None:
+    market = make_market(seed=33, days=1)
+    instruments = build_ground(market, tick="0.1")
+    free, _ = run_history(market, instruments, book="free", fine=True)
+    with use_clock(VirtualClock(from_milliseconds(START_MS))):
+        event(START_MS + HOUR_MS, 0, 300)
+        event(START_MS + 14 * HOUR_MS, 60, 1, SYMBOL)
+        event(START_MS + 20 * HOUR_MS, 600, 0, None, book="other")
+    events = read_blackouts("live")
+    told, _ = run_history(market, instruments, book="told", fine=True, blackouts=events)
+    live, _ = run_trader(market, book="live", beat_ms=STEP_MS)
+    barred = [
+        intent.decided_at for intent in told.events
+        if isinstance(intent, OrderIntent) and not intent.reduces
+        and any(item.bars(SYMBOL, intent.decided_at) for item in events)
+    ]  # fmt: skip
+    assert barred == []
+    assert told.count(BookFill) > 0
+    assert told.lines() != free.lines()
+    assert live.lines() == told.lines()
+
+
+@pytest.mark.usefixtures("as_gateway")
 def test_an_event_entered_while_trading_acts_and_one_withdrawn_does_not(
     wish: dict[str, float],
 ) -> None:
@@ -114,7 +145,7 @@ def test_an_event_of_another_instrument_bars_nothing_here(wish: dict[str, float]
         withdraw_blackout(book="live", number=row.pk, reason="moved", actor=officer)
         with pytest.raises(Conflict):
             withdraw_blackout(book="live", number=row.pk, reason="moved", actor=officer)
-        assert not find_barred("live", [SYMBOL], at=from_milliseconds(START_MS + HOUR_MS))
+        assert not find_barred_now("live", [SYMBOL], at=from_milliseconds(START_MS + HOUR_MS))
     actions = AuditEvent.objects.filter(action__startswith="blackout.")
     assert list(actions.order_by("id").values_list("action", flat=True)) == [
         "blackout.entered", "blackout.withdrawn",

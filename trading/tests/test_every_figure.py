@@ -38,8 +38,8 @@ from risk.services.limits import approve_limits, propose_limits
 from trading.domain.backtest.kernel.run import run_kernel
 from trading.domain.engine.rules import LimitRules
 from trading.domain.engine.step import open_book, process_bar
-from trading.fuse_selectors import LossStreak, Measured
 from trading.models import Instrument, Strategy, Valuation
+from trading.selectors.fuse import LossStreak, Measured
 from trading.services.book_setup import build_setup
 from trading.services.correlations import find_correlation_groups
 from trading.services.leverage_caps import evidence_policy

@@ -23,7 +23,7 @@ from django.core.management import call_command
 from magnetfund.kernel.clock import from_milliseconds, use_clock
 from risk.domain.fuse import FuseMove, Trigger
 from simulated_exchange.market import Listing
-from trading.domain.engine import book as pure
+from trading.domain.engine.book import BookFill, Funding
 from trading.domain.market import DAY_MS, HOUR_MS, MINUTE_MS, Candles, resample
 from trading.domain.market.funding import FundingRates
 from trading.models import FundingRate, Instrument, MarketEvent, Signal, Strategy
@@ -205,30 +205,30 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_real_month_over_the_exchange_is_the_replay_of_its_minutes(
-    real_data: Path, settings: Any, capsys: pytest.CaptureFixture[str]
+    real_data: Path, settings: Any, on_record: Any
 ):
     days = DAYS - 1 if IS_FULL else int(os.environ.get("DAYS", "1"))
     seed = int(os.environ.get("SEED", "7"))
     first_day = 1 if IS_FULL else random.Random(seed).randrange(1, DAYS - days)
     wide = make_market(real_data, first_day=first_day - 1, days=days + 1)
     found = compare(wide, settings, ticks={"BTC": "0.10", "ETH": "0.01"})
-    with capsys.disabled():
+    with on_record():
         tell_all(found, f"seed {seed}, day {first_day}, {days} days")
-    assert found.told.count(pure.BookFill, close_reason=0) > 0
-    assert found.live.count(pure.Funding) > 0
+    assert found.told.count(BookFill, close_reason=0) > 0
+    assert found.live.count(Funding) > 0
     assert FundingRate.objects.exists()
 
 
 def test_the_crash_of_march_2020_as_a_stream_cuts_as_its_replay_does(
-    real_data: Path, settings: Any, capsys: pytest.CaptureFixture[str]
+    real_data: Path, settings: Any, on_record: Any
 ):
     days = 6 if IS_FULL else 1
     wide = make_crash(real_data, start_ms=CRASH_MS - days * DAY_MS, days=days + 1)
     found = compare(wide, settings, ticks={"BTC": "0.01", "ETH": "0.01"})
-    with capsys.disabled():
+    with on_record():
         tell_all(found, f"12 March 2020, {days} days")
         for move in (e for e in found.live.events if isinstance(e, FuseMove)):
             print(f"  {from_milliseconds(move.time_ms):%d %H:%M:%S}  {Trigger(move.trigger).code}")
     assert sum(isinstance(e, FuseMove) for e in found.live.events) > 0
     # The day alone begins flat; with those before it, a position meets the crash.
-    assert not IS_FULL or found.told.count(pure.BookFill, close_reason=0) > 0
+    assert not IS_FULL or found.told.count(BookFill, close_reason=0) > 0

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from magnetfund.tests.drill_size import drilled
 from trading.domain import indicators as ind
 from trading.domain.market import (
+    DAY_MS,
     Candles,
     DayRule,
     find_gaps,
     find_restarts,
-    session_starts,
 )
 from trading.tests.magnet_bars import make_random_bars, read_candles
 
@@ -49,7 +49,7 @@ def _vwap(bars: Candles) -> Columns:
         low=bars.low,
         close=bars.close,
         volume=bars.volume,
-        anchors=session_starts(times=bars.open_time, day_rule=DayRule.UTC_MIDNIGHT),
+        anchors=np.diff(bars.open_time // DAY_MS, prepend=-1) != 0,
     )
     return {"mean": found.mean, "deviation": found.deviation}
 

@@ -20,7 +20,7 @@ from trading.domain.market import HOUR_MS
 from trading.models import Proposal
 from trading.services.trader import Trader
 from trading.tests.parity import PriceSequence, arm, build_ground
-from trading.tests.test_trader_parity import STEP_MS, SYMBOL, make_market
+from trading.tests.test_trader_parity import SHORT_OF_ENTRY, STEP_MS, SYMBOL, make_market
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
 BOOK = "live"
@@ -43,7 +43,7 @@ def approve(at_ms: int, **figures: Decimal) -> None:
 
 
 def test_a_running_trader_takes_new_limits_at_their_effective_time():
-    market = make_market(seed=33, days=1)
+    market = make_market(seed=33, days=1, from_hour=SHORT_OF_ENTRY)
     build_ground(market, tick="0.1")
     effective = market.start_ms + 6 * HOUR_MS
     with use_clock(VirtualClock(from_milliseconds(market.start_ms - HOUR_MS))):
@@ -84,7 +84,7 @@ def test_a_running_trader_takes_new_limits_at_their_effective_time():
 
 
 def test_a_thin_order_book_cuts_what_the_trader_holds():
-    market = make_market(seed=33, days=2)
+    market = make_market(seed=33, days=1, from_hour=SHORT_OF_ENTRY)
     build_ground(market, tick="0.1")
     source = PriceSequence(market)
     clock = VirtualClock(from_milliseconds(market.start_ms))
@@ -109,7 +109,7 @@ def test_a_thin_order_book_cuts_what_the_trader_holds():
 
 def test_a_refused_signal_says_which_trigger_holds():
     """Every refusal for a market trigger keeps trigger, value and threshold with the decision."""
-    market = make_market(seed=33, days=2)
+    market = make_market(seed=33, days=1, from_hour=SHORT_OF_ENTRY)
     build_ground(market, tick="0.1")
     with use_clock(VirtualClock(from_milliseconds(market.start_ms - HOUR_MS))):
         approve(market.start_ms, volatility_ratio_max=Decimal("0.05"))

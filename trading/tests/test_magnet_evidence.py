@@ -19,12 +19,15 @@ from trading.domain.evidence import (
     EvidenceRules,
     EvidenceState,
     adjust_holm,
+    calibrate_targets,
     derive_evidence_state,
     estimate_mean,
     fit_strength_calibration,
     judge_evidence,
     run_evidence_test,
 )
+from trading.domain.magnets import compute_magnet_signals
+from trading.domain.market.candles import HOUR_MS
 from trading.tests.magnet_bars import make_random_bars
 
 pytestmark = pytest.mark.slow
@@ -111,6 +114,38 @@ def test_the_calibration_never_sees_a_race_that_is_decided_later():
     )
     assert fitted.races == 1
     assert fitted.calibrate(50.0) == 100.0
+
+
+def test_targets_race_to_their_ends_and_open_races_do_not_count():
+    candles = make_random_bars(count=2_500, seed=41)
+    signals = compute_magnet_signals(candles=candles)
+    last = int(signals.known_at[-1])
+    fitted = calibrate_targets(candles=candles, signals=signals, first_at=0, last_at=last)
+    # The same by hand: one bar and one direction after the other, 500 bars each.
+    strengths, won = [], []
+    for row in range(len(candles) - 500):
+        if signals.known_at[row] // HOUR_MS % 4 or not signals.atr[row] > 0:
+            continue
+        for side in (0, 1):
+            target, close = signals.target_price[row, side], candles.close[row]
+            if np.isnan(target):
+                continue
+            upper, lower = max(target, 2 * close - target), min(target, 2 * close - target)
+            for later in range(row + 1, row + 501):
+                up, down = candles.high[later] >= upper, candles.low[later] <= lower
+                if up or down:
+                    if up != down:
+                        strengths.append(signals.target_strength[row, side])
+                        won.append(up == (target > close))
+                    break
+    assert fitted.races == len(strengths) > 100
+    expected = fit_strength_calibration(
+        strengths=np.array(strengths), level_first=np.array(won), at=0,
+        decided_at=np.zeros(len(won), dtype=np.int64),
+    )  # fmt: skip
+    np.testing.assert_array_equal(fitted.chances, expected.chances)
+    assert fitted.counts.sum() == fitted.races
+    assert fitted.calibrate(100.0) >= fitted.calibrate(40.0) >= 0.0
 
 
 def _shown(run, *, at, n=5000, value=0.56):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from magnetfund.kernel.errors import InvalidInput
-from magnetfund.tests.drill_size import drilled
+from magnetfund.tests.drill_size import IS_SHORT
 from trading.domain.magnets import (
     ExternalLevel,
     LevelKind,
@@ -16,7 +16,6 @@ from trading.domain.magnets import (
     MagnetStream,
     compute_magnet_history,
     compute_magnet_signals,
-    find_magnets,
 )
 from trading.tests.magnet_bars import HOUR_MS, make_random_bars, read_candles, without_bars
 from trading.tests.magnet_lookahead import find_lookahead_differences
@@ -138,7 +137,7 @@ def test_one_bar_at_a_time_equals_the_batch_bit_for_bit(bars):
             price = reading.target.price if reading.target else float("nan")
             np.testing.assert_equal(price, batch.target_price[i, column])
         assert len(found.zones) == batch.zone_count[i]
-    assert found == find_magnets(candles=bars.between(0, 1100))
+    assert found == compute_magnet_history(candles=bars.between(0, 1100)).last
 
 
 def test_walls_join_when_known_and_leave_when_their_source_drops_them(bars):
@@ -234,6 +233,7 @@ def test_no_kind_peeks_on_real_bars(real_data, name):
 @pytest.mark.parametrize("name", [BTC, ETH])
 def test_no_kind_peeks_at_bars_of_the_whole_real_history(real_data, name):
     candles = read_candles(real_data / name)
+    count = 16 if IS_SHORT else 500  # each costs a second or two: all of history up to its bar
     assert_no_peek(
-        candles, np.random.default_rng(500).choice(candles.close.size, drilled(500), replace=False)
+        candles, np.random.default_rng(500).choice(candles.close.size, count, replace=False)
     )

@@ -7,7 +7,7 @@ import pytest
 
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.magnets import LevelKind
-from trading.domain.magnets.gamma import build_gamma_levels
+from trading.domain.magnets.gamma import GammaWall, GammaWalls, build_gamma_levels
 from trading.domain.magnets.liquidation_clusters import find_liquidation_clusters
 from trading.domain.magnets.order_flow import (
     DepthSnapshot,
@@ -116,12 +116,20 @@ def test_no_wall_at_any_instant_depends_on_later_snapshots() -> None:
     assert known > 5
 
 
-def test_gamma_walls_are_known_at_their_publication_never_at_their_date() -> None:
-    given = {"call_wall": 110.0, "put_wall": None, "interest_at": 1_000}
-    (level,) = build_gamma_levels(published_at=5_000, dead_at=9_000, **given)
-    assert (level.kind, level.known_at, level.dead_at) == (LevelKind.CALL_WALL, 5_000, 9_000)
+def test_gamma_walls_are_known_when_published_and_end_with_the_next_or_their_expiry() -> None:
+    def walls(interest: int, known: int, call: float, until: int) -> GammaWalls:
+        wall = GammaWall(strike=call, expires_ms=until)
+        return GammaWalls(interest_ms=interest, known_ms=known, call=wall, put=None)
+
+    first, next_, late = walls(1, 5, 110.0, 99), walls(8, 9, 120.0, 20), walls(2, 11, 130.0, 99)
+    gone = walls(12, 50, 140.0, 40)
+    levels = build_gamma_levels([gone, late, next_, first])
+    assert [(x.kind, x.price, x.known_at, x.dead_at) for x in levels] == [
+        (LevelKind.CALL_WALL, 110.0, 5, 9),
+        (LevelKind.CALL_WALL, 120.0, 9, 20),
+    ]
     with pytest.raises(InvalidInput):
-        build_gamma_levels(published_at=999, **given)
+        walls(6, 5, 110.0, 99)
 
 
 def test_one_bar_makes_a_cluster_for_each_leverage_and_a_later_bar_sweeps_it() -> None:

@@ -233,8 +233,8 @@ def test_nobody_there_at_the_start_is_one_line(settings: Any):
     ROWS.append(f"{'name not found at the start':<34} does not start, one line")
 
 
-def test_the_table_is_printed(capsys: pytest.CaptureFixture[str]):
+def test_the_table_is_printed(on_record: Any):
     head = f"{'scenario':<34} {'reduced only':<30} {'for':>7}  wrong  hour   events"
-    with capsys.disabled():
+    with on_record():
         print("\n" + "\n".join([head, *ROWS]))
     assert ROWS

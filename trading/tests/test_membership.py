@@ -29,7 +29,7 @@ from trading.services.instruments import (
 from trading.services.membership import change_members, members_of
 from trading.services.trader import Trader
 from trading.tests.parity import CASH, Market, PriceSequence, arm, build_ground
-from trading.tests.test_trader_parity import STEP_MS, SYMBOL, make_market
+from trading.tests.test_trader_parity import SHORT_OF_ENTRY, STEP_MS, SYMBOL, make_market
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
 
@@ -70,7 +70,7 @@ class Stage:
 @pytest.fixture
 def stage(settings: Any) -> Iterator[Stage]:
     settings.INITIAL_EQUITY = CASH
-    market = make_market(seed=33, days=1)
+    market = make_market(seed=33, days=1, from_hour=SHORT_OF_ENTRY)
     # The second instrument shares the prices of the first; it is not yet known to the book.
     doubled = replace(
         market,

@@ -15,13 +15,11 @@ from trading.domain.options.activity import (
     find_unusual_activity,
 )
 from trading.domain.options.condor import (
-    Breach,
     CondorRefusal,
     CondorTerms,
     IronCondor,
     OptionQuote,
     build_iron_condor,
-    derive_breach,
 )
 from trading.domain.options.exposure import OpenInterest, compute_gamma_exposure
 from trading.domain.options.pricing import OptionKind, compute_greeks, price_option
@@ -118,16 +116,6 @@ def test_a_wide_market_leaves_no_credit_and_a_short_chain_no_wing() -> None:
     assert wide is CondorRefusal.NO_CREDIT
     four = [q for q in make_chain() if q.strike in (430.0, 470.0)]
     assert build_iron_condor(quotes=four, terms=terms) is CondorRefusal.NO_WING
-
-
-@pytest.mark.parametrize(
-    ("share", "breach"), [(0.97, Breach.BEYOND), (1.0, Breach.NEAR), (1.03, Breach.NONE)]
-)
-def test_a_breach_is_near_within_two_percent_and_beyond_by_two(
-    share: float, breach: Breach
-) -> None:
-    condor = make_condor()
-    assert derive_breach(condor=condor, spot=condor.put_short.strike * share) is breach
 
 
 def make_interest(kind: OptionKind, strike: float, contracts: float = 1000.0) -> OpenInterest:

@@ -29,7 +29,7 @@ from trading.domain.research.request import BacktestRequest, SleeveRequest
 from trading.domain.research.run import build
 from trading.domain.strategies.magnet import MagnetStrategy
 from trading.models import FundingRate, Instrument, ResearchRun, RunState, Trial
-from trading.selectors_research import family_named, list_families, list_runs
+from trading.selectors.research import family_named, list_families, list_runs
 from trading.services.candle_store import store_candles
 from trading.services.instruments import ensure_instrument
 from trading.services.research import backtests

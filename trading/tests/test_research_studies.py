@@ -19,10 +19,11 @@ from magnetfund.operations.people import ensure_user
 from risk.domain.leverage import EvidenceState
 from trading.domain.evidence import CALIBRATED_BANDS
 from trading.domain.magnets import DEFAULT_PARAMETERS
-from trading.models import BookMember, ResearchRun, RunState, Trial, Valuation
-from trading.selectors_research import family_named
+from trading.models import BookMember, Instrument, ResearchRun, RunState, Trial, Valuation
+from trading.selectors.calculators import calibrate_given_strength
+from trading.selectors.research import family_named
 from trading.services.instruments import get_instrument
-from trading.services.leverage_caps import read_evidence_state
+from trading.services.leverage_caps import read_evidence_state, read_strength_calibration
 from trading.services.leverage_inputs import read_leverage_inputs
 from trading.services.research.queue import work_waiting
 from trading.services.research.studies import ask_study, ask_weekly_evidence
@@ -142,6 +143,16 @@ def test_a_study_judges_each_kind_in_two_parts_of_the_history() -> None:
         assert "not_significant" in row["reasons"]
         assert "no_out_of_sample" not in row["reasons"], "the last third was run"
     assert read_evidence_state(get_instrument(NAME)) is EvidenceState.UNPROVEN
+    fitted, stored = read_strength_calibration(get_instrument(NAME)), result["calibration"]
+    assert fitted is not None
+    assert fitted.races == stored["races"] > 200
+    assert [step["calibrated"] for step in stored["steps"]] == [
+        fitted.calibrate(step["to"]) for step in stored["steps"]
+    ]
+    Instrument.objects.update(is_active=True)
+    given = {"instrument": NAME, "magnet_strength": stored["steps"][-1]["to"]}
+    assert calibrate_given_strength(given) == stored["steps"][-1]["calibrated"]
+    assert calibrate_given_strength({"magnet_strength": 50.0}) is None
 
 
 def test_the_weekly_study_is_asked_once_for_each_instrument_of_the_book() -> None:
@@ -253,14 +264,20 @@ def test_no_transaction_is_open_while_research_computes(
 
 
 @pytest.mark.real_data
-def test_survival_reproduces_the_published_headline(real_data: Path) -> None:
+@pytest.mark.parametrize(
+    ("paths", "near"), [(4_000, 0.02), pytest.param(20_000, 0.005, marks=pytest.mark.drill)]
+)
+def test_survival_reproduces_the_published_headline(
+    real_data: Path, paths: int, near: float
+) -> None:
     span = ("--from", "2017-10-01", "--to", "2021-07-01")
     path = str(real_data / BTC)
-    rows = call("survival", "--instrument", NAME, "--file", path, *span)["result"]["rows"]
+    told = call("survival", "--instrument", NAME, "--file", path, *span, "--paths", str(paths))
+    rows = told["result"]["rows"]
     year = {row["name"]: row["horizons"][-1] for row in rows}
     for leverage, share in ((2, 0.012), (2.5, 0.036), (5, 0.361), (20, 0.977)):
         found = year[f"{leverage:g}x all-in, no fuse"]["liquidated"]["value"]
-        assert found == pytest.approx(share, abs=0.005)
+        assert found == pytest.approx(share, abs=near)
     bold = year["10x all-in, no fuse"]
     assert bold["liquidated"]["value"] == pytest.approx(0.79, abs=0.02)
     assert year["3x all-in, no fuse"]["liquidated"]["value"] == pytest.approx(0.086, abs=0.02)

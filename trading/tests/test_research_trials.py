@@ -13,7 +13,7 @@ from magnetfund.kernel.errors import InvalidInput
 from risk.domain.ratios.inference import compute_sharpe_facts
 from trading.domain.engine.rules import TradedInstrument
 from trading.domain.research.coverage import InstrumentSeries
-from trading.domain.research.moments import DayMoments, find_edges, measure_moments
+from trading.domain.research.moments import DayMoments, find_edges
 from trading.domain.research.request import BacktestRequest, SleeveRequest
 from trading.domain.research.run import prepare, run_backtest
 from trading.domain.research.space import SweepSpace, list_places, read_space
@@ -41,7 +41,11 @@ def facts_of(returns: np.ndarray) -> TrialFacts:
 
 
 def moments_of(columns: np.ndarray) -> DayMoments:
-    return measure_moments(columns.T, find_edges(len(columns)))
+    edges = find_edges(len(columns))
+    sums, squares = (
+        np.add.reduceat(part, np.array(edges[:-1]), axis=0).T for part in (columns, columns**2)
+    )
+    return DayMoments(edges=edges, sums=sums, squares=squares)
 
 
 def sharpe_columns(columns: np.ndarray) -> np.ndarray:

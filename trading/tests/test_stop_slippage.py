@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 
 from magnetfund.core.actors import Actor
-from risk.services.fuse import FuseFacts, trip_fuse
+from risk.services.fuse import trip_fuse
+from risk.services.stop_statements import FuseFacts
 from trading.models import Fill, Trade
 from trading.tests.parity import HOUR_MS
 from trading.tests.test_membership import STEP_MS, Stage, stage

@@ -37,9 +37,9 @@ from trading.models import (
     Trade,
     TradingSession,
 )
-from trading.selectors_strategies import find_decisions, find_sleeve
+from trading.selectors.strategies import SleeveDecision, find_decisions, find_sleeve
 from trading.services.performance import refresh_performance
-from trading.services.run_now import Decision, build_ticket
+from trading.services.run_now import build_ticket
 from trading.services.sessions import open_session
 from trading.tests.test_membership import new_instrument
 
@@ -246,9 +246,9 @@ def test_a_day_s_session_is_opened_once_with_its_checklist_and_closed_with_its_r
     assert "Trader: no heartbeat" in page
 
 
-def decided(direction: int, stop: float, **more: Any) -> Decision:
+def decided(direction: int, stop: float, **more: Any) -> SleeveDecision:
     row = Instrument(symbol="BTC/USDT:USDT", tick=Decimal("0.1"), lot=Decimal("0.001"))
-    return Decision(
+    return SleeveDecision(
         instrument=row, decided_at=START, reason="entry", direction=direction, stop=stop, **more
     )
 

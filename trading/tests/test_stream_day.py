@@ -20,7 +20,7 @@ from trading.domain.market import HOUR_MS, MINUTE_MS
 from trading.tests.stream_stage import BTC, ETH, SECOND, START, Stage, draw, set_stage
 from trading.venues import binance_streams
 
-pytestmark = pytest.mark.drill
+pytestmark = [pytest.mark.drill, pytest.mark.alone]
 HOURS = 24 if os.environ.get("FULL") == "1" else 1
 STEP_MS = 5 * SECOND
 CUT_EVERY_S = 300
@@ -84,7 +84,7 @@ class Day:
 
 
 def test_a_cut_every_five_minutes_loses_nothing_and_leaves_nothing_behind(
-    settings: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    settings: Any, monkeypatch: pytest.MonkeyPatch, on_record: Any
 ):
     monkeypatch.setattr(binance_streams, "PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(binance_streams, "PAUSE_MAX_SECONDS", 0.1)
@@ -118,7 +118,7 @@ def test_a_cut_every_five_minutes_loses_nothing_and_leaves_nothing_behind(
                 before = measure(stage)
         stage.wait_for(is_up)
         after, openings = measure(stage), stage.market.streams.openings
-    with capsys.disabled():
+    with on_record():
         print(
             f"\n{HOURS} h, {openings} openings, {sum(day.hours.values())} hours told, "
             f"{day.unpriced} minutes without a price, {day.doubted} looks in doubt; memory "

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from magnetfund.kernel.clock import use_clock
@@ -15,6 +17,7 @@ from trading.domain.market import HOUR_MS, MINUTE_MS
 from trading.services import live_market
 from trading.tests.stream_stage import BTC, ETH, SECOND, START, Stage, draw, set_stage
 from trading.venues import binance_streams
+from trading.venues.market_data import BookWish
 
 
 @pytest.fixture
@@ -43,6 +46,33 @@ def test_marks_books_and_closed_hours_come_by_the_stream(stage: Stage):
     assert hour.close[0] == bars[-1, 4]
     assert hour.high[0] == bars[:, 2].max()
     assert stage.exchange.requests.count("/fapi/v1/klines") == asked
+
+
+def test_a_wall_of_the_book_is_sampled_and_a_break_is_told(settings: Any):
+    rests = (START, START + 10 * HOUR_MS, "SELL", 60_900.0, 40.0)
+    listings = {
+        "BTCUSDT": replace(draw("BTC", 60_000.0), walls=(rests,)),
+        "ETHUSDT": draw("ETH", 3_000.0),
+    }
+    with set_stage(settings, listings=listings) as stage:
+        start = stage.now_ms
+        assert stage.market.sample_books({BTC: BookWish(bucket=8.0, reach=2_400.0)})
+        for _ in range(20):
+            stage.move(SECOND, polls=False)
+        samples = stage.market.book_samples(BTC, start, stage.now_ms)
+        assert 3 <= len(samples) <= 5
+        for sample in samples:
+            assert sample.contiguous
+            assert sample.ask_sizes[np.abs(sample.ask_prices - 60_900.0) <= 4.0].tolist() == [40.0]
+            assert sample.bid_sizes.sum() == pytest.approx(100.0)
+        assert stage.market.book_samples(ETH, start, stage.now_ms) == ()
+        broken = stage.now_ms
+        stage.exchange.faults.append(Fault(kind="gap", path="btcusdt@depth"))
+        for _ in range(20):
+            stage.move(SECOND, polls=False)
+            time.sleep(0.1)
+        later = stage.market.book_samples(BTC, broken, stage.now_ms)
+        assert [sample.contiguous for sample in later].count(False) == 1
 
 
 def test_a_stream_that_speaks_leaves_the_exchange_alone_but_for_a_comparison(stage: Stage):

@@ -19,11 +19,12 @@ from magnetfund.kernel.errors import InvalidInput, NotAllowed
 from magnetfund.operations.people import ensure_user
 from trading.domain.research.request import BacktestRequest, SleeveRequest
 from trading.models import ResearchRun, RunState, SweepChunk, Trial
-from trading.selectors_research import find_progress
+from trading.selectors.research import find_progress
 from trading.services.research import sweeps
 from trading.services.research.backtests import ask_backtest
+from trading.services.research.catalogue import load_catalogue
 from trading.services.research.queue import work_waiting
-from trading.services.research.sweep_asking import ask_sweep
+from trading.services.research.sweep_asking import ask_sweep, read_asked
 from trading.services.research.sweep_chunks import TAKEN_MAX, claim_chunks, store_chunk
 from trading.services.research.sweep_control import cancel_run, pause_run, resume_run
 from trading.services.research.sweeps import follow_sweep, open_sweep, work_sweep
@@ -227,3 +228,21 @@ def test_a_sweep_over_a_file_whose_command_ended_is_refused(officer: Actor) -> N
     work_waiting()
     run.refresh_from_db()
     assert (run.state, run.refusal_code) == (RunState.REFUSED, "file_gone")
+
+
+def test_the_process_that_asks_numbers_variants_as_one_that_reads_the_row(officer: Actor) -> None:
+    # PostgreSQL stores the names of a JSON object in an order of its own.
+    run = ask_sweep(
+        request=BacktestRequest(
+            sleeves=(SleeveRequest(strategy="moving-average"),), instruments=(NAME,)
+        ),
+        space={"stop_atr": "1,2", "bar_hours": "4,6", "fast": "5,10,15"},
+        count=0,
+        seed=1,
+        actor=officer,
+    )
+    stored = ResearchRun.objects.get(pk=run.pk)
+    assert list(stored.request["sweep"]["space"]) != list(run.request["sweep"]["space"])
+    builder = load_catalogue().builders["moving-average"]
+    mine, read = (read_asked(builder, item.request["sweep"]) for item in (run, stored))
+    assert [mine.at(place) for place in range(12)] == [read.at(place) for place in range(12)]

@@ -19,7 +19,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.tests.drill_size import drilled
 from trading.domain.research.request import BacktestRequest, SleeveRequest, request_of
 from trading.domain.research.space import read_space
-from trading.domain.research.sweep import run_sweep
+from trading.domain.research.sweep import Sweep, run_sweep
 from trading.models import ResearchRun, RunState, SweepChunk, Trial
 from trading.services.research.backtests import prepare_stored
 from trading.services.research.catalogue import load_catalogue
@@ -72,6 +72,8 @@ def test_killed_workers_lose_no_finished_trial_and_count_none_twice(fresh_databa
     chance, left, number, taken_again, counted = random.Random(4), drilled(100), 0, 0, 0
     while left:
         run = ask(number)
+        if not number:
+            _sweep_alone(run)  # a worker that compiles first would be killed at that every time
         number += 1
         workers: list[BaseProcess] = []
         began, seen = time.monotonic(), 0
@@ -104,16 +106,20 @@ def test_killed_workers_lose_no_finished_trial_and_count_none_twice(fresh_databa
 
 def _check(run: ResearchRun, counted: int) -> int:
     """The run says what an undisturbed one says; returns the trials that are counted by now."""
-    plain = dict(run.request)
-    asked = plain.pop("sweep")
-    catalogue = load_catalogue()
-    prepared = prepare_stored(request_of(plain), catalogue)
-    space = read_space(catalogue.builders["moving-average"], asked["space"])
-    alone = run_sweep(prepared=prepared, builders=catalogue.builders, space=space)
-    assert run.result["sweep"] == describe_sweep(alone)
+    assert run.result["sweep"] == describe_sweep(_sweep_alone(run))
     assert run.result["sweep"]["variants"] == 1_600
     assert SweepChunk.objects.filter(run=run, state="done").count() == 32
     trials = Trial.objects.count()
     assert trials == counted + run.result["new_trials"]
     assert run.result["new_trials"] == (1_600 if counted == 0 else 800)
     return trials
+
+
+def _sweep_alone(run: ResearchRun) -> Sweep:
+    """The same sweep in this process, undisturbed; it compiles what its children inherit."""
+    plain = dict(run.request)
+    asked = plain.pop("sweep")
+    catalogue = load_catalogue()
+    prepared = prepare_stored(request_of(plain), catalogue)
+    space = read_space(catalogue.builders["moving-average"], asked["space"])
+    return run_sweep(prepared=prepared, builders=catalogue.builders, space=space)

@@ -223,10 +223,10 @@ class TestEnded:
 
     @pytest.fixture
     def two(self, exchange: Exchange, dial: Dial) -> Ground:
-        """The book holds the second of two instruments, with a stop far away."""
+        """The book holds the second of two instruments."""
         exchange.market.listings["ETHUSDT"] = draw_listing("ETH", seed=33)
         exchange.market.listings["BTCUSDT"] = draw_listing("BTC", seed=35)
-        ground = Ground(dial, SYMBOL, OTHER)
+        ground = Ground(dial, SYMBOL, OTHER, codes=("trend", "magnet"))
         ground.start()
         for _ in range(40 * 12):
             ground.beat()
@@ -264,8 +264,9 @@ class TestEnded:
         assert engine_state_of(BOOK) == "READY"
 
     def test_the_last_one_of_a_book_is_paused_and_a_new_trader_closes_it(
-        self, ground: Ground, exchange: Exchange
+        self, ground_of_two: Ground, exchange: Exchange
     ):
+        ground = ground_of_two
         ground.beat_until_entry()
         ground.trader.stop()
         ground.source.close()

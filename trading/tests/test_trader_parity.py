@@ -28,6 +28,8 @@ SYMBOL = "BTC/USDT:USDT"
 STEP_MS = 5 * MINUTE_MS
 START_MS = 1_767_225_600_000
 WARM_HOURS = 62 * 24
+#: The first entry into the market of seed 33 is at the close of its hour 20: from here on, soon.
+SHORT_OF_ENTRY = 19
 
 
 @pytest.fixture(autouse=True)
@@ -35,26 +37,30 @@ def cash(settings) -> None:
     settings.INITIAL_EQUITY = CASH
 
 
-def make_market(*, seed: int, days: int) -> Market:
-    """Simulated hours, then five-minute prices whose hours are made of them."""
+def make_market(*, seed: int, days: int, from_hour: int = 0) -> Market:
+    """Simulated hours, then five-minute prices whose hours are made of them.
+
+    The prices begin at ``from_hour`` of those after the warm-up; the hours before it are history.
+    """
+    warm_hours = WARM_HOURS + from_hour
     drawn = simulate_market(
         seed=seed,
         instruments=(SimulatedInstrument(symbol=SYMBOL, start_price=60_000.0, tick=0.1),),
-        start_ms=START_MS - WARM_HOURS * HOUR_MS,
-        hours=WARM_HOURS + days * 24,
+        start_ms=START_MS - warm_hours * HOUR_MS,
+        hours=warm_hours + days * 24,
     )
-    open_, high, low, close, volume = (column[:WARM_HOURS] for column in drawn.candles[0])
+    open_, high, low, close, volume = (column[:warm_hours] for column in drawn.candles[0])
     before = Candles(
         instrument=SYMBOL,
         timeframe_ms=HOUR_MS,
-        open_time=drawn.open_time[:WARM_HOURS],
+        open_time=drawn.open_time[:warm_hours],
         open=open_,
         high=high,
         low=low,
         close=close,
         volume=volume,
     )
-    prices = np.ascontiguousarray(drawn.minutes[0][WARM_HOURS * 60 :: 5])
+    prices = np.ascontiguousarray(drawn.minutes[0][warm_hours * 60 :: 5])
     times = START_MS + np.arange(prices.size, dtype=np.int64) * STEP_MS
     fine = Candles(
         instrument=SYMBOL,
@@ -108,7 +114,8 @@ class TestLateCandles:
 
     @pytest.fixture
     def market(self) -> Market:
-        return make_market(seed=33, days=1)
+        day = make_market(seed=33, days=1, from_hour=SHORT_OF_ENTRY)
+        return replace(day, end_ms=START_MS + 6 * HOUR_MS)
 
     def entry_hour(self, market: Market) -> int:
         """The open time of the first hour whose signal opened a position."""

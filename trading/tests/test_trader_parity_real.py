@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,7 +88,7 @@ def tell(name: str, run: Recorder) -> None:
     )
 
 
-def test_a_real_month_through_trader_and_replays(real_data: Path, capsys):
+def test_a_real_month_through_trader_and_replays(real_data: Path, on_record: Any):
     days = DAYS if IS_FULL else 3
     seed = int(os.environ.get("SEED", "7"))
     first_day = 0 if IS_FULL else random.Random(seed).randrange(DAYS - days)
@@ -98,7 +99,7 @@ def test_a_real_month_through_trader_and_replays(real_data: Path, capsys):
     told, paper = run_history(prices, instruments, book="told", fine=True)
     minutes, _ = run_history(market, instruments, book="minutes", fine=True)
     hours, _ = run_history(market, instruments, book="hours", fine=False)
-    with capsys.disabled():
+    with on_record():
         print(f"\nseed {seed}, day {first_day}, {days} days")
         tell("trader, on prices", live)
         tell("replay, on prices", told)

@@ -11,18 +11,26 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
+from itertools import chain, takewhile
 from typing import Any, Protocol
 
 from ccxt import pro
 
-from trading.venues.market_data import BestPrices, ForcedOrder, StreamedCandle
+from trading.domain.magnets.depth_minutes import sum_book
+from trading.domain.magnets.order_flow import DepthSnapshot
+from trading.venues.market_data import BestPrices, BookWish, ForcedOrder, StreamedCandle
 
 #: How near to the middle resting orders count as depth, as a fraction.
 DEPTH_REACH = 0.001
 #: How often the depth of one book is summed (seconds).
 DEPTH_EVERY = 1.0
+#: How often a book is sampled for its walls (ms), and how many levels of a side are kept.
+SAMPLE_EVERY_MS = 5_000
+BOOK_DEPTH = 5_000
 #: A number as the venue writes it; Python's own readers take underscores and other digits.
 _NUMBER = re.compile(r"-?[0-9]{1,32}(\.[0-9]{1,32})?([eE][+-]?[0-9]{1,3})?")
+#: A price and a size below the upper bound as a book writes them, each without sign or exponent.
+_PLAIN = re.compile(r"[0-9]{1,11}(?:\.[0-9]{1,20})?/[0-9]{1,11}(?:\.[0-9]{1,20})?")
 #: Bounds of what can be a price or a quantity.
 SMALLEST, LARGEST = Decimal("1e-12"), Decimal("1e11")
 #: An ask over this many times its bid is no book.
@@ -46,6 +54,12 @@ class StreamSink(Protocol):
 
     def take_depth(self, symbol: str, value: float | None) -> None: ...
 
+    def book_wish(self, symbol: str) -> BookWish | None: ...
+
+    def take_book(self, symbol: str, sample: DepthSnapshot) -> None: ...
+
+    def break_book(self, symbol: str) -> None: ...
+
     def refuse(self, symbol: str, what: str, message: Mapping[str, Any]) -> None: ...
 
     def note_stream(self, *, is_up: bool, reason: str) -> None: ...
@@ -64,6 +78,7 @@ class BinanceStreamClient(pro.binanceusdm):  # type: ignore[misc]  # ccxt is unt
         #: Set when its session ended: nothing is to be watched any more.
         self.is_over = False
         self._summed: dict[str, float] = {}
+        self._sampled: dict[str, int] = {}
 
     def client(self, url: str) -> Any:
         """The connection to ``url``; a message that cannot be read ends nothing but itself."""
@@ -178,7 +193,29 @@ class BinanceStreamClient(pro.binanceusdm):  # type: ignore[misc]  # ccxt is unt
         if symbol is not None and now - self._summed.get(symbol, 0.0) >= DEPTH_EVERY:
             self._summed[symbol] = now
             self.sink.take_depth(symbol, depth_within_reach(orderbook["bids"], orderbook["asks"]))
+        if symbol is not None:
+            self._sample(symbol, orderbook)
         return whole
+
+    def _sample(self, symbol: str, orderbook: Any) -> None:
+        """Hand on the book in buckets, where somebody asks for it and it is due."""
+        wish = self.sink.book_wish(symbol)
+        if wish is None:
+            return
+        at = self.sink.now_ms()
+        if 0 <= at - self._sampled.get(symbol, 0) < SAMPLE_EVERY_MS:
+            return
+        self._sampled[symbol] = at
+        sample = sum_book(
+            bids=orderbook["bids"], asks=orderbook["asks"], at=at, bucket=wish.bucket,
+            reach=wish.reach,
+        )  # fmt: skip
+        if sample is not None:
+            self.sink.take_book(symbol, sample)
+
+    def order_book(self, snapshot: Any = None, depth: int | None = None) -> Any:
+        """A book that keeps what its updates tell beyond the levels that a request reads."""
+        return super().order_book(snapshot or {}, max(depth or 0, BOOK_DEPTH))
 
     def _symbol_of(self, name: Any) -> str:
         """The symbol of the venue's name; empty for one that it does not list."""
@@ -213,15 +250,23 @@ def depth_within_reach(bids: list[list[float]], asks: list[list[float]]) -> floa
         return None
     middle = (bids[0][0] + asks[0][0]) / 2
     low, high = middle * (1 - DEPTH_REACH), middle * (1 + DEPTH_REACH)
-    resting = [row for row in bids if row[0] >= low] + [row for row in asks if row[0] <= high]
+    resting = chain(
+        takewhile(lambda row: row[0] >= low, bids), takewhile(lambda row: row[0] <= high, asks)
+    )
     return float(sum(row[0] * row[1] for row in resting))
 
 
 def _is_level(level: Any) -> bool:
-    """Whether a level of the book has a price and a quantity, which may be none."""
+    """Whether a level of the book has a price and a quantity, which may be none.
+
+    Books are most of what a stream tells, so plain numbers are judged without making Decimals.
+    """
     if not isinstance(level, list) or len(level) < 2:
         return False
-    quantity = _finite(level[1])
+    price, size = level[0], level[1]
+    if isinstance(price, str) and isinstance(size, str) and _PLAIN.fullmatch(f"{price}/{size}"):
+        return float(price) >= 1e-12
+    quantity = _finite(size)
     return positive(level[0]) is not None and quantity is not None and 0 <= quantity < LARGEST
 
 

@@ -26,7 +26,8 @@ PAUSE_MAX_SECONDS = 15.0
 #: A connection that lived so long was a good one: the next pause begins small again.
 GOOD_SECONDS = 60.0
 TIMEFRAMES = ("1m", "1h")
-BOOK_LEVELS = 20
+#: Levels of a side that a request for the book reads; its updates tell more.
+BOOK_LEVELS = 1_000
 STREAMED = ("binanceusdm",)
 
 
@@ -184,6 +185,7 @@ class BinanceStreams:
             except ChecksumError as error:
                 for name in names:
                     self._sink.take_depth(name, None)
+                    self._sink.break_book(name)
                 self._sink.note_book(str(error)[:200])
                 await asyncio.sleep(PAUSE_SECONDS)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
 
+from trading.domain.magnets.order_flow import DepthSnapshot
 from trading.domain.market import Candles
 from trading.domain.market.events import MarketEventKind
 
@@ -68,6 +69,14 @@ class ForcedOrder:
     price: Decimal
     quantity: Decimal
     at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookWish:
+    """How samples of an instrument's book are summed: bucket and reach, both in price."""
+
+    bucket: float
+    reach: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +166,18 @@ class MarketData(Protocol):
 
     def depth(self, symbol: str, now_ms: int) -> float | None:
         """Value resting within 10 bp of mid, in quote currency; None where no book is read."""
+        ...
+
+    def sample_books(self, wishes: Mapping[str, BookWish]) -> bool:
+        """Sample the books of these from now on; False where no stream tells a book."""
+        ...
+
+    def book_samples(self, symbol: str, start_ms: int, end_ms: int) -> tuple[DepthSnapshot, ...]:
+        """Samples taken in ``(start_ms, end_ms]``, oldest first."""
+        ...
+
+    def forced_orders(self, symbol: str, since_ms: int) -> tuple[ForcedOrder, ...]:
+        """Liquidations that the venue told, from that time of theirs on."""
         ...
 
     def candles(self, symbol: str, start_ms: int, end_ms: int) -> Candles:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from investors.domain.exact import ZERO, Number, exactly, round_to_total, total_of
-from investors.domain.ledger.chart import find_account
+from investors.domain.ledger.chart import POOLED, find_account
 from investors.domain.ledger.events import EVENTS
 from investors.domain.ledger.types import (
     CHOSEN,
@@ -107,9 +107,27 @@ def build_joint_entry(
         kind=event,
         source_ref=source_ref,
         effective_at=effective_at,
-        legs=tuple(legs),
+        legs=_pool(legs),
         text=text or rules.meaning,
     )
+
+
+def _pool(legs: Iterable[Leg]) -> tuple[Leg, ...]:
+    """Legs of the accounts that are kept by class, not by lot, in one leg a class; last."""
+    kept: list[Leg] = []
+    pooled: dict[tuple[str, str, str], Decimal] = {}
+    for leg in legs:
+        if leg.account in POOLED and leg.lot is not None:
+            key = leg.account, leg.currency, leg.share_class
+            pooled[key] = pooled.get(key, ZERO) + leg.amount
+        else:
+            kept.append(leg)
+    kept += [
+        Leg(account=account, currency=currency, share_class=share_class, amount=amount)
+        for (account, currency, share_class), amount in pooled.items()
+        if amount
+    ]
+    return tuple(kept)
 
 
 def find_event(name: str) -> Event:

@@ -87,9 +87,15 @@ CLIENT_MONEY, DEALING_FEES = "2010", "4060"
 UNMATCHED, REDEMPTIONS_PAYABLE, HOLDBACK = "2015", "2020", "2030"
 MANAGEMENT_PAYABLE, PERFORMANCE_ACCRUAL = "2100", "2110"
 PERFORMANCE_PAYABLE, EXPENSES_PAYABLE = "2120", "2130"
+COMPENSATION_PAYABLE = "2310"
 UNALLOCATED, UNIT_CAPITAL, UNITS_HELD = "2340", "3010", "8010"
 #: What the bank must hold after a dealing day until people pay it.
-OWED_FROM_BANK = (REDEMPTIONS_PAYABLE, HOLDBACK, MANAGEMENT_PAYABLE, PERFORMANCE_PAYABLE)
+OWED_FROM_BANK = (
+    REDEMPTIONS_PAYABLE, HOLDBACK, MANAGEMENT_PAYABLE, PERFORMANCE_PAYABLE, COMPENSATION_PAYABLE,
+)  # fmt: skip
+#: Accounts that no lot has a part of: the accrual and the contra of units are the class's, what
+#: rounding leaves is the fund's.
+POOLED = frozenset((PERFORMANCE_ACCRUAL, "3900", "8020"))
 #: Accounts that an administrator's choice of expense may name.
 EXPENSES = ("5030", "5040", "5050", "5060", "5070", "5080")
 

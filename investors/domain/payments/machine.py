@@ -28,6 +28,7 @@ class PaymentKind(StrEnum):
 
     REDEMPTION = "redemption"
     DISTRIBUTION = "distribution"
+    COMPENSATION = "compensation"
     REFUND = "refund"
     MANAGEMENT_FEE = "management_fee"
     PERFORMANCE_FEE = "performance_fee"

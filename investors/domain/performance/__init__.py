@@ -11,21 +11,18 @@ from investors.domain.performance.bridges import (
 )
 from investors.domain.performance.class_record import ClassPoint, NetPoint, build_net_record
 from investors.domain.performance.figures import Flow, Method, ReturnFigure, Undefined, ValuedFlow
-from investors.domain.performance.money_weighted import compute_mwr, compute_xirr, compute_xnpv
+from investors.domain.performance.money_weighted import compute_mwr, compute_xirr
 from investors.domain.performance.returns import (
     AnnualisedReturn,
     BenchmarkComparison,
-    FlowTiming,
     YearRow,
     annualise_return,
     build_monthly_table,
-    chain_returns,
     compare_with_benchmark,
     compound_rate,
     compute_modified_dietz,
     compute_money_gain,
     compute_twr,
-    needs_valuation_at_flow,
 )
 
 __all__ = [
@@ -35,7 +32,6 @@ __all__ = [
     "BridgeLine",
     "ClassPoint",
     "Flow",
-    "FlowTiming",
     "Method",
     "NetPoint",
     "ReturnBridge",
@@ -50,7 +46,6 @@ __all__ = [
     "build_net_record",
     "build_return_bridge",
     "build_value_bridge",
-    "chain_returns",
     "compare_with_benchmark",
     "compound_rate",
     "compute_modified_dietz",
@@ -58,6 +53,4 @@ __all__ = [
     "compute_mwr",
     "compute_twr",
     "compute_xirr",
-    "compute_xnpv",
-    "needs_valuation_at_flow",
 ]

@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
@@ -68,13 +69,18 @@ class ReturnBridge:
     sentence: str = BRIDGE_SENTENCE
 
     def as_csv(self) -> str:
-        """The bridge as CSV (day number, amount, TWR to the end, earned), to be rebuilt outside."""
+        """The bridge as CSV (day, amount, TWR to the end, earned), to be rebuilt outside."""
         sheet = io.StringIO()
         writer = csv.writer(sheet, lineterminator="\n")
         writer.writerow(["day", "amount", "twr_to_end", "earned"])
         for line in self.lines:
             writer.writerow(
-                [line.day, f"{line.amount:f}", f"{line.twr_to_end:f}", f"{line.earned:f}"]
+                [
+                    date.fromordinal(line.day),
+                    f"{line.amount:f}",
+                    f"{line.twr_to_end:f}",
+                    f"{line.earned:f}",
+                ]
             )
         writer.writerow(["gain", "", "", f"{self.gain:f}"])
         return sheet.getvalue()

@@ -4,7 +4,7 @@
 investor's sign: money paid in is negative, money received is positive.  A rate is a root above
 -100 %.  With one change of sign there is one root (Descartes' rule of signs, valid for real
 exponents); with more, every root in the searched range is found, and only a single one is
-reported as the return.  Source of the convention: Microsoft's XIRR and XNPV.
+reported as the return.  Source of the convention: Microsoft's XIRR.
 
 The search runs in binary floating point on ``x = ln(1 + r)``; amounts never leave this module as
 floats.
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from investors.domain.exact import ONE, ZERO, Number, When, day_number, exactly
+from investors.domain.exact import Number, When, day_number, exactly
 from investors.domain.performance.figures import (
     DAYS_PER_YEAR,
     Flow,
@@ -41,22 +41,6 @@ _TOUCH_TOLERANCE = 1e-13
 #: Roots closer than this in ln(1 + r) are one root seen twice.
 _SAME_ROOT = 1e-6
 _RATE_QUANTUM = Decimal("1e-15")
-
-
-@exactly
-def compute_xnpv(*, rate: Number, flows: Iterable[tuple[When, Number] | Flow]) -> Decimal:
-    """Net present value at the earliest date of dated flows, Act/365F; ``rate`` > -1."""
-    growth = ONE + decimal_of(rate)
-    if growth <= 0:
-        raise InvalidInput("the rate must lie above -100 %", code="return_below_minus_one")
-    parsed = flows_of(flows)
-    if not parsed:
-        return ZERO
-    first = parsed[0].day
-    return sum(
-        (flow.amount / growth ** (Decimal(flow.day - first) / DAYS_PER_YEAR) for flow in parsed),
-        ZERO,
-    )
 
 
 @exactly

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 
 from investors.domain.exact import ONE, ZERO, Number, When, date_of, day_number, exactly
 from investors.domain.performance.figures import (
@@ -25,13 +24,6 @@ from investors.domain.performance.figures import (
 )
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import decimal_of
-
-
-class FlowTiming(StrEnum):
-    """When in its day a flow is taken to arrive."""
-
-    DAY_END = "day_end"
-    DAY_START = "day_start"
 
 
 @exactly
@@ -106,18 +98,6 @@ def _period_days(start: When | None, end: When | None, flow_days: list[int]) -> 
 
 
 @exactly
-def chain_returns(*, returns: Iterable[Number]) -> ReturnFigure:
-    """Link sub-period returns: ``product(1 + r) - 1``.  One of -1 ends the chain at -100 %."""
-    growth = ONE
-    for value in returns:
-        step = ONE + decimal_of(value)
-        if step < 0:
-            return ReturnFigure(value=None, method=Method.TWR, reason=Undefined.VALUE_BELOW_ZERO)
-        growth *= step
-    return ReturnFigure(value=growth - 1, method=Method.TWR)
-
-
-@exactly
 def compute_modified_dietz(
     *,
     opening_value: Number,
@@ -125,25 +105,22 @@ def compute_modified_dietz(
     flows: Iterable[tuple[When, Number] | Flow] = (),
     start: When,
     end: When,
-    timing: FlowTiming = FlowTiming.DAY_END,
     is_net: bool = True,
 ) -> ReturnFigure:
     """``(VT - V0 - sum F) / (V0 + sum w F)``.
 
-    ``w = (T - t) / T`` for flows at day end (default), ``(T - t + 1) / T`` at day start, with
-    ``t`` the days after ``start`` and ``T`` the days from ``start`` to ``end``.  A denominator at
-    or below zero is not defined; a flow outside the period raises ``InvalidInput``.
+    ``w = (T - t) / T``, with ``t`` the days after ``start`` and ``T`` the days from ``start`` to
+    ``end``: a flow arrives at the end of its day.  A denominator at or below zero is not defined; a
+    flow outside the period raises ``InvalidInput``.
     """
     first, final = day_number(start), day_number(end)
     if final <= first:
         raise InvalidInput("the period must last at least a day", code="period_backwards")
     parsed = flows_of(flows)
-    earliest = first + 1 if timing is FlowTiming.DAY_START else first
-    if any(not earliest <= flow.day <= final for flow in parsed):
+    if any(not first <= flow.day <= final for flow in parsed):
         raise InvalidInput("a flow lies outside the period", code="flow_outside_period")
     length = final - first
-    bonus = 1 if timing is FlowTiming.DAY_START else 0
-    weighted = sum((flow.amount * (final - flow.day + bonus) / length for flow in parsed), ZERO)
+    weighted = sum((flow.amount * (final - flow.day) / length for flow in parsed), ZERO)
     paid_in = sum((flow.amount for flow in parsed), ZERO)
     base = decimal_of(opening_value) + weighted
     gain = decimal_of(closing_value) - decimal_of(opening_value) - paid_in
@@ -155,14 +132,6 @@ def compute_modified_dietz(
         is_net=is_net,
         reason=Undefined.NONE if defined else Undefined.DENOMINATOR_NOT_POSITIVE,
     )
-
-
-@exactly
-def needs_valuation_at_flow(
-    *, flow: Number, value: Number, share_max: Number = Decimal("0.10")
-) -> bool:
-    """Whether a flow is so large (|flow| > share x value) that Dietz should give way to TWR."""
-    return abs(decimal_of(flow)) > decimal_of(share_max) * decimal_of(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

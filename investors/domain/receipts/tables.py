@@ -99,6 +99,18 @@ def _read(
     optional: tuple[str, ...],
     read: Callable[[dict[str, str]], StatementRow],
 ) -> Iterator[StatementRow]:
+    for number, row in read_table(content, needed=needed, optional=optional):
+        yield _at_line(number, read, row)
+
+
+def read_table(
+    content: bytes, *, needed: tuple[str, ...], optional: tuple[str, ...]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each line of a CSV file with its number, by the names of the first line.
+
+    Raises :class:`InvalidInput`: ``bad_encoding``, ``missing_columns``, ``unknown_columns``,
+    ``doubled_columns``, ``bad_line``.
+    """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -115,7 +127,7 @@ def _read(
                 raise InvalidInput(
                     f"line {number} has {len(cells)} cells of {len(names)}", code="bad_line"
                 )
-            yield _at_line(number, read, dict(zip(names, cells, strict=True)))
+            yield number, dict(zip(names, cells, strict=True))
     except csv.Error as error:
         raise InvalidInput(f"the file is not CSV: {error}", code="bad_line") from None
 

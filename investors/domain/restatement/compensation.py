@@ -31,7 +31,7 @@ class CompensationWay(StrEnum):
     """How one holder's difference is settled."""
 
     UNITS = "units"  # he is still a holder: more units at the right price
-    CASH = "cash"  # he has left: money
+    CASH = "cash"  # he has left, or the policy pays everybody in cash
     MANAGER = "manager"  # he gained and is not pursued: the manager makes the fund whole
     CLAIM = "claim"  # he gained more than the policy's small amount: the fund may claim it
     NONE = "none"  # under the smallest amount that is settled
@@ -57,11 +57,12 @@ class WrongDeal:
 class CompensationTerms:
     """Policy, in money: below ``settle_min`` nothing is settled, up to ``pursue_above`` a holder
     who gained is left alone.  ``manager_bears`` charges what holders are owed to the manager
-    instead of the fund."""
+    instead of the fund; without ``in_units`` holders too are paid in cash."""
 
     settle_min: Decimal = Decimal("0.01")
     pursue_above: Decimal = Decimal(1000)
     manager_bears: bool = False
+    in_units: bool = True
     cash_quantum: Decimal = CURRENCY_QUANTUM["USD"]
     unit_quantum: Decimal = UNITS_QUANTUM
 
@@ -124,7 +125,7 @@ def _settle(
         pursued = -due > terms.pursue_above
         settlement = CompensationWay.CLAIM if pursued else CompensationWay.MANAGER
         return Compensation(deal=deal, due=due, settlement=settlement)
-    if deal.lot is None:
+    if deal.lot is None or not terms.in_units:
         return Compensation(deal=deal, due=due, settlement=CompensationWay.CASH)
     if deal.share_class not in prices:
         raise InvalidInput(f"class {deal.share_class} has no right price", code="no_price")

@@ -1,9 +1,10 @@
 """A strike in the fixed order: net assets, management fee, GAV, performance fee, NAV.
 
-1. net assets in whole cents go to the classes: each keeps where the last dealing left it and takes
-   its part of what the fund earned since, by its NAV after that dealing.  Cents are allocated by
-   largest remainder, ties by class code, so the classes add to the fund exactly; what is finer than
-   a cent stays in the books until the next strike.  A class worth nothing takes no part;
+1. net assets, after expenses, in whole cents go to the classes: each keeps where the last dealing
+   left it and takes its part of what the fund earned since, by its NAV after that dealing.  Cents
+   are allocated by largest remainder, ties by class code, so the classes add to the fund exactly;
+   what is finer than a cent stays in the books until the next strike.  A class worth nothing takes
+   no part;
 2. management fee per class on that same NAV, posted as the change of the rounded cumulative;
 3. g = GAV / units, rounded half even to the price step: what everybody deals at;
 4. performance fee per lot over its own mark, its sum rounded to cash;
@@ -47,8 +48,12 @@ def compute_strike(inputs: StrikeInputs) -> Strike:
         raise InvalidInput("a strike lies after the one before it", code="strike_order")
     quantum = inputs.classes[0].terms.cash_quantum
     net = quantize(inputs.net_assets, quantum)
+    expenses = quantize(inputs.expenses, quantum)
+    costs = _share_expenses(inputs.classes, expenses, quantum)
     classes = tuple(
-        _strike_class(item, gav0, previous=inputs.previous_day, day=inputs.day)
+        _strike_class(
+            item, gav0, previous=inputs.previous_day, day=inputs.day, expenses=costs[item.code]
+        )
         for item, gav0 in zip(inputs.classes, _share(inputs.classes, net, quantum), strict=True)
     )
     fees = sum((item.management_fee for item in classes), ZERO)
@@ -63,7 +68,8 @@ def compute_strike(inputs: StrikeInputs) -> Strike:
         classes=classes,
         waterfall=(
             ("opening net assets, before performance fee", opening),
-            ("trading result for the period", net - opening),
+            ("trading result for the period", net - opening + expenses),
+            *([("expenses", -expenses)] if expenses else []),
             ("net assets before fees", net),
             ("management fee", -fees),
             ("NAV before performance fee", net - fees),
@@ -101,12 +107,26 @@ def _share(classes: Sequence[ClassInput], net: Decimal, quantum: Decimal) -> tup
     return tuple(before[item.code] for item in classes)
 
 
+def _share_expenses(
+    classes: Sequence[ClassInput], expenses: Decimal, quantum: Decimal
+) -> dict[str, Decimal]:
+    """What each class bears of the period's expenses: its part by NAV, as of every result."""
+    bearing = sorted((item for item in classes if _takes_part(item)), key=lambda item: item.code)
+    total = sum((item.nav_before for item in bearing), ZERO)
+    costs = dict.fromkeys((item.code for item in classes), ZERO)
+    if expenses and total > 0:
+        parts = [expenses * item.nav_before / total for item in bearing]
+        shared = round_to_total(parts, quantum=quantum, total=expenses)
+        costs.update(zip((item.code for item in bearing), shared, strict=True))
+    return costs
+
+
 def _takes_part(item: ClassInput) -> bool:
     return item.units > 0 and item.nav_before > 0
 
 
 def _strike_class(
-    item: ClassInput, gav0: Decimal, *, previous: date | None, day: date
+    item: ClassInput, gav0: Decimal, *, previous: date | None, day: date, expenses: Decimal
 ) -> ClassStrike:
     terms, units = item.terms, item.units
     accrued = ZERO
@@ -125,7 +145,14 @@ def _strike_class(
             f"class {item.code} has no positive value: dealing is suspended and no price is set",
             code="nav_not_positive",
         )
-    lots = tuple(_strike_lot(item, lot, price, day) for lot in item.lots)
+    # Lots of one dealing day share mark and clock, hence the fee.
+    fees = {
+        (mark, clock): compute_accrued_fee(
+            terms=terms, price=price, mark=mark, clock=clock, day=day
+        )
+        for mark, clock in dict.fromkeys((lot.mark, lot.clock) for lot in item.lots)
+    }
+    lots = tuple(_strike_lot(lot, price, fees[lot.mark, lot.clock]) for lot in item.lots)
     owed = sum((lot.units * lot.fee_per_unit for lot in lots), ZERO)
     accrual = quantize(owed, terms.cash_quantum)
     nav = gav - accrual
@@ -133,6 +160,7 @@ def _strike_class(
         code=item.code,
         units=units,
         gav0=gav0,
+        expenses=expenses,
         management_fee=fee,
         fee_cumulative=cumulative,
         gav=gav,
@@ -154,6 +182,7 @@ def _strike_empty(item: ClassInput, cumulative: Decimal, gav: Decimal) -> ClassS
         code=item.code,
         units=ZERO,
         gav0=gav,
+        expenses=ZERO,
         management_fee=ZERO,
         fee_cumulative=cumulative,
         gav=gav,
@@ -170,10 +199,7 @@ def _strike_empty(item: ClassInput, cumulative: Decimal, gav: Decimal) -> ClassS
     )
 
 
-def _strike_lot(item: ClassInput, lot: LotInput, price: Decimal, day: date) -> LotStrike:
-    fee = compute_accrued_fee(
-        terms=item.terms, price=price, mark=lot.mark, clock=lot.clock, day=day
-    )
+def _strike_lot(lot: LotInput, price: Decimal, fee: Decimal) -> LotStrike:
     return LotStrike(
         lot=lot.lot,
         number=lot.number,

@@ -7,6 +7,7 @@ arithmetic with ``compute`` beyond the terms themselves, so a slip in one shows 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from fractions import Fraction
@@ -68,10 +69,9 @@ def _one_class(item: ClassInput, value: Fraction, inputs: StrikeInputs) -> dict[
     a_unit = value / units - fee / units
     step = Fraction(terms.price_quantum)
     price = _half_even(a_unit / step) * step
-    hurdles = {clock: _hurdle(terms, clock, inputs) for clock in {lot.clock for lot in item.lots}}
     owed = sum(
-        (held * _fee(terms, price, Fraction(lot.mark), hurdles[lot.clock])
-         for lot, held in _lots(item)),
+        (held * _fee(terms, price, Fraction(mark), _hurdle(terms, clock, inputs))
+         for (mark, clock), held in _held(item.lots).items()),
         Fraction(0),
     )  # fmt: skip
     performance = _half_even(owed / cash) * cash
@@ -142,11 +142,20 @@ def _fee(terms: ClassTerms, price: Fraction, mark: Fraction, hurdle: Fraction) -
 
 
 def _units(item: ClassInput) -> Fraction:
-    return sum((units for _, units in _lots(item)), Fraction(0))
+    return sum(_held(item.lots).values(), Fraction(0))
 
 
-def _lots(item: ClassInput) -> list[tuple[LotInput, Fraction]]:
-    return [(lot, Fraction(lot.units)) for lot in item.lots]
+def _held(lots: Iterable[LotInput]) -> dict[tuple[Decimal, date], Fraction]:
+    """Units by mark and hurdle clock: lots that share both are owed the same fee a unit."""
+    found: dict[tuple[Decimal, date], dict[int, int]] = {}
+    for lot in lots:
+        counts = found.setdefault((lot.mark, lot.clock), {})
+        count, parts = lot.units.as_integer_ratio()
+        counts[parts] = counts.get(parts, 0) + count
+    return {
+        key: sum((Fraction(count, parts) for parts, count in counts.items()), Fraction(0))
+        for key, counts in found.items()
+    }
 
 
 def _half_even(value: Fraction) -> int:

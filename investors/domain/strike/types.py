@@ -62,8 +62,9 @@ class StrikeInputs:
 
     ``net_assets`` is GAV0: all assets less all liabilities, without this period's management fee
     and without the uncrystallised performance-fee accrual.  ``unallocated`` is money that stands in
-    the books while no class has units; it was taken out of ``net_assets`` as a liability.  Days
-    count from ``previous_day`` (exclusive) to ``day`` (inclusive).
+    the books while no class has units; it was taken out of ``net_assets`` as a liability.
+    ``expenses`` are the period's, booked before and so out of ``net_assets`` already: they only
+    part the waterfall.  Days count from ``previous_day`` (exclusive) to ``day`` (inclusive).
     """
 
     day: date
@@ -71,6 +72,7 @@ class StrikeInputs:
     net_assets: Decimal
     classes: tuple[ClassInput, ...]
     unallocated: Decimal = ZERO
+    expenses: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +97,8 @@ class ClassStrike:
     """One class: ``price`` is g, at which everybody deals; ``nav`` is after all fees, in cents.
 
     A class without units has no price (``None``) and issues its next unit at ``issue_price``, its
-    launch price; elsewhere that is g.  ``residue`` is gav - price x units: what the rounding of the
+    launch price; elsewhere that is g.  ``expenses`` is its part of the period's, which ``gav0`` is
+    without.  ``residue`` is gav - price x units: what the rounding of the
     price leaves to the next strike.  ``lot_values`` are the lots' net values in cents, in the order
     of ``lots``; they add to their own exact sum, rounded once.
     """
@@ -103,6 +106,7 @@ class ClassStrike:
     code: str
     units: Decimal
     gav0: Decimal
+    expenses: Decimal
     management_fee: Decimal
     fee_cumulative: Decimal
     gav: Decimal

@@ -15,6 +15,7 @@ from investors.services.verification.books import (
     find_funding_differences,
     find_trading_differences,
 )
+from investors.services.verification.expenses import find_expense_differences
 from investors.services.verification.ledger import find_broken_chain, find_unbalanced
 from investors.services.verification.money import find_money_differences
 from investors.services.verification.orders import find_dealing_differences
@@ -87,6 +88,7 @@ CHECKS: tuple[Check, ...] = (
     find_reservation_differences,
     find_dealing_differences,
     find_money_differences,
+    find_expense_differences,
     find_strike_hash_differences,
     find_strike_differences,
     find_fund_total_differences,

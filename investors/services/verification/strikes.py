@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -36,6 +37,8 @@ def find_strike_differences(fund: Fund) -> list[str]:
             previous=previous,
             versions={item["code"]: item.get("terms") for item in strike.inputs["classes"]},
         )
+        if "expenses" not in strike.inputs:  # from before they had a line of their own
+            inputs = replace(inputs, expenses=ZERO)
         again = recompute_strike(inputs)
         for row in strike.classes.select_related("share_class"):
             code = row.share_class.code
@@ -88,6 +91,7 @@ def _compare_results(strike: NavStrike, again: Strike) -> list[str]:
         told += [
             (f"class {item.code} units", row.units, item.units),
             (f"class {item.code} gross asset value", row.gav, item.gav),
+            (f"class {item.code} expenses", row.expenses, item.expenses),
             (f"class {item.code} NAV per unit", row.nav_per_unit, item.nav_per_unit),
             (f"class {item.code} residue", Decimal(row.detail["residue"]), item.residue),
         ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import SignatureRequest
@@ -26,12 +27,14 @@ ACCOUNT = "account.approve"
 PAYEE = "payee.approve"
 DISTRIBUTION = "distribution.approve"
 TERMS = "terms.approve"
+RESTATEMENT = "restatement.approve"
 #: How a refusal for want of a signature begins.
 SIGNATURE_SAYS = "signature: "
 
 
 class SignatureMissing(Conflict):
-    """A person has not signed; ``details["account"]`` says who."""
+    """A person has not signed; ``details`` say whose ``account`` it is and, where the step is
+    known, the ``action`` and the ``subject`` that are to be signed."""
 
     default_code = "signature_missing"
 
@@ -48,15 +51,27 @@ def ask_to_sign(*, action: str, subject: UUID, back: str, actor: Actor) -> str:
     return f"{settings.SIGN_URL}/sign/{row.pk}/"
 
 
+def content_hash_of(*, action: str, subject: UUID) -> str | None:
+    """SHA-256 of the words that a signature about ``subject`` is on now, as the signer shows it;
+    ``None`` where there is nothing to sign."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT authority_content(%s, %s)", [action, subject])
+        (words,) = cursor.fetchone()
+    return None if words is None else sha256(words.encode()).hexdigest()
+
+
 @contextmanager
-def signed_step() -> Iterator[None]:
-    """A write that PostgreSQL refuses for want of a signature raises :class:`SignatureMissing`."""
+def signed_step(*, action: str, subject: UUID | None) -> Iterator[None]:
+    """A write that PostgreSQL refuses for want of a signature raises :class:`SignatureMissing`
+    about ``action`` on ``subject``."""
     try:
         yield
     except DatabaseError as error:
         missing = refusal_of(error, wall=SIGNATURE_SAYS, code="signature_missing")
         if missing is None:
             raise
+        if isinstance(missing, SignatureMissing) and subject is not None:
+            missing.details.update(action=action, subject=str(subject))
         raise missing from None
 
 

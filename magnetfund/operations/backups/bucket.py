@@ -12,9 +12,10 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from magnetfund.env import BucketAddress
 from magnetfund.kernel.errors import FundError, InvalidInput, NotFound, Unavailable
@@ -42,6 +43,9 @@ class Bucket:
         self, address: BucketAddress, *, key_id: str, secret: str, retry_for: timedelta = _RETRY_FOR
     ) -> None:
         self._address = address
+        self._access: dict[str, Any] = {
+            "key_id": key_id, "secret": secret, "retry_for": retry_for,
+        }  # fmt: skip
         self._store = self._open(key_id, secret, retry_for)
 
     def _open(self, key_id: str, secret: str, retry_for: timedelta) -> S3Store:
@@ -67,16 +71,34 @@ class Bucket:
             retry_config={"max_retries": 6, "retry_timeout": retry_for},
         )
 
+    def within(self, folder: str) -> Bucket:
+        """A place under this one, by the same keys."""
+        prefix = "/".join(part for part in (self._address.prefix, folder) if part)
+        return Bucket(replace(self._address, prefix=prefix), **self._access)
+
     @property
     def place(self) -> str:
         return self._address.place
 
     def list(self) -> list[StoredBackup]:
+        found = self.sizes().items()
+        return newest_first(StoredBackup.of_name(name, size) for name, size in found)
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of every file right here, by its name; places under this one are not looked at."""
         import obstore
 
         with self._clear_errors("list"):
-            found = [item for page in obstore.list(self._store) for item in page]
-        return newest_first(StoredBackup.of_name(item["path"], item["size"]) for item in found)
+            found = obstore.list_with_delimiter(self._store)["objects"]
+        return {item["path"]: item["size"] for item in found}
+
+    def folders(self) -> tuple[str, ...]:
+        """Names of the places right under this one."""
+        import obstore
+
+        with self._clear_errors("list"):
+            found = obstore.list_with_delimiter(self._store)["common_prefixes"]
+        return tuple(str(name) for name in found)
 
     def read(self, name: str) -> Iterator[bytes]:
         import obstore
@@ -104,19 +126,23 @@ class Bucket:
         with self._clear_errors("delete", name):
             obstore.delete(self._store, name)
 
+    def fetch(self, name: str, into: Path) -> Path:
+        """Write a file to a folder of this machine under its own name."""
+        path = into / name
+        try:
+            with path.open("wb") as out:
+                for block in self.read(name):
+                    out.write(block)
+        except OSError as error:
+            raise Unavailable(
+                f"{name} cannot be written to {into}: {error.strerror}", code="no_room"
+            ) from None
+        return path
+
     @contextmanager
     def borrow(self, name: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="magnetfund-bucket-") as folder:
-            path = Path(folder) / name
-            try:
-                with path.open("wb") as out:
-                    for block in self.read(name):
-                        out.write(block)
-            except OSError as error:
-                raise Unavailable(
-                    f"{name} cannot be written to {folder}: {error.strerror}", code="no_room"
-                ) from None
-            yield path
+            yield self.fetch(name, Path(folder))
 
     @contextmanager
     def _clear_errors(self, act: str, name: str = "") -> Iterator[None]:

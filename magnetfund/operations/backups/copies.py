@@ -1,20 +1,25 @@
 """Keeping each backup in the bucket too: sending it, reading it back, and a row for each attempt.
 
-The only writer of ``BackupCopy``.  A copy counts once the bucket gave back the same bytes.
+The only writer of ``BackupCopy``.  A copy counts once the bucket gave back the same bytes.  The log
+of the embedded server goes by itself (:mod:`log_bucket`); its rows say when it began to fail, when
+it came through again, and once a day that it does.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
+from magnetfund.kernel.clock import utc_midnight
 from magnetfund.kernel.errors import FundError, Unavailable
 from magnetfund.operations.backups.bucket import open_bucket
+from magnetfund.operations.backups.log_bucket import LogSender
 from magnetfund.operations.backups.make import file_digest
 from magnetfund.operations.backups.retention import choose_kept
 from magnetfund.operations.backups.runs import PROVEN_WITHIN, backup_folder, say_failure
@@ -22,6 +27,8 @@ from magnetfund.operations.backups.storage import Folder, Storage, read_digest, 
 from magnetfund.operations.models import Backup, BackupCopy
 
 PLACES = ("disk", "bucket")
+#: What the bucket lacks for longer than this is an alarm.
+LATE_AFTER = timedelta(minutes=5)
 
 
 def open_storage(word: str) -> Storage:
@@ -134,6 +141,53 @@ def read_copy_health(*, at: datetime) -> CopyHealth | None:
         )
     is_alarm = verified is None or at - verified.made_at > PROVEN_WITHIN
     return CopyHealth(place=place, verified=verified, newest=newest, is_alarm=is_alarm, words=words)
+
+
+def log_place() -> str:
+    """The place of the rows about the log; empty where no bucket is set."""
+    return f"{settings.BACKUP_BUCKET.place} (log)" if settings.BACKUP_BUCKET else ""
+
+
+def record_log_copy(senders: Sequence[LogSender], *, now: datetime) -> BackupCopy | None:
+    """A row where the log began to fail or comes through again, and the first one of each UTC day.
+
+    It fails where a file waits longer than :data:`LATE_AFTER`; None where there is nothing new.
+    """
+    sent = max(
+        (one.sent for one in senders if one.sent), key=lambda item: item.sealed_at, default=None
+    )
+    late = [one for one in senders if one.waits_since and now - one.waits_since > LATE_AFTER]
+    if sent is None and not late:
+        return None
+    last = BackupCopy.objects.filter(place=log_place()).order_by("-tried_at").first()
+    if last and last.is_verified is not bool(late) and last.tried_at >= utc_midnight(now):
+        return None
+    waits = min((one.waits_since for one in late if one.waits_since), default=None)
+    why = next((one.error for one in late if one.error), "the line is too slow for it")
+    detail = f"files of {waits:%d %b %Y, %H:%M} wait: {why}" if waits else ""
+    return BackupCopy.objects.create(
+        name=sent.name if sent else "", sha256=sent.sha256 if sent else "",
+        made_at=sent.sealed_at if sent else waits or now, place=log_place(),
+        is_verified=not late, size=sent.size if sent else 0, detail=detail[:500],
+    )  # fmt: skip
+
+
+def read_log_copy_health(*, at: datetime) -> CopyHealth | None:
+    """Whether the log comes through to the bucket; None where none was sent there yet."""
+    rows = BackupCopy.objects.filter(place=log_place())
+    newest = rows.order_by("-tried_at").first() if log_place() else None
+    if newest is None:
+        return None
+    verified = rows.filter(is_verified=True).order_by("-tried_at").first()
+    words = (
+        f"{newest.name} was read back from {newest.place} at {newest.tried_at:%d %b %Y, %H:%M} UTC."
+        if newest.is_verified
+        else f"The log does not reach {newest.place}: {newest.detail}"
+    )
+    is_alarm = not newest.is_verified or at - newest.tried_at > PROVEN_WITHIN
+    return CopyHealth(
+        place=log_place(), verified=verified, newest=newest, is_alarm=is_alarm, words=words
+    )
 
 
 def copy_if_due() -> BackupCopy | None:

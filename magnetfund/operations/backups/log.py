@@ -18,7 +18,7 @@ import struct
 import subprocess
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -77,20 +77,31 @@ def list_bases(folder: Path) -> list[StoredBase]:
     """Copies in the folder of one cluster's log, newest first."""
     found = []
     for path in folder.glob(f"base-*{BASE}") if folder.is_dir() else ():
-        match = _BASE_NAME.fullmatch(path.name)
-        if match:
-            ended_at = datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC)
-            found.append(StoredBase(path=path, ended_at=ended_at, segment=match[2]))
+        base = read_base_name(path.name)
+        if base:
+            found.append(StoredBase(path=path, ended_at=base[0], segment=base[1]))
     return sorted(found, key=lambda item: item.ended_at, reverse=True)
+
+
+def read_base_name(name: str) -> tuple[datetime, str] | None:
+    """When a copy of the cluster ended, and the first segment that it needs; None for others."""
+    match = _BASE_NAME.fullmatch(name)
+    return (datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC), match[2]) if match else None
+
+
+def read_files_name(name: str) -> datetime | None:
+    """When a sealed change of files was made; None for another file."""
+    match = _FILES_NAME.fullmatch(name)
+    return datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC) if match else None
 
 
 def list_files(folder: Path) -> list[tuple[datetime, Path]]:
     """Sealed changes of files, oldest first, each with when it was made."""
     found = []
     for path in folder.glob(f"files-*{FILES}"):
-        match = _FILES_NAME.fullmatch(path.name)
-        if match:
-            found.append((datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC), path))
+        at = read_files_name(path.name)
+        if at:
+            found.append((at, path))
     return sorted(found)
 
 
@@ -173,24 +184,31 @@ def _copy_cluster(writer: Writer, *, dsn: str) -> None:
             raise Unavailable(f"pg_basebackup failed: {said[-1][:300]}", code="backup_failed")
 
 
-def remove_old(folder: Path, *, now: datetime) -> list[str]:
-    """Delete what no restore to an instant of the last week needs; the names that went."""
-    bases = list_bases(folder)
-    kept = [base for base in bases if base.ended_at > now - KEPT_FOR]
+def choose_old(names: Iterable[str], *, now: datetime) -> list[str]:
+    """Of the files of one log, here or in a bucket, those that no restore to an instant of the last
+    week needs."""
+    names = list(names)
+    bases = sorted(filter(None, map(read_base_name, names)), reverse=True)
+    kept = [base for base in bases if base[0] > now - KEPT_FOR]
     kept += bases[len(kept) : len(kept) + 1]  # the one that the week begins with
     if not kept:
         return []
-    oldest = min(kept, key=lambda base: base.ended_at)
-    gone = [base.path for base in bases if base not in kept]
-    gone += [
-        path
-        for path in folder.glob(f"*{LOG}")
-        if _SEGMENT_NAME.match(path.name) and path.name[8:24] < oldest.segment[8:]
-    ]
-    gone += [path for at, path in list_files(folder) if at < oldest.ended_at - timedelta(days=1)]
-    for path in gone:
-        path.unlink()
-    return sorted(path.name for path in gone)
+    ended_at, segment = kept[-1]
+    return sorted(
+        name
+        for name in names
+        if ((base := read_base_name(name)) and base not in kept)
+        or (name.endswith(LOG) and _SEGMENT_NAME.match(name) and name[8:24] < segment[8:])
+        or ((at := read_files_name(name)) and at < ended_at - timedelta(days=1))
+    )
+
+
+def remove_old(folder: Path, *, now: datetime) -> list[str]:
+    """Delete what :func:`choose_old` names; the names that went."""
+    gone = choose_old((path.name for path in folder.glob("*")), now=now)
+    for name in gone:
+        (folder / name).unlink()
+    return gone
 
 
 class sealed_file:  # noqa: N801 - used as a context manager, like open

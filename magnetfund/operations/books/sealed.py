@@ -51,7 +51,8 @@ FIXED: Mapping[str, tuple[str, ...]] = {
 #: Append-only tables that are not sealed, and why.
 UNSEALED: Mapping[str, str] = {
     **dict.fromkeys(
-        ("trading_candle", "trading_marketevent", "trading_marketrefusal", "trading_fundingrate"),
+        ("trading_candle", "trading_marketevent", "trading_marketrefusal", "trading_fundingrate",
+         "trading_optionsnapshot", "trading_optionlisting"),
         "market data: millions of rows that anybody can fetch again",
     ),
     **dict.fromkeys(

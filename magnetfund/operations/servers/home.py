@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 from magnetfund.operations.roles import ROLE_NAMES
 
@@ -46,6 +47,9 @@ def server_owner() -> Owner:
 #: What the lock file says while its holder is on its way out.
 STOPPING = "stopping"
 STOPPING_SECONDS = 45.0
+#: The fund's database in the cluster of a home.
+DATABASE = "magnetfund"
+SECRETS = "secrets.json"
 
 
 def is_reachable_by_others(path: Path) -> bool:
@@ -57,27 +61,43 @@ def is_reachable_by_others(path: Path) -> bool:
     )
 
 
+def folder_digest(root: Path) -> str:
+    """What names a home's folders outside of it; ``root`` is resolved."""
+    return hashlib.sha256(str(root).encode()).hexdigest()[:12]
+
+
+def socket_folder(root: Path) -> Path:
+    """Where the servers of the home ``root`` (resolved) answer.
+
+    Socket paths may have 107 bytes at most, so they live in a short folder of their own.
+    """
+    return Path("/tmp") / f"magnetfund-{folder_digest(root)}"  # noqa: S108 - made private
+
+
+def role_url(*, sockets: Path, role: str, password: str, database: str = DATABASE) -> str:
+    """A URL of a home's cluster for one role; holds its password, so it is never printed."""
+    return f"postgresql://{role}:{quote(password)}@/{database}?host={quote(str(sockets), safe='')}"
+
+
 class Home:
     """One instance's folders; made on first use, private to their owner."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().resolve()
         self.owner = server_owner()
-        digest = hashlib.sha256(str(self.root).encode()).hexdigest()[:12]
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LaunchError(f"cannot make the folder {self.root}: {error.strerror}") from None
         as_root = os.geteuid() == 0
         if as_root and not is_reachable_by_others(self.root):
-            self.cluster = Path("/var/lib/magnetfund") / digest
+            self.cluster = Path("/var/lib/magnetfund") / folder_digest(self.root)
         else:
             self.cluster = self.root / "servers"
         self.cluster.mkdir(parents=True, exist_ok=True)
         if as_root:
             self._open_the_way()
-        # Socket paths may have 107 bytes at most, so they live in a short folder of their own.
-        self.sockets = Path("/tmp") / f"magnetfund-{digest}"  # noqa: S108 - made private below
+        self.sockets = socket_folder(self.root)
         self.make_sockets()
         self.logs = self.root / "log"
         self.logs.mkdir(exist_ok=True)
@@ -174,7 +194,7 @@ class Home:
 
         Made once; a home of an earlier version gets what it lacks and keeps the rest.
         """
-        path = self.root / "secrets.json"
+        path = self.root / SECRETS
         values = dict(json.loads(path.read_text())) if path.exists() else {}
         missing = [
             name

@@ -12,14 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote
 
 from magnetfund.operations.roles import CONNECTIONS, ROLE_NAMES, prepare_roles, prepare_schema
 from magnetfund.operations.servers.binaries import find_programs, installed_package, read_major
-from magnetfund.operations.servers.home import Home, LaunchError
+from magnetfund.operations.servers.home import DATABASE, Home, LaunchError, role_url
 from magnetfund.operations.servers.process import Child
 
-DATABASE = "magnetfund"
 START_SECONDS = 60.0
 #: How long replaying the log of a week may take.
 RECOVERY_SECONDS = 3600.0
@@ -115,6 +113,8 @@ class Postgres:
             "unix_socket_permissions=0700",
             f"max_connections={CONNECTIONS}",
             "authentication_timeout=5s",
+            # Nobody follows this server: a slot that stays behind would keep its log for ever.
+            "max_replication_slots=0",
             "shared_buffers=128MB",
             "timezone=UTC",
             "log_timezone=UTC",
@@ -241,9 +241,8 @@ class Postgres:
 
     def dsn(self, role: str, database: str = DATABASE) -> str:
         """A URL of the cluster for one role; holds its password, so it is never printed."""
-        return (
-            f"postgresql://{role}:{quote(self.secrets[role])}@/{database}"
-            f"?host={quote(str(self.home.sockets), safe='')}"
+        return role_url(
+            sockets=self.home.sockets, role=role, password=self.secrets[role], database=database
         )
 
     def _make_roles(self) -> None:

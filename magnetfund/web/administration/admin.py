@@ -40,6 +40,14 @@ EDITABLE: dict[str, tuple[str, ...]] = {
 }
 #: Locks and keys of the database's own functions, which no run-time role may read.
 UNREADABLE = frozenset({"risk.fuselatch", "core.signingkey", "core.signinginvite"})
+#: By what people look for a row of another table: its columns, as the related table names them.
+FOUND_BY: dict[str, tuple[str, ...]] = {
+    "investors.investor": ("number", "legal_name"),
+    "investors.holding": ("investor__number", "investor__legal_name"),
+    "trading.instrument": ("symbol",),
+}
+#: Small tables whose rows divide larger ones.
+DIVIDED_BY = frozenset({"investors.fund", "investors.shareclass"})
 HIDDEN_FIELDS = (
     "password",
     "body",
@@ -186,6 +194,11 @@ def _build_admin(model: type[models.Model]) -> type[BookAdmin]:
         for f in concrete
         if isinstance(f, models.BooleanField) or (isinstance(f, models.CharField) and f.choices)
     ]
+    related = {f.name: f.related_model._meta.label_lower for f in concrete if f.related_model}
+    texts = texts[:4] + [
+        f"{name}__{column}" for name, label in related.items() for column in FOUND_BY.get(label, ())
+    ]
+    filters = filters[:4] + [name for name, label in related.items() if label in DIVIDED_BY]
     columns = shown[:9]
     # Named one by one, for "all of them" leaves out those that may be empty.
     followed = [f.name for f in concrete if f.is_relation and f.name in columns]
@@ -195,8 +208,8 @@ def _build_admin(model: type[models.Model]) -> type[BookAdmin]:
         {
             "actions": (*BookAdmin.actions, *money.ACTIONS.get(model._meta.label_lower, ())),
             "list_display": columns,
-            "search_fields": texts[:4],
-            "list_filter": filters[:4],
+            "search_fields": texts,
+            "list_filter": filters,
             "list_select_related": followed or False,
             "ordering": _newest_first(model),
         },

@@ -29,16 +29,18 @@ from investors.services.breaks import assign_break, close_break
 from investors.services.dealing import cancel_order
 from investors.services.dealing_proposals import decide_dealing
 from investors.services.distributions import decide_distribution
+from investors.services.expenses import decide_expense
 from investors.services.money_accounts import (
     add_payee,
     approve_account,
     approve_payee,
     open_account,
 )
-from investors.services.payment_drafts import PAID_OUT, prepare_proceeds
+from investors.services.payment_drafts import PAID_OUT, prepare_proceeds, release_holdback
 from investors.services.payments import approve_payment, cancel_payment
 from investors.services.receipt_suggestions import suggest
 from investors.services.receipts import match_receipt, take_over
+from investors.services.restatements import decline_restatement, sign_restatement
 from investors.services.statements import FILE_BYTES_MAX, confirm_statement, upload_statement
 from magnetfund.core.actors import Actor
 from magnetfund.core.doors import require_step_up
@@ -47,7 +49,12 @@ from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import Conflict, FundError
 from magnetfund.web.administration.forms import ServiceForm
 from magnetfund.web.break_forms import BreakForm
-from magnetfund.web.dealing_forms import DealingProposalForm, DistributionForm
+from magnetfund.web.dealing_forms import (
+    DealingProposalForm,
+    DistributionForm,
+    RestatementForm,
+)
+from magnetfund.web.expense_forms import ExpenseForm
 
 KINDS = [("bank", "bank account"), ("wallet", "wallet")]
 Action = Callable[[Any, HttpRequest, QuerySet[Any]], None]
@@ -143,7 +150,9 @@ FORMS: dict[str, type[ServiceForm]] = {
         PaymentForm,
         DealingProposalForm,
         DistributionForm,
+        RestatementForm,
         BreakForm,
+        ExpenseForm,
     )
 }
 
@@ -196,6 +205,14 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
             "cancelled",
             lambda row, actor: cancel_order(order=row, actor=actor),
         ),
+        action(
+            "Release what was withheld (the audit is done)",
+            "released",
+            lambda row, actor: release_holdback(
+                order=row, reason="the audit is done, released in the admin", actor=actor
+            ),
+            step_up=True,
+        ),
     ),
     "investors.dealingproposal": (
         action(
@@ -233,6 +250,43 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
             "declined",
             lambda row, actor: decide_distribution(
                 distribution=row, is_approved=False, actor=actor
+            ),
+            step_up=True,
+        ),
+    ),
+    **dict.fromkeys(
+        ("investors.expense", "investors.expensechange"),
+        (
+            action(
+                "Approve (second person)",
+                "approved",
+                lambda row, actor: decide_expense(proposal=row, is_approved=True, actor=actor),
+                step_up=True,
+            ),
+            action(
+                "Decline (second person)",
+                "declined",
+                lambda row, actor: decide_expense(
+                    proposal=row, is_approved=False, reason="declined in the admin", actor=actor
+                ),
+                step_up=True,
+            ),
+        ),
+    ),
+    "investors.restatement": (
+        action(
+            "Sign (controller, director)",
+            "signed",
+            lambda row, actor: sign_restatement(
+                restatement=row, seen_hash=row.content_hash, actor=actor
+            ),
+            step_up=True,
+        ),
+        action(
+            "Decline",
+            "declined",
+            lambda row, actor: decline_restatement(
+                restatement=row, reason="declined in the admin", actor=actor
             ),
             step_up=True,
         ),

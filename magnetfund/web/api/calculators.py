@@ -22,9 +22,9 @@ from risk.domain.sizing import SizingCase, SizingDecision, size_position
 from risk.domain.sizing.comparisons import compare_sizing
 from risk.services.limits import limits_in_force
 from trading.models import Instrument
-from trading.selectors_calculators import calculate_leverage
+from trading.selectors.book import require_instrument
+from trading.selectors.calculators import calculate_leverage, calibrate_given_strength
 from trading.services.leverage_inputs import read_leverage_inputs
-from trading.services.manual_plan import find_instrument
 
 #: Smallest positive float64: what must be above zero, in a field whose bounds are inclusive.
 ABOVE_ZERO = 5e-324
@@ -76,6 +76,7 @@ class LeverageView(APIView):
                     "conflict": number(decision.conflict),
                     "volatility": number(decision.volatility),
                 },
+                "strength_calibrated": calibrate_given_strength(form.validated_data),
                 "is_high_tension": decision.is_high_tension,
                 "reasoning": decision.reasoning,
                 "tier": decision.tier,
@@ -140,7 +141,7 @@ class SizingView(APIView):
         given = form.validated_data
         lot, minimum, sigma = 1e-8, 0.0, None
         if given.get("instrument"):
-            instrument = find_instrument(given["instrument"])
+            instrument = require_instrument(given["instrument"])
             lot, minimum = float(instrument.lot), float(instrument.minimum_notional)
             if "volatility_target" in given:
                 sigma = read_leverage_inputs(instrument).sigma_sample

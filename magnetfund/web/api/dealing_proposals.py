@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -13,16 +14,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from investors.models import DealingProposal, Investor, ShareClass
-from investors.services.dealing_proposals import decide_dealing, propose_dealing
-from magnetfund.core.actors import Actor, actor_of
+from investors.models import DealingProposal
+from investors.services.dealing_import import BYTES_MAX, import_dealings, propose_row
+from investors.services.dealing_proposals import decide_dealing
+from magnetfund.core.actors import actor_of
 from magnetfund.core.doors import require_step_up
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import isoformat_z
-from magnetfund.kernel.errors import InvalidInput, NotFound
+from magnetfund.kernel.errors import NotFound
 from magnetfund.web.api.access import answer_once, key_of, needs
 from magnetfund.web.api.fields import ExactDecimal, plain
 from magnetfund.web.api.money import KEY_HEADER, own_fund
+from magnetfund.web.api.signing import ConflictAnswer
 
 PROPOSALS_MAX = 200
 EITHER = (Capability.DEALING_PROCESS, Capability.DEALING_APPROVE)
@@ -116,38 +119,66 @@ class DealingProposalsView(APIView):
         key = key_of(request, given.pop("idempotency_key", ""))
 
         def work() -> tuple[int, dict[str, Any]]:
-            return 201, _answer(_propose(dict(given), actor_of(request)))
+            return 201, _answer(propose_row(fund=own_fund(), row=given, actor=actor_of(request)))
 
         return answer_once(request, key=key, work=work)
 
 
-def _propose(given: dict[str, Any], actor: Actor) -> DealingProposal:
-    holder = _investor(given.pop("investor"))
-    receiver, into = given.pop("receiver", ""), given.pop("into_class", "")
-    return propose_dealing(
-        kind=given.pop("type"),
-        investor=holder,
-        receiver=_investor(receiver) if receiver else None,
-        share_class=find_class(given.pop("share_class")),
-        into_class=find_class(into) if into else None,
-        actor=actor,
-        **given,
+class DealingImportRequest(serializers.Serializer[Any]):
+    content = serializers.CharField(
+        max_length=BYTES_MAX,
+        trim_whitespace=False,
+        help_text="CSV with the columns type, investor, share_class and reason; and as needed "
+        "amount, units, is_all, into_class, receiver, instruction, called_back, notice.",
     )
+    is_dry_run = serializers.BooleanField(required=False, default=False)
+    idempotency_key = serializers.CharField(max_length=200, required=False)
 
 
-def _investor(number: str) -> Investor:
-    found = Investor.objects.filter(number=number).first()
-    if found is None:
-        raise InvalidInput(f"there is no holder {number}", code="no_investor")
-    return found
+class RefusedLineAnswer(serializers.Serializer[Any]):
+    line = serializers.IntegerField()
+    code = serializers.CharField()
+    words = serializers.CharField()
 
 
-def find_class(code: str) -> ShareClass:
-    """A class of the fund; raises :class:`InvalidInput` (``no_class``)."""
-    found = ShareClass.objects.filter(fund=own_fund(), code=code).select_related("fund").first()
-    if found is None:
-        raise InvalidInput(f"this fund has no class {code}", code="no_class")
-    return found
+class DealingImportAnswer(serializers.Serializer[Any]):
+    lines = serializers.IntegerField()
+    refused = RefusedLineAnswer(many=True, help_text="While there is one, nothing is proposed.")
+    proposals = DealingProposalAnswer(many=True)
+
+
+class DealingImportView(APIView):
+    """A file of orders for holders: tried as a dry run, or proposed, all or none; a second person
+    decides on each."""
+
+    permission_classes = [needs(Capability.DEALING_PROCESS)]
+
+    @extend_schema(
+        operation_id="dealing_import",
+        request=DealingImportRequest,
+        parameters=[KEY_HEADER],
+        responses={200: DealingImportAnswer, 201: DealingImportAnswer},
+    )
+    def post(self, request: Request) -> HttpResponse:
+        form = DealingImportRequest(data=request.data)
+        form.is_valid(raise_exception=True)
+        given = form.validated_data
+
+        def work() -> tuple[int, dict[str, Any]]:
+            report = import_dealings(
+                fund=own_fund(),
+                content=given["content"].encode(),
+                actor=actor_of(request),
+                is_dry_run=given["is_dry_run"],
+            )
+            return (201 if report.proposals else 200), {
+                "lines": report.lines,
+                "refused": [asdict(item) for item in report.refused],
+                "proposals": [_answer(row) for row in report.proposals],
+            }
+
+        key = key_of(request, given.get("idempotency_key", ""))
+        return answer_once(request, key=key, work=work)
 
 
 class DealingDecisionView(APIView):
@@ -159,7 +190,7 @@ class DealingDecisionView(APIView):
         operation_id="dealing_decide",
         request=DealingDecisionRequest,
         parameters=[KEY_HEADER],
-        responses={200: DealingProposalAnswer},
+        responses={200: DealingProposalAnswer, 409: ConflictAnswer},
     )
     def post(self, request: Request, pk: UUID) -> HttpResponse:
         def decide(is_approved: bool) -> dict[str, Any]:

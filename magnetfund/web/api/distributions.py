@@ -13,15 +13,17 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from investors.models import DealingOrder, Distribution
+from investors.services.dealing_import import find_class
 from investors.services.distributions import decide_distribution, propose_distribution
 from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import isoformat_z
 from magnetfund.kernel.errors import NotFound
 from magnetfund.web.api.access import answer_once, key_of, needs
-from magnetfund.web.api.dealing_proposals import DealingDecisionRequest, answer_decision, find_class
+from magnetfund.web.api.dealing_proposals import DealingDecisionRequest, answer_decision
 from magnetfund.web.api.fields import ExactDecimal, plain
 from magnetfund.web.api.money import KEY_HEADER, own_fund
+from magnetfund.web.api.signing import ConflictAnswer
 
 SHOWN = 100
 ORDERS_MAX = 10_000
@@ -132,7 +134,7 @@ class DistributionsView(APIView):
 
         def work() -> tuple[int, dict[str, Any]]:
             row = propose_distribution(
-                **{**given, "share_class": find_class(given["share_class"])},
+                **{**given, "share_class": find_class(own_fund(), given["share_class"])},
                 actor=actor_of(request),
             )
             return 201, _answer(row)
@@ -150,7 +152,7 @@ class DistributionDecisionView(APIView):
         operation_id="distribution_decide",
         request=DealingDecisionRequest,
         parameters=[KEY_HEADER],
-        responses={200: DistributionAnswer},
+        responses={200: DistributionAnswer, 409: ConflictAnswer},
     )
     def post(self, request: Request, pk: UUID) -> HttpResponse:
         def decide(is_approved: bool) -> dict[str, Any]:

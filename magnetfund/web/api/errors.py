@@ -16,7 +16,9 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from magnetfund.core.services.signing import SignatureMissing
 from magnetfund.kernel.errors import FundError
+from magnetfund.web.api.signing import where_to_sign
 
 _log = logging.getLogger("magnetfund.web.api")
 #: When a request that found no free database session may come again.
@@ -43,6 +45,9 @@ def error_body(code: str, message: str, details: Any = None) -> dict[str, Any]:
 
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF exception handler: known errors use the standard body; unknown errors remain 500."""
+    if isinstance(error, SignatureMissing):
+        details = where_to_sign(error, context["request"])
+        return Response(error_body(error.code, error.message, details), error.http_status)
     if isinstance(error, FundError):
         return Response(error_body(error.code, error.message, error.details), error.http_status)
     if isinstance(error, OperationalError):

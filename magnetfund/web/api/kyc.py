@@ -29,6 +29,7 @@ from magnetfund.core.doors import require_step_up
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import isoformat_z, utc_now
 from magnetfund.web.api.access import needs
+from magnetfund.web.api.signing import ConflictAnswer
 
 PAGE_SIZE = 100
 
@@ -297,7 +298,11 @@ class MovesView(_CaseView):
     """Move a file, with a fresh second factor; an approval is on the content of the hash, by
     another person, who has signed it at the signer (409 signature_missing until then)."""
 
-    @extend_schema(operation_id="kyc_move", request=MoveBody, responses={201: CaseAnswer})
+    @extend_schema(
+        operation_id="kyc_move",
+        request=MoveBody,
+        responses={201: CaseAnswer, 409: ConflictAnswer},
+    )
     def post(self, request: Request, pk: UUID) -> Response:
         require_step_up(request)
         investor, given = self.find(pk), _read(MoveBody, request)

@@ -26,6 +26,7 @@ from magnetfund.kernel.errors import NotFound
 from magnetfund.web.api.access import answer_once, key_of, needs
 from magnetfund.web.api.fields import plain
 from magnetfund.web.api.money import KEY_HEADER, own_fund
+from magnetfund.web.api.signing import ConflictAnswer
 
 NAVS_MAX = 24
 
@@ -175,7 +176,7 @@ class NavDecisionView(APIView):
         operation_id="nav_decide",
         request=NavDecisionRequest,
         parameters=[KEY_HEADER],
-        responses={200: NavLine},
+        responses={200: NavLine, 409: ConflictAnswer},
     )
     def post(self, request: Request, pk: UUID) -> HttpResponse:
         require_step_up(request)

@@ -17,9 +17,11 @@ from investors.models import DealingOrder, PayeeAccount, Payment, StatementLine
 from investors.services.money_accounts import find_account
 from investors.services.payment_drafts import (
     PAID_OUT,
+    payable_of,
     prepare_fee,
     prepare_proceeds,
     prepare_refund,
+    release_holdback,
 )
 from investors.services.payments import (
     approve_payment,
@@ -35,6 +37,7 @@ from magnetfund.kernel.errors import InvalidInput, NotFound
 from magnetfund.web.api.access import answer_once, key_of, needs
 from magnetfund.web.api.fields import ExactDecimal, plain
 from magnetfund.web.api.money import KEY_HEADER, own_fund
+from magnetfund.web.api.signing import ConflictAnswer
 
 PAYMENTS_MAX = 200
 STEPS = ("approve", "release", "confirm", "return", "cancel")
@@ -145,6 +148,49 @@ def _named(given: dict[str, Any], name: str) -> list[UUID]:
     return [given[name]] if given.get(name) else []
 
 
+class ReleaseRequest(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=300, help_text="As the audit's report and its date.")
+    idempotency_key = serializers.CharField(max_length=200, required=False)
+
+
+class ReleaseAnswer(serializers.Serializer[Any]):
+    order_id = serializers.UUIDField()
+    held_amount = serializers.CharField()
+    payable = serializers.CharField(help_text="Owed now and in no payment yet.")
+
+
+class HoldbackView(APIView):
+    """Release what was withheld of a redemption until the audit, with a fresh second factor."""
+
+    permission_classes = [needs(Capability.PAYMENTS_APPROVE)]
+
+    @extend_schema(
+        operation_id="money_holdback_release",
+        request=ReleaseRequest,
+        parameters=[KEY_HEADER],
+        responses={200: ReleaseAnswer},
+    )
+    def post(self, request: Request, pk: UUID) -> HttpResponse:
+        require_step_up(request)
+        form = ReleaseRequest(data=request.data)
+        form.is_valid(raise_exception=True)
+        given = form.validated_data
+
+        def work() -> tuple[int, dict[str, Any]]:
+            order = DealingOrder.objects.filter(pk=pk, share_class__fund=own_fund()).first()
+            if order is None:
+                raise NotFound("no such order")
+            row = release_holdback(order=order, reason=given["reason"], actor=actor_of(request))
+            return 200, {
+                "order_id": str(row.pk),
+                "held_amount": plain(row.held_amount),
+                "payable": plain(payable_of(row)),
+            }
+
+        key = key_of(request, given.get("idempotency_key", ""))
+        return answer_once(request, key=key, work=work)
+
+
 class PaymentStepView(APIView):
     """The next step of one payment, with a fresh second factor; who may take it, the step asks."""
 
@@ -156,7 +202,7 @@ class PaymentStepView(APIView):
         operation_id="money_payment_step",
         request=StepRequest,
         parameters=[KEY_HEADER],
-        responses={200: PaymentAnswer},
+        responses={200: PaymentAnswer, 409: ConflictAnswer},
     )
     def post(self, request: Request, pk: UUID) -> HttpResponse:
         require_step_up(request)

@@ -19,10 +19,10 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.web.api.access import needs
 from magnetfund.web.api.fields import FiniteFloat, plain
 from trading import selectors
-from trading.selectors_attribution import TradeGroup, view_attribution
-from trading.selectors_calculators import calculate_growth, calculate_kelly, calculate_margin
-from trading.selectors_portfolio import WINDOWS, score_names, view_portfolio
-from trading.selectors_shortfall import view_shortfall
+from trading.selectors.attribution import TradeGroup, view_attribution
+from trading.selectors.calculators import calculate_growth, calculate_kelly, calculate_margin
+from trading.selectors.portfolio import WINDOWS, score_names, view_portfolio
+from trading.selectors.shortfall import view_shortfall
 
 DAYS_MAX = 3_660
 

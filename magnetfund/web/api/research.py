@@ -18,7 +18,6 @@ from magnetfund.kernel.clock import to_milliseconds
 from magnetfund.operations.tasks import wake_research
 from magnetfund.web.api.access import needs
 from magnetfund.web.api.fields import FiniteFloat
-from trading import selectors_research as selectors
 from trading.domain.market.slices import name_length
 from trading.domain.research.parameters import read_parameters
 from trading.domain.research.request import (
@@ -31,6 +30,7 @@ from trading.domain.research.request import (
 )
 from trading.domain.research.run import build
 from trading.models import ResearchRun, RunState
+from trading.selectors import research as selectors
 from trading.services.research.backtests import ask_backtest
 from trading.services.research.catalogue import load_catalogue
 

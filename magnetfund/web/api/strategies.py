@@ -15,8 +15,8 @@ from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import isoformat_z
 from magnetfund.kernel.errors import NotFound
 from magnetfund.web.api.access import needs
-from trading import selectors_strategies as selectors
 from trading.models import StrategyPerformance
+from trading.selectors import strategies as selectors
 
 
 class StrategyHealth(serializers.Serializer[dict[str, Any]]):

@@ -18,7 +18,7 @@ from magnetfund.web.api.access import needs
 from magnetfund.web.api.fields import FiniteFloat
 from risk.domain.stress import build_scenarios
 from trading.models import SavedStress
-from trading.selectors_stress import run_stresses
+from trading.selectors.stress import run_stresses
 from trading.services.stresses import list_stresses, retire_stress, save_stress, scenario_of
 
 

@@ -19,10 +19,10 @@ from magnetfund.kernel.errors import InvalidInput
 from magnetfund.operations.tasks import wake_research
 from magnetfund.web.api.access import needs
 from magnetfund.web.api.research import BacktestBody, read_request
-from trading import selectors_research as selectors
 from trading.domain.research.search import OBJECTIVES
 from trading.domain.research.space import SEARCHES, VARIANTS_MAX
 from trading.models import ResearchRun
+from trading.selectors import research as selectors
 from trading.services.research.sweep_asking import ask_sweep
 from trading.services.research.sweep_control import cancel_run, pause_run, resume_run
 

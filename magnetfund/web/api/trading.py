@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import connection
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -328,7 +329,8 @@ class EmergencyStopView(APIView):
             actor=actor_of(request),
         )
         ring_bell()
-        before, left = wait_until_flat(book, seconds=5.0)
+        with connection.cursor() as cursor:
+            before, left = wait_until_flat(cursor, book)
         return Response(
             {
                 "stopped": True,

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from magnetfund.core.models import AuditEvent
 from magnetfund.core.roles import Capability
+from magnetfund.core.templatetags.figures import units
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.backups.copies import read_copy_health
 from magnetfund.operations.backups.runs import read_health
@@ -98,7 +99,9 @@ def _read_backups() -> dict[str, Any]:
 
 def _units(root: StoredRoot) -> str:
     """Units of all funds that a root commits to."""
-    return ", ".join(f"{item['units']} of {code}" for code, item in root.document["units"].items())
+    return ", ".join(
+        f"{units(item['units'])} of {code}" for code, item in root.document["units"].items()
+    )
 
 
 @require_safe

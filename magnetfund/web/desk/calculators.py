@@ -15,7 +15,7 @@ from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from trading import selectors
-from trading.selectors_calculators import (
+from trading.selectors.calculators import (
     calculate_growth,
     calculate_kelly,
     calculate_leverage,

@@ -19,6 +19,7 @@ KIND_WORDS = {
     "prior_low": "Prior low", "prior_close": "Prior close", "round_minor": "Minor round number",
     "round_major": "Round number",
     "gap_bullish": "Bullish gap", "gap_bearish": "Bearish gap",
+    "call_wall": "Call wall (gamma)", "put_wall": "Put wall (gamma)",
 }  # fmt: skip
 
 

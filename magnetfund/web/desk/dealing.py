@@ -20,7 +20,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from investors.domain.onboarding import KycState
 from investors.models import DealingOrder
 from investors.services.dealing import can_cancel, cancel_order
-from investors.services.papers import contract_note, note_download
+from investors.services.order_figures import account_for
+from investors.services.papers import contract_note, list_notes, note_download
 from investors.services.receipts import standing_advances
 from investors.services.statements import record_receipt
 from magnetfund.core.actors import actor_of
@@ -38,6 +39,7 @@ from magnetfund.web.public.pages import asked_page
 PAGE_SIZE = 20
 DAYS_MAX = 24
 OPEN_STATES = ("submitted", "accepted", "funded", "deferred", "payable", "set_aside")
+CLOSED_STATES = ("settled", "cancelled", "rejected", "refunded")
 SORTS = {
     "oldest": ("received_at", "pk"),
     "newest": ("-received_at", "pk"),
@@ -66,7 +68,9 @@ ORDERS = ListSpec(
         Choices(
             name="state",
             label="State",
-            options=tuple((state, state.replace("_", " ").capitalize()) for state in OPEN_STATES),
+            options=tuple(
+                (state, DealingOrder.State(state).label) for state in OPEN_STATES + CLOSED_STATES
+            ),
         ),
         Choices(name="day", label="Dealing day"),
     ),
@@ -78,10 +82,14 @@ ORDERS = ListSpec(
 )
 
 
+def _orders() -> QuerySet[DealingOrder]:
+    return DealingOrder.objects.filter(share_class__fund__book=settings.MAGNET_BOOK).select_related(
+        "investor", "share_class__fund", "into_class", "dealing_day"
+    )
+
+
 def _open_orders() -> QuerySet[DealingOrder]:
-    return DealingOrder.objects.filter(
-        share_class__fund__book=settings.MAGNET_BOOK, state__in=OPEN_STATES
-    ).select_related("investor", "share_class", "into_class", "dealing_day")
+    return _orders().filter(state__in=OPEN_STATES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,13 +194,16 @@ def orders(request: HttpRequest) -> HttpResponse:
     days = [(row.day.isoformat(), f"{row.day:%-d %b %Y}") for row in book if row.day]
     spec = ORDERS.with_options(day=days or [("", "all")])
     listing = spec.read(request.GET, number=asked_page(request))
-    rows = _open_orders().order_by(*SORTS[listing.sort])
+    # A closed order is found by asking for its state.
+    is_closed = listing.chosen.get("state") in CLOSED_STATES
+    rows = (_orders() if is_closed else _open_orders()).order_by(*SORTS[listing.sort])
     fields = {"day": "dealing_day__day"}
     chosen = {fields.get(name, name): value for name, value in listing.chosen.items() if value}
     page = listing.cut(rows.filter(**chosen), size=PAGE_SIZE)
     may = "dealing_process" in frame["capabilities"]
     context: dict[str, Any] = {
         "listing": page,
+        "is_closed": is_closed,
         "book": book,
         "orders": [
             {
@@ -208,6 +219,28 @@ def orders(request: HttpRequest) -> HttpResponse:
     return render_page(
         request, "desk/dealing.html", {**frame, **context}, parts=("dealing-orders",)
     )
+
+
+@require_safe
+@desk_view()
+def order(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """One order: what was asked, what it came to line by line and lot by lot, its payments."""
+    row = get_object_or_404(_orders().select_related("strike", "submitted_by"), pk=pk)
+    frame = build_frame(request, "nav")
+    may = "dealing_process" in frame["capabilities"]
+    is_open = row.state in OPEN_STATES
+    context: dict[str, Any] = {
+        "order": row,
+        "asked": row.units or row.dealt_units,
+        "fund": row.share_class.fund,
+        "needs": find_needs(row) if is_open else [],
+        "notes": list_notes(row),
+        "figures": account_for(row),
+        "payments": list(row.payments.order_by("number")),
+        "can_cancel": may and can_cancel(row, at=utc_now()),
+        "can_receive": may and is_unpaid(row),
+    }
+    return render_page(request, "desk/dealing_order.html", {**frame, **context}, parts=())
 
 
 @require_safe

@@ -5,27 +5,38 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID, uuid4
 
+from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from investors.models import DealingProposal
+from investors.models import DealingProposal, Fund, Investor
+from investors.services.dealing_import import (
+    BYTES_MAX,
+    NEEDED,
+    OPTIONAL,
+    DealingImport,
+    import_dealings,
+)
 from investors.services.dealing_proposals import decide_dealing
+from investors.services.papers import note_download
+from investors.services.transfer_note import transfer_note
 from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.idempotency import StoredAnswer
 from magnetfund.core.services.signing import TRANSFER, SignatureMissing
-from magnetfund.kernel.errors import FundError, InvalidInput
+from magnetfund.kernel.errors import FundError, InvalidInput, NotFound
 from magnetfund.web.dealing_forms import DealingProposalForm
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.signing import go_to_sign
 from magnetfund.web.forms import send_once
-from magnetfund.web.parts import render_page
+from magnetfund.web.parts import render_page, send_pdf
 
 SHOWN = 40
 
@@ -84,6 +95,78 @@ def _propose(request: HttpRequest, form: DealingProposalForm) -> str | None:
     else:
         messages.success(request, "Proposed; a second person decides.")
     return None
+
+
+class ImportForm(forms.Form):
+    """A file, or the text of one that was tried."""
+
+    file = forms.FileField(required=False, max_length=120, label="CSV file")
+    content = forms.CharField(required=False, strip=False, max_length=BYTES_MAX)
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if not given.get("file") and not given.get("content"):
+            self.add_error("file", "Choose a file.")
+        return given
+
+    def read(self) -> bytes:
+        """The bytes that were sent, at most one more than a file may have."""
+        file: UploadedFile[bytes] | None = self.cleaned_data["file"]
+        if file:
+            return bytes(file.read(BYTES_MAX + 1))
+        return str(self.cleaned_data["content"]).encode()
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@desk_view(Capability.DEALING_PROCESS)
+def import_file(request: HttpRequest) -> HttpResponse:
+    """A file of orders: what it would propose line by line, then all of it at once."""
+    is_sent = request.method == "POST"
+    form = ImportForm(request.POST if is_sent else None, request.FILES if is_sent else None)
+    report: DealingImport | None = None
+    refusal: FundError | None = None
+    content, fund = b"", Fund.objects.filter(book=settings.MAGNET_BOOK).first()
+    is_dry_run = request.POST.get("step") != "propose"
+    if is_sent and form.is_valid():
+        content = form.read()
+        try:
+            if fund is None:
+                raise NotFound("no fund has been founded", code="no_fund")
+            report = import_dealings(
+                fund=fund, content=content, actor=actor_of(request), is_dry_run=is_dry_run
+            )
+        except FundError as error:
+            refusal = error
+    if report is not None and report.proposals:
+        count = len(report.proposals)
+        messages.success(request, f"{count} proposed; a second person decides on each.")
+        return HttpResponseRedirect(reverse("desk_dealing_proposals"), status=303)
+    context = {
+        **build_frame(request, "nav"),
+        "form": form,
+        "report": report,
+        "refusal": refusal,
+        "content": content.decode("utf-8-sig", "replace"),
+        "needed": NEEDED,
+        "optional": OPTIONAL,
+        "kinds": DealingProposal.Kind.values,
+    }
+    answer = render_page(request, "desk/dealing_import.html", context, parts=())
+    answer.status_code = 422 if is_sent and (report is None or report.refused) else 200
+    return answer
+
+
+@require_safe
+@desk_view(Capability.PAPERS_VIEW)
+def note(request: HttpRequest, pk: UUID, number: str) -> HttpResponse:
+    """The note of a transfer for one of its holders; each download is noted."""
+    row = get_object_or_404(DealingProposal, pk=pk, share_class__fund__book=settings.MAGNET_BOOK)
+    try:
+        paper = transfer_note(proposal=row, investor=get_object_or_404(Investor, number=number))
+    except FundError as error:
+        messages.error(request, f"No note: {error.message}. ({error.code})")
+        return redirect("desk_dealing_proposals")
+    return send_pdf(paper.number, note_download(paper, actor=actor_of(request)))
 
 
 @require_POST

@@ -16,8 +16,8 @@ from typing import Any
 from magnetfund.web.desk.selectors import ShownPosition
 from risk.domain.fuse import MANUAL_WATCH, Condition, FuseRules, Trigger, find_entry_block
 from risk.domain.limits import Limits
-from trading.fuse_selectors import LossStreak, Measured
 from trading.models import Valuation
+from trading.selectors.fuse import LossStreak, Measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from magnetfund.kernel.errors import FundError, InvalidInput
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.market_page import (
+    FOLLOWS,
     list_events,
     list_instruments,
     list_leverage,
@@ -50,7 +51,10 @@ def market(request: HttpRequest) -> HttpResponse:
     context = {
         "items": list_instruments(frame["market"], frame.get("daily_room")),
         "leverage": list_leverage(),
-        "events": [{"row": row, "words": say_event(row)} for row in events],
+        "events": [
+            {"row": row, "words": say_event(row), "follows": FOLLOWS.get(row.kind, "")}
+            for row in events
+        ],
         "asked": request.GET.get("instrument", "")[:60],
         "starting": say_start(frame["trader_beat"]),
     }

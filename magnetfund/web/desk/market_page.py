@@ -14,6 +14,7 @@ from django.db.models import Count, Max
 from magnetfund.core.models import Heartbeat
 from magnetfund.kernel.clock import from_milliseconds, utc_now
 from magnetfund.kernel.counting import count_of
+from trading.domain.market.events import MarketEventKind
 from trading.models import (
     Candle,
     CandleGap,
@@ -33,6 +34,35 @@ LATE_SECONDS = 6.0
 
 #: Beyond this a distance is no figure that anybody can use.
 MOVE_SAID_MAX = Decimal(10)
+
+#: What each kind of event means for the book, beside what was seen.
+FOLLOWS: Mapping[str, str] = {
+    MarketEventKind.LEVEL_HELD: "The new level is used: further candles agree with it.",
+    MarketEventKind.LEVEL_CONFIRMED: "The new level is used: a second source or a person agrees.",
+    MarketEventKind.TERMS_CHANGED: (
+        "Orders follow the new terms; a changed tick or lot waits until the position is closed."
+    ),
+    MarketEventKind.SOURCE_DOUBTED: (
+        "No entry is made on it. Where it is held, the whole book waits and reconciles afterwards."
+    ),
+    MarketEventKind.SOURCE_BACK: "What was missed is filled in; entries are allowed again.",
+    MarketEventKind.STREAM_LOST: (
+        "Prices are requested every two seconds until the stream is open again; stops go on."
+    ),
+    MarketEventKind.STREAM_BACK: "Stops and the fuse act on every streamed price again.",
+    MarketEventKind.PRICE_HELD: (
+        "The price is not used until bid and ask agree with it; no entry is made meanwhile."
+    ),
+    MarketEventKind.PRICE_REFUSED: "The message is left out; the last good price stands.",
+    MarketEventKind.CANDLE_REVISED: "The first telling of the candle counts and stays.",
+    MarketEventKind.CANDLE_REPEATED: "Nothing changes.",
+    MarketEventKind.BOOK_BROKEN: "Depth and walls count as unknown until the book is read anew.",
+    MarketEventKind.SOURCES_DIFFER: "The stream is used. Nothing changes; a person should look.",
+    MarketEventKind.CANDLES_FILLED: "The candles are stored; hours that waited are decided on.",
+    MarketEventKind.SYMBOL_ENDED: (
+        "The instrument leaves the book; what is held is closed on paper at its last price."
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

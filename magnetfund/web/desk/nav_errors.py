@@ -19,15 +19,13 @@ from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.parts import render_page
 
 SETTLEMENTS = {
-    CompensationWay.UNITS: "in units at the right price of today",
-    CompensationWay.CASH: "in cash, the holder has left",
+    CompensationWay.CASH: "in cash",
     CompensationWay.MANAGER: "gained; not pursued, the manager makes the fund whole",
     CompensationWay.CLAIM: "gained; the fund may claim it",
     CompensationWay.NONE: "below the smallest amount",
 }
 COLUMNS = (
     "nav", "class", "investor", "deal", "units", "published", "right", "due", "settlement",
-    "units_given",
 )  # fmt: skip
 
 
@@ -111,7 +109,7 @@ def _as_csv(found: NavErrors) -> HttpResponse:
             [
                 deal.day.isoformat(), deal.share_class, row.entry.lot.holding.investor.number,
                 deal.kind.value, f"{deal.units:f}", f"{error.published:f}", f"{error.right:f}",
-                f"{row.found.due:f}", row.found.settlement.value, f"{row.found.units:f}",
+                f"{row.found.due:f}", row.found.settlement.value,
             ]
         )  # fmt: skip
     return response

@@ -17,16 +17,16 @@ from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.research_page import bars_of
 from risk.services.limits import limits_in_force
 from trading import selectors
-from trading.selectors_active_return import view_active_return
-from trading.selectors_attribution import AttributedTrades, TradeGroup, view_attribution
-from trading.selectors_portfolio import (
+from trading.selectors.active_return import view_active_return
+from trading.selectors.attribution import AttributedTrades, TradeGroup, view_attribution
+from trading.selectors.portfolio import (
     QUANTILES,
     WINDOWS,
     PortfolioView,
     score_names,
     view_portfolio,
 )
-from trading.selectors_shortfall import view_shortfall
+from trading.selectors.shortfall import view_shortfall
 
 #: Days of closed trades that the attribution offers; 0 is all of them.
 SPANS = ((30, "30 days"), (90, "90 days"), (365, "A year"), (0, "All"))

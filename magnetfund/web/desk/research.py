@@ -22,10 +22,10 @@ from magnetfund.web.desk.research_page import build_page, compare_rows, draw_com
 from magnetfund.web.desk.research_studies import chunk_context, study_context
 from magnetfund.web.public.pages import asked_page
 from risk.services.limits import limits_in_force
-from trading import selectors_research as selectors
 from trading.domain.research.report import build_report
 from trading.domain.research.trials import Verdict
 from trading.models import ResearchRun, RunState
+from trading.selectors import research as selectors
 from trading.services.research.backtests import ask_backtest
 from trading.services.research.catalogue import load_catalogue
 from trading.services.research.tables import decode_rows, write_csv

@@ -53,18 +53,6 @@ def draw_run(run: ResearchRun, drawdown_limit: float) -> list[dict[str, Any]]:
     """Equity beside buy and hold, falls with the level of the fuse, rolling Sharpe, exposure."""
     figures = run.result["figures"]
     series, rolling = figures["series"], figures["rolling"]
-    spans = []
-    for item in figures["periods"]:
-        if item["name"] == "unseen":
-            spans.append(
-                {
-                    "from": item["first_ms"] // 1000,
-                    "to": item["last_ms"] // 1000,
-                    "colour": "field",
-                    "strength": 0.1,
-                    "label": "Unseen",
-                }
-            )
     shared: dict[str, Any] = {"t": series["t"], "sync": "run", "years": years_of(series["t"])}
     falls = [100 * value for value in series["drawdown"]]
     lowest = min([*falls, 0.0])
@@ -82,7 +70,7 @@ def draw_run(run: ResearchRun, drawdown_limit: float) -> list[dict[str, Any]]:
         "equity": {
             **shared,
             "digits": 2,
-            "spans": spans,
+            "spans": _unseen_spans(figures["periods"]),
             "series": [
                 _line("Held", series["hold"], "ink-3", 1.25),
                 _line("Run", series["equity"], "field", 2),
@@ -98,26 +86,7 @@ def draw_run(run: ResearchRun, drawdown_limit: float) -> list[dict[str, Any]]:
         },
     }
     if rolling["t"]:
-        charts["rolling"] = {
-            "t": rolling["t"],
-            "digits": 2,
-            "axisDigits": 1,
-            "years": years_of(rolling["t"]),
-            "levels": [{"y": 0, "label": "", "colour": "ink-3"}],
-            "series": [_line("Sharpe", rolling["sharpe"], "field", 1.5, end=False)],
-        }
-        charts["exposure"] = {
-            "t": rolling["t"],
-            "digits": 0,
-            "unit": " %",
-            "years": years_of(rolling["t"]),
-            "range": [0, 105],
-            "series": [
-                _line(
-                    "In the market", [100 * v for v in rolling["exposure"]], "field", 1.5, end=False
-                )
-            ],
-        }
+        charts |= _rolling_charts(rolling)
     told = {
         "equity": ("Teal: this run. Grey: bought and held", "is-tall"),
         "falls": ("Below the highest value so far", "is-mid"),
@@ -128,6 +97,43 @@ def draw_run(run: ResearchRun, drawdown_limit: float) -> list[dict[str, Any]]:
         {"source": f"run-{name}", "caption": told[name][0], "size": told[name][1], "data": chart}
         for name, chart in charts.items()
     ]
+
+
+def _unseen_spans(periods: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The stretches that no choice of parameters saw, as bands behind a chart."""
+    return [
+        {
+            "from": item["first_ms"] // 1000,
+            "to": item["last_ms"] // 1000,
+            "colour": "field",
+            "strength": 0.1,
+            "label": "Unseen",
+        }
+        for item in periods
+        if item["name"] == "unseen"
+    ]
+
+
+def _rolling_charts(rolling: Mapping[str, Any]) -> dict[str, Any]:
+    """Sharpe ratio and share of time in the market over the last 180 days, day by day."""
+    shared = {"t": rolling["t"], "years": years_of(rolling["t"])}
+    exposure = [100 * value for value in rolling["exposure"]]
+    return {
+        "rolling": {
+            **shared,
+            "digits": 2,
+            "axisDigits": 1,
+            "levels": [{"y": 0, "label": "", "colour": "ink-3"}],
+            "series": [_line("Sharpe", rolling["sharpe"], "field", 1.5, end=False)],
+        },
+        "exposure": {
+            **shared,
+            "digits": 0,
+            "unit": " %",
+            "range": [0, 105],
+            "series": [_line("In the market", exposure, "field", 1.5, end=False)],
+        },
+    }
 
 
 def _line(

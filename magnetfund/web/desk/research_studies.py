@@ -17,9 +17,9 @@ from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.research_form import BacktestForm
 from magnetfund.web.public.pages import asked_page
-from trading import selectors_research as selectors
 from trading.domain.research.parameters import values_around
 from trading.models import ResearchRun, Trial
+from trading.selectors import research as selectors
 from trading.services.research.catalogue import load_catalogue
 from trading.services.research.studies import ask_study
 from trading.services.research.sweep_asking import ask_sweep

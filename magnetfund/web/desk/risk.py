@@ -39,9 +39,9 @@ from risk.models import FuseEvent, FuseReset
 from risk.services.fuse import disarm_fuse
 from risk.services.fuse_reset import approve_reset, propose_reset, withdraw_reset
 from risk.services.stop import stop_trading
-from trading.fuse_selectors import loss_streaks, recent_measures
 from trading.models import Reconciliation
-from trading.selectors_research import find_survival
+from trading.selectors.fuse import loss_streaks, recent_measures
+from trading.selectors.research import find_survival
 from trading.services.manual import ring_bell
 
 

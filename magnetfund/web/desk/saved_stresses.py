@@ -16,7 +16,7 @@ from magnetfund.kernel.errors import FundError, InvalidInput
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from risk.domain.stress import build_scenarios, read_shocks, write_shocks
-from trading.selectors_stress import run_stresses
+from trading.selectors.stress import run_stresses
 from trading.services.stresses import list_stresses, retire_stress, save_stress, scenario_of
 
 #: Figures of the form: label, hint, usual value, what the form shows of it.

@@ -22,7 +22,7 @@ from django.db.models.functions import Cast, JSONObject
 from investors.models import ClassNav, DealingDay, DealingOrder, NavStrike
 from magnetfund.core.models import Heartbeat, JobRun
 from magnetfund.kernel.clock import utc_midnight, utc_now
-from magnetfund.operations.schedule import PERIODS
+from magnetfund.operations.schedule import ALL_PERIODS
 from magnetfund.web.desk.order_words import say_codes, say_order, say_state
 from risk.domain.pretrade import EngineState
 from risk.models import FuseEvent, FuseReset
@@ -146,12 +146,12 @@ def find_jobs() -> list[dict[str, Any]]:
             """SELECT run.* FROM unnest(%s::text[]) AS name CROSS JOIN LATERAL (
                  SELECT * FROM core_jobrun WHERE job = name ORDER BY scheduled_for DESC LIMIT 1
                ) run""",
-            [list(PERIODS)],
+            [list(ALL_PERIODS)],
         )
     }
     jobs = []
     now = utc_now()
-    for name, period in PERIODS.items():
+    for name, period in ALL_PERIODS.items():
         row = newest.get(name)
         if row is None:
             state = "none"

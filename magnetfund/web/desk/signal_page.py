@@ -11,6 +11,7 @@ from magnetfund.web.desk.order_words import say_decision
 from risk.domain.leverage import LeverageCase, choose_leverage
 from risk.domain.limits import Limits
 from trading.models import Instrument, Proposal, Signal
+from trading.services.leverage_caps import read_strength_calibration
 
 
 def explain_signal(instrument: Instrument, signal: Signal | None, limits: Limits) -> dict[str, Any]:
@@ -53,9 +54,11 @@ def explain_signal(instrument: Instrument, signal: Signal | None, limits: Limits
         for code, plain in sorted((signal.reading or {}).items())
         if isinstance(plain, dict) and "reason" in plain
     ]
+    calibration = read_strength_calibration(instrument)
     zones = [
         {**zone, "words": kind_words(zone["members"][0]["kind"]) if zone["members"] else "Zone",
-         "is_above": zone["price"] > signal.close}
+         "is_above": zone["price"] > signal.close,
+         "calibrated": calibration.calibrate(zone["strength"]) if calibration else None}
         for zone in choose_zones(found)
     ]  # fmt: skip
     return {
@@ -65,6 +68,7 @@ def explain_signal(instrument: Instrument, signal: Signal | None, limits: Limits
         "zone_count": len(found.get("zones", ())),
         "decision": decision,
         "target": target,
+        "calibration": calibration,
         "side_words": "long" if side > 0 else "short",
         "caps": [
             {

@@ -19,8 +19,8 @@ from magnetfund.kernel.errors import FundError, InvalidInput
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame, equity_of
 from magnetfund.web.desk.selectors import live_marks
-from trading import selectors_strategies as selectors
 from trading.models import SleeveProposal, TradingSession
+from trading.selectors import strategies as selectors
 from trading.services.performance import add_note
 from trading.services.research.catalogue import load_catalogue
 from trading.services.run_now import build_ticket

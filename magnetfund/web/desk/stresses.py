@@ -15,8 +15,8 @@ from risk.domain.stress import (
     compute_stresses,
     move_of,
 )
-from trading import selectors_stress
 from trading.models import Valuation
+from trading.selectors import stress
 from trading.services.book_setup import instrument_rules
 
 #: The events that the table shows, in its order.
@@ -102,7 +102,7 @@ def build_stress_book(
     """The shown positions as the margin rules take them."""
     marks = {item.row.instrument.symbol: item.mark for item in positions if item.mark is not None}
     rows = [item.row for item in positions]
-    return selectors_stress.build_stress_book(rows, marks, valuation, limits)
+    return stress.build_stress_book(rows, marks, valuation, limits)
 
 
 def _row(scenario: StressScenario, result: StressResult, assets: tuple[str, ...]) -> Consequence:

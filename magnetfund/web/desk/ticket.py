@@ -46,7 +46,7 @@ from trading.services.manual import (
     submit_manual_order,
     wait_for_outcome,
 )
-from trading.services.manual_plan import ManualOrder, OrderPlan, find_instrument, live_price
+from trading.services.manual_plan import ManualOrder, OrderPlan, live_price
 from trading.services.settlement import ask_again, wait_for_settlement
 
 #: Rooms in the list "largest now"; the tightest come first.
@@ -131,7 +131,9 @@ def preview(request: HttpRequest) -> HttpResponse:
     if form.is_bound and form.is_valid():
         book = settings.MAGNET_BOOK
         try:
-            seen = live_price(book, find_instrument(form.cleaned_data["instrument"])).price
+            seen = live_price(
+                book, selectors.require_instrument(form.cleaned_data["instrument"])
+            ).price
             plan = preview_manual_order(
                 form.request_of(book=book, seen=seen), actor=actor_of(request)
             )

@@ -17,7 +17,7 @@ from magnetfund.web.desk.gauges import (
 )
 from magnetfund.web.desk.open_work import keep_role, roles_of
 from magnetfund.web.parts import render_page
-from trading.fuse_selectors import loss_streaks, recent_measures
+from trading.selectors.fuse import loss_streaks, recent_measures
 
 
 @require_safe

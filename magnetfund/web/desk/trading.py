@@ -90,11 +90,13 @@ def signals(request: HttpRequest) -> HttpResponse:
 
 def _signal_context(instrument: Instrument, limits: Limits) -> dict[str, Any]:
     from magnetfund.web.desk.signal_page import explain_signal
+    from magnetfund.web.desk.stream_page import explain_stream
 
     signal = desk.newest_reading(instrument)
     return {
         "signal": signal,
         "candles": candle_chart(instrument, signal),
         "bars": newest_bars(instrument),
+        "book": explain_stream(instrument, signal),
         **explain_signal(instrument, signal, limits),
     }

@@ -40,6 +40,7 @@ from investors.services.dealing import (
 from investors.services.dealing_quotes import quote_redemption, quote_subscription
 from investors.services.estimates import PriceEstimate, estimate_prices
 from investors.services.money_accounts import approved_accounts
+from investors.services.order_figures import account_for
 from investors.services.papers import contract_note, list_notes, note_download
 from magnetfund.core.actors import actor_of
 from magnetfund.core.doors import require_step_up
@@ -302,6 +303,7 @@ def show_order(request: HttpRequest, pk: UUID) -> HttpResponse:
         "reference": order.reference,
         "can_cancel": not order.is_compulsory and can_cancel(order, at=utc_now()),
         "notes": list_notes(order),
+        "figures": account_for(order),
         "pay_to": list(
             approved_accounts(order.share_class.fund).filter(
                 currency=order.share_class.fund.currency

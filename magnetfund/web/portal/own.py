@@ -22,7 +22,7 @@ from magnetfund.web.parts import render_page
 from magnetfund.web.portal import own_selectors as own
 from magnetfund.web.portal.access import own_investor
 from magnetfund.web.public.pages import asked_page, page_context, used_shares
-from trading.selectors_research import find_survival
+from trading.selectors.research import find_survival
 
 PAGE_SIZE = 20
 #: Ranges of past NAVs in days; "all" has none.

@@ -13,10 +13,17 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, Exists, OuterRef, Q, Subquery, When
+from django.db.models import Exists, OuterRef, Q
 
 from investors.domain.exact import round_to_total
-from investors.domain.performance import compute_mwr, compute_twr
+from investors.domain.performance import (
+    BridgeLine,
+    ReturnBridge,
+    build_return_bridge,
+    compute_modified_dietz,
+    compute_mwr,
+    compute_twr,
+)
 from investors.models import (
     ClassNav,
     DealingDay,
@@ -24,12 +31,12 @@ from investors.models import (
     Holding,
     Investor,
     InvestorSnapshot,
-    LotNav,
     NavStrike,
     ShareClass,
     UnitEntry,
     UnitLot,
 )
+from investors.services.lot_values import net_values
 from magnetfund.core.templatetags.figures import money, signed, unit_count
 from magnetfund.kernel.clock import utc_now
 
@@ -100,7 +107,8 @@ def find_overview(investor: Investor) -> dict[str, Any]:
         "units": sum((lot.units for lot in lots), ZERO),
         "gain": gain,
         "put_in": newest.net_invested if newest is not None else ZERO,
-        "twr": compute_time_weighted(investor, struck),
+        "twr": compute_time_weighted(struck),
+        "own": build_own_bridge(struck),
         "mwr": compute_money_weighted(struck),
         "took_out": any(
             after.net_invested < before.net_invested for before, after in itertools.pairwise(struck)
@@ -142,27 +150,15 @@ def find_lots(investor: Investor, strike: NavStrike | None) -> list[ShownLot]:
     """The investor's lots at the last strike; a lot bought there stands at its price."""
     if strike is None:
         return []
-    at_strike = {"strike": strike}
-    price = ClassNav.objects.filter(share_class=OuterRef("share_class"), **at_strike)
-    fee = LotNav.objects.filter(lot=OuterRef("pk"), **at_strike)
-    cancelled = UnitEntry.objects.filter(lot=OuterRef("pk"), kind="fee_cancel", **at_strike)
-    rows = (
-        UnitLot.objects.filter(holding__investor=investor, units__gt=0)
-        .annotate(
-            struck_price=Subquery(price.values("price")[:1]),
-            # Paid in units at the strike, so nothing is accrued on the lot any more.
-            fee=Case(
-                When(Exists(cancelled), then=None),
-                default=Subquery(fee.values("performance_fee_per_unit")[:1]),
-            ),
+    rows = list(
+        UnitLot.objects.filter(holding__investor=investor, units__gt=0).select_related(
+            "share_class"
         )
-        .select_related("share_class")
     )
+    worth = net_values([lot.pk for lot in rows], strike)
     found = []
     for lot in rows:
-        net = (lot.entry_price if lot.struck_price is None else lot.struck_price) - (
-            lot.fee or ZERO
-        )
+        net = worth[lot.pk]
         found.append(
             ShownLot(
                 bought=lot.dealing_day,
@@ -179,8 +175,33 @@ def find_lots(investor: Investor, strike: NavStrike | None) -> list[ShownLot]:
     return [replace(lot, value=value) for lot, value in zip(found, values, strict=True)]
 
 
-def compute_time_weighted(investor: Investor, struck: list[InvestorSnapshot]) -> Decimal | None:
-    """Chained return between strikes; None before the second strike.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnPath:
+    """An investor's values from his first units on: each flow with the value before it.
+
+    ``put_in`` is what was paid for the opening value, entry fees included.
+    """
+
+    opening: Decimal
+    put_in: Decimal
+    closing: Decimal
+    flows: tuple[tuple[date, Decimal, Decimal], ...]
+    start: date
+    end: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnBridge:
+    """How the gain comes of each amount that was put in, and the three returns beside it."""
+
+    bridge: ReturnBridge
+    lines: tuple[tuple[date, BridgeLine], ...]
+    entry_cost: Decimal
+    dietz: Decimal | None
+
+
+def find_path(struck: list[InvestorSnapshot]) -> OwnPath | None:
+    """The values between the first units and the newest NAV; None before the second NAV.
 
     A snapshot stands after its dealing, so the value before it is the value less what came in.
     """
@@ -196,13 +217,55 @@ def compute_time_weighted(investor: Investor, struck: list[InvestorSnapshot]) ->
     ]
     # Who took everything out ends with what it was worth, not with nothing.
     left = held[-1].value == 0 and bool(flows) and flows[-1][0] == held[-1].day
-    return compute_twr(
-        opening_value=held[0].value,
-        closing_value=flows[-1][1] if left else held[-1].value,
-        flows=flows[:-1] if left else flows,
+    return OwnPath(
+        opening=held[0].value,
+        put_in=held[0].net_invested,
+        closing=flows[-1][1] if left else held[-1].value,
+        flows=tuple(flows[:-1] if left else flows),
         start=held[0].day,
         end=held[-1].day,
+    )
+
+
+def compute_time_weighted(struck: list[InvestorSnapshot]) -> Decimal | None:
+    """Chained return between strikes; None before the second strike."""
+    path = find_path(struck)
+    if path is None:
+        return None
+    return compute_twr(
+        opening_value=path.opening,
+        closing_value=path.closing,
+        flows=path.flows,
+        start=path.start,
+        end=path.end,
     ).value
+
+
+def build_own_bridge(struck: list[InvestorSnapshot]) -> OwnBridge | None:
+    """The gain by each amount put in or taken out; None before the second NAV."""
+    path = find_path(struck)
+    if path is None:
+        return None
+    bridge = build_return_bridge(
+        opening_value=path.opening,
+        closing_value=path.closing,
+        flows=path.flows,
+        start=path.start,
+        end=path.end,
+    )
+    dietz = compute_modified_dietz(
+        opening_value=path.opening,
+        closing_value=path.closing,
+        flows=[(day, amount) for day, _, amount in path.flows],
+        start=path.start,
+        end=path.end,
+    )
+    return OwnBridge(
+        bridge=bridge,
+        lines=tuple((date.fromordinal(line.day), line) for line in bridge.lines),
+        entry_cost=path.opening - path.put_in,
+        dietz=dietz.value,
+    )
 
 
 def compute_money_weighted(struck: list[InvestorSnapshot]) -> Decimal | None:

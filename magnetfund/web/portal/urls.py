@@ -4,10 +4,12 @@ from magnetfund.web.portal import dealing, own, proof, switching, vault, views
 
 urlpatterns = [
     path("overview/", views.overview, name="overview"),
+    path("overview/returns.csv", views.returns_file, name="own_returns_file"),
     path("activity/", views.activity, name="activity"),
     path("statements/", vault.statements, name="statements"),
     path("statements/<uuid:pk>/", vault.statement, name="statement"),
     path("papers/<uuid:pk>.pdf", vault.paper, name="own_paper"),
+    path("transfers/<uuid:pk>/note.pdf", vault.transfer, name="own_transfer_note"),
     path("proof/", proof.proof, name="proof"),
     path("proof/check_units.py", proof.checker, name="proof_checker"),
     path("proof/proof-<int:number>.json", proof.proof_file, name="proof_file"),

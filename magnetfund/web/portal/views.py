@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
@@ -29,6 +29,19 @@ def overview(request: HttpRequest) -> HttpResponse:
             "investor": investor,
         },
     )
+
+
+@require_safe
+@login_required
+def returns_file(request: HttpRequest) -> HttpResponse:
+    """How my gain comes of each amount that I put in, to be rebuilt outside."""
+    struck = [row for row in selectors.find_values(own_investor(request)) if not row.is_estimate]
+    found = selectors.build_own_bridge(struck)
+    if found is None:
+        raise Http404
+    answer = HttpResponse(found.bridge.as_csv(), content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = 'attachment; filename="returns.csv"'
+    return answer
 
 
 @require_safe

@@ -18,7 +18,7 @@ from magnetfund.web.public.busy import same_for_strangers
 from magnetfund.web.public.pages import page_context, record_charts, used_shares
 from risk.models import FuseEvent
 from trading import selectors
-from trading.selectors_research import find_survival
+from trading.selectors.research import find_survival
 
 
 @require_safe

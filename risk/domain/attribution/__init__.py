@@ -12,7 +12,6 @@ from risk.domain.attribution.shortfall import (
     ExecutedOrder,
     Shortfall,
     compute_shortfall,
-    compute_slippage,
 )
 
 __all__ = [
@@ -27,6 +26,5 @@ __all__ = [
     "attribute_active_return",
     "attribute_day",
     "compute_shortfall",
-    "compute_slippage",
     "link_attributions",
 ]

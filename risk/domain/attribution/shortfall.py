@@ -77,12 +77,3 @@ def compute_shortfall(*, order: ExecutedOrder) -> Shortfall:
         fees=order.fees,
         value_at_decision=order.size * order.decision_price,
     )
-
-
-def compute_slippage(*, side: int, execution_price: float, benchmark_price: float) -> float:
-    """Signed share of a benchmark price (such as VWAP) that an execution was worse by."""
-    if side not in (1, -1):
-        raise InvalidInput("the side is 1 or -1", code="bad_side")
-    if not benchmark_price > 0:
-        raise InvalidInput("prices must be positive", code="not_positive")
-    return side * (execution_price - benchmark_price) / benchmark_price

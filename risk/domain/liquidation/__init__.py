@@ -8,20 +8,16 @@ from risk.domain.liquidation.bootstrap import (
 )
 from risk.domain.liquidation.first_passage import (
     IsolatedCase,
-    SimulatedChance,
     compute_first_passage,
     compute_liquidation_chance,
-    simulate_liquidation_chance,
 )
 
 __all__ = [
     "AccountRules",
     "AccountYears",
     "IsolatedCase",
-    "SimulatedChance",
     "build_bootstrap_bars",
     "compute_first_passage",
     "compute_liquidation_chance",
     "simulate_account_years",
-    "simulate_liquidation_chance",
 ]

@@ -13,8 +13,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.margin import compute_all_in_liquidation_price
 
@@ -50,16 +48,6 @@ class IsolatedCase:
             leverage=self.leverage,
             maintenance_rate=self.maintenance_rate,
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimulatedChance:
-    """A simulated probability with its binomial standard error."""
-
-    probability: float
-    standard_error: float
-    paths: int
-    seed: int
 
 
 def compute_first_passage(
@@ -102,28 +90,6 @@ def compute_liquidation_chance(*, case: IsolatedCase, step_years: float = 0.0) -
         years=case.years,
         step_years=step_years,
     )
-
-
-def simulate_liquidation_chance(
-    *, case: IsolatedCase, steps: int, paths: int, seed: int
-) -> SimulatedChance:
-    """The same chance by simulation at ``steps`` instants, funding paid from the margin exactly."""
-    if steps < 1 or paths < 2:
-        raise InvalidInput("a simulation needs steps and paths", code="bad_simulation")
-    generator = np.random.default_rng(seed)
-    step = case.years / steps
-    shift = (case.drift - 0.5 * case.volatility**2) * step
-    spread = case.volatility * math.sqrt(step)
-    price = np.ones(paths)
-    margin = np.full(paths, 1.0 / case.leverage)
-    alive = np.ones(paths, dtype=np.bool_)
-    for _ in range(steps):
-        margin -= case.funding_year * step * price
-        price *= np.exp(shift + spread * generator.standard_normal(paths))
-        alive &= margin + case.side * (price - 1.0) > case.maintenance_rate * price
-    chance = 1.0 - float(alive.mean())
-    error = math.sqrt(chance * (1.0 - chance) / paths)
-    return SimulatedChance(probability=chance, standard_error=error, paths=paths, seed=seed)
 
 
 def _normal(z: float) -> float:

@@ -15,7 +15,11 @@ from trading.domain.evidence.bands import (
     measure_bands,
 )
 from trading.domain.evidence.bootstrap import adjust_holm, estimate_mean, two_sided_p
-from trading.domain.evidence.calibration import StrengthCalibration, fit_strength_calibration
+from trading.domain.evidence.calibration import (
+    StrengthCalibration,
+    calibrate_targets,
+    fit_strength_calibration,
+)
 from trading.domain.evidence.run import DEFAULT_EVIDENCE, run_evidence_test
 from trading.domain.evidence.states import (
     DEFAULT_RULES,
@@ -49,6 +53,7 @@ __all__ = [
     "MagnetBands",
     "StrengthCalibration",
     "adjust_holm",
+    "calibrate_targets",
     "derive_evidence_state",
     "estimate_mean",
     "find_band_alarms",

@@ -13,7 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magnetfund.kernel.errors import InvalidInput
-from trading.domain.magnets.types import FloatArray
+from trading.domain.evidence.types import EvidenceParameters
+from trading.domain.magnets.types import FloatArray, MagnetSignals
+from trading.domain.market.candles import HOUR_MS, Candles
+
+DEFAULT_RACES = EvidenceParameters()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +26,7 @@ class StrengthCalibration:
 
     strengths: FloatArray  # upper end of each step, increasing
     chances: FloatArray
+    counts: FloatArray  # races in each step
     races: int
 
     def calibrate(self, strength: float) -> float:
@@ -52,7 +57,9 @@ def fit_strength_calibration(
     ordered = strengths[seen][order]
     ends, starts = np.unique(ordered, return_index=True)
     if not ends.size:
-        return StrengthCalibration(strengths=np.zeros(0), chances=np.zeros(0), races=0)
+        return StrengthCalibration(
+            strengths=np.zeros(0), chances=np.zeros(0), counts=np.zeros(0), races=0
+        )
     wins = np.add.reduceat(level_first[seen][order].astype(np.float64), starts)
     counts = np.diff(np.append(starts, ordered.size)).astype(np.float64)
     pools: list[list[float]] = []  # wins, races, upper end
@@ -64,5 +71,45 @@ def fit_strength_calibration(
     return StrengthCalibration(
         strengths=np.array([pool[2] for pool in pools]),
         chances=np.array([pool[0] / pool[1] for pool in pools]),
+        counts=np.array([pool[1] for pool in pools]),
         races=int(counts.sum()),
+    )
+
+
+def calibrate_targets(
+    *,
+    candles: Candles,
+    signals: MagnetSignals,
+    first_at: int,
+    last_at: int,
+    parameters: EvidenceParameters = DEFAULT_RACES,
+) -> StrengthCalibration:
+    """Race the target of each direction against its mirror point, and fit the strength to it.
+
+    ``signals`` are the readings of the hourly ``candles``, row for row.  Decisions fall as in the
+    evidence test, on bars that close in ``[first_at, last_at]`` (ms); a race counts once its
+    horizon was over by the last candle.
+    """
+    from trading.domain.evidence.outcomes import LEVEL_FIRST, race_levels
+
+    known_at = signals.known_at
+    usable = np.isfinite(signals.atr) & (signals.atr > 0)
+    usable &= (known_at // HOUR_MS) % parameters.decide_every == 0
+    usable &= (known_at >= first_at) & (known_at <= last_at)
+    rows = np.flatnonzero(usable).astype(np.int64)
+    outcome = race_levels(
+        high=candles.high,
+        low=candles.low,
+        decisions=rows,
+        price=candles.close[rows],
+        level=signals.target_price[rows],
+        parameters=parameters,
+    )
+    raced = outcome <= LEVEL_FIRST
+    over_at = known_at[rows] + parameters.horizon_bars * HOUR_MS
+    return fit_strength_calibration(
+        strengths=signals.target_strength[rows][raced],
+        level_first=outcome[raced] == LEVEL_FIRST,
+        decided_at=np.broadcast_to(over_at[:, None], raced.shape)[raced],
+        at=int(known_at[-1]),
     )

@@ -47,11 +47,8 @@ def _smooth(column: FloatArray, length: int, alpha: float) -> FloatArray:
         return out
     values = column.tolist()
     mean = math.fsum(values[:length]) / length
-    means = [mean]
-    for value in values[length:]:
-        mean += alpha * (value - mean)
-        means.append(mean)
-    out[length - 1 :] = means
+    out[length - 1] = mean
+    out[length:] = [mean := mean + alpha * (value - mean) for value in values[length:]]
     return out
 
 

@@ -53,9 +53,8 @@ def vwap(
 ) -> VwapColumns:
     """Anchored VWAP and bands, id ``vwap.typical``.
 
-    ``anchors`` (n,) marks the bars at which the sums begin anew: session starts
-    (:func:`trading.domain.market.session_starts`), or the bar of a swing or declared event (usable
-    only from the instant at which that was known).
+    ``anchors`` (n,) marks the bars at which the sums begin anew: the first of a day, or the bar of
+    a swing or declared event (usable only from the instant at which that was known).
     """
     columns = [
         series(high, "high"),

@@ -8,12 +8,11 @@ a file or a clock.  Importing this package does not import numba; computing does
 from __future__ import annotations
 
 from trading.domain.magnets.external import ExternalLevel
-from trading.domain.magnets.gamma import build_gamma_levels
+from trading.domain.magnets.gamma import GammaWall, GammaWalls, build_gamma_levels
 from trading.domain.magnets.history import (
     MagnetHistory,
     compute_magnet_history,
     compute_magnet_signals,
-    find_magnets,
 )
 from trading.domain.magnets.liquidation_clusters import (
     LiquidationCluster,
@@ -58,6 +57,8 @@ __all__ = [
     "EventKind",
     "ExternalLevel",
     "Family",
+    "GammaWall",
+    "GammaWalls",
     "Level",
     "LevelEvent",
     "LevelHistory",
@@ -81,5 +82,4 @@ __all__ = [
     "compute_magnet_signals",
     "find_book_walls",
     "find_liquidation_clusters",
-    "find_magnets",
 ]

@@ -1,4 +1,4 @@
-"""Magnets over a whole history at once: columns for the kernel, every level ever, one bar's map.
+"""Magnets over a whole history at once: columns for the kernel, every level ever, the last map.
 
 All three come from the same compiled walk, so they agree with :mod:`.stream` to the last bit.
 """
@@ -186,21 +186,3 @@ def compute_magnet_signals(
     """The reading of every bar in columns; see :class:`MagnetSignals` for units and shapes."""
     _, rows, known_at = walk_history(candles=candles, parameters=parameters, external=external)
     return build_signals(rows, known_at, parameters)
-
-
-def find_magnets(
-    *,
-    candles: Candles,
-    parameters: MagnetParameters = DEFAULT_PARAMETERS,
-    external: Sequence[ExternalLevel] = (),
-) -> MagnetMap:
-    """All zones and both directions at the close of the last candle given.
-
-    Give at least 31 days of hourly candles for R, and 360 days for every daily swing that may still
-    live; with less the map is simply of what is known.  Raises :class:`InvalidInput` without a
-    candle or on malformed ones.
-    """
-    state, rows, known_at = walk_history(candles=candles, parameters=parameters, external=external)
-    if not known_at.size:
-        raise InvalidInput("magnets need at least one candle", code="no_candles")
-    return build_map(state, rows[-1], int(known_at[-1]), parameters)

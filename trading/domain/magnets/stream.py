@@ -21,7 +21,10 @@ from trading.domain.magnets.history import (
 from trading.domain.magnets.parameters import DEFAULT_PARAMETERS, HOUR_MS, MagnetParameters
 from trading.domain.magnets.reading import build_map
 from trading.domain.magnets.state import (
+    BAR_COLUMNS,
+    KINDS,
     N_EXTERNAL,
+    N_LEVELS,
     ROW_WIDTH,
     build_constants,
     build_state,
@@ -32,18 +35,22 @@ from trading.domain.magnets.types import (
     FloatArray,
     IntArray,
     LevelHistory,
+    LevelKind,
     MagnetMap,
     MagnetSignals,
 )
 from trading.domain.market.candles import Candle, Candles
+
+ATR_COLUMN = BAR_COLUMNS.index("atr")
 
 
 class MagnetStream:
     """The growing memory of one instrument's hourly bars.
 
     ``update`` takes the next closed bar and returns its map; ``extend`` takes many at once and
-    returns their columns.  Results equal :func:`find_magnets` and :func:`compute_magnet_signals` on
-    the same bars, bit for bit.  Not safe for use by two threads at once.
+    returns their columns.  Results equal :func:`compute_magnet_history` and
+    :func:`compute_magnet_signals` on the same bars, bit for bit.  Not safe for use by two threads
+    at once.
     """
 
     def __init__(self, *, parameters: MagnetParameters = DEFAULT_PARAMETERS) -> None:
@@ -57,6 +64,11 @@ class MagnetStream:
     def last_known_at(self) -> int | None:
         """Close of the newest bar taken in, in ms; None before the first."""
         return None if self._last_open < 0 else self._last_open + HOUR_MS
+
+    @property
+    def newest_atr(self) -> float:
+        """ATR at the newest bar's close (price); NaN before there is one."""
+        return float(self._rows[-1, ATR_COLUMN]) if self._rows.shape[0] else math.nan
 
     def set_heavy_reach(self, reach: float) -> None:
         """Look ``reach`` ATR far for heavy opposite zones from the next bar on; levels stay."""
@@ -78,6 +90,46 @@ class MagnetStream:
         rows = rows[np.lexsort((rows["price"], rows["known_at"]))]
         self._state.counts[N_EXTERNAL] = 0
         self._state = self._state._replace(external=rows)
+
+    def end_levels(self, kinds: Sequence[LevelKind], *, at_ms: int) -> None:
+        """End at ``at_ms`` what lives or waits of these kinds, as a newer publication does.
+
+        They end at the first bar that closes then or later.  Raises :class:`InvalidInput` for a
+        time that is not later than the newest bar's close: it would rewrite what was already said.
+        """
+        newest = self.last_known_at
+        if newest is not None and at_ms <= newest:
+            raise InvalidInput("a level cannot end before the newest bar", code="level_too_late")
+        waiting = self._state.external[int(self._state.counts[N_EXTERNAL]) :]
+        living = self._state.levels[: int(self._state.counts[N_LEVELS])]
+        wanted = [KINDS.index(kind) for kind in kinds]
+        for rows, alive in (
+            (waiting, waiting["known_at"] < at_ms),
+            (living, living["dead_at"] < 0),
+        ):
+            ends = rows["expires_at"]
+            chosen = np.isin(rows["kind"], wanted) & alive & ((ends < 0) | (ends > at_ms))
+            ends[chosen] = at_ms
+
+    def end_announced(self, levels: Sequence[ExternalLevel]) -> None:
+        """Tell when announced levels ended (``dead_at``); each goes at the first close from then.
+
+        Raises :class:`InvalidInput` for an end before the newest bar's close, or of a level that
+        was never announced.
+        """
+        newest = self.last_known_at
+        admitted = int(self._state.counts[N_LEVELS])
+        for level in levels:
+            if level.dead_at is None or (newest is not None and level.dead_at <= newest):
+                raise InvalidInput("a level ended before the newest bar", code="level_too_late")
+            found = 0
+            for rows in (self._state.external, self._state.levels[:admitted]):
+                same = (rows["known_at"] == level.known_at) & (rows["price"] == level.price)
+                same &= rows["kind"] == KINDS.index(level.kind)
+                rows["expires_at"][same] = level.dead_at
+                found += int(same.sum())
+            if not found:
+                raise InvalidInput("a level that was never told ended", code="level_unknown")
 
     def update(self, *, candle: Candle) -> MagnetMap:
         """Take the next closed hourly candle and return the map at its close.

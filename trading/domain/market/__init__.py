@@ -35,20 +35,15 @@ from trading.domain.market.price_levels import (
     ValidationRules,
     resume_state,
 )
-from trading.domain.market.resampling import resample, resample_sessions
+from trading.domain.market.resampling import resample
 from trading.domain.market.sessions import (
-    SessionKind,
     is_market_open,
     new_york_offset_ms,
-    session_bounds,
-    session_labels,
-    session_starts,
 )
 from trading.domain.market.validation import (
     CandleReason,
     CandleRefusal,
     CheckedCandles,
-    build_candles,
     check_candles,
 )
 
@@ -72,19 +67,13 @@ __all__ = [
     "LevelChange",
     "Outage",
     "SeriesState",
-    "SessionKind",
     "ValidationRules",
-    "build_candles",
     "check_candles",
     "find_gaps",
     "find_restarts",
     "is_market_open",
     "new_york_offset_ms",
     "resample",
-    "resample_sessions",
     "resume_state",
-    "session_bounds",
-    "session_labels",
-    "session_starts",
     "timeframe_ms",
 ]

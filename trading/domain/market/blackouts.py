@@ -6,7 +6,7 @@ included.  It bars entries alone: what is held keeps its stop, its target and it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +60,17 @@ def find_blackout(events: Sequence[Blackout], *, symbol: str, at_ms: int) -> Bla
     """The event that bars an entry and ends last; None where none does."""
     found = [item for item in events if item.bars(symbol, at_ms)]
     return max(found, key=lambda item: item.end_ms, default=None)
+
+
+def find_barred(
+    events: Sequence[Blackout], *, symbols: Collection[str], at_ms: int
+) -> frozenset[str]:
+    """Of some instruments those in which nothing may be opened at an instant."""
+    return frozenset(
+        symbol
+        for symbol in symbols
+        if find_blackout(events, symbol=symbol, at_ms=at_ms) is not None
+    )
 
 
 def mark_barred(

@@ -4,7 +4,7 @@ A candle covers the half-open interval ``[open_time, open_time + timeframe)`` in
 milliseconds UTC; a trade stamped exactly at the end belongs to the next one.  ``known_at`` is the
 end: the earliest instant at which the candle can be final.  Prices and volume are float64.
 
-Invariants (checked by :func:`trading.domain.market.validation.build_candles`): strictly increasing
+Invariants (checked by :func:`trading.domain.market.validation.check_candles`): strictly increasing
 open times on the timeframe's grid, ``0 < low <= open, close <= high``, volume >= 0, all finite.
 Missing bars are simply absent; nothing is ever filled forward.
 """

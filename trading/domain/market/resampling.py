@@ -1,4 +1,4 @@
-"""Higher timeframes from lower ones, and whole sessions, from complete closed bars only.
+"""Higher timeframes from lower ones, from complete closed bars only.
 
 A parent bar exists when every one of its children exists: one missing child and there is no
 parent, rather than a guess.  Open is the first child's, close the last one's, high and low the
@@ -9,27 +9,17 @@ Law: 1h to 4h to 1d gives the same bars as 1h to 1d wherever the finer path is c
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from datetime import date
-
 import numpy as np
 
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.market.candles import DAY_MS, Candles, IntArray
-from trading.domain.market.instruments import DayRule
-from trading.domain.market.sessions import (
-    SessionKind,
-    is_market_open,
-    session_bounds,
-    session_labels,
-)
 
 
 def resample(*, candles: Candles, timeframe_ms: int) -> Candles:
     """Bars of a longer timeframe on the grid from 1970-01-01 00:00 UTC.
 
-    ``timeframe_ms`` is a multiple of the candles' own and divides a day (weeks and months are
-    sessions: :func:`resample_sessions`).  Raises :class:`InvalidInput` for another.
+    ``timeframe_ms`` is a multiple of the candles' own and divides a day.  Raises
+    :class:`InvalidInput` for another.
     """
     child = candles.timeframe_ms
     if timeframe_ms < child or timeframe_ms % child or DAY_MS % timeframe_ms:
@@ -41,51 +31,6 @@ def resample(*, candles: Candles, timeframe_ms: int) -> Candles:
     counts = np.diff(np.concatenate((starts, [len(candles)])))
     complete = counts == timeframe_ms // child
     return _aggregate(candles, starts, complete, parents[starts], timeframe_ms)
-
-
-def resample_sessions(
-    *,
-    candles: Candles,
-    day_rule: DayRule,
-    period: SessionKind = SessionKind.DAY,
-    holidays: Collection[date] = (),
-) -> tuple[Candles, IntArray]:
-    """Whole days, weeks or months by the day rule, and the end (ms) of each.
-
-    Complete means: each bar that begins in the session while the market is open is there.  A bar's
-    ``open_time`` is the session's start.  Months differ in length, so take the returned ends (shape
-    (n,)) as ``known_at``, not ``open_time + timeframe_ms``, which is nominal.
-    """
-    labels = session_labels(times=candles.open_time, day_rule=day_rule, period=period)
-    starts = _group_starts(labels)
-    counts = np.diff(np.concatenate((starts, [len(candles)])))
-    bounds = [
-        session_bounds(label=int(label), day_rule=day_rule, period=period)
-        for label in labels[starts].tolist()
-    ]
-    step = candles.timeframe_ms
-    expected = np.array(
-        [_open_slots(first, last, step, day_rule, holidays) for first, last in bounds],
-        dtype=np.int64,
-    )
-    complete = counts == expected
-    opens = np.array([first for first, _ in bounds], dtype=np.int64)
-    ends = np.array([last for _, last in bounds], dtype=np.int64)
-    nominal = {
-        SessionKind.DAY: DAY_MS,
-        SessionKind.WEEK: 7 * DAY_MS,
-        SessionKind.MONTH: 30 * DAY_MS,
-    }[period]
-    return _aggregate(candles, starts, complete, opens, nominal), ends[complete]
-
-
-def _open_slots(
-    first: int, last: int, step: int, day_rule: DayRule, holidays: Collection[date]
-) -> int:
-    """How many bars of length ``step`` begin in ``[first, last)`` while the market is open."""
-    start = -(-first // step) * step
-    slots = np.arange(start, last, step, dtype=np.int64)
-    return int(is_market_open(times=slots, day_rule=day_rule, holidays=holidays).sum())
 
 
 def _group_starts(labels: IntArray) -> IntArray:

@@ -1,21 +1,16 @@
-"""Trading days, weeks and months by an instrument's day rule, and when its market is open.
+"""When an instrument's market is open.  Times are integer milliseconds UTC.
 
-Times are integer milliseconds UTC.  A *session label* is an integer that is equal for all bars of
-one period and rises with time: a day or a week carries the day number (days since 1970-01-01 of
-its date, or of its Monday), a month ``12 * year + month - 1``.
-
-Day rules: crypto at 00:00 UTC; FX at 17:00 New York, so Monday begins on Sunday evening; US
-equities by New York date.  New York's offset follows the federal rule of its time: daylight saving
-from the second Sunday of March to the first of November since 2007, before that from the first
-Sunday of April to the last of October (1987 to 2006).  Arithmetic instead of a zone database keeps
-this module pure; the tests compare it with the database.
+Crypto trades always; FX from Sunday to Friday, 17:00 New York; US equities in the exchange's hours.
+New York's offset follows the federal rule of its time: daylight saving from the second Sunday of
+March to the first of November since 2007, before that from the first Sunday of April to the last of
+October (1987 to 2006).  Arithmetic instead of a zone database keeps this module pure; the tests
+compare it with the database.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date, timedelta
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +22,6 @@ from trading.domain.market.instruments import DayRule
 _EPOCH = date(1970, 1, 1)
 _FIRST_YEAR = 1987
 _SATURDAY, _SUNDAY = 5, 6
-
-
-class SessionKind(StrEnum):
-    """How long a session is."""
-
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
 
 
 def new_york_offset_ms(*, times: IntArray) -> IntArray:
@@ -53,45 +40,6 @@ def new_york_offset_ms(*, times: IntArray) -> IntArray:
         start, end = _daylight_saving(year)
         offset[(times >= start) & (times < end)] = -4 * HOUR_MS
     return offset
-
-
-def session_labels(
-    *, times: IntArray, day_rule: DayRule, period: SessionKind = SessionKind.DAY
-) -> IntArray:
-    """The session of each instant; see the module for what the numbers mean."""
-    times = np.asarray(times, dtype=np.int64)
-    days = _local(times, day_rule) // DAY_MS
-    if period is SessionKind.DAY:
-        return days
-    if period is SessionKind.WEEK:
-        return (days + 3) // 7 * 7 - 3  # day 0 was a Thursday, day -3 its Monday
-    months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
-    return months + 12 * 1970
-
-
-def session_starts(
-    *, times: IntArray, day_rule: DayRule, period: SessionKind = SessionKind.DAY
-) -> NDArray[np.bool_]:
-    """True at each first bar of a session, the very first bar included."""
-    labels = session_labels(times=times, day_rule=day_rule, period=period)
-    starts = np.ones(labels.shape, dtype=np.bool_)
-    starts[1:] = labels[1:] != labels[:-1]
-    return starts
-
-
-def session_bounds(*, label: int, day_rule: DayRule, period: SessionKind) -> tuple[int, int]:
-    """Start and end (ms UTC, half-open) of the session with this label.
-
-    For equities these are New York midnights; the market is open for a part of them only.
-    """
-    if period is SessionKind.MONTH:
-        year, month = divmod(label, 12)
-        first = (date(year, month + 1, 1) - _EPOCH).days
-        following = (date(year + (month == 11), (month + 1) % 12 + 1, 1) - _EPOCH).days
-    else:
-        first = label
-        following = label + (7 if period is SessionKind.WEEK else 1)
-    return _day_start(first, day_rule), _day_start(following, day_rule)
 
 
 def is_market_open(
@@ -125,15 +73,6 @@ def _local(times: IntArray, day_rule: DayRule) -> IntArray:
         return times
     local = times + new_york_offset_ms(times=times)
     return local + 7 * HOUR_MS if day_rule is DayRule.NEW_YORK_17 else local
-
-
-def _day_start(day: int, day_rule: DayRule) -> int:
-    if day_rule is DayRule.UTC_MIDNIGHT:
-        return day * DAY_MS
-    local = day * DAY_MS - (7 * HOUR_MS if day_rule is DayRule.NEW_YORK_17 else 0)
-    # The clock changes at 02:00 local: at 00:00 and at 17:00 the offset of that noon holds.
-    guess = np.array([local + 5 * HOUR_MS], dtype=np.int64)
-    return int(local - new_york_offset_ms(times=guess)[0])
 
 
 def _daylight_saving(year: int) -> tuple[int, int]:

@@ -7,16 +7,15 @@ and when a new price level is believed, is the part of :mod:`trading.domain.mark
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from magnetfund.kernel.errors import InvalidInput
-from trading.domain.market.candles import Candles, FloatArray, IntArray
+from trading.domain.market.candles import Candle, Candles, FloatArray, IntArray
 from trading.domain.market.price_levels import (
     JumpKind,
     LevelChange,
@@ -126,22 +125,9 @@ def check_candles(
     )
     for place, kind in judged.refused.items():
         reasons[good[place]] = _CODE[_JUMP_REASON[kind]]
-    kept = reasons == 0
-    carried = np.array([b.open_time for b in judged.released], dtype=np.int64)
-    values = [
-        np.concatenate((np.array([getattr(b, name) for b in judged.released]), column[kept]))
-        for name, column in zip(_COLUMNS, columns, strict=True)
-    ]
     return CheckedCandles(
-        candles=Candles(
-            instrument=instrument,
-            timeframe_ms=timeframe_ms,
-            open_time=np.concatenate((carried, times[kept])),
-            open=values[0],
-            high=values[1],
-            low=values[2],
-            close=values[3],
-            volume=values[4],
+        candles=_join_taken(
+            judged.released, times, columns, reasons == 0, instrument, timeframe_ms
         ),
         refusals=tuple(
             CandleRefusal(
@@ -154,50 +140,37 @@ def check_candles(
                 volume=float(columns[4][i]),
                 reason=_REASONS[reasons[i] - 1],
             )
-            for i in np.flatnonzero(~kept).tolist()
+            for i in np.flatnonzero(reasons).tolist()
         ),
         levels=judged.levels,
         state=judged.state,
     )
 
 
-def build_candles(
-    *,
+def _join_taken(
+    released: Sequence[Candle],
+    times: IntArray,
+    columns: Sequence[FloatArray],
+    kept: NDArray[np.bool_],
     instrument: str,
     timeframe_ms: int,
-    open_time: IntArray,
-    open: FloatArray,
-    high: FloatArray,
-    low: FloatArray,
-    close: FloatArray,
-    volume: FloatArray,
 ) -> Candles:
-    """Candles from columns that must all be good (bars read back from our own storage).
-
-    Raises :class:`InvalidInput` with the code of the first bad bar's reason.  Jumps are not
-    judged: a stored bar was judged when it came in.
-    """
-    lenient = replace(ValidationRules(), jump_share_min=math.inf, jump_share_max=math.inf)
-    checked = check_candles(
+    """Bars held before that are believed now, then those that are taken of the new ones."""
+    carried = np.array([bar.open_time for bar in released], dtype=np.int64)
+    open_, high, low, close, volume = (
+        np.concatenate((np.array([getattr(bar, name) for bar in released]), column[kept]))
+        for name, column in zip(_COLUMNS, columns, strict=True)
+    )
+    return Candles(
         instrument=instrument,
         timeframe_ms=timeframe_ms,
-        open_time=open_time,
-        open=open,
+        open_time=np.concatenate((carried, times[kept])),
+        open=open_,
         high=high,
         low=low,
         close=close,
         volume=volume,
-        now_ms=2**62,
-        rules=lenient,
     )
-    if checked.refusals:
-        first = checked.refusals[0]
-        raise InvalidInput(
-            f"the bar in row {first.row} is bad: {first.reason.value}",
-            code=first.reason.value,
-            details={"row": first.row, "open_time": first.open_time},
-        )
-    return checked.candles
 
 
 _COLUMNS = ("open", "high", "low", "close", "volume")

@@ -7,14 +7,18 @@ of its cluster was received.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import fmean, stdev
 
 from magnetfund.kernel.errors import InvalidInput
+from trading.domain.options.chain import Expiry, ReadOption
 
 HISTORY_DAYS = 20
+#: Width of a bucket of delta.
+BUCKET_DELTA = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,3 +111,70 @@ def find_unusual_activity(
         ask_share=share,
         known_at=activity.last_trade_ms,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradedOption:
+    """An option that traded, the money paid for it, and the verdict on it."""
+
+    row: ReadOption
+    premium: float
+    verdict: ActivityVerdict
+
+
+def sum_premiums(expiries: Sequence[Expiry], *, multiplier: float) -> dict[str, float]:
+    """Money paid since the day began, by kind and bucket of delta."""
+    found: dict[str, float] = defaultdict(float)
+    for row, premium in _traded(expiries, multiplier):
+        found[_bucket(row)] += premium
+    return dict(found)
+
+
+def judge_chain_activity(
+    expiries: Sequence[Expiry],
+    *,
+    multiplier: float,
+    stated_ms: int,
+    interest: Mapping[tuple[str, float, int], float],
+    past: Sequence[Mapping[str, float]],
+) -> tuple[TradedOption, ...]:
+    """Every option that traded, judged; the largest premium first.
+
+    ``interest`` is the open interest published before, by kind, strike and expiry; ``past`` holds
+    :func:`sum_premiums` of each day before, oldest first.  An option of which the venue does not
+    say how much was bought at the ask is never unusual.
+    """
+    judged = [
+        TradedOption(
+            row=row,
+            premium=premium,
+            verdict=find_unusual_activity(
+                activity=OptionActivity(
+                    volume=row.option.volume or 0.0,
+                    interest=interest.get(
+                        (row.option.kind.value, row.option.strike, row.option.expires_ms), 0.0
+                    ),
+                    ask_volume=row.option.ask_volume or 0.0,
+                    premium=premium,
+                    past_premiums=[day.get(_bucket(row), 0.0) for day in past],
+                    last_trade_ms=stated_ms,
+                )
+            ),
+        )
+        for row, premium in _traded(expiries, multiplier)
+    ]
+    return tuple(sorted(judged, key=lambda item: -item.premium))
+
+
+def _traded(expiries: Sequence[Expiry], multiplier: float) -> Iterator[tuple[ReadOption, float]]:
+    """Options with a volume, a delta and a price, each with the money paid for it."""
+    for expiry in expiries:
+        for row in expiry.options:
+            price = row.option.middle_price
+            if row.option.volume and row.greeks is not None and price is not None:
+                yield row, row.option.volume * price * multiplier
+
+
+def _bucket(row: ReadOption) -> str:
+    delta = abs(row.greeks.delta) if row.greeks is not None else 0.0
+    return f"{row.option.kind.value} {min(math.floor(delta / BUCKET_DELTA), 9)}"

@@ -16,7 +16,6 @@ from magnetfund.kernel.errors import InvalidInput
 from trading.domain.options.pricing import OptionKind, chance_above, compute_greeks
 
 DELTA_SHORT = 0.15
-BREACH_SHARE = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,26 +131,6 @@ def build_iron_condor(
     if not fitting:
         return CondorRefusal.LOSS_ABOVE_LIMIT
     return max(fitting, key=lambda condor: (condor.credit, -condor.width))
-
-
-class Breach(StrEnum):
-    """Where the spot stands against the short strikes."""
-
-    NONE = "none"
-    NEAR = "near"
-    BEYOND = "beyond"
-
-
-def derive_breach(*, condor: IronCondor, spot: float, share: float = BREACH_SHARE) -> Breach:
-    """NEAR within ``share`` of a short strike (no adding), BEYOND it by ``share`` (close)."""
-    if not (math.isfinite(spot) and spot > 0.0):
-        raise InvalidInput("the spot must be positive", code="bad_price")
-    put, call = condor.put_short.strike, condor.call_short.strike
-    if spot <= put * (1.0 - share) or spot >= call * (1.0 + share):
-        return Breach.BEYOND
-    if spot <= put * (1.0 + share) or spot >= call * (1.0 - share):
-        return Breach.NEAR
-    return Breach.NONE
 
 
 def _side(quotes: Sequence[OptionQuote], kind: OptionKind, spot: float) -> list[OptionQuote]:

@@ -2,8 +2,11 @@
 
 Assumption, which every display must show: dealers are long the calls and short the puts of the
 open interest.  Dollar gamma is per 1 % move of the spot:
-``sign x gamma x open interest x multiplier x spot^2 x 0.01``.  Coin-settled options have another
-unit and are out of scope.  Open interest is known at its publication, usually the next morning.
+``sign x gamma x open interest x multiplier x spot^2 x 0.01``.  An option settled in its coin pays
+at expiry what the same option settled in money pays, turned into coins at the price of then; its
+gamma here is that of a dealer who counts in the quote currency, with one coin as the multiplier.
+:attr:`GammaExposure.coins` is the same per coin: what is bought or sold as the spot moves 1 %.
+Open interest is known at its publication, usually the next morning.
 """
 
 from __future__ import annotations
@@ -65,6 +68,32 @@ class GammaExposure:
     flip: float | None
     assumption: str = ASSUMPTION
 
+    @property
+    def coins(self) -> float:
+        """The total in units of the asset per 1 % move."""
+        return self.total / self.spot
+
+
+def sum_strike_gamma(
+    *,
+    interest: Sequence[OpenInterest],
+    spot: float,
+    multiplier: float = 100.0,
+    rate: float = 0.0,
+    dividend_yield: float = 0.0,
+) -> tuple[StrikeGamma, ...]:
+    """Dollar gamma of every strike, lowest first; raises :class:`InvalidInput` (``bad_price``)."""
+    if not all(math.isfinite(value) and value > 0.0 for value in (spot, multiplier)):
+        raise InvalidInput("spot and multiplier must be positive", code="bad_price")
+    by_strike: dict[float, dict[OptionKind, float]] = {}
+    for row in interest:
+        sides = by_strike.setdefault(row.strike, {OptionKind.CALL: 0.0, OptionKind.PUT: 0.0})
+        sides[row.kind] += _dollar_gamma(row, spot, multiplier, rate, dividend_yield)
+    return tuple(
+        StrikeGamma(strike=strike, calls=sides[OptionKind.CALL], puts=sides[OptionKind.PUT])
+        for strike, sides in sorted(by_strike.items())
+    )
+
 
 def compute_gamma_exposure(
     *,
@@ -81,15 +110,12 @@ def compute_gamma_exposure(
     the spot (every gamma computed anew, volatility kept by strike), interpolated linearly; of
     several the nearest.
     """
-    if not all(math.isfinite(value) and value > 0.0 for value in (spot, multiplier)):
-        raise InvalidInput("spot and multiplier must be positive", code="bad_price")
-    by_strike: dict[float, dict[OptionKind, float]] = {}
-    for row in interest:
-        sides = by_strike.setdefault(row.strike, {OptionKind.CALL: 0.0, OptionKind.PUT: 0.0})
-        sides[row.kind] += _dollar_gamma(row, spot, multiplier, rate, dividend_yield)
-    strikes = tuple(
-        StrikeGamma(strike=strike, calls=sides[OptionKind.CALL], puts=sides[OptionKind.PUT])
-        for strike, sides in sorted(by_strike.items())
+    strikes = sum_strike_gamma(
+        interest=interest,
+        spot=spot,
+        multiplier=multiplier,
+        rate=rate,
+        dividend_yield=dividend_yield,
     )
     above = [row for row in strikes if row.strike > spot and row.calls > 0.0]
     below = [row for row in strikes if row.strike < spot and row.puts < 0.0]

@@ -8,8 +8,8 @@ thousands of days, and workers on several machines can send them home.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ class Stretch:
     end: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DayMoments:
     """Sums and sums of squares of daily returns between ``edges``; shape (variants, gaps)."""
 
@@ -44,6 +44,11 @@ class DayMoments:
         """Days of the whole record."""
         return self.edges[-1]
 
+    @cached_property
+    def by_gap(self) -> tuple[FloatColumn, FloatColumn]:
+        """Both sums with a row for each gap: the variants of a gap beside each other."""
+        return np.ascontiguousarray(self.sums.T), np.ascontiguousarray(self.squares.T)
+
     @property
     def variants(self) -> int:
         """Variants that were measured."""
@@ -52,22 +57,13 @@ class DayMoments:
     def between(self, first: int, stop: int) -> tuple[FloatColumn, FloatColumn]:
         """Both sums of every variant over days ``[first, stop)``, each of them an edge."""
         part = slice(self.edges.index(first), self.edges.index(stop))
-        return self.sums[:, part].sum(axis=1), self.squares[:, part].sum(axis=1)
+        sums, squares = self.by_gap
+        return sums[part].sum(axis=0), squares[part].sum(axis=0)
 
     def sharpe_between(self, first: int, stop: int) -> FloatColumn:
         """Daily Sharpe of every variant over days ``[first, stop)``; 0 where nothing moved."""
         sums, squares = self.between(first, stop)
         return compute_sharpe_of_sums(sums=sums, squares=squares, count=stop - first)
-
-
-def measure_moments(returns: FloatColumn, edges: Sequence[int]) -> DayMoments:
-    """The moments of daily returns of shape (variants, days); the last edge is the day count."""
-    starts = np.asarray(edges[:-1], dtype=np.intp)
-    return DayMoments(
-        edges=tuple(edges),
-        sums=np.add.reduceat(returns, starts, axis=1),
-        squares=np.add.reduceat(returns * returns, starts, axis=1),
-    )
 
 
 def find_edges(days: int) -> tuple[int, ...]:

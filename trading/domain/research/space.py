@@ -44,11 +44,12 @@ class SweepSpace:
 
     def at(self, index: int) -> dict[str, Any]:
         """The parameters of one variant of the grid; the last parameter moves fastest."""
-        found: dict[str, Any] = {}
-        for name in reversed(list(self.values)):
-            index, place = divmod(index, len(self.values[name]))
-            found[name] = self.values[name][place]
-        return {name: found[name] for name in self.values}
+        left, found = self.size, {}
+        for name, values in self.values.items():
+            left //= len(values)
+            place, index = divmod(index, left)
+            found[name] = values[place]
+        return found
 
 
 def read_space(

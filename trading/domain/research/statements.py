@@ -48,6 +48,8 @@ def state_assumptions(backtest: Backtest) -> list[str]:
             item.end_ms > first_ms and item.start_ms < last_ms for item in prepared.blackouts
         )
         told.append(f"Nothing is opened around {count} dated events of the fund's calendar.")
+    if any(sleeve.strategy == "magnet" for sleeve in request.sleeves):
+        told.append("Walls of a streamed order book, which the running sleeve reads, are left out.")
     told.append(
         f"Risk {request.sleeves[0].risk_share:.2%} of equity a trade at the stop, starting with "
         f"{request.cash:,.0f}; gains stay in. Sizes are whole lots of "

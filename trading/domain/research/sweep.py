@@ -31,6 +31,7 @@ from trading.domain.research.tried import (
     read_variants,
 )
 from trading.domain.research.variants import VariantBench
+from trading.domain.strategies.shared import KeepMagnets
 from trading.domain.strategies.signals import DAY_MS
 
 UNSEEN_SHARE = 0.3
@@ -79,7 +80,7 @@ def run_sweep(
     check_sweepable(prepared.request)
     bench = open_bench(prepared, builders, threads=threads)
     places = list_places(space)
-    tried = bench.try_all([space.at(place) for place in places], on_done=on_done)
+    tried = bench.try_all(len(places), lambda k: space.at(places[k]), on_done=on_done)
     return judge_rows(
         rows=encode_tried(tried, places),
         edges=bench.edges,
@@ -90,10 +91,20 @@ def run_sweep(
 
 
 def open_bench(
-    prepared: Prepared, builders: Mapping[str, Builder], *, threads: int | None = None
+    prepared: Prepared,
+    builders: Mapping[str, Builder],
+    *,
+    threads: int | None = None,
+    keep_magnets: KeepMagnets | None = None,
 ) -> VariantBench:
     """The bench on which variants of a prepared request run."""
-    return VariantBench(prepared, builders, cut_days=compute_cut_day(prepared), threads=threads)
+    return VariantBench(
+        prepared,
+        builders,
+        cut_days=compute_cut_day(prepared),
+        threads=threads,
+        keep_magnets=keep_magnets,
+    )
 
 
 def compute_cut_day(prepared: Prepared) -> int:

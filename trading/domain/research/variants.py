@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,16 +24,17 @@ from trading.domain.backtest.kernel.variants import (
     Outlook,
     VariantRunner,
     build_outlook,
+    find_day_ends,
 )
 from trading.domain.engine.rules import EngineRules
 from trading.domain.market.candles import Candles
-from trading.domain.research.moments import DayMoments, find_edges, measure_moments
+from trading.domain.research.moments import DayMoments, find_edges
 from trading.domain.research.run import Builder, Prepared, build, compute_slot_signals, cut_rows
 from trading.domain.strategies.base import Strategy
 from trading.domain.strategies.magnet import MagnetStrategy
 from trading.domain.strategies.registry import compute_columns
 from trading.domain.strategies.rules import RuleStrategy
-from trading.domain.strategies.shared import SharedBars
+from trading.domain.strategies.shared import KeepMagnets, SharedBars
 from trading.domain.strategies.signals import Reason, Signals, StrategyTraits
 
 #: Variants that one thread takes at a time, at most.
@@ -70,8 +71,10 @@ class VariantBench:
         *,
         cut_days: int,
         threads: int | None = None,
+        keep_magnets: KeepMagnets | None = None,
     ) -> None:
-        """``threads`` None is one for every core."""
+        """``threads`` None is one for every core; ``keep_magnets`` as :class:`SharedBars` has."""
+        self._keep_magnets = keep_magnets
         self._prepared, self._builders, self._cut = prepared, builders, cut_days
         self._sleeve = prepared.request.sleeves[0]
         self._market = pack_market(prepared.market)
@@ -83,39 +86,37 @@ class VariantBench:
         self._threads = threads or os.cpu_count() or 1
         #: Whether the runner's equity holds every bar of a run, or only the ends of its days.
         self.is_whole = False
-        self.days = self.runner().days
+        self.days = find_day_ends(self._market.time_ms, prepared.rules.bar_ms).size
         self.edges = find_edges(self.days)
 
     def try_all(
         self,
-        variants: Sequence[Mapping[str, Any]],
+        count: int,
+        variant_at: Callable[[int], Mapping[str, Any]],
         *,
         on_done: Callable[[int], bool] | None = None,
     ) -> Tried:
-        """Run ``variants``; those that cannot be run are left out.
+        """Run ``count`` variants, made as they are needed; those that cannot be run are left out.
 
         ``on_done`` is told how many more are done, at least once a second, and stops the rest by
         answering False.
         """
-        count, gaps = len(variants), len(self.edges) - 1
-        moments = np.zeros((2, count, gaps))
+        moments = np.zeros((2, count, len(self.edges) - 1))
         sums, path = np.zeros((count, SUMS)), np.zeros((count, 2))
         falls, trades = np.zeros(count), np.full(count, -1, dtype=np.int64)
         stopped = threading.Event()
         share = min(TAKEN_MAX, -(-count // (4 * self._threads))) or 1
 
         def work(first: int) -> int:
-            runner, returns = self.runner(), np.empty((1, self.days))
+            runner, returns = self.runner(), np.empty(self.days)
             for k in range(first, min(first + share, count)):
                 if stopped.is_set():
                     break
                 try:
-                    figures = self.run(runner, variants[k], returns[0])
+                    figures = self.run(runner, variant_at(k), returns)
                 except InvalidInput:
                     continue
-                found = measure_moments(returns, self.edges)
-                moments[0, k], moments[1, k] = found.sums[0], found.squares[0]
-                path[k] = measure_path(returns[0, : self._cut])
+                moments[:, k], path[k] = figures.gaps, figures.path
                 sums[k], falls[k], trades[k] = figures.sums, figures.fall, figures.trades
             return min(share, count - first)
 
@@ -146,7 +147,10 @@ class VariantBench:
         found: VariantRunner | None = getattr(self._local, "runner", None)
         if found is None:
             found = self._local.runner = VariantRunner(
-                rules=self._prepared.rules, market=self._market, cut_days=self._cut
+                rules=self._prepared.rules,
+                market=self._market,
+                cut_days=self._cut,
+                edges=self.edges,
             )
         return found
 
@@ -186,10 +190,11 @@ class VariantBench:
         rules: EngineRules,
         returns: FloatColumn,
     ) -> Figures:
+        shared = self._share_span()
         with self._lock:
-            shared = self._share_span()
             outlook = self._look_out(strategy, rules, shared)
-            decisions = strategy.decide(shared)
+        decisions = strategy.decide(shared, room=getattr(self._local, "room", None))
+        self._local.room = decisions
         if not (decisions.reason[outlook.first :] != Reason.WARM_UP).any():
             raise InvalidInput("the span is shorter than the warm-up", code="warm_up")
         return runner.run_decisions(
@@ -219,18 +224,11 @@ class VariantBench:
         return found or self._share(candles.between(0, self._prepared.rows[0].stop))
 
     def _columns(self, strategy: Strategy, candles: Candles) -> Signals:
-        with self._lock:
-            shared = self._share(candles)
-            return compute_columns(strategy=strategy, candles=shared.candles, shared=shared)
+        shared = self._share(candles)
+        return compute_columns(strategy=strategy, candles=shared.candles, shared=shared)
 
     def _share(self, candles: Candles) -> SharedBars:
-        return self._shared.setdefault(candles.instrument, SharedBars(candles))
-
-
-def measure_path(returns: FloatColumn) -> tuple[float, float]:
-    """Compounded return of daily returns and their deepest fall from a high, at most 0."""
-    if not returns.size:
-        return 0.0, 0.0
-    equity = np.cumprod(1.0 + returns)
-    high = np.maximum(np.maximum.accumulate(equity), 1.0)
-    return float(equity[-1] - 1.0), float(min((equity / high - 1.0).min(), 0.0))
+        with self._lock:
+            return self._shared.setdefault(
+                candles.instrument, SharedBars(candles, keep_magnets=self._keep_magnets)
+            )

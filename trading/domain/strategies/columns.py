@@ -70,11 +70,8 @@ def compute_ranges(*, candles: Candles, length: int) -> FloatColumn:
     np.maximum(reach[1:], np.abs(candles.low[1:] - before), out=reach[1:])
     steps = reach.tolist()
     value, kept = math.fsum(steps[:length]) / length, length - 1
-    found = [value]
-    for step in steps[length:]:
-        value = (value * kept + step) / length
-        found.append(value)
-    ranges[length - 1 :] = found
+    ranges[length - 1] = value
+    ranges[length:] = [value := (value * kept + step) / length for step in steps[length:]]
     return ranges
 
 

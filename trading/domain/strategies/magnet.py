@@ -135,7 +135,7 @@ class MagnetStrategy:
         """The signals of every hourly candle at once; the magnets by one compiled walk."""
         bars = shared or SharedBars(candles)
         return self.signals(
-            magnets=self._read(bars), context=self.context(candles=candles, shared=bars)
+            magnets=bars.magnets(self.magnets), context=self.context(candles=candles, shared=bars)
         )
 
     @property
@@ -149,13 +149,13 @@ class MagnetStrategy:
     def base(self, shared: SharedBars) -> Signals:
         """What its signals say at every candle whatever it decides."""
         context = self.context(candles=shared.candles, shared=shared)
-        return _build_base(self._read(shared), context)
+        return _build_base(shared.magnets(self.magnets), context)
 
     def decision_rows(self, shared: SharedBars) -> NDArray[np.int64]:
         """The candles at which it enters, and the last one."""
         return self._open(shared).rows
 
-    def decide(self, shared: SharedBars) -> Decisions:
+    def decide(self, shared: SharedBars, *, room: Decisions | None = None) -> Decisions:
         """What it says at those candles; their stops alone are its own."""
         found = self._open(shared)
         return Decisions(
@@ -166,19 +166,11 @@ class MagnetStrategy:
             target=found.target,
         )
 
-    def _read(self, bars: SharedBars) -> MagnetSignals:
-        from trading.domain.magnets.history import compute_magnet_signals
-
-        return bars.once(
-            ("magnets", self.magnets),
-            lambda: compute_magnet_signals(candles=bars.candles, parameters=self.magnets),
-        )
-
     def _open(self, shared: SharedBars) -> _Openings:
         context = self.context(candles=shared.candles, shared=shared)
         return shared.once(
             ("magnet openings", *self.base_key),
-            lambda: _find_openings(self, self._read(shared), context),
+            lambda: _find_openings(self, shared.magnets(self.magnets), context),
         )
 
     def signals(self, *, magnets: MagnetSignals, context: MagnetContext) -> Signals:

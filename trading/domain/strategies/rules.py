@@ -123,8 +123,11 @@ class RuleStrategy(ABC):
         """A fresh memory."""
         return RuleStream(self)
 
-    def decide(self, shared: SharedBars) -> Decisions:
-        """What the rule says at every one of its bars; a rule may compute that in columns."""
+    def decide(self, shared: SharedBars, *, room: Decisions | None = None) -> Decisions:
+        """What the rule says at every one of its bars; a rule may compute that in columns.
+
+        ``room`` are earlier decisions that nobody needs any more: their arrays may be written on.
+        """
         return decide_by_rule(self, shared)
 
     @property
@@ -234,21 +237,32 @@ def decide_by_rule(strategy: RuleStrategy, shared: SharedBars) -> Decisions:
 
 
 def decide_by_side(
-    strategy: RuleStrategy, shared: SharedBars, measure: NDArray[np.float64]
+    strategy: RuleStrategy,
+    shared: SharedBars,
+    *,
+    above: NDArray[np.float64],
+    below: NDArray[np.float64],
+    room: Decisions | None,
 ) -> Decisions:
-    """The decisions of a rule that is on the side of a measure's sign; NaN while it warms up."""
+    """The decisions of a rule that is long while ``above`` exceeds ``below``, short under it.
+
+    Either is NaN while the rule warms up.  ``room`` as :meth:`RuleStrategy.decide` has it.
+    """
     from trading.domain.backtest.compiled import compile_pure
 
-    count = measure.shape[0]
-    found = Decisions(
-        enter=np.empty(count, dtype=np.int8),
-        leave=np.empty(count, dtype=np.int8),
-        reason=np.empty(count, dtype=np.int8),
-        stop=np.empty(count),
-        target=np.empty(count),
-    )
+    count = above.shape[0]
+    found = room
+    if found is None or found.enter.size != count:
+        found = Decisions(
+            enter=np.empty(count, dtype=np.int8),
+            leave=np.empty(count, dtype=np.int8),
+            reason=np.empty(count, dtype=np.int8),
+            stop=np.empty(count),
+            target=np.empty(count),
+        )
     compile_pure(decide_sides)(
-        measure,
+        above,
+        below,
         shared.closes(strategy.bar_hours),
         shared.ranges(strategy.bar_hours, strategy.atr_length),
         float(strategy.stop_atr),

@@ -6,12 +6,15 @@ Each column is made once, when it is first asked for, and is row for row what th
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trading.domain.magnets.parameters import MagnetParameters
+from trading.domain.magnets.types import MagnetSignals
 from trading.domain.market.candles import HOUR_MS, Candle, Candles, list_candles
 from trading.domain.strategies.columns import (
     JoinedBars,
@@ -26,19 +29,26 @@ from trading.domain.strategies.sums import compute_window_means, sum_twofold
 FloatColumn = NDArray[np.float64]
 IntColumn = NDArray[np.int64]
 Made = TypeVar("Made")
+KeepMagnets = Callable[[Candles, MagnetParameters, Callable[[], MagnetSignals]], MagnetSignals]
 
 
 class SharedBars:
     """Columns of one instrument's candles, by what they were made with."""
 
-    def __init__(self, candles: Candles) -> None:
+    def __init__(self, candles: Candles, *, keep_magnets: KeepMagnets | None = None) -> None:
+        """``keep_magnets`` keeps readings of magnets from one process to another."""
         self.candles = candles
+        self._keep_magnets = keep_magnets
         self._made: dict[tuple[Any, ...], Any] = {}
+        self._lock = threading.RLock()
 
     def once(self, key: tuple[Any, ...], make: Callable[[], Made]) -> Made:
         """What ``make`` gave when this key was first asked for."""
         if key not in self._made:
-            self._made[key] = make()
+            # A second thread that needs it too waits rather than making it again.
+            with self._lock:
+                if key not in self._made:
+                    self._made[key] = make()
         found: Made = self._made[key]
         return found
 
@@ -95,6 +105,21 @@ class SharedBars:
             return np.array([memory.update(value) for value in self.closes(hours).tolist()])
 
         return self.once(("ema", hours, length), make)
+
+    def magnets(self, parameters: MagnetParameters) -> MagnetSignals:
+        """The reading of magnets at every candle."""
+
+        def make() -> MagnetSignals:
+            from trading.domain.magnets.history import compute_magnet_signals
+
+            return compute_magnet_signals(candles=self.candles, parameters=parameters)
+
+        def keep() -> MagnetSignals:
+            if self._keep_magnets is None:
+                return make()
+            return self._keep_magnets(self.candles, parameters, make)
+
+        return self.once(("magnets", parameters), keep)
 
     def volatility(self) -> tuple[FloatColumn, FloatColumn]:
         """``(ratio, sigma)`` at every candle."""

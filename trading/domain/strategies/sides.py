@@ -1,4 +1,4 @@
-"""The decisions of a rule that is on the side of a measure's sign, in one compiled loop."""
+"""The decisions of a rule that is on the side of a difference's sign, in one compiled loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ NAN = float("nan")
 
 
 def decide_sides(
-    measure: Any,
+    above: Any,
+    below: Any,
     close: Any,
     atr: Any,
     stop_atr: float,
@@ -21,12 +22,12 @@ def decide_sides(
     stop: Any,
     target: Any,
 ) -> None:
-    """Write one row per bar; ``measure`` NaN or an ATR that is not positive is a warm-up.
+    """Write one row per bar; a NaN measure or an ATR that is not positive is a warm-up.
 
     A stop or target that would not be a positive price is NaN.
     """
-    for k in range(measure.shape[0]):
-        value, reach = measure[k], atr[k]
+    for k in range(above.shape[0]):
+        value, reach = above[k] - below[k], atr[k]
         enter[k] = 0
         leave[k] = 0
         stop[k] = NAN

@@ -51,12 +51,12 @@ class MovingAverageCross(RuleStrategy):
         """A fresh memory of the two averages."""
         return _CrossRule(self)
 
-    def decide(self, shared: SharedBars) -> Decisions:
+    def decide(self, shared: SharedBars, *, room: Decisions | None = None) -> Decisions:
         """Both averages in columns."""
         fast, slow = (
             shared.simple_means(self.bar_hours, length) for length in (self.fast, self.slow)
         )
-        return decide_by_side(self, shared, fast - slow)
+        return decide_by_side(self, shared, above=fast, below=slow, room=room)
 
 
 class _CrossRule:
@@ -120,12 +120,12 @@ class MomentumStrategy(RuleStrategy):
         """A fresh memory of the closes."""
         return _MomentumRule(self)
 
-    def decide(self, shared: SharedBars) -> Decisions:
+    def decide(self, shared: SharedBars, *, room: Decisions | None = None) -> Decisions:
         """The closes against those of the horizon, in columns."""
         close = shared.closes(self.bar_hours)
-        measure = np.full(close.size, np.nan)
-        measure[self.horizon :] = close[self.horizon :] - close[: max(0, close.size - self.horizon)]
-        return decide_by_side(self, shared, measure)
+        before = np.full(close.size, np.nan)
+        before[self.horizon :] = close[: max(0, close.size - self.horizon)]
+        return decide_by_side(self, shared, above=close, below=before, room=room)
 
 
 class _MomentumRule:

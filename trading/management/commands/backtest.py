@@ -28,7 +28,7 @@ from trading.domain.research.request import (
 )
 from trading.domain.research.run import find_engine_difference
 from trading.models import ResearchRun, RunState
-from trading.selectors_research import describe_run, judge_run, parameter_texts
+from trading.selectors.research import describe_run, judge_run, parameter_texts
 from trading.services.research.backtests import (
     ask_backtest,
     hold_run,
@@ -36,6 +36,7 @@ from trading.services.research.backtests import (
     work_backtest,
 )
 from trading.services.research.catalogue import Catalogue, load_catalogue
+from trading.services.research.child_process import hold_processes
 from trading.services.research.file_series import load_file_series
 from trading.services.research.tables import decode_rows, write_csv
 
@@ -67,6 +68,7 @@ class Command(FundCommand):
         parser.add_argument("--csv", type=Path, help="write every trade as CSV")
         parser.add_argument("--parquet", type=Path, help="write every trade as Parquet")
 
+    @hold_processes()
     def work(self, **options: Any) -> dict[str, Any]:
         began = time.monotonic()
         for name in ("html", "csv", "parquet"):

@@ -22,6 +22,7 @@ from trading.services.research.child import (
     describe_source,
     read_source,
 )
+from trading.services.research.child_process import hold_processes
 
 
 class Command(FundCommand):
@@ -33,6 +34,7 @@ class Command(FundCommand):
         parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
         add_file_arguments(parser)
 
+    @hold_processes()
     def work(self, **options: Any) -> dict[str, Any]:
         name, source, builder = self._find(options["name"])
         pairs = dict(text.partition("=")[::2] for text in options["set"])

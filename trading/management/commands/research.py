@@ -17,7 +17,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.commands import FundCommand
 from magnetfund.kernel.errors import InvalidInput
 from trading.models import ResearchRun
-from trading.selectors_research import HEAVY, describe_run, list_open_runs
+from trading.selectors.research import HEAVY, describe_run, list_open_runs
 from trading.services.research.queue import work_waiting
 from trading.services.research.sweep_control import cancel_run, pause_run, resume_run
 

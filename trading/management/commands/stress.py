@@ -11,7 +11,7 @@ from django.core.management.base import CommandParser
 from magnetfund.core.actors import Actor
 from magnetfund.core.commands import FundCommand
 from risk.domain.stress import build_scenarios, read_shocks
-from trading.selectors_stress import StressLine, run_stresses
+from trading.selectors.stress import StressLine, run_stresses
 from trading.services.stresses import list_stresses, retire_stress, save_stress, scenario_of
 
 NUMBERS = (

@@ -12,7 +12,7 @@ from magnetfund.kernel.errors import InvalidInput
 from trading.management.commands.backtest import read_day, read_file_candles
 from trading.management.commands.test_magnets import add_study_arguments
 from trading.models import ResearchRun, RunState
-from trading.selectors_research import describe_run
+from trading.selectors.research import describe_run
 from trading.services.research.backtests import hold_run
 from trading.services.research.studies import ask_study
 from trading.services.research.survival import work_survival

@@ -20,8 +20,9 @@ from trading.management.commands.backtest import (
     shown,
 )
 from trading.models import RunState
-from trading.selectors_research import describe_run, judge_run
+from trading.selectors.research import describe_run, judge_run
 from trading.services.research.backtests import hold_run
+from trading.services.research.child_process import hold_processes
 from trading.services.research.sweep_asking import ask_sweep
 from trading.services.research.sweeps import follow_sweep
 
@@ -67,6 +68,7 @@ class Command(FundCommand):
         )
         parser.add_argument("--seed", type=int, default=1)
 
+    @hold_processes()
     def work(self, **options: Any) -> dict[str, Any]:
         request = read_request(options)
         space = {}

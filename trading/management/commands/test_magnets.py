@@ -16,7 +16,7 @@ from trading.management.commands.backtest import (
     shown,
 )
 from trading.models import ResearchRun, RunState
-from trading.selectors_research import describe_run
+from trading.selectors.research import describe_run
 from trading.services.research.backtests import hold_run
 from trading.services.research.studies import ask_study, work_evidence
 

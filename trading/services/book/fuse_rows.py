@@ -10,12 +10,12 @@ from magnetfund.kernel.clock import from_milliseconds
 from magnetfund.kernel.errors import InvariantBroken
 from risk.domain.fuse import LOSS_TRIGGERS, STRATEGY_TRIGGERS, FuseMove, Trigger, lock_end
 from risk.services.fuse import (
-    FuseFacts,
     clear_instrument,
     lock_strategy,
     reduce_instrument,
     trip_fuse,
 )
+from risk.services.stop_statements import FuseFacts
 from trading.domain.engine.rules import EngineRules
 from trading.services.book.words import finite_or_none
 from trading.services.sleeves import Sleeve

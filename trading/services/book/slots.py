@@ -35,6 +35,13 @@ def signals_by_slot(
     ]
 
 
+def slots_on(sleeves: Sequence[Sleeve], symbols: Collection[str]) -> frozenset[int]:
+    """The slots of a book that trade any of some instruments."""
+    return frozenset(
+        slot for slot, sleeve in enumerate(sleeves) if sleeve.instrument.symbol in symbols
+    )
+
+
 def slot_of(event: VenueEvent, sleeves: Sequence[Sleeve]) -> int:
     """The slot that an event of the venue moves.
 

@@ -37,10 +37,16 @@ from trading.domain.research.figures import (
 from trading.domain.research.identity import hash_trial
 from trading.domain.research.request import BacktestRequest, request_of
 from trading.domain.research.run import Backtest, Prepared, build, prepare, run_backtest
+from trading.domain.strategies.base import Strategy
+from trading.domain.strategies.registry import compute_columns
+from trading.domain.strategies.shared import SharedBars
+from trading.domain.strategies.signals import Signals
 from trading.models import ResearchRun, RunState, Trial
 from trading.services.blackouts import read_blackouts
 from trading.services.instruments import get_instrument
 from trading.services.research.catalogue import Catalogue, load_catalogue
+from trading.services.research.child_process import hold_processes
+from trading.services.research.magnet_files import keep_magnets
 from trading.services.research.series import load_series
 from trading.services.research.tables import encode_equity, encode_trades
 
@@ -107,6 +113,7 @@ def hold_run(run_id: int) -> Iterator[bool]:
             release_session_lock(AdvisoryLock.RESEARCH_RUN, run_id)
 
 
+@hold_processes()
 def work_backtest(
     run: ResearchRun, *, series: Mapping[str, InstrumentSeries] | None = None
 ) -> ResearchRun:
@@ -124,7 +131,7 @@ def work_backtest(
         if known is not None:
             return repeat_run(run, known)
         catalogue.require_sound(prepared)
-        backtest = run_backtest(prepared)
+        backtest = run_backtest(prepared, columns=_compute_columns)
         controls = _run_controls(backtest, catalogue, series)
     except InvalidInput as error:
         return refuse_run(run, error)
@@ -171,6 +178,12 @@ def work_backtest(
             ignore_conflicts=True,
         )
     return run
+
+
+def _compute_columns(strategy: Strategy, candles: Candles) -> Signals:
+    """The signals of a strategy; readings of magnets are kept for the next run."""
+    shared = SharedBars(candles, keep_magnets=keep_magnets)
+    return compute_columns(strategy=strategy, candles=candles, shared=shared)
 
 
 def _run_controls(

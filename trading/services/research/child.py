@@ -1,7 +1,8 @@
 """Strategies of one's own, run in a child process; this side never executes their text.
 
 The child has an empty environment, an empty folder to stand in, bounded memory and processor time,
-and a deadline.  What it answers is checked like any input.
+and a deadline; it is a fork of :mod:`.child_process` that ends with its answer, which is checked
+like any input.
 """
 
 from __future__ import annotations
@@ -9,9 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, make_dataclass
 from functools import lru_cache
@@ -23,20 +21,12 @@ import numpy as np
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.market.candles import Candles
 from trading.domain.strategies.signals import LeverageRule, Signals, StrategyTraits, build_signals
+from trading.services.research.child_process import ProcessEnded, ask_process
 
-ROOT = Path(__file__).resolve().parents[3]
 MEMORY_BYTES = 3_000_000_000
 DESCRIBE_SECONDS = 20
 COLUMN_SECONDS = 120
 TEXT_MAX = 200_000
-COMMAND = [sys.executable, "-m", "trading.services.research.child_main"]
-ENVIRONMENT = {
-    "PYTHONPATH": str(ROOT),
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "LC_ALL": "C.UTF-8",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +53,6 @@ def read_source(path: Path) -> OwnSource:
     return OwnSource(file=path.name, text=text)
 
 
-def pack_candles(candles: Candles) -> bytes:
-    """Columns of candles as npz."""
-    sink = io.BytesIO()
-    names = ("open_time", "open", "high", "low", "close", "volume")
-    np.savez(sink, **{column: getattr(candles, column) for column in names})
-    return sink.getvalue()
-
-
 def ask_child(
     source: OwnSource,
     *,
@@ -80,9 +62,10 @@ def ask_child(
     parameters: Mapping[str, Any] | None = None,
     candles: Candles | None = None,
 ) -> tuple[dict[str, Any], bytes]:
-    """One question to a fresh child; raises :class:`InvalidInput` for whatever goes wrong in it.
+    """One question, answered in a child of its own.
 
-    Codes: ``strategy_failed``, ``strategy_too_slow``.
+    Raises :class:`InvalidInput` for whatever goes wrong in it (``strategy_failed``,
+    ``strategy_too_slow``).
     """
     header = {
         "mode": mode,
@@ -93,32 +76,23 @@ def ask_child(
         "memory_bytes": MEMORY_BYTES,
         "seconds": seconds,
     }
-    body = b""
-    if candles is not None:
-        header |= {"instrument": candles.instrument, "timeframe_ms": candles.timeframe_ms}
-        body = pack_candles(candles)
-    with tempfile.TemporaryDirectory(prefix="strategy-") as folder:
-        try:
-            done = subprocess.run(
-                COMMAND,
-                input=json.dumps(header).encode() + b"\n" + body,
-                capture_output=True,
-                timeout=seconds + 10,
-                cwd=folder,
-                env=ENVIRONMENT,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise InvalidInput(
-                f"{source.file} did not answer within {seconds + 10} s", code="strategy_too_slow"
-            ) from None
-    first, _, rest = done.stdout.partition(b"\n")
+    try:
+        status, told = ask_process(header, candles, seconds=seconds + 10)
+    except TimeoutError:
+        raise InvalidInput(
+            f"{source.file} did not answer within {seconds + 10} s", code="strategy_too_slow"
+        ) from None
+    except ProcessEnded as ended:
+        raise InvalidInput(
+            f"{source.file} could not be asked: {ended}", code="strategy_failed"
+        ) from None
+    first, _, rest = told.partition(b"\n")
     try:
         answer: dict[str, Any] = json.loads(first)
     except ValueError:
-        code = "strategy_too_slow" if done.returncode in (-24, -9) else "strategy_failed"
+        code = "strategy_too_slow" if status in (-24, -9) else "strategy_failed"
         why = "used up its processor time" if code == "strategy_too_slow" else "died"
-        raise InvalidInput(f"{source.file} {why} (status {done.returncode})", code=code) from None
+        raise InvalidInput(f"{source.file} {why} (status {status})", code=code) from None
     if "error" in answer:
         raise InvalidInput(f"{source.file}: {answer['error']}", code="strategy_failed")
     return answer, rest

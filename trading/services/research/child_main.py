@@ -2,8 +2,9 @@
 
 Started by :mod:`trading.services.research.child` with an empty environment.  The request comes on
 standard input (a JSON line, then candles as npz), the answer leaves on the first standard output;
-what the strategy prints goes to standard error.  In the mode ``stream`` the process lives as long
-as its parent and answers one line for each candle.
+what the strategy prints goes to standard error.  Each question is answered in a fork of its own.
+In the mode ``stream`` the process itself runs one strategy as long as its parent lives and answers
+one line for each candle.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import io
 import json
 import os
 import resource
+import select
 import sys
 import types
 from dataclasses import asdict, fields, is_dataclass
@@ -21,6 +23,7 @@ from typing import Any, BinaryIO
 MODULE = "own_strategy"
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 PR_SET_PDEATHSIG, SIGKILL = 1, 9
+READ_BYTES = 1 << 20
 #: What may still be opened, to read: modules that are imported late.
 CODE_ENDINGS = (".py", ".pyc", ".so")
 REFUSED = (
@@ -31,34 +34,93 @@ REFUSED = (
 
 
 def main() -> int:
-    """Answer one request."""
+    """Answer requests until the parent is gone."""
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     request = json.loads(sys.stdin.buffer.readline())
-    is_stream = request["mode"] == "stream"
-    body = b"" if is_stream else sys.stdin.buffer.read()
     # What the work needs is loaded first: afterwards no file can be opened for writing.
-    import numpy as np
+    import numpy as np  # noqa: F401
 
+    from magnetfund import research  # noqa: F401
     from trading.domain.research import own, strategy_check  # noqa: F401
     from trading.domain.strategies import registry, rules  # noqa: F401
 
-    shut_in(memory=request["memory_bytes"], seconds=request["seconds"])
-    if is_stream:
+    if request["mode"] == "stream":
+        shut_in(memory=request["memory_bytes"], seconds=request["seconds"])
         return serve_stream(request, sys.stdin.buffer, answer)
+    return serve_questions(request, sys.stdin.buffer, answer)
+
+
+def serve_questions(request: dict[str, Any], source: BinaryIO, answer: BinaryIO) -> int:
+    """Answer each request in a fork; no text of a strategy runs in this process itself.
+
+    A request has the number of bytes of candles that follow it; none means those sent last.
+    """
+    candles = None
+    while True:
+        if request["bytes"]:
+            candles = read_candles(source.read(request["bytes"]), request)
+        status, told = work_apart(request, candles, source, answer)
+        answer.write(json.dumps({"status": status, "bytes": len(told)}).encode() + b"\n" + told)
+        answer.flush()
+        line = source.readline()
+        if not line:
+            return 0
+        request = json.loads(line)
+
+
+def work_apart(
+    request: dict[str, Any], candles: Any, source: BinaryIO, answer: BinaryIO
+) -> tuple[int, bytes]:
+    """Exit status and answer of a fork; ends with it where the parent is gone meanwhile."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            os.close(reading)
+            os.close(answer.fileno())
+            empty = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(empty, source.fileno())
+            with os.fdopen(writing, "wb") as sink:
+                shut_in(memory=request["memory_bytes"], seconds=request["seconds"])
+                write_answer(request, candles, sink)
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(writing)
+    parts: list[bytes] = []
+    left = int(request["memory_bytes"])
+    waiting = [reading, source.fileno()]
+    while left > 0:
+        # The parent sends nothing before it has its answer: what can be read there is its end.
+        if source.fileno() in select.select(waiting, [], [])[0]:
+            os.kill(child, SIGKILL)
+            os._exit(1)
+        part = os.read(reading, READ_BYTES)
+        if not part:
+            break
+        parts.append(part)
+        left -= len(part)
+    os.close(reading)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), b"".join(parts)
+
+
+def write_answer(request: dict[str, Any], candles: Any, sink: BinaryIO) -> None:
+    """Load the text and work on the request; a JSON line, then arrays as npz."""
+    import numpy as np
+
     try:
         kinds = find_strategies(request["text"], request["file"])
-        result, arrays = work(request, kinds, body)
+        result, arrays = work(request, kinds, candles)
     except MemoryError:
         result, arrays = {"error": "it needs more memory than it may have"}, {}
     except BaseException as error:  # the strategy's own text may raise anything
         result, arrays = {"error": tell_error(error)}, {}
-    sink = io.BytesIO()
+    packed = io.BytesIO()
     if arrays:
-        np.savez(sink, **arrays)
-    answer.write(json.dumps(result).encode() + b"\n" + sink.getvalue())
-    answer.flush()
-    return 0
+        np.savez(packed, **arrays)
+    sink.write(json.dumps(result).encode() + b"\n" + packed.getvalue())
 
 
 def shut_in(*, memory: int, seconds: int) -> None:
@@ -159,7 +221,7 @@ def family_of(name: str) -> str:
 
 
 def work(
-    request: dict[str, Any], kinds: dict[str, Any], body: bytes
+    request: dict[str, Any], kinds: dict[str, Any], candles: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Describe the strategies, compute columns, or check one."""
     from trading.domain.research.parameters import parameters_of, read_parameters
@@ -182,7 +244,6 @@ def work(
         return {"strategies": told}, {}
     kind = kinds[request["name"]]
     values = read_parameters(kind, request["parameters"])
-    candles = read_candles(body, request)
     if request["mode"] == "check":
         from trading.domain.research.strategy_check import check_strategy, describe_findings
 

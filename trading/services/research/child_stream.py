@@ -22,7 +22,13 @@ from magnetfund.kernel.errors import InvalidInput
 from trading.domain.market.candles import Candle, Candles
 from trading.domain.strategies.base import make_signal
 from trading.domain.strategies.signals import Signal
-from trading.services.research.child import COMMAND, ENVIRONMENT, OwnSource, pack_candles
+from trading.services.research.child import OwnSource
+from trading.services.research.child_process import (
+    COMMAND,
+    ENVIRONMENT,
+    pack_candles,
+    write_before,
+)
 
 BAR_SECONDS = 3.0
 #: Loading and the past together stay within the lease of a trader.
@@ -141,7 +147,7 @@ class ChildStream:
         assert child.stdin is not None
         assert child.stdout is not None
         deadline = time.monotonic() + seconds
-        if not _write(child.stdin.fileno(), request, deadline):
+        if not write_before(child.stdin.fileno(), request, deadline):
             raise _ChildEnded(f"it took no candle within {seconds:g} s")
         while b"\n" not in self._rest:
             left = deadline - time.monotonic()
@@ -162,18 +168,6 @@ class ChildStream:
     def _end(self, why: str) -> None:
         self.close()
         self.problem = why[:280]
-
-
-def _write(file: int, request: bytes, deadline: float) -> bool:
-    """Write all before the deadline; a child that does not read cannot hold its parent."""
-    os.set_blocking(file, False)
-    rest = memoryview(request)
-    while rest:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([], [file], [], left)[1]:
-            return False
-        rest = rest[os.write(file, rest) :]
-    return True
 
 
 def _read_signal(told: Mapping[str, Any], *, known_at: int, close: float) -> Signal:

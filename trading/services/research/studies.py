@@ -21,12 +21,13 @@ from trading.domain.evidence import (
     EvidenceJudgement,
     EvidenceRun,
     EvidenceState,
+    calibrate_targets,
     find_band_alarms,
     judge_evidence,
     measure_bands,
     run_evidence_test,
 )
-from trading.domain.magnets import compute_magnet_signals
+from trading.domain.magnets import MagnetSignals, compute_magnet_signals
 from trading.domain.market.candles import Candles
 from trading.domain.research.figures import clean
 from trading.models import ResearchRun, RunState
@@ -141,7 +142,12 @@ def work_evidence(run: ResearchRun, *, candles: Candles | None = None) -> Resear
         earlier = _earlier_p_values(run)
         run.data_hash = hash_candles(bars)
         run.inputs_hash = content_hash(
-            {"asked": asked, "data": run.data_hash, "earlier": earlier, "judged": "twice"}
+            {
+                "asked": asked,
+                "data": run.data_hash,
+                "earlier": earlier,
+                "judged": "twice, calibrated with races",
+            }
         )
         known = find_finished(run.kind, run.inputs_hash)
         if known is not None:
@@ -155,6 +161,7 @@ def work_evidence(run: ResearchRun, *, candles: Candles | None = None) -> Resear
             earlier_p_values=earlier,
         )
         judged = _judge_twice(bars, found, asked=asked, earlier=earlier)
+        signals = compute_magnet_signals(candles=bars)
     except InvalidInput as error:
         run.inputs_hash = ""
         return refuse_run(run, error)
@@ -181,7 +188,8 @@ def work_evidence(run: ResearchRun, *, candles: Candles | None = None) -> Resear
             "best": None if best is None else {"name": best.name, "z": best.first.z,
                                                "p_holm": best.p_holm},
             "sentence": _evidence_sentence(found.void, shown, supported),
-            "readings": _measure_readings(bars, found),
+            "readings": _measure_readings(signals, found),
+            "calibration": _calibrate(bars, signals, found),
         }
     )  # fmt: skip
     run.wall_ms = round(1000 * (time.monotonic() - began))
@@ -228,14 +236,26 @@ def _judge_twice(
     )
 
 
-def _measure_readings(bars: Candles, found: EvidenceRun) -> dict[str, Any]:
+def _measure_readings(signals: MagnetSignals, found: EvidenceRun) -> dict[str, Any]:
     """How the readings of the span are spread, and the shares that left their bands."""
-    bands = measure_bands(
-        signals=compute_magnet_signals(candles=bars),
-        first_at=found.first_at - 1,
-        last_at=found.last_at,
-    )
+    bands = measure_bands(signals=signals, first_at=found.first_at - 1, last_at=found.last_at)
     return {**asdict(bands), "alarms": find_band_alarms(bands=bands)}
+
+
+def _calibrate(bars: Candles, signals: MagnetSignals, found: EvidenceRun) -> dict[str, Any]:
+    """Chance by strength that a target is reached before its mirror point, as plain steps."""
+    fitted = calibrate_targets(
+        candles=bars, signals=signals, first_at=found.first_at, last_at=found.last_at
+    )
+    columns = (fitted.strengths, fitted.chances, fitted.counts)
+    steps = zip(*(column.tolist() for column in columns), strict=True)
+    return {
+        "races": fitted.races,
+        "steps": [
+            {"to": to, "chance": chance, "races": int(count), "calibrated": fitted.calibrate(to)}
+            for to, chance, count in steps
+        ],
+    }
 
 
 def _evidence_sentence(void: bool, attracting: list[str], supported: list[str]) -> str:

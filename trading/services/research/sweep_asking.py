@@ -60,10 +60,15 @@ def ask_sweep(
 
 
 def read_asked(builder: Any, asked: Mapping[str, Any]) -> SweepSpace:
-    """The space of a stored question; raises :class:`InvalidInput` for a bad one."""
+    """The space of a stored question; raises :class:`InvalidInput` for a bad one.
+
+    Variants are numbered by the order of the parameters, so every process must read the same one:
+    that in which PostgreSQL keeps the names of a JSON object, by length and then by letter.
+    """
+    names = sorted(asked["space"], key=lambda name: (len(name), name))
     return read_space(
         builder,
-        asked["space"],
+        {name: asked["space"][name] for name in names},
         count=asked["count"],
         seed=asked["seed"],
         search=asked.get("search", "grid"),

@@ -55,6 +55,8 @@ from trading.services.research.backtests import (
     repeat_run,
 )
 from trading.services.research.catalogue import Catalogue, load_catalogue
+from trading.services.research.child_process import hold_processes
+from trading.services.research.magnet_files import keep_magnets
 from trading.services.research.series import load_series
 from trading.services.research.sweep_asking import read_asked
 from trading.services.research.sweep_chunks import (
@@ -97,6 +99,7 @@ class SweepWork:
         return HEAD + SUMS + 2 * (len(self.edges) - 1)
 
 
+@hold_processes()
 def work_sweep(
     run: ResearchRun,
     *,
@@ -118,7 +121,12 @@ def work_sweep(
         bench: VariantBench | None = None
         while held := claim_chunks(run.pk, limit=_limit(threads, run), lease=lease):
             if bench is None:
-                bench = open_bench(work.prepared, work.catalogue.builders, threads=threads)
+                bench = open_bench(
+                    work.prepared,
+                    work.catalogue.builders,
+                    threads=threads,
+                    keep_magnets=keep_magnets,
+                )
                 if on_more is not None:
                     on_more()
             _work_chunks(work, bench, held, lease)
@@ -246,7 +254,7 @@ def _work_chunks(work: SweepWork, bench: VariantBench, held: list[HeldChunk], le
         renewed = time.monotonic()
         return renew_leases(held, lease=lease)
 
-    tried = bench.try_all([work.space.at(place) for place in together], on_done=keep)
+    tried = bench.try_all(len(together), lambda k: work.space.at(together[k]), on_done=keep)
     if not tried.is_whole:
         return
     rows, start = encode_tried(tried, together), 0

@@ -77,7 +77,6 @@ def describe(found: NavErrors) -> dict[str, Any]:
                 "units": f"{row.found.deal.units:f}",
                 "due": f"{row.found.due:f}",
                 "settlement": row.found.settlement.value,
-                "units_given": f"{row.found.units:f}",
             }
             for row in found.deals
         ],

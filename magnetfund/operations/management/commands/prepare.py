@@ -18,11 +18,12 @@ from magnetfund.operations.backups.container import make_key
 from magnetfund.operations.backups.runs import record_backup
 from magnetfund.operations.books.root import make_root_keys
 from magnetfund.operations.first_account import print_link
+from magnetfund.operations.minute_archive import archive_today
+from magnetfund.operations.static_files import collect_static_files
 from magnetfund.operations.supervisor import make_token_keys
 from magnetfund.operations.walls import state_purpose
-from trading.services.candle_archive import archive_months
 
-#: Months of minutes that a start moves into files; the rest waits for the next one, or the command.
+#: Months of minutes that a start moves into files; the rest waits for the next day, or the command.
 MONTHS_A_START = 24
 
 
@@ -49,9 +50,14 @@ class Command(FundCommand):
         replay_erasures()
         if settings.IS_PRODUCTION:
             # Elsewhere the files are found where they are; here they are served by their hashes.
-            call_command("collectstatic", interactive=False, verbosity=0)
-        for month in archive_months(actor=Actor.system("prepare"), months_max=MONTHS_A_START):
-            self.say(f"Minutes of {month.starts_at:%B %Y} moved into {month.path}")
+            collect_static_files()
+        archive_today(
+            actor=Actor.system("prepare"),
+            months_max=MONTHS_A_START,
+            on_month=lambda month: self.say(
+                f"Minutes of {month.starts_at:%B %Y} moved into {month.path}"
+            ),
+        )
         link = print_link() if settings.IS_PRODUCTION else None
         if link is not None:
             self.say(f"Nobody can set up this home yet. Within 2 days, once, open:\n{link}")

@@ -99,6 +99,11 @@ class Command(FundCommand):
             f"{result['bars']:,} bars, {result['trades']:,} trades, {result['orders']:,} orders "
             f"({result['denied']} denied), {result['navs_struck']} NAVs for "
             f"{result['investors']} investors."
+            + (
+                f" {result['dated_events']} dated events barred entries."
+                if result["dated_events"]
+                else ""
+            )
         )
         for code, sleeve in result["sleeves_measured"].items():
             self.say(

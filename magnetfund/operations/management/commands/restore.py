@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from django.core.management.base import CommandParser
 
 from magnetfund.core.commands import FundCommand
 from magnetfund.kernel.errors import InvalidInput
+from magnetfund.operations.backups.bucket import open_bucket
 from magnetfund.operations.backups.container import read_key
 from magnetfund.operations.backups.copies import PLACES, open_storage
+from magnetfund.operations.backups.log_bucket import fetch_log
 from magnetfund.operations.backups.point_in_time import find_log, restore_to
 from magnetfund.operations.backups.restore import restore_database, restore_home, unpack
 from magnetfund.operations.backups.storage import newest_name
@@ -42,8 +45,9 @@ class Command(FundCommand):
     def add_own_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "file",
+            nargs="?",
             help="backup file; with --to, the folder of the backups; with --from bucket, the name "
-            'of a backup there, or "newest"',
+            'of a backup there, or "newest"; none with --from bucket --to',
         )
         parser.add_argument(
             "--from",
@@ -67,19 +71,34 @@ class Command(FundCommand):
         )
 
     def work(self, **options: Any) -> dict[str, Any]:
+        from_log = bool(options["to"]) and options["place"] == "bucket"
+        if from_log is bool(options["file"]):
+            words = "takes no file" if from_log else "needs the file to restore"
+            raise InvalidInput(f"this {words}; see --help", code="bad_input")
         if options["place"] == "disk":
             return self._restore(Path(options["file"]), options)
-        if options["to"]:
-            raise InvalidInput(
-                "the log is kept on disk alone; --to goes without --from bucket", code="bad_input"
-            )
         # Before a large file is fetched.
-        read_key(Path(options["key_file"] or settings.BACKUP_KEY_FILE))
+        key = read_key(Path(options["key_file"] or settings.BACKUP_KEY_FILE))
+        if from_log:
+            return self._fetch_and_restore(key, options)
         storage = open_storage(options["place"])
         name = newest_name(storage) if options["file"] == "newest" else options["file"]
         with storage.borrow(name) as path:
             self.say(f"Fetched {name} from {storage.place}.")
             return self._restore(path, options)
+
+    def _fetch_and_restore(self, key: bytes, options: dict[str, Any]) -> dict[str, Any]:
+        """The log of the lost machine's cluster from the bucket, then a restore as from disk."""
+        target, began = read_instant(options["to"]), time.monotonic()
+        bucket = open_bucket(settings.BACKUP_BUCKET)
+        with tempfile.TemporaryDirectory(prefix="magnetfund-bucket-") as name:
+            folder = fetch_log(bucket, target=target, key=key, into=Path(name))
+            files = list(folder.iterdir())
+            self.say(
+                f"Fetched {len(files)} files, {sum(path.stat().st_size for path in files):,} "
+                f"bytes, from {bucket.place} in {time.monotonic() - began:.1f} s."
+            )
+            return self._restore(folder, options)
 
     def _restore(self, path: Path, options: dict[str, Any]) -> dict[str, Any]:
         key = read_key(Path(options["key_file"] or settings.BACKUP_KEY_FILE))

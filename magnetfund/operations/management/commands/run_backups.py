@@ -18,11 +18,14 @@ from magnetfund.core.commands import FundCommand
 from magnetfund.core.services.jobs import beat_heart
 from magnetfund.kernel.clock import utc_midnight, utc_now
 from magnetfund.kernel.errors import FundError
-from magnetfund.operations.backups.copies import copy_if_due
+from magnetfund.operations.backups.bucket import Bucket, open_bucket
+from magnetfund.operations.backups.copies import copy_if_due, record_log_copy
+from magnetfund.operations.backups.log_bucket import BASES, FOLDER, SEGMENTS, LogSender
 from magnetfund.operations.backups.log_runs import (
     LogKeeper,
     copy_cluster_if_due,
     handed_over,
+    own_log,
     prove_if_due,
 )
 from magnetfund.operations.backups.runs import find_unproven, record_backup, record_check
@@ -82,6 +85,24 @@ def keep_elsewhere() -> bool:
     return True
 
 
+def start_senders(waiting: Path | None, stop: threading.Event) -> list[LogSender]:
+    """Send the log to the bucket, where there are both: segments, and copies beside them."""
+    if waiting is None or settings.BACKUP_BUCKET is None:
+        return []
+    folder = own_log(waiting)
+
+    def open_place() -> Bucket:
+        return open_bucket(settings.BACKUP_BUCKET).within(f"{FOLDER}/{folder.name}")
+
+    senders = [
+        LogSender(folder, kinds=kinds, open_place=open_place, stop=stop)
+        for kinds in (SEGMENTS, BASES)
+    ]
+    for sender in senders:
+        sender.start()
+    return senders
+
+
 def copy_cluster(waiting: Path | None, *, now: datetime, started_at: datetime) -> bool:
     """Make the copy that a restore to a minute begins with, where it is due; False on failure."""
     try:
@@ -120,12 +141,14 @@ class Command(FundCommand):
         started_at = utc_now()
         failed_at: datetime | None = None
         waiting = handed_over()
+        senders = start_senders(waiting, stop)
         if waiting is not None:
             LogKeeper(waiting, stop).start()
         while not stop.is_set():
             now = utc_now()
             try:
                 beat_heart(part="backups", instance="main", build_id=settings.BUILD_ID)
+                record_log_copy(senders, now=now)
                 if failed_at is None or now - failed_at >= RETRY_AFTER:
                     copied = copy_cluster(waiting, now=now, started_at=started_at)
                     proven = run_due(now=now, started_at=started_at)

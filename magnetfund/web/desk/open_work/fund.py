@@ -20,8 +20,11 @@ from investors.models import (
     DealingOrder,
     DealingProposal,
     Distribution,
+    Expense,
+    ExpenseChange,
     Investor,
     NavStrike,
+    Restatement,
     TermsProposal,
 )
 from magnetfund.core.roles import Role
@@ -134,6 +137,35 @@ def _select_distributions(book: str, now: datetime) -> QuerySet[Any, dict[str, A
     )
 
 
+def _select_expenses(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    rows = Expense.objects.filter(fund__book=book, is_approved=None)
+    return columns_of(rows, since="proposed_at", who=name_of("proposed_by"), words="supplier")
+
+
+def _select_expense_changes(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    rows = ExpenseChange.objects.filter(expense__fund__book=book, is_approved=None)
+    return columns_of(
+        rows, since="proposed_at", who=name_of("proposed_by"), words="expense__supplier"
+    )
+
+
+def _select_restatements(book: str, **missing: None) -> QuerySet[Any, dict[str, Any]]:
+    rows = Restatement.objects.filter(fund__book=book, booked_at=None, declined_at=None, **missing)
+    return columns_of(rows, since="prepared_at", who=name_of("prepared_by"), words="cause")
+
+
+def _select_unapproved(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    return _select_restatements(book, approved_by=None)
+
+
+def _select_undirected(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    return _select_restatements(book, directed_by=None)
+
+
+def _describe_restatement(row: Any) -> tuple[str, str]:
+    return f"Sign or decline a restatement: {row['words']}", f"prepared by {row['who']}"
+
+
 def _select_breaks(book: str, state: BreakState) -> QuerySet[Any, dict[str, Any]]:
     rows = BookBreak.objects.filter(fund__book=book, closed_at=None, state=state.value)
     return columns_of(rows, since="found_at", who="source", words="reference")
@@ -178,6 +210,20 @@ SOURCES = {
             f"proposed by {row['who']}",
         ),
     ),
+    "restatement_unapproved": Source(
+        kind="NAV",
+        role=Role.CONTROLLER,
+        url_name="desk_restatements",
+        select=_select_unapproved,
+        describe=_describe_restatement,
+    ),
+    "restatement_undirected": Source(
+        kind="NAV",
+        role=Role.DIRECTOR,
+        url_name="desk_restatements",
+        select=_select_undirected,
+        describe=_describe_restatement,
+    ),
     "dealing_proposed": Source(
         kind="Dealing",
         role=Role.CONTROLLER,
@@ -185,6 +231,26 @@ SOURCES = {
         select=_select_dealings,
         describe=lambda row: (
             f"A dealing for {row['words']} waits for a second person",
+            f"proposed by {row['who']}",
+        ),
+    ),
+    "expense_proposed": Source(
+        kind="Expenses",
+        role=Role.CONTROLLER,
+        url_name="desk_expenses",
+        select=_select_expenses,
+        describe=lambda row: (
+            f"Approve or decline an expense of {row['words']}",
+            f"proposed by {row['who']}; no NAV takes it before",
+        ),
+    ),
+    "expense_changed": Source(
+        kind="Expenses",
+        role=Role.CONTROLLER,
+        url_name="desk_expenses",
+        select=_select_expense_changes,
+        describe=lambda row: (
+            f"Approve or decline a change of {row['words']}'s expense",
             f"proposed by {row['who']}",
         ),
     ),

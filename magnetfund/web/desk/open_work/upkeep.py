@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from magnetfund.core.roles import Role
+from magnetfund.operations.backups.copies import log_place
 from magnetfund.operations.backups.log import BASE_BEGINS
 from magnetfund.operations.backups.runs import PROVEN_WITHIN
 from magnetfund.operations.models import Backup, BackupCheck, BackupCopy
@@ -44,7 +45,15 @@ def _select_old(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
 
 
 def _select_uncopied(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
-    rows = BackupCopy.objects.filter(place=_bucket())
+    return _newest_if_failed(_bucket())
+
+
+def _select_log_unsent(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    return _newest_if_failed(log_place())
+
+
+def _newest_if_failed(place: str) -> QuerySet[Any, dict[str, Any]]:
+    rows = BackupCopy.objects.filter(place=place)
     newest = rows.order_by("-tried_at").values("pk")[:1]
     return columns_of(
         rows.filter(pk=Subquery(newest), is_verified=False), since="tried_at", words="detail"
@@ -71,6 +80,14 @@ SOURCES = {
         anchor="backups",
         select=_select_uncopied,
         describe=lambda row: ("The last copy of a backup failed", row["words"]),
+    ),
+    "log_unsent": Source(
+        kind="Backup",
+        role=Role.ADMINISTRATOR,
+        url_name="desk_books",
+        anchor="backups",
+        select=_select_log_unsent,
+        describe=lambda row: ("The log does not reach the bucket", row["words"]),
     ),
     "copy_old": Source(
         kind="Backup",

@@ -9,6 +9,9 @@ from typing import Any
 
 from trading.domain.backtest.kernel.layout import (
     BI_CLOSE,
+    EI_ACTIVE,
+    FI_REARM_AT,
+    FI_TRIPPED_BY,
     GF_STOP,
     GF_TARGET,
     GF_WIDTH,
@@ -21,6 +24,7 @@ from trading.domain.backtest.kernel.layout import (
     PI_OUT_REASON,
     PI_SIDE,
     RI_HOLD_MS,
+    SI_LOCK_UNTIL,
     ZI_BAR_MS,
 )
 from trading.domain.backtest.kernel.loop import step_bar
@@ -86,14 +90,20 @@ def run_decisions(
         if is_calm(pi, fi, ei, sf):
             side = pi[0, PI_SIDE]
             if side == 0:
-                if entering < t:
-                    place = following[t]
-                    while place < count and enter[place] == 0:
-                        place += 1
-                    entering = rows[place] if place < count else size
+                # Entries that a trip, an episode or a lock would deny are none.
+                end = size
+                if fi[FI_TRIPPED_BY] != 0:
+                    end = find_row(times, fi[FI_REARM_AT])
+                elif ei[0, EI_ACTIVE] == 0:
+                    if entering < t:
+                        place, until = following[t], si[0, SI_LOCK_UNTIL] - zi[ZI_BAR_MS]
+                        while place < count and (enter[place] == 0 or times[rows[place]] < until):
+                            place += 1
+                        entering = rows[place] if place < count else size
+                    end = entering
                 first = t
                 t = walk_flat(
-                    t, entering, times, flags, special, starts, stretch, base_f, fi, ff, ei, ef, zf,
+                    t, end, times, flags, special, starts, stretch, base_f, fi, ff, ei, ef, zf,
                     equity, whole,
                 )  # fmt: skip
                 if t > first:
@@ -110,8 +120,8 @@ def run_decisions(
                     until = pi[0, PI_ENTRY_TIME] + ri[0, RI_HOLD_MS] - zi[ZI_BAR_MS]
                     end = min(end, find_row(times, until))
                 t = walk_held(
-                    t, end, times, bars_i, bars_f, flags, starts, stretch, di, dues, base_i, base_f,
-                    pi, pf, ri, mi, mf, fi, ff, ei, ef, zi, zf, af, equity, whole,
+                    t, end, times, bars_i, flags, starts, stretch, di, dues, base_i, base_f, pi, pf,
+                    ri, mi, mf, fi, ff, ei, ef, zi, zf, af, equity, whole,
                 )  # fmt: skip
             pi[0, PI_OUT_REASON] = -1 if pi[0, PI_SIDE] == 0 else 0
             if t >= size:

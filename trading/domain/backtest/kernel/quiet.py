@@ -19,7 +19,6 @@ from risk.domain.fuse.thresholds import (
     compute_severity,
 )
 from trading.domain.backtest.kernel.layout import (
-    BF_FUNDING,
     BI_CLOSE,
     BI_HIGH,
     BI_LOW,
@@ -68,13 +67,22 @@ from trading.domain.backtest.kernel.layout import (
     ZI_ACTING,
     ZI_MARKET,
 )
-from trading.domain.backtest.kernel.marks import AF_FALL, AF_PEAK, ROUNDING, note_mark
+from trading.domain.backtest.kernel.marks import (
+    AF_DEEPEST,
+    AF_FALL,
+    AF_PEAK,
+    ROUNDING,
+    take_mark,
+)
 
 #: What is known of a bar before any variant runs.
 FULL_STEP, NEW_DAY, FUNDING, HOT = 1, 2, 4, 8
-#: Columns of a stretch: extremes of its bars and of their closes, all flags of its bars, its first
-#: open and its last close.
-DI_LOW, DI_HIGH, DI_BOTTOM, DI_TOP, DI_FLAGS, DI_OPEN, DI_CLOSE, DI_WIDTH = 0, 1, 2, 3, 4, 5, 6, 7
+#: Columns of a stretch, or of its rest from a bar on: extremes of its bars and of their closes, all
+#: its flags, its first open and last close, and the bar after it.
+DI_LOW, DI_HIGH, DI_BOTTOM, DI_TOP, DI_FLAGS, DI_OPEN, DI_CLOSE, DI_NEXT = 0, 1, 2, 3, 4, 5, 6, 7
+DI_WIDTH = 8
+#: A flag that every bar of the table bears: where a stretch may not be taken as one.
+UNJOINED = 16
 VOLATILITY = 4
 DAY_MS = 86_400_000
 NEVER = 2**62
@@ -82,12 +90,15 @@ NEVER = 2**62
 
 def is_calm(pi: Any, fi: Any, ei: Any, sf: Any) -> bool:
     """Whether nothing waits and nothing holds that a bar must look at."""
-    if fi[FI_TRIPPED_BY] != 0 or sf[0, SF_DAILY] > 0.0:
+    if sf[0, SF_DAILY] > 0.0:
         return False
     # An episode of volatility changes nothing while it lasts and does not deepen.
     if ei[0, EI_ACTIVE] != 0 and (ei[0, EI_TRIGGER] != VOLATILITY or ei[0, EI_CLEARED_AT] != 0):
         return False
-    return bool(pi[0, PI_EXIT_LOTS] == 0 and pi[0, PI_ENTER_SIDE] == 0)
+    if pi[0, PI_EXIT_LOTS] != 0 or pi[0, PI_ENTER_SIDE] != 0:
+        return False
+    # A tripped book that holds nothing waits for its instant.
+    return bool(fi[FI_TRIPPED_BY] == 0 or pi[0, PI_SIDE] == 0)
 
 
 def must_step(flag: int, reducing: int, ratio: float, deepest: float, limit: float) -> bool:
@@ -130,6 +141,31 @@ def find_row(times: Any, instant: int) -> int:
     return low
 
 
+def look_ahead_within(bars: Any, flags: Any, starts: Any, di: Any) -> None:
+    """Fill ``di``: a row for each stretch, then for each bar one of the rest of its stretch.
+
+    ``starts`` are the first bars of the stretches, and the end.
+    """
+    count = starts.shape[0] - 1
+    for k in range(count):
+        end = starts[k + 1]
+        for t in range(end - 1, starts[k] - 1, -1):
+            row, close = count + t, bars[t, BI_CLOSE]
+            di[row, DI_LOW], di[row, DI_HIGH] = bars[t, BI_LOW], bars[t, BI_HIGH]
+            di[row, DI_BOTTOM], di[row, DI_TOP] = close, close
+            di[row, DI_FLAGS] = flags[t] | UNJOINED
+            di[row, DI_OPEN], di[row, DI_CLOSE] = bars[t, BI_OPEN], bars[end - 1, BI_CLOSE]
+            di[row, DI_NEXT] = end
+            if t + 1 < end:
+                di[row, DI_LOW] = min(bars[t, BI_LOW], di[row + 1, DI_LOW])
+                di[row, DI_HIGH] = max(bars[t, BI_HIGH], di[row + 1, DI_HIGH])
+                di[row, DI_BOTTOM] = min(close, di[row + 1, DI_BOTTOM])
+                di[row, DI_TOP] = max(close, di[row + 1, DI_TOP])
+                di[row, DI_FLAGS] |= di[row + 1, DI_FLAGS]
+        for column in range(DI_WIDTH):
+            di[k, column] = di[count + starts[k], column]
+
+
 def walk_flat(
     t: int,
     end: int,
@@ -165,9 +201,9 @@ def walk_flat(
         for j in range(first, t):
             equity[j] = value
     else:
-        k = stretch[first]
-        while k + 1 < starts.shape[0] and starts[k + 1] <= t:
-            equity[starts[k + 1] - 1] = value
+        k = stretch[first] + 1
+        while k < starts.shape[0] and starts[k] <= t:
+            equity[starts[k] - 1] = value
             k += 1
     return t
 
@@ -177,7 +213,6 @@ def walk_held(
     end: int,
     times: Any,
     bars_i: Any,
-    bars_f: Any,
     flags: Any,
     starts: Any,
     stretch: Any,
@@ -219,24 +254,33 @@ def walk_held(
     daily, fall = zf[ZF_DAILY], zf[ZF_DRAWDOWN]
     cash, value, day_start = ff[FF_CASH], ff[FF_EQUITY], ff[FF_DAY_START]
     peak, unreset, funding = ff[FF_PEAK], ff[FF_PEAK_UNRESET], pf[0, PF_FUNDING]
+    top, sunk, deeper = af[AF_PEAK], af[AF_FALL], af[AF_DEEPEST]
     reducing, deepest, limit = ei[0, EI_ACTIVE], ef[0], zf[ZF_RATIO]
-    first, k = t, stretch[t]
+    loud, begun = FULL_STEP | HOT, fi[FI_DAY_START_MS]
+    if watched or reducing != 0:
+        loud |= UNJOINED
+    first, k, rest = t, stretch[t], dues.shape[0]
+    row = rest + t
+    if t == starts[k]:
+        row = k
     while t < end:
-        last = starts[k + 1]
-        if t == last:
-            k += 1
-            last = starts[k + 1]
-        # What holds at the first bar of a stretch holds for all of it, cash and day included.
+        last, flag = di[row, DI_NEXT], di[row, DI_FLAGS]
+        # What holds for the rest of a stretch holds for each of its bars, cash and day included.
         joined = (
-            t == starts[k] and last <= end and not watched and reducing == 0
-            and di[k, DI_FLAGS] & (FULL_STEP | HOT) == 0
-            and di[k, DI_LOW] > lower and di[k, DI_HIGH] < upper
-        )  # fmt: skip
-        flag, open_, close, rate = di[k, DI_FLAGS], di[k, DI_OPEN], di[k, DI_CLOSE], dues[k]
+            last <= end
+            and flag & loud == 0
+            and di[row, DI_LOW] > lower
+            and di[row, DI_HIGH] < upper
+        )
+        open_, close = di[row, DI_OPEN], di[row, DI_CLOSE]
+        best, worst, lowest = di[row, DI_TOP], di[row, DI_LOW], di[row, DI_BOTTOM]
+        if side < 0:
+            best, worst, lowest = di[row, DI_BOTTOM], di[row, DI_HIGH], di[row, DI_TOP]
         if not joined:
-            last = t + 1
-            flag, open_, rate = flags[t], bars_i[t, 0, BI_OPEN], bars_f[t, 0, BF_FUNDING]
-            close = bars_i[t, 0, BI_CLOSE]
+            last, flag, close = t + 1, flags[t], bars_i[t, 0, BI_CLOSE]
+            best, lowest, worst = close, close, bars_i[t, 0, BI_HIGH]
+            if side > 0:
+                worst = bars_i[t, 0, BI_LOW]
             if bars_i[t, 0, BI_LOW] <= lower or bars_i[t, 0, BI_HIGH] >= upper:
                 break
             if must_step(flag, reducing, base_f[t, 0, GF_RATIO], deepest, limit):
@@ -246,18 +290,10 @@ def walk_held(
         paid, start = 0.0, day_start
         if flag & FUNDING:
             notional = open_ * lots * unit
-            paid = -side * notional * rate
+            paid = -side * notional * dues[k]
         if flag & NEW_DAY:
             start = value
         after = cash + paid
-        if joined:
-            best, worst, lowest = di[k, DI_TOP], di[k, DI_LOW], di[k, DI_BOTTOM]
-            if side < 0:
-                best, worst, lowest = di[k, DI_BOTTOM], di[k, DI_HIGH], di[k, DI_TOP]
-        else:
-            best, worst, lowest = close, bars_i[t, 0, BI_HIGH], close
-            if side > 0:
-                worst = bars_i[t, 0, BI_LOW]
         high = after + (best - entry) * side * lots * unit
         if acting:
             reached = peak
@@ -269,7 +305,7 @@ def walk_held(
                 if not joined:
                     break
                 # Somewhere in the stretch it may be met: look at its bars, the first one now.
-                last = t + 1
+                joined, last = False, t + 1
                 close = bars_i[t, 0, BI_CLOSE]
                 best, lowest, worst = close, close, bars_i[t, 0, BI_HIGH]
                 if side > 0:
@@ -280,20 +316,20 @@ def walk_held(
                     break
                 high = after + (best - entry) * side * lots * unit
         if flag & NEW_DAY:
-            day_start = start
-            fi[FI_DAY_START_MS] = times[t] // DAY_MS * DAY_MS
+            day_start, begun = start, times[t]
         if flag & FUNDING:
             cash = after
             funding += paid
         value = cash + (close - entry) * side * lots * unit
         low = cash + (lowest - entry) * side * lots * unit
-        if high <= af[AF_PEAK]:
-            note_mark(low, af)
-        elif low <= high * (1.0 + af[AF_FALL]) * (1.0 + ROUNDING):
+        if high <= top:
+            top, sunk, deeper = take_mark(low, top, sunk, deeper)
+        elif low <= high * (1.0 + sunk) * (1.0 + ROUNDING):
             for j in range(t, last):
-                note_mark(cash + (bars_i[j, 0, BI_CLOSE] - entry) * side * lots * unit, af)
+                mark = cash + (bars_i[j, 0, BI_CLOSE] - entry) * side * lots * unit
+                top, sunk, deeper = take_mark(mark, top, sunk, deeper)
         else:
-            note_mark(high, af)
+            top, sunk, deeper = take_mark(high, top, sunk, deeper)
         peak = max(peak, high)
         unreset = max(unreset, high)
         if whole:
@@ -302,10 +338,21 @@ def walk_held(
         else:
             equity[last - 1] = value
         t = last
+        # The next row is not read from memory where stretch follows stretch: that would wait.
+        if joined:
+            k += 1
+            row = k
+        else:
+            row = rest + t
+            if t == starts[k + 1]:
+                k += 1
+                row = k
     if t > first:
         mi[0, MI_MARK] = bars_i[t - 1, 0, BI_CLOSE]
         ff[FF_CASH], ff[FF_EQUITY], ff[FF_DAY_START] = cash, value, day_start
         ff[FF_PEAK], ff[FF_PEAK_UNRESET] = peak, unreset
+        af[AF_PEAK], af[AF_FALL], af[AF_DEEPEST] = top, sunk, deeper
+        fi[FI_DAY_START_MS] = begun // DAY_MS * DAY_MS
         pf[0, PF_FUNDING] = funding
         if watched:
             pi[0, PI_CONFLICT_BARS] = 0

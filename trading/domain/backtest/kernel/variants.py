@@ -5,6 +5,7 @@ A runner belongs to one thread; its arrays are used again for each variant.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -14,18 +15,12 @@ from numpy.typing import NDArray
 from trading.domain.backtest.kernel import layout as at
 from trading.domain.backtest.kernel.marks import AF_FALL, AF_WIDTH
 from trading.domain.backtest.kernel.quiet import (
-    DI_BOTTOM,
-    DI_CLOSE,
-    DI_FLAGS,
-    DI_HIGH,
-    DI_LOW,
-    DI_OPEN,
-    DI_TOP,
     DI_WIDTH,
     FULL_STEP,
     FUNDING,
     HOT,
     NEW_DAY,
+    look_ahead_within,
 )
 from trading.domain.backtest.kernel.run import (
     PackedMarket,
@@ -53,8 +48,8 @@ class Outlook:
     first decision at or after each bar, ``base`` what the signals of all variants have in common.
     ``flags`` say what is known of each bar, ``special`` is the next bar that asks for a full step,
     ``starts`` the first bars of the stretches (and the end), ``stretch`` the stretch of each bar,
-    ``extremes`` their columns, ``dues`` the funding rate at the first bar of each: see
-    :mod:`.quiet`.
+    ``ahead`` what is known of each stretch and of its rest from each bar on, ``dues`` the funding
+    rate at the first bar of each: see :mod:`.quiet`.
     """
 
     rows: IntArray
@@ -64,7 +59,7 @@ class Outlook:
     special: IntArray
     starts: IntArray
     stretch: IntArray
-    extremes: IntArray
+    ahead: IntArray
     dues: FloatArray
 
     @property
@@ -75,20 +70,26 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """What one run gave.  ``sums`` as :func:`.marks.summarise` writes them; ``fall`` <= 0."""
+    """What one run gave: ``fall`` <= 0, the rest as :func:`.marks.summarise` writes it."""
 
     trades: int
     fall: float
     sums: FloatArray
+    gaps: FloatArray
+    path: FloatArray
 
 
 class VariantRunner:
     """The arrays of one thread on one market."""
 
-    def __init__(self, *, rules: EngineRules, market: PackedMarket, cut_days: int) -> None:
+    def __init__(
+        self, *, rules: EngineRules, market: PackedMarket, cut_days: int, edges: Sequence[int]
+    ) -> None:
+        """``edges``: the days between which the returns are summed."""
         self._market = market
         self._rules = rules
         self._cut = cut_days
+        self._edges = np.array(edges, dtype=np.int64)
         size, slots = market.time_ms.shape[0], len(rules.slots)
         trades_max = size * slots + slots
         events_max = size * (len(rules.instruments) + 2 * slots + 2)
@@ -112,11 +113,6 @@ class VariantRunner:
             np.full((1, at.GF_WIDTH), np.nan),
         )
 
-    @property
-    def days(self) -> int:
-        """Days of a run."""
-        return int(self._ends.size)
-
     def run_decisions(
         self,
         *,
@@ -137,7 +133,7 @@ class VariantRunner:
         state, fi = self._state(rules)
         compile_pure(run_decisions, inlined=True)(
             market.time_ms, market.bars_i, market.bars_f, outlook.flags, outlook.special,
-            outlook.starts, outlook.stretch, outlook.extremes, outlook.dues, outlook.following,
+            outlook.starts, outlook.stretch, outlook.ahead, outlook.dues, outlook.following,
             outlook.rows, outlook.base.signals_i, outlook.base.signals_f, decisions.enter,
             decisions.leave, decisions.stop, decisions.target, *self._signal, *state, self._falls,
             self.equity, whole,
@@ -192,11 +188,14 @@ class VariantRunner:
         from trading.domain.backtest.compiled import compile_pure
         from trading.domain.backtest.kernel.marks import summarise
 
-        sums = np.zeros(SUMS, dtype=np.float64)
+        sums, path = np.zeros(SUMS), np.zeros(2)
+        gaps = np.zeros((2, self._edges.size - 1))
         compile_pure(summarise)(
-            self.equity, self._ends, self._cut, self._rules.cash_opening, returns, sums
-        )
-        return Figures(trades=trades, fall=float(self._falls[AF_FALL]), sums=sums)
+            self.equity, self._ends, self._cut, self._rules.cash_opening, self._edges, returns,
+            sums, gaps, path,
+        )  # fmt: skip
+        fall = float(self._falls[AF_FALL])
+        return Figures(trades=trades, fall=fall, sums=sums, gaps=gaps, path=path)
 
 
 def find_day_ends(time_ms: IntArray, bar_ms: int) -> IntArray:
@@ -212,6 +211,8 @@ def build_outlook(
 
     ``rows`` are the bars of the decisions, counted from the first of the run.
     """
+    from trading.domain.backtest.compiled import compile_pure
+
     size = market.time_ms.shape[0]
     flags = _compute_flags(rules, market, base.signals_f[:, 0, at.GF_RATIO])
     loud = np.flatnonzero(flags & (FULL_STEP | HOT))
@@ -219,16 +220,9 @@ def build_outlook(
     begins = (flags & (FUNDING | NEW_DAY)) != 0
     begins[0] = True
     begins[ends[:-1] + 1] = True
-    starts = np.flatnonzero(begins)
-    bars = market.bars_i[:, 0]
-    extremes = np.empty((starts.size, DI_WIDTH), dtype=np.int64)
-    extremes[:, DI_LOW] = np.minimum.reduceat(bars[:, at.BI_LOW], starts)
-    extremes[:, DI_HIGH] = np.maximum.reduceat(bars[:, at.BI_HIGH], starts)
-    extremes[:, DI_BOTTOM] = np.minimum.reduceat(bars[:, at.BI_CLOSE], starts)
-    extremes[:, DI_TOP] = np.maximum.reduceat(bars[:, at.BI_CLOSE], starts)
-    extremes[:, DI_OPEN] = bars[starts, at.BI_OPEN]
-    extremes[:, DI_CLOSE] = bars[np.append(starts[1:], size) - 1, at.BI_CLOSE]
-    extremes[:, DI_FLAGS] = np.bitwise_or.reduceat(flags, starts)
+    starts = np.append(np.flatnonzero(begins), size)
+    ahead = np.empty((starts.size - 1 + size, DI_WIDTH), dtype=np.int64)
+    compile_pure(look_ahead_within)(market.bars_i[:, 0], flags, starts, ahead)
     each = np.arange(size)
     return Outlook(
         rows=rows,
@@ -236,10 +230,10 @@ def build_outlook(
         base=base,
         flags=flags,
         special=np.append(loud, size)[np.searchsorted(loud, each)],
-        starts=np.append(starts, size),
+        starts=starts,
         stretch=np.cumsum(begins) - 1,
-        extremes=extremes,
-        dues=market.bars_f[starts, 0, at.BF_FUNDING],
+        ahead=ahead,
+        dues=market.bars_f[starts[:-1], 0, at.BF_FUNDING],
     )
 
 

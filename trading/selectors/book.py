@@ -1,4 +1,4 @@
-"""Every read of the trading app that a page, the API and an export share.
+"""What a book shows: its value over time, trades, orders, fills, positions.
 
 Returns are those of the unit value, so subscriptions and redemptions never move them.  Each list is
 bounded.  Nothing here reaches the network or writes.
@@ -17,6 +17,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.errors import InvalidInput
 from risk.domain.ratios import compute_equity_drawdowns, compute_sharpe
 from trading.models import Candle, Fill, Instrument, Order, Position, Trade, Valuation
 
@@ -295,6 +296,19 @@ def recent_fills(book: str, *, limit: int = 50) -> list[Fill]:
 
 def active_instruments() -> list[Instrument]:
     return list(Instrument.objects.filter(is_active=True).order_by("symbol")[:LIST_MAX])
+
+
+def require_instrument(symbol: str) -> Instrument:
+    """An active instrument by ``BTC/USDT:USDT``, or without its signs (``BTCUSDT``).
+
+    Raises :class:`InvalidInput` (``unknown_instrument``).
+    """
+    short = symbol.replace("/", "").replace(":", "").upper()
+    for row in active_instruments():
+        pair = f"{row.base}{row.quote}"
+        if symbol.upper() == row.symbol or short in (pair, pair + row.settle):
+            return row
+    raise InvalidInput(f"{symbol} is not an instrument of this fund", code="unknown_instrument")
 
 
 def read_closes_at(

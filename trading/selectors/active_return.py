@@ -19,7 +19,7 @@ from risk.domain.attribution import (
     link_attributions,
 )
 from trading.models import BookFlow, Fill, FundingPayment, Instrument, Order
-from trading.selectors_portfolio import read_daily_closes
+from trading.selectors.portfolio import read_daily_closes
 
 #: A valuation this long before midnight is no value of the day's end.
 VALUED_WITHIN = "2 hours"

@@ -28,9 +28,10 @@ from risk.domain.portfolio import (
 )
 from risk.models import RiskMeasure
 from trading.models import Instrument, Position
-from trading.services.correlations import KIND
 
 FloatArray = NDArray[np.float64]
+#: The kind of measure that holds correlations.
+CORRELATION = "correlation"
 WINDOWS = (30, 90, 180, 365)
 DAYS_A_YEAR = 365
 #: Fewer shared days say nothing of a correlation.
@@ -154,7 +155,7 @@ def view_portfolio(book: str, instruments: Sequence[Instrument], *, days: int) -
         mean_errors=tuple(
             (simple.std(axis=0, ddof=1) / math.sqrt(len(simple)) * DAYS_A_YEAR).tolist()
         ),
-        acting=_read_acting(book),
+        acting=read_correlations(book),
         shrinkage=intensity,
         proposals=_propose(simple, covariance, _held_weights(book, instruments, prices[-1])),
     )
@@ -172,13 +173,12 @@ def _correlate(returns: FloatArray) -> tuple[tuple[float | None, ...], ...]:
     )
 
 
-def _read_acting(book: str) -> dict[tuple[str, str], float]:
-    newest = (
-        RiskMeasure.objects.filter(book=book, kind=KIND)
-        .order_by("-occurred_at")
-        .values_list("values", flat=True)
-        .first()
-    )
+def read_correlations(book: str, *, at: datetime | None = None) -> dict[tuple[str, str], float]:
+    """The newest measure of each pair, known at ``at`` where that is given."""
+    rows = RiskMeasure.objects.filter(book=book, kind=CORRELATION)
+    if at is not None:
+        rows = rows.filter(occurred_at__lte=at)
+    newest = rows.order_by("-occurred_at").values_list("values", flat=True).first()
     return {
         (row["pair"][0], row["pair"][1]): row["rho"]
         for row in (newest or {}).get("pairs", [])

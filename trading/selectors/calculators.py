@@ -35,8 +35,9 @@ from risk.domain.ratios import (
 )
 from risk.services.limits import limits_in_force
 from trading.models import Trade
+from trading.selectors.book import require_instrument
+from trading.services.leverage_caps import read_strength_calibration
 from trading.services.leverage_inputs import read_leverage_inputs
-from trading.services.manual_plan import find_instrument
 
 FRACTION_MAX = 0.5
 DAYS_MAX = 365.0
@@ -250,12 +251,20 @@ def calculate_leverage(book: str, given: Mapping[str, Any]) -> LeverageDecision:
     )
 
 
+def calibrate_given_strength(given: Mapping[str, Any]) -> float | None:
+    """The calibrated strength (0..100) of a case; None without a study of a named instrument."""
+    if not given.get("instrument"):
+        return None
+    found = read_strength_calibration(require_instrument(given["instrument"]))
+    return None if found is None else found.calibrate(given["magnet_strength"])
+
+
 def _instrument_inputs(given: Mapping[str, Any]) -> dict[str, Any]:
     """What the named instrument, or else the kind alone, adds to the case."""
     if not given.get("instrument"):
         kind = given.get("kind")
         return {"client_class_cap": class_leverage_max(kind) if kind else None}
-    instrument = find_instrument(given["instrument"])
+    instrument = require_instrument(given["instrument"])
     if given.get("kind") and given["kind"] != instrument.kind:
         raise InvalidInput(
             f"{instrument.symbol} is of kind {instrument.kind}, not {given['kind']}",

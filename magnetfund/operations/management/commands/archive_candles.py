@@ -1,8 +1,9 @@
 """Move minutes that are older than 90 days into Parquet files of the home, a month each, with their
-hashes. Needs the owner's role; each start of a home does it too."""
+hashes. Needs the owner's role; a home does it by itself once a day (--daily)."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -10,6 +11,7 @@ from django.core.management.base import CommandParser
 from magnetfund.core.actors import Actor
 from magnetfund.core.commands import FundCommand
 from magnetfund.kernel.counting import count_of
+from magnetfund.operations.minute_archive import archive_today
 from trading.models import CandleFile
 from trading.services.candle_archive import KEEP_DAYS, archive_months
 
@@ -20,6 +22,9 @@ class Command(FundCommand):
     def add_own_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--keep-days", type=int, default=KEEP_DAYS)
         parser.add_argument("--months", type=int, help="stop after so many")
+        parser.add_argument(
+            "--daily", action="store_true", help="only if it was not done today, and out of the way"
+        )
 
     def work(self, **options: Any) -> dict[str, Any]:
         def tell(row: CandleFile) -> None:
@@ -28,10 +33,16 @@ class Command(FundCommand):
                 f"{row.size / 1e6:.1f} MB, {row.path}"
             )
 
+        actor = Actor.system("archive_candles")
+        if options["daily"]:
+            os.nice(10)
+            row = archive_today(actor=actor, months_max=options["months"], on_month=tell)
+            self.say("Already done today." if row is None else f"{row.detail}.")
+            return {"done": row is not None}
         made = archive_months(
             keep_days=options["keep_days"],
             months_max=options["months"],
-            actor=Actor.system("archive_candles"),
+            actor=actor,
             on_month=tell,
         )
         self.say(f"{count_of(len(made), 'month')} moved into files.")

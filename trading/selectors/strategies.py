@@ -33,7 +33,6 @@ from trading.models import (
     TradingSession,
 )
 from trading.services.membership import Member, members_of
-from trading.services.run_now import Decision
 
 TRADES_SHOWN = 10
 NOTES_SHOWN = 20
@@ -67,6 +66,21 @@ class SessionCheck:
     is_passed: bool
     found: str
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SleeveDecision:
+    """What a sleeve last decided on an instrument; ``decided_at`` None where it never did.
+
+    ``direction`` is 1, -1 or 0; prices in quote currency.  ``reason`` is the stored code.
+    """
+
+    instrument: Instrument
+    decided_at: datetime | None
+    reason: str
+    direction: int = 0
+    stop: float | None = None
+    target: float | None = None
 
 
 def list_sleeves(book: str) -> list[SleeveRow]:
@@ -147,7 +161,7 @@ def find_readings(sleeve: SleeveRow) -> list[dict[str, Any]]:
     return found
 
 
-def find_decisions(sleeve: SleeveRow, *, at: datetime | None = None) -> list[Decision]:
+def find_decisions(sleeve: SleeveRow, *, at: datetime | None = None) -> list[SleeveDecision]:
     """What the sleeve last decided on each instrument, at most a day and an hour ago.
 
     Bars at which it decides nothing (a daily strategy between two midnights) are passed over.
@@ -171,7 +185,7 @@ def find_decisions(sleeve: SleeveRow, *, at: datetime | None = None) -> list[Dec
         own = newest.get(member.instrument.pk, {})
         said = own.get("said") or {}
         found.append(
-            Decision(
+            SleeveDecision(
                 instrument=member.instrument,
                 decided_at=own.get("known_at"),
                 reason=said.get("reason", "no decision in the last day"),
