@@ -65,11 +65,14 @@ def serve(work: Callable[[Exchange, Any, Clock], Awaitable[None]], *faults: Faul
 
 
 async def told(asking: Awaitable[Any], exchange: Exchange, clock: Clock) -> Any:
-    """What a watcher is told once the exchange speaks."""
+    """What a watcher is told once the exchange speaks, which waits for his subscription.
+
+    The clock stands until then: what is told once is told to nobody before.
+    """
     waiting = asyncio.ensure_future(asking)
     while not waiting.done():
         await asyncio.sleep(0.02)
-        if exchange.streams.sockets:
+        if any(socket.told for socket in exchange.streams.sockets):
             clock.now_ms += 1_000
             await exchange.pump()
     return waiting.result()
