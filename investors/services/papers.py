@@ -105,17 +105,21 @@ def render_paper(template: str, data: dict[str, Any]) -> bytes:
             f"the paper's font has no letter {missing!r}; write the name in Latin letters",
             code="missing_glyph",
         )
-    made = _compiler(template).compile(sys_inputs={"data": text})
+    # The figures come as text of the document and not as an input of the compiler: a changed input
+    # makes it forget all that it has set, and most of a paper reads alike for everybody.
+    given = json.dumps(text, ensure_ascii=False)
+    source = f'#import "/{template}": paper\n#paper(json(bytes({given})))'
+    made = _compiler().compile(input=source.encode())
     assert isinstance(made, bytes)
     return made
 
 
-def _compiler(template: str) -> typst.Compiler:
-    """A compiler of its own for each thread: it keeps what it parsed; the fonts are shared."""
-    known: dict[str, typst.Compiler] = _here.__dict__.setdefault("compilers", {})
-    if template not in known:
-        known[template] = typst.Compiler(str(TEMPLATES / template), font_paths=load_fonts())
-    return known[template]
+def _compiler() -> typst.Compiler:
+    """A compiler of its own for each thread: it keeps what it has set; the fonts are shared."""
+    if "compiler" not in _here.__dict__:
+        _here.compiler = typst.Compiler(root=str(TEMPLATES), font_paths=load_fonts())
+    found: typst.Compiler = _here.compiler
+    return found
 
 
 def describe_note(order: DealingOrder, strike: NavStrike, number: str) -> dict[str, Any]:

@@ -87,6 +87,16 @@ def test_equal_books_give_equal_bytes_and_a_paper_is_made_once(small: SmallFund)
         Paper.objects.filter(pk=paper.pk).update(sha256="x")
 
 
+def test_a_paper_carries_its_own_number_whatever_was_set_before_it():
+    words = {"title": "Note", "fund": "F", "summary": "", "parts": [], "lots": [], "remarks": ""}
+    first = render_paper("contract_note.typ", words | {"number": "CN-1"})
+    second = render_paper("contract_note.typ", words | {"number": "CN-2"})
+    assert first != second
+    quoted = words | {"number": "CN-3", "summary": 'of "A \\ B" #panic("never run")'}
+    assert render_paper("contract_note.typ", quoted) not in (first, second)
+    assert render_paper("contract_note.typ", words | {"number": "CN-1"}) == first
+
+
 def test_a_name_that_the_font_cannot_set_refuses_the_paper(small: SmallFund):
     order = small.investor("bob").orders.get()
     order.investor.legal_name = "Søren Łukasz Čapek Ωмега"
