@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from investors.domain.receipts import (
     Arrival,
@@ -16,13 +16,16 @@ from investors.domain.receipts import (
 from investors.models import DealingOrder, Fund, PayeeAccount, StatementLine
 
 ZERO = Decimal(0)
+#: Final money that has no use yet.
+IS_OPEN = Q(amount__gt=F("allocated"), final_at__isnull=False) & ~Q(
+    outcome=StatementLine.Outcome.RETURNED
+)
 
 
 def open_receipts(fund: Fund) -> QuerySet[StatementLine]:
     """Receipts with money that has no use yet, the oldest first."""
     return (
-        StatementLine.objects.filter(fund=fund, amount__gt=F("allocated"), final_at__isnull=False)
-        .exclude(outcome=StatementLine.Outcome.RETURNED)
+        StatementLine.objects.filter(IS_OPEN, fund=fund)
         .select_related("account", "owner")
         .order_by("booked_at", "pk")
     )

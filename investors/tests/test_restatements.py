@@ -280,6 +280,7 @@ def test_the_page_prepares_once_and_two_people_sign(small: SmallFund) -> None:
     row.refresh_from_db()
     assert row.booked_at is not None
     order = DealingOrder.objects.get(restatement=row)
+    assert "compensation of a wrong NAV of class A" in clerk.get("/desk/").content.decode()
     assert order.reference in clerk.get("/desk/fund/payments/").content.decode()
     assert "owed to holders" in clerk.get(PAGE).content.decode()
 

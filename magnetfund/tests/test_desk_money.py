@@ -81,6 +81,7 @@ def test_a_statement_is_tried_out_confirmed_and_its_receipt_decided_on_the_desk(
     page = client.get("/desk/fund/money/").content.decode()
     assert "6,000.00 missing" in " ".join(page.split())
     assert f"/desk/fund/money/lines/{line.pk}/" in page
+    assert "Decide on a receipt from Ann, 4,000.00 USD" in client.get("/desk/").content.decode()
     address = f"/desk/fund/money/lines/{line.pk}/"
     order = DealingOrder.objects.get()
     assert order.reference in client.get(address).content.decode()
@@ -88,6 +89,7 @@ def test_a_statement_is_tried_out_confirmed_and_its_receipt_decided_on_the_desk(
     assert client.post(address, given).status_code == 303
     order.refresh_from_db()
     assert (order.funded_amount, order.state) == (4000, "accepted")
+    assert "Decide on a receipt" not in client.get("/desk/").content.decode()
     assert client.post(address, {**given, "key": "k2"}).status_code == 422
     receipt = f"/desk/fund/orders/{order.pk}/receipt/"
     assert "Deal the 4,000.00 that came in" in client.get(receipt).content.decode()

@@ -21,6 +21,7 @@ from investors.services.money_accounts import (
 from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund
 from magnetfund.core.roles import Role
 from magnetfund.operations.people import ensure_user
+from magnetfund.web.desk.open_work.listing import find_rows
 
 pytestmark = pytest.mark.django_db
 FEBRUARY = first_of(2025, 2)
@@ -65,10 +66,20 @@ def prepared(small: SmallFund) -> Payment:
     return Payment.objects.get()
 
 
+def waits(kind: str) -> list[tuple[str, str, str]]:
+    """What Today says of money: the task, what it is for, and on whom it waits."""
+    found = [work for work in find_rows("main") if kind in work.what]
+    return [(work.what, work.note, work.waits_on) for work in found]
+
+
 def test_a_redemption_is_paid_on_the_desk_by_two_people_and_the_bank(small: SmallFund):
     maker, checker = client_of(Role.ACCOUNTANT), client_of(Role.CONTROLLER)
     assert "Prepare payment" in maker.get("/desk/fund/payments/").content.decode()
+    owed = "Payment due to Ann, 395.92 USD"
+    assert waits("ayment") == [(owed, "redemption of class A", "Accountant")]
     row = prepared(small)
+    whom = f"{row.reference} to {row.to_name}, {row.amount:,.2f} USD"
+    assert [item[::2] for item in waits("ayment")] == [(f"Approve payment {whom}", "Controller")]
     address = f"/desk/fund/payments/{row.pk}/"
     assert "not you: you prepared it" in maker.get(address).content.decode()
     approve = {"step": "approve", "hash": row.content_hash}
@@ -80,11 +91,13 @@ def test_a_redemption_is_paid_on_the_desk_by_two_people_and_the_bank(small: Smal
     row.refresh_from_db()
     assert row.state == "prepared"
     checker.post(address, approve)
+    assert [item[::2] for item in waits("ayment")] == [(f"Release payment {whom}", "Accountant")]
     assert "Release payment" in maker.get(address).content.decode()
     account = small.fund.accounts.get()
     maker.post(
         "/desk/fund/payments/release/", {"payment": [str(row.pk)], "account": str(account.pk)}
     )
+    assert [item[::2] for item in waits("ayment")] == [(f"Confirm payment {whom}", "Accountant")]
     file = PaymentFile.objects.get()
     instruction = maker.get(f"/desk/fund/payments/files/{file.pk}/")
     assert row.reference.encode() in instruction.content
@@ -92,12 +105,40 @@ def test_a_redemption_is_paid_on_the_desk_by_two_people_and_the_bank(small: Smal
     maker.post(address, {"step": "confirm", "reference": "B9"})
     row.refresh_from_db()
     assert (row.state, row.bank_reference) == ("confirmed", "B9")
+    assert waits("ayment") == []
     assert DealingOrder.objects.get(kind="redemption").state == "settled"
     page = checker.get("/desk/fund/payments/").content.decode()
     assert "Confirmed" in page
     maker.post(address, {"step": "return", "reason": "AC04"})
     row.refresh_from_db()
     assert row.state == "returned"
+
+
+def test_above_the_band_today_names_each_who_still_signs():
+    fund = make_fund("main")
+    fund.day(FIRST)
+    fund.day(FEBRUARY)
+    fund.subscribe("ann", "60000", before=FIRST)
+    fund.strike(FIRST)
+    fund.redeem("ann", "400", before=FEBRUARY)
+    fund.strike(FEBRUARY)
+    payee = add_payee(
+        fund=fund.fund, investor=fund.investor("ann"), kind="bank", number="SIM11111",
+        currency="USD", name="Ann", evidence="call-back", actor=fund.maker,
+    )  # fmt: skip
+    what = "Approve or close the account of Ann"
+    assert [item[::2] for item in waits("account")] == [(what, "Controller")]
+    approve_payee(payee=payee, actor=fund.checker, at=FIRST - timedelta(days=9))
+    assert waits("account") == []
+    row = prepared(fund)
+    address = f"/desk/fund/payments/{row.pk}/"
+    whom = f"payment {row.reference} to Ann, 40,000.00 USD"
+    both = {(f"Approve {whom}", "Controller"), (f"Sign {whom}", "Director")}
+    assert {item[::2] for item in waits("ayment")} == both
+    client_of(Role.DIRECTOR).post(address, {"step": "approve", "hash": row.content_hash})
+    assert [item[::2] for item in waits("ayment")] == [(f"Approve {whom}", "Controller")]
+    client_of(Role.CONTROLLER).post(address, {"step": "approve", "hash": row.content_hash})
+    assert [item[::2] for item in waits("ayment")] == [(f"Release {whom}", "Accountant")]
 
 
 def test_the_admin_prepares_and_signs_through_the_service(small: SmallFund):

@@ -13,12 +13,15 @@ from django.test import Client
 
 from investors.models import DealingDay, DealingOrder, Fund, Investor, NavStrike, ShareClass
 from investors.services.breaks import close_break, explain_break, raise_break
+from investors.services.money_accounts import approve_account, open_account
+from investors.services.suspension import decide_suspension, propose_suspension
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Role
 from magnetfund.env import parse_bucket_url
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.models import Backup, BackupCheck, BackupCopy
 from magnetfund.operations.people import ensure_user
+from magnetfund.operations.role_changes import decide_role, propose_role
 from magnetfund.tests.walls_support import (
     arm_fuse,
     make_engine_ready,
@@ -28,6 +31,7 @@ from magnetfund.tests.walls_support import (
 )
 from magnetfund.web.desk.open_work import Facts, listing
 from magnetfund.web.desk.open_work import fund as fund_work
+from magnetfund.web.desk.open_work import money as money_work
 from magnetfund.web.desk.open_work import trading as trading_work
 from magnetfund.web.desk.open_work import upkeep as upkeep_work
 from magnetfund.web.desk.open_work.listing import SOURCES, find_rows
@@ -156,6 +160,46 @@ def test_dealing_orders_wait_to_be_accepted_funded_and_paid(fund: Fund):
     assert told() == []
 
 
+def staff(role: Role) -> Actor:
+    return Actor.of(ensure_user(email=f"{role.value}@example.com", name="P", roles=[role]))
+
+
+@pytest.mark.parametrize("first", [Role.CONTROLLER, Role.DIRECTOR])
+def test_a_suspension_waits_for_whoever_did_not_propose_it(fund: Fund, first: Role):
+    other = {Role.CONTROLLER: Role.DIRECTOR, Role.DIRECTOR: Role.CONTROLLER}[first]
+    for suspends, words in ((True, "suspend dealing"), (False, "open dealing again")):
+        row = propose_suspension(
+            fund=fund, suspends=suspends, reason="outage", notice="Closed.", actor=staff(first)
+        )
+        waits = [("Sign or decline: " + words, other.value.capitalize())]
+        assert [item for item in told() if "dealing" in item[0]] == waits
+        decide_suspension(proposal=row, is_approved=True, actor=staff(other))
+        assert told() == []
+
+
+def test_a_role_waits_for_a_director():
+    staff(Role.DIRECTOR)
+    row = propose_role(
+        email="rita@example.com", name="Rita", role="risk_officer", reason="new",
+        actor=staff(Role.ADMINISTRATOR),
+    )  # fmt: skip
+    what = "Sign or decline: give risk officer to rita@example.com"
+    assert told() == [(what, "Director")]
+    decide_role(proposal=row, is_approved=False, actor=staff(Role.DIRECTOR))
+    assert told() == []
+
+
+def test_accounts_wait_for_a_controller(fund: Fund):
+    pia, carl = staff(Role.ACCOUNTANT), staff(Role.CONTROLLER)
+    own = open_account(
+        fund=fund, code="MAIN", kind="bank", bank="Example Bank", number="CH9300762011623852957",
+        currency="USD", actor=pia,
+    )  # fmt: skip
+    assert told() == [("Approve the fund's account MAIN", "Controller")]
+    approve_account(account=own, actor=carl)
+    assert told() == []
+
+
 READY = {"shape": "ok", "note": "", "since": None}
 
 
@@ -269,5 +313,6 @@ def test_a_backup_that_failed_or_did_not_restore_waits_for_an_administrator():
 
 
 def test_a_name_of_a_source_is_taken_once():
-    parts = (trading_work.SOURCES, fund_work.SOURCES, upkeep_work.SOURCES)
+    works = (trading_work, fund_work, money_work, upkeep_work)
+    parts = [work.SOURCES for work in works]
     assert len(SOURCES) == sum(len(part) for part in parts)

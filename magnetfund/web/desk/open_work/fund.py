@@ -1,16 +1,11 @@
-"""Tasks of accountants, controllers, compliance and directors: NAV, KYC, terms, dealing, money."""
+"""Tasks of accountants, controllers, compliance and directors: NAV, KYC, terms, dealing."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
-from django.db.models import (
-    Exists,
-    OuterRef,
-    QuerySet,
-)
+from django.db.models import Case, Exists, OuterRef, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 
 from investors.domain.reconciliation import BreakState
@@ -25,18 +20,16 @@ from investors.models import (
     Investor,
     NavStrike,
     Restatement,
+    SuspensionProposal,
     TermsProposal,
 )
+from magnetfund.core.models import RoleGrant
 from magnetfund.core.roles import Role
-from magnetfund.web.desk.open_work.tasks import Source, columns_of, name_of
+from magnetfund.web.desk.open_work.tasks import Source, columns_of, money_of, name_of
 
 
 def _day(value: datetime) -> str:
     return f"{value.day} {value:%b %Y}"
-
-
-def _money(value: Decimal | None) -> str:
-    return "-" if value is None else f"{value:,.2f} USD"
 
 
 def _select_prepared(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
@@ -68,34 +61,15 @@ def _select_returned(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     )
 
 
-def _select_unpaid(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
-    rows = DealingOrder.objects.filter(
-        share_class__fund__book=book, kind="subscription", state="accepted"
-    )
+def _select_submitted(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    rows = DealingOrder.objects.filter(share_class__fund__book=book, state="submitted")
     return columns_of(
         rows,
         since="received_at",
         who="investor__legal_name",
-        words="share_class__code",
+        words="kind",
         amount="amount",
-    )
-
-
-def _select_submitted(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
-    rows = DealingOrder.objects.filter(share_class__fund__book=book, state="submitted")
-    return columns_of(
-        rows, since="received_at", who="investor__legal_name", words="kind", amount="amount"
-    )
-
-
-def _select_payable(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
-    rows = DealingOrder.objects.filter(share_class__fund__book=book, state="payable")
-    return columns_of(
-        rows,
-        since="updated_at",
-        who="investor__legal_name",
-        words="share_class__code",
-        amount="dealt_amount",
+        currency="share_class__fund__currency",
     )
 
 
@@ -128,6 +102,35 @@ def _select_dealings(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     return columns_of(
         rows, since="proposed_at", who=name_of("proposed_by"), words="investor__legal_name"
     )
+
+
+def _select_suspensions(book: str, is_missing: Role) -> QuerySet[Any, dict[str, Any]]:
+    """A controller and a director sign together; what a controller proposed waits for the other."""
+    controls = RoleGrant.objects.filter(
+        user=OuterRef("proposed_by"), role=Role.CONTROLLER, revoked_at=None
+    )
+    waits_on = Case(
+        When(Exists(controls), then=Value(Role.DIRECTOR)), default=Value(Role.CONTROLLER)
+    )
+    words = Case(
+        When(suspends=True, then=Value("suspend dealing")), default=Value("open dealing again")
+    )
+    rows = SuspensionProposal.objects.annotate(waits_on=waits_on, asked=words).filter(
+        fund__book=book, decided_at=None, waits_on=is_missing
+    )
+    return columns_of(rows, since="proposed_at", who=name_of("proposed_by"), words="asked")
+
+
+def _select_uncontrolled_dealing(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    return _select_suspensions(book, Role.CONTROLLER)
+
+
+def _select_undirected_dealing(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    return _select_suspensions(book, Role.DIRECTOR)
+
+
+def _describe_suspension(row: Any) -> tuple[str, str]:
+    return f"Sign or decline: {row['words']}", f"proposed by {row['who']}; holders are told"
 
 
 def _select_distributions(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
@@ -224,6 +227,20 @@ SOURCES = {
         select=_select_undirected,
         describe=_describe_restatement,
     ),
+    "suspension_uncontrolled": Source(
+        kind="Dealing",
+        role=Role.CONTROLLER,
+        url_name="desk_suspension",
+        select=_select_uncontrolled_dealing,
+        describe=_describe_suspension,
+    ),
+    "suspension_undirected": Source(
+        kind="Dealing",
+        role=Role.DIRECTOR,
+        url_name="desk_suspension",
+        select=_select_undirected_dealing,
+        describe=_describe_suspension,
+    ),
     "dealing_proposed": Source(
         kind="Dealing",
         role=Role.CONTROLLER,
@@ -318,28 +335,8 @@ SOURCES = {
         url_name="desk_dealing",
         select=_select_submitted,
         describe=lambda row: (
-            f"{str(row['words']).capitalize()} of {row['who']}, {_money(row['money'])}",
+            f"{str(row['words']).capitalize()} of {row['who']}, {money_of(row)}",
             "submitted, not accepted yet",
-        ),
-    ),
-    "unpaid": Source(
-        kind="Money",
-        role=None,
-        url_name="desk_dealing",
-        select=_select_unpaid,
-        describe=lambda row: (
-            f"{row['who']}, {_money(row['money'])}",
-            f"class {row['words']}; funds not yet cleared",
-        ),
-    ),
-    "payable": Source(
-        kind="Money",
-        role=Role.ACCOUNTANT,
-        url_name="desk_dealing",
-        select=_select_payable,
-        describe=lambda row: (
-            f"Payment due to {row['who']}, {_money(row['money'])}",
-            f"redemption of class {row['words']}",
         ),
     ),
 }

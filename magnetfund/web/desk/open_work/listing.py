@@ -16,7 +16,7 @@ from django.db.models.functions import Cast
 
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
-from magnetfund.web.desk.open_work import fund, trading, upkeep
+from magnetfund.web.desk.open_work import fund, money, trading, upkeep
 from magnetfund.web.desk.open_work.states import find_states
 from magnetfund.web.desk.open_work.tasks import INVESTOR, Facts, OpenWork, Source
 
@@ -28,6 +28,7 @@ ANY_MOMENT = datetime(1900, 1, 1, tzinfo=UTC)
 SOURCES: dict[str, Source] = {
     **trading.SOURCES,
     **fund.SOURCES,
+    **money.SOURCES,
     **upkeep.SOURCES,
 }
 

@@ -80,6 +80,7 @@ def columns_of(
     number: str | None = None,
     words: str | None = None,
     amount: str | None = None,
+    currency: str | None = None,
 ) -> QuerySet[Any, dict[str, Any]]:
     """Rows of one table in the columns that all open work has."""
 
@@ -94,7 +95,13 @@ def columns_of(
         version_shown=column(number, IntegerField()),
         words=column(words, text),
         money=column(amount, DecimalField(max_digits=38, decimal_places=18)),
+        money_in=column(currency, text),
     )
+
+
+def money_of(row: Mapping[str, Any]) -> str:
+    """An amount of such a row with its currency; a dash where there is none."""
+    return "-" if row["money"] is None else f"{row['money']:,.2f} {row['money_in']}"
 
 
 def name_of(account: str) -> Coalesce:

@@ -1,4 +1,4 @@
-"""Tasks of administrators: backups that failed, did not restore, lack a copy, or are too old."""
+"""Tasks of the house: backups that failed, did not restore, lack a copy or are too old; roles."""
 
 from __future__ import annotations
 
@@ -6,14 +6,26 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import (
+    Case,
+    Exists,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    TextField,
+    Value,
+    When,
+)
+from django.db.models.functions import Concat, Replace
 
+from magnetfund.core.models import RoleProposal
 from magnetfund.core.roles import Role
 from magnetfund.operations.backups.copies import log_place
 from magnetfund.operations.backups.log import BASE_BEGINS
 from magnetfund.operations.backups.runs import PROVEN_WITHIN
 from magnetfund.operations.models import Backup, BackupCheck, BackupCopy
-from magnetfund.web.desk.open_work.tasks import Source, columns_of
+from magnetfund.web.desk.open_work.tasks import Source, columns_of, name_of
 
 
 def _select_failed(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
@@ -67,12 +79,35 @@ def _select_copied_long_ago(book: str, now: datetime) -> QuerySet[Any, dict[str,
     return columns_of(old, since="made_at", words="name")
 
 
+def _select_roles(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    rows = RoleProposal.objects.filter(decided_at=None).annotate(
+        asked=Concat(
+            Case(When(is_grant=True, then=Value("give ")), default=Value("end ")),
+            Replace("role", Value("_"), Value(" ")),
+            Case(When(is_grant=True, then=Value(" to ")), default=Value(" of ")),
+            "email",
+            output_field=TextField(),
+        )
+    )
+    return columns_of(rows, since="proposed_at", who=name_of("proposed_by"), words="asked")
+
+
 def _bucket() -> str:
     """Where copies go; no row is of the empty place that stands for no bucket."""
     return settings.BACKUP_BUCKET.place if settings.BACKUP_BUCKET else ""
 
 
 SOURCES = {
+    "role_proposed": Source(
+        kind="People",
+        role=Role.DIRECTOR,
+        url_name="desk_people",
+        select=_select_roles,
+        describe=lambda row: (
+            f"Sign or decline: {row['words']}",
+            f"proposed by {row['who']}",
+        ),
+    ),
     "copy_failed": Source(
         kind="Backup",
         role=Role.ADMINISTRATOR,
