@@ -88,8 +88,9 @@ def prepare_strike(
 
 
 def prepare_due(*, fund: Fund, actor: Actor) -> NavStrike:
-    """Prepare the NAV that is due; raises :class:`Conflict` (``nothing_due``) where none is, and
-    what :func:`prepare_strike` raises."""
+    """Prepare the NAV that is due; raises :class:`Conflict` (``nothing_due``) where none is,
+    ``fund_suspended``, and what :func:`prepare_strike` raises."""
+    require_open(fund)
     due = find_due(fund, at=utc_now())
     if due is None:
         raise Conflict("no dealing day is due", code="nothing_due")

@@ -95,15 +95,20 @@ def find_due(fund: Fund, *, at: datetime) -> tuple[datetime, DealingDay | None] 
     """The instant that needs a NAV next and the dealing day that it deals, if any is due.
 
     That is the oldest dealing day that has come without a NAV in force or waiting; a fiscal period
-    that ended before it has a NAV of its own first.
+    that ended before it has a NAV of its own first.  Nothing is due while dealing is suspended, nor
+    on a day that came while it was.
     """
+    if Fund.objects.filter(pk=fund.pk, is_suspended=True).exists():
+        return None
     done = NavStrike.objects.filter(
         fund=fund,
         valuation_at=OuterRef("valuation_at"),
         state__in=["prepared", "approved", "dealt"],
     )
     day = (
-        DealingDay.objects.filter(~Exists(done), fund=fund, valuation_at__lte=at)
+        DealingDay.objects.filter(
+            ~Exists(done), fund=fund, is_suspended=False, valuation_at__lte=at
+        )
         .order_by("day")
         .first()
     )

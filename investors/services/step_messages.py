@@ -1,4 +1,5 @@
-"""What an investor is told at each step of his orders: received, dealt, set aside, paid.
+"""What an investor is told at each step of his orders: received, dealt, set aside, carried
+over, paid.
 
 Each message is written with its event, in the same transaction, once for its key; where the
 investor wants mail, a copy is queued with it.
@@ -9,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from investors.models import DealingOrder, NavStrike, Payment
+from investors.models import DealingDay, DealingOrder, NavStrike, Payment
+from investors.models.dealing import MADE
 from investors.services.messages import Draft, send_messages
 from magnetfund.core.actors import Actor
 
@@ -83,6 +85,31 @@ def tell_dealt(strike: NavStrike, orders: Iterable[DealingOrder], *, at: datetim
     send_messages(drafts)
 
 
+def tell_passed_over(
+    orders: Iterable[DealingOrder], *, after: DealingDay | None, key: str, at: datetime
+) -> None:
+    """Tell the holder of each order that its dealing day did not deal, and that ``after`` will;
+    ``key`` names the lifting of the suspension."""
+    back, until = "It is dealt on the first dealing day that the fund announces.", ""
+    if after is not None:
+        back = f"It is dealt at the NAV of {after.day:%-d %b %Y}."
+        until = f" You can take it back until {after.cutoff_at:%-d %b %Y, %H:%M} UTC."
+    send_messages(
+        Draft(
+            investor=order.investor_id,
+            key=f"passed:{order.pk}:{key}",
+            subject=f"{order.get_kind_display()} order {order.reference} waits",
+            body=(
+                f"Dealing was suspended on {order.dealing_day.day:%-d %b %Y}, so your order was "
+                f"not dealt. {back}{'' if _is_of_the_house(order) else until}"
+            ),
+            at=at,
+        )
+        for order in orders
+        if order.dealing_day is not None
+    )
+
+
 def tell_paid(payment: Payment, *, at: datetime) -> None:
     """Tell the investor that the bank confirmed a payment to him."""
     order = payment.order
@@ -103,6 +130,11 @@ def tell_paid(payment: Payment, *, at: datetime) -> None:
             )
         ]
     )
+
+
+def _is_of_the_house(order: DealingOrder) -> bool:
+    """Whether the fund made the order, which its holder cannot take back."""
+    return order.is_compulsory or order.kind in MADE
 
 
 def _day(strike: NavStrike) -> str:

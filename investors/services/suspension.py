@@ -1,11 +1,21 @@
-"""Suspending a fund's dealing and lifting it: a controller and a director, and a notice."""
+"""Suspending a fund's dealing and lifting it: a controller and a director, and a notice.
+
+A dealing day whose valuation point comes while dealing is suspended never deals.  With the lifting
+its orders take the first day whose cut-off is still to come, at whose price they deal and until
+whose cut-off they can be taken back.
+"""
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import transaction
 
-from investors.models import Fund, SuspensionProposal
+from investors.models import DealingDay, DealingOrder, Fund, SuspensionProposal
+from investors.services.dealing import OPEN_STATES, find_dealing_day
 from investors.services.messages import send_to_holders
+from investors.services.nav_inputs import last_dealt
+from investors.services.step_messages import tell_passed_over
 from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.roles import Capability, Role
@@ -77,7 +87,54 @@ def decide_suspension(
             send_to_holders(
                 fund=row.fund, key=f"suspension:{row.pk}", subject=subject, body=row.notice
             )
+            if not row.suspends:
+                _pass_over_days(row, actor, row.decided_at)
     return row
+
+
+def _pass_over_days(lifting: SuspensionProposal, actor: Actor, at: datetime) -> None:
+    """Close the dealing days that came in the suspension, and carry their orders over."""
+    fund = lifting.fund
+    days = DealingDay.objects.filter(
+        fund=fund, valuation_at__gt=_suspended_since(lifting), valuation_at__lte=at
+    )
+    passed = list(days.values_list("pk", flat=True))
+    if not passed:
+        return
+    DealingDay.objects.filter(pk__in=passed).update(is_suspended=True)
+    orders = list(
+        DealingOrder.objects.select_for_update(of=("self",))
+        .filter(dealing_day__in=passed, state__in=OPEN_STATES)
+        .select_related("share_class__fund", "dealing_day")
+    )
+    after = find_dealing_day(fund, received_at=at)
+    DealingOrder.objects.filter(pk__in=[order.pk for order in orders]).update(
+        dealing_day=after, updated_at=at
+    )
+    tell_passed_over(orders, after=after, key=str(lifting.pk), at=at)
+    record_audit(
+        actor=actor,
+        action="dealing.passed_over",
+        subject=("fund", fund.pk),
+        body={"days": [str(day) for day in days.values_list("day", flat=True)],
+              "orders": len(orders)},
+        at=at,
+    )  # fmt: skip
+
+
+def _suspended_since(lifting: SuspensionProposal) -> datetime:
+    """When people suspended dealing; where a NAV that was not positive did, the newest NAV that was
+    dealt, after which nothing was."""
+    newest = (
+        SuspensionProposal.objects.filter(fund=lifting.fund_id, is_approved=True)
+        .exclude(pk=lifting.pk)
+        .order_by("-decided_at")
+        .first()
+    )
+    if newest is not None and newest.suspends and newest.decided_at is not None:
+        return newest.decided_at
+    dealt = last_dealt(lifting.fund, before=utc_now())
+    return lifting.fund.inception if dealt is None else dealt.valuation_at
 
 
 def _require_change(fund: Fund, suspends: bool) -> None:

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from investors.models import Fund, SuspensionProposal
 from investors.services.suspension import decide_suspension, propose_suspension
 from magnetfund.core.actors import actor_of
-from magnetfund.core.roles import Capability
+from magnetfund.core.roles import Capability, Role
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
@@ -48,11 +48,14 @@ def suspension(request: HttpRequest) -> HttpResponse:
             messages.success(request, "Proposed; a second person signs.")
         return redirect("desk_suspension")
     rows = SuspensionProposal.objects.filter(fund=fund).select_related("proposed_by", "decided_by")
+    waiting = rows.filter(decided_at=None).first()
     context = {
         **build_frame(request, "nav"),
         "fund": fund,
         "may": may,
-        "waiting": rows.filter(decided_at=None).first(),
+        "waiting": waiting,
+        "is_own": waiting is not None and waiting.proposed_by.person == user.person,
+        "other_role": "a director" if Role.CONTROLLER in user.roles else "a controller",
         "past": rows.exclude(decided_at=None)[:PAST_SHOWN],
     }
     return render_page(request, "desk/suspension.html", context, parts=())

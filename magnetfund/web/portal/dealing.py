@@ -31,6 +31,7 @@ from investors.models import (
     ShareClass,
 )
 from investors.services.dealing import (
+    OPEN_STATES,
     can_cancel,
     cancel_order,
     find_dealing_day,
@@ -302,6 +303,7 @@ def show_order(request: HttpRequest, pk: UUID) -> HttpResponse:
         "missing": None if order.amount is None else order.amount - received,
         "reference": order.reference,
         "can_cancel": not order.is_compulsory and can_cancel(order, at=utc_now()),
+        "is_waiting": order.state in OPEN_STATES,
         "notes": list_notes(order),
         "figures": account_for(order),
         "pay_to": list(

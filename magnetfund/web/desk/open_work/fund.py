@@ -48,7 +48,11 @@ def _strikes_of_day() -> QuerySet[NavStrike]:
 
 def _select_due(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     rows = DealingDay.objects.filter(
-        ~Exists(_strikes_of_day()), fund__book=book, valuation_at__lte=now
+        ~Exists(_strikes_of_day()),
+        fund__book=book,
+        fund__is_suspended=False,
+        is_suspended=False,
+        valuation_at__lte=now,
     )
     return columns_of(rows, since="valuation_at", day="valuation_at")
 
