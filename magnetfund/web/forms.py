@@ -8,9 +8,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
+from django.contrib import messages
 from django.http import HttpRequest
 
 from magnetfund.core.services.idempotency import StoredAnswer, fingerprint_of, run_once
+from magnetfund.kernel.errors import FundError, InvalidInput
 
 
 class FigureField(forms.DecimalField):
@@ -49,3 +51,28 @@ def send_once(request: HttpRequest, execute: Callable[[], StoredAnswer]) -> Stor
         fingerprint=fingerprint_of("POST", request.path, urlencode(given).encode()),
         execute=execute,
     )
+
+
+def submit_once(request: HttpRequest, form: forms.BaseForm, *, verb: str, after: str) -> bool:
+    """Submit a form whose cleaning calls a service; whether it took effect, now or before.
+
+    It takes effect once for the key of its page.  ``verb`` is the participle of the messages
+    ("proposed"), ``after`` says what comes next.  A refusal is a message or stands in the form.
+    """
+
+    def execute() -> StoredAnswer:
+        if not form.is_valid():
+            raise InvalidInput("the form has errors", code="bad_form")
+        return StoredAnswer(status=303, body=b"", content_type="text/plain")
+
+    try:
+        answer = send_once(request, execute)
+    except FundError as error:
+        if error.code != "bad_form":
+            messages.error(request, f"Not {verb}: {error.message}. ({error.code})")
+        return False
+    if answer.is_replay:
+        messages.info(request, f"This had been {verb} already; it was not {verb} again.")
+    else:
+        messages.success(request, f"{verb.capitalize()}; {after}")
+    return True

@@ -21,15 +21,14 @@ from magnetfund.core.actors import actor_of
 from magnetfund.core.doors import require_step_up
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
-from magnetfund.core.services.idempotency import StoredAnswer
 from magnetfund.core.spreadsheets import safe_cell
 from magnetfund.kernel.clock import isoformat_z
-from magnetfund.kernel.errors import FundError, InvalidInput
+from magnetfund.kernel.errors import FundError
 from magnetfund.web.break_forms import BreakForm, age_of, take_step
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.money import own_fund
-from magnetfund.web.forms import send_once
+from magnetfund.web.forms import submit_once
 from magnetfund.web.parts import render_page
 from trading.models import Reconciliation
 
@@ -58,7 +57,7 @@ def breaks(request: HttpRequest) -> HttpResponse:
         if not may_work:
             raise PermissionDenied
         form = bound(request.POST)
-        if _raise(request, form):
+        if submit_once(request, form, verb="raised", after="every NAV waits until it is closed."):
             return HttpResponseRedirect(reverse("desk_breaks"), status=303)
     newest = (
         Reconciliation.objects.filter(book=settings.MAGNET_BOOK).order_by("-occurred_at").first()
@@ -89,22 +88,6 @@ def _workers() -> list[User]:
         for user in User.objects.filter(is_active=True, role_grants__revoked_at=None).distinct()
         if user.can(Capability.DEALING_PROCESS)
     ]
-
-
-def _raise(request: HttpRequest, form: BreakForm) -> bool:
-    def execute() -> StoredAnswer:
-        if not form.is_valid():
-            raise InvalidInput("the form has errors", code="bad_form")
-        return StoredAnswer(status=303, body=b"", content_type="text/plain")
-
-    try:
-        send_once(request, execute)
-    except FundError as error:
-        if error.code != "bad_form":
-            messages.error(request, f"Not raised: {error.message}. ({error.code})")
-        return False
-    messages.success(request, "Raised; every NAV waits until it is closed.")
-    return True
 
 
 @require_POST

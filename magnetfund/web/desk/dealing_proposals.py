@@ -28,14 +28,13 @@ from investors.services.papers import note_download
 from investors.services.transfer_note import transfer_note
 from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
-from magnetfund.core.services.idempotency import StoredAnswer
 from magnetfund.core.services.signing import TRANSFER, SignatureMissing
-from magnetfund.kernel.errors import FundError, InvalidInput, NotFound
+from magnetfund.kernel.errors import FundError, NotFound
 from magnetfund.web.dealing_forms import DealingProposalForm
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.signing import go_to_sign
-from magnetfund.web.forms import send_once
+from magnetfund.web.forms import submit_once
 from magnetfund.web.parts import render_page, send_pdf
 
 SHOWN = 40
@@ -53,8 +52,7 @@ def proposals(request: HttpRequest) -> HttpResponse:
         if not may_propose:
             raise PermissionDenied
         form = bound(request.POST)
-        refusal = _propose(request, form)
-        if refusal is None:
+        if submit_once(request, form, verb="proposed", after="a second person decides."):
             return HttpResponseRedirect(reverse("desk_dealing_proposals"), status=303)
     rows = DealingProposal.objects.filter(
         share_class__fund__book=settings.MAGNET_BOOK
@@ -74,27 +72,6 @@ def proposals(request: HttpRequest) -> HttpResponse:
     answer = render_page(request, "desk/dealing_proposals.html", context, parts=())
     answer.status_code = 422 if request.method == "POST" else 200
     return answer
-
-
-def _propose(request: HttpRequest, form: DealingProposalForm) -> str | None:
-    """The refusal in words, which the form shows; ``None`` where it is proposed, now or before."""
-
-    def execute() -> StoredAnswer:
-        if not form.is_valid():
-            raise InvalidInput("the form has errors", code="bad_form")
-        return StoredAnswer(status=303, body=b"", content_type="text/plain")
-
-    try:
-        answer = send_once(request, execute)
-    except FundError as error:
-        if error.code != "bad_form":
-            messages.error(request, f"Not proposed: {error.message}. ({error.code})")
-        return error.message
-    if answer.is_replay:
-        messages.info(request, "This had been proposed already; it was not proposed again.")
-    else:
-        messages.success(request, "Proposed; a second person decides.")
-    return None
 
 
 class ImportForm(forms.Form):

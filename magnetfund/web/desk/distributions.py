@@ -17,14 +17,13 @@ from investors.models import Distribution, Investor
 from investors.services.distributions import decide_distribution, preview_distribution
 from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
-from magnetfund.core.services.idempotency import StoredAnswer
 from magnetfund.core.services.signing import DISTRIBUTION, SignatureMissing
-from magnetfund.kernel.errors import FundError, InvalidInput
+from magnetfund.kernel.errors import FundError
 from magnetfund.web.dealing_forms import DistributionForm
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.signing import go_to_sign
-from magnetfund.web.forms import send_once
+from magnetfund.web.forms import submit_once
 from magnetfund.web.parts import render_page
 
 SHOWN = 20
@@ -43,7 +42,7 @@ def distributions(request: HttpRequest) -> HttpResponse:
         if not may_propose:
             raise PermissionDenied
         form = bound(request.POST)
-        if _propose(request, form):
+        if submit_once(request, form, verb="proposed", after="a second person declares it."):
             return HttpResponseRedirect(reverse("desk_distributions"), status=303)
     rows = Distribution.objects.filter(share_class__fund__book=settings.MAGNET_BOOK).select_related(
         "share_class__fund", "strike", "proposed_by", "decided_by"
@@ -81,27 +80,6 @@ def _preview(row: Distribution) -> dict[str, Any]:
         "count": len(shares),
         "shares": shares[:HOLDERS_SHOWN],
     }
-
-
-def _propose(request: HttpRequest, form: DistributionForm) -> bool:
-    """Whether it is proposed, now or before; a refusal stands in the form."""
-
-    def execute() -> StoredAnswer:
-        if not form.is_valid():
-            raise InvalidInput("the form has errors", code="bad_form")
-        return StoredAnswer(status=303, body=b"", content_type="text/plain")
-
-    try:
-        answer = send_once(request, execute)
-    except FundError as error:
-        if error.code != "bad_form":
-            messages.error(request, f"Not proposed: {error.message}. ({error.code})")
-        return False
-    if answer.is_replay:
-        messages.info(request, "This had been proposed already; it was not proposed again.")
-    else:
-        messages.success(request, "Proposed; a second person declares it.")
-    return True
 
 
 @require_POST

@@ -18,15 +18,14 @@ from investors.models import Expense, ExpenseChange
 from investors.services.expenses import decide_expense, expenses_due, read_expenses
 from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
-from magnetfund.core.services.idempotency import StoredAnswer
 from magnetfund.core.spreadsheets import safe_cell
 from magnetfund.kernel.clock import utc_now
-from magnetfund.kernel.errors import FundError, InvalidInput
+from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.money import own_fund
 from magnetfund.web.expense_forms import ExpenseForm, propose_change
-from magnetfund.web.forms import send_once
+from magnetfund.web.forms import submit_once
 from magnetfund.web.parts import render_page
 
 SHOWN = 40
@@ -61,7 +60,7 @@ def expenses(request: HttpRequest) -> HttpResponse:
         if not may_propose:
             raise PermissionDenied
         form = bound(request.POST)
-        if _propose(request, form):
+        if submit_once(request, form, verb="proposed", after="a controller approves it."):
             return HttpResponseRedirect(reverse("desk_expenses"), status=303)
     waiting = [*_rows().filter(is_approved=None)[:SHOWN]]
     waiting += [*_changes().filter(is_approved=None)[:SHOWN]]
@@ -95,27 +94,6 @@ def expenses(request: HttpRequest) -> HttpResponse:
     answer = render_page(request, "desk/expenses.html", context, parts=())
     answer.status_code = 422 if request.method == "POST" else 200
     return answer
-
-
-def _propose(request: HttpRequest, form: ExpenseForm) -> bool:
-    """Whether it is proposed, now or before; a refusal stands in the form."""
-
-    def execute() -> StoredAnswer:
-        if not form.is_valid():
-            raise InvalidInput("the form has errors", code="bad_form")
-        return StoredAnswer(status=303, body=b"", content_type="text/plain")
-
-    try:
-        answer = send_once(request, execute)
-    except FundError as error:
-        if error.code != "bad_form":
-            messages.error(request, f"Not proposed: {error.message}. ({error.code})")
-        return False
-    if answer.is_replay:
-        messages.info(request, "This had been proposed already; it was not proposed again.")
-    else:
-        messages.success(request, "Proposed; a controller approves it.")
-    return True
 
 
 @require_POST

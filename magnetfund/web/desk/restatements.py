@@ -22,14 +22,13 @@ from investors.services.restatements import (
 )
 from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
-from magnetfund.core.services.idempotency import StoredAnswer
 from magnetfund.core.services.signing import RESTATEMENT, SignatureMissing
-from magnetfund.kernel.errors import FundError, InvalidInput
+from magnetfund.kernel.errors import FundError
 from magnetfund.web.dealing_forms import RestatementForm
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.signing import go_to_sign
-from magnetfund.web.forms import send_once
+from magnetfund.web.forms import submit_once
 from magnetfund.web.parts import render_page
 
 SHOWN = 20
@@ -50,7 +49,8 @@ def restatements(request: HttpRequest) -> HttpResponse:
         if not may_prepare:
             raise PermissionDenied
         form = bound(request.POST)
-        if _prepare(request, form):
+        after = "a controller and a director sign it."
+        if submit_once(request, form, verb="prepared", after=after):
             return HttpResponseRedirect(reverse("desk_restatements"), status=303)
     rows = Restatement.objects.filter(fund__book=settings.MAGNET_BOOK).select_related(
         "fund", "prepared_by", "approved_by", "directed_by", "declined_by"
@@ -86,27 +86,6 @@ def _describe(row: Restatement, user: Any) -> dict[str, Any]:
         or user.can(Capability.RESTATE_APPROVE)
         or user.can(Capability.OVERRIDE_SIGN),
     }
-
-
-def _prepare(request: HttpRequest, form: RestatementForm) -> bool:
-    """Whether it is prepared, now or before; a refusal stands in the form."""
-
-    def execute() -> StoredAnswer:
-        if not form.is_valid():
-            raise InvalidInput("the form has errors", code="bad_form")
-        return StoredAnswer(status=303, body=b"", content_type="text/plain")
-
-    try:
-        answer = send_once(request, execute)
-    except FundError as error:
-        if error.code != "bad_form":
-            messages.error(request, f"Not prepared: {error.message}. ({error.code})")
-        return False
-    if answer.is_replay:
-        messages.info(request, "This had been prepared already; it was not prepared again.")
-    else:
-        messages.success(request, "Prepared; a controller and a director sign it.")
-    return True
 
 
 @require_POST
