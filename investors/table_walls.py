@@ -223,6 +223,8 @@ TRIGGERS = [
     TableTrigger(table="investors_dealingorder", name="order_money"),
     TableTrigger(table="investors_dealingorder", name="order_compensates"),
     TableTrigger(table="investors_restatement", name="restatement_signed"),
+    TableTrigger(table="investors_suspensionproposal", name="suspension_signed"),
+    TableTrigger(table="investors_fund", name="fund_opened"),
     TableTrigger(table="investors_dealingorder", name="order_receipts"),
     TableTrigger(table="investors_dealingorder", name="distributed_orders"),
     TableTrigger(table="investors_lineallocation", name="allocation_posted"),

@@ -25,6 +25,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
+from magnetfund.core.services.signing import EXPENSE, EXPENSE_CHANGE, signed_step
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.kernel.money import decimal_of, quantize
@@ -132,8 +133,9 @@ def decide_expense(
 ) -> Expense | ExpenseChange:
     """Approve or decline an expense or a change of one, by another person than the proposer.
 
-    Raises :class:`NotAllowed` (``same_person``), :class:`Conflict` (``proposal_closed``) and
-    :class:`InvalidInput` (``reason_missing``: a refusal says why).
+    Raises :class:`NotAllowed` (``same_person``), :class:`Conflict` (``proposal_closed``),
+    :class:`InvalidInput` (``reason_missing``: a refusal says why) and :class:`SignatureMissing`
+    until the actor has signed an approval.
     """
     actor.require(Capability.NAV_APPROVE)
     words = reason.strip()[:300]
@@ -150,9 +152,15 @@ def decide_expense(
             raise Conflict("this proposal has been decided", code="proposal_closed")
         row.decided_by = actor.require_other_than(row.proposed_by, "an expense")
         row.decided_at, row.is_approved, row.reason = utc_now(), is_approved, words
-        row.save(update_fields=["decided_by", "decided_at", "is_approved", "reason"])
+        with signed_step(action=signed_as(row), subject=row.pk):
+            row.save(update_fields=["decided_by", "decided_at", "is_approved", "reason"])
         _note(actor, "expense.approved" if is_approved else "expense.declined", row)
     return row
+
+
+def signed_as(row: Expense | ExpenseChange) -> str:
+    """What is signed to approve an expense or a change: an id says nothing of the table."""
+    return EXPENSE if isinstance(row, Expense) else EXPENSE_CHANGE
 
 
 def terms_of(row: Expense) -> ExpenseTerms:

@@ -20,6 +20,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.roles import Capability, Role
 from magnetfund.core.services.audit import record_audit
+from magnetfund.core.services.signing import SUSPENSION, signed_step
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 
@@ -61,8 +62,10 @@ def decide_suspension(
 ) -> SuspensionProposal:
     """The second person's decision; one of the two is a controller, one a director.
 
-    Raises :class:`NotAllowed` (``same_person``, ``both_roles_needed``) and :class:`Conflict`
-    (``proposal_closed``, ``already_suspended``, ``not_suspended``).
+    PostgreSQL suspends the fund, or opens it, in the row of an approved proposal.  Raises
+    :class:`NotAllowed` (``same_person``, ``both_roles_needed``), :class:`Conflict`
+    (``proposal_closed``, ``already_suspended``, ``not_suspended``) and :class:`SignatureMissing`
+    until the actor has signed an approval.
     """
     actor.require(Capability.DEALING_SUSPEND)
     with transaction.atomic():
@@ -77,12 +80,13 @@ def decide_suspension(
             raise NotAllowed(
                 "a controller and a director decide together", code="both_roles_needed"
             )
-        row.decided_by, row.decided_at, row.is_approved = actor.user, utc_now(), is_approved
-        row.save(update_fields=["decided_by", "decided_at", "is_approved"])
-        _note(actor, "suspension.decided", row, approved=is_approved)
         if is_approved:
             _require_change(row.fund, row.suspends)
-            Fund.objects.filter(pk=row.fund_id).update(is_suspended=row.suspends)
+        row.decided_by, row.decided_at, row.is_approved = actor.user, utc_now(), is_approved
+        with signed_step(action=SUSPENSION, subject=row.pk):
+            row.save(update_fields=["decided_by", "decided_at", "is_approved"])
+        _note(actor, "suspension.decided", row, approved=is_approved)
+        if is_approved:
             subject = "Dealing is suspended" if row.suspends else "Dealing is open again"
             send_to_holders(
                 fund=row.fund, key=f"suspension:{row.pk}", subject=subject, body=row.notice

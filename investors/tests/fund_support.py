@@ -23,6 +23,7 @@ from investors.services.ledger import NewEntry, ensure_chart, post_entry
 from investors.services.nav import approve_strike, prepare_strike
 from investors.services.policies import set_terms
 from investors.services.statements import record_receipt
+from investors.services.suspension import decide_suspension, propose_suspension
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Role
 from magnetfund.operations.people import ensure_user
@@ -178,6 +179,18 @@ def make_fund_of(code: str, classes: Mapping[str, Mapping[str, Any]]) -> SmallFu
             approver=checker,
         )
     return SmallFund(fund=fund, maker=maker, checker=checker)
+
+
+def switch_dealing(fund: Fund, *, suspends: bool) -> None:
+    """Dealing is suspended, or opened again: a controller proposes, a director signs."""
+    people = [
+        Actor.of(ensure_user(email=f"switch-{role}@example.com", name=role.value, roles=[role]))
+        for role in (Role.CONTROLLER, Role.DIRECTOR)
+    ]
+    row = propose_suspension(
+        fund=fund, suspends=suspends, reason="outage", notice="as told", actor=people[0]
+    )
+    decide_suspension(proposal=row, is_approved=True, actor=people[1])
 
 
 def first_of(year: int, month: int) -> datetime:

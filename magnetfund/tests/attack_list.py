@@ -278,6 +278,24 @@ REFUSED: dict[str, str] = {
     "forget what the bucket gave back": "DELETE FROM operations_backupcopy",
     "open a class by hand": "UPDATE investors_classpolicyversion SET terms = '{}'",
     "correct the NAV of a class by hand": "UPDATE investors_classnav SET nav_per_unit = 1",
+    "suspend dealing in two names": (
+        "INSERT INTO investors_suspensionproposal (id, fund_id, suspends, reason, notice, "
+        "proposed_by_id, proposed_at, decided_by_id, decided_at, is_approved) VALUES "
+        f"(gen_random_uuid(), 1, true, 'x', 'x', {_OFFICER}, now(), {_OFFICER}, now(), true)"
+    ),
+    "rewrite a suspension": "UPDATE investors_suspensionproposal SET suspends = false",
+    "charge the fund in two names": (
+        "INSERT INTO investors_expense (id, fund_id, account, supplier, reference, amount, "
+        "is_yearly, first_day, reason, proposed_by_id, proposed_at, decided_by_id, decided_at, "
+        "is_approved) VALUES (gen_random_uuid(), 1, '5040', 'x', 'x', 1, true, now(), '', "
+        f"{_OFFICER}, now(), {_OFFICER}, now(), true)"
+    ),
+    "settle an invoice in two names": (
+        "INSERT INTO investors_expensechange (id, expense_id, kind, amount, reference, reason, "
+        "proposed_by_id, proposed_at, decided_by_id, decided_at, is_approved) VALUES "
+        "(gen_random_uuid(), gen_random_uuid(), 'invoice', 0, 'x', '', "
+        f"{_OFFICER}, now(), {_OFFICER}, now(), true)"
+    ),
     "change a running cost": "UPDATE investors_expense SET amount = 1",
     "hide a migration": (
         "INSERT INTO django_migrations (app, name, applied) VALUES ('x', 'x', now())"

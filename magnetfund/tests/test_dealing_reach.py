@@ -17,11 +17,17 @@ from django.test import Client
 from django.urls import NoReverseMatch, reverse
 from rest_framework.test import APIClient
 
-from investors.models import DealingOrder, DealingProposal, Fund, Holding, Investor, ShareClass
+from investors.models import DealingOrder, DealingProposal, Holding, Investor, ShareClass
 from investors.services.papers import TEMPLATES
 from investors.services.payment_drafts import payable_of
 from investors.services.policies import approve_terms, propose_terms
-from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund_of
+from investors.tests.fund_support import (
+    FIRST,
+    SmallFund,
+    first_of,
+    make_fund_of,
+    switch_dealing,
+)
 from magnetfund.core.models import AuditEvent
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
@@ -187,10 +193,10 @@ def test_closed_suspended_held_and_unapproved_are_refused_and_a_key_is_one_body(
         body = {**A, "amount": "100"} if path == SUBSCRIBE else order
         assert post(small, path, body, key=kyc).json()["error"]["code"] == code
     ann.update(kyc_state="approved")
-    Fund.objects.update(is_suspended=True)
+    switch_dealing(small.fund, suspends=True)
     for path, body in ((SUBSCRIBE, {**A, "amount": "100"}), (WITHDRAW, order)):
         assert post(small, path, body, key=path).json()["error"]["code"] == "fund_suspended"
-    Fund.objects.update(is_suspended=False)
+    switch_dealing(small.fund, suspends=False)
     assert state() == before
     everything = post(small, WITHDRAW, {**A, "is_all": True}, key="all")
     assert (everything.status_code, everything.json()["units"]) == (202, None)

@@ -52,6 +52,8 @@ from magnetfund.core.services.signing import (
     ACCOUNT,
     ARM,
     DISTRIBUTION,
+    EXPENSE,
+    EXPENSE_CHANGE,
     KYC,
     LIMITS,
     NAV,
@@ -60,6 +62,7 @@ from magnetfund.core.services.signing import (
     RESTATEMENT,
     ROLE,
     ROLE_TAKEN,
+    SUSPENSION,
     TERMS,
     TRANSFER,
     SignatureMissing,
@@ -465,6 +468,9 @@ NEEDED = {
     DISTRIBUTION: {Capability.DEALING_APPROVE},
     TERMS: {Capability.TERMS_APPROVE},
     RESTATEMENT: {Capability.RESTATE_APPROVE, Capability.OVERRIDE_SIGN},
+    SUSPENSION: {Capability.DEALING_SUSPEND},
+    EXPENSE: {Capability.NAV_APPROVE},
+    EXPENSE_CHANGE: {Capability.NAV_APPROVE},
 }
 
 

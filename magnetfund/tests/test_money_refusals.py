@@ -17,6 +17,7 @@ from investors.services.dealing import cancel_order, submit_redemption, submit_s
 from investors.services.ledger import NewEntry, post_entry
 from investors.services.nav import approve_strike, prepare_strike, reject_strike
 from investors.services.verification import verify_fund
+from investors.tests.fund_support import switch_dealing
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
@@ -147,7 +148,7 @@ def test_a_suspended_fund_takes_no_order_and_deals_nothing(fund: Fund):
     holding = Holding.objects.filter(share_class__fund=fund, units__gt=0).first()
     assert holding is not None
     strike = prepare_strike(fund=fund, valuation_at=LATER, actor=maker)
-    Fund.objects.filter(pk=fund.pk).update(is_suspended=True)
+    switch_dealing(fund, suspends=True)
     before = counts()
     who = {"investor": holding.investor, "share_class": holding.share_class, "actor": NOBODY}
     steps = (
@@ -160,7 +161,7 @@ def test_a_suspended_fund_takes_no_order_and_deals_nothing(fund: Fund):
             step()
         assert refused.value.code == "fund_suspended"
     assert counts() == before
-    Fund.objects.filter(pk=fund.pk).update(is_suspended=False)
+    switch_dealing(fund, suspends=False)
     approve_strike(strike=strike, seen_hash=strike.result_hash, actor=checker)
     strike.refresh_from_db()
     assert strike.state == "dealt"

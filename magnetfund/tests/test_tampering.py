@@ -50,6 +50,10 @@ REBUILD = {
       END LOOP; END $$""",
 }
 FIRST_ISSUE = "(SELECT id FROM investors_entry WHERE kind = 'units_issued' ORDER BY seq LIMIT 1)"
+TWO_PEOPLE = (
+    "core_user a, core_user b WHERE a.email = 'scenario.maker@example.com' "
+    "AND b.email = 'scenario.checker@example.com'"
+)
 TWO_CASH = (
     "WITH two AS (SELECT id, row_number() OVER (ORDER BY amount) AS n, count(*) OVER () AS c "
     "FROM investors_posting WHERE entry_id = (SELECT entry_id FROM investors_posting "
@@ -234,13 +238,27 @@ TAMPERINGS = (
     Tampering(name="an arming without its reset", names="no approved reset stands behind it",
               sql="UPDATE risk_fusetransition SET reset_id = NULL WHERE state = 'ARMED' AND "
               "scope = 'fund'"),
+    Tampering(name="dealing suspended by hand", names="what was decided says that it is open",
+              sql="UPDATE investors_fund SET is_suspended = true"),
+    Tampering(name="a suspension in two names", names="no audit line suspension.decided tells",
+              sql="INSERT INTO investors_suspensionproposal (id, fund_id, suspends, reason, "
+              "notice, proposed_by_id, proposed_at, decided_by_id, decided_at, is_approved) SELECT "
+              "gen_random_uuid(), f.id, true, 'x', 'x', a.id, now(), b.id, now(), true FROM "
+              f"investors_fund f, {TWO_PEOPLE}"),
+    Tampering(name="a running cost in two names", names="no audit line expense.approved tells",
+              sql="INSERT INTO investors_expense (id, fund_id, account, supplier, reference, "
+              "amount, is_yearly, first_day, reason, proposed_by_id, proposed_at, decided_by_id, "
+              "decided_at, is_approved) SELECT gen_random_uuid(), f.id, '5040', 'x', 'x', 1, "
+              "true, now(), '', a.id, now(), b.id, now(), true FROM "
+              f"investors_fund f, {TWO_PEOPLE}"),
 )  # fmt: skip
 #: One of every kind, with every change.
 SAMPLE = {
     "a balanced pair and the whole chain", "the text of an entry", "the ledger's tail cut off",
     "the actor of an audit line and the whole chain", "units minted in register, ledger and chains",
     "a lot given to another holder", "the approver of a NAV", "a role granted by hand",
-    "the state of an order", "what a holder was shown",
+    "the state of an order", "what a holder was shown", "a suspension in two names",
+    "a running cost in two names",
 }  # fmt: skip
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from django.db import DatabaseError, connection, transaction
 
 from magnetfund.kernel.errors import Conflict
+from risk.models import ScenarioClock, WallInstance
 
 
 def open_scenario(book: str) -> None:
@@ -24,3 +27,11 @@ def close_scenario(book: str) -> None:
     """Close the clock of a story for ever; nothing happens where none is open."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT wall_close_scenario(%s)", [book])
+
+
+def signed_since(book: str) -> datetime | None:
+    """Since when signatures of a book are people's; ``None`` while they may be invented."""
+    if WallInstance.objects.filter(kind="test").exists():
+        return None
+    clock = ScenarioClock.objects.filter(book=book).first()
+    return datetime.min.replace(tzinfo=UTC) if clock is None else clock.closed_at

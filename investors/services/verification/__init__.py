@@ -32,6 +32,7 @@ from investors.services.verification.strikes import (
     find_strike_differences,
     find_strike_hash_differences,
 )
+from investors.services.verification.suspensions import find_suspension_differences
 from risk.services.verification import find_limit_differences, find_reset_differences
 from trading.services.verification import (
     find_order_differences,
@@ -89,6 +90,7 @@ CHECKS: tuple[Check, ...] = (
     find_dealing_differences,
     find_money_differences,
     find_expense_differences,
+    find_suspension_differences,
     find_strike_hash_differences,
     find_strike_differences,
     find_fund_total_differences,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from itertools import product
 
@@ -10,7 +10,8 @@ from django.db import connection
 
 from investors.domain.expenses import accrue_expense
 from investors.models import Expense, ExpenseChange, Fund
-from investors.services.expenses import CENT, describe_expense, terms_with
+from investors.services.expenses import CENT, describe_expense, signed_as, terms_with
+from investors.services.verification.proofs import proved_since
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.signatures import SignedAct, SignedRow, find_signature_faults
 
@@ -21,8 +22,9 @@ def find_expense_differences(fund: Fund) -> list[str]:
     changes = {
         row.pk: [change for change in row.changes.all() if change.is_approved] for row in rows
     }
-    signed = [_signed(row) for row in rows]
-    signed += [_signed(change) for row in rows for change in changes[row.pk]]
+    since = proved_since(fund)
+    signed = [_signed(row, since) for row in rows]
+    signed += [_signed(change, since) for row in rows for change in changes[row.pk]]
     found = find_signature_faults(signed)
     known = {str(row.pk): row for row in rows}
     for source, (posted, until, accounts) in _posted(fund).items():
@@ -51,7 +53,7 @@ def _possible(row: Expense, changes: list[ExpenseChange], until: date) -> set[De
     return totals
 
 
-def _signed(row: Expense | ExpenseChange) -> SignedRow:
+def _signed(row: Expense | ExpenseChange, since: datetime | None) -> SignedRow:
     assert row.decided_by_id is not None
     expense = row if isinstance(row, Expense) else row.expense
     return SignedRow(
@@ -63,6 +65,8 @@ def _signed(row: Expense | ExpenseChange) -> SignedRow:
         action="expense.approved",
         subject=("expense", str(expense.pk)),
         body=tuple(describe_expense(row).items()),
+        proof=(signed_as(row), row.pk),
+        proof_since=since,
     )
 
 

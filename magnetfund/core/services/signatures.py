@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from magnetfund.core.models import AuditEvent, RoleGrant, User
+from magnetfund.core.models import AuditEvent, RoleGrant, Signature, User
 from magnetfund.core.roles import CAPABILITIES, Capability
 
 
@@ -32,7 +32,9 @@ class SignedAct:
 class SignedRow:
     """A row that two people or more signed, and the audit line that must stand behind it.
 
-    ``body`` are values that the line must hold; an empty ``action`` asks for no line.
+    ``body`` are values that the line must hold; an empty ``action`` asks for no line.  ``proof``
+    is what the last of them signed at the signer (what, about which row), which must be kept where
+    the line was recorded after ``proof_since``; ``None`` asks for none.
     """
 
     what: str
@@ -40,6 +42,8 @@ class SignedRow:
     action: str = ""
     subject: tuple[str, str] = ("", "")
     body: tuple[tuple[str, Any], ...] = ()
+    proof: tuple[str, UUID] | None = None
+    proof_since: datetime | None = None
 
 
 def find_signature_faults(rows: Iterable[SignedRow]) -> list[str]:
@@ -54,6 +58,7 @@ def find_signature_faults(rows: Iterable[SignedRow]) -> list[str]:
     for grant in RoleGrant.objects.filter(user__in=people):
         grants.setdefault(grant.user_id, []).append(grant)
     lines = _lines_of(wanted)
+    proofs = _proofs_of(wanted)
     found: list[str] = []
     for row in wanted:
         persons = [people[item.user].person for item in row.signatures]
@@ -69,7 +74,21 @@ def find_signature_faults(rows: Iterable[SignedRow]) -> list[str]:
                 )
         if row.action and line is None:
             found.append(f"{row.what}: no audit line {row.action} tells of it")
+        is_signed = row.proof is None or (*row.proof, row.signatures[-1].user) in proofs
+        if not is_signed and _must_be_signed(row, line):
+            found.append(f"{row.what}: no signature of {people[row.signatures[-1].user]} is kept")
     return found
+
+
+def _must_be_signed(row: SignedRow, line: AuditEvent | None) -> bool:
+    return row.proof_since is not None and (line is None or line.recorded_at > row.proof_since)
+
+
+def _proofs_of(rows: list[SignedRow]) -> set[tuple[str, UUID, UUID]]:
+    """(action, subject, account) of every signature that is kept about the rows."""
+    subjects = {row.proof[1] for row in rows if row.proof is not None}
+    found = Signature.objects.filter(subject__in=subjects)
+    return set(found.values_list("action", "subject", "account"))
 
 
 def _lines_of(rows: list[SignedRow]) -> dict[tuple[str, str, str], list[AuditEvent]]:

@@ -28,6 +28,9 @@ PAYEE = "payee.approve"
 DISTRIBUTION = "distribution.approve"
 TERMS = "terms.approve"
 RESTATEMENT = "restatement.approve"
+SUSPENSION = "suspension.approve"
+EXPENSE = "expense.approve"
+EXPENSE_CHANGE = "expense_change.approve"
 #: How a refusal for want of a signature begins.
 SIGNATURE_SAYS = "signature: "
 

@@ -42,6 +42,7 @@ from investors.services.receipt_suggestions import suggest
 from investors.services.receipts import match_receipt, take_over
 from investors.services.restatements import decline_restatement, sign_restatement
 from investors.services.statements import FILE_BYTES_MAX, confirm_statement, upload_statement
+from investors.services.suspension import decide_suspension
 from magnetfund.core.actors import Actor
 from magnetfund.core.doors import require_step_up
 from magnetfund.core.models import User
@@ -271,6 +272,20 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
                 ),
                 step_up=True,
             ),
+        ),
+    ),
+    "investors.suspensionproposal": (
+        action(
+            "Sign (controller, director)",
+            "signed",
+            lambda row, actor: decide_suspension(proposal=row, is_approved=True, actor=actor),
+            step_up=True,
+        ),
+        action(
+            "Decline (second person)",
+            "declined",
+            lambda row, actor: decide_suspension(proposal=row, is_approved=False, actor=actor),
+            step_up=True,
         ),
     ),
     "investors.restatement": (

@@ -23,6 +23,7 @@ from magnetfund.kernel.errors import NotFound
 from magnetfund.web.api.access import answer_once, key_of, needs
 from magnetfund.web.api.fields import ExactDecimal, plain
 from magnetfund.web.api.money import KEY_HEADER, own_fund
+from magnetfund.web.api.signing import ConflictAnswer
 from magnetfund.web.expense_forms import propose_change
 
 SHOWN = 500
@@ -140,7 +141,8 @@ class ExpensesView(APIView):
 
 
 class ExpenseStepView(APIView):
-    """Approve or decline an expense or a change by its id; propose an end or the final invoice."""
+    """Approve or decline an expense or a change by its id; propose an end or the final invoice. An
+    approval takes effect once this person has signed it (409 signature_missing until then)."""
 
     permission_classes = [needs(Capability.NAV_PREPARE, Capability.NAV_APPROVE)]
 
@@ -148,7 +150,7 @@ class ExpenseStepView(APIView):
         operation_id="expense_step",
         request=ExpenseStepRequest,
         parameters=[KEY_HEADER],
-        responses={200: ExpenseAnswer},
+        responses={200: ExpenseAnswer, 409: ConflictAnswer},
     )
     def post(self, request: Request, pk: UUID) -> HttpResponse:
         form = ExpenseStepRequest(data=request.data)

@@ -14,6 +14,8 @@ from magnetfund.core.models import User
 from magnetfund.core.services.signing import (
     ACCOUNT,
     DISTRIBUTION,
+    EXPENSE,
+    EXPENSE_CHANGE,
     KYC,
     NAV,
     PAYEE,
@@ -21,6 +23,7 @@ from magnetfund.core.services.signing import (
     RESTATEMENT,
     ROLE,
     ROLE_TAKEN,
+    SUSPENSION,
     TERMS,
     TRANSFER,
     SignatureMissing,
@@ -39,6 +42,9 @@ BACK = {
     PAYEE: "desk_accounts",
     TERMS: "desk_founding",
     RESTATEMENT: "desk_restatements",
+    SUSPENSION: "desk_suspension",
+    EXPENSE: "desk_expenses",
+    EXPENSE_CHANGE: "desk_expenses",
     ROLE: "desk_people",
     ROLE_TAKEN: "desk_people",
 }

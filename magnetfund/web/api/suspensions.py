@@ -22,6 +22,7 @@ from magnetfund.kernel.errors import NotFound
 from magnetfund.web.api.access import answer_once, key_of, needs
 from magnetfund.web.api.dealing_proposals import DealingDecisionRequest, answer_decision
 from magnetfund.web.api.money import KEY_HEADER, own_fund
+from magnetfund.web.api.signing import ConflictAnswer
 
 SHOWN = 50
 
@@ -91,7 +92,8 @@ class SuspensionsView(APIView):
 
 
 class SuspensionDecisionView(APIView):
-    """The second person's decision, with a fresh second factor; the holders are told."""
+    """The second person's decision, with a fresh second factor; approving takes effect once this
+    person has signed it at the signer (409 signature_missing until then), and holders are told."""
 
     permission_classes = [needs(Capability.DEALING_SUSPEND)]
 
@@ -99,7 +101,7 @@ class SuspensionDecisionView(APIView):
         operation_id="dealing_suspension_decide",
         request=DealingDecisionRequest,
         parameters=[KEY_HEADER],
-        responses={200: SuspensionLine},
+        responses={200: SuspensionLine, 409: ConflictAnswer},
     )
     def post(self, request: Request, pk: UUID) -> HttpResponse:
         def decide(is_approved: bool) -> dict[str, Any]:

@@ -15,15 +15,22 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from investors.models import Expense, ExpenseChange
-from investors.services.expenses import decide_expense, expenses_due, read_expenses
+from investors.services.expenses import (
+    decide_expense,
+    expenses_due,
+    read_expenses,
+    signed_as,
+)
 from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
+from magnetfund.core.services.signing import SignatureMissing
 from magnetfund.core.spreadsheets import safe_cell
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.money import own_fund
+from magnetfund.web.desk.signing import go_to_sign
 from magnetfund.web.expense_forms import ExpenseForm, propose_change
 from magnetfund.web.forms import submit_once
 from magnetfund.web.parts import render_page
@@ -113,7 +120,7 @@ def change(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @desk_view(Capability.NAV_APPROVE, step_up=True)
 def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The second person's decision on an expense or on a change of one."""
+    """The second person's decision on an expense or a change; approving takes his signature."""
     row = _rows().filter(pk=pk).first() or get_object_or_404(_changes(), pk=pk)
     given = request.POST
     try:
@@ -121,6 +128,9 @@ def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
             proposal=row, is_approved=given.get("decision") == "approve",
             reason=given.get("reason", ""), actor=actor_of(request),
         )  # fmt: skip
+    except SignatureMissing:
+        back = reverse("desk_expenses")
+        return go_to_sign(request, action=signed_as(row), subject=row.pk, back=back)
     except FundError as error:
         messages.error(request, f"Not decided: {error.message}. ({error.code})")
     else:
