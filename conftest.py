@@ -357,20 +357,31 @@ def as_gateway(request: pytest.FixtureRequest) -> Iterator[None]:
     cluster = request.getfixturevalue("fresh_database")
     from django.db import connections
 
-    _connect_gateway(cluster, "fresh")
+    _connect_as("fa_gateway", cluster, "fresh")
     yield
     connections["default"].close()
 
 
-def _connect_gateway(cluster: Any, name: str) -> None:
-    """Connect the default alias to database ``name`` as the trader's role."""
+@pytest.fixture
+def as_backups(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run a ``fresh_database`` test as the backups' role on the default connection."""
+    cluster = request.getfixturevalue("fresh_database")
+    from django.db import connections
+
+    _connect_as("fa_backup", cluster, "fresh")
+    yield
+    connections["default"].close()
+
+
+def _connect_as(role: str, cluster: Any, name: str) -> None:
+    """Connect the default alias to database ``name`` as a role."""
     from django.db import connections
 
     from magnetfund.env import parse_database_url
 
     connection = connections["default"]
     connection.close()
-    connection.settings_dict.update(parse_database_url("test", cluster.dsn("fa_gateway", name)))
+    connection.settings_dict.update(parse_database_url("test", cluster.dsn(role, name)))
 
 
 @pytest.fixture(scope="session")
@@ -385,7 +396,7 @@ def month_database(cluster: object, django_db_setup: None, django_db_blocker: ob
         connections.close_all()
         _copy_database(cluster, name)
         _point_at(cluster, name)
-        _connect_gateway(cluster, name)
+        _connect_as("fa_gateway", cluster, name)
         replay("main", make_candles(), days=33)
         connections.close_all()
         _point_at(cluster, "suite")

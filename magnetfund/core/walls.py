@@ -7,7 +7,7 @@ for the application and gateway roles, not for the owner of the tables.
 
 Roles: ``fa_owner`` (migrations), ``fa_app`` (web, API; ``fa_worker`` has its grants),
 ``fa_gateway`` (the trader; it inherits what the application may and alone moves orders and
-positions), ``fa_auditor`` (reads).
+positions), ``fa_backup`` (reads, and alone says what became of a backup), ``fa_auditor`` (reads).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class GrantClass(StrEnum):
     MUTABLE = "mutable"
     GATEWAY = "gateway"
     GATEWAY_APPEND = "gateway append-only"
+    BACKUP_APPEND = "backup append-only"
     READ_ONLY = "read-only"
     OWNER_ONLY = "owner only"
     FRAMEWORK = "framework"
@@ -35,7 +36,8 @@ class TableGrant:
 
     ``columns``: for MUTABLE the columns that ``fa_app`` may update, for GATEWAY those that
     ``fa_gateway`` may update; an empty tuple means every column.  GATEWAY tables take inserts
-    from the application only where ``app_inserts`` says so.  ``deletes`` allows row deletion.
+    from the application only where ``app_inserts`` says so.  ``deletes`` allows row deletion to
+    those who may write.
     """
 
     table: str
@@ -61,6 +63,10 @@ def gateway(table: str, *columns: str, app_inserts: bool = False) -> TableGrant:
 
 def gateway_append(*tables: str) -> list[TableGrant]:
     return [TableGrant(table=t, grant_class=GrantClass.GATEWAY_APPEND) for t in tables]
+
+
+def backup_append(*tables: str) -> list[TableGrant]:
+    return [TableGrant(table=t, grant_class=GrantClass.BACKUP_APPEND) for t in tables]
 
 
 def read_only(*tables: str) -> list[TableGrant]:
@@ -95,6 +101,9 @@ def grant_sql(row: TableGrant) -> str:
             lines.append(f"GRANT UPDATE{columns} ON {t} TO fa_gateway;")
         case GrantClass.GATEWAY_APPEND:
             lines.append(f"GRANT INSERT ON {t} TO fa_gateway;")
+        case GrantClass.BACKUP_APPEND:
+            lines.append(f"GRANT INSERT ON {t} TO fa_backup;")
+            lines.append(f"GRANT USAGE, SELECT ON SEQUENCE {row.table}_id_seq TO fa_backup;")
         case GrantClass.READ_ONLY | GrantClass.OWNER_ONLY:
             pass
     if row.deletes:

@@ -28,6 +28,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 #: Commands that move positions run as the gateway; schema, staff and invitations are the owner's.
 GATEWAY_COMMANDS = frozenset({"run_trader", "settle_orders", "replay", "load_demo"})
 OWNER_COMMANDS = frozenset({"migrate", "prepare", "add_person", "invite", "archive_candles"})
+#: Only the role that reads whole databases says what became of a backup.
+BACKUP_COMMANDS = frozenset({"backup", "verify_backup", "run_backups"})
 #: Commands that touch no database.
 FREE_COMMANDS = frozenset(
     {
@@ -47,6 +49,8 @@ def role_of(command: str) -> str:
     """The database role of a manage.py command."""
     if command in GATEWAY_COMMANDS:
         return "gateway"
+    if command in BACKUP_COMMANDS:
+        return "backup"
     return "owner" if command in OWNER_COMMANDS else "app"
 
 

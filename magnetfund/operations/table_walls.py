@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from magnetfund.core.walls import TableTrigger, append_only, append_only_triggers
+from magnetfund.core.walls import TableTrigger, append_only_triggers, backup_append
 
 APPEND_ONLY_TABLES = ("operations_backup", "operations_backupcheck", "operations_backupcopy")
 
@@ -69,7 +69,8 @@ UNDER_LEASE = (
     "trading_valuation",
 )
 
-GRANTS = [*append_only(*APPEND_ONLY_TABLES)]
+# A restore test that was never made is written by nobody but the process that makes them.
+GRANTS = [*backup_append(*APPEND_ONLY_TABLES)]
 
 TRIGGERS = [
     *append_only_triggers(APPEND_ONLY_TABLES),

@@ -11,6 +11,8 @@ from magnetfund.operations import table_walls as operations_walls
 from risk import table_walls as risk_walls
 from trading import table_walls as trading_walls
 
+#: The roles that a grant class is about, with the backups' for what that alone writes.
+_ASKED = ("fa_app", "fa_gateway")
 _APPS = (core_walls, risk_walls, trading_walls, investors_walls, operations_walls)
 
 
@@ -61,12 +63,14 @@ def privilege_differences() -> list[str]:
             "has_table_privilege(r.rolname, c.oid, 'DELETE'), "
             "has_table_privilege(r.rolname, c.oid, 'TRUNCATE') "
             "FROM pg_class c CROSS JOIN pg_roles r WHERE c.relkind = 'r' "
-            "AND c.relnamespace = 'public'::regnamespace AND r.rolname IN ('fa_app', 'fa_gateway')"
+            "AND c.relnamespace = 'public'::regnamespace AND r.rolname = ANY (%s)",
+            [[*_ASKED, "fa_backup"]],
         )
         found = {(table, role): rights for table, role, *rights in cursor.fetchall()}
     differences = []
     for row in declared_grants():
-        for role in ("fa_app", "fa_gateway"):
+        is_of_backups = row.grant_class is GrantClass.BACKUP_APPEND
+        for role in (*_ASKED, "fa_backup") if is_of_backups else _ASKED:
             wanted = _wanted(row, role)
             if found.get((row.table, role)) != wanted:
                 differences.append(f"{row.table} for {role}")
@@ -84,5 +88,7 @@ def _wanted(row: TableGrant, role: str) -> list[bool]:
             return [is_gateway or row.app_inserts, is_gateway, row.deletes, False]
         case GrantClass.GATEWAY_APPEND:
             return [is_gateway, False, row.deletes, False]
+        case GrantClass.BACKUP_APPEND:
+            return [role == "fa_backup", False, False, False]
         case GrantClass.READ_ONLY | GrantClass.OWNER_ONLY:
             return [False, False, False, False]

@@ -141,6 +141,14 @@ STATEMENTS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
 }
 
+for _name, _table in (
+    ("say that a backup was made", "operations_backup"),
+    ("prove a backup that nobody restored", "operations_backupcheck"),
+    ("say that the bucket gave a backup back", "operations_backupcopy"),
+):
+    _text = f"INSERT INTO {_table} SELECT * FROM {_table}"
+    STATEMENTS[_name] = (tuple(role for role in RUN_TIME if role != "fa_backup"), _text)
+
 _OFFICER = "(SELECT user_id FROM core_rolegrant WHERE role = 'risk_officer' LIMIT 1)"
 
 #: Each is refused for every run-time role.

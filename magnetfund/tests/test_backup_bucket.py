@@ -183,7 +183,7 @@ class TestSettings:
 
 
 @pytest.fixture
-def place(fresh_database: object, tmp_path: Path, settings: Any, s3: S3Server) -> Path:
+def place(as_backups: None, tmp_path: Path, settings: Any, s3: S3Server) -> Path:
     settings.MAGNET_HOME = tmp_path / "home"
     settings.BACKUP_FOLDER = tmp_path / "backups"
     settings.BACKUP_KEY_FILE = tmp_path / "backup.key"

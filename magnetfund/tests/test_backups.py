@@ -150,7 +150,7 @@ def test_a_missed_midnight_is_caught_up_soon_after_the_start() -> None:
 
 
 @pytest.fixture
-def place(fresh_database: object, tmp_path: Path, settings: object) -> Path:
+def place(as_backups: None, tmp_path: Path, settings: object) -> Path:
     settings.MAGNET_HOME = tmp_path / "home"  # type: ignore[attr-defined]
     settings.BACKUP_FOLDER = tmp_path / "backups"  # type: ignore[attr-defined]
     settings.BACKUP_KEY_FILE = tmp_path / "backup.key"  # type: ignore[attr-defined]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,8 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.models import AuditEvent, JobRun
 from magnetfund.core.roles import Role
 from magnetfund.core.services.audit import record_audit
-from magnetfund.env import parse_bucket_url
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.books.root import make_root, make_root_keys
-from magnetfund.operations.models import Backup, BackupCheck, BackupCopy
 from magnetfund.operations.people import ensure_user
 from magnetfund.operations.watch import verify_all
 
@@ -115,52 +112,3 @@ def test_clean_books_give_a_root_by_mail_and_wrong_ones_none(
     subject, body = write_mail(OutgoingMail.objects.get(kind="books_differ"))
     assert subject == "The books did not verify"
     assert "no audit line tells of its grant" in body
-
-
-def test_backups_stand_with_their_restore_tests():
-    at = utc_now()
-    empty = client_of(Role.ADMINISTRATOR).get("/desk/books/").content.decode()
-    assert "None proven within 26 hours" in empty
-    assert "manage.py backup" in empty
-    Backup.objects.create(
-        name="", reason="schedule", made_at=at - timedelta(hours=2), is_complete=False,
-        detail="permission denied for table x",
-    )  # fmt: skip
-    Backup.objects.create(
-        name="magnetfund-1.mfbackup", reason="command", made_at=at - timedelta(hours=1),
-        is_complete=True, size=3_000_000, sha256="a" * 64, row_count=12_345,
-    )  # fmt: skip
-    page = client_of(Role.AUDITOR).get("/desk/books/").content.decode()
-    assert "permission denied for table x" in page
-    assert "12,345" in page
-    assert "Not restored yet" in page
-    BackupCheck.objects.create(
-        name="magnetfund-1.mfbackup", sha256="a" * 64, seconds=4, is_clean=True
-    )
-    page = client_of(Role.AUDITOR).get("/desk/books/").content.decode()
-    assert "Same rows" in page
-    assert "Newest backup proven by a restore" in page
-    assert "In the bucket" not in page, "none is set"
-
-
-def test_copies_in_the_bucket_stand_beside_their_backups(settings: Any):
-    settings.BACKUP_BUCKET = parse_bucket_url("X", "https://s3.example.com/b/f", region="r")
-    at = utc_now()
-    Backup.objects.create(
-        name="magnetfund-1.mfbackup", reason="schedule", made_at=at, is_complete=True,
-        sha256="a" * 64,
-    )  # fmt: skip
-    client = client_of(Role.AUDITOR)
-    page = client.get("/desk/books/").content.decode()
-    assert "Not copied yet" in page
-    assert "No backup was sent to s3.example.com/b/f yet" in page
-    copy = {"name": "magnetfund-1.mfbackup", "sha256": "a" * 64, "made_at": at}
-    place = "s3.example.com/b/f"
-    BackupCopy.objects.create(**copy, place=place, is_verified=False, detail="does not answer")
-    page = client.get("/desk/books/").content.decode()
-    assert "The last copy to s3.example.com/b/f failed: does not answer" in page
-    assert "No copy within 26 hours" in page
-    BackupCopy.objects.create(**copy, place=place, is_verified=True)
-    page = client.get("/desk/books/").content.decode()
-    assert "Read back" in page
-    assert "Copied" in page

@@ -259,12 +259,12 @@ def back_up(*, hours_ago: int, is_clean: bool | None = True, is_complete: bool =
     at = utc_now() - timedelta(hours=hours_ago)
     name = f"magnetfund-{hours_ago}" if is_complete else ""
     digest = f"{hours_ago:064d}" if is_complete else ""
-    Backup.objects.create(
+    Backup.objects.using("owner").create(
         name=name, reason="schedule", made_at=at, is_complete=is_complete, sha256=digest,
         detail="" if is_complete else "permission denied",
     )  # fmt: skip
     if is_clean is not None:
-        BackupCheck.objects.create(
+        BackupCheck.objects.using("owner").create(
             name=name, sha256=digest, checked_at=at, seconds=1, is_clean=is_clean
         )
 
@@ -281,14 +281,14 @@ def bucket(settings: Any) -> Iterator[str]:
 def test_a_copy_that_failed_or_is_old_waits_for_an_administrator(bucket: str):
     now = utc_now()
     row = {"name": "magnetfund-1", "sha256": "a" * 64, "place": bucket, "size": 1}
-    old = now - timedelta(hours=30)
-    BackupCopy.objects.create(**{**row, "place": "another"}, made_at=old, is_verified=False)
+    old, sent = now - timedelta(hours=30), BackupCopy.objects.using("owner").create
+    sent(**{**row, "place": "another"}, made_at=old, is_verified=False)
     assert told() == []
-    BackupCopy.objects.create(**row, made_at=old, tried_at=old, is_verified=True)
+    sent(**row, made_at=old, tried_at=old, is_verified=True)
     assert told() == [("No backup of the last 26 hours is in the bucket", "Administrator")]
-    BackupCopy.objects.create(**row, made_at=now, is_verified=False, detail="does not answer")
+    sent(**row, made_at=now, is_verified=False, detail="does not answer")
     assert ("The last copy of a backup failed", "Administrator") in told()
-    BackupCopy.objects.create(**row, made_at=now, is_verified=True)
+    sent(**row, made_at=now, is_verified=True)
     assert told() == []
 
 
@@ -305,7 +305,7 @@ def test_a_backup_that_failed_or_did_not_restore_waits_for_an_administrator():
     back_up(hours_ago=0)
     assert told() == []
     # A copy with its log is another thing: neither hides what became of the other.
-    BackupCheck.objects.create(
+    BackupCheck.objects.using("owner").create(
         name="base-1 to 00:00:00", sha256="b" * 64, checked_at=utc_now() - timedelta(hours=2),
         seconds=1, is_clean=False,
     )  # fmt: skip

@@ -176,7 +176,7 @@ def test_the_wrong_key_a_missing_segment_and_a_changed_byte_restore_nothing(
         assert not found.exists()
 
 
-@pytest.mark.django_db
+@pytest.mark.usefixtures("as_backups")
 def test_the_copy_and_its_log_are_restored_once_a_day_and_the_row_says_so(
     kept: Kept, place: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import psycopg
 from django.conf import settings
+from django.db import connection
 from psycopg.conninfo import make_conninfo
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
-from magnetfund.kernel.errors import FundError, NotFound, Unavailable
+from magnetfund.kernel.errors import FundError, NotAllowed, NotFound, Unavailable
 from magnetfund.operations.backups.container import read_key
 from magnetfund.operations.backups.log import BASE_BEGINS
 from magnetfund.operations.backups.make import file_digest, make_backup
@@ -61,11 +62,26 @@ def dump_dsn() -> str:
     return make_conninfo("", **{name: str(value) for name, value in named.items() if value})
 
 
+def require_recorder() -> None:
+    """Raise :class:`NotAllowed` (``needs_backup_role``) where this process may record no backup."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT has_table_privilege('operations_backupcheck', 'INSERT')")
+        (may_record,) = cursor.fetchone()
+    if not may_record:
+        raise NotAllowed(
+            "the backups' role alone records backups: set MAGNET_DB_ROLE=backup and its "
+            "DATABASE_BACKUP_URL",
+            code="needs_backup_role",
+        )
+
+
 def record_backup(*, reason: str, actor: Actor) -> Backup:
     """Make a backup now, record it, and remove what retention no longer keeps.
 
     ``reason`` is "schedule", "command" or "migration".  A failure is recorded and raised again.
+    Raises what :func:`require_recorder` raises.
     """
+    require_recorder()
     at, began = utc_now().replace(microsecond=0), time.monotonic()
     try:
         made = make_backup(
@@ -111,8 +127,9 @@ def record_check(*, path: Path) -> tuple[BackupCheck, RestoreResult]:
     """Restore ``path`` into a scratch server and record what was found.
 
     A damaged file, and a scratch server that does not start, are recorded as not clean and raised
-    again.
+    again.  Raises what :func:`require_recorder` raises.
     """
+    require_recorder()
     began = time.monotonic()
     try:
         digest = file_digest(path)
