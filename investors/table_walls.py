@@ -222,6 +222,8 @@ TRIGGERS = [
     TableTrigger(table="investors_navstrike", name="nav_dealt_at_once"),
     TableTrigger(table="investors_dealingorder", name="order_money"),
     TableTrigger(table="investors_dealingorder", name="order_compensates"),
+    TableTrigger(table="investors_dealingorder", name="dealt_figures"),
+    TableTrigger(table="investors_dealingorder", name="given_figures"),
     TableTrigger(table="investors_restatement", name="restatement_signed"),
     TableTrigger(table="investors_suspensionproposal", name="suspension_signed"),
     TableTrigger(table="investors_fund", name="fund_opened"),

@@ -107,7 +107,9 @@ def grant_sql(row: TableGrant) -> str:
         case GrantClass.READ_ONLY | GrantClass.OWNER_ONLY:
             pass
     if row.deletes:
-        lines.append(f"GRANT DELETE ON {t} TO fa_app, fa_gateway;")
+        is_of_gateway = row.grant_class is GrantClass.GATEWAY
+        who = "fa_gateway" if is_of_gateway else "fa_app, fa_gateway"
+        lines.append(f"GRANT DELETE ON {t} TO {who};")
     return "\n".join(lines)
 
 

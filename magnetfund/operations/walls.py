@@ -85,7 +85,7 @@ def _wanted(row: TableGrant, role: str) -> list[bool]:
         case GrantClass.MUTABLE | GrantClass.FRAMEWORK:
             return [True, True, row.deletes, False]
         case GrantClass.GATEWAY:
-            return [is_gateway or row.app_inserts, is_gateway, row.deletes, False]
+            return [is_gateway or row.app_inserts, is_gateway, row.deletes and is_gateway, False]
         case GrantClass.GATEWAY_APPEND:
             return [is_gateway, False, row.deletes, False]
         case GrantClass.BACKUP_APPEND:

@@ -149,6 +149,15 @@ for _name, _table in (
     _text = f"INSERT INTO {_table} SELECT * FROM {_table}"
     STATEMENTS[_name] = (tuple(role for role in RUN_TIME if role != "fa_backup"), _text)
 
+STATEMENTS["forget the minutes of a book"] = (
+    ("fa_app", *WITHOUT_WRITES),
+    "DELETE FROM trading_depthminute",
+)
+STATEMENTS["tell of walls in a book"] = (
+    ("fa_app", *WITHOUT_WRITES),
+    "INSERT INTO trading_depthminute SELECT * FROM trading_depthminute",
+)
+
 _OFFICER = "(SELECT user_id FROM core_rolegrant WHERE role = 'risk_officer' LIMIT 1)"
 
 #: Each is refused for every run-time role.
