@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 
 from django.conf import settings
 from django.db import models
@@ -219,6 +220,14 @@ class DealingOrder(models.Model):
                 name="investors_order_unpaid",
             ),
         ]
+
+    @property
+    def units_asked(self) -> Decimal | None:
+        """Units of the whole order with the parts that were dealt; none of an amount or of all."""
+        if self.units is None or self.dealt_units is None:
+            return self.units
+        is_through = self.state in (self.State.PAYABLE, self.State.SETTLED)
+        return self.dealt_units + (0 if is_through else self.units)
 
     @property
     def reference(self) -> str:

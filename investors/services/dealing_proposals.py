@@ -24,6 +24,7 @@ from investors.services.dealing import (
 )
 from investors.services.dealing_rules import require_available, require_open, require_subscribable
 from investors.services.messages import send_message
+from investors.services.step_messages import say_units
 from investors.services.switching import submit_switch
 from investors.services.transfers import check_transfer, quantum_of, transfer
 from magnetfund.core.actors import Actor
@@ -237,7 +238,7 @@ def _tell_order(row: DealingProposal, order: DealingOrder) -> None:
     if row.amount is not None:
         size = f"{row.amount:,.2f} {row.share_class.fund.currency} in"
     else:
-        size = "all units of" if row.is_all else f"{row.units:,f} units of"
+        size = "all units of" if row.units is None else f"{say_units(row.units)} of"
     words = [
         f"Order {order.reference}: {order.get_kind_display().lower()}, {size} class "
         f"{row.share_class.code}, for the dealing day {day}.",
@@ -259,10 +260,10 @@ def _transfer(row: DealingProposal, actor: Actor, at: datetime) -> None:
     )  # fmt: skip
     row.value = moved.value
     body = (
-        f"Transfer {row.reference} of {at:%-d %b %Y, %H:%M} UTC: {moved.units:,.6f} units of class "
+        f"Transfer {row.reference} of {at:%-d %b %Y, %H:%M} UTC: {say_units(moved.units)} of class "
         f"{row.share_class.code} of {fund.name} moved from {row.investor.legal_name} "
         f"({row.investor.number}) to {row.receiver.legal_name} ({row.receiver.number}).\n\n"
-        f"{moved.lots} lots moved with their dates, high-water marks, hurdle dates and lock-ups. "
+        f"Each lot kept its date, high-water mark, hurdle date and lock-up. "
         f"No price was dealt and no fee was taken. At the last NAV the units were worth "
         f"{moved.value:,.2f} {fund.currency} after accrued fees."
     )

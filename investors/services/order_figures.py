@@ -160,11 +160,12 @@ def _taken(order: DealingOrder, lots: Sequence[DealtLot], strike: NavStrike) -> 
     """From the dealing price to what left the class, and what of it is withheld and paid."""
     code = order.share_class.code
     taken = [lot for lot in lots if lot.share_class == code]
-    gross = quantize(sum((lot.units * lot.price for lot in taken), ZERO), CENT)
-    moved = order.dealt_amount or ZERO
-    fee, rest, is_last = gross - moved - order.fee_amount, ZERO, _left_nobody(order, strike)
+    moved, is_last = order.dealt_amount or ZERO, _left_nobody(order, strike)
+    fee = quantize(sum((lot.units * (lot.price - lot.net) for lot in taken), ZERO), CENT)
+    # Each deal rounded its units' worth down to the cent: no fee may seem to have taken that.
+    gross, rest = moved + order.fee_amount + fee, ZERO
     if is_last:
-        fee = gross - quantize(sum((lot.units * lot.net for lot in taken), ZERO), CENT)
+        gross = quantize(sum((lot.units * lot.price for lot in taken), ZERO), CENT)
         rest = moved + order.fee_amount + fee - gross
     total = f"Moved to class {order.into_class.code}" if order.into_class else "Proceeds"
     lines = [

@@ -9,11 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
 
 from investors.models import DealingDay, DealingOrder, NavStrike, Payment
 from investors.models.dealing import MADE
 from investors.services.messages import Draft, send_messages
 from magnetfund.core.actors import Actor
+
+
+def say_units(units: Decimal) -> str:
+    """A number of units as a message says it: "1 unit", "1,250.5 units"."""
+    return f"{units.normalize():,f} unit{'' if units == 1 else 's'}"
 
 
 def tell_received(order: DealingOrder, *, actor: Actor) -> None:
@@ -27,7 +33,7 @@ def tell_received(order: DealingOrder, *, actor: Actor) -> None:
     if order.amount is not None:
         size = f"{order.amount:,.2f} {currency}"
     elif order.units is not None:
-        size = f"{order.units.normalize():,f} unit{'' if order.units == 1 else 's'}"
+        size = say_units(order.units)
     into = f" into class {order.into_class.code}" if order.into_class else ""
     lines = [f"We received your order over {size}, class {order.share_class.code}{into}."]
     if day is not None:

@@ -117,6 +117,7 @@ class TestTheGate:
     def test_a_quarter_is_a_quarter(self):
         small, order = self.gated("0.25", ann="500")
         assert (order.state, order.dealt_units, order.units) == ("deferred", 250, 250)
+        assert order.units_asked == 500
         assert order.first_day == FEBRUARY.date()
         assert holding(small, "ann").reserved_units == 250
         small.strike(first_of(2025, 3))

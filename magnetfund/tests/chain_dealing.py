@@ -17,8 +17,7 @@ def subscribe(chain: Chain, name: str) -> str:
     assert person.page.locator("[name=amount]").input_value() == amount
     person.press("Calculate")
     person.press("Continue to confirmation")
-    person.see("subscribe").fill(understood=True)
-    page = person.press("Order the subscription")
+    page = person.see("subscribe").press("Order the subscription", understood=True)
     assert f"waiting for {int(amount):,}.00 USD" in page
     assert IBAN in page
     return str(person.see("order").page.url)
@@ -87,7 +86,7 @@ def redeem(chain: Chain, name: str, *, what: str, size: str, says: str) -> str:
     person.page.get_by_role("link", name="Continue to confirmation").wait_for()
     person.see(f"redeem-{what}").press("Continue to confirmation")
     assert says in person.see(f"redeem-{what}-confirm").text()
-    assert "Accepted" in person.fill(understood=True).press("Order the redemption")
+    assert "Accepted" in person.press("Order the redemption", understood=True)
     return str(person.page.url)
 
 

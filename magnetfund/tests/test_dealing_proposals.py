@@ -190,7 +190,7 @@ def test_a_transfer_changes_no_price_fee_or_value_of_the_class(small: SmallFund)
     ]
     told = Message.objects.filter(subject="Units transferred").order_by("investor__number")
     assert [item.investor for item in told] == [small.investor("ann"), small.investor("cyd")]
-    assert "10.000000 units of class A" in told[0].body
+    assert ": 10 units of class A of main moved from Ann" in told[0].body
     strike = small.strike(FEBRUARY)
     assert strike.nav == 4000
 

@@ -167,6 +167,22 @@ def read(small: SmallFund, order: DealingOrder, name: str) -> tuple[str, str]:
     return pages[0], pages[1]
 
 
+def test_what_rounding_took_is_not_called_a_fee():
+    """2.333333 units at 99.667 are 232.5563: 232.55 is moved, and no fee had accrued."""
+    small = make_fund_of("main", {"A": {"performance_rate": "0.2", "exit_fee_rate": "0.02"}})
+    for at in (FIRST, SECOND):
+        small.day(at)
+    small.subscribe("ann", "1000", before=FIRST)
+    small.strike(FIRST)
+    small.earn("-3.33", at=FIRST + timedelta(days=9))
+    order = small.redeem("ann", "2.333333", before=SECOND)
+    small.strike(SECOND)
+    lines = check_sums(order)
+    assert lines["Units of A at the dealing price"].amount == Decimal("232.55")
+    assert lines["Performance fee of the lots"].amount == 0
+    assert lines["Performance fee of the lots"].note == "nothing had accrued"
+
+
 def test_an_order_says_what_it_came_to_line_by_line_and_lot_by_lot():
     terms = {"performance_rate": "0.2", "exit_fee_rate": "0.01", "holdback_share": "0.05"}
     small = dealt({"A": terms, "B": {"entry_fee_rate": "0.02"}})

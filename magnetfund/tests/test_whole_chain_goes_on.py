@@ -42,29 +42,38 @@ def tomasz_switches(chain: Chain) -> None:
     tomasz.page.get_by_role("link", name="Continue to confirmation").wait_for()
     assert "Which class would cost less" in tomasz.see("switch").text()
     tomasz.press("Continue to confirmation")
-    tomasz.see("switch-confirm").fill(understood=True)
-    assert "Accepted" in tomasz.press("Order the switch")
+    tomasz.see("switch-confirm")
+    assert "Accepted" in tomasz.press("Order the switch", understood=True)
     chain.orders["switch"] = str(tomasz.see("switch-order").page.url)
 
 
 def dealing_is_suspended_and_opened(chain: Chain) -> None:
     """Director and controller, each way; in between no order is taken and no NAV is struck."""
-    mia, mira, tomasz = chain["mia"], chain["mira"], chain["tomasz"]
-    for proposer, signer, notice in (
-        (mia, mira, "No dealing until the exchange is back"), (mira, mia, "Dealing is open again"),
-    ):  # fmt: skip
-        is_shut = proposer is mia
-        words = "Suspend dealing" if is_shut else "Open dealing again"
-        assert words in proposer.go("/desk/fund/suspension/").text()
-        proposer.fill(reason="outage of the exchange", notice=notice)
-        assert "Proposed" in proposer.press("Propose")
-        signer.go("/desk/fund/suspension/").see(f"suspension-{is_shut}")
-        assert "Signed; holders are told" in signer.press("Sign", "main")
+    tomasz = chain["tomasz"]
+    for by, notice in (
+        (("mia", "mira"), "No dealing until the exchange is back"),
+        (("mira", "mia"), "Dealing is open again"),
+    ):
+        is_shut = by[0] == "mia"
+        decide_on_dealing(chain, by=by, notice=notice)
         assert notice in tomasz.go("/messages/").see(f"told-{is_shut}").text()
         page = tomasz.go("/redeem/?share_class=A&what=units&size=1").see(f"shut-{is_shut}").text()
         assert ("suspended" in page) == is_shut
         assert ("suspended" in chain["dmitri"].go("/desk/fund/").text().lower()) == is_shut
-        signer.go("/desk/fund/suspension/").see(f"suspension-done-{is_shut}")
+
+
+def decide_on_dealing(chain: Chain, *, by: tuple[str, str], notice: str) -> None:
+    """Dealing is suspended, or opened where it is, by a proposer and a signer whom Today tells."""
+    proposer, signer = (chain[name] for name in by)
+    is_open = "Suspend dealing" in proposer.go("/desk/fund/suspension/").text()
+    proposer.fill(reason="outage of the exchange", notice=notice)
+    assert "Proposed" in proposer.press("Propose")
+    assert "You proposed it" in proposer.see(f"suspension-own-{is_open}").text()
+    what = "suspend dealing" if is_open else "open dealing again"
+    assert f"Sign or decline: {what}" in signer.go("/desk/").text()
+    signer.go("/desk/fund/suspension/").see(f"suspension-{is_open}")
+    assert "Signed; holders are told" in signer.press("Sign", "main")
+    signer.go("/desk/fund/suspension/").see(f"suspension-done-{is_open}")
 
 
 def the_rest_is_dealt_and_paid(chain: Chain) -> None:

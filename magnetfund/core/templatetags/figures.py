@@ -221,4 +221,6 @@ def state(word: str) -> dict[str, str]:
         "rejected": "fail", "superseded": "none", "settled": "ok", "accepted": "none",
         "funded": "ok", "deferred": "warn", "cancelled": "none", "set_aside": "warn",
     }  # fmt: skip
-    return {"shape": shapes.get(word, "none"), "word": str(word).replace("_", " ").capitalize()}
+    said = {"payable": "Payment due", "funded": "Funds cleared", "allotted": "Units issued"}
+    plain = str(word).replace("_", " ").capitalize()
+    return {"shape": shapes.get(word, "none"), "word": said.get(word, plain)}

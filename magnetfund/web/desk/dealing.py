@@ -231,7 +231,6 @@ def order(request: HttpRequest, pk: UUID) -> HttpResponse:
     is_open = row.state in OPEN_STATES
     context: dict[str, Any] = {
         "order": row,
-        "asked": row.units or row.dealt_units,
         "fund": row.share_class.fund,
         "needs": find_needs(row) if is_open else [],
         "notes": list_notes(row),
