@@ -20,10 +20,14 @@ from trading.domain.engine.rules import TradedInstrument
 from trading.domain.market.candles import Candles
 from trading.domain.research.coverage import InstrumentSeries
 from trading.domain.research.run import compute_slot_signals
+from trading.domain.research.sweep import open_bench
+from trading.domain.strategies.registry import STRATEGIES
+from trading.domain.strategies.rules import RuleStrategy
 
 GRID = {"fast": "2:101:1", "slow": "102:201:1"}
 MAGNET_GRID = {"hold_hours": "24:118:1", "stop_atr_min": "0.5,0.6,0.7,0.8,0.9"}
 MAGNETS = 500
+SPARSE = {"fast": 20, "slow": 100, "bar_hours": 24}
 MINUTES = 526_000
 INSTRUMENTS, HOURS = 20, 43_800
 
@@ -74,9 +78,28 @@ def run() -> list[Row]:
             20.0,
             "s",
         ),
+        *time_sparse(market),
         *time_own(market),
         *time_wide(),
     ]
+
+
+def time_sparse(market: research.Market) -> list[Row]:
+    """The loop of sweeps alone on a rule of days that seldom trades, without and with the fuse."""
+    rows: list[Row] = []
+    for kind, bar in (("bare", 5e8), ("fund", 0.0)):
+        run = research.backtest("moving-average", market, parameters=SPARSE, rules=kind)
+        prepared = run.backtest.prepared
+        bench = open_bench(prepared, STRATEGIES, threads=1)
+        strategy = prepared.strategies[0]
+        assert isinstance(strategy, RuleStrategy)
+        decisions, outlook = bench.decide(strategy, prepared.rules)
+        walk = partial(
+            bench.runner().walk, rules=prepared.rules, decisions=decisions, outlook=outlook
+        )
+        name = f"event to event, {walk()} trades of a rule of days, rules {kind}, one core"
+        rows.append((name, len(market.candles) / best_seconds(walk, rounds=300), bar, "bars/s"))
+    return rows
 
 
 def time_own(market: research.Market) -> list[Row]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magnetfund import research
-from risk.domain.ratios import compute_sharpe_facts
-from trading.domain.backtest.kernel.run import run_kernel
+from risk.domain.ratios import compute_equity_drawdowns, compute_sharpe_facts
+from trading.domain.backtest.kernel.run import _unpack_trades, run_kernel
+from trading.domain.backtest.kernel.variants import find_day_ends
+from trading.domain.backtest.reference import run_reference
 from trading.domain.engine.rules import TradedInstrument
-from trading.domain.market.candles import HOUR_MS, Candles
+from trading.domain.market.candles import HOUR_MS, Candle, Candles
 from trading.domain.research.coverage import InstrumentSeries
 from trading.domain.research.figures import compute_daily_returns
 from trading.domain.research.request import BacktestRequest, SleeveRequest
@@ -26,6 +29,7 @@ from trading.domain.research.space import read_space
 from trading.domain.research.sweep import run_sweep
 from trading.domain.research.variants import VariantBench
 from trading.domain.strategies.registry import STRATEGIES
+from trading.domain.strategies.rules import Rule, RuleStrategy, Wish
 from trading.domain.strategies.sums import compute_window_means, sum_twofold
 from trading.tests.magnet_bars import make_random_bars
 
@@ -44,7 +48,13 @@ RULED = (
 )
 
 
-def ready(candles: Candles, name: str, parameters: Mapping[str, Any], **options: Any) -> Prepared:
+def ready(
+    candles: Candles,
+    name: str,
+    parameters: Mapping[str, Any],
+    builders: Mapping[str, Any] = STRATEGIES,
+    **options: Any,
+) -> Prepared:
     stamps = candles.open_time[candles.open_time % (8 * HOUR_MS) == 0]
     series = InstrumentSeries(
         rules=TradedInstrument(symbol=candles.instrument, tick_size=0.01, lot_size=0.001),
@@ -58,7 +68,7 @@ def ready(candles: Candles, name: str, parameters: Mapping[str, Any], **options:
         instruments=(candles.instrument,),
         **options,
     )
-    return prepare(request=request, series={candles.instrument: series}, builders=STRATEGIES)
+    return prepare(request=request, series={candles.instrument: series}, builders=builders)
 
 
 def assert_the_same(prepared: Prepared, parameters: Mapping[str, Any]) -> int:
@@ -151,3 +161,69 @@ def test_a_variant_that_never_warms_up_is_refused_and_the_others_run() -> None:
     sweep = run_sweep(prepared=prepared, builders=STRATEGIES, space=space)
     assert (len(sweep.variants), sweep.refused) == (1, 1)
     assert replace(sweep.variants[0], facts=None).parameters == {"slow": 20}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SparseEntries(RuleStrategy):
+    """Now and then an entry drawn by the seed, with a narrow or a wide way to stop and target."""
+
+    bar_hours: int = 1
+    seed: int = 1
+    share: float = 0.01
+
+    @property
+    def name(self) -> str:
+        return "sparse"
+
+    def rule(self) -> Rule:
+        return _SparseRule(self)
+
+
+class _SparseRule:
+    def __init__(self, strategy: SparseEntries) -> None:
+        self._draws, self._share = random.Random(strategy.seed), strategy.share
+
+    def update(self, bar: Candle, atr: float) -> Wish | None:
+        draw = self._draws.random()
+        side = 1 if draw < self._share / 2 else -1
+        leaves = draw > 1.0 - self._share / 4
+        return Wish(enter=side if draw < self._share else 0, leave_long=leaves, leave_short=leaves)
+
+
+def _jumping_bars(seed: int) -> Candles:
+    """Bars of which some jump by a third: through stops, targets and the way to liquidation."""
+    candles = make_random_bars(count=2_500, seed=seed)
+    rng = np.random.default_rng(seed)
+    jumps = np.where(rng.random(len(candles)) < 0.002, rng.choice([0.67, 1.5], len(candles)), 1.0)
+    level = np.cumprod(jumps)
+    prices = {
+        name: np.round(getattr(candles, name) * level, 2)
+        for name in ("open", "high", "low", "close")
+    }
+    return replace(candles, **prices)
+
+
+@pytest.mark.parametrize("seed", range(1, 7))
+@pytest.mark.parametrize(("stop_atr", "target_atr"), [(0.5, 0.6), (3.0, 4.0), (12.0, 0.0)])
+@pytest.mark.parametrize("rules", ["fund", "bare"])
+def test_sparse_entries_trade_to_the_lot_as_the_readable_engine(
+    seed: int, stop_atr: float, target_atr: float, rules: str
+) -> None:
+    candles = _jumping_bars(seed)
+    parameters = {"stop_atr": stop_atr, "target_atr": target_atr, "seed": seed, "share": 0.02}
+    builders = {"sparse": SparseEntries}
+    prepared = ready(candles, "sparse", parameters, builders, rules=rules, risk_share=0.01)
+    readable = run_reference(
+        rules=prepared.rules, market=prepared.market, signals=compute_slot_signals(prepared)
+    )
+    bench = VariantBench(prepared, builders, cut_days=3)
+    runner, returns = bench.runner(), np.empty(bench.days)
+    figures = bench.run(runner, parameters, returns)
+    assert _unpack_trades(*runner._trades[:2], figures.trades) == readable.trades
+    assert len(readable.trades) > 5
+    ends = find_day_ends(prepared.market.time_ms, prepared.rules.bar_ms)
+    np.testing.assert_allclose(runner.equity[ends], readable.equity[ends], rtol=1e-9)
+    assert figures.fall == pytest.approx(
+        compute_equity_drawdowns(equity=readable.equity, start=prepared.rules.cash_opening).min(),
+        rel=1e-9,
+    )

@@ -33,7 +33,7 @@ from trading.domain.research.run import Builder, Prepared, build, compute_slot_s
 from trading.domain.strategies.base import Strategy
 from trading.domain.strategies.magnet import MagnetStrategy
 from trading.domain.strategies.registry import compute_columns
-from trading.domain.strategies.rules import RuleStrategy
+from trading.domain.strategies.rules import Decisions, RuleStrategy
 from trading.domain.strategies.shared import KeepMagnets, SharedBars
 from trading.domain.strategies.signals import Reason, Signals, StrategyTraits
 
@@ -169,7 +169,14 @@ class VariantBench:
         # Dated events bar entries by bar, which decisions shared by variants do not know.
         is_alone = len(rules.slots) == 1 and not prepared.blackouts
         if isinstance(strategy, (RuleStrategy, MagnetStrategy)) and is_alone:
-            return self._run_decisions(runner, strategy, rules, returns)
+            decisions, outlook = self.decide(strategy, rules)
+            return runner.run_decisions(
+                rules=rules,
+                decisions=decisions,
+                outlook=outlook,
+                returns=returns,
+                whole=self.is_whole,
+            )
         variant = replace(prepared, strategies=(strategy,), rules=rules)
         signals = compute_slot_signals(variant, columns=self._columns)
         packed = pack_signals(rules=rules, market=prepared.market, signals=signals)
@@ -183,13 +190,13 @@ class VariantBench:
             found = self._rules[traits] = replace(base, slots=slots)
         return found
 
-    def _run_decisions(
-        self,
-        runner: VariantRunner,
-        strategy: RuleStrategy | MagnetStrategy,
-        rules: EngineRules,
-        returns: FloatColumn,
-    ) -> Figures:
+    def decide(
+        self, strategy: RuleStrategy | MagnetStrategy, rules: EngineRules
+    ) -> tuple[Decisions, Outlook]:
+        """What a strategy says on the only instrument, and what its run shares with others.
+
+        The decisions hold until this thread asks again.
+        """
         shared = self._share_span()
         with self._lock:
             outlook = self._look_out(strategy, rules, shared)
@@ -197,9 +204,7 @@ class VariantBench:
         self._local.room = decisions
         if not (decisions.reason[outlook.first :] != Reason.WARM_UP).any():
             raise InvalidInput("the span is shorter than the warm-up", code="warm_up")
-        return runner.run_decisions(
-            rules=rules, decisions=decisions, outlook=outlook, returns=returns, whole=self.is_whole
-        )
+        return decisions, outlook
 
     def _look_out(
         self, strategy: RuleStrategy | MagnetStrategy, rules: EngineRules, shared: SharedBars

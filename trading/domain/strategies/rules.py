@@ -8,7 +8,7 @@ optional target, and the volatility reading of the fuse.  A rule never knows wha
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from magnetfund.kernel.errors import InvalidInput
 from trading.domain.market.candles import DAY_MS, HOUR_MS, Candle, Candles
 from trading.domain.strategies.base import NAN, make_signal
 from trading.domain.strategies.shared import SharedBars
-from trading.domain.strategies.sides import decide_sides
+from trading.domain.strategies.sides import decide_sides, place_level, place_levels
 from trading.domain.strategies.signals import (
     Reason,
     Signal,
@@ -110,10 +110,10 @@ class RuleStrategy(ABC):
         """Stop and target of an entry on ``side`` at a close; NaN where there is none."""
         if not side:
             return NAN, NAN
-        stop = _positive(close - side * self.stop_atr * atr)
+        stop = place_level(close, side, self.stop_atr, atr)
         if not self.target_atr:
             return stop, NAN
-        return stop, _positive(close + side * self.target_atr * atr)
+        return stop, place_level(close, side, -self.target_atr, atr)
 
     @abstractmethod
     def rule(self) -> Rule:
@@ -193,19 +193,28 @@ class RuleStream:
         )
 
 
+def _no_levels() -> NDArray[np.float64]:
+    return np.empty(0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decisions:
     """What a rule says at its own bars, one row each.
 
     ``enter`` is +1, -1 or 0; ``leave`` has bit 1 for a long and bit 2 for a short position;
-    ``stop`` and ``target`` belong to an entry, NaN where there is none.
+    ``stop`` and ``target`` belong to an entry, NaN where there is none.  Both are empty where they
+    follow from the close and its ATR (``reach``): few of them are ever looked at.
     """
 
     enter: NDArray[np.int8]
     leave: NDArray[np.int8]
     reason: NDArray[np.int8]
-    stop: NDArray[np.float64]
-    target: NDArray[np.float64]
+    stop: NDArray[np.float64] = field(default_factory=_no_levels)
+    target: NDArray[np.float64] = field(default_factory=_no_levels)
+    close: NDArray[np.float64] = field(default_factory=_no_levels)
+    reach: NDArray[np.float64] = field(default_factory=_no_levels)
+    stop_atr: float = 0.0
+    target_atr: float = 0.0
 
 
 def decide_by_rule(strategy: RuleStrategy, shared: SharedBars) -> Decisions:
@@ -250,35 +259,34 @@ def decide_by_side(
     """
     from trading.domain.backtest.compiled import compile_pure
 
-    count = above.shape[0]
-    found = room
-    if found is None or found.enter.size != count:
-        found = Decisions(
-            enter=np.empty(count, dtype=np.int8),
-            leave=np.empty(count, dtype=np.int8),
-            reason=np.empty(count, dtype=np.int8),
-            stop=np.empty(count),
-            target=np.empty(count),
-        )
-    compile_pure(decide_sides)(
-        above,
-        below,
-        shared.closes(strategy.bar_hours),
-        shared.ranges(strategy.bar_hours, strategy.atr_length),
-        float(strategy.stop_atr),
-        float(strategy.target_atr),
-        found.enter,
-        found.leave,
-        found.reason,
-        found.stop,
-        found.target,
+    count, reach = above.shape[0], shared.ranges(strategy.bar_hours, strategy.atr_length)
+    if room is None or room.enter.size != count:
+        enter, leave, reason = np.empty((3, count), dtype=np.int8)
+    else:
+        enter, leave, reason = room.enter, room.leave, room.reason
+    compile_pure(decide_sides)(above, below, reach, enter, leave, reason)
+    return Decisions(
+        enter=enter,
+        leave=leave,
+        reason=reason,
+        close=shared.closes(strategy.bar_hours),
+        reach=reach,
+        stop_atr=float(strategy.stop_atr),
+        target_atr=float(strategy.target_atr),
     )
-    return found
 
 
 def _rule_columns(strategy: RuleStrategy, shared: SharedBars) -> Signals:
     count, rows = len(shared.candles), strategy.decision_rows(shared)
     found = strategy.decide(shared)
+    stop, target = found.stop, found.target
+    if found.reach.size:
+        from trading.domain.backtest.compiled import compile_pure
+
+        stop, target = np.empty((2, found.enter.size))
+        compile_pure(place_levels)(
+            found.close, found.enter, found.reach, found.stop_atr, found.target_atr, stop, target
+        )
 
     def spread(values: NDArray[np.generic], empty: object, dtype: type) -> NDArray[Any]:
         column: NDArray[Any] = np.full(count, empty, dtype=dtype)
@@ -290,12 +298,7 @@ def _rule_columns(strategy: RuleStrategy, shared: SharedBars) -> Signals:
         direction=spread(found.enter, 0, np.int8),
         exit_long=spread((found.leave & 1) != 0, False, np.bool_),
         exit_short=spread((found.leave & 2) != 0, False, np.bool_),
-        stop=spread(found.stop, NAN, np.float64),
-        target=spread(found.target, NAN, np.float64),
+        stop=spread(stop, NAN, np.float64),
+        target=spread(target, NAN, np.float64),
         reason=spread(found.reason, int(Reason.NOT_DECISION_BAR), np.int8),
     )
-
-
-def _positive(price: float) -> float:
-    """A price, or none where it would not be one."""
-    return price if price > 0.0 else NAN

@@ -29,7 +29,16 @@ from trading.domain.backtest.kernel.layout import (
 )
 from trading.domain.backtest.kernel.loop import step_bar
 from trading.domain.backtest.kernel.marks import note_mark
-from trading.domain.backtest.kernel.quiet import find_row, is_calm, walk_flat, walk_held
+from trading.domain.backtest.kernel.quiet import (
+    KI_DECISION,
+    KI_TIME,
+    KI_TREND,
+    find_row,
+    is_calm,
+    walk_flat,
+    walk_held,
+)
+from trading.domain.strategies.sides import place_level
 
 
 def run_decisions(
@@ -39,9 +48,11 @@ def run_decisions(
     flags: Any,
     special: Any,
     starts: Any,
-    stretch: Any,
-    di: Any,
     dues: Any,
+    days: Any,
+    day_at: Any,
+    opens: Any,
+    severity: Any,
     following: Any,
     rows: Any,
     base_i: Any,
@@ -50,6 +61,10 @@ def run_decisions(
     leave: Any,
     stop: Any,
     target: Any,
+    closes: Any,
+    reach: Any,
+    stop_atr: float,
+    target_atr: float,
     gi: Any,
     gf: Any,
     pi: Any,
@@ -81,8 +96,9 @@ def run_decisions(
     """Work every bar of one slot whose decisions stand at ``rows``.
 
     ``following`` is the number of the first decision at or after each bar, ``base_i`` and
-    ``base_f`` what the signals of all variants have in common.  ``equity`` receives every mark
-    where ``whole`` is true, else those at the ends of stretches (and of days, which end one).
+    ``base_f`` what the signals of all variants have in common.  Stop and target of an entry are
+    those given, or follow from ``closes`` and ``reach`` where these are.  ``equity`` receives every
+    mark where ``whole`` is true, else those at the ends of stretches (and of days, which end one).
     """
     size, count = times.shape[0], rows.shape[0]
     t, entering, leaving, leaves = 0, -1, -1, 0
@@ -103,8 +119,8 @@ def run_decisions(
                     end = entering
                 first = t
                 t = walk_flat(
-                    t, end, times, flags, special, starts, stretch, base_f, fi, ff, ei, ef, zf,
-                    equity, whole,
+                    t, end, times, flags, special, starts, bars_i, severity, fi, ff, ei, ef, equity,
+                    whole,
                 )  # fmt: skip
                 if t > first:
                     mi[0, MI_MARK] = bars_i[t - 1, 0, BI_CLOSE]
@@ -120,28 +136,34 @@ def run_decisions(
                     until = pi[0, PI_ENTRY_TIME] + ri[0, RI_HOLD_MS] - zi[ZI_BAR_MS]
                     end = min(end, find_row(times, until))
                 t = walk_held(
-                    t, end, times, bars_i, flags, starts, stretch, di, dues, base_i, base_f, pi, pf,
-                    ri, mi, mf, fi, ff, ei, ef, zi, zf, af, equity, whole,
+                    t, end, times, bars_i, flags, starts, dues, days, day_at, opens, severity,
+                    base_i, base_f, pi, pf, ri, mi, mf, fi, ff, ei, ef, zi, zf, af, equity, whole,
                 )  # fmt: skip
             pi[0, PI_OUT_REASON] = -1 if pi[0, PI_SIDE] == 0 else 0
             if t >= size:
                 break
-        gi[0, GI_TREND] = base_i[t, 0, GI_TREND]
+        gi[0, GI_TREND] = bars_i[t, 0, KI_TREND]
         for column in range(GF_WIDTH):
             gf[0, column] = base_f[t, 0, column]
         gi[0, GI_DIRECTION] = 0
         gi[0, GI_EXIT_LONG] = 0
         gi[0, GI_EXIT_SHORT] = 0
-        place = following[t]
-        if place < count and rows[place] == t:
+        place = bars_i[t, 0, KI_DECISION]
+        if place >= 0:
             gi[0, GI_DIRECTION] = enter[place]
             gi[0, GI_EXIT_LONG] = leave[place] & 1
             gi[0, GI_EXIT_SHORT] = leave[place] >> 1
-            gf[0, GF_STOP] = stop[place]
-            gf[0, GF_TARGET] = target[place]
+            if reach.shape[0] == 0:
+                gf[0, GF_STOP] = stop[place]
+                gf[0, GF_TARGET] = target[place]
+            elif enter[place] != 0:
+                side = enter[place]
+                gf[0, GF_STOP] = place_level(closes[place], side, stop_atr, reach[place])
+                if target_atr != 0.0:
+                    gf[0, GF_TARGET] = place_level(closes[place], side, -target_atr, reach[place])
         equity[t] = step_bar(
-            times[t], t == size - 1, bars_i[t], bars_f[t], gi, gf, pi, pf, ri, rf, mi, mf, fi, ff,
-            si, sf, ei, ef, zi, zf, lf, ti, tf, vi, vf, denials, losses, shares,
+            bars_i[t, 0, KI_TIME], t == size - 1, bars_i[t], bars_f[t], gi, gf, pi, pf, ri, rf, mi,
+            mf, fi, ff, si, sf, ei, ef, zi, zf, lf, ti, tf, vi, vf, denials, losses, shares,
         )  # fmt: skip
         note_mark(equity[t], af)
         t += 1

@@ -16,13 +16,14 @@ from typing import Any
 from risk.domain.fuse.thresholds import (
     compute_loss_threshold,
     compute_open_conflict,
-    compute_severity,
 )
+from trading.domain.backtest.kernel.days import walk_days
 from trading.domain.backtest.kernel.layout import (
     BI_CLOSE,
     BI_HIGH,
     BI_LOW,
     BI_OPEN,
+    BI_WIDTH,
     EI_ACTIVE,
     EI_CLEARED_AT,
     EI_TRIGGER,
@@ -38,7 +39,6 @@ from trading.domain.backtest.kernel.layout import (
     GF_HEAVY_SHORT,
     GF_OPPOSITE_LONG,
     GF_OPPOSITE_SHORT,
-    GF_RATIO,
     GI_TREND,
     MF_TICK_SIZE,
     MF_TICK_VALUE,
@@ -63,7 +63,6 @@ from trading.domain.backtest.kernel.layout import (
     ZF_CONFLICT,
     ZF_DAILY,
     ZF_DRAWDOWN,
-    ZF_RATIO,
     ZI_ACTING,
     ZI_MARKET,
 )
@@ -77,11 +76,13 @@ from trading.domain.backtest.kernel.marks import (
 
 #: What is known of a bar before any variant runs.
 FULL_STEP, NEW_DAY, FUNDING, HOT = 1, 2, 4, 8
-#: Columns of a stretch, or of its rest from a bar on: extremes of its bars and of their closes, all
-#: its flags, its first open and last close, and the bar after it.
-DI_LOW, DI_HIGH, DI_BOTTOM, DI_TOP, DI_FLAGS, DI_OPEN, DI_CLOSE, DI_NEXT = 0, 1, 2, 3, 4, 5, 6, 7
-DI_WIDTH = 8
-#: A flag that every bar of the table bears: where a stretch may not be taken as one.
+#: Columns of a bar beside its own: the slow trend, the open time, the number of the decision; then
+#: of the rest of its stretch the extremes of its bars and of their closes, all flags, the last
+#: close and the bar after it; the number of the stretch.
+KI_TREND, KI_TIME, KI_DECISION = BI_WIDTH, BI_WIDTH + 1, BI_WIDTH + 2
+KI_LOW, KI_HIGH, KI_BOTTOM, KI_TOP, KI_FLAGS, KI_LAST, KI_NEXT, KI_STRETCH = range(8, 16)
+KI_WIDTH = 16
+#: A flag that every rest of a stretch bears: where a stretch may not be taken as one.
 UNJOINED = 16
 VOLATILITY = 4
 DAY_MS = 86_400_000
@@ -101,11 +102,11 @@ def is_calm(pi: Any, fi: Any, ei: Any, sf: Any) -> bool:
     return bool(fi[FI_TRIPPED_BY] == 0 or pi[0, PI_SIDE] == 0)
 
 
-def must_step(flag: int, reducing: int, ratio: float, deepest: float, limit: float) -> bool:
-    """Whether the market alone asks for the full step: an episode begins, deepens or clears."""
-    if flag & FULL_STEP or (flag & HOT != 0) != (reducing != 0):
-        return True
-    return reducing != 0 and compute_severity(ratio, limit) > deepest
+def find_change(t: int, end: int, flags: Any, severity: Any, deepest: float) -> int:
+    """The first bar before ``end`` at which an episode of volatility deepens or begins to clear."""
+    while t < end and flags[t] & (FULL_STEP | HOT) == HOT and severity[t] <= deepest:
+        t += 1
+    return t
 
 
 def is_watched(
@@ -141,29 +142,26 @@ def find_row(times: Any, instant: int) -> int:
     return low
 
 
-def look_ahead_within(bars: Any, flags: Any, starts: Any, di: Any) -> None:
-    """Fill ``di``: a row for each stretch, then for each bar one of the rest of its stretch.
+def look_ahead_within(bars: Any, flags: Any, starts: Any) -> None:
+    """Fill the columns of ``bars`` from :data:`KI_LOW` on.
 
     ``starts`` are the first bars of the stretches, and the end.
     """
-    count = starts.shape[0] - 1
-    for k in range(count):
+    for k in range(starts.shape[0] - 1):
         end = starts[k + 1]
         for t in range(end - 1, starts[k] - 1, -1):
-            row, close = count + t, bars[t, BI_CLOSE]
-            di[row, DI_LOW], di[row, DI_HIGH] = bars[t, BI_LOW], bars[t, BI_HIGH]
-            di[row, DI_BOTTOM], di[row, DI_TOP] = close, close
-            di[row, DI_FLAGS] = flags[t] | UNJOINED
-            di[row, DI_OPEN], di[row, DI_CLOSE] = bars[t, BI_OPEN], bars[end - 1, BI_CLOSE]
-            di[row, DI_NEXT] = end
+            close = bars[t, BI_CLOSE]
+            bars[t, KI_LOW], bars[t, KI_HIGH] = bars[t, BI_LOW], bars[t, BI_HIGH]
+            bars[t, KI_BOTTOM], bars[t, KI_TOP] = close, close
+            bars[t, KI_FLAGS] = flags[t] | UNJOINED
+            bars[t, KI_LAST], bars[t, KI_NEXT] = bars[end - 1, BI_CLOSE], end
+            bars[t, KI_STRETCH] = k
             if t + 1 < end:
-                di[row, DI_LOW] = min(bars[t, BI_LOW], di[row + 1, DI_LOW])
-                di[row, DI_HIGH] = max(bars[t, BI_HIGH], di[row + 1, DI_HIGH])
-                di[row, DI_BOTTOM] = min(close, di[row + 1, DI_BOTTOM])
-                di[row, DI_TOP] = max(close, di[row + 1, DI_TOP])
-                di[row, DI_FLAGS] |= di[row + 1, DI_FLAGS]
-        for column in range(DI_WIDTH):
-            di[k, column] = di[count + starts[k], column]
+                bars[t, KI_LOW] = min(bars[t, KI_LOW], bars[t + 1, KI_LOW])
+                bars[t, KI_HIGH] = max(bars[t, KI_HIGH], bars[t + 1, KI_HIGH])
+                bars[t, KI_BOTTOM] = min(close, bars[t + 1, KI_BOTTOM])
+                bars[t, KI_TOP] = max(close, bars[t + 1, KI_TOP])
+                bars[t, KI_FLAGS] |= bars[t + 1, KI_FLAGS]
 
 
 def walk_flat(
@@ -173,24 +171,21 @@ def walk_flat(
     flags: Any,
     special: Any,
     starts: Any,
-    stretch: Any,
-    base_f: Any,
+    bars_i: Any,
+    severity: Any,
     fi: Any,
     ff: Any,
     ei: Any,
     ef: Any,
-    zf: Any,
     equity: Any,
     whole: bool,
 ) -> int:
     """Mark an empty book up to ``end``; returns the first bar that needs the full step."""
     value, first = ff[FF_CASH], t
-    reducing, deepest, limit = ei[0, EI_ACTIVE], ef[0], zf[ZF_RATIO]
-    if reducing == 0:
+    if ei[0, EI_ACTIVE] == 0:
         t = min(end, special[t])
     else:
-        while t < end and not must_step(flags[t], reducing, base_f[t, 0, GF_RATIO], deepest, limit):
-            t += 1
+        t = find_change(t, end, flags, severity, ef[0])
     if t == first:
         return t
     day = times[t - 1] // DAY_MS * DAY_MS
@@ -201,7 +196,7 @@ def walk_flat(
         for j in range(first, t):
             equity[j] = value
     else:
-        k = stretch[first] + 1
+        k = bars_i[first, 0, KI_STRETCH] + 1
         while k < starts.shape[0] and starts[k] <= t:
             equity[starts[k] - 1] = value
             k += 1
@@ -215,9 +210,11 @@ def walk_held(
     bars_i: Any,
     flags: Any,
     starts: Any,
-    stretch: Any,
-    di: Any,
     dues: Any,
+    days: Any,
+    day_at: Any,
+    opens: Any,
+    severity: Any,
     base_i: Any,
     base_f: Any,
     pi: Any,
@@ -255,27 +252,41 @@ def walk_held(
     cash, value, day_start = ff[FF_CASH], ff[FF_EQUITY], ff[FF_DAY_START]
     peak, unreset, funding = ff[FF_PEAK], ff[FF_PEAK_UNRESET], pf[0, PF_FUNDING]
     top, sunk, deeper = af[AF_PEAK], af[AF_FALL], af[AF_DEEPEST]
-    reducing, deepest, limit = ei[0, EI_ACTIVE], ef[0], zf[ZF_RATIO]
     loud, begun = FULL_STEP | HOT, fi[FI_DAY_START_MS]
-    if watched or reducing != 0:
+    if ei[0, EI_ACTIVE] != 0:
+        # All bars are hot until the episode changes.
+        end = find_change(t, end, flags, severity, ef[0])
+        loud = FULL_STEP
+    if watched:
         loud |= UNJOINED
-    first, k, rest = t, stretch[t], dues.shape[0]
-    row = rest + t
-    if t == starts[k]:
-        row = k
+    first, k, by_days = t, bars_i[t, 0, KI_STRETCH], not (whole or watched)
+    begins = t == starts[k]
     while t < end:
-        last, flag = di[row, DI_NEXT], di[row, DI_FLAGS]
+        if begins and by_days and day_at[k] >= 0:
+            before = k
+            k, cash, funding, value, day_start, turned = walk_days(
+                day_at[k], end, days, opens, dues, side, lots, entry, unit, lower, upper, loud,
+                acting, daily, fall, cash, funding, value, day_start, peak, min(top, peak, unreset),
+                deeper, equity,
+            )  # fmt: skip
+            if turned >= 0:
+                begun = times[starts[turned]]
+            if k != before:
+                t = starts[k]
+                continue
+        last, flag = bars_i[t, 0, KI_NEXT], bars_i[t, 0, KI_FLAGS]
+        until = last
         # What holds for the rest of a stretch holds for each of its bars, cash and day included.
         joined = (
             last <= end
             and flag & loud == 0
-            and di[row, DI_LOW] > lower
-            and di[row, DI_HIGH] < upper
+            and bars_i[t, 0, KI_LOW] > lower
+            and bars_i[t, 0, KI_HIGH] < upper
         )
-        open_, close = di[row, DI_OPEN], di[row, DI_CLOSE]
-        best, worst, lowest = di[row, DI_TOP], di[row, DI_LOW], di[row, DI_BOTTOM]
+        worst, close = bars_i[t, 0, KI_LOW], bars_i[t, 0, KI_LAST]
+        best, lowest = bars_i[t, 0, KI_TOP], bars_i[t, 0, KI_BOTTOM]
         if side < 0:
-            best, worst, lowest = di[row, DI_BOTTOM], di[row, DI_HIGH], di[row, DI_TOP]
+            best, lowest, worst = lowest, best, bars_i[t, 0, KI_HIGH]
         if not joined:
             last, flag, close = t + 1, flags[t], bars_i[t, 0, BI_CLOSE]
             best, lowest, worst = close, close, bars_i[t, 0, BI_HIGH]
@@ -283,13 +294,13 @@ def walk_held(
                 worst = bars_i[t, 0, BI_LOW]
             if bars_i[t, 0, BI_LOW] <= lower or bars_i[t, 0, BI_HIGH] >= upper:
                 break
-            if must_step(flag, reducing, base_f[t, 0, GF_RATIO], deepest, limit):
+            if flag & loud:
                 break
             if watched and is_watched(t, bars_i, base_i, base_f, pi, pf, ri, mf, zf):
                 break
         paid, start = 0.0, day_start
         if flag & FUNDING:
-            notional = open_ * lots * unit
+            notional = bars_i[t, 0, BI_OPEN] * lots * unit
             paid = -side * notional * dues[k]
         if flag & NEW_DAY:
             start = value
@@ -338,15 +349,9 @@ def walk_held(
         else:
             equity[last - 1] = value
         t = last
-        # The next row is not read from memory where stretch follows stretch: that would wait.
-        if joined:
+        begins = t == until
+        if begins:
             k += 1
-            row = k
-        else:
-            row = rest + t
-            if t == starts[k + 1]:
-                k += 1
-                row = k
     if t > first:
         mi[0, MI_MARK] = bars_i[t - 1, 0, BI_CLOSE]
         ff[FF_CASH], ff[FF_EQUITY], ff[FF_DAY_START] = cash, value, day_start

@@ -12,13 +12,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from risk.domain.fuse.thresholds import compute_severity
 from trading.domain.backtest.kernel import layout as at
+from trading.domain.backtest.kernel.days import (
+    WI_BOTTOM,
+    WI_CLOSE,
+    WI_FIRST,
+    WI_FLAGS,
+    WI_HIGH,
+    WI_LOW,
+    WI_NEXT,
+    WI_TOP,
+    WI_WIDTH,
+)
 from trading.domain.backtest.kernel.marks import AF_FALL, AF_WIDTH
 from trading.domain.backtest.kernel.quiet import (
-    DI_WIDTH,
     FULL_STEP,
     FUNDING,
     HOT,
+    KI_BOTTOM,
+    KI_DECISION,
+    KI_FLAGS,
+    KI_HIGH,
+    KI_LAST,
+    KI_LOW,
+    KI_NEXT,
+    KI_TIME,
+    KI_TOP,
+    KI_TREND,
+    KI_WIDTH,
     NEW_DAY,
     look_ahead_within,
 )
@@ -38,6 +60,9 @@ from trading.domain.strategies.signals import DAY_MS
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 SUMS = 10
+#: Eight-byte numbers in a line of memory, and in the record of a bar.
+LINE = 8
+RECORD = KI_WIDTH + at.BF_WIDTH + at.GF_WIDTH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,22 +70,29 @@ class Outlook:
     """What variants of one slot share, cut to the span of the run.
 
     ``rows`` is the bar of each decision (negative before the span), ``following`` the number of the
-    first decision at or after each bar, ``base`` what the signals of all variants have in common.
-    ``flags`` say what is known of each bar, ``special`` is the next bar that asks for a full step,
-    ``starts`` the first bars of the stretches (and the end), ``stretch`` the stretch of each bar,
-    ``ahead`` what is known of each stretch and of its rest from each bar on, ``dues`` the funding
-    rate at the first bar of each: see :mod:`.quiet`.
+    first decision at or after each bar.  ``bars`` holds beside each other what is read of a bar:
+    its own columns, those of :mod:`.quiet` (KI) and, seen as floats, ``bars_f`` and ``base_f``;
+    ``base`` is what the signals of all variants have in common.  ``flags`` say what is known of
+    each bar, ``severity`` that of its volatility, ``special`` which bar asks next for a full step.
+    ``starts`` are the first bars of the stretches (and the end), ``dues`` and ``opens`` the funding
+    rate and the open there; ``days`` is the table of :mod:`.days`, ``day_at`` the day that each
+    stretch begins (-1: none).
     """
 
     rows: IntArray
     following: IntArray
+    bars: IntArray
+    bars_f: FloatArray
+    base_f: FloatArray
     base: PackedSignals
     flags: NDArray[np.uint8]
     special: IntArray
     starts: IntArray
-    stretch: IntArray
-    ahead: IntArray
     dues: FloatArray
+    days: IntArray
+    day_at: IntArray
+    opens: IntArray
+    severity: FloatArray
 
     @property
     def first(self) -> int:
@@ -126,19 +158,26 @@ class VariantRunner:
 
         ``equity`` then holds the marks at the ends of days, or of every bar where ``whole``.
         """
+        trades = self.walk(rules=rules, decisions=decisions, outlook=outlook, whole=whole)
+        return self._summarise(trades, returns)
+
+    def walk(
+        self, *, rules: EngineRules, decisions: Decisions, outlook: Outlook, whole: bool = False
+    ) -> int:
+        """The loop alone; returns the number of trades."""
         from trading.domain.backtest.compiled import compile_pure
         from trading.domain.backtest.kernel.decisions import run_decisions
 
-        market = self._market
         state, fi = self._state(rules)
         compile_pure(run_decisions, inlined=True)(
-            market.time_ms, market.bars_i, market.bars_f, outlook.flags, outlook.special,
-            outlook.starts, outlook.stretch, outlook.ahead, outlook.dues, outlook.following,
-            outlook.rows, outlook.base.signals_i, outlook.base.signals_f, decisions.enter,
-            decisions.leave, decisions.stop, decisions.target, *self._signal, *state, self._falls,
-            self.equity, whole,
+            self._market.time_ms, outlook.bars, outlook.bars_f, outlook.flags, outlook.special,
+            outlook.starts, outlook.dues, outlook.days, outlook.day_at, outlook.opens,
+            outlook.severity, outlook.following, outlook.rows, outlook.base.signals_i,
+            outlook.base_f, decisions.enter, decisions.leave, decisions.stop, decisions.target,
+            decisions.close, decisions.reach, decisions.stop_atr, decisions.target_atr,
+            *self._signal, *state, self._falls, self.equity, whole,
         )  # fmt: skip
-        return self._summarise(int(fi[at.FI_TRADES]), returns)
+        return int(fi[at.FI_TRADES])
 
     def run_signals(
         self, *, rules: EngineRules, signals: PackedSignals, returns: FloatArray
@@ -214,27 +253,85 @@ def build_outlook(
     from trading.domain.backtest.compiled import compile_pure
 
     size = market.time_ms.shape[0]
-    flags = _compute_flags(rules, market, base.signals_f[:, 0, at.GF_RATIO])
+    ratio = base.signals_f[:, 0, at.GF_RATIO]
+    flags = _compute_flags(rules, market, ratio)
     loud = np.flatnonzero(flags & (FULL_STEP | HOT))
     ends = find_day_ends(market.time_ms, rules.bar_ms)
-    begins = (flags & (FUNDING | NEW_DAY)) != 0
-    begins[0] = True
-    begins[ends[:-1] + 1] = True
+    turns = (flags & NEW_DAY) != 0
+    turns[0] = True
+    turns[ends[:-1] + 1] = True
+    begins = turns | ((flags & FUNDING) != 0)
     starts = np.append(np.flatnonzero(begins), size)
-    ahead = np.empty((starts.size - 1 + size, DI_WIDTH), dtype=np.int64)
-    compile_pure(look_ahead_within)(market.bars_i[:, 0], flags, starts, ahead)
+    bars, bars_f, base_f = _lay_together(market, base, rows)
+    compile_pure(look_ahead_within)(bars[:, 0], flags, starts)
     each = np.arange(size)
+    firsts = np.flatnonzero(turns[starts[:-1]])
+    day_at = np.full(starts.size - 1, -1, dtype=np.int64)
+    day_at[firsts] = np.arange(firsts.size)
     return Outlook(
         rows=rows,
         following=np.searchsorted(rows, each).astype(np.int64),
+        bars=bars,
+        bars_f=bars_f,
+        base_f=base_f,
         base=base,
         flags=flags,
         special=np.append(loud, size)[np.searchsorted(loud, each)],
         starts=starts,
-        stretch=np.cumsum(begins) - 1,
-        ahead=ahead,
         dues=market.bars_f[starts[:-1], 0, at.BF_FUNDING],
+        days=_join_days(bars[starts[:-1], 0], firsts),
+        day_at=day_at,
+        opens=market.bars_i[starts[:-1], 0, at.BI_OPEN],
+        severity=_compute_severities(ratio, rules.fuse.volatility_ratio_max),
     )
+
+
+def _lay_together(
+    market: PackedMarket, base: PackedSignals, rows: IntArray
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """All that the full step of a bar reads, in four lines of memory instead of a dozen.
+
+    Each line begins where the processor fetches one (64 bytes).
+    """
+    size = market.time_ms.shape[0]
+    room = np.empty(size * RECORD + LINE, dtype=np.int64)
+    first = -(room.ctypes.data // room.itemsize) % LINE
+    bars = room[first : first + size * RECORD].reshape(size, 1, RECORD)
+    floats = bars.view(np.float64)
+    bars_f = floats[:, :, KI_WIDTH : KI_WIDTH + at.BF_WIDTH]
+    base_f = floats[:, :, KI_WIDTH + at.BF_WIDTH :]
+    bars[:, :, : at.BI_WIDTH] = market.bars_i
+    bars[:, 0, KI_TREND] = base.signals_i[:, 0, at.GI_TREND]
+    bars[:, 0, KI_TIME] = market.time_ms
+    bars[:, 0, KI_DECISION] = -1
+    inside = np.flatnonzero((rows >= 0) & (rows < size))
+    bars[rows[inside], 0, KI_DECISION] = inside
+    bars_f[:] = market.bars_f
+    base_f[:] = base.signals_f
+    return bars, bars_f, base_f
+
+
+def _join_days(stretches: IntArray, firsts: IntArray) -> IntArray:
+    """The table of days, each from its first stretch on; a last row ends the last of them."""
+    days = np.zeros((firsts.size + 1, WI_WIDTH), dtype=np.int64)
+    lasts = np.append(firsts[1:], stretches.shape[0]) - 1
+    for column, take, of in (
+        (WI_LOW, np.minimum, KI_LOW),
+        (WI_HIGH, np.maximum, KI_HIGH),
+        (WI_BOTTOM, np.minimum, KI_BOTTOM),
+        (WI_TOP, np.maximum, KI_TOP),
+        (WI_FLAGS, np.bitwise_or, KI_FLAGS),
+    ):
+        days[:-1, column] = take.reduceat(stretches[:, of], firsts)
+    days[:-1, WI_CLOSE] = stretches[lasts, KI_LAST]
+    days[:-1, WI_NEXT] = stretches[lasts, KI_NEXT]
+    days[:, WI_FIRST] = np.append(firsts, stretches.shape[0])
+    return days
+
+
+def _compute_severities(ratio: FloatArray, limit: float) -> FloatArray:
+    """How far the volatility of each bar lies above its limit, as the fuse measures it."""
+    return np.array([compute_severity(value, limit) for value in ratio.tolist()])
 
 
 def _compute_flags(
