@@ -171,21 +171,22 @@ def _crystallise(
     day = strike.valuation_at.date()
     moves: list[Move] = []
     if plan.crystallised:
+        charged = [UUID(item.lot) for item in plan.crystallised]
         lines = [
             JointLine(
                 amounts={"payable": item.payable, "units": item.units},
-                tags=Tags(share_class=code, lot=UUID(item.lot)),
+                tags=Tags(share_class=code, lot=lot),
             )
-            for item in plan.crystallised
+            for lot, item in zip(charged, plan.crystallised, strict=True)
         ]
         dust = round_to_total([sum((i.dust for i in plan.crystallised), ZERO)], quantum=CENT)[0]
         lines.append(JointLine(amounts={"dust": dust}, tags=Tags(share_class=code)))
         new = NewEntry.of(entry_of(book, "performance_fee_crystallised", code, lines))
         entry = post_entries(strike.fund, [new], actor=actor)[0]
         moves = [
-            (UUID(item.lot), UnitEntry.Kind.FEE_CANCEL.value, -item.units, row.issue_price,
+            (lot, UnitEntry.Kind.FEE_CANCEL.value, -item.units, row.issue_price,
              row.issue_price, day, None, entry)
-            for item in plan.crystallised
+            for lot, item in zip(charged, plan.crystallised, strict=True)
         ]  # fmt: skip
     moves += [
         (UUID(lot), UnitEntry.Kind.CLOCK.value, ZERO, row.issue_price, lots[lot].mark, clock, None,

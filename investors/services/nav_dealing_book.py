@@ -195,8 +195,8 @@ def read_lots_of(share_class_id: int) -> list[LotInput]:
     """Open lots of a class with what is left of their capital in the ledger."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT l.id, l.number, l.units, l.high_water_mark, l.hurdle_start, l.dealing_day,
-                      h.investor_id, coalesce(c.cost, 0), l.lockup_until
+            """SELECT l.id::text, l.number, l.units, l.high_water_mark, l.hurdle_start,
+                      l.dealing_day, h.investor_id::text, coalesce(c.cost, 0), l.lockup_until
                FROM investors_unitlot l JOIN investors_holding h ON h.id = l.holding_id
                LEFT JOIN (SELECT p.lot, -sum(p.amount) AS cost FROM investors_posting p
                           WHERE p.account_id = %s AND p.lot IS NOT NULL GROUP BY p.lot) c
@@ -205,7 +205,7 @@ def read_lots_of(share_class_id: int) -> list[LotInput]:
             [UNIT_CAPITAL, share_class_id],
         )
         return [
-            LotInput(lot=str(lot), number=number, units=units, mark=mark, clock=clock,
-                     dealing_day=day, holder=str(holder), cost=cost, lockup_until=locked)
+            LotInput(lot=lot, number=number, units=units, mark=mark, clock=clock,
+                     dealing_day=day, holder=holder, cost=cost, lockup_until=locked)
             for lot, number, units, mark, clock, day, holder, cost, locked in cursor.fetchall()
         ]  # fmt: skip

@@ -7,7 +7,8 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from django.db import connection
-from django.db.models import QuerySet, Sum
+from django.db.models import QuerySet, Sum, TextField
+from django.db.models.functions import Cast
 
 from investors.domain.ledger.chart import PERFORMANCE_ACCRUAL, REDEMPTIONS_PAYABLE
 from investors.domain.strike import (
@@ -111,12 +112,12 @@ def _class_input(
 def read_lots(lots: QuerySet[UnitLot], day: date) -> tuple[LotInput, ...]:
     """Lots as the engine takes them, by number of issue; ``day`` is that of the valuation."""
     rows = lots.order_by("number").values_list(
-        "pk", "number", "units", "high_water_mark", "hurdle_start", "dealing_day", "cost",
-        "holding__investor_id", "lockup_until",
+        Cast("pk", TextField()), "number", "units", "high_water_mark", "hurdle_start",
+        "dealing_day", "cost", Cast("holding__investor_id", TextField()), "lockup_until",
     )  # fmt: skip
     return tuple(
-        LotInput(lot=str(lot), number=number, units=units, mark=mark, clock=clock,
-                 dealing_day=dealt, cost=cost, holder=str(holder), lockup_until=locked)
+        LotInput(lot=lot, number=number, units=units, mark=mark, clock=clock,
+                 dealing_day=dealt, cost=cost, holder=holder, lockup_until=locked)
         for lot, number, units, mark, clock, dealt, cost, holder, locked in rows
     )  # fmt: skip
 

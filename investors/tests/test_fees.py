@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, getcontext, localcontext
 
 import pytest
 from hypothesis import given
@@ -336,3 +336,13 @@ def test_terms_hold_nothing_back_unless_they_say_so() -> None:
     terms = ClassTerms()
     assert (terms.notice_days, terms.lock_up_days, terms.holdback_share) == (0, 0, 0)
     assert (terms.gate_share, terms.investor_gate_share, terms.rolls_max) == (1, 1, 3)
+
+
+def test_a_callers_precision_neither_shortens_a_fee_nor_is_changed_by_one() -> None:
+    terms = ClassTerms(performance_rate=D("0.2"))
+    with localcontext(prec=4) as context:
+        fee = compute_performance_fee(terms=terms, price=D("123.456789"), mark=D(100))
+        with pytest.raises(InvalidInput):
+            compute_performance_fee(terms=terms, price=D(-1), mark=D(100))
+        assert getcontext() is context
+    assert fee == D("4.6913578")

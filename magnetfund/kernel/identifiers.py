@@ -21,6 +21,8 @@ NAMESPACE = UUID("6f1c1f6e-7f0b-5a52-9b1e-0d5f0c4b5a25")
 
 
 _ZERO = Decimal(0)
+#: What canonical JSON holds as it stands.
+_PLAIN = frozenset({str, int, bool, type(None)})
 
 
 def derived_uuid(*parts: str) -> UUID:
@@ -55,7 +57,8 @@ def canonical(value: Any) -> Any:
     if isinstance(value, Decimal):
         return format(CONTEXT.normalize(value) if value else _ZERO, "f")
     if isinstance(value, (list, tuple)):
-        return [canonical(item) for item in value]
+        # Most of what a list holds is text: it is spared the call.
+        return [item if type(item) in _PLAIN else canonical(item) for item in value]
     if isinstance(value, dict):
         return {str(key): canonical(item) for key, item in value.items()}
     if isinstance(value, float):

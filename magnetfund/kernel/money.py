@@ -63,6 +63,8 @@ def decimal_of(value: Decimal | int | str) -> Decimal:
     Binary floats and booleans raise ``TypeError`` (a defect of the caller); text that is no finite
     number, or one beyond the ledger's range, raises :class:`InvalidInput`.
     """
+    if type(value) is Decimal and value.is_finite() and -_LIMIT < value < _LIMIT:
+        return value
     if isinstance(value, (float, bool)):
         raise TypeError(f"use an exact decimal, not {type(value).__name__}")
     try:
@@ -86,8 +88,7 @@ def decimal_from_float(value: float) -> Decimal:
 
 def quantize(value: Decimal, quantum: Decimal, rounding: Rounding = Rounding.HALF_EVEN) -> Decimal:
     """Round ``value`` to the scale of ``quantum`` (a power of ten) by a named mode."""
-    with localcontext(CONTEXT):
-        return value.quantize(quantum, rounding=rounding.value)
+    return value.quantize(quantum, rounding, CONTEXT)
 
 
 def round_to_step(value: Decimal, step: Decimal, rounding: Rounding = Rounding.DOWN) -> Decimal:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from magnetfund.kernel.errors import InvalidInput
-from magnetfund.kernel.money import Rounding, round_to_step
+from magnetfund.kernel.money import Rounding, quantize, round_to_step
 
 D = Decimal
 
@@ -28,3 +28,11 @@ def test_a_rounded_value_is_a_whole_number_of_steps_toward_zero(value: Decimal, 
 def test_a_step_of_nothing_is_refused():
     with pytest.raises(InvalidInput, match="step"):
         round_to_step(D(1), D(0))
+
+
+def test_an_amount_is_rounded_with_all_its_digits_whatever_the_callers_precision():
+    with localcontext(prec=3):
+        rounded = quantize(D("12345678901234567890.0123456785"), D("1e-9"))
+    assert rounded == D("12345678901234567890.012345678")
+    assert quantize(D("0.019"), D("0.01"), Rounding.DOWN) == D("0.01")
+    assert quantize(D("0.025"), D("0.01"), Rounding.HALF_UP) == D("0.03")

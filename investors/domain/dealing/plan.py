@@ -9,7 +9,7 @@ that cannot be dealt is set aside with its reason and stops nobody else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -29,7 +29,7 @@ from investors.domain.strike.dealing import (
     deal_redemptions,
     deal_subscription,
 )
-from investors.domain.strike.types import LotStrike
+from investors.domain.strike.types import LotInput, LotStrike
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import Rounding, quantize
 
@@ -117,8 +117,9 @@ def _ask(desk: ClassDesk, refused: frozenset[str]) -> tuple[dict[str, Decimal], 
     ``refused`` are switches whose proceeds buy no unit.
     """
     left: dict[str, Decimal] = {}
-    free = list_free_lots(terms=desk.terms, lots=desk.lots, day=desk.day).units
-    for lot in desk.lots:
+    lots = _lots_of(desk, desk.redemptions)
+    free = list_free_lots(terms=desk.terms, lots=lots, day=desk.day).units
+    for lot in lots:
         left[lot.holder] = left.get(lot.holder, ZERO) + free[lot.lot]
     units: dict[str, Decimal] = {}
     aside: dict[str, Aside] = {}
@@ -180,12 +181,13 @@ def _value(
     desk: ClassDesk, units: Mapping[str, Decimal]
 ) -> list[tuple[Redeeming, RedemptionResult]]:
     due = [item for item in desk.redemptions if item.order in units]
-    free = list_free_lots(terms=desk.terms, lots=desk.lots, day=desk.day)
+    lots = _lots_of(desk, due)
+    free = list_free_lots(terms=desk.terms, lots=lots, day=desk.day)
     results = deal_redemptions(
         terms=desk.terms,
         price=desk.price,
         fees=desk.fees,
-        lots=desk.lots,
+        lots=lots,
         orders=[
             RedemptionOrder(order=item.order, holder=item.holder, units=units[item.order])
             for item in due
@@ -194,6 +196,12 @@ def _value(
         early_fee_rates=free.fee_rates,
     )
     return list(zip(due, results, strict=True))
+
+
+def _lots_of(desk: ClassDesk, orders: Iterable[Redeeming]) -> list[LotInput]:
+    """Lots of those who redeem; on most days that is nobody, or a few of many."""
+    holders = {order.holder for order in orders}
+    return [lot for lot in desk.lots if lot.holder in holders] if holders else []
 
 
 def _plan_class(
@@ -325,17 +333,18 @@ def _reserve(
     """Reservations after the day; orders by units shrink in proportion to what fee units left."""
     deferred = {result.order: result.deferred for result in redemptions}
     held: dict[str, Decimal] = {}
-    for lot in desk.lots:
+    for lot in _lots_of(desk, desk.redemptions):
         held[lot.holder] = held.get(lot.holder, ZERO) + left[lot.lot]
     reserved: dict[str, Decimal] = {}
     rebased: dict[str, Decimal] = {}
-    for holder in {item.holder for item in desk.redemptions}:
+    orders: dict[str, list[Redeeming]] = {}
+    for item in desk.redemptions:
+        orders.setdefault(item.holder, []).append(item)
+    for holder, own in orders.items():
         open_orders = [
             (item, deferred.get(item.order, item.units))
-            for item in desk.redemptions
-            if item.holder == holder
-            and item.order not in aside
-            and (not item.is_due or deferred.get(item.order, ZERO) > 0)
+            for item in own
+            if item.order not in aside and (not item.is_due or deferred.get(item.order, ZERO) > 0)
         ]
         units = held.get(holder, ZERO)
         if any(item.units is None for item, _ in open_orders):

@@ -91,43 +91,33 @@ def build_joint_entry(
     rules = find_event(event)
     if (account or rules.choices) and account not in rules.choices:
         raise InvalidInput(f"{event} may not use account {account!r}", code="account_not_allowed")
+    parts = rules.parts
     legs: list[Leg] = []
+    pooled: dict[tuple[str, str, str], Decimal] = {}
     for line in lines:
-        unknown = sorted(set(line.amounts) - rules.parts)
-        if unknown:
-            raise InvalidInput(f"{event} has no part {unknown[0]!r}", code="unknown_part")
+        if not line.amounts.keys() <= parts:
+            unknown = min(line.amounts.keys() - parts)
+            raise InvalidInput(f"{event} has no part {unknown!r}", code="unknown_part")
         for rule in rules.rules:
             amount = decimal_of(line.amounts.get(rule.part, ZERO))
             if amount < 0 and not rule.either_sign:
                 raise InvalidInput(f"{rule.part} may not be negative", code="negative")
             if amount != 0:
                 places = (line.tags, line.other)
-                legs += _legs(rule, amount, (currency, other_currency, fund), places, account)
+                currencies = (currency, other_currency, fund)
+                legs += _legs(rule, amount, currencies, places, account, pooled)
+    legs += [
+        Leg(account=code, currency=own, share_class=share_class, amount=amount)
+        for (code, own, share_class), amount in pooled.items()
+        if amount
+    ]
     return JournalEntry(
         kind=event,
         source_ref=source_ref,
         effective_at=effective_at,
-        legs=_pool(legs),
+        legs=tuple(legs),
         text=text or rules.meaning,
     )
-
-
-def _pool(legs: Iterable[Leg]) -> tuple[Leg, ...]:
-    """Legs of the accounts that are kept by class, not by lot, in one leg a class; last."""
-    kept: list[Leg] = []
-    pooled: dict[tuple[str, str, str], Decimal] = {}
-    for leg in legs:
-        if leg.account in POOLED and leg.lot is not None:
-            key = leg.account, leg.currency, leg.share_class
-            pooled[key] = pooled.get(key, ZERO) + leg.amount
-        else:
-            kept.append(leg)
-    kept += [
-        Leg(account=account, currency=currency, share_class=share_class, amount=amount)
-        for (account, currency, share_class), amount in pooled.items()
-        if amount
-    ]
-    return tuple(kept)
 
 
 def find_event(name: str) -> Event:
@@ -144,23 +134,33 @@ def _legs(
     currencies: tuple[str, str, str],
     places: tuple[Tags, Tags],
     account: str,
+    pooled: dict[tuple[str, str, str], Decimal],
 ) -> list[Leg]:
-    sides = (
+    """Both sides of a rule for one line.  A lot's side of an account that is kept by class is
+    added to ``pooled`` instead: one leg a class comes of all of them."""
+    legs = []
+    for code, moved, place in (
         (rule.debit, amount, places[rule.debit_to_other]),
         (rule.credit, -amount, places[rule.credit_to_other]),
-    )
-    return [
-        Leg(
-            account=account if code == CHOSEN else code,
-            amount=moved,
-            currency=_currency(rule.measure, currencies, place),
-            share_class=place.share_class,
-            lot=place.lot,
-            instrument=place.instrument,
-            strategy=place.strategy,
+    ):
+        found = account if code == CHOSEN else code
+        currency = _currency(rule.measure, currencies, place)
+        if found in POOLED and place.lot is not None:
+            key = found, currency, place.share_class
+            pooled[key] = pooled.get(key, ZERO) + moved
+            continue
+        legs.append(
+            Leg(
+                account=found,
+                amount=moved,
+                currency=currency,
+                share_class=place.share_class,
+                lot=place.lot,
+                instrument=place.instrument,
+                strategy=place.strategy,
+            )
         )
-        for code, moved, place in sides
-    ]
+    return legs
 
 
 def _currency(measure: Measure, currencies: tuple[str, str, str], place: Tags) -> str:
