@@ -3,14 +3,12 @@
 from investors.domain.ledger.balances import (
     TrialRow,
     build_trial_balance,
-    sum_units,
     value_net_assets,
 )
 from investors.domain.ledger.build import (
     JointLine,
     build_entry,
     build_joint_entry,
-    build_period_close,
     find_event,
     reverse_entry,
 )
@@ -41,12 +39,10 @@ __all__ = [
     "TrialRow",
     "build_entry",
     "build_joint_entry",
-    "build_period_close",
     "build_trial_balance",
     "find_account",
     "find_event",
     "reverse_entry",
     "sum_legs",
-    "sum_units",
     "value_net_assets",
 ]

@@ -1,17 +1,15 @@
-"""Reading a journal: trial balance, net assets and units by lot."""
+"""Reading a journal: trial balance and net assets."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from uuid import UUID
 
 from investors.domain.exact import ZERO, exactly
 from investors.domain.ledger.chart import (
     ACCOUNTS,
     PERFORMANCE_ACCRUAL,
-    UNITS_HELD,
     find_account,
 )
 from investors.domain.ledger.types import Leg
@@ -76,13 +74,3 @@ def value_net_assets(
         ),
         ZERO,
     )
-
-
-@exactly
-def sum_units(legs: Iterable[Leg]) -> dict[UUID, Decimal]:
-    """Units of each lot by the ledger; lots that are empty are left out."""
-    found: dict[UUID, Decimal] = {}
-    for leg in legs:
-        if leg.account == UNITS_HELD and leg.lot is not None:
-            found[leg.lot] = found.get(leg.lot, ZERO) + leg.amount
-    return {lot: units for lot, units in found.items() if units}

@@ -1,4 +1,4 @@
-"""Turning an accounting event and its amounts into a balanced entry; reversals; period close."""
+"""Turning an accounting event and its amounts into a balanced entry; reversals."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from uuid import UUID
 
-from investors.domain.exact import ZERO, Number, exactly, round_to_total, total_of
-from investors.domain.ledger.chart import POOLED, find_account
+from investors.domain.exact import ZERO, Number, exactly
+from investors.domain.ledger.chart import POOLED
 from investors.domain.ledger.events import EVENTS
 from investors.domain.ledger.types import (
     CHOSEN,
@@ -190,71 +189,3 @@ def reverse_entry(
         text=text,
         reverses=entry.source_ref,
     )
-
-
-@exactly
-def build_period_close(
-    *,
-    legs: Iterable[Leg],
-    weights: Mapping[UUID, Decimal],
-    classes: Mapping[UUID, str],
-    source_ref: str,
-    effective_at: datetime,
-    currency: str,
-    quantum: Decimal,
-) -> JournalEntry:
-    """Close income and expense to the accumulated result (3100) of the lots.
-
-    A result that carries a lot (the performance fee) closes to that lot.  The rest is shared by
-    ``weights`` (each lot's units times price), floored to ``quantum`` with the missing quanta by
-    largest remainder; what is finer than a quantum goes to the residue (3900).  Raises
-    :class:`InvalidInput` ``empty_entry`` when all results are zero, ``bad_weights`` when there is
-    a result and no weight to share it by.
-    """
-    own: dict[UUID, Decimal] = {}
-    sums: dict[tuple[str, UUID | None], Decimal] = {}
-    for leg in legs:
-        if leg.currency != currency or find_account(leg.account).kind not in ("income", "expense"):
-            continue
-        key = (leg.account, leg.lot)
-        sums[key] = sums.get(key, ZERO) + leg.amount
-    common = ZERO
-    closing: list[Leg] = []
-    for (code, lot), balance in sorted(sums.items(), key=lambda item: str(item[0])):
-        if balance == 0:
-            continue
-        closing.append(Leg(account=code, amount=-balance, currency=currency, lot=lot))
-        if lot is None:
-            common += balance
-        else:
-            own[lot] = own.get(lot, ZERO) + balance
-    for lot, share in _share(common, weights, quantum).items():
-        own[lot] = own.get(lot, ZERO) + share
-    closing += [
-        Leg(account="3100", amount=amount, currency=currency, share_class=classes[lot], lot=lot)
-        for lot, amount in sorted(own.items(), key=lambda item: str(item[0]))
-        if amount
-    ]
-    dust = -total_of(leg.amount for leg in closing)
-    if dust:
-        closing.append(Leg(account="3900", amount=dust, currency=currency))
-    return JournalEntry(
-        kind="period_closed",
-        source_ref=source_ref,
-        effective_at=effective_at,
-        legs=tuple(closing),
-        text="Income and expense closed to the accumulated result of the lots",
-    )
-
-
-def _share(
-    common: Decimal, weights: Mapping[UUID, Decimal], quantum: Decimal
-) -> dict[UUID, Decimal]:
-    if common == 0:
-        return {}
-    total = total_of(weights.values())
-    if total <= 0 or any(weight < 0 for weight in weights.values()):
-        raise InvalidInput("a result needs lots to share it", code="bad_weights")
-    lots = sorted(weights, key=str)
-    parts = [common * weights[lot] / total for lot in lots]
-    return dict(zip(lots, round_to_total(parts, quantum=quantum), strict=True))
