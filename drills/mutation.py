@@ -13,10 +13,13 @@ from __future__ import annotations
 import argparse
 import ast
 import hashlib
+import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 
 from drills.forks import PROJECT, Outcome, try_mutant, warm
 from drills.mutants import Mutant, build_mutant, find_mutants
@@ -230,6 +233,36 @@ def _time_limit(tests: Sequence[str], files: dict[str, str]) -> float:
     return 10 + 5 * (time.monotonic() - began)
 
 
+def _check_all(options: argparse.Namespace) -> Iterator[Result]:
+    """The results of the modules that were asked for, in their order.
+
+    Each worker takes one module at a time: it is forked from a process that imported no product
+    code, as the mutants need it.
+    """
+    modules = [m for m in MODULES if not options.module or m.name in options.module]
+    workers = min(int(os.environ.get("WORKERS", "2")), len(modules))
+    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
+        yield from pool.map(_check_one, modules, [options] * len(modules))
+
+
+def _check_one(module: Module, options: argparse.Namespace) -> Result:
+    """What the tests of ``module`` notice, with what is printed of it."""
+    began = time.monotonic()
+    if options.again:
+        result = check_again(module=module, is_verbose=options.verbose)
+    else:
+        sample = options.sample or (SHORT if options.short else SAMPLE)
+        result = check_module(
+            module=module,
+            sample=None if options.all else sample,
+            seed=options.seed,
+            is_verbose=options.verbose,
+        )
+    seconds = time.monotonic() - began
+    print(f"{module.name}: {result.killed} of {result.tried} in {seconds:.0f} s", flush=True)
+    return result
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m drills.mutation", description=__doc__)
     parser.add_argument("--module", choices=[m.name for m in MODULES], action="append")
@@ -242,27 +275,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--verbose", action="store_true", help="print the killed too")
     options = parser.parse_args(arguments)
     warm()
-    print(f"seed {options.seed}")
+    print(f"seed {options.seed}", flush=True)
     results = []
-    for module in MODULES:
-        if options.module and module.name not in options.module:
-            continue
-        print(f"{module.name}:", flush=True)
-        began = time.monotonic()
-        if options.again:
-            result = check_again(module=module, is_verbose=options.verbose)
-        else:
-            result = check_module(
-                module=module,
-                sample=None
-                if options.all
-                else options.sample or (SHORT if options.short else SAMPLE),
-                seed=options.seed,
-                is_verbose=options.verbose,
-            )
-        print(
-            f"  {result.killed} of {result.tried} in {time.monotonic() - began:.0f} s", flush=True
-        )
+    for result in _check_all(options):
         results.append(result)
         if options.report:
             record(result, order=[m.name for m in MODULES])
