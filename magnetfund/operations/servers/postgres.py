@@ -301,4 +301,10 @@ def _for_server(path: Path) -> str:
     return shlex.quote(str(path)).replace("%", "%%")
 
 
-_NOT_DURABLE = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
+#: A throwaway cluster is lost in a crash, and to stretch its random passwords gains nothing.
+_NOT_DURABLE = (
+    "fsync=off",
+    "full_page_writes=off",
+    "synchronous_commit=off",
+    "scram_iterations=1",
+)
