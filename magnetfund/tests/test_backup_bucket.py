@@ -260,6 +260,7 @@ def test_a_refused_key_is_on_record_and_the_backup_on_disk_goes_on(
     assert "refuses the key" in said["bucket_error"]
 
 
+@pytest.mark.drill
 def test_a_lost_machine_is_restored_from_the_bucket_by_its_key_and_the_keys_of_the_bucket(
     place: Path, s3: S3Server, capsys: Any
 ) -> None:

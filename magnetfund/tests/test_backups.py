@@ -185,6 +185,7 @@ def test_the_commands_back_up_and_restore_to_the_same_rows_and_the_row_says_so(
         call_command("verify_backup", str(place / "none.mfbackup"))
 
 
+@pytest.mark.drill
 def test_every_backup_is_restored_whoever_made_it(place: Path) -> None:
     now = utc_now()
     row = record_backup(reason="migration", actor=Actor.system("test"))
@@ -201,6 +202,7 @@ def test_every_backup_is_restored_whoever_made_it(place: Path) -> None:
     assert (Backup.objects.count(), BackupCheck.objects.count()) == (1, 1)
 
 
+@pytest.mark.drill
 @pytest.mark.usefixtures("traded_month")
 def test_a_backup_from_before_a_migration_is_proven_by_the_version_after_it(place: Path) -> None:
     connections["default"].close()
@@ -211,6 +213,7 @@ def test_a_backup_from_before_a_migration_is_proven_by_the_version_after_it(plac
     assert check.is_clean, check.differences
 
 
+@pytest.mark.drill
 def test_numbers_taken_while_the_dump_runs_do_not_spoil_its_proof(
     place: Path, fresh_database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,6 +255,7 @@ def test_a_backup_whose_file_is_gone_is_not_tried(place: Path) -> None:
     assert find_unproven() is None
 
 
+@pytest.mark.drill
 def test_a_restored_home_starts_with_the_same_books_and_files(place: Path) -> None:
     row = record_backup(reason="command", actor=Actor.system("test"))
     path, key = place / "backups" / row.name, read_key(place / "backup.key")

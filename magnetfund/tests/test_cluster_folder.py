@@ -116,6 +116,7 @@ def rows_of(server: Postgres) -> int:
         server.stop()
 
 
+@pytest.mark.drill
 def test_a_home_of_an_older_server_comes_over_whole_and_the_old_one_is_kept(older: Home):
     done = upgrade(older, wheel("pgserver"))
     server = Postgres(older)

@@ -249,6 +249,7 @@ def with_edge(candles: Candles) -> Candles:
     return replace(candles, **prices)
 
 
+@pytest.mark.drill
 def test_the_page_tells_the_best_of_5000_on_noise_from_a_planted_edge(desk: Client) -> None:
     noise = make_random_bars(count=12_000, seed=7)
     luck, edge = "Does not survive the count of its trials", "Survives the count of its trials"

@@ -194,7 +194,9 @@ def test_an_exit_that_was_filled_and_not_booked_ends_its_round_trip_once(
     check(stage)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(
+    "seed", [3, *(pytest.param(seed, marks=pytest.mark.drill) for seed in (1, 2))]
+)
 def test_kills_at_any_commit_lose_and_double_nothing(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, seed: int
 ):

@@ -12,10 +12,11 @@ from risk.domain.fuse import FuseMove, Trigger
 from trading.domain.engine.book import BookFill, CloseReason, OrderIntent
 from trading.domain.market import HOUR_MS, MINUTE_MS, Candles
 from trading.domain.simulated_market import SimulatedInstrument, simulate_market
-from trading.models import Fill, Signal
+from trading.models import Fill, Instrument, Signal
 from trading.tests.parity import (
     CASH,
     Market,
+    Recorder,
     build_ground,
     name_differences,
     run_history,
@@ -80,20 +81,40 @@ def make_market(*, seed: int, days: int, from_hour: int = 0) -> Market:
     )
 
 
-def test_two_days_are_identical_to_the_lot_whatever_executes_the_decisions():
-    """Live beats and the replay's driver on the same prices; on hours only named causes differ."""
-    market = make_market(seed=33, days=2)
+@pytest.fixture
+def first_hours() -> Market:
+    """Six hours that begin shortly before the first entry."""
+    day = make_market(seed=33, days=1, from_hour=SHORT_OF_ENTRY)
+    return replace(day, end_ms=START_MS + 6 * HOUR_MS)
+
+
+def trade_both_ways(market: Market) -> tuple[Recorder, tuple[Instrument, ...]]:
+    """What the replay's driver told, once live beats on the same prices did the very same."""
     instruments = build_ground(market, tick="0.1")
     live, trader = run_trader(market, book="live", beat_ms=STEP_MS)
     told, paper = run_history(market, instruments, book="told", fine=True)
-    assert told.count(BookFill, close_reason=0) >= 3
-    assert told.count(BookFill, close_reason=CloseReason.FUSE_CUT) >= 3
-    assert told.count(FuseMove, trigger=Trigger.CLEARED) >= 2
-    assert told.count(BookFill, close_reason=CloseReason.STOP) >= 1
     assert live.lines() == told.lines()
     assert trader.paper.book.cash == paper.book.cash
     assert _rows("live") == _rows("told")
     assert len(_rows("told")) == told.count(BookFill)
+    return told, instruments
+
+
+def test_the_first_hours_are_identical_to_the_lot(first_hours: Market):
+    # Whatever the replay decides at its very end, live beats no more.
+    told, _ = trade_both_ways(replace(first_hours, end_ms=first_hours.end_ms - HOUR_MS))
+    assert told.count(BookFill, close_reason=0) >= 1
+
+
+@pytest.mark.drill
+def test_two_days_are_identical_to_the_lot_whatever_executes_the_decisions():
+    """Live beats and the replay's driver on the same prices; on hours only named causes differ."""
+    market = make_market(seed=33, days=2)
+    told, instruments = trade_both_ways(market)
+    assert told.count(BookFill, close_reason=0) >= 3
+    assert told.count(BookFill, close_reason=CloseReason.FUSE_CUT) >= 3
+    assert told.count(FuseMove, trigger=Trigger.CLEARED) >= 2
+    assert told.count(BookFill, close_reason=CloseReason.STOP) >= 1
 
     hourly, _ = run_history(market, instruments, book="hours", fine=False)
     assert hourly.count(BookFill, close_reason=0) >= 3
@@ -113,9 +134,8 @@ class TestLateCandles:
     """A candle that comes after its close is decided on when it comes, within an hour."""
 
     @pytest.fixture
-    def market(self) -> Market:
-        day = make_market(seed=33, days=1, from_hour=SHORT_OF_ENTRY)
-        return replace(day, end_ms=START_MS + 6 * HOUR_MS)
+    def market(self, first_hours: Market) -> Market:
+        return first_hours
 
     def entry_hour(self, market: Market) -> int:
         """The open time of the first hour whose signal opened a position."""
