@@ -123,7 +123,7 @@ def test_a_published_figure_reaches_the_page(server: str, settings: Any) -> None
         waiting = asyncio.ensure_future(anext(stream))
         publisher = redis.Redis.from_url(server)
         body = {"kind": "tick", "book": settings.MAGNET_BOOK, "equity": 441774.61}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not publisher.publish(CHANNEL, json.dumps(body)):
                 await asyncio.sleep(0.02)
             heard = await waiting

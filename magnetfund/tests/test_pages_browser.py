@@ -109,7 +109,7 @@ def site(module_database: Any, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield Site(base=base, sessions=sessions)
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(30)
         valkey.stop()
         shutil.rmtree(valkey.home.sockets, ignore_errors=True)
         shutil.rmtree(valkey.home.cluster, ignore_errors=True)
@@ -176,7 +176,7 @@ def _fill(cluster: Any) -> dict[str, str]:
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and server.poll() is None:
         try:
             urllib.request.urlopen(url, timeout=5).close()

@@ -35,6 +35,7 @@ from magnetfund.tests.walls_support import (
     make_order,
     make_user,
     order_values,
+    wait_for_waiter,
 )
 from risk.models import FuseBarrier, FuseEvent, FuseReset, FuseStopReset
 from risk.services.fuse import disarm_fuse, state_of
@@ -120,7 +121,7 @@ def stop_and_time(actor: Actor) -> tuple[float, float]:
     watcher.start()
     event = stop_trading(book="main", reason="a drill", actor=actor)
     took = time.perf_counter() - began
-    watcher.join(5)
+    watcher.join(30)
     assert event.measured["barrier_passed"]
     return seen[0], took
 
@@ -312,14 +313,14 @@ def test_an_order_that_waits_for_the_latch_sees_the_stop(fresh_database: Any, an
 
         writer = threading.Thread(target=order)
         writer.start()
-        time.sleep(0.3)
+        wait_for_waiter(fresh_database)
         with session(fresh_database, "fa_stop") as stop:
             stop.execute(
                 "SELECT risk_stop_fund('main', 'tripped', 'x', '', NULL, 'x', NULL, NULL, NULL, "
                 "NULL, '', NULL, NULL)"
             )
         owner.rollback()
-        writer.join(5)
+        writer.join(30)
     assert "the fuse is TRIPPED" in refused[0]
 
 

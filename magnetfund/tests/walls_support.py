@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -56,6 +57,18 @@ def say_kind(cluster: Any, kind: str, database: str = "fresh") -> None:
     with psycopg.connect(cluster.dsn("postgres", database), autocommit=True) as session:
         session.execute("TRUNCATE risk_wallinstance")
         session.execute("INSERT INTO risk_wallinstance VALUES (1, %s, 'main', now())", [kind])
+
+
+def wait_for_waiter(cluster: Any, database: str = "fresh") -> None:
+    """Return once a session of ``database`` waits for a lock, within half a minute."""
+    deadline = time.monotonic() + 30
+    with psycopg.connect(cluster.dsn("postgres", database), autocommit=True) as session:
+        while not session.execute(
+            "SELECT 1 FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ).fetchone():
+            assert time.monotonic() < deadline, "no session waits for a lock"
+            time.sleep(0.02)
 
 
 def trader_alias() -> str:

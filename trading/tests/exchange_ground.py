@@ -84,14 +84,14 @@ def serve_exchange(settings: Any, dial: Dial) -> Iterator[Exchange]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    port = asyncio.run_coroutine_threadsafe(served.start(), loop).result(10)
+    port = asyncio.run_coroutine_threadsafe(served.start(), loop).result(30)
     settings.EXCHANGE_HOST = f"http://127.0.0.1:{port}"
     settings.MARKET = "binanceusdm"
     settings.INITIAL_EQUITY = 100_000.0
     yield served
-    asyncio.run_coroutine_threadsafe(served.stop(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(served.stop(), loop).result(30)
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    thread.join(30)
 
 
 class Ground:

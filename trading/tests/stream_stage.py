@@ -78,17 +78,18 @@ class Stage:
                 self.market.poll()
 
     def settle(self) -> None:
-        """Wait until what was sent has been read, for a second at most where some is lost."""
+        """Wait until what was sent has been read, or, where some is lost, a second without news."""
         sent = self.exchange.streams.sent - self.settled[0]
-        deadline = time.monotonic() + 1.0
-        while self.prices.counts["messages"] - self.settled[1] < sent:
-            if time.monotonic() > deadline:
-                break
+        read, deadline = 0, time.monotonic() + 1.0
+        while read < sent and time.monotonic() < deadline:
             time.sleep(0.01)
+            before, read = read, self.prices.counts["messages"] - self.settled[1]
+            if read > before:
+                deadline = time.monotonic() + 1.0
         self.settled = (self.exchange.streams.sent, self.prices.counts["messages"])
 
     def pump(self) -> None:
-        asyncio.run_coroutine_threadsafe(self.exchange.pump(), self.loop).result(10)
+        asyncio.run_coroutine_threadsafe(self.exchange.pump(), self.loop).result(30)
 
     def wait_for(self, is_so: Callable[[], bool], seconds: float = 40.0) -> None:
         deadline = time.monotonic() + seconds
@@ -133,13 +134,13 @@ def set_stage(
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     exchange = Exchange(market)
-    port = asyncio.run_coroutine_threadsafe(exchange.start(), loop).result(10)
+    port = asyncio.run_coroutine_threadsafe(exchange.start(), loop).result(30)
     settings.EXCHANGE_HOST = f"http://127.0.0.1:{port}"
     made.append(Stage(exchange, loop, host=settings.EXCHANGE_HOST, at_ms=at_ms))
     if opens:
         made[0].open()
     yield made[0]
     made[0].market.close()
-    asyncio.run_coroutine_threadsafe(exchange.stop(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(exchange.stop(), loop).result(30)
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    thread.join(30)

@@ -68,7 +68,7 @@ def mirror(tmp_path: Path) -> Iterator[str]:
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
-    thread.join(5)
+    thread.join(30)
 
 
 @pytest.mark.parametrize("head", [HEAD, ""], ids=["with a head", "without"])

@@ -67,13 +67,13 @@ def exchange(settings: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[Exch
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    port = asyncio.run_coroutine_threadsafe(served.start(), loop).result(10)
+    port = asyncio.run_coroutine_threadsafe(served.start(), loop).result(30)
     settings.EXCHANGE_HOST = f"http://127.0.0.1:{port}"  # type: ignore[attr-defined]
     monkeypatch.setattr(ccxt_calls.time, "sleep", lambda seconds: None)
     yield served
-    asyncio.run_coroutine_threadsafe(served.stop(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(served.stop(), loop).result(30)
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    thread.join(30)
 
 
 def client() -> object:

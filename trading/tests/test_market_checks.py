@@ -61,12 +61,12 @@ def exchange(settings: Any) -> Iterator[Exchange]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    port = asyncio.run_coroutine_threadsafe(served.start(), loop).result(10)
+    port = asyncio.run_coroutine_threadsafe(served.start(), loop).result(30)
     settings.EXCHANGE_HOST, settings.MARKET = f"http://127.0.0.1:{port}", "binanceusdm"
     yield served
-    asyncio.run_coroutine_threadsafe(served.stop(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(served.stop(), loop).result(30)
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    thread.join(30)
 
 
 @pytest.fixture

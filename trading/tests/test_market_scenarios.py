@@ -60,7 +60,7 @@ class Seen:
 
 def drop(stage: Stage, step: int) -> None:
     if step == 5:
-        asyncio.run_coroutine_threadsafe(stage.exchange.streams.drop_all(), stage.loop).result(5)
+        asyncio.run_coroutine_threadsafe(stage.exchange.streams.drop_all(), stage.loop).result(30)
 
 
 def crash(stage: Stage, step: int) -> None:

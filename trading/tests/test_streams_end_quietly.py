@@ -17,7 +17,7 @@ ROUNDS = 4
 
 
 def cut(stage: Stage) -> None:
-    asyncio.run_coroutine_threadsafe(stage.exchange.streams.drop_all(), stage.loop).result(5)
+    asyncio.run_coroutine_threadsafe(stage.exchange.streams.drop_all(), stage.loop).result(30)
 
 
 def mute(stage: Stage) -> None:

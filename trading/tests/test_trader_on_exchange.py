@@ -328,7 +328,7 @@ def test_the_command_follows_the_stream_by_the_clock_of_the_wall(settings: Any):
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    port = asyncio.run_coroutine_threadsafe(served.start(pump_seconds=0.25), loop).result(10)
+    port = asyncio.run_coroutine_threadsafe(served.start(pump_seconds=0.25), loop).result(30)
     settings.EXCHANGE_HOST, settings.MARKET = f"http://127.0.0.1:{port}", "binanceusdm"
     settings.INITIAL_EQUITY = 100_000.0
     call_command("add_instrument", SYMBOL, from_exchange=True, trade=True, stdout=io.StringIO())
@@ -337,9 +337,9 @@ def test_the_command_follows_the_stream_by_the_clock_of_the_wall(settings: Any):
     arm_by_scenario(book=BOOK, people=ensure_scenario_people(), at=now, reason="test")
     said = io.StringIO()
     call_command("run_trader", seconds=25, stdout=said)
-    asyncio.run_coroutine_threadsafe(served.stop(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(served.stop(), loop).result(30)
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    thread.join(30)
     beat = Heartbeat.objects.get(part="trader").detail["market"]
     assert beat["source"] == "binanceusdm stream"
     assert beat["stream"] == ""
