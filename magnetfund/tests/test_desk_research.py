@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from celery import Task
 from celery.exceptions import OperationalError
+from django.template.loader import render_to_string
 from django.test import Client
 from pyarrow import parquet
 
@@ -18,6 +19,7 @@ from magnetfund.core.roles import Role
 from magnetfund.operations import tasks
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.test_access import bearer
+from magnetfund.web.desk.research_studies import LABELS_MAX, shade_surface
 from trading.domain.market import Candles
 from trading.domain.research.space import read_space
 from trading.models import ResearchRun, RunState, Trial
@@ -239,6 +241,32 @@ def test_a_sweep_from_the_form_opens_with_its_surface(desk: Client) -> None:
     bad = desk.post("/desk/research/sweeps/start/", {**asked, "space": "fast 5"})
     assert bad.status_code == 422
     assert "is not a parameter = values" in bad.content.decode()
+
+
+def test_a_dense_surface_has_few_labels_and_its_figures_behind_a_switch() -> None:
+    def shaded(columns: int, rows: int) -> dict[str, Any]:
+        surface = {
+            "across": "fast",
+            "down": "slow",
+            "columns": [str(k) for k in range(columns)],
+            "rows": [{"name": str(j), "cells": [0.01 * j] * columns} for j in range(rows)],
+        }
+        found = shade_surface(surface, {"parameters": {"fast": "3", "slow": "2"}}, "plateau")
+        assert found is not None
+        return found
+
+    dense, small = shaded(100, 100), shaded(8, 5)
+    labels = [row["label"] for row in dense["rows"] if "label" in row]
+    for thin in (dense["labels"], labels):
+        assert len(thin) <= LABELS_MAX
+        assert sum(label["span"] for label in thin) == 100
+    page = render_to_string("desk/research/_surface.html", {"surface": dense})
+    assert "Show the figures" in page
+    assert page.count("is-plateau") == 1
+    assert not small["is_dense"]
+    page = render_to_string("desk/research/_surface.html", {"surface": small})
+    assert "Show the figures" not in page
+    assert page.count("</td>") == 8 * 5
 
 
 def with_edge(candles: Candles) -> Candles:

@@ -275,6 +275,33 @@ def test_a_peeker_in_the_home_is_refused_by_the_backtest_and_counts_nothing(home
     assert "own" in load_catalogue().builders
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (RANDOM, "own is refused"),
+        (HEAD + "        raise ValueError('planted')", "ValueError: planted"),
+        (HEAD + "        return np.ones((200_000, 200_000))", "emory"),
+        (HEAD + "        while True: pass", "strategy_too_slow"),
+    ],
+    ids=["draws", "raises", "memory", "endless"],
+)
+def test_what_a_file_of_the_home_does_wrong_refuses_its_backtest_in_one_line(
+    home: Path, monkeypatch: pytest.MonkeyPatch, text: str, words: str
+) -> None:
+    from trading.services.research import child
+
+    monkeypatch.setattr(child, "COLUMN_SECONDS", 5 if words == "strategy_too_slow" else 120)
+    store(make_random_bars(count=1_500, seed=31))
+    (home / "strategies").mkdir()
+    (home / "strategies" / "own.py").write_text(text)
+    with pytest.raises(CommandError, match=words) as caught:
+        call("backtest", "--strategy", "own", "--instrument", NAME)
+    assert "\n" not in str(caught.value)
+    assert ResearchRun.objects.get().state == RunState.REFUSED
+    assert not Trial.objects.exists()
+
+
 COUNTS = """
 from dataclasses import dataclass
 import numpy as np

@@ -37,7 +37,7 @@ from trading.services.research.backtests import ask_backtest, hold_run, prepare_
 from trading.services.research.catalogue import load_catalogue
 from trading.services.research.queue import work_one, work_waiting
 from trading.services.research.tables import decode_rows
-from trading.tests.magnet_bars import make_random_bars
+from trading.tests.magnet_bars import make_random_bars, without_bars
 
 pytestmark = pytest.mark.django_db
 NAME = "BTC/USDT:USDT"
@@ -179,6 +179,25 @@ def test_hours_imported_as_minutes_are_refused_and_the_refusal_is_kept() -> None
         run(*ARGUMENTS)
     kept = ResearchRun.objects.get()
     assert (kept.state, kept.refusal_code) == (RunState.REFUSED, "wrong_timeframe")
+
+
+@pytest.mark.parametrize(
+    ("count", "hidden", "arguments", "code"),
+    [
+        (3_000, range(1_000, 1_100), (), "too_many_gaps"),
+        (60, range(0), ("--set", "slow=200"), "warm_up"),
+    ],
+)
+def test_holes_and_a_span_shorter_than_the_warm_up_are_refused_and_kept(
+    count: int, hidden: range, arguments: tuple[str, ...], code: str
+) -> None:
+    store(without_bars(make_random_bars(count=count, seed=31), list(hidden)))
+    with pytest.raises(CommandError, match=rf"\({code}\)") as caught:
+        run(*ARGUMENTS, *arguments)
+    assert "\n" not in str(caught.value)
+    kept = ResearchRun.objects.get()
+    assert (kept.state, kept.refusal_code) == (RunState.REFUSED, code)
+    assert not Trial.objects.exists()
 
 
 def store_quarters(hours: Candles, *, first: int, count: int, seed: int = 4) -> None:

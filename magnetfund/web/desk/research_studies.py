@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -25,6 +26,8 @@ from trading.services.research.studies import ask_study
 from trading.services.research.sweep_asking import ask_sweep
 from trading.services.research.sweep_control import cancel_run, pause_run, resume_run
 
+#: Labels along a side of a surface that still stand apart.
+LABELS_MAX = 12
 STUDIES = {
     "evidence": (
         "Do magnets attract the price?",
@@ -226,7 +229,10 @@ def study_context(run: ResearchRun) -> dict[str, Any]:
 def shade_surface(
     surface: dict[str, Any] | None, best: dict[str, Any], shape: str
 ) -> dict[str, Any] | None:
-    """Cells with the step of their shade, s0 (below zero) to s5; the best with its shape."""
+    """Cells with the step of their shade, s0 (below zero) to s5; the best with its shape.
+
+    A surface too dense for figures in its cells has thinned labels beside the full ones.
+    """
     if surface is None:
         return None
     known = [cell for row in surface["rows"] for cell in row["cells"] if cell is not None]
@@ -245,4 +251,19 @@ def shade_surface(
             mark = f"is-{'peak' if shape == 'peak' else 'plateau'}" if is_best else ""
             cells.append({"value": value, "shade": shade, "mark": mark})
         rows.append({"name": row["name"], "cells": cells})
-    return {**surface, "rows": rows}
+    names = [row["name"] for row in rows]
+    is_dense = len(surface["columns"]) > LABELS_MAX or len(names) > 2 * LABELS_MAX
+    if is_dense:
+        for label in thin_labels(names):
+            rows[label["first"]]["label"] = label
+    labels = thin_labels(surface["columns"])
+    return {**surface, "rows": rows, "labels": labels, "is_dense": is_dense}
+
+
+def thin_labels(names: Sequence[str]) -> list[dict[str, Any]]:
+    """At most :data:`LABELS_MAX` of the names at equal steps, each with how many it stands for."""
+    step = -(-len(names) // LABELS_MAX)
+    return [
+        {"first": first, "name": names[first], "span": min(step, len(names) - first)}
+        for first in range(0, len(names), step)
+    ]

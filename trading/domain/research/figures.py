@@ -394,12 +394,17 @@ def _summarise_durations(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def clean(value: Any) -> Any:
     """The value with what is no finite number as None, ready for JSON."""
+    kind = type(value)
+    if kind is float:
+        return value if math.isfinite(value) else None
+    if kind is int or kind is str or value is None:
+        return value
+    if kind is dict:
+        return {str(key): clean(item) for key, item in value.items()}
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if value is None or isinstance(value, (str, int)):
+    if isinstance(value, (str, int)):
         return value
-    if isinstance(value, dict):
-        return {str(key): clean(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [clean(item) for item in value]
     if isinstance(value, np.generic):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,16 +81,16 @@ def compute_volatility(close: FloatColumn) -> tuple[FloatColumn, FloatColumn]:
     if n <= long:
         return ratio, sigma
     returns = list(map(math.log, (close[1:] / close[:-1]).tolist()))
-    squares = np.array(list(map(pow, returns, repeat(2))))
     # Rows of returns: the first that counts has LONG returns behind it, itself among them.
     weights = [VolatilityGauge.DECAY**age for age in range(short)]
-    recent = np.zeros(n - long)
-    for age, weight in enumerate(weights):
-        recent += weight * squares[long - 1 - age : n - 1 - age]
-    near = np.sqrt(recent / math.fsum(weights))
     value = np.array(returns)
+    squares = value * value
+    recent, step = np.zeros(n - long), np.empty(n - long)
+    for age, weight in enumerate(weights):
+        recent += np.multiply(squares[long - 1 - age : n - 1 - age], weight, out=step)
+    near = np.sqrt(recent / math.fsum(weights))
     total = _slide(value, long)
-    spread = _slide(value * value, long) - total * total / long
+    spread = _slide(squares, long) - total * total / long
     known = spread > 0.0
     far = np.sqrt(np.where(known, spread, 1.0) / (long - 1))
     ratio[long:] = np.where(known, near / far, np.nan)

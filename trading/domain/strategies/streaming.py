@@ -188,7 +188,8 @@ class VolatilityGauge:
             return
         recent = 0.0
         for age, weight in enumerate(self._weights):
-            recent += weight * returns[-1 - age] ** 2
+            value = returns[-1 - age]
+            recent += weight * (value * value)
         short = math.sqrt(recent / self._weight_sum)
         spread = self._squares - self._sum * self._sum / self.LONG
         if spread > 0.0:
