@@ -30,7 +30,8 @@ from magnetfund.core.models import AuditEvent
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
-from magnetfund.operations.people import ensure_user
+from magnetfund.operations.people import ensure_scenario_people, ensure_user
+from magnetfund.operations.scenario import enter_expenses, load_scenario
 
 pytestmark = pytest.mark.django_db
 D = Decimal
@@ -244,3 +245,20 @@ def test_books_find_an_approval_without_its_audit_line(small: SmallFund) -> None
         decided_by=small.checker.user, decided_at=utc_now(), is_approved=True
     )
     assert any("no audit line expense.approved" in line for line in verify_fund(small.fund))
+
+
+def test_the_costs_of_the_demo_stand_in_its_navs_and_were_signed_before_them():
+    """3,600 a year are 305.75 for the 31 days of January."""
+    fund = make_fund("main")
+    for at in (FIRST, FEBRUARY):
+        fund.day(at)
+    fund.subscribe("ann", "100000", before=FIRST)
+    people = ensure_scenario_people()
+    before = FIRST - timedelta(days=30)
+    enter_expenses(load_scenario(), fund=fund.fund, people=people, at=before)
+    row = Expense.objects.get()
+    assert (row.is_approved, row.proposed_at, row.decided_at) == (True, before, before)
+    fund.strike(FIRST)
+    strike = fund.strike(FEBRUARY)
+    assert D(dict(strike.waterfall)["expenses"]) == D("-305.75")
+    assert verify_fund(fund.fund) == []

@@ -18,12 +18,14 @@ from typing import Any
 from investors.domain.onboarding import KycState
 from investors.models import DealingDay, DealingOrder, Fund, Holding, Investor, ShareClass
 from investors.services.dealing import submit_redemption, submit_subscription
+from investors.services.expenses import decide_expense, propose_expense
 from investors.services.ledger import ensure_chart
 from investors.services.nav import approve_strike, prepare_strike
 from investors.services.policies import set_terms
 from investors.services.statements import record_receipt
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import User
+from magnetfund.kernel.clock import VirtualClock, use_clock
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import Rounding, quantize
 from magnetfund.operations.people import ScenarioPeople, rearm_by_scenario
@@ -51,6 +53,7 @@ class Scenario:
     staff: tuple[Mapping[str, Any], ...]
     events: tuple[Mapping[str, Any], ...]
     investors: tuple[Mapping[str, Any], ...]
+    expenses: tuple[Mapping[str, Any], ...] = ()
 
 
 def load_scenario(path: Path = SCENARIO_FILE) -> Scenario:
@@ -67,6 +70,7 @@ def load_scenario(path: Path = SCENARIO_FILE) -> Scenario:
             staff=tuple(raw["staff"]),
             events=tuple(raw.get("events", ())),
             investors=tuple(raw["investors"]),
+            expenses=tuple(raw.get("expenses", ())),
         )
     except KeyError as error:
         raise InvalidInput(f"{path.name} lacks {error}", code="bad_scenario") from None
@@ -141,6 +145,19 @@ def build_fund(
             settlement_day=day.date(),
         )
     return fund
+
+
+def enter_expenses(scenario: Scenario, *, fund: Fund, people: ScenarioPeople, at: datetime) -> None:
+    """The running costs of a story: proposed and approved at ``at``, accrued from the fund's
+    inception on."""
+    with use_clock(VirtualClock(at)):
+        for item in scenario.expenses:
+            row = propose_expense(
+                fund=fund, account=item["account"], supplier=item["supplier"],
+                reference=item["reference"], amount=Decimal(item["yearly"]), is_yearly=True,
+                first_day=fund.inception.date(), actor=people.maker,
+            )  # fmt: skip
+            decide_expense(proposal=row, is_approved=True, actor=people.checker)
 
 
 @dataclass(slots=True, kw_only=True)

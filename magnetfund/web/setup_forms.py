@@ -148,7 +148,7 @@ class InvestorForm(ServiceForm):
 
 
 class NavForm(ServiceForm):
-    """Prepares the NAV of a dealing day; another person approves it on the desk."""
+    """Prepares the NAV of a dealing day; another person approves it."""
 
     capability = Capability.NAV_PREPARE
     dealing_day = forms.ModelChoiceField(DealingDay.objects.none())

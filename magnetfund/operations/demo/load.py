@@ -36,6 +36,7 @@ from magnetfund.operations.scenario import (
     Scenario,
     add_months,
     build_fund,
+    enter_expenses,
     load_scenario,
 )
 from risk.domain.fuse import ResetPolicy
@@ -121,6 +122,7 @@ def load_demo(
             scenario, book=book, inception=inception, months=months + 24, people=people,
             is_demo=True,
         )  # fmt: skip
+        enter_expenses(scenario, fund=fund, people=people, at=inception - timedelta(days=30))
         keeper = FundKeeper(
             scenario=scenario, fund=fund, people=people, numbers="MF", with_events=True
         )

@@ -36,8 +36,10 @@ from investors.services.money_accounts import (
     approve_payee,
     open_account,
 )
+from investors.services.nav import approve_strike
 from investors.services.payment_drafts import PAID_OUT, prepare_proceeds, release_holdback
 from investors.services.payments import approve_payment, cancel_payment
+from investors.services.policies import approve_terms
 from investors.services.receipt_suggestions import suggest
 from investors.services.receipts import match_receipt, take_over
 from investors.services.restatements import decline_restatement, sign_restatement
@@ -226,6 +228,22 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
             "Decline (second person)",
             "declined",
             lambda row, actor: decide_dealing(proposal=row, is_approved=False, actor=actor),
+            step_up=True,
+        ),
+    ),
+    "investors.navstrike": (
+        action(
+            "Approve and deal (second person)",
+            "approved and dealt",
+            lambda row, actor: approve_strike(strike=row, seen_hash=row.result_hash, actor=actor),
+            step_up=True,
+        ),
+    ),
+    "investors.termsproposal": (
+        action(
+            "Approve terms (second person)",
+            "in force",
+            lambda row, actor: approve_terms(proposal=row, seen_hash=row.content_hash, actor=actor),
             step_up=True,
         ),
     ),
