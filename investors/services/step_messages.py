@@ -106,8 +106,9 @@ def tell_passed_over(
             key=f"passed:{order.pk}:{key}",
             subject=f"{order.get_kind_display()} order {order.reference} waits",
             body=(
-                f"Dealing was suspended on {order.dealing_day.day:%-d %b %Y}, so your order was "
-                f"not dealt. {back}{'' if _is_of_the_house(order) else until}"
+                f"The dealing day {order.dealing_day.day:%-d %b %Y} came while dealing was "
+                f"suspended, so your order was not dealt. {back}"
+                f"{'' if _is_of_the_house(order) else until}"
             ),
             at=at,
         )

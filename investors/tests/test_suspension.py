@@ -79,7 +79,7 @@ def test_a_day_in_a_suspension_does_not_deal_and_its_orders_take_the_next(clock:
         assert (order.dealing_day.valuation_at, order.rolls) == (MARCH, 0)
         assert can_cancel(order, at=utc_now()), "it can be taken back until the next cut-off"
         told = Message.objects.get(investor=order.investor, key__startswith="passed:")
-        assert "suspended on 1 Feb 2025" in told.body
+        assert "The dealing day 1 Feb 2025 came while dealing was suspended" in told.body
         assert "dealt at the NAV of 1 Mar 2025. You can take it back until 24 Feb" in told.body
     small.earn("100", at=FEBRUARY + timedelta(days=2))  # 10 units: from 100 to 110 each
     clock.move_to(MARCH + timedelta(hours=8))
