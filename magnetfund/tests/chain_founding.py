@@ -116,7 +116,7 @@ def found_the_fund(chain: Chain) -> None:
     The fiscal period of class A ends before its fourth dealing day; what leaves pays 2 %, which
     stays with those who stay.
     """
-    give_seats(chain.home, chain.people, STAFF, signers=("mira", "nadia"))
+    give_seats(chain.home, chain.people, STAFF, signers=("mira", "nadia", "mia"))
     _set_up(chain)
     # The next day every session of the house has ended: each comes back by the passkey.
     chain.home.move_to(chain.home.now() + timedelta(days=1))

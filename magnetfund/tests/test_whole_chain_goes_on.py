@@ -72,7 +72,8 @@ def decide_on_dealing(chain: Chain, *, by: tuple[str, str], notice: str) -> None
     what = "suspend dealing" if is_open else "open dealing again"
     assert f"Sign or decline: {what}" in signer.go("/desk/").text()
     signer.go("/desk/fund/suspension/").see(f"suspension-{is_open}")
-    assert "Signed; holders are told" in signer.press("Sign", "main")
+    signer.press("Sign", "main")
+    assert "Signed; holders are told" in signer.sign("Sign", "main")
     signer.go("/desk/fund/suspension/").see(f"suspension-done-{is_open}")
 
 
