@@ -193,7 +193,7 @@ def test_a_subscription_shows_its_reference_and_waits_for_the_money(small: Small
     share_class.minimum_subscription = D(5000)
     share_class.save(update_fields=["minimum_subscription"])
     client = client_of(small, "new")
-    assert "No units yet" in client.get("/redeem/").content.decode()
+    assert "No units to redeem" in client.get("/redeem/").content.decode()
     low = client.get("/subscribe/", {"share_class": "A", "amount": "4999.99"}).content.decode()
     assert "below_minimum" in low
     wanted = {"share_class": "A", "amount": "6,000"}
