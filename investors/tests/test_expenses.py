@@ -201,7 +201,7 @@ def test_the_database_keeps_decisions_to_another_person(small: SmallFund) -> Non
     with pytest.raises(DatabaseError, match="permission denied"), transaction.atomic():
         Expense.objects.filter(pk=row.pk).update(amount=1)
     decide(maker.pk)
-    with pytest.raises(DatabaseError, match="a decision stands"):
+    with pytest.raises(DatabaseError, match="a decision is fixed"):
         decide(maker.pk)
 
 
