@@ -48,7 +48,7 @@ def tomasz_switches(chain: Chain) -> None:
 
 
 def dealing_is_suspended_and_opened(chain: Chain) -> None:
-    """Director and controller, each way; in between no order is taken and no NAV is struck."""
+    """Director and controller sign, each way; in between no order is taken and no NAV struck."""
     tomasz = chain["tomasz"]
     for by, notice in (
         (("mia", "mira"), "No dealing until the exchange is back"),
