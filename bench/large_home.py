@@ -8,13 +8,14 @@ The rows are candles of random figures, which compress as little as prices do.
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ def _measure(folder: Path) -> list[Row]:
 
     def add(name: str, found: dict[str, float], bar: float = 0) -> None:
         rows.append((name, found["seconds"], bar, "s"))
+        rows.append((f"{name}, processor", found["processor"], 0, "s"))
+        rows.append((f"{name}, largest process", found["memory"] / 1e6, 0, "MB"))
         rows.append((f"{name}, disk at most per GB", found["disk"] / 1e9 / size, 0, "GB"))
 
     add("backup", _timed(folder, lambda: _manage(home, "backup")))
@@ -72,14 +75,20 @@ def _measure(folder: Path) -> list[Row]:
     return rows
 
 
-def _manage(home: Path, *words: str) -> None:
+def _manage(home: Path, *words: str) -> resource.struct_rusage:
+    """Run a command to its end; what it and the processes that it waited for took."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).parents[1] / "manage.py"), *words],
-        env={**kept, "MAGNET_HOME": str(home)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise RuntimeError((done.stderr or done.stdout).strip()[-300:])
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).parents[1] / "manage.py"), *words],
+            env={**kept, "MAGNET_HOME": str(home)}, stdout=said, stderr=said,
+        )  # fmt: skip
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            raise RuntimeError(said.read().strip()[-300:])
+    return used
 
 
 def _fill(home: Path) -> int:
@@ -113,8 +122,9 @@ def _server(home: Path) -> Iterator[Any]:
         server.stop()
 
 
-def _timed(folder: Path, work: Any) -> dict[str, float]:
-    """Seconds of a piece of work, and how many more bytes of the disk it took at its fullest."""
+def _timed(folder: Path, work: Callable[[], resource.struct_rusage]) -> dict[str, float]:
+    """Seconds of a command, those of the processor, the memory of its largest process (bytes), and
+    how many more bytes of the disk it took at its fullest."""
     begun_with, done = shutil.disk_usage(folder).free, threading.Event()
     least = [begun_with]
 
@@ -126,12 +136,17 @@ def _timed(folder: Path, work: Any) -> dict[str, float]:
     watcher.start()
     began = time.monotonic()
     try:
-        work()
+        used = work()
     finally:
         seconds = time.monotonic() - began
         done.set()
         watcher.join()
-    return {"seconds": seconds, "disk": float(begun_with - least[0])}
+    return {
+        "seconds": seconds,
+        "processor": used.ru_utime + used.ru_stime,
+        "memory": used.ru_maxrss * 1024.0,
+        "disk": float(begun_with - least[0]),
+    }
 
 
 def _remove_outside(home: Path) -> None:
