@@ -393,7 +393,7 @@ def test_the_bucket_keeps_as_long_as_the_disk(tmp_path: Path, s3: S3Server):
     assert len(left) == 6
 
 
-@pytest.mark.django_db
+@pytest.mark.usefixtures("as_backups")
 def test_what_waits_too_long_is_a_task_and_fails_the_doctor(
     kept: Kept, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ):
