@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import astuple
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from magnetfund import research
 from magnetfund.tests.drill_size import IS_SHORT, drilled
 from trading.domain.backtest.kernel.run import run_kernel
 from trading.domain.backtest.market import MarketBars
 from trading.domain.backtest.reference import run_reference
 from trading.domain.backtest.result import RawRun, build_result
 from trading.domain.engine.rules import EngineRules
+from trading.domain.research.run import find_engine_difference
+from trading.domain.strategies.registry import STRATEGIES
 from trading.domain.strategies.signals import Signals
 from trading.tests.engine_cases import make_market, make_rules, make_signals
 
 pytestmark = pytest.mark.slow
 
+#: Of a drill's short form; the full one runs every hour of the file.
+HOURS_SHORT = 6_000
 WHOLE = (
     *("slot", "side", "lots", "entry_time", "exit_time", "entry_ticks", "exit_ticks"),
     *("decision_ticks", "stop_ticks", "target_ticks", "reason", "ticks_lots", "tier"),
@@ -106,3 +112,21 @@ def test_the_random_cases_reach_every_exit_trigger_and_denial() -> None:
         "market_trigger",
         "below_minimum",
     }
+
+
+@pytest.mark.drill
+@pytest.mark.real_data
+@pytest.mark.parametrize("file", ["BTCUSDT-1h-2017-2024", "ETHUSDT-1h-2020-2025"])
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_both_engines_give_the_same_trades_of_each_strategy_on_real_hours(
+    real_data: Path, name: str, file: str
+) -> None:
+    market = research.load(
+        real_data / "candles" / f"binance-spot-{file}.parquet", instrument="BTC/USDT:USDT"
+    )
+    hours = market.candles.open_time
+    begin = int(hours[-HOURS_SHORT]) if IS_SHORT else None
+    for rules in ("fund", "bare"):
+        run = research.backtest(name, market, rules=rules, start_ms=begin)
+        assert run.backtest.result.trades
+        assert find_engine_difference(run.backtest.prepared) == ""
