@@ -54,6 +54,8 @@ from magnetfund.kernel.money import quantize
 
 ZERO = Decimal(0)
 FEE_QUANTUM = Decimal("1e-12")
+#: The longest pause between two statements of a strike.
+COMPUTING_MAX = "15min"
 LOT_RESULT = (
     "strike_id", "lot_id", "units", "high_water_mark", "performance_fee_per_unit",
     "net_value_per_unit", "net_value",
@@ -372,5 +374,11 @@ def _database_time() -> datetime:
 
 
 def _lock(fund: Fund) -> None:
-    """One strike procedure of a fund at a time."""
+    """One strike procedure of a fund at a time, which may compute for minutes between statements.
+
+    A role's limit on idling in a transaction is made for pages: a fund of many lots on a slow
+    machine would pass it, and its NAV come to nothing.  No stop waits for what a strike holds.
+    """
     take_lock(AdvisoryLock.STRIKE_OF_FUND, fund.pk)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{COMPUTING_MAX}'")

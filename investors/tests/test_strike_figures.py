@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from django.db import connection
 
 from investors.domain.fees import ClassTerms
 from investors.domain.performance import ClassPoint, build_net_record
 from investors.models import Entry, LotNav, UnitLot
 from investors.selectors import read_balance_sheet, read_net_records
+from investors.services import nav
 from investors.services.estimates import estimate_fund
 from investors.services.ledger import read_balances
 from investors.services.verification import verify_fund
@@ -139,3 +143,24 @@ def test_a_net_record_goes_on_after_the_fee_became_final():
         D(100), D(132), D(120), D("154.4"),
     ]  # fmt: skip
     assert build_net_record([]) == ()
+
+
+def test_a_strike_may_compute_for_longer_than_its_session_may_idle(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """A role's limit ended the session of a fund of 100,000 lots between two statements."""
+    small = make_fund()
+    small.day(FIRST)
+    small.subscribe("ann", "30000", before=FIRST)
+    both = nav.recompute_strike
+
+    def slowly(inputs: Any) -> Any:
+        time.sleep(0.5)
+        return both(inputs)
+
+    monkeypatch.setattr(nav, "recompute_strike", slowly)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '200ms'")
+    assert small.prepare(FIRST).nav == 0
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
