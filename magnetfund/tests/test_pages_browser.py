@@ -231,6 +231,23 @@ def test_narrow_pages_fit_and_are_free_of_errors(browser: Any, site: Site, perso
     assert page.told == []
 
 
+#: Whether each chart stands on its canvas.  Another width gives it a new canvas, a moment later.
+DRAWN = """() => [...document.querySelectorAll("[data-chart]")].every(chart => {
+  const canvas = chart.querySelector("canvas");
+  return canvas && canvas.getBoundingClientRect().height >= 60;
+})"""
+
+
+def is_drawn(page: Any) -> bool:
+    """Whether every chart of an open page is drawn, within half a minute."""
+    deadline = time.monotonic() + 30
+    while not page.evaluate(DRAWN):
+        if time.monotonic() > deadline:
+            return False
+        page.wait_for_timeout(50)
+    return True
+
+
 def find_barriers(page: Any) -> list[tuple[str, str]]:
     """What axe calls moderate or worse on an open page: the rule and the first element."""
     page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8"))
@@ -301,10 +318,8 @@ def test_dark_pages_fit_at_each_width_draw_their_charts_and_are_accessible(
                 wide = page.evaluate("document.documentElement.scrollWidth")
                 if wide > width or (found := page.evaluate(CUT)):
                     cut[path, "table"] = (wide, found)
-        for chart in page.locator("[data-chart]").all():
-            chart.locator("canvas").wait_for()
-            if chart.locator("canvas").bounding_box()["height"] < 60:
-                undrawn.append(path)
+        if not is_drawn(page):
+            undrawn.append(path)
         barred += [(path, *found) for found in find_barriers(page)]
     assert cut == {}
     assert undrawn == []
