@@ -71,6 +71,7 @@ class _NothingCompiled:
 #: them, so that no worker is left with one at the end.  While the first compiles the engines in a
 #: fresh clone, which takes half a minute, the second needs none of them.
 LONGEST = (
+    "test_whole_chain.py", "test_empty_home_trades.py",
     "test_research_studies.py", "test_odd_requests.py", "test_pages_browser.py",
     "test_trader_on_exchange.py", "test_access.py", "test_backups.py", "test_point_in_time.py",
     "test_access_matrix.py", "test_own_sleeves.py", "test_vault.py", "test_own_strategies.py",

@@ -1,61 +1,63 @@
 """One life of an investment in an empty production home, by its people, in a browser.
 
-Six people found the fund, a stranger applies on a phone and is approved by two, a short wire is
-topped up, two people strike the NAV, a redemption meets the gate and is paid by two.  The clock is
-set forward between the days (gcc builds what does it).  ``KEEP_SHOTS`` names a folder for pictures.
+Six people found the fund, a stranger joins it and takes out a part, another joins, switches and
+leaves whole.  Each test goes on in the home where the one before it stopped, and stands in this
+file, since parallel workers take files.  The clock is set forward between the days (gcc builds what
+does it).  ``KEEP_SHOTS`` names a folder for pictures.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
-from pathlib import Path
+import json
 
 import pytest
 
-from magnetfund.tests.chain_dealing import add_payee, pay_in, pay_out, redeem, strike, subscribe
-from magnetfund.tests.chain_founding import Chain, found_the_fund, join
+from magnetfund.tests.chain_begins import invest, redeem_through_the_gate
+from magnetfund.tests.chain_founding import Chain, found_the_fund
+from magnetfund.tests.chain_goes_on import (
+    dealing_is_suspended_and_opened,
+    iris_joins,
+    the_rest_is_dealt_and_paid,
+    tomasz_switches,
+)
 from magnetfund.tests.chain_support import CHROMIUM, COMPILER
+from magnetfund.tests.chain_to_the_end import (
+    every_deal_has_its_note,
+    iris_asks_for_everything,
+    iris_gives_units_to_tomasz,
+    iris_leaves_whole,
+    the_year_ends_in_a_suspension,
+    units_are_proved_offline,
+)
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = [
     pytest.mark.drill,
     pytest.mark.skipif(CHROMIUM is None or COMPILER is None, reason="needs Chromium and gcc"),
 ]
-OWN_PAGES = ("/overview/", "/navs/", "/activity/", "/my-risk/", "/messages/", "/trades/")
 
 
-def test_a_stranger_invests_and_is_paid_in_an_empty_home(chain: Chain) -> None:
-    chain.live(found_the_fund, invest, redeem_through_the_gate)
+def live(chain: Chain, *, until: int) -> None:
+    """Live the parts of the life that were not yet, then see that the books verify."""
+    parts = [
+        (found_the_fund, invest, redeem_through_the_gate),
+        (iris_joins, tomasz_switches, dealing_is_suspended_and_opened, the_rest_is_dealt_and_paid),
+        (every_deal_has_its_note, units_are_proved_offline, iris_gives_units_to_tomasz),
+        (iris_asks_for_everything, the_year_ends_in_a_suspension, iris_leaves_whole),
+    ]
+    for part in parts[:until]:
+        chain.live(*part)
+    assert json.loads(chain.home.command("verify_books", "--json").splitlines()[-1])["clean"]
     assert chain.failures() == []
 
 
-def invest(chain: Chain) -> None:
-    """Tomasz joins, pays 10,000 in two wires, and holds 100 units with a contract note."""
-    join(chain, "tomasz")
-    order = subscribe(chain, "tomasz")
-    pay_in(chain, "tomasz", order, "7500.00", "2500.00")
-    strike(chain)
-    tomasz = chain["tomasz"]
-    page = tomasz.go(order).see("dealt").text()
-    assert "Settled" in page
-    assert "100 units at 100.000000" in page
-    with tomasz.page.expect_download() as note:
-        tomasz.page.locator('a[href$=".pdf"]').first.click()
-    assert Path(note.value.path()).read_bytes().startswith(b"%PDF")
-    for path in OWN_PAGES:
-        tomasz.go(path).see(path.strip("/"))
-    assert "100.000000" in tomasz.go("/navs/").text()
+def test_a_stranger_invests_and_is_paid_in_an_empty_home(chain: Chain) -> None:
+    live(chain, until=1)
 
 
-def redeem_through_the_gate(chain: Chain) -> None:
-    """Units for 3,920 after the exit fee, through a gate of 25 %: what left is paid, the rest
-    waits."""
-    chain.home.move_to(chain.home.now() + timedelta(days=2))
-    add_payee(chain, "tomasz")
-    order = redeem(chain, "tomasz", what="amount", size="3920", says="40 units")
-    chain.orders["redemption"] = order
-    strike(chain)
-    page = chain["tomasz"].go(order).see("deferred").text()
-    assert "Deferred · 15 units deferred to" in page
-    assert "Dealt 25 units at" in page
-    pay_out(chain, "tomasz", "P-00001")
+def test_what_the_gate_kept_is_dealt_while_others_join_and_switch(chain: Chain) -> None:
+    live(chain, until=2)
+
+
+def test_an_investor_leaves_whole_after_a_year_that_ended_in_a_suspension(chain: Chain) -> None:
+    live(chain, until=4)

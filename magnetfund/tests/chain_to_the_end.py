@@ -1,4 +1,4 @@
-"""The rarer roads of the life in ``test_whole_chain.py``, in the same home, by its people.
+"""The rarer roads of an investment.
 
 Papers of every deal, units proved offline, units given to another holder, a dealing day and the end
 of a fiscal period in a suspension, and an investor who leaves whole.
@@ -13,37 +13,13 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
-
 from magnetfund.tests.chain_dealing import add_payee, pay_out, redeem, strike
-from magnetfund.tests.chain_founding import STRANGERS, Chain, found_the_fund
-from magnetfund.tests.chain_support import CHROMIUM, COMPILER, Person
-from magnetfund.tests.test_whole_chain import invest, redeem_through_the_gate
-from magnetfund.tests.test_whole_chain_goes_on import (
-    dealing_is_suspended_and_opened,
-    decide_on_dealing,
-    iris_joins,
-    the_rest_is_dealt_and_paid,
-    tomasz_switches,
-)
+from magnetfund.tests.chain_founding import STRANGERS, Chain
+from magnetfund.tests.chain_goes_on import decide_on_dealing
+from magnetfund.tests.chain_support import Person
 
-pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = [
-    pytest.mark.drill,
-    pytest.mark.skipif(CHROMIUM is None or COMPILER is None, reason="needs Chromium and gcc"),
-]
 #: A purchase, two parts of a redemption and a switch of both legs.
 NOTES = 4
-
-
-def test_an_investor_leaves_whole_after_a_year_that_ended_in_a_suspension(chain: Chain) -> None:
-    chain.live(found_the_fund, invest, redeem_through_the_gate)
-    chain.live(iris_joins, tomasz_switches, dealing_is_suspended_and_opened)
-    chain.live(the_rest_is_dealt_and_paid)
-    chain.live(every_deal_has_its_note, units_are_proved_offline, iris_gives_units_to_tomasz)
-    chain.live(iris_asks_for_everything, the_year_ends_in_a_suspension, iris_leaves_whole)
-    assert json.loads(chain.home.command("verify_books", "--json").splitlines()[-1])["clean"]
-    assert chain.failures() == []
 
 
 def every_deal_has_its_note(chain: Chain) -> None:
