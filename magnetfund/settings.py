@@ -319,7 +319,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
-    "ENUM_NAME_OVERRIDES": {"StrategyStatus": ["active", "inactive", "error"]},
+    "ENUM_NAME_OVERRIDES": {
+        "StrategyStatus": ["active", "inactive", "error"],
+        "AccountKind": ["bank", "wallet"],
+    },
 }
 
 

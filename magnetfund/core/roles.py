@@ -167,6 +167,11 @@ def capabilities_of(roles: Iterable[Role | str]) -> frozenset[Capability]:
     return frozenset().union(*(CAPABILITIES[Role(role)] for role in roles))
 
 
+def roles_with(capability: Capability) -> tuple[Role, ...]:
+    """The roles that hold a capability."""
+    return tuple(role for role, held in CAPABILITIES.items() if capability in held)
+
+
 def refusal_of(capability: Capability) -> NotAllowed:
     """What somebody is told whose roles do not include a step."""
     return NotAllowed(

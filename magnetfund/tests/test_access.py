@@ -12,9 +12,10 @@ from django.urls import get_resolver
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from magnetfund.core.models import User
-from magnetfund.core.roles import Role
+from magnetfund.core.roles import Role, roles_with
 from magnetfund.operations.people import ensure_user
 from magnetfund.web.administration.kyc_forms import KYC_TABLES
+from magnetfund.web.setup_steps import PAGES
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("token_keys")]
 
@@ -70,7 +71,7 @@ API_READ = {
     "/state", "/dependencies", "/api/fuse/status", "/api/strategies/health",
     "/api/strategies/performance", "/api/risk/portfolio", "/api/risk/factors",
     "/api/risk/attribution", "/api/risk/events", "/api/risk/stresses",
-    "/api/options",
+    "/api/options", "/api/founding",
 }  # fmt: skip
 #: POST paths with the roles that pass the door (what is behind may still refuse the body).
 POSTS: dict[str, set[Role]] = {
@@ -107,6 +108,11 @@ FORMS: dict[str, set[Role]] = {
     "/desk/research/sweeps/start/": RESEARCH,
 }
 API_POSTS: dict[str, set[Role]] = {
+    **{
+        f"/api/founding/{page.name}": set(roles_with(page.form.capability))
+        for page in PAGES.values()
+    },
+    "/api/money/payees": {Role.ACCOUNTANT},
     "/api/backtests": RESEARCH,
     "/api/dealing/proposals/import": {Role.ACCOUNTANT},
     "/api/risk/stresses": RESEARCH,
@@ -277,6 +283,8 @@ def test_every_path_is_in_this_matrix_or_takes_an_identifier():
         | set(API_POSTS)
     )
     known |= {
+        # test_api_founding.py asks both by role.
+        "/api/people", "/api/money/accounts",
         # test_api_fund_days.py asks them by role.
         "/api/navs", "/api/dealing/suspensions",
         # test_vault.py, test_register_page.py and test_desk_books.py have their matrix.

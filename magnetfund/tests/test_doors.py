@@ -43,8 +43,12 @@ NOBODYS = "00000000-0000-0000-0000-000000000001"
 
 @pytest.fixture(autouse=True)
 def _doors(settings: Any, tmp_path: Path, token_keys: Path) -> None:
+    keep_doors(settings, tmp_path / "home", token_keys)
+
+
+def keep_doors(settings: Any, home: Path, token_keys: Path) -> None:
+    """The doors of production, with keys of their own in ``home`` and no guess counted yet."""
     settings.SECOND_FACTOR_REQUIRED = True
-    home = tmp_path / "home"
     shutil.copytree(token_keys, home / "keys")
     make_seed_key(home / "keys")
     settings.MAGNET_HOME = home

@@ -100,7 +100,7 @@ class LimitsForm(ServiceForm):
     """Proposes a whole set of limits; a second risk officer signs it on the desk."""
 
     capability = Capability.LIMITS_PROPOSE
-    book = forms.ChoiceField()
+    book = forms.ChoiceField(initial=settings.MAGNET_BOOK)
     reason = forms.CharField(max_length=300)
 
     class Meta(ServiceForm.Meta):
@@ -133,6 +133,7 @@ declare(
         rule.name: forms.DecimalField(
             label=rule.words.capitalize(),
             required=rule.default is not None,
+            initial=rule.default,
             help_text=f"{rule.tighter.name.lower()} is tighter; the ceiling is {rule.ceiling}",
         )
         for rule in FIGURES.values()

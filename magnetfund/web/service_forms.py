@@ -9,7 +9,7 @@ comes back into the form, and nothing is written.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from django import forms
 from django.db import models, transaction
@@ -29,6 +29,8 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # of any model
     actor: ClassVar[Actor]
     #: Whether it decides on money or a person, and so asks for a fresh second factor.
     asks_for_factor: ClassVar[bool] = False
+    #: What the service refused, with its code; ``None`` where it took what was typed.
+    refusal: FundError | None = None
 
     class Meta:
         model: type[models.Model] = Fund
@@ -71,6 +73,7 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # of any model
             with transaction.atomic():
                 self.instance = self.perform(self.cleaned_data)
         except FundError as error:
+            self.refusal = error
             self.add_error(None, error.message)
 
     def save(self, commit: bool = True) -> Any:
@@ -79,6 +82,15 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # of any model
 
     def save_m2m(self) -> None:
         """Nothing is left to write: the admin asks for it after each new row."""
+
+
+Form = TypeVar("Form", bound=ServiceForm)
+
+
+def bind(form: type[Form], actor: Actor) -> type[Form]:
+    """The form as ``actor`` fills it in."""
+    bound: Any = type(form.__name__, (form,), {"actor": actor})
+    return cast("type[Form]", bound)
 
 
 def declare(form: type[ServiceForm], found: Mapping[str, forms.Field]) -> None:

@@ -10,7 +10,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
-from magnetfund.core.services.signing import refusal_of
+from magnetfund.core.services.signing import LIMITS, SignatureMissing, refusal_of
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.kernel.identifiers import content_hash
@@ -116,6 +116,8 @@ def _put_in_force(proposal: models.LimitProposal, signer: User) -> int:
         refusal = refusal_of(error, wall="limits: ", code="limits_refused")
         if refusal is None:
             raise
+        if isinstance(refusal, SignatureMissing):
+            refusal.details.update(action=LIMITS, subject=str(proposal.pk))
         raise refusal from None
     return int(version)
 

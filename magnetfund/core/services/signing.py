@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 
 from magnetfund.core.actors import Actor
-from magnetfund.core.models import SignatureRequest
+from magnetfund.core.models import Signature, SignatureRequest, User
 from magnetfund.kernel.errors import Conflict, FundError, NotAllowed
 
 #: What is signed: see ``authority_content`` in PostgreSQL.
@@ -61,6 +61,11 @@ def content_hash_of(*, action: str, subject: UUID) -> str | None:
         cursor.execute("SELECT authority_content(%s, %s)", [action, subject])
         (words,) = cursor.fetchone()
     return None if words is None else sha256(words.encode()).hexdigest()
+
+
+def is_signed(subject: UUID, account: User) -> bool:
+    """Whether the account has signed about the subject; the wall decides what it counts for."""
+    return Signature.objects.filter(subject=subject, account=account.pk).exists()
 
 
 @contextmanager

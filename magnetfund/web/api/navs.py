@@ -117,7 +117,7 @@ class NavPrepareRequest(serializers.Serializer[Any]):
     idempotency_key = serializers.CharField(max_length=200, required=False)
 
 
-class NavDecisionRequest(serializers.Serializer[Any]):
+class HashedDecisionRequest(serializers.Serializer[Any]):
     is_approved = serializers.BooleanField()
     content_hash = serializers.CharField(max_length=64, required=False, default="")
     reason = serializers.CharField(max_length=300, required=False, default="")
@@ -174,13 +174,13 @@ class NavDecisionView(APIView):
 
     @extend_schema(
         operation_id="nav_decide",
-        request=NavDecisionRequest,
+        request=HashedDecisionRequest,
         parameters=[KEY_HEADER],
         responses={200: NavLine, 409: ConflictAnswer},
     )
     def post(self, request: Request, pk: UUID) -> HttpResponse:
         require_step_up(request)
-        form = NavDecisionRequest(data=request.data)
+        form = HashedDecisionRequest(data=request.data)
         form.is_valid(raise_exception=True)
         given = form.validated_data
 

@@ -7,6 +7,7 @@ from django.views.decorators.http import require_safe
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from magnetfund.web.api import (
+    accounts,
     blackouts,
     breaks,
     calculators,
@@ -15,6 +16,7 @@ from magnetfund.web.api import (
     distributions,
     errors,
     expenses,
+    founding,
     investors,
     kyc,
     money,
@@ -23,6 +25,7 @@ from magnetfund.web.api import (
     own_orders,
     papers,
     payments,
+    people,
     portfolio,
     proof,
     register,
@@ -48,6 +51,27 @@ urlpatterns = [
     path("api/auth/refresh", tokens.RefreshView.as_view(), name="api_refresh"),
     path("api/investor/login", tokens.InvestorTokenView.as_view(), name="api_investor_login"),
     path("api/investor/register", kyc.RegisterView.as_view(), name="api_investor_register"),
+    path("api/founding", founding.FoundingView.as_view(), name="api_founding"),
+    *(
+        path(f"api/founding/{name}", view.as_view(), name=f"api_founding_{name}")
+        for name, view in founding.STEP_VIEWS.items()
+    ),
+    path(
+        "api/founding/terms/<uuid:pk>/decision",
+        founding.TermsDecisionView.as_view(),
+        name="api_founding_terms_decision",
+    ),
+    path(
+        "api/founding/limits/<uuid:pk>/decision",
+        founding.LimitsDecisionView.as_view(),
+        name="api_founding_limits_decision",
+    ),
+    path("api/people", people.PeopleView.as_view(), name="api_people"),
+    path(
+        "api/people/<uuid:pk>/decision",
+        people.RoleDecisionView.as_view(),
+        name="api_role_decision",
+    ),
     path("api/kyc/cases", kyc.CasesView.as_view(), name="api_kyc_cases"),
     path("api/kyc/cases/<uuid:pk>", kyc.CaseView.as_view(), name="api_kyc_case"),
     path("api/kyc/cases/<uuid:pk>/checks", kyc.ChecksView.as_view(), name="api_kyc_checks"),
@@ -214,6 +238,18 @@ urlpatterns = [
         "api/restatements/<uuid:pk>/decision",
         restatements.RestatementDecisionView.as_view(),
         name="api_restatement_decision",
+    ),
+    path("api/money/accounts", accounts.AccountsView.as_view(), name="api_accounts"),
+    path(
+        "api/money/accounts/<uuid:pk>/approve",
+        accounts.AccountApproveView.as_view(),
+        name="api_account_approve",
+    ),
+    path("api/money/payees", accounts.PayeesView.as_view(), name="api_payees"),
+    path(
+        "api/money/payees/<uuid:pk>/step",
+        accounts.PayeeStepView.as_view(),
+        name="api_payee_step",
     ),
     path("api/money/statements", money.StatementsView.as_view(), name="api_statements"),
     path("api/money/receipts", money.ReceiptsView.as_view(), name="api_receipts"),

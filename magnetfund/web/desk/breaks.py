@@ -30,6 +30,7 @@ from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.money import own_fund
 from magnetfund.web.forms import submit_once
 from magnetfund.web.parts import render_page
+from magnetfund.web.service_forms import bind
 from trading.models import Reconciliation
 
 SHOWN = 60
@@ -51,7 +52,7 @@ def breaks(request: HttpRequest) -> HttpResponse:
     """What is open with its age and owner, what was closed, and the form to raise one."""
     user: Any = request.user
     may_work = user.can(Capability.DEALING_PROCESS)
-    bound = type("BoundForm", (BreakForm,), {"actor": actor_of(request)})
+    bound = bind(BreakForm, actor_of(request))
     form = bound(initial={"fund": own_fund()})
     if request.method == "POST":
         if not may_work:

@@ -36,6 +36,7 @@ from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.signing import go_to_sign
 from magnetfund.web.forms import submit_once
 from magnetfund.web.parts import render_page, send_pdf
+from magnetfund.web.service_forms import bind
 
 SHOWN = 40
 
@@ -46,7 +47,7 @@ def proposals(request: HttpRequest) -> HttpResponse:
     """What waits for a second person, what was decided, and the form for those who propose."""
     user: Any = request.user
     may_propose = user.can(Capability.DEALING_PROCESS) or user.can(Capability.DEALING_APPROVE)
-    bound = type("BoundForm", (DealingProposalForm,), {"actor": actor_of(request)})
+    bound = bind(DealingProposalForm, actor_of(request))
     form = bound()
     if request.method == "POST":
         if not may_propose:

@@ -25,6 +25,7 @@ from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.signing import go_to_sign
 from magnetfund.web.forms import submit_once
 from magnetfund.web.parts import render_page
+from magnetfund.web.service_forms import bind
 
 SHOWN = 20
 HOLDERS_SHOWN = 200
@@ -36,7 +37,7 @@ def distributions(request: HttpRequest) -> HttpResponse:
     """What waits for a second person, what was declared, and the form."""
     user: Any = request.user
     may_propose = user.can(Capability.DEALING_PROCESS)
-    bound = type("BoundForm", (DistributionForm,), {"actor": actor_of(request)})
+    bound = bind(DistributionForm, actor_of(request))
     form = bound()
     if request.method == "POST":
         if not may_propose:

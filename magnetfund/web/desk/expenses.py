@@ -34,6 +34,7 @@ from magnetfund.web.desk.signing import go_to_sign
 from magnetfund.web.expense_forms import ExpenseForm, propose_change
 from magnetfund.web.forms import submit_once
 from magnetfund.web.parts import render_page
+from magnetfund.web.service_forms import bind
 
 SHOWN = 40
 COLUMNS = (
@@ -61,7 +62,7 @@ def expenses(request: HttpRequest) -> HttpResponse:
     user: Any = request.user
     may_propose = user.can(Capability.NAV_PREPARE)
     fund = own_fund()
-    bound = type("BoundForm", (ExpenseForm,), {"actor": actor_of(request)})
+    bound = bind(ExpenseForm, actor_of(request))
     form = bound(initial={"fund": fund})
     if request.method == "POST":
         if not may_propose:

@@ -24,14 +24,14 @@ from investors.services.policies import (
 from magnetfund.core.actors import actor_of
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
-from magnetfund.core.services.signing import LIMITS, TERMS, SignatureMissing
+from magnetfund.core.services.signing import LIMITS, TERMS, SignatureMissing, is_signed
 from magnetfund.kernel.errors import FundError
 from magnetfund.operations.founding_state import read_founding
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
-from magnetfund.web.desk.setup import PAGES
-from magnetfund.web.desk.signing import go_to_sign, is_own, is_signed
+from magnetfund.web.desk.signing import go_to_sign, is_own
 from magnetfund.web.parts import render_page
+from magnetfund.web.setup_steps import PAGES
 from risk.domain.limits import FIGURES, Limits
 from risk.models import LimitProposal
 from risk.services.limits import approve_limits

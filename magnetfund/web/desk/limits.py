@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 from magnetfund.core.actors import actor_of
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
+from magnetfund.core.services.signing import is_signed
 from magnetfund.kernel.clock import utc_midnight, utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.kernel.money import decimal_from_float, decimal_of
@@ -25,7 +26,6 @@ from magnetfund.web.desk import selectors as desk
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.selectors import ShownPosition
-from magnetfund.web.desk.signing import is_signed
 from magnetfund.web.parts import render_page
 from risk.domain.limits import (
     FIGURES,

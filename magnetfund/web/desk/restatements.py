@@ -30,6 +30,7 @@ from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.signing import go_to_sign
 from magnetfund.web.forms import submit_once
 from magnetfund.web.parts import render_page
+from magnetfund.web.service_forms import bind
 
 SHOWN = 20
 HOLDERS_SHOWN = 200
@@ -42,7 +43,7 @@ def restatements(request: HttpRequest) -> HttpResponse:
     """What waits for signatures, what was decided, and the form."""
     user: Any = request.user
     may_prepare = user.can(Capability.NAV_PREPARE)
-    bound = type("BoundForm", (RestatementForm,), {"actor": actor_of(request)})
+    bound = bind(RestatementForm, actor_of(request))
     asked = {name: request.GET[name] for name in ASKED if request.GET.get(name)}
     form = bound(initial=asked)
     if request.method == "POST":

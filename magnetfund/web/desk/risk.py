@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
-from magnetfund.core.services.signing import ARM, SignatureMissing
+from magnetfund.core.services.signing import ARM, SignatureMissing, is_signed
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk import selectors as desk
@@ -30,7 +30,7 @@ from magnetfund.web.desk.gauges import (
     build_market_gauges,
     draw_equity,
 )
-from magnetfund.web.desk.signing import go_to_sign, is_own, is_signed
+from magnetfund.web.desk.signing import go_to_sign, is_own
 from magnetfund.web.desk.stresses import build_consequences, estimate_stop_cost, find_assets
 from magnetfund.web.parts import render_page
 from magnetfund.web.public.pages import asked_page

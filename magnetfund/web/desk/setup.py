@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -15,93 +14,16 @@ from django.views.decorators.http import require_http_methods
 
 from investors.models import DealingOrder, Fund, ShareClass
 from magnetfund.core.actors import actor_of
-from magnetfund.core.roles import CAPABILITIES, Capability
+from magnetfund.core.roles import Capability, roles_with
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.parts import render_page
-from magnetfund.web.policy_forms import LimitsForm, TermsForm
-from magnetfund.web.service_forms import ServiceForm
-from magnetfund.web.setup_forms import (
-    DealingDaysForm,
-    FundForm,
-    HolidayForm,
-    InvestorForm,
-    ShareClassForm,
-)
+from magnetfund.web.policy_forms import LimitsForm
+from magnetfund.web.service_forms import bind
+from magnetfund.web.setup_forms import DealingDaysForm
+from magnetfund.web.setup_steps import PAGES
 from risk.domain.limits import FIGURES
 from risk.services.limits import limits_in_force
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetupPage:
-    """One step of a founding; ``after`` is the page that follows it."""
-
-    name: str
-    words: str
-    lede: str
-    form: type[ServiceForm]
-    done: str
-    after: str = ""
-
-
-PAGES = {
-    page.name: page
-    for page in (
-        SetupPage(
-            name="fund",
-            words="Fund",
-            lede="Its currency is that of every class; cut-offs are local times of its zone.",
-            form=FundForm,
-            done="The fund is there. Next: its classes.",
-            after="class",
-        ),
-        SetupPage(
-            name="class",
-            words="Class",
-            lede="A class deals once its terms have two signatures.",
-            form=ShareClassForm,
-            done="The class is there. Next: its terms.",
-            after="terms",
-        ),
-        SetupPage(
-            name="terms",
-            words="Terms",
-            lede="Fees, notice, lock-up and gate of one class. A controller signs them.",
-            form=TermsForm,
-            done="The terms are proposed; a controller signs them.",
-        ),
-        SetupPage(
-            name="holiday",
-            words="Holiday",
-            lede="A day without business; dealing days move past it.",
-            form=HolidayForm,
-            done="The holiday is noted.",
-            after="holiday",
-        ),
-        SetupPage(
-            name="calendar",
-            words="Calendar",
-            lede="Dealing days of the coming months. Try them out first: known days stay.",
-            form=DealingDaysForm,
-            done="The dealing days are in the calendar.",
-        ),
-        SetupPage(
-            name="limits",
-            words="Limits",
-            lede="The whole set of limits. A second risk officer signs it.",
-            form=LimitsForm,
-            done="The limits are proposed; a second risk officer signs them.",
-        ),
-        SetupPage(
-            name="investor",
-            words="Investor",
-            lede="A first investor. Compliance then mails the link to the application.",
-            form=InvestorForm,
-            done="The investor is entered; compliance goes on.",
-            after="investor",
-        ),
-    )
-}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -116,8 +38,7 @@ def setup(request: HttpRequest, name: str) -> HttpResponse:
     is_sent = request.method == "POST"
     if is_sent and not may:
         raise PermissionDenied
-    bound = type(page.form.__name__, (page.form,), {"actor": actor_of(request)})
-    form = bound(request.POST if is_sent else None)
+    form = bind(page.form, actor_of(request))(request.POST if is_sent else None)
     is_preview = is_sent and "preview" in request.POST
     if isinstance(form, DealingDaysForm):
         form.is_preview = is_preview
@@ -149,9 +70,7 @@ def _has_needs(name: str) -> bool:
 
 def _holders(capability: Capability) -> str:
     """The roles that have a capability, in words."""
-    found = [role.value.replace("_", " ") for role, held in CAPABILITIES.items()
-             if capability in held]  # fmt: skip
-    return " or ".join(found)
+    return " or ".join(role.value.replace("_", " ") for role in roles_with(capability))
 
 
 def _meaning() -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from magnetfund.core.actors import actor_of
-from magnetfund.core.models import Signature, User
 from magnetfund.core.services.signing import SignatureMissing, ask_to_sign
 
 
@@ -23,8 +22,3 @@ def go_to_sign(request: HttpRequest, *, action: str, subject: UUID, back: str) -
 def is_own(request: HttpRequest, missing: SignatureMissing) -> bool:
     """Whether the signature that is missing is that of whoever asks."""
     return bool(missing.details.get("account") == str(request.user.pk))
-
-
-def is_signed(subject: UUID, account: User) -> bool:
-    """Whether the account has signed about the subject; the wall decides what it counts for."""
-    return Signature.objects.filter(subject=subject, account=account.pk).exists()
