@@ -94,10 +94,9 @@ def time_sparse(market: research.Market) -> list[Row]:
         strategy = prepared.strategies[0]
         assert isinstance(strategy, RuleStrategy)
         decisions, outlook = bench.decide(strategy, prepared.rules)
-        walk = partial(
-            bench.runner().walk, rules=prepared.rules, decisions=decisions, outlook=outlook
-        )
-        name = f"event to event, {walk()} trades of a rule of days, rules {kind}, one core"
+        walk = partial(bench.runner().walk, variants=[(prepared.rules, decisions)], outlook=outlook)
+        trades = walk()[0][0]
+        name = f"event to event, {trades} trades of a rule of days, rules {kind}, one core"
         rows.append((name, len(market.candles) / best_seconds(walk, rounds=300), bar, "bars/s"))
     return rows
 

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from hypothesis import strategies as st
 
 from magnetfund import research
 from risk.domain.ratios import compute_equity_drawdowns, compute_sharpe_facts
+from trading.domain.backtest.kernel.outlook import BLOCK_DAYS, find_day_ends
 from trading.domain.backtest.kernel.run import _unpack_trades, run_kernel
-from trading.domain.backtest.kernel.variants import find_day_ends
 from trading.domain.backtest.reference import run_reference
 from trading.domain.engine.rules import TradedInstrument
 from trading.domain.market.candles import HOUR_MS, Candle, Candles
@@ -78,9 +79,9 @@ def assert_the_same(prepared: Prepared, parameters: Mapping[str, Any]) -> int:
     )
     bench = VariantBench(prepared, STRATEGIES, cut_days=3)
     runner, returns = bench.runner(), np.empty((2, bench.days))
-    figures = bench.run(runner, parameters, returns[0])
+    [(_, figures)] = bench.run(runner, [(0, parameters)], returns[0])
     bench.is_whole = True
-    whole = bench.run(runner, parameters, returns[1])
+    [(_, whole)] = bench.run(runner, [(0, parameters)], returns[1])
     np.testing.assert_array_equal(runner.equity, raw.equity)
     np.testing.assert_array_equal(returns[0], returns[1])
     np.testing.assert_array_equal(figures.sums, whole.sums)
@@ -190,6 +191,30 @@ class _SparseRule:
         return Wish(enter=side if draw < self._share else 0, leave_long=leaves, leave_short=leaves)
 
 
+@pytest.mark.parametrize("rules", ["fund", "bare"])
+def test_variants_side_by_side_end_as_each_alone(rules: str) -> None:
+    candles = make_random_bars(count=4_000, seed=21)
+    prepared = ready(candles, "moving-average", {}, rules=rules, risk_share=0.01)
+    bench = VariantBench(prepared, STRATEGIES, cut_days=90)
+    varied = [
+        {"fast": fast, "slow": slow, "hold_bars": hold, "bar_hours": hours, "stop_atr": stop}
+        for fast, slow, hold, hours, stop in product((3, 8), (20, 40), (0, 9), (1, 4), (0.5, 3.0))
+    ]
+    asked = [(k, varied[k]) for k in range(len(varied))]
+    asked.insert(5, (99, {"fast": 30, "slow": 20}))
+    returns = np.empty(bench.days)
+    together = dict(bench.run(bench.runner(), asked, returns))
+    assert sorted(together) == list(range(len(varied)))
+    assert prepared.market.time_ms.size > 3 * 24 * BLOCK_DAYS
+    for k, parameters in enumerate(varied):
+        [(_, alone)] = bench.run(bench.runner(), [(0, parameters)], returns)
+        found = together[k]
+        assert (found.trades, found.fall) == (alone.trades, alone.fall)
+        assert alone.trades > 5
+        for name in ("sums", "gaps", "path"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(alone, name))
+
+
 def _jumping_bars(seed: int) -> Candles:
     """Bars of which some jump by a third: through stops, targets and the way to liquidation."""
     candles = make_random_bars(count=2_500, seed=seed)
@@ -218,7 +243,7 @@ def test_sparse_entries_trade_to_the_lot_as_the_readable_engine(
     )
     bench = VariantBench(prepared, builders, cut_days=3)
     runner, returns = bench.runner(), np.empty(bench.days)
-    figures = bench.run(runner, parameters, returns)
+    [(_, figures)] = bench.run(runner, [(0, parameters)], returns)
     assert _unpack_trades(*runner._trades[:2], figures.trades) == readable.trades
     assert len(readable.trades) > 5
     ends = find_day_ends(prepared.market.time_ms, prepared.rules.bar_ms)

@@ -44,12 +44,11 @@ class SweepSpace:
 
     def at(self, index: int) -> dict[str, Any]:
         """The parameters of one variant of the grid; the last parameter moves fastest."""
-        left, found = self.size, {}
-        for name, values in self.values.items():
-            left //= len(values)
-            place, index = divmod(index, left)
-            found[name] = values[place]
-        return found
+        found: list[tuple[str, Any]] = []
+        for name in reversed(list(self.values)):
+            index, place = divmod(index, len(self.values[name]))
+            found.append((name, self.values[name][place]))
+        return dict(reversed(found))
 
 
 def read_space(

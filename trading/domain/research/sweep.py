@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.ratios import compute_sharpe_of_sums
-from trading.domain.backtest.kernel.variants import find_day_ends
+from trading.domain.backtest.kernel.outlook import find_day_ends
 from trading.domain.research.moments import DayMoments, find_stretches
 from trading.domain.research.run import Builder, Prepared
 from trading.domain.research.space import SweepSpace, check_sweepable, list_places

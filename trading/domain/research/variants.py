@@ -1,14 +1,15 @@
 """The runs of a sweep: many variants of one strategy on one market, on every core.
 
 Whatever variants have in common (longer bars, averages, volatility, magnets) is made once.  A rule
-on one instrument runs in the loop that steps over quiet bars; every other strategy runs packed.
+on one instrument runs in the loop that steps over quiet bars, several variants side by side; every
+other strategy runs packed.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,15 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magnetfund.kernel.errors import InvalidInput
+from trading.domain.backtest.kernel.outlook import Outlook, build_outlook, find_day_ends
 from trading.domain.backtest.kernel.run import pack_market, pack_signals
-from trading.domain.backtest.kernel.variants import (
-    SUMS,
-    Figures,
-    Outlook,
-    VariantRunner,
-    build_outlook,
-    find_day_ends,
-)
+from trading.domain.backtest.kernel.variants import SUMS, Figures, VariantRunner
 from trading.domain.engine.rules import EngineRules
 from trading.domain.market.candles import Candles
 from trading.domain.research.moments import DayMoments, find_edges
@@ -38,7 +33,9 @@ from trading.domain.strategies.shared import KeepMagnets, SharedBars
 from trading.domain.strategies.signals import Reason, Signals, StrategyTraits
 
 #: Variants that one thread takes at a time, at most.
-TAKEN_MAX = 32
+TAKEN_MAX = 64
+#: As a plain number: a comparison with an enumeration would widen the whole column first.
+WARM_UP = int(Reason.WARM_UP)
 #: How often a caller is told how far it is, also inside one long variant.
 TOLD_SECONDS = 1.0
 FloatColumn = NDArray[np.float64]
@@ -107,15 +104,14 @@ class VariantBench:
         stopped = threading.Event()
         share = min(TAKEN_MAX, -(-count // (4 * self._threads))) or 1
 
-        def work(first: int) -> int:
-            runner, returns = self.runner(), np.empty(self.days)
+        def ask(first: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
             for k in range(first, min(first + share, count)):
                 if stopped.is_set():
-                    break
-                try:
-                    figures = self.run(runner, variant_at(k), returns)
-                except InvalidInput:
-                    continue
+                    return
+                yield k, variant_at(k)
+
+        def work(first: int) -> int:
+            for k, figures in self.run(self.runner(), ask(first), np.empty(self.days)):
                 moments[:, k], path[k] = figures.gaps, figures.path
                 sums[k], falls[k], trades[k] = figures.sums, figures.fall, figures.trades
             return min(share, count - first)
@@ -155,31 +151,72 @@ class VariantBench:
         return found
 
     def run(
-        self, runner: VariantRunner, parameters: Mapping[str, Any], returns: FloatColumn
-    ) -> Figures:
-        """One variant; raises :class:`InvalidInput` where it cannot be built or never warms up."""
-        prepared, sleeve = self._prepared, self._sleeve
+        self,
+        runner: VariantRunner,
+        asked: Iterable[tuple[int, Mapping[str, Any]]],
+        returns: FloatColumn,
+    ) -> Iterator[tuple[int, Figures]]:
+        """Run numbered variants, those that share an outlook side by side, in any order.
+
+        Those that cannot be built or never warm up are left out.  ``returns`` receives the daily
+        returns of the last.
+        """
+        prepared = self._prepared
+        # Dated events bar entries by bar, which decisions shared by variants do not know.
+        is_alone = len(prepared.rules.slots) == 1 and not prepared.blackouts
+        beside: dict[int, tuple[Outlook, list[tuple[int, EngineRules, Decisions]]]] = {}
+        rooms: list[Decisions] = self._local.__dict__.setdefault("rooms", [])
+        used = 0
+        for k, parameters in asked:
+            try:
+                strategy, rules = self._build(parameters)
+                if not (isinstance(strategy, (RuleStrategy, MagnetStrategy)) and is_alone):
+                    yield k, self._run_signals(runner, strategy, rules, returns)
+                    continue
+                room = rooms[used] if used < len(rooms) else None
+                decisions, outlook = self.decide(strategy, rules, room=room)
+            except InvalidInput:
+                continue
+            rooms[used : used + 1] = [decisions]
+            one = (k, rules, decisions)
+            if decisions.reach.size:
+                beside.setdefault(id(outlook), (outlook, []))[1].append(one)
+                used += 1
+            else:
+                yield from self._run_decisions(runner, outlook, [one], returns)
+        for outlook, group in beside.values():
+            yield from self._run_decisions(runner, outlook, group, returns)
+
+    def _build(self, parameters: Mapping[str, Any]) -> tuple[Strategy, EngineRules]:
         strategy = build(
             self._builders,
-            sleeve.strategy,
-            {**sleeve.parameters, **parameters},
-            opposite_reach=prepared.opposite_reach,
+            self._sleeve.strategy,
+            {**self._sleeve.parameters, **parameters},
+            opposite_reach=self._prepared.opposite_reach,
         )
-        rules = self._rules_of(strategy.traits)
-        # Dated events bar entries by bar, which decisions shared by variants do not know.
-        is_alone = len(rules.slots) == 1 and not prepared.blackouts
-        if isinstance(strategy, (RuleStrategy, MagnetStrategy)) and is_alone:
-            decisions, outlook = self.decide(strategy, rules)
-            return runner.run_decisions(
-                rules=rules,
-                decisions=decisions,
-                outlook=outlook,
-                returns=returns,
-                whole=self.is_whole,
-            )
-        variant = replace(prepared, strategies=(strategy,), rules=rules)
+        return strategy, self._rules_of(strategy.traits)
+
+    def _run_decisions(
+        self,
+        runner: VariantRunner,
+        outlook: Outlook,
+        group: Sequence[tuple[int, EngineRules, Decisions]],
+        returns: FloatColumn,
+    ) -> Iterator[tuple[int, Figures]]:
+        figures = runner.run_decisions(
+            variants=[(rules, decisions) for _, rules, decisions in group],
+            outlook=outlook,
+            returns=returns,
+            whole=self.is_whole,
+        )
+        return zip((k for k, _, _ in group), figures, strict=True)
+
+    def _run_signals(
+        self, runner: VariantRunner, strategy: Strategy, rules: EngineRules, returns: FloatColumn
+    ) -> Figures:
+        variant = replace(self._prepared, strategies=(strategy,), rules=rules)
         signals = compute_slot_signals(variant, columns=self._columns)
-        packed = pack_signals(rules=rules, market=prepared.market, signals=signals)
+        packed = pack_signals(rules=rules, market=self._prepared.market, signals=signals)
         return runner.run_signals(rules=rules, signals=packed, returns=returns)
 
     def _rules_of(self, traits: StrategyTraits) -> EngineRules:
@@ -191,18 +228,21 @@ class VariantBench:
         return found
 
     def decide(
-        self, strategy: RuleStrategy | MagnetStrategy, rules: EngineRules
+        self,
+        strategy: RuleStrategy | MagnetStrategy,
+        rules: EngineRules,
+        *,
+        room: Decisions | None = None,
     ) -> tuple[Decisions, Outlook]:
         """What a strategy says on the only instrument, and what its run shares with others.
 
-        The decisions hold until this thread asks again.
+        ``room`` as :meth:`RuleStrategy.decide` has it.
         """
         shared = self._share_span()
         with self._lock:
             outlook = self._look_out(strategy, rules, shared)
-        decisions = strategy.decide(shared, room=getattr(self._local, "room", None))
-        self._local.room = decisions
-        if not (decisions.reason[outlook.first :] != Reason.WARM_UP).any():
+        decisions = strategy.decide(shared, room=room)
+        if not (decisions.reason[outlook.first :] != WARM_UP).any():
             raise InvalidInput("the span is shorter than the warm-up", code="warm_up")
         return decisions, outlook
 

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.identifiers import content_hash
-from trading.domain.backtest.kernel.variants import SUMS, find_day_ends
+from trading.domain.backtest.kernel.outlook import find_day_ends
+from trading.domain.backtest.kernel.variants import SUMS
 from trading.domain.research.coverage import InstrumentSeries
 from trading.domain.research.moments import find_edges
 from trading.domain.research.request import request_of

@@ -42,6 +42,8 @@ from trading.domain.strategies.sides import place_level
 
 
 def run_decisions(
+    begin: int,
+    finish: int,
     times: Any,
     bars_i: Any,
     bars_f: Any,
@@ -63,7 +65,7 @@ def run_decisions(
     target: Any,
     closes: Any,
     reach: Any,
-    stop_atr: float,
+    finishr: float,
     target_atr: float,
     gi: Any,
     gf: Any,
@@ -93,29 +95,30 @@ def run_decisions(
     equity: Any,
     whole: bool,
 ) -> None:
-    """Work every bar of one slot whose decisions stand at ``rows``.
+    """Work the bars ``[begin, finish)`` of one slot whose decisions stand at ``rows``.
 
+    All that is known after a bar stands in the arrays, so a later call goes on where this one ends.
     ``following`` is the number of the first decision at or after each bar, ``base_i`` and
     ``base_f`` what the signals of all variants have in common.  Stop and target of an entry are
     those given, or follow from ``closes`` and ``reach`` where these are.  ``equity`` receives every
     mark where ``whole`` is true, else those at the ends of stretches (and of days, which end one).
     """
     size, count = times.shape[0], rows.shape[0]
-    t, entering, leaving, leaves = 0, -1, -1, 0
-    while t < size:
+    t, entering, leaving, leaves = begin, -1, -1, 0
+    while t < finish:
         if is_calm(pi, fi, ei, sf):
             side = pi[0, PI_SIDE]
             if side == 0:
                 # Entries that a trip, an episode or a lock would deny are none.
-                end = size
+                end = finish
                 if fi[FI_TRIPPED_BY] != 0:
-                    end = find_row(times, fi[FI_REARM_AT])
+                    end = min(end, find_row(times, fi[FI_REARM_AT]))
                 elif ei[0, EI_ACTIVE] == 0:
                     if entering < t:
                         place, until = following[t], si[0, SI_LOCK_UNTIL] - zi[ZI_BAR_MS]
                         while place < count and (enter[place] == 0 or times[rows[place]] < until):
                             place += 1
-                        entering = rows[place] if place < count else size
+                        entering = min(finish, rows[place]) if place < count else finish
                     end = entering
                 first = t
                 t = walk_flat(
@@ -130,7 +133,7 @@ def run_decisions(
                     leaves, place = wanted, following[t]
                     while place < count and leave[place] & wanted == 0:
                         place += 1
-                    leaving = rows[place] if place < count else size
+                    leaving = min(finish, rows[place]) if place < count else finish
                 end = leaving
                 if ri[0, RI_HOLD_MS] > 0:
                     until = pi[0, PI_ENTRY_TIME] + ri[0, RI_HOLD_MS] - zi[ZI_BAR_MS]
@@ -140,7 +143,7 @@ def run_decisions(
                     base_i, base_f, pi, pf, ri, mi, mf, fi, ff, ei, ef, zi, zf, af, equity, whole,
                 )  # fmt: skip
             pi[0, PI_OUT_REASON] = -1 if pi[0, PI_SIDE] == 0 else 0
-            if t >= size:
+            if t >= finish:
                 break
         gi[0, GI_TREND] = bars_i[t, 0, KI_TREND]
         for column in range(GF_WIDTH):
@@ -158,7 +161,7 @@ def run_decisions(
                 gf[0, GF_TARGET] = target[place]
             elif enter[place] != 0:
                 side = enter[place]
-                gf[0, GF_STOP] = place_level(closes[place], side, stop_atr, reach[place])
+                gf[0, GF_STOP] = place_level(closes[place], side, finishr, reach[place])
                 if target_atr != 0.0:
                     gf[0, GF_TARGET] = place_level(closes[place], side, -target_atr, reach[place])
         equity[t] = step_bar(

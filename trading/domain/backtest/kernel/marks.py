@@ -33,9 +33,23 @@ def note_marks(equity: Any, af: Any) -> None:
         note_mark(equity[t], af)
 
 
+def summarise_all(
+    marks: Any,
+    cut: int,
+    start: float,
+    edges: Any,
+    returns: Any,
+    sums: Any,
+    gaps: Any,
+    path: Any,
+) -> None:
+    """Summarise runs, one a row of ``marks``; ``returns`` is left with those of the last."""
+    for v in range(marks.shape[0]):
+        summarise(marks[v], cut, start, edges, returns, sums[v], gaps[v], path[v])
+
+
 def summarise(
-    equity: Any,
-    ends: Any,
+    marks: Any,
     cut: int,
     start: float,
     edges: Any,
@@ -46,70 +60,74 @@ def summarise(
 ) -> None:
     """Daily returns of a run and what judging it needs of them.
 
-    ``ends`` are the last bars of the days.  ``sums`` receives the total return, mean, deviation
+    ``marks`` are those at the ends of days.  ``sums`` receives the total return, mean, deviation
     (ddof 1) and second to fourth central moments of all days, then mean and deviation of the days
     before ``cut`` and of those from it on; ``gaps`` the sums of the returns and of their squares
-    between the days ``edges``; ``path`` compounded return and deepest fall of the days before
-    ``cut``.
+    between the days ``edges``; ``path`` compounded return and deepest fall from a high (<= 0) of
+    the days before ``cut``.
     """
-    before, growth = start, 1.0
-    days = ends.shape[0]
+    days = marks.shape[0]
+    before, growth, high, fall = start, 1.0, 1.0, 0.0
+    total, seen, unseen = 0.0, 0.0, 0.0
+    # One pass for all sums: none waits for another, and each is added up in the order of the days.
     for j in range(days):
-        value = equity[ends[j]]
+        value = marks[j]
         change = max(value / before - 1.0, -1.0) if before > 0.0 else 0.0
+        before = value
         returns[j] = change
         growth *= 1.0 + change
-        before = value
+        total += change
+        if j < cut:
+            high = max(high, growth)
+            fall = min(fall, growth / high - 1.0)
+            path[0] = growth - 1.0
+            seen = total
+        else:
+            unseen += change
+    path[1] = fall
     sums[0] = growth - 1.0
-    measure_part(returns, 0, days, sums, 1)
+    measure_moments(returns, total / days, sums)
+    measure_part(returns, 0, cut, seen, sums, 6)
+    measure_part(returns, cut, days, unseen, sums, 8)
+    for k in range(edges.shape[0] - 1):
+        added, squares = 0.0, 0.0
+        for j in range(edges[k], edges[k + 1]):
+            added += returns[j]
+            squares += returns[j] * returns[j]
+        gaps[0, k] = added
+        gaps[1, k] = squares
+
+
+def measure_moments(returns: Any, mean: float, sums: Any) -> None:
+    """Mean, deviation (ddof 1; 0 for one day) and central moments of all days."""
+    days = returns.shape[0]
     second, third, fourth = 0.0, 0.0, 0.0
     for j in range(days):
-        away = returns[j] - sums[1]
+        away = returns[j] - mean
         square = away * away
         second += square
         third += square * away
         fourth += square * square
+    sums[1] = mean
+    sums[2] = (second / (days - 1)) ** 0.5 if days > 1 else 0.0
     sums[3] = second / days
     sums[4] = third / days
     sums[5] = fourth / days
-    measure_part(returns, 0, cut, sums, 6)
-    measure_part(returns, cut, days, sums, 8)
-    for k in range(edges.shape[0] - 1):
-        total, squares = 0.0, 0.0
-        for j in range(edges[k], edges[k + 1]):
-            total += returns[j]
-            squares += returns[j] * returns[j]
-        gaps[0, k] = total
-        gaps[1, k] = squares
-    measure_path(returns, cut, path)
 
 
-def measure_path(returns: Any, cut: int, path: Any) -> None:
-    """Compounded return of the days before ``cut``, and their deepest fall from a high, <= 0."""
-    growth, high, fall = 1.0, 1.0, 0.0
-    for j in range(cut):
-        growth *= 1.0 + returns[j]
-        high = max(high, growth)
-        fall = min(fall, growth / high - 1.0)
-    path[0] = growth - 1.0
-    path[1] = fall
-
-
-def measure_part(returns: Any, first: int, stop: int, sums: Any, at: int) -> None:
-    """Mean and deviation (ddof 1) of some days; zero where there are too few."""
+def measure_part(returns: Any, first: int, stop: int, total: float, sums: Any, at: int) -> None:
+    """Mean and deviation (ddof 1) of days whose sum is ``total``; zero where there are too few."""
     count = stop - first
     sums[at] = 0.0
     sums[at + 1] = 0.0
     if count < 1:
         return
-    total = 0.0
-    for j in range(first, stop):
-        total += returns[j]
     mean = total / count
     sums[at] = mean
     if count < 2:
         return
     squares = 0.0
     for j in range(first, stop):
-        squares += (returns[j] - mean) ** 2
+        away = returns[j] - mean
+        squares += away * away
     sums[at + 1] = (squares / (count - 1)) ** 0.5

@@ -12,38 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from risk.domain.fuse.thresholds import compute_severity
 from trading.domain.backtest.kernel import layout as at
-from trading.domain.backtest.kernel.days import (
-    WI_BOTTOM,
-    WI_CLOSE,
-    WI_FIRST,
-    WI_FLAGS,
-    WI_HIGH,
-    WI_LOW,
-    WI_NEXT,
-    WI_TOP,
-    WI_WIDTH,
-)
-from trading.domain.backtest.kernel.marks import AF_FALL, AF_WIDTH
-from trading.domain.backtest.kernel.quiet import (
-    FULL_STEP,
-    FUNDING,
-    HOT,
-    KI_BOTTOM,
-    KI_DECISION,
-    KI_FLAGS,
-    KI_HIGH,
-    KI_LAST,
-    KI_LOW,
-    KI_NEXT,
-    KI_TIME,
-    KI_TOP,
-    KI_TREND,
-    KI_WIDTH,
-    NEW_DAY,
-    look_ahead_within,
-)
+from trading.domain.backtest.kernel.marks import AF_FALL
+from trading.domain.backtest.kernel.outlook import Outlook, find_day_ends
 from trading.domain.backtest.kernel.run import (
     PackedMarket,
     PackedSignals,
@@ -55,49 +26,11 @@ from trading.domain.backtest.kernel.run import (
 )
 from trading.domain.engine.rules import EngineRules
 from trading.domain.strategies.rules import Decisions
-from trading.domain.strategies.signals import DAY_MS
+from trading.domain.strategies.signals import StrategyTraits
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 SUMS = 10
-#: Eight-byte numbers in a line of memory, and in the record of a bar.
-LINE = 8
-RECORD = KI_WIDTH + at.BF_WIDTH + at.GF_WIDTH
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
-    """What variants of one slot share, cut to the span of the run.
-
-    ``rows`` is the bar of each decision (negative before the span), ``following`` the number of the
-    first decision at or after each bar.  ``bars`` holds beside each other what is read of a bar:
-    its own columns, those of :mod:`.quiet` (KI) and, seen as floats, ``bars_f`` and ``base_f``;
-    ``base`` is what the signals of all variants have in common.  ``flags`` say what is known of
-    each bar, ``severity`` that of its volatility, ``special`` which bar asks next for a full step.
-    ``starts`` are the first bars of the stretches (and the end), ``dues`` and ``opens`` the funding
-    rate and the open there; ``days`` is the table of :mod:`.days`, ``day_at`` the day that each
-    stretch begins (-1: none).
-    """
-
-    rows: IntArray
-    following: IntArray
-    bars: IntArray
-    bars_f: FloatArray
-    base_f: FloatArray
-    base: PackedSignals
-    flags: NDArray[np.uint8]
-    special: IntArray
-    starts: IntArray
-    dues: FloatArray
-    days: IntArray
-    day_at: IntArray
-    opens: IntArray
-    severity: FloatArray
-
-    @property
-    def first(self) -> int:
-        """The first decision inside the span."""
-        return int(self.following[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,13 +66,13 @@ class VariantRunner:
         )
         self.equity = np.empty(size, dtype=np.float64)
         # In the order of the numbers AF: the opening cash is the first mark.
-        self._no_fall = (rules.cash_opening, 0.0, rules.cash_opening)
-        self._falls = np.zeros(AF_WIDTH, dtype=np.float64)
+        self._no_fall = np.array((rules.cash_opening, 0.0, rules.cash_opening))
         self._ends = find_day_ends(market.time_ms, rules.bar_ms)
         self._strategies = pack_strategies(rules)
         self._instruments = pack_instruments(rules)
         self._fuse = pack_fuse(rules)
         self._limits = np.array(astuple(rules.limits), dtype=np.float64)
+        self._slots: dict[StrategyTraits, tuple[IntArray, FloatArray]] = {}
         self._signal = (
             np.zeros((1, at.GI_WIDTH), dtype=np.int64),
             np.full((1, at.GF_WIDTH), np.nan),
@@ -148,36 +81,51 @@ class VariantRunner:
     def run_decisions(
         self,
         *,
-        rules: EngineRules,
-        decisions: Decisions,
+        variants: Sequence[tuple[EngineRules, Decisions]],
         outlook: Outlook,
         returns: FloatArray,
         whole: bool = False,
-    ) -> Figures:
-        """One slot with decisions; ``returns`` receives the daily returns.
+    ) -> list[Figures]:
+        """Variants of one slot that share an outlook; ``returns`` receives the last one's days.
 
-        ``equity`` then holds the marks at the ends of days, or of every bar where ``whole``.
+        Several must follow from the same closes and ATR (:attr:`Decisions.reach`).  ``equity``
+        then holds marks of the last: at the ends of days, or of every bar where ``whole``.
         """
-        trades = self.walk(rules=rules, decisions=decisions, outlook=outlook, whole=whole)
-        return self._summarise(trades, returns)
+        trades, falls, marks = self.walk(variants=variants, outlook=outlook, whole=whole)
+        return self._summarise(trades, falls, marks, returns)
 
     def walk(
-        self, *, rules: EngineRules, decisions: Decisions, outlook: Outlook, whole: bool = False
-    ) -> int:
-        """The loop alone; returns the number of trades."""
+        self,
+        *,
+        variants: Sequence[tuple[EngineRules, Decisions]],
+        outlook: Outlook,
+        whole: bool = False,
+    ) -> tuple[IntArray, FloatArray, FloatArray]:
+        """The loop alone: trades, deepest falls, and the marks at the ends of days (rows)."""
         from trading.domain.backtest.compiled import compile_pure
-        from trading.domain.backtest.kernel.decisions import run_decisions
+        from trading.domain.backtest.kernel.batches import run_batch
 
-        state, fi = self._state(rules)
-        compile_pure(run_decisions, inlined=True)(
-            self._market.time_ms, outlook.bars, outlook.bars_f, outlook.flags, outlook.special,
-            outlook.starts, outlook.dues, outlook.days, outlook.day_at, outlook.opens,
-            outlook.severity, outlook.following, outlook.rows, outlook.base.signals_i,
-            outlook.base_f, decisions.enter, decisions.leave, decisions.stop, decisions.target,
-            decisions.close, decisions.reach, decisions.stop_atr, decisions.target_atr,
-            *self._signal, *state, self._falls, self.equity, whole,
+        count = len(variants)
+        said = [decisions for _, decisions in variants]
+        # One variant alone reads the market once: blocks would only cut its stretches.
+        blocks = [0, -1] if count == 1 else slice(None)
+        own, shared, fi = self._states([rules for rules, _ in variants])
+        falls = np.repeat(self._no_fall[None], count, axis=0)
+        marks = np.empty((count, self._ends.size))
+        compile_pure(run_batch, inlined=True)(
+            outlook.blocks[blocks], outlook.block_days[blocks], outlook.ends, self._market.time_ms,
+            outlook.bars, outlook.bars_f, outlook.flags, outlook.special, outlook.starts,
+            outlook.dues, outlook.days, outlook.day_at, outlook.opens, outlook.severity,
+            outlook.following, outlook.rows, outlook.base.signals_i, outlook.base_f,
+            *(
+                _stack([getattr(one, name) for one in said])
+                for name in ("enter", "leave", "stop", "target")
+            ),
+            said[0].close, said[0].reach,
+            np.array([one.stop_atr for one in said]), np.array([one.target_atr for one in said]),
+            *self._signal, *own, *shared, falls, self.equity, marks, whole,
         )  # fmt: skip
-        return int(fi[at.FI_TRADES])
+        return fi[:, at.FI_TRADES], falls[:, AF_FALL], marks
 
     def run_signals(
         self, *, rules: EngineRules, signals: PackedSignals, returns: FloatArray
@@ -187,33 +135,45 @@ class VariantRunner:
         from trading.domain.backtest.kernel.loop import run_bars
         from trading.domain.backtest.kernel.marks import note_marks
 
-        market = self._market
-        state, fi = self._state(rules)
+        market, falls = self._market, self._no_fall.copy()
+        own, shared, fi = self._states([rules])
         compile_pure(run_bars, inlined=True)(
             market.time_ms, market.bars_i, market.bars_f, signals.signals_i, signals.signals_f,
-            *state, self.equity,
+            *(state[0] for state in own), *shared, self.equity,
         )  # fmt: skip
-        compile_pure(note_marks)(self.equity, self._falls)
-        return self._summarise(int(fi[at.FI_TRADES]), returns)
+        compile_pure(note_marks)(self.equity, falls)
+        marks = self.equity[self._ends][None]
+        return self._summarise(fi[:, at.FI_TRADES], falls[None, AF_FALL], marks, returns)[0]
 
-    def _state(self, rules: EngineRules) -> tuple[tuple[Any, ...], IntArray]:
-        """A fresh book in the order of the loops' arguments, and its counters."""
-        slots, count = len(rules.slots), len(rules.instruments)
-        self._falls[:] = self._no_fall
-        fi, ff = pack_fund(rules, int(self._market.time_ms[0]))
-        mi, mf = self._instruments
-        state = (
-            np.zeros((slots, at.PI_WIDTH), dtype=np.int64),
-            np.zeros((slots, at.PF_WIDTH), dtype=np.float64),
-            *pack_slots(rules),
-            mi.copy(),
-            mf,
+    def _states(
+        self, rules: Sequence[EngineRules]
+    ) -> tuple[tuple[Any, ...], tuple[Any, ...], IntArray]:
+        """A fresh book for each variant, what they may share, and the books' counters.
+
+        Both in the order of the loops' arguments; nobody reads the trades of a sweep.
+        """
+        count, slots = len(rules), len(self._rules.slots)
+        instruments = len(self._rules.instruments)
+
+        def for_each(array: NDArray[Any]) -> NDArray[Any]:
+            return np.repeat(array[None], count, axis=0)
+
+        fi, ff = map(for_each, pack_fund(self._rules, int(self._market.time_ms[0])))
+        packed = [self._pack_slots(one) for one in rules]
+        own = (
+            np.zeros((count, slots, at.PI_WIDTH), dtype=np.int64),
+            np.zeros((count, slots, at.PF_WIDTH), dtype=np.float64),
+            np.array([ri for ri, _ in packed]),
+            np.array([rf for _, rf in packed]),
+            *map(for_each, self._instruments),
             fi,
             ff,
-            np.zeros((rules.strategy_count, at.SI_WIDTH), dtype=np.int64),
-            self._strategies.copy(),
-            np.zeros((count, at.EI_WIDTH), dtype=np.int64),
-            np.zeros(count, dtype=np.float64),
+            np.zeros((count, self._rules.strategy_count, at.SI_WIDTH), dtype=np.int64),
+            for_each(self._strategies),
+            np.zeros((count, instruments, at.EI_WIDTH), dtype=np.int64),
+            np.zeros((count, instruments), dtype=np.float64),
+        )
+        shared = (
             *self._fuse,
             self._limits,
             *self._trades,
@@ -221,127 +181,33 @@ class VariantRunner:
             np.zeros(slots, dtype=np.float64),
             np.zeros(slots, dtype=np.float64),
         )
-        return state, fi
+        return own, shared, fi
 
-    def _summarise(self, trades: int, returns: FloatArray) -> Figures:
+    def _pack_slots(self, rules: EngineRules) -> tuple[IntArray, FloatArray]:
+        traits = rules.slots[0].traits
+        if traits not in self._slots:
+            self._slots[traits] = pack_slots(rules)
+        return self._slots[traits]
+
+    def _summarise(
+        self, trades: IntArray, falls: FloatArray, marks: FloatArray, returns: FloatArray
+    ) -> list[Figures]:
         from trading.domain.backtest.compiled import compile_pure
-        from trading.domain.backtest.kernel.marks import summarise
+        from trading.domain.backtest.kernel.marks import summarise_all
 
-        sums, path = np.zeros(SUMS), np.zeros(2)
-        gaps = np.zeros((2, self._edges.size - 1))
-        compile_pure(summarise)(
-            self.equity, self._ends, self._cut, self._rules.cash_opening, self._edges, returns,
-            sums, gaps, path,
-        )  # fmt: skip
-        fall = float(self._falls[AF_FALL])
-        return Figures(trades=trades, fall=fall, sums=sums, gaps=gaps, path=path)
-
-
-def find_day_ends(time_ms: IntArray, bar_ms: int) -> IntArray:
-    """The last bar of each UTC day (a close at 00:00 ends the day before)."""
-    day = (time_ms + bar_ms - 1) // DAY_MS
-    return np.flatnonzero(np.append(np.diff(day) != 0, True))
+        count = trades.size
+        sums, path = np.zeros((count, SUMS)), np.zeros((count, 2))
+        gaps = np.zeros((count, 2, self._edges.size - 1))
+        compile_pure(summarise_all)(
+            marks, self._cut, self._rules.cash_opening, self._edges, returns, sums, gaps, path
+        )
+        return [
+            Figures(trades=int(trades[v]), fall=float(falls[v]), sums=sums[v], gaps=gaps[v],
+                    path=path[v])
+            for v in range(count)
+        ]  # fmt: skip
 
 
-def build_outlook(
-    *, rules: EngineRules, market: PackedMarket, rows: IntArray, base: PackedSignals
-) -> Outlook:
-    """What every variant with these rules and these common signals shares; one slot.
-
-    ``rows`` are the bars of the decisions, counted from the first of the run.
-    """
-    from trading.domain.backtest.compiled import compile_pure
-
-    size = market.time_ms.shape[0]
-    ratio = base.signals_f[:, 0, at.GF_RATIO]
-    flags = _compute_flags(rules, market, ratio)
-    loud = np.flatnonzero(flags & (FULL_STEP | HOT))
-    ends = find_day_ends(market.time_ms, rules.bar_ms)
-    turns = (flags & NEW_DAY) != 0
-    turns[0] = True
-    turns[ends[:-1] + 1] = True
-    begins = turns | ((flags & FUNDING) != 0)
-    starts = np.append(np.flatnonzero(begins), size)
-    bars, bars_f, base_f = _lay_together(market, base, rows)
-    compile_pure(look_ahead_within)(bars[:, 0], flags, starts)
-    each = np.arange(size)
-    firsts = np.flatnonzero(turns[starts[:-1]])
-    day_at = np.full(starts.size - 1, -1, dtype=np.int64)
-    day_at[firsts] = np.arange(firsts.size)
-    return Outlook(
-        rows=rows,
-        following=np.searchsorted(rows, each).astype(np.int64),
-        bars=bars,
-        bars_f=bars_f,
-        base_f=base_f,
-        base=base,
-        flags=flags,
-        special=np.append(loud, size)[np.searchsorted(loud, each)],
-        starts=starts,
-        dues=market.bars_f[starts[:-1], 0, at.BF_FUNDING],
-        days=_join_days(bars[starts[:-1], 0], firsts),
-        day_at=day_at,
-        opens=market.bars_i[starts[:-1], 0, at.BI_OPEN],
-        severity=_compute_severities(ratio, rules.fuse.volatility_ratio_max),
-    )
-
-
-def _lay_together(
-    market: PackedMarket, base: PackedSignals, rows: IntArray
-) -> tuple[IntArray, FloatArray, FloatArray]:
-    """All that the full step of a bar reads, in four lines of memory instead of a dozen.
-
-    Each line begins where the processor fetches one (64 bytes).
-    """
-    size = market.time_ms.shape[0]
-    room = np.empty(size * RECORD + LINE, dtype=np.int64)
-    first = -(room.ctypes.data // room.itemsize) % LINE
-    bars = room[first : first + size * RECORD].reshape(size, 1, RECORD)
-    floats = bars.view(np.float64)
-    bars_f = floats[:, :, KI_WIDTH : KI_WIDTH + at.BF_WIDTH]
-    base_f = floats[:, :, KI_WIDTH + at.BF_WIDTH :]
-    bars[:, :, : at.BI_WIDTH] = market.bars_i
-    bars[:, 0, KI_TREND] = base.signals_i[:, 0, at.GI_TREND]
-    bars[:, 0, KI_TIME] = market.time_ms
-    bars[:, 0, KI_DECISION] = -1
-    inside = np.flatnonzero((rows >= 0) & (rows < size))
-    bars[rows[inside], 0, KI_DECISION] = inside
-    bars_f[:] = market.bars_f
-    base_f[:] = base.signals_f
-    return bars, bars_f, base_f
-
-
-def _join_days(stretches: IntArray, firsts: IntArray) -> IntArray:
-    """The table of days, each from its first stretch on; a last row ends the last of them."""
-    days = np.zeros((firsts.size + 1, WI_WIDTH), dtype=np.int64)
-    lasts = np.append(firsts[1:], stretches.shape[0]) - 1
-    for column, take, of in (
-        (WI_LOW, np.minimum, KI_LOW),
-        (WI_HIGH, np.maximum, KI_HIGH),
-        (WI_BOTTOM, np.minimum, KI_BOTTOM),
-        (WI_TOP, np.maximum, KI_TOP),
-        (WI_FLAGS, np.bitwise_or, KI_FLAGS),
-    ):
-        days[:-1, column] = take.reduceat(stretches[:, of], firsts)
-    days[:-1, WI_CLOSE] = stretches[lasts, KI_LAST]
-    days[:-1, WI_NEXT] = stretches[lasts, KI_NEXT]
-    days[:, WI_FIRST] = np.append(firsts, stretches.shape[0])
-    return days
-
-
-def _compute_severities(ratio: FloatArray, limit: float) -> FloatArray:
-    """How far the volatility of each bar lies above its limit, as the fuse measures it."""
-    return np.array([compute_severity(value, limit) for value in ratio.tolist()])
-
-
-def _compute_flags(
-    rules: EngineRules, market: PackedMarket, ratio: FloatArray
-) -> NDArray[np.uint8]:
-    day = market.time_ms // DAY_MS
-    flags = np.where(np.append(False, day[1:] != day[:-1]), NEW_DAY, 0)
-    flags |= np.where(market.bars_f[:, 0, at.BF_FUNDING] != 0.0, FUNDING, 0)
-    full = market.bars_i[:, 0, at.BI_PRESENT] == 0
-    if rules.fuse.acting and rules.fuse.market_acting and rules.slots[0].traits.trigger_volatility:
-        flags |= np.where(ratio > rules.fuse.volatility_ratio_max, HOT, 0)
-    full[-1] = True
-    return np.where(full, flags | FULL_STEP, flags).astype(np.uint8)
+def _stack(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Columns as rows; one alone is not copied."""
+    return columns[0][None] if len(columns) == 1 else np.array(columns)
