@@ -61,6 +61,18 @@ ORDER_COLUMNS = (
 #: Columns of its order that the paper venue moves.
 PAPER_ORDER_COLUMNS = ("status", "filled_quantity", "reason", "closed_at")
 
+#: What a venue states of an instrument.
+INSTRUMENT_TERMS = (
+    "tick",
+    "lot",
+    "minimum_notional",
+    "maker_fee",
+    "taker_fee",
+    "maintenance_tiers",
+    "metadata_source",
+    "metadata_at",
+)
+
 GRANTS = [
     *read_only("trading_candlefile"),
     TableGrant(
@@ -78,18 +90,10 @@ GRANTS = [
     *gateway_append(*GATEWAY_APPEND_TABLES),
     mutable(
         "trading_instrument",
-        "tick",
-        "lot",
-        "minimum_notional",
-        "maker_fee",
-        "taker_fee",
-        "maintenance_tiers",
-        "gap_floor",
         "source_label",
-        "metadata_source",
-        "metadata_at",
         "is_restricted",
         "is_active",
+        reported=INSTRUMENT_TERMS,
     ),
     mutable("trading_candlegap", "refilled_at", "reason", "end"),
     mutable("trading_magnet", "dead_at", "detail"),

@@ -37,7 +37,7 @@ class TableGrant:
     ``columns``: for MUTABLE the columns that ``fa_app`` may update, for GATEWAY those that
     ``fa_gateway`` may update; an empty tuple means every column.  GATEWAY tables take inserts
     from the application only where ``app_inserts`` says so.  ``deletes`` allows row deletion to
-    those who may write.
+    those who may write.  ``reported`` are columns that jobs and the trader alone may update.
     """
 
     table: str
@@ -45,14 +45,20 @@ class TableGrant:
     columns: tuple[str, ...] = ()
     app_inserts: bool = False
     deletes: bool = False
+    reported: tuple[str, ...] = ()
 
 
 def append_only(*tables: str) -> list[TableGrant]:
     return [TableGrant(table=t, grant_class=GrantClass.APPEND_ONLY) for t in tables]
 
 
-def mutable(table: str, *columns: str, deletes: bool = False) -> TableGrant:
-    return TableGrant(table=table, grant_class=GrantClass.MUTABLE, columns=columns, deletes=deletes)
+def mutable(
+    table: str, *columns: str, deletes: bool = False, reported: tuple[str, ...] = ()
+) -> TableGrant:
+    return TableGrant(
+        table=table, grant_class=GrantClass.MUTABLE, columns=columns, deletes=deletes,
+        reported=reported,
+    )  # fmt: skip
 
 
 def gateway(table: str, *columns: str, app_inserts: bool = False) -> TableGrant:
@@ -106,6 +112,9 @@ def grant_sql(row: TableGrant) -> str:
             lines.append(f"GRANT USAGE, SELECT ON SEQUENCE {row.table}_id_seq TO fa_backup;")
         case GrantClass.READ_ONLY | GrantClass.OWNER_ONLY:
             pass
+    if row.reported:
+        names = ", ".join(f'"{column}"' for column in row.reported)
+        lines.append(f"GRANT UPDATE ({names}) ON {t} TO fa_worker, fa_gateway;")
     if row.deletes:
         is_of_gateway = row.grant_class is GrantClass.GATEWAY
         who = "fa_gateway" if is_of_gateway else "fa_app, fa_gateway"

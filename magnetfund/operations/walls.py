@@ -74,7 +74,37 @@ def privilege_differences() -> list[str]:
             wanted = _wanted(row, role)
             if found.get((row.table, role)) != wanted:
                 differences.append(f"{row.table} for {role}")
-    return differences
+    return differences + _column_differences()
+
+
+def _column_differences() -> list[str]:
+    """Columns that a run-time role may update beside its table's grant class, or may not."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.relname, r.rolname, a.attname, "
+            "has_column_privilege(r.rolname, c.oid, a.attnum, 'UPDATE') "
+            "FROM pg_class c CROSS JOIN pg_roles r JOIN pg_attribute a ON a.attrelid = c.oid "
+            "AND a.attnum > 0 AND NOT a.attisdropped WHERE c.relkind = 'r' "
+            "AND c.relnamespace = 'public'::regnamespace AND r.rolname = ANY (%s)",
+            [[*_ASKED, "fa_worker"]],
+        )
+        held = cursor.fetchall()
+    declared = {row.table: row for row in declared_grants()}
+    return sorted(
+        f"{table}.{column} for {role}"
+        for table, role, column, may in held
+        if table in declared and may != _may_update(declared[table], role, column)
+    )
+
+
+def _may_update(row: TableGrant, role: str, column: str) -> bool:
+    is_named = not row.columns or column in row.columns
+    match row.grant_class:
+        case GrantClass.MUTABLE | GrantClass.FRAMEWORK:
+            return is_named or (role != "fa_app" and column in row.reported)
+        case GrantClass.GATEWAY:
+            return is_named and role == "fa_gateway"
+    return False
 
 
 def _wanted(row: TableGrant, role: str) -> list[bool]:

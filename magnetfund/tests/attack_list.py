@@ -158,6 +158,11 @@ STATEMENTS["tell of walls in a book"] = (
     "INSERT INTO trading_depthminute SELECT * FROM trading_depthminute",
 )
 
+STATEMENTS["say that an instrument needs no margin"] = (
+    ("fa_app", *(role for role in WITHOUT_WRITES if role != "fa_worker")),
+    'UPDATE trading_instrument SET maintenance_tiers = \'[["inf", "0"]]\'',
+)
+
 _OFFICER = "(SELECT user_id FROM core_rolegrant WHERE role = 'risk_officer' LIMIT 1)"
 
 #: Each is refused for every run-time role.
@@ -300,6 +305,9 @@ REFUSED: dict[str, str] = {
         "proposed_by_id, proposed_at, decided_by_id, decided_at, is_approved) VALUES "
         f"(gen_random_uuid(), 1, true, 'x', 'x', {_OFFICER}, now(), {_OFFICER}, now(), true)"
     ),
+    "close a fund": "UPDATE investors_fund SET is_suspended = true",
+    "pass over a dealing day": "UPDATE investors_dealingday SET is_suspended = true",
+    "say that an instrument never gaps": "UPDATE trading_instrument SET gap_floor = 0",
     "rewrite a suspension": "UPDATE investors_suspensionproposal SET suspends = false",
     "charge the fund in two names": (
         "INSERT INTO investors_expense (id, fund_id, account, supplier, reference, amount, "

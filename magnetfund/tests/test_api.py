@@ -220,6 +220,7 @@ def make_hours(instrument: Any, *, step: float) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.usefixtures("as_gateway")
 def test_a_named_instrument_brings_its_own_caps(client: Client):
     instrument = Instrument.objects.get()
     assert caps_of(client)["liquidation_probability"]["not_evaluated"]

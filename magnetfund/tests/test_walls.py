@@ -643,3 +643,14 @@ class TestNavStrike:
             ),
             "prepared first",
         )
+
+
+def test_no_instrument_is_said_to_gap_by_less_than_a_quarter():
+    row = make_instrument()
+    Instrument.objects.filter(pk=row.pk).update(is_active=False)
+    row.pk, row.symbol, row.gap_floor = None, "ETH/USDT:USDT", Decimal("0.01")
+    refuse(row.save, "trading_instrument_gap_floor_least")
+    refuse(
+        lambda: Instrument.objects.update(gap_floor=Decimal("0.9")),
+        "permission denied for table trading_instrument",
+    )

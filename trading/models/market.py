@@ -14,6 +14,7 @@ from django.db.models import F, Q
 
 from magnetfund.core.fields import ExactField, not_negative, positive
 from magnetfund.kernel.clock import utc_now
+from trading.domain.market.instruments import GAP_FLOOR
 
 
 class Instrument(models.Model):
@@ -37,7 +38,7 @@ class Instrument(models.Model):
     maker_fee = ExactField(default=0)
     taker_fee = ExactField(default=0)
     maintenance_tiers = models.JSONField(default=list)
-    gap_floor = ExactField(default=0)
+    gap_floor = ExactField(default=GAP_FLOOR)
     source_label = models.CharField(
         max_length=40, blank=True, help_text='Shown with its prices: "spot proxy", "SIMULATED".'
     )
@@ -56,6 +57,9 @@ class Instrument(models.Model):
             ),
             *positive("trading_instrument", "tick", "lot"),
             *not_negative("trading_instrument", "minimum_notional", "taker_fee", "gap_floor"),
+            models.CheckConstraint(
+                condition=Q(gap_floor__gte=GAP_FLOOR), name="trading_instrument_gap_floor_least"
+            ),
         ]
 
     def __str__(self) -> str:

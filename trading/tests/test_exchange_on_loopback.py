@@ -161,7 +161,7 @@ def test_the_commands_fill_an_empty_home_and_a_spike_stays_out(exchange: Exchang
     assert FundingRate.objects.count() == HOURS // 8
 
 
-@pytest.mark.usefixtures("fresh_database", "placed_positions")
+@pytest.mark.usefixtures("as_gateway", "placed_positions")
 def test_a_changed_tick_is_an_event_and_waits_while_a_position_is_open(exchange: Exchange):
     said = io.StringIO()
     call_command("add_instrument", SYMBOL, from_exchange=True, stdout=said)

@@ -34,6 +34,10 @@ class DayRule(StrEnum):
     EXCHANGE_HOURS = "exchange_hours"  # US equities: 09:30 to 16:00 New York on business days
 
 
+#: The least that the worst adverse hour of crypto is taken to be, a fraction of the notional.
+GAP_FLOOR = Decimal("0.25")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstrumentTerms:
     """One tradable contract of one venue.
@@ -41,8 +45,8 @@ class InstrumentTerms:
     ``tick`` and ``lot`` are the price and quantity steps; one tick of one lot is worth
     ``tick * lot * multiplier`` in the settle currency.  Fees are fractions of notional, a negative
     maker fee is a rebate.  ``gap_floor`` is the class floor of the worst adverse hour, a fraction
-    (0.25 for crypto).  ``source_label`` is shown with its prices ("spot proxy", "SIMULATED"), ""
-    for the venue's own.
+    of at least :data:`GAP_FLOOR`.  ``source_label`` is shown with its prices ("spot proxy",
+    "SIMULATED"), "" for the venue's own.
     """
 
     symbol: str
@@ -58,7 +62,7 @@ class InstrumentTerms:
     taker_fee: Decimal = Decimal(0)
     multiplier: Decimal = Decimal(1)
     maintenance_tiers: tuple[MaintenanceTier, ...] = ()
-    gap_floor: Decimal = Decimal("0.25")
+    gap_floor: Decimal = GAP_FLOOR
     day_rule: DayRule = DayRule.UTC_MIDNIGHT
     source_label: str = ""
 
@@ -68,9 +72,11 @@ class InstrumentTerms:
         for name in ("tick", "lot", "multiplier"):
             if decimal_of(getattr(self, name)) <= 0:
                 raise InvalidInput(f"{name} must be positive", code="bad_step")
-        for name in ("minimum_notional", "taker_fee", "gap_floor"):
+        for name in ("minimum_notional", "taker_fee"):
             if decimal_of(getattr(self, name)) < 0:
                 raise InvalidInput(f"{name} must not be negative", code="bad_instrument")
+        if decimal_of(self.gap_floor) < GAP_FLOOR:
+            raise InvalidInput(f"gap_floor is at least {GAP_FLOOR}", code="bad_instrument")
         if not -1 < decimal_of(self.maker_fee) < 1 or self.taker_fee >= 1 or self.gap_floor > 1:
             raise InvalidInput("fees and gap are fractions", code="bad_instrument")
 
