@@ -58,6 +58,7 @@ from trading.services.market_source import SimulatedSource, SimulationConfig, sa
 from trading.services.reconcile import reconcile_with_executions
 
 SYMBOL = "BTC/USDT:USDT"
+EQUITY = "430000"
 #: How long the instance may take to be sound again; an idle machine needs some seconds.
 SOUND_SECONDS = 120.0
 #: How long an order may be in doubt once the trader is back.
@@ -101,6 +102,8 @@ class CrashStage:
     months: int = 0
     orders: int = 0
     moved_at: float = 0.0
+    #: What an entry by hand may lose, a share of the book's equity.
+    risk_fraction: str = "0.0035"
 
     def __post_init__(self) -> None:
         self.server = Postgres(Home(self.home))
@@ -143,7 +146,7 @@ class CrashStage:
                 candles, instrument=row, timeframe="1h", source="SIMULATED", available_ms=now_ms
             )
             Strategy.objects.create(
-                code="manual", version=1, name="manual", risk_fraction=Decimal("0.0035")
+                code="manual", version=1, name="manual", risk_fraction=Decimal(self.risk_fraction)
             )
             arm_by_scenario(
                 book="main", people=ensure_scenario_people(), at=utc_now(), reason="drill"
@@ -396,16 +399,19 @@ class CrashStage:
 
 
 @contextmanager
-def running_stage(folder: Path, blocker: Any) -> Iterator[CrashStage]:
-    """An instance under ``folder`` with its ground built, reached as the web's role."""
+def running_stage(folder: Path, blocker: Any, **given: Any) -> Iterator[CrashStage]:
+    """An instance under ``folder`` with its ground built, reached as the web's role.
+
+    ``given`` are fields of the stage.
+    """
     home, port = folder / "home", free_port()
     running = run_instance(
-        home, port, MAGNET_ENV="demo", SECRET_KEY=live_settings.SECRET_KEY, INITIAL_EQUITY="430000"
+        home, port, MAGNET_ENV="demo", SECRET_KEY=live_settings.SECRET_KEY, INITIAL_EQUITY=EQUITY
     )
     try:
         wait_until(lambda: status_of(port, "/") == 200, seconds=300)
         with blocker.unblock():
-            ours = CrashStage(home=home, port=port, running=running)
+            ours = CrashStage(home=home, port=port, running=running, **given)
             ours.build()
             with ours.as_role("fa_app"):
                 yield ours
