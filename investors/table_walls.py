@@ -38,7 +38,8 @@ GRANTS = [
     *read_only("investors_entrybalance"),
     # A lot's units, mark and clock move with its unit entries, by a trigger and nothing else.
     *append_only("investors_unitlot"),
-    mutable("investors_fund", "is_suspended"),
+    # Both are closed with the decision of two people, by its trigger.
+    *append_only("investors_fund", "investors_dealingday"),
     mutable("investors_termsproposal", "policy_id", "withdrawn_at"),
     mutable("investors_shareclass", "name", "minimum_subscription"),
     mutable("investors_account", "name"),
@@ -114,7 +115,6 @@ GRANTS = [
         "waiting_since",
     ),
     mutable("investors_holding", "reserved_units", "updated_at"),
-    mutable("investors_dealingday", "is_suspended"),
     mutable(
         "investors_dealingorder",
         "state",
@@ -224,6 +224,7 @@ TRIGGERS = [
     TableTrigger(table="investors_dealingorder", name="order_compensates"),
     TableTrigger(table="investors_dealingorder", name="dealt_figures"),
     TableTrigger(table="investors_dealingorder", name="given_figures"),
+    TableTrigger(table="investors_navstrike", name="dealt_as_moved"),
     TableTrigger(table="investors_restatement", name="restatement_signed"),
     TableTrigger(table="investors_suspensionproposal", name="suspension_signed"),
     TableTrigger(table="investors_fund", name="fund_opened"),

@@ -39,6 +39,11 @@ class SuspensionProposal(models.Model):
     suspends = models.BooleanField()
     reason = models.CharField(max_length=300)
     notice = models.CharField(max_length=1000)
+    from_last_nav = models.BooleanField(
+        default=False,
+        help_text="An opening passes over every dealing day since the last NAV, also one that came "
+        "before the suspension and could not be priced.",
+    )
     proposed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
     )

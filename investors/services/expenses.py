@@ -22,6 +22,7 @@ from investors.domain.ledger.chart import EXPENSES, EXPENSES_PAYABLE
 from investors.models import Expense, ExpenseChange, Fund, UnitLot
 from investors.services.ledger import NewEntry, post_entries
 from magnetfund.core.actors import Actor
+from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
@@ -79,7 +80,7 @@ def propose_expense(
         account=account, amount=cost, first_day=first_day, last_day=last_day, is_yearly=is_yearly
     )
     with transaction.atomic():
-        Fund.objects.select_for_update().get(pk=fund.pk)
+        take_lock(AdvisoryLock.STRIKE_OF_FUND, fund.pk)
         known = Expense.objects.filter(fund=fund, supplier__iexact=who, reference__iexact=name)
         if known.exclude(is_approved=False).exists():
             raise Conflict("this supplier's reference is entered already", code="expense_known")

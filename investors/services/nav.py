@@ -79,14 +79,7 @@ def prepare_strike(
     actor.require(Capability.NAV_PREPARE)
     if actor.user is None:
         raise NotAllowed("a NAV must be prepared by a person", code="needs_person")
-    at = at or utc_now()
-    try:
-        return _prepare(fund, valuation_at, dealing_day, actor, at)
-    except InvalidInput as error:
-        if error.code != "nav_not_positive":
-            raise
-        _suspend(fund, actor, at, error.message)
-        raise
+    return _prepare(fund, valuation_at, dealing_day, actor, at or utc_now())
 
 
 def prepare_due(*, fund: Fund, actor: Actor) -> NavStrike:
@@ -98,19 +91,6 @@ def prepare_due(*, fund: Fund, actor: Actor) -> NavStrike:
         raise Conflict("no dealing day is due", code="nothing_due")
     valuation_at, day = due
     return prepare_strike(fund=fund, valuation_at=valuation_at, dealing_day=day, actor=actor)
-
-
-def _suspend(fund: Fund, actor: Actor, at: datetime, reason: str) -> None:
-    """A fund without a positive value is closed to orders and dealing until people decide."""
-    with transaction.atomic():
-        Fund.objects.filter(pk=fund.pk).update(is_suspended=True)
-        record_audit(
-            actor=actor,
-            action="fund.suspended",
-            subject=("fund", fund.pk),
-            body={"reason": reason},
-            at=at,
-        )
 
 
 def _prepare(

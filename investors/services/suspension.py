@@ -14,7 +14,6 @@ from django.db import transaction
 from investors.models import DealingDay, DealingOrder, Fund, SuspensionProposal
 from investors.services.dealing import OPEN_STATES, find_dealing_day
 from investors.services.messages import send_to_holders
-from investors.services.nav_inputs import last_dealt
 from investors.services.step_messages import tell_passed_over
 from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
@@ -28,9 +27,18 @@ REASON_MAX, NOTICE_MAX = 300, 1_000
 
 
 def propose_suspension(
-    *, fund: Fund, suspends: bool, reason: str, notice: str, actor: Actor
+    *,
+    fund: Fund,
+    suspends: bool,
+    reason: str,
+    notice: str,
+    actor: Actor,
+    from_last_nav: bool = False,
 ) -> SuspensionProposal:
     """Propose to suspend dealing, or to lift a suspension; ``notice`` is what holders are told.
+
+    A lifting passes over the dealing days that came in the suspension; ``from_last_nav`` all since
+    the last NAV, where one before the suspension cannot be priced.
 
     Raises :class:`InvalidInput` (``reason_missing``, ``notice_missing``) and :class:`Conflict`
     (``already_suspended``, ``not_suspended``, ``proposal_open``).
@@ -51,6 +59,7 @@ def propose_suspension(
             suspends=suspends,
             reason=reason.strip()[:REASON_MAX],
             notice=notice.strip()[:NOTICE_MAX],
+            from_last_nav=from_last_nav and not suspends,
             proposed_by=actor.user,
         )
         _note(actor, "suspension.proposed", row)
@@ -83,6 +92,11 @@ def decide_suspension(
         if is_approved:
             _require_change(row.fund, row.suspends)
         row.decided_by, row.decided_at, row.is_approved = actor.user, utc_now(), is_approved
+        days = list(
+            DealingDay.objects.filter(
+                fund=row.fund, is_suspended=False, valuation_at__lte=row.decided_at
+            )
+        )
         with signed_step(action=SUSPENSION, subject=row.pk):
             row.save(update_fields=["decided_by", "decided_at", "is_approved"])
         _note(actor, "suspension.decided", row, approved=is_approved)
@@ -92,20 +106,18 @@ def decide_suspension(
                 fund=row.fund, key=f"suspension:{row.pk}", subject=subject, body=row.notice
             )
             if not row.suspends:
-                _pass_over_days(row, actor, row.decided_at)
+                _pass_over(row, days, actor, row.decided_at)
     return row
 
 
-def _pass_over_days(lifting: SuspensionProposal, actor: Actor, at: datetime) -> None:
-    """Close the dealing days that came in the suspension, and carry their orders over."""
+def _pass_over(
+    lifting: SuspensionProposal, days: list[DealingDay], actor: Actor, at: datetime
+) -> None:
+    """Carry over the orders of those days that PostgreSQL passed over with the lifting."""
     fund = lifting.fund
-    days = DealingDay.objects.filter(
-        fund=fund, valuation_at__gt=_suspended_since(lifting), valuation_at__lte=at
-    )
-    passed = list(days.values_list("pk", flat=True))
+    passed = DealingDay.objects.filter(pk__in=[day.pk for day in days], is_suspended=True)
     if not passed:
         return
-    DealingDay.objects.filter(pk__in=passed).update(is_suspended=True)
     orders = list(
         DealingOrder.objects.select_for_update(of=("self",))
         .filter(dealing_day__in=passed, state__in=OPEN_STATES)
@@ -120,25 +132,9 @@ def _pass_over_days(lifting: SuspensionProposal, actor: Actor, at: datetime) -> 
         actor=actor,
         action="dealing.passed_over",
         subject=("fund", fund.pk),
-        body={"days": [str(day) for day in days.values_list("day", flat=True)],
-              "orders": len(orders)},
+        body={"days": [str(day.day) for day in passed], "orders": len(orders)},
         at=at,
-    )  # fmt: skip
-
-
-def _suspended_since(lifting: SuspensionProposal) -> datetime:
-    """When people suspended dealing; where a NAV that was not positive did, the newest NAV that was
-    dealt, after which nothing was."""
-    newest = (
-        SuspensionProposal.objects.filter(fund=lifting.fund_id, is_approved=True)
-        .exclude(pk=lifting.pk)
-        .order_by("-decided_at")
-        .first()
     )
-    if newest is not None and newest.suspends and newest.decided_at is not None:
-        return newest.decided_at
-    dealt = last_dealt(lifting.fund, before=utc_now())
-    return lifting.fund.inception if dealt is None else dealt.valuation_at
 
 
 def _require_change(fund: Fund, suspends: bool) -> None:

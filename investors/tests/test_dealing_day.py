@@ -11,10 +11,8 @@ from django.test.utils import CaptureQueriesContext
 
 from investors.domain.ledger import build_entry
 from investors.models import (
-    DealingDay,
     DealingOrder,
     Entry,
-    Fund,
     Holding,
     Investor,
     NavStrike,
@@ -214,19 +212,6 @@ def test_units_need_an_approved_investor_and_money_in_time_at_allotment():
     assert verify_fund(small.fund) == []
 
 
-def test_orders_of_a_suspended_day_wait_for_the_next_one():
-    small = founded(make_fund(), FEBRUARY, first_of(2025, 3), ann="1000")
-    order = small.subscribe("bob", "1000", before=FEBRUARY)
-    DealingDay.objects.filter(fund=small.fund, valuation_at=FEBRUARY).update(is_suspended=True)
-    small.strike(FEBRUARY)
-    order.refresh_from_db()
-    assert order.state == "funded"
-    small.strike(first_of(2025, 3))
-    order.refresh_from_db()
-    assert order.state == "settled"
-    assert verify_fund(small.fund) == []
-
-
 def test_a_day_with_orders_cannot_be_passed_over():
     small = founded(make_fund(), FEBRUARY, first_of(2025, 3), ann="1000")
     small.subscribe("bob", "1000", before=FEBRUARY)
@@ -328,13 +313,12 @@ class TestWhatBlocks:
         with pytest.raises(Conflict, match="suspense"):
             small.approve(strike)
 
-    def test_a_fund_worth_nothing_is_suspended_and_not_priced(self):
+    def test_a_fund_worth_nothing_is_not_priced_and_deals_nothing(self):
         small = founded(make_fund(), FEBRUARY, ann="1000")
         small.earn("-1000", at=FEBRUARY - timedelta(days=2))
         with pytest.raises(InvalidInput) as refused:
             small.prepare(FEBRUARY)
         assert refused.value.code == "nav_not_positive"
-        assert Fund.objects.get(pk=small.fund.pk).is_suspended
         assert not NavStrike.objects.filter(fund=small.fund, valuation_at=FEBRUARY).exists()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from investors.domain.fees import ClassTerms, Rank
 from investors.domain.onboarding import KycState
-from investors.models import DealingDay, Fund, Investor
+from investors.models import DealingDay, Investor
 from investors.services.dealing import submit_redemption
 from investors.services.dealing_quotes import (
     compute_gate_range,
@@ -17,7 +17,7 @@ from investors.services.dealing_quotes import (
     quote_subscription,
 )
 from investors.services.estimates import estimate_fund, estimate_prices
-from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund
+from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund, switch_dealing
 from magnetfund.kernel.errors import FundError
 
 pytestmark = pytest.mark.django_db
@@ -100,7 +100,7 @@ def test_a_quote_refuses_what_the_order_would_be_refused():
     Investor.objects.filter(pk=ann.pk).update(kyc_state=KycState.RESTRICTED)
     ann.refresh_from_db()
     assert codes("1") == {"on_hold"}
-    Fund.objects.update(is_suspended=True)
+    switch_dealing(small.fund, suspends=True)
     assert codes("1") == {"fund_suspended"}
 
 

@@ -34,11 +34,12 @@ def clock() -> Iterator[VirtualClock]:
         yield found
 
 
-def decide(small: SmallFund, *, suspends: bool) -> None:
+def decide(small: SmallFund, *, suspends: bool, from_last_nav: bool = False) -> None:
     director = Actor.of(ensure_user(email="d@example.com", name="D", roles=[Role.DIRECTOR]))
     row = propose_suspension(
-        fund=small.fund, suspends=suspends, reason="outage", notice="See below.", actor=director
-    )
+        fund=small.fund, suspends=suspends, reason="outage", notice="See below.", actor=director,
+        from_last_nav=from_last_nav,
+    )  # fmt: skip
     decide_suspension(proposal=row, is_approved=True, actor=small.checker)
 
 
@@ -134,9 +135,10 @@ def test_a_fund_that_was_worth_nothing_deals_again_once_it_is_worth_something(
     clock.move_to(FEBRUARY + timedelta(hours=2))
     with pytest.raises(InvalidInput, match="no positive value"):
         prepare_due(fund=small.fund, actor=small.maker)
+    decide(small, suspends=True)
     small.earn("500", at=FEBRUARY + timedelta(days=1))
     clock.move_to(FEBRUARY + timedelta(days=3))
-    decide(small, suspends=False)
+    decide(small, suspends=False, from_last_nav=True)
     clock.move_to(MARCH + timedelta(hours=8))
     small.approve(prepare_due(fund=small.fund, actor=small.maker))
     sold = DealingOrder.objects.get(pk=sold.pk)

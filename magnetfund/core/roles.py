@@ -52,7 +52,6 @@ class Capability(StrEnum):
     TERMS_PROPOSE = "terms.propose"
     TERMS_APPROVE = "terms.approve"
     RESTATE_APPROVE = "restate.approve"
-    PERIOD_CLOSE = "period.close"
     PAPERS_VIEW = "papers.view"
     KYC_VIEW = "kyc.view"
     KYC_REVIEW = "kyc.review"
@@ -104,7 +103,6 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
         Capability.ACCOUNTS_APPROVE,
         Capability.PAYMENTS_APPROVE,
         Capability.RESTATE_APPROVE,
-        Capability.PERIOD_CLOSE,
         Capability.ADMIN_VIEW,
         Capability.PAPERS_VIEW,
     },
@@ -128,6 +126,7 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
         Capability.ROLES_APPROVE,
         Capability.DRAWDOWN_SECOND_RESET,
         Capability.RESEARCH_RUN,
+        Capability.ADMIN_VIEW,
         Capability.PAPERS_VIEW,
     },
     Role.COORDINATOR: frozenset(

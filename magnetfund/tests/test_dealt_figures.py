@@ -7,11 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import DatabaseError
 
 from investors.models import DealingOrder
+from investors.services import nav_orders
 from investors.services.distributions import decide_distribution
 from investors.services.nav import approve_strike
 from investors.tests.fund_support import SmallFund, first_of, make_fund
+from magnetfund.core.bulk import update_rows
 from magnetfund.core.services.signing import DISTRIBUTION, NAV
 from magnetfund.tests.test_decision_walls import checker_of, distribution
 from magnetfund.tests.test_money_walls import ROLES, attack
@@ -78,6 +81,60 @@ def test_no_role_writes_what_an_order_was_dealt_at(
     ):  # fmt: skip
         said = attack(fresh_database, role, put(order.pk, **figures))
         assert "dealt at is fixed" in said, (figures, said)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("dealt_amount", Decimal(1_000_000)),
+        ("dealt_amount", Decimal(1)),
+        ("dealt_units", Decimal(3)),
+        ("dealt_price", Decimal(1)),
+        ("fee_amount", Decimal(300)),
+        ("into_units", Decimal(5)),
+        ("strike_id", None),
+    ],
+)
+def test_nothing_else_is_dealt_than_what_moved(
+    small: SmallFund, fresh_database: Any, monkeypatch: pytest.MonkeyPatch, column: str, value: Any
+):
+    """The thief changes one figure of ann's order in the transaction of the signed NAV."""
+    strike = small.prepare(SECOND)
+    write_signature(fresh_database, NAV, strike.pk, checker_of(small))
+    order = DealingOrder.objects.get(kind="redemption")
+
+    def tamper(model: Any, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+        changed = [
+            (pk, *(value if (pk, name) == (order.pk, column) else given
+                   for name, given in zip(columns, figures, strict=True)))
+            for pk, *figures in rows
+        ]  # fmt: skip
+        update_rows(model, columns, changed)
+
+    monkeypatch.setattr(nav_orders, "update_rows", tamper)
+    with pytest.raises(DatabaseError, match=r"not dealt as its units moved|another NAV|_into"):
+        approve_strike(strike=strike, seen_hash=strike.result_hash, actor=small.checker)
+    monkeypatch.undo()
+    approve_strike(strike=strike, seen_hash=strike.result_hash, actor=small.checker)
+    order.refresh_from_db()
+    assert (order.dealt_amount, order.strike_id) == (Decimal(400), strike.pk)
+
+
+def test_no_other_order_takes_money_while_a_nav_is_dealt(
+    small: SmallFund, fresh_database: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """Bob's order of the NAV before, beside ann's of this one."""
+    strike = small.prepare(SECOND)
+    write_signature(fresh_database, NAV, strike.pk, checker_of(small))
+    settled = DealingOrder.objects.get(kind="subscription", investor=small.investor("bob"))
+
+    def add(model: Any, columns: Any, rows: Any) -> None:
+        update_rows(model, columns, rows)
+        DealingOrder.objects.filter(pk=settled.pk).update(dealt_amount=1_000_000, state="payable")
+
+    monkeypatch.setattr(nav_orders, "update_rows", add)
+    with pytest.raises(DatabaseError, match="another NAV"):
+        approve_strike(strike=strike, seen_hash=strike.result_hash, actor=small.checker)
 
 
 def test_a_distribution_is_owed_as_it_was_decided(small: SmallFund, fresh_database: Any):

@@ -7,7 +7,7 @@ page, API and admin is taken beside it, on the same rows.
 from __future__ import annotations
 
 import uuid
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +18,7 @@ from django.test import Client
 from django.urls import reverse
 from rest_framework.test import APIClient
 
-from investors.models import Expense, ExpenseChange, Fund, SuspensionProposal
+from investors.models import DealingDay, Expense, ExpenseChange, Fund, SuspensionProposal
 from investors.models.expenses import EXPENSE_ACCOUNTS
 from investors.services.expenses import (
     decide_expense,
@@ -39,6 +39,7 @@ from magnetfund.core.services.signing import (
     SUSPENSION,
     SignatureMissing,
 )
+from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.test_decision_walls import checker_of, words
 from magnetfund.tests.test_money_walls import ROLES, attack
@@ -89,6 +90,7 @@ def decided(table: str, row: uuid.UUID, user: User) -> Step:
 
 
 OPENED: Step = ("UPDATE investors_fund SET is_suspended = false", ())
+PASSED_OVER: Step = ("UPDATE investors_dealingday SET is_suspended = true", ())
 SHUT: Step = ("UPDATE investors_fund SET is_suspended = true", ())
 
 
@@ -125,7 +127,6 @@ def test_dealing_is_suspended_and_opened_on_a_signature_alone(
     assert Fund.objects.get().is_suspended
     again: Step = ("UPDATE investors_suspensionproposal SET is_approved = NULL", ())
     assert "decision is fixed" in attack(fresh_database, role, again)
-    assert "a decision that two people made" in attack(fresh_database, role, OPENED)
     lifting = suspension(small, suspends=False)
     forged = decided("suspensionproposal", lifting.pk, director)
     assert "has not signed this" in attack(fresh_database, role, forged)
@@ -133,11 +134,32 @@ def test_dealing_is_suspended_and_opened_on_a_signature_alone(
     decide_suspension(proposal=lifting, is_approved=True, actor=Actor.of(director))
     assert not Fund.objects.get().is_suspended
     assert verify_fund(small.fund) == []
-    # A thief may close the fund, as one that cannot be priced is closed; the books tell of it.
-    assert attack(fresh_database, role, SHUT) == ""
-    assert "a decision that two people made" in attack(fresh_database, role, OPENED)
+    # Nobody closes the fund or a day of it beside the decision.
+    for step in (SHUT, OPENED, PASSED_OVER):
+        assert "permission denied" in attack(fresh_database, role, step)
+    with psycopg.connect(fresh_database.dsn("postgres", "fresh")) as superuser:
+        superuser.execute(SHUT[0].encode())
     (found,) = verify_fund(small.fund)
     assert found == "dealing is suspended, and what was decided says that it is open"
+
+
+def test_a_lifting_passes_over_no_day_that_is_to_come(small: SmallFund, fresh_database: Any):
+    """The thief adds a time of his own to the director's true signature."""
+    director, later = dora(), utc_now() + timedelta(days=30)
+    small.day(later)
+    row = suspension(small)
+    write_signature(fresh_database, SUSPENSION, row.pk, director)
+    decide_suspension(proposal=row, is_approved=True, actor=Actor.of(director))
+    lifting = suspension(small, suspends=False)
+    write_signature(fresh_database, SUSPENSION, lifting.pk, director)
+    said = attack(
+        fresh_database, "fa_app",
+        ("UPDATE investors_suspensionproposal SET decided_by_id = %s, is_approved = true, "
+         "decided_at = now() + interval '1 year' WHERE id = %s", (director.pk, lifting.pk)),
+    )  # fmt: skip
+    assert said == ""
+    assert not Fund.objects.get().is_suspended
+    assert not DealingDay.objects.filter(is_suspended=True).exists()
 
 
 def test_two_controllers_do_not_suspend_a_fund(small: SmallFund, fresh_database: Any):
@@ -280,3 +302,7 @@ def test_page_api_and_admin_lead_to_the_signer_first(small: SmallFund, fresh_dat
     write_signature(fresh_database, SUSPENSION, lifting.pk, checker)
     assert "1 signed" in by_admin(checker, "suspensionproposal", "sign", lifting)
     assert not Fund.objects.get().is_suspended
+    again = suspension(small)
+    write_signature(fresh_database, SUSPENSION, again.pk, director)
+    assert "1 signed" in by_admin(director, "suspensionproposal", "sign", again)
+    assert Fund.objects.get().is_suspended

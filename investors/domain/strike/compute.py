@@ -40,7 +40,7 @@ def compute_strike(inputs: StrikeInputs) -> Strike:
     """The strike of a fund.
 
     Raises :class:`InvalidInput`: ``nav_not_positive`` where a class with units would be worth
-    nothing or less (such a fund is suspended, never priced), ``money_without_units`` where money
+    nothing or less (such a fund is never priced), ``money_without_units`` where money
     is there but no class has units (it is a liability first), ``no_weights`` where no class has a
     value to share by, ``strike_order``.
     """
@@ -142,7 +142,8 @@ def _strike_class(
     price = quantize(unrounded, terms.price_quantum)
     if price <= 0:
         raise InvalidInput(
-            f"class {item.code} has no positive value: dealing is suspended and no price is set",
+            f"class {item.code} has no positive value: no price is set and nothing is dealt; "
+            "a controller and a director suspend dealing",
             code="nav_not_positive",
         )
     # Lots of one dealing day share mark and clock, hence the fee.

@@ -31,6 +31,11 @@ class SuspensionRequest(serializers.Serializer[Any]):
     suspends = serializers.BooleanField(help_text="False: dealing opens again.")
     reason = serializers.CharField(max_length=300, help_text="For the house.")
     notice = serializers.CharField(max_length=1000, help_text="What the holders are told.")
+    from_last_nav = serializers.BooleanField(
+        default=False,
+        help_text="An opening passes over every dealing day since the last NAV, also one before "
+        "the suspension.",
+    )
     idempotency_key = serializers.CharField(max_length=200, required=False)
 
 
@@ -39,6 +44,7 @@ class SuspensionLine(serializers.Serializer[Any]):
     suspends = serializers.BooleanField()
     reason = serializers.CharField()
     notice = serializers.CharField()
+    from_last_nav = serializers.BooleanField()
     proposed_by = serializers.CharField()
     proposed_at = serializers.DateTimeField()
     is_approved = serializers.BooleanField(allow_null=True, help_text="Null while it waits.")
@@ -121,6 +127,7 @@ def _answer(row: SuspensionProposal) -> dict[str, Any]:
         "suspends": row.suspends,
         "reason": row.reason,
         "notice": row.notice,
+        "from_last_nav": row.from_last_nav,
         "proposed_by": row.proposed_by.get_full_name(),
         "proposed_at": isoformat_z(row.proposed_at),
         "is_approved": row.is_approved,

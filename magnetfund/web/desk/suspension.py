@@ -43,6 +43,7 @@ def suspension(request: HttpRequest) -> HttpResponse:
                 suspends=not fund.is_suspended,
                 reason=request.POST.get("reason", ""),
                 notice=request.POST.get("notice", ""),
+                from_last_nav="from_last_nav" in request.POST,
                 actor=actor_of(request),
             )
         except FundError as error:
