@@ -56,7 +56,7 @@ TRIPS = int(os.environ.get("TRIPS", "100"))
 #: How often an entry is asked for before a trip.
 ATTEMPTS = 5
 #: At the platform's own share of risk the fees and slippage of 465 closings came to the daily loss
-#: of 2.5 %, which trips the fund for the day. At this one 500 come to about 1 %.
+#: of 2.5 %, which trips the fund for the day. At this one 500 come to about 0.5 %.
 RISK_FRACTION = "0.0012"
 #: Steps of 0.4 % by which the stops of the orders differ, taken seven at a time: orders of the last
 #: ten seconds differ by at least a lot.
