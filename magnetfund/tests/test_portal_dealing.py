@@ -24,7 +24,7 @@ from investors.models import (
 from investors.services.money_accounts import approve_account, open_account
 from investors.services.policies import set_terms
 from investors.services.statements import record_receipt
-from investors.tests.fund_support import FIRST, SmallFund, make_fund
+from investors.tests.fund_support import FIRST, SmallFund, make_fund, switch_dealing
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import AuditEvent
 from magnetfund.core.roles import Role
@@ -128,7 +128,7 @@ def test_a_refusal_is_said_with_its_code_and_orders_nothing(
     if "kyc_state" in change:
         Investor.objects.filter(number="main-ann").update(**change)
     elif change:
-        Fund.objects.update(**change)
+        switch_dealing(small.fund, suspends=True)
     else:
         given["size"] = "100.000001"
     page = client.get("/redeem/", {**REDEEM, "size": given["size"]}).content.decode()
