@@ -16,6 +16,7 @@ from typing import Any
 from django.db import transaction
 
 from investors.domain.receipts.tables import read_table
+from investors.domain.receipts.workbooks import as_csv
 from investors.models import DealingProposal, Fund, Investor, ShareClass
 from investors.services.dealing_proposals import propose_dealing
 from magnetfund.core.actors import Actor
@@ -57,7 +58,7 @@ class _Undo(Exception):
 
 
 def import_dealings(*, fund: Fund, content: bytes, actor: Actor, is_dry_run: bool) -> DealingImport:
-    """Try every line of a CSV file; where all can be proposed and it is no dry run, propose them.
+    """Try every line of a CSV file or workbook; propose them where all can be and it is no dry run.
 
     Raises :class:`InvalidInput` (``file_too_big``, ``too_many_lines``, ``empty_file`` and what
     :func:`read_table` raises) and :class:`Conflict` (``file_known``).
@@ -65,7 +66,7 @@ def import_dealings(*, fund: Fund, content: bytes, actor: Actor, is_dry_run: boo
     actor.require(Capability.DEALING_PROCESS)
     if len(content) > BYTES_MAX:
         raise InvalidInput("the file is larger than 1 MB", code="file_too_big")
-    content = content.removeprefix(BOM_UTF8).replace(b"\r\n", b"\n").strip()
+    content = as_csv(content).removeprefix(BOM_UTF8).replace(b"\r\n", b"\n").strip()
     rows = list(read_table(content, needed=NEEDED, optional=OPTIONAL))
     if not rows:
         raise InvalidInput("the file names no order", code="empty_file")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from django.test import Client
@@ -34,6 +36,7 @@ from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund_o
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import AuditEvent, User
 from magnetfund.core.roles import Role
+from magnetfund.core.spreadsheets import write_workbook
 from magnetfund.kernel.errors import FundError
 from magnetfund.operations.people import ensure_user
 from magnetfund.web.portal.selectors import find_lots
@@ -530,3 +533,34 @@ def test_both_holders_of_a_transfer_have_its_note(small: SmallFund):
     )
     assert AuditEvent.objects.filter(action="paper.downloaded").count() == 3
     assert client_of(Role.OPERATOR).get(path).status_code == 403
+
+
+def test_a_workbook_is_tried_and_proposed_by_page_api_and_command(small: SmallFund, tmp_path: Path):
+    small.investor("cyd")
+    table = [HEAD.split(","), LINES[0].split(",")]
+    book = write_workbook({"orders": table})
+    clerk, path = client_of(Role.ACCOUNTANT), "/desk/fund/proposals/import/"
+    page = clerk.post(path, {"file": SimpleUploadedFile("o.xlsx", book)}).content.decode()
+    assert "Propose 1 order" in page
+    assert f'name="content" value="{HEAD}' in page, "the page carries the table as text"
+    bad = SimpleUploadedFile("o.xlsx", book[:200])
+    refused = clerk.post(path, {"file": bad})
+    assert (refused.status_code, "bad_workbook" in refused.content.decode()) == (422, True)
+    file = tmp_path / "orders.xlsx"
+    file.write_bytes(book)
+    call_command("propose_orders", str(file), dry_run=True, email="accountant@example.com")
+    assert not DealingProposal.objects.exists()
+    robot = APIClient()
+    robot.force_authenticate(User.objects.get(email="accountant@example.com"))
+    api = "/api/dealing/proposals/import"
+    body = {"content": b64encode(book).decode(), "is_base64": True, "idempotency_key": "one"}
+    made = robot.post(api, body, format="json")
+    assert (made.status_code, made.json()["lines"]) == (201, 1)
+    assert DealingProposal.objects.get().receiver == small.investor("cyd")
+    for content, code in (
+        ("%%", "bad_base64"),
+        (b64encode(b"PK\x03\x04").decode(), "bad_workbook"),
+    ):
+        body = {"content": content, "is_base64": True, "idempotency_key": code}
+        answer = robot.post(api, body, format="json")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, code)

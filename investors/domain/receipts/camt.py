@@ -12,7 +12,6 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
-from xml.parsers import expat
 
 from investors.domain.receipts.lines import (
     BankStatement,
@@ -21,6 +20,7 @@ from investors.domain.receipts.lines import (
     require_distinct,
 )
 from investors.domain.receipts.tables import read_time
+from investors.domain.receipts.xml_files import parse_xml
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import decimal_of
 
@@ -33,7 +33,7 @@ def read_camt053(content: bytes, *, zone: tzinfo = UTC) -> BankStatement:
     Raises :class:`InvalidInput`: ``not_xml``, ``not_camt053``, ``several_statements``,
     ``bad_line``, ``doubled_reference``, ``too_many_lines``, ``empty_file``.
     """
-    root = _parse(content)
+    root = parse_xml(content)
     statements = [node for node in root.iter() if _name(node) == "Stmt"]
     if not statements:
         raise InvalidInput("the file is not a camt.053 statement", code="not_camt053")
@@ -53,22 +53,6 @@ def read_camt053(content: bytes, *, zone: tzinfo = UTC) -> BankStatement:
         closed_at=closed_at,
         currency=currency,
     )
-
-
-def _parse(content: bytes) -> ET.Element:
-    def refuse(*_: object) -> None:
-        raise InvalidInput("a document type declaration is not allowed", code="not_xml")
-
-    guard = expat.ParserCreate()
-    guard.StartDoctypeDeclHandler = refuse
-    guard.EntityDeclHandler = refuse
-    try:
-        guard.Parse(content, True)
-        return ET.fromstring(content)  # noqa: S314 - declarations were refused above
-    except (expat.ExpatError, ET.ParseError, ValueError) as error:
-        if isinstance(error, InvalidInput):
-            raise
-        raise InvalidInput(f"the file is not XML: {error}", code="not_xml") from None
 
 
 def _rows(stmt: ET.Element, zone: tzinfo) -> Iterator[StatementRow]:

@@ -1,4 +1,4 @@
-"""Statements as CSV: a bank's, and transfers of a chain.
+"""Statements as CSV or as a workbook (.xlsx) of one sheet: a bank's, and transfers of a chain.
 
 Columns are found by name in any order; a bank file has ``reference``, ``booked_at``, ``amount``,
 ``currency`` and may have ``party``, ``party_account``, ``text``, ``end_to_end``, ``return_code``.
@@ -19,6 +19,7 @@ from investors.domain.receipts.lines import (
     StatementRow,
     require_distinct,
 )
+from investors.domain.receipts.workbooks import as_csv
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import decimal_of
 
@@ -106,13 +107,13 @@ def _read(
 def read_table(
     content: bytes, *, needed: tuple[str, ...], optional: tuple[str, ...]
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each line of a CSV file with its number, by the names of the first line.
+    """Each line of a CSV file or a workbook with its number, by the names of the first line.
 
     Raises :class:`InvalidInput`: ``bad_encoding``, ``missing_columns``, ``unknown_columns``,
-    ``doubled_columns``, ``bad_line``.
+    ``doubled_columns``, ``bad_line``, and what :func:`as_csv` raises.
     """
     try:
-        text = content.decode("utf-8-sig")
+        text = as_csv(content).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InvalidInput("the file is not UTF-8 text", code="bad_encoding") from None
     head = text.split("\n", 1)[0]

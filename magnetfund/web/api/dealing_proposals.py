@@ -23,7 +23,7 @@ from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import isoformat_z
 from magnetfund.kernel.errors import NotFound
 from magnetfund.web.api.access import answer_once, key_of, needs
-from magnetfund.web.api.fields import ExactDecimal, plain
+from magnetfund.web.api.fields import ExactDecimal, IsBase64, file_bytes, plain
 from magnetfund.web.api.money import KEY_HEADER, own_fund
 from magnetfund.web.api.signing import ConflictAnswer
 
@@ -128,9 +128,10 @@ class DealingImportRequest(serializers.Serializer[Any]):
     content = serializers.CharField(
         max_length=BYTES_MAX,
         trim_whitespace=False,
-        help_text="CSV with the columns type, investor, share_class and reason; and as needed "
-        "amount, units, is_all, into_class, receiver, instruction, called_back, notice.",
+        help_text="CSV or .xlsx with the columns type, investor, share_class and reason; and as "
+        "needed amount, units, is_all, into_class, receiver, instruction, called_back, notice.",
     )
+    is_base64 = IsBase64()
     is_dry_run = serializers.BooleanField(required=False, default=False)
     idempotency_key = serializers.CharField(max_length=200, required=False)
 
@@ -167,7 +168,7 @@ class DealingImportView(APIView):
         def work() -> tuple[int, dict[str, Any]]:
             report = import_dealings(
                 fund=own_fund(),
-                content=given["content"].encode(),
+                content=file_bytes(given),
                 actor=actor_of(request),
                 is_dry_run=given["is_dry_run"],
             )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import math
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from rest_framework import serializers
+
+from magnetfund.kernel.errors import InvalidInput
 
 
 class ExactDecimal(serializers.DecimalField):
@@ -18,6 +22,15 @@ class ExactDecimal(serializers.DecimalField):
         super().__init__(**options)
 
 
+class IsBase64(serializers.BooleanField):
+    """Whether ``content`` is Base64, as an .xlsx must be."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("default", False)
+        options.setdefault("help_text", "The content is Base64 of the file, as for an .xlsx.")
+        super().__init__(**options)
+
+
 class FiniteFloat(serializers.FloatField):
     """A float64 that is a number; NaN and the infinities are refused."""
 
@@ -26,6 +39,20 @@ class FiniteFloat(serializers.FloatField):
         if not math.isfinite(value):
             raise serializers.ValidationError("a finite number is needed")
         return value
+
+
+def file_bytes(given: Mapping[str, Any]) -> bytes:
+    """The file in ``content``: text, or Base64 of what is no text where ``is_base64`` says so.
+
+    Raises :class:`InvalidInput` (``bad_base64``).
+    """
+    text: str = given["content"]
+    if not given["is_base64"]:
+        return text.encode()
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise InvalidInput("the content is not Base64", code="bad_base64") from None
 
 
 def number(value: Decimal | float | None) -> float | None:

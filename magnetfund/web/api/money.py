@@ -24,7 +24,7 @@ from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import isoformat_z
 from magnetfund.kernel.errors import NotFound
 from magnetfund.web.api.access import IDEMPOTENCY_HEADER, answer_once, key_of, needs
-from magnetfund.web.api.fields import ExactDecimal, plain
+from magnetfund.web.api.fields import ExactDecimal, IsBase64, file_bytes, plain
 
 RECEIPTS_MAX = 200
 KEY_HEADER = OpenApiParameter(IDEMPOTENCY_HEADER, str, OpenApiParameter.HEADER, required=False)
@@ -34,8 +34,11 @@ class StatementRequest(serializers.Serializer[Any]):
     account = serializers.CharField(max_length=20, help_text="Code of the fund's account.")
     name = serializers.CharField(max_length=120)
     content = serializers.CharField(
-        max_length=2_000_000, trim_whitespace=False, help_text="camt.053, bank CSV or chain CSV."
+        max_length=2_000_000,
+        trim_whitespace=False,
+        help_text="camt.053, or a bank's or a chain's table as CSV or .xlsx.",
     )
+    is_base64 = IsBase64()
     is_dry_run = serializers.BooleanField(default=False)
     idempotency_key = serializers.CharField(
         max_length=200, required=False, help_text="Or the header Idempotency-Key."
@@ -122,7 +125,7 @@ class StatementsView(APIView):
             row, report = upload_statement(
                 account=find_account(own_fund(), given["account"]),
                 name=given["name"],
-                content=given["content"].encode(),
+                content=file_bytes(given),
                 actor=actor,
             )
             if not given["is_dry_run"]:

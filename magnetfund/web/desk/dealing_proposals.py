@@ -15,6 +15,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from investors.domain.receipts.workbooks import as_csv
 from investors.models import DealingProposal, Fund, Investor
 from investors.services.dealing_import import (
     BYTES_MAX,
@@ -78,7 +79,7 @@ def proposals(request: HttpRequest) -> HttpResponse:
 class ImportForm(forms.Form):
     """A file, or the text of one that was tried."""
 
-    file = forms.FileField(required=False, max_length=120, label="CSV file")
+    file = forms.FileField(required=False, max_length=120, label="CSV file or workbook")
     content = forms.CharField(required=False, strip=False, max_length=BYTES_MAX)
 
     def clean(self) -> dict[str, Any]:
@@ -88,10 +89,10 @@ class ImportForm(forms.Form):
         return given
 
     def read(self) -> bytes:
-        """The bytes that were sent, at most one more than a file may have."""
+        """The bytes that were sent, at most one more than a file may have; a workbook as CSV."""
         file: UploadedFile[bytes] | None = self.cleaned_data["file"]
         if file:
-            return bytes(file.read(BYTES_MAX + 1))
+            return as_csv(bytes(file.read(BYTES_MAX + 1)))
         return str(self.cleaned_data["content"]).encode()
 
 
@@ -106,8 +107,8 @@ def import_file(request: HttpRequest) -> HttpResponse:
     content, fund = b"", Fund.objects.filter(book=settings.MAGNET_BOOK).first()
     is_dry_run = request.POST.get("step") != "propose"
     if is_sent and form.is_valid():
-        content = form.read()
         try:
+            content = form.read()
             if fund is None:
                 raise NotFound("no fund has been founded", code="no_fund")
             report = import_dealings(
@@ -124,7 +125,7 @@ def import_file(request: HttpRequest) -> HttpResponse:
         "form": form,
         "report": report,
         "refusal": refusal,
-        "content": content.decode("utf-8-sig", "replace"),
+        "content": content.decode("utf-8-sig", "replace") if report is not None else "",
         "needed": NEEDED,
         "optional": OPTIONAL,
         "kinds": DealingProposal.Kind.values,

@@ -98,7 +98,7 @@ class UploadForm(forms.Form):
     """A statement of one of the fund's accounts."""
 
     account = forms.ChoiceField(label="Account")
-    file = forms.FileField(label="camt.053 or CSV", max_length=120)
+    file = forms.FileField(label="camt.053, CSV or .xlsx", max_length=120)
 
     def __init__(self, fund: Fund, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)

@@ -20,7 +20,7 @@ class Command(FundCommand):
     help = __doc__
 
     def add_own_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", type=Path, help="camt.053, bank CSV, or chain CSV of a wallet")
+        parser.add_argument("file", type=Path, help="camt.053, or a bank's or chain's CSV or .xlsx")
         parser.add_argument("--account", required=True, help="code of the fund's account")
         parser.add_argument("--as", dest="email", required=True, help="your e-mail address")
         parser.add_argument("--dry-run", action="store_true", help="say what would be imported")

@@ -1,4 +1,4 @@
-"""Propose the orders of a CSV file for holders, all or none; a second person decides on each."""
+"""Propose the orders of a CSV or .xlsx for holders, all or none; another person decides on each."""
 
 from __future__ import annotations
 
