@@ -132,7 +132,13 @@ def test_the_activity_is_cut_into_pages_without_loss(share_class: ShareClass):
 
 @pytest.mark.parametrize(
     ("kind", "units", "shown"),
-    [("redeem", "-25", "2496.81"), ("transfer_out", "-1", "99.87"), ("issue", "2", "199.7452")],
+    [
+        ("redeem", "-25", "2496.81"),
+        ("switch_out", "-3", "299.61"),
+        ("issue", "2", "199.7452"),
+        ("transfer_out", "-1", "99.87"),
+        ("transfer_out", "-3", "299.62"),
+    ],
 )
 def test_the_activity_shows_the_cents_that_were_paid(kind: str, units: str, shown: str):
     entry = UnitEntry(kind=kind, units=Decimal(units), price=Decimal("99.8726"))

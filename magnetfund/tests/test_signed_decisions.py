@@ -6,6 +6,7 @@ page, API and admin is taken beside it, on the same rows.
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import date, timedelta
 from decimal import Decimal
@@ -30,7 +31,7 @@ from investors.services.suspension import decide_suspension, propose_suspension
 from investors.services.verification import verify_fund
 from investors.tests.fund_support import FIRST, SmallFund, make_fund
 from magnetfund.core.actors import Actor
-from magnetfund.core.models import User
+from magnetfund.core.models import SignatureRequest, User
 from magnetfund.core.roles import Role
 from magnetfund.core.services.audit import record_audit
 from magnetfund.core.services.signing import (
@@ -272,6 +273,13 @@ def by_admin(user: User, table: str, verb: str, row: Any) -> str:
     return client.post(f"/admin/investors/{table}/", chosen, follow=True).content.decode()
 
 
+def assert_leads_to_the_signer(page: str, row: Any, *, back: str) -> None:
+    """The admin's refusal links to a wish to sign ``row``, which leads back to its table."""
+    (wish,) = re.findall(rf'href="{re.escape(settings.SIGN_URL)}/sign/([0-9a-f-]+)/"', page)
+    asked = SignatureRequest.objects.get(pk=wish)
+    assert (asked.subject, asked.back) == (row.pk, back)
+
+
 def test_page_api_and_admin_lead_to_the_signer_first(small: SmallFund, fresh_database: Any):
     checker, director = checker_of(small), dora()
     row, shut = cost(small), suspension(small)
@@ -291,14 +299,18 @@ def test_page_api_and_admin_lead_to_the_signer_first(small: SmallFund, fresh_dat
         assert by_api(user, path, body).json()["is_approved"] is True
     ended = propose_end(expense=row, last_day=date(2025, 6, 30), actor=small.maker)
     assert by_page(checker, "desk_expense_decide", ended).startswith(settings.SIGN_URL)
-    assert "signature_missing" in by_admin(checker, "expensechange", "approve", ended)
+    page = by_admin(checker, "expensechange", "approve", ended)
+    assert "signature_missing" in page
+    assert_leads_to_the_signer(page, ended, back="/admin/investors/expensechange/")
     write_signature(fresh_database, EXPENSE_CHANGE, ended.pk, checker)
     assert by_page(checker, "desk_expense_decide", ended) == reverse("desk_expenses")
     assert ExpenseChange.objects.get().is_approved
     lifting = propose_suspension(
         fund=small.fund, suspends=False, reason="it is open", notice="x", actor=Actor.of(director)
     )
-    assert "signature_missing" in by_admin(checker, "suspensionproposal", "sign", lifting)
+    page = by_admin(checker, "suspensionproposal", "sign", lifting)
+    assert "signature_missing" in page
+    assert_leads_to_the_signer(page, lifting, back="/admin/investors/suspensionproposal/")
     write_signature(fresh_database, SUSPENSION, lifting.pk, checker)
     assert "1 signed" in by_admin(checker, "suspensionproposal", "sign", lifting)
     assert not Fund.objects.get().is_suspended

@@ -19,7 +19,9 @@ from investors.models import (
 )
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
+from magnetfund.core.services.signing import SignatureMissing
 from magnetfund.kernel.errors import FundError
+from magnetfund.web.signing import words_to_sign
 
 
 class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # of any model
@@ -72,6 +74,9 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # of any model
         try:
             with transaction.atomic():
                 self.instance = self.perform(self.cleaned_data)
+        except SignatureMissing as error:
+            self.refusal = error
+            self.add_error(None, words_to_sign(error, self.actor))
         except FundError as error:
             self.refusal = error
             self.add_error(None, error.message)

@@ -13,6 +13,7 @@ from django.contrib import admin, messages
 from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 
 from investors.models import (
     BookBreak,
@@ -49,6 +50,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.doors import require_step_up
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
+from magnetfund.core.services.signing import SignatureMissing
 from magnetfund.kernel.errors import Conflict, FundError
 from magnetfund.web.administration.forms import ServiceForm
 from magnetfund.web.break_forms import BreakForm
@@ -58,6 +60,7 @@ from magnetfund.web.dealing_forms import (
     RestatementForm,
 )
 from magnetfund.web.expense_forms import ExpenseForm
+from magnetfund.web.signing import words_to_sign
 
 KINDS = [("bank", "bank account"), ("wallet", "wallet")]
 Action = Callable[[Any, HttpRequest, QuerySet[Any]], None]
@@ -176,6 +179,9 @@ def action(
         for row in queryset:
             try:
                 work(row, actor)
+            except SignatureMissing as error:
+                words = words_to_sign(error, actor, back=request.path)
+                messages.error(request, format_html("{}: {}", row, words))
             except FundError as error:
                 messages.error(request, f"{row}: {error.message} ({error.code})")
             else:

@@ -5,51 +5,13 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.urls import reverse
 from rest_framework import serializers
 from rest_framework.request import Request
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import User
-from magnetfund.core.services.signing import (
-    ACCOUNT,
-    DISTRIBUTION,
-    EXPENSE,
-    EXPENSE_CHANGE,
-    KYC,
-    LIMITS,
-    NAV,
-    PAYEE,
-    PAYMENT,
-    RESTATEMENT,
-    ROLE,
-    ROLE_TAKEN,
-    SUSPENSION,
-    TERMS,
-    TRANSFER,
-    SignatureMissing,
-    ask_to_sign,
-    content_hash_of,
-)
-
-#: The page of the desk to which the signer leads back.
-BACK = {
-    NAV: "desk_nav",
-    DISTRIBUTION: "desk_distributions",
-    KYC: "desk_cases",
-    TRANSFER: "desk_dealing_proposals",
-    PAYMENT: "desk_payments",
-    ACCOUNT: "desk_accounts",
-    PAYEE: "desk_accounts",
-    TERMS: "desk_founding",
-    LIMITS: "desk_founding",
-    RESTATEMENT: "desk_restatements",
-    SUSPENSION: "desk_suspension",
-    EXPENSE: "desk_expenses",
-    EXPENSE_CHANGE: "desk_expenses",
-    ROLE: "desk_people",
-    ROLE_TAKEN: "desk_people",
-}
+from magnetfund.core.services.signing import SignatureMissing, content_hash_of
+from magnetfund.web.signing import link_to_sign
 
 
 class ConflictDetails(serializers.Serializer[Any]):
@@ -90,11 +52,7 @@ def where_to_sign(missing: SignatureMissing, request: Request) -> dict[str, Any]
     if not isinstance(action, str) or not isinstance(subject, str):
         return details
     details["content_hash"] = content_hash_of(action=action, subject=UUID(subject))
-    if isinstance(request.user, User) and details.get("account") == str(request.user.pk):
-        details["sign_url"] = ask_to_sign(
-            action=action,
-            subject=UUID(subject),
-            back=reverse(BACK[action]),
-            actor=Actor.of(request.user),
-        )
+    url = link_to_sign(missing, Actor.of(request.user)) if isinstance(request.user, User) else ""
+    if url:
+        details["sign_url"] = url
     return details

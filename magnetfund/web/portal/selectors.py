@@ -39,6 +39,7 @@ from investors.models import (
 from investors.services.lot_values import net_values
 from magnetfund.core.templatetags.figures import money, signed, unit_count
 from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.money import quantize
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
 LATELY_SHOWN = 7
@@ -342,10 +343,13 @@ def find_activity(
 def money_of_movement(entry: UnitEntry) -> Decimal:
     """Money of a movement, positive where units leave to the holder's account.
 
-    What is paid out is cut to the cent, as dealing does; the rest stays with the fund.
+    What is paid out is cut to the cent, as dealing does; the rest stays with the fund.  Units that
+    go to another holder are paid by nobody: their worth is rounded.
     """
     money = entry.units * entry.price
-    if entry.kind not in ("redeem", "switch_out", "transfer_out"):
+    if entry.kind == "transfer_out":
+        return quantize(-money, CENT)
+    if entry.kind not in ("redeem", "switch_out"):
         return money
     return (-money).quantize(CENT, rounding=ROUND_DOWN)
 
@@ -410,7 +414,6 @@ def _value_chart(rows: list[InvestorSnapshot]) -> dict[str, Any] | None:
                 "width": 1.25,
                 "step": True,
                 "label": f"Invested {money(rows[-1].net_invested)}",
-                "nudge": 14,
             },
             {
                 "name": "Value",
@@ -419,7 +422,6 @@ def _value_chart(rows: list[InvestorSnapshot]) -> dict[str, Any] | None:
                 "width": 2,
                 "step": True,
                 "label": f"{word} {money(rows[-1].value)}",
-                "nudge": -8,
             },
         ],
     }

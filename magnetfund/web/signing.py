@@ -1,0 +1,72 @@
+"""Where a signature that is missing is given: the link that pages, the API and the admin show."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from magnetfund.core.actors import Actor
+from magnetfund.core.services.signing import (
+    ACCOUNT,
+    ARM,
+    DISTRIBUTION,
+    EXPENSE,
+    EXPENSE_CHANGE,
+    KYC,
+    LIMITS,
+    NAV,
+    PAYEE,
+    PAYMENT,
+    RESTATEMENT,
+    ROLE,
+    ROLE_TAKEN,
+    SUSPENSION,
+    TERMS,
+    TRANSFER,
+    SignatureMissing,
+    ask_to_sign,
+)
+
+#: The page of the desk to which the signer leads back.
+BACK = {
+    ARM: "desk_risk",
+    NAV: "desk_nav",
+    DISTRIBUTION: "desk_distributions",
+    KYC: "desk_cases",
+    TRANSFER: "desk_dealing_proposals",
+    PAYMENT: "desk_payments",
+    ACCOUNT: "desk_accounts",
+    PAYEE: "desk_accounts",
+    TERMS: "desk_founding",
+    LIMITS: "desk_founding",
+    RESTATEMENT: "desk_restatements",
+    SUSPENSION: "desk_suspension",
+    EXPENSE: "desk_expenses",
+    EXPENSE_CHANGE: "desk_expenses",
+    ROLE: "desk_people",
+    ROLE_TAKEN: "desk_people",
+}
+
+
+def link_to_sign(missing: SignatureMissing, actor: Actor, *, back: str = "") -> str:
+    """The signer's address for what the actor has not signed, good for 15 minutes; "" where
+    another account must sign, or where nothing names what is signed.
+
+    ``back`` is the path to which the signer leads; without it, the page of the desk.
+    """
+    action, subject = missing.details.get("action"), missing.details.get("subject")
+    is_own = actor.user is not None and missing.details.get("account") == str(actor.user.pk)
+    if not is_own or not isinstance(action, str) or not isinstance(subject, str):
+        return ""
+    back = back or reverse(BACK[action])
+    return ask_to_sign(action=action, subject=UUID(subject), back=back, actor=actor)
+
+
+def words_to_sign(missing: SignatureMissing, actor: Actor, *, back: str = "") -> SafeString:
+    """A refusal for want of a signature, with the link where the reader is the one to sign."""
+    url = link_to_sign(missing, actor, back=back)
+    link = format_html(' <a href="{}">Sign it, then repeat the step</a>', url) if url else ""
+    return format_html("{} ({}){}", missing.message, missing.code, link)
