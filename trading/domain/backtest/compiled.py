@@ -15,12 +15,15 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import sys
 from collections.abc import Callable
 from functools import cache
 from types import FunctionType
 from typing import Any
 
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": False, "_nrt": False}
+#: Rows of a column from which a compiled loop is worth loading its machine code.
+ROWS_MIN = 10_000
 
 
 @cache
@@ -44,6 +47,17 @@ def compile_pure(function: FunctionType, *, inlined: bool = False) -> Callable[.
     twin.__qualname__ = f"{function.__qualname__}_{kind}{source_hash(function)[:12]}"
     compiled: Callable[..., Any] = njit(**OPTIONS, forceinline=inlined)(twin)
     return compiled
+
+
+def find_compiled(function: Callable[..., Any], rows: int) -> Callable[..., Any] | None:
+    """The compiled twin for a column of so many rows; None where Python should run it.
+
+    That is so for short columns, and in a process that has not loaded the compiler: loading it
+    takes longer than any column.
+    """
+    if rows < ROWS_MIN or "numba" not in sys.modules:
+        return None
+    return compile_pure(function)
 
 
 def source_hash(function: FunctionType) -> str:

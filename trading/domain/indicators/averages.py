@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from typing import Any
 
 import numpy as np
 
+from trading.domain.backtest.compiled import find_compiled
 from trading.domain.indicators.rolling import FloatArray, require_length, series, sliding_sum
 
 NAN = math.nan
@@ -45,11 +47,24 @@ def _smooth(column: FloatArray, length: int, alpha: float) -> FloatArray:
     out = np.full(column.size, NAN)
     if column.size < length:
         return out
-    values = column.tolist()
-    mean = math.fsum(values[:length]) / length
+    mean = math.fsum(column[:length].tolist()) / length
     out[length - 1] = mean
-    out[length:] = [mean := mean + alpha * (value - mean) for value in values[length:]]
+    later = np.ascontiguousarray(column[length:])
+    compiled = find_compiled(follow_values, later.size)
+    if compiled is not None:
+        compiled(later, alpha, mean, out[length:])
+    else:
+        means = [0.0] * later.size
+        follow_values(later.tolist(), alpha, mean, means)
+        out[length:] = means
     return out
+
+
+def follow_values(values: Any, alpha: float, mean: float, means: Any) -> None:
+    """Write the average after each value, begun at ``mean``; arrays compiled, lists in Python."""
+    for k, value in enumerate(values):
+        mean = mean + alpha * (value - mean)
+        means[k] = mean
 
 
 class Sma:

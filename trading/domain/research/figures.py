@@ -392,6 +392,10 @@ def _summarise_durations(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+#: Kinds that JSON takes as they are.
+PLAIN = (int, str, bool, type(None))
+
+
 def clean(value: Any) -> Any:
     """The value with what is no finite number as None, ready for JSON."""
     kind = type(value)
@@ -400,7 +404,10 @@ def clean(value: Any) -> Any:
     if kind is int or kind is str or value is None:
         return value
     if kind is dict:
-        return {str(key): clean(item) for key, item in value.items()}
+        # Rows of trades are most of it: their plain values are passed without a call for each.
+        return {
+            str(key): item if type(item) in PLAIN else clean(item) for key, item in value.items()
+        }
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, (str, int)):

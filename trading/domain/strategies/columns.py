@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trading.domain.backtest.compiled import find_compiled
 from trading.domain.market.candles import Candles
 from trading.domain.strategies.streaming import VolatilityGauge
 
@@ -80,10 +82,9 @@ def compute_volatility(close: FloatColumn) -> tuple[FloatColumn, FloatColumn]:
     ratio, sigma = np.full(n, np.nan), np.full(n, np.nan)
     if n <= long:
         return ratio, sigma
-    returns = list(map(math.log, (close[1:] / close[:-1]).tolist()))
+    value = _log(close[1:] / close[:-1])
     # Rows of returns: the first that counts has LONG returns behind it, itself among them.
     weights = [VolatilityGauge.DECAY**age for age in range(short)]
-    value = np.array(returns)
     squares = value * value
     recent, step = np.zeros(n - long), np.empty(n - long)
     for age, weight in enumerate(weights):
@@ -97,6 +98,22 @@ def compute_volatility(close: FloatColumn) -> tuple[FloatColumn, FloatColumn]:
     scale = math.sqrt(VolatilityGauge.HOURS_A_YEAR)
     sigma[long:] = np.where(known, np.maximum(near, far) * scale, np.nan)
     return ratio, sigma
+
+
+def _log(values: FloatColumn) -> FloatColumn:
+    """Logarithms of the C library, as a stream takes them: numpy's may differ in the last bit."""
+    compiled = find_compiled(log_each, values.size)
+    if compiled is None:
+        return np.array(list(map(math.log, values.tolist())))
+    logs = np.empty(values.size)
+    compiled(values, logs)
+    return logs
+
+
+def log_each(values: Any, logs: Any) -> None:
+    """Write the natural logarithm of each value."""
+    for k, value in enumerate(values):
+        logs[k] = math.log(value)
 
 
 def _slide(values: FloatColumn, length: int) -> FloatColumn:
