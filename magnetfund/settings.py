@@ -322,6 +322,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "StrategyStatus": ["active", "inactive", "error"],
         "AccountKind": ["bank", "wallet"],
+        "ResearchState": "trading.models.RunState",
+        "ResearchKind": "trading.models.ResearchRun.Kind",
     },
 }
 

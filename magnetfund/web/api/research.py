@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.shortcuts import get_object_or_404
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -18,6 +17,7 @@ from magnetfund.kernel.clock import to_milliseconds
 from magnetfund.operations.tasks import wake_research
 from magnetfund.web.api.access import needs
 from magnetfund.web.api.fields import FiniteFloat
+from magnetfund.web.api.research_answers import BacktestAnswer, ParameterValue
 from trading.domain.market.slices import name_length
 from trading.domain.research.parameters import read_parameters
 from trading.domain.research.request import (
@@ -37,7 +37,7 @@ from trading.services.research.catalogue import load_catalogue
 
 class SleeveField(serializers.Serializer[dict[str, Any]]):
     strategy = serializers.CharField(max_length=60)
-    parameters = serializers.DictField(required=False, default=dict)
+    parameters = serializers.DictField(child=ParameterValue(), required=False, default=dict)
     risk_share = FiniteFloat(required=False, default=0.0035, help_text="Share of equity per trade.")
 
 
@@ -80,7 +80,7 @@ class BacktestsView(APIView):
     permission_classes = [needs(Capability.RESEARCH_RUN)]
 
     @extend_schema(
-        operation_id="start_backtest", request=BacktestBody, responses={202: OpenApiTypes.OBJECT}
+        operation_id="start_backtest", request=BacktestBody, responses={202: BacktestAnswer}
     )
     def post(self, request: Request) -> Response:
         body = BacktestBody(data=request.data)
@@ -100,7 +100,7 @@ class BacktestView(APIView):
 
     permission_classes = [needs(Capability.API_READ)]
 
-    @extend_schema(operation_id="read_backtest", responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(operation_id="read_backtest", responses={200: BacktestAnswer})
     def get(self, request: Request, pk: int) -> Response:
         run = get_object_or_404(
             ResearchRun.objects.defer(*selectors.HEAVY), pk=pk, kind=ResearchRun.Kind.BACKTEST

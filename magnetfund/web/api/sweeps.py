@@ -6,7 +6,6 @@ from typing import Any
 
 from django.http import Http404
 from django.shortcuts import get_object_or_404
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -19,6 +18,7 @@ from magnetfund.kernel.errors import InvalidInput
 from magnetfund.operations.tasks import wake_research
 from magnetfund.web.api.access import needs
 from magnetfund.web.api.research import BacktestBody, read_request
+from magnetfund.web.api.research_answers import SweepAnswer
 from trading.domain.research.search import OBJECTIVES
 from trading.domain.research.space import SEARCHES, VARIANTS_MAX
 from trading.models import ResearchRun
@@ -59,9 +59,7 @@ class SweepsView(APIView):
 
     permission_classes = [needs(Capability.RESEARCH_RUN)]
 
-    @extend_schema(
-        operation_id="start_sweep", request=SweepBody, responses={202: OpenApiTypes.OBJECT}
-    )
+    @extend_schema(operation_id="start_sweep", request=SweepBody, responses={202: SweepAnswer})
     def post(self, request: Request) -> Response:
         body = SweepBody(data=request.data)
         body.is_valid(raise_exception=True)
@@ -86,7 +84,7 @@ class SweepView(APIView):
 
     permission_classes = [needs(Capability.API_READ)]
 
-    @extend_schema(operation_id="read_sweep", responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(operation_id="read_sweep", responses={200: SweepAnswer})
     def get(self, request: Request, pk: int) -> Response:
         return Response(_describe(_find(pk)))
 
@@ -100,7 +98,7 @@ class SweepMoveView(APIView):
         operation_id="move_sweep",
         parameters=[OpenApiParameter("move", enum=list(MOVES), location="path")],
         request=None,
-        responses={200: OpenApiTypes.OBJECT},
+        responses={200: SweepAnswer},
     )
     def post(self, request: Request, pk: int, move: str) -> Response:
         if move not in MOVES:

@@ -12,7 +12,6 @@ from allauth.mfa.totp.internal.auth import TOTP
 from django.conf import settings
 from django.contrib.auth import authenticate
 from django.core.exceptions import ValidationError
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny, IsAuthenticated
@@ -66,6 +65,16 @@ class StepUpAnswer(serializers.Serializer[Any]):
     fresh_for = serializers.IntegerField(help_text="Seconds for which it counts as fresh.")
 
 
+class TokenAnswer(serializers.Serializer[Any]):
+    token = serializers.CharField(help_text="An access token, sent as a bearer.")
+    refresh = serializers.CharField(help_text="Good for one more pair of tokens.")
+    expires_in = serializers.IntegerField(help_text="Seconds for which the token holds.")
+
+
+class SignInAnswer(TokenAnswer):
+    investor_id = serializers.UUIDField(allow_null=True)
+
+
 class RefreshRequest(serializers.Serializer[Any]):
     refresh = serializers.CharField(max_length=4000)
 
@@ -79,9 +88,7 @@ class TokenView(APIView):
     throttle_classes = [ScopedRateThrottle]
     throttle_scope = "sign_in"
 
-    @extend_schema(
-        operation_id="sign_in", request=SignInRequest, responses={200: OpenApiTypes.OBJECT}
-    )
+    @extend_schema(operation_id="sign_in", request=SignInRequest, responses={200: SignInAnswer})
     def post(self, request: Request) -> Response:
         form = SignInRequest(data=request.data)
         form.is_valid(raise_exception=True)
@@ -106,7 +113,7 @@ class InvestorTokenView(TokenView):
     @extend_schema(
         operation_id="investor_login",
         request=SignInRequest,
-        responses={200: OpenApiTypes.OBJECT},
+        responses={200: SignInAnswer},
     )
     def post(self, request: Request) -> Response:
         return super().post(request)
@@ -152,7 +159,7 @@ class RefreshView(APIView):
     throttle_scope = "sign_in"
 
     @extend_schema(
-        operation_id="refresh_token", request=RefreshRequest, responses={200: OpenApiTypes.OBJECT}
+        operation_id="refresh_token", request=RefreshRequest, responses={200: TokenAnswer}
     )
     def post(self, request: Request) -> Response:
         form = RefreshRequest(data=request.data)
