@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from magnetfund.core.actors import actor_of
@@ -17,7 +18,7 @@ from magnetfund.kernel.errors import FundError
 from magnetfund.operations.tasks import wake_research
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
-from magnetfund.web.desk.research_form import BacktestForm
+from magnetfund.web.desk.research_form import BacktestForm, query_of
 from magnetfund.web.desk.research_page import build_page, compare_rows, draw_comparison
 from magnetfund.web.desk.research_studies import chunk_context, study_context
 from magnetfund.web.public.pages import asked_page
@@ -129,7 +130,7 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
         answer["HX-Refresh"] = "true"
         return answer
     frame = build_frame(request, "research")
-    context: dict[str, Any] = {"run": item, "is_open": is_open}
+    context: dict[str, Any] = {"run": item, "is_open": is_open, "again": _again(item)}
     if is_open:
         context |= chunk_context(item)
     if item.state == RunState.DONE and item.kind == ResearchRun.Kind.BACKTEST:
@@ -145,6 +146,17 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
     elif not is_open:
         context["kept_trials"] = item.trials.count()
     return render(request, "desk/research/run.html", {**frame, **context})
+
+
+def _again(item: ResearchRun) -> str:
+    """The address of the form filled with what a run asked for; "" where no form asks for it."""
+    pages = {
+        ResearchRun.Kind.BACKTEST: "desk_research",
+        ResearchRun.Kind.SWEEP: "desk_sweeps",
+    }
+    page = pages.get(ResearchRun.Kind(item.kind))
+    query = query_of(item.request) if page else ""
+    return f"{reverse(page)}?{query}" if page and query else ""
 
 
 @require_safe

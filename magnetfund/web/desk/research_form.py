@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import QueryDict
 
+from magnetfund.kernel.clock import from_milliseconds
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.fuse import ResetPolicy
 from trading.domain.market.slices import name_length
-from trading.domain.research.parameters import ParameterField, parameters_of, read_parameters
+from trading.domain.research.parameters import (
+    ParameterField,
+    parameters_of,
+    read_parameters,
+    text_of,
+)
 from trading.domain.research.request import (
     CONTROLS_MAX,
     RESOLUTIONS,
@@ -30,7 +38,7 @@ DEFAULTS = {
     "rules": "fund",
     "funding": "dated",
     "resolution": "",
-    "gaps": "1.0",
+    "gaps": "1",
     "controls": "0",
     "start": "",
     "end": "",
@@ -45,6 +53,17 @@ NUMBERS = {
     "gaps": (100.0, 0.0, 100.0),
     "controls": (1.0, 0.0, float(CONTROLS_MAX)),
 }
+
+
+#: Numbers of a request by their field, and its days.
+STORED_NUMBERS = {
+    "cash": "cash",
+    "fees": "fee_rate",
+    "slippage": "slippage_rate",
+    "gaps": "gap_share_max",
+    "controls": "controls",
+}
+STORED_DAYS = {"start": "start_ms", "end": "end_ms", "unseen": "unseen_ms"}
 
 
 COSTS = (
@@ -203,3 +222,45 @@ class BacktestForm:
             self.errors[name] = "Enter a date as YYYY-MM-DD."
             return None
         return round(day.timestamp() * 1000)
+
+
+def query_of(asked: Mapping[str, Any]) -> str:
+    """A stored request as the fields of the form that asks for it; "" where no form can.
+
+    The form takes one strategy and whole days; that of a sweep leaves everything but its values,
+    its instruments and the unseen days at the defaults.
+    """
+    sleeves, sweep = asked.get("sleeves", ()), asked.get("sweep")
+    if len(sleeves) != 1:
+        return ""
+    sleeve = sleeves[0]
+    given = {name: asked[name] for name in ("rules", "funding")}
+    given["resolution"] = asked.get("resolution") or ""
+    given["risk"] = _scaled("risk", sleeve["risk_share"])
+    for name, stored in STORED_NUMBERS.items():
+        given[name] = _scaled(name, asked.get(stored))
+    for name, stored in STORED_DAYS.items():
+        instant = asked.get(stored)
+        given[name] = "" if instant is None else f"{from_milliseconds(instant):%Y-%m-%d}"
+    pairs = [("strategy", sleeve["strategy"])]
+    pairs += [("instrument", name) for name in asked["instruments"]]
+    pairs += [(f"p_{name}", text_of(value)) for name, value in sleeve["parameters"].items()]
+    if sweep:
+        if sleeve["parameters"] or any(
+            given[name] != default for name, default in DEFAULTS.items()
+            if name not in ("strategy", "unseen")
+        ):  # fmt: skip
+            return ""
+        given = {"unseen": given["unseen"]}
+    pairs += given.items()
+    if sweep:
+        lines = [f"{name} = {values}" for name, values in sweep["space"].items()]
+        pairs += [("space", "\n".join(lines)), ("draw", str(sweep["count"]))]
+        pairs += [("search", sweep.get("search", "grid"))]
+    return urlencode(pairs)
+
+
+def _scaled(name: str, value: float | None) -> str:
+    if value is None:
+        return "0" if name == "controls" else ""
+    return f"{value * NUMBERS[name][0]:.12g}"

@@ -28,6 +28,8 @@ from trading.services.research.sweep_control import cancel_run, pause_run, resum
 
 #: Labels along a side of a surface that still stand apart.
 LABELS_MAX = 12
+#: Fields of a sweep beside those of a backtest.
+GIVEN = ("space", "draw", "search")
 STUDIES = {
     "evidence": (
         "Do magnets attract the price?",
@@ -46,7 +48,8 @@ STUDIES = {
 @desk_view()
 def sweeps(request: HttpRequest) -> HttpResponse:
     """The form of a sweep and the stored ones."""
-    return _show_sweeps(request, BacktestForm.of(request.GET, load_catalogue()), {})
+    given = {name: request.GET[name][:2_000] for name in GIVEN if name in request.GET}
+    return _show_sweeps(request, BacktestForm.of(request.GET, load_catalogue()), given)
 
 
 def _show_sweeps(
@@ -81,7 +84,7 @@ def start_sweep(request: HttpRequest) -> HttpResponse:
     """Ask for a sweep; what is wrong is told above the form and nothing is stored."""
     catalogue = load_catalogue()
     form = BacktestForm.of(request.POST, catalogue)
-    given = {name: request.POST.get(name, "")[:2_000] for name in ("space", "draw", "search")}
+    given = {name: request.POST.get(name, "")[:2_000] for name in GIVEN}
     asked = form.read(catalogue)
     try:
         if asked is None:
