@@ -242,9 +242,9 @@ TAMPERINGS = (
               sql="UPDATE investors_fund SET is_suspended = true"),
     Tampering(name="a suspension in two names", names="no audit line suspension.decided tells",
               sql="INSERT INTO investors_suspensionproposal (id, fund_id, suspends, reason, "
-              "notice, proposed_by_id, proposed_at, decided_by_id, decided_at, is_approved) SELECT "
-              "gen_random_uuid(), f.id, true, 'x', 'x', a.id, now(), b.id, now(), true FROM "
-              f"investors_fund f, {TWO_PEOPLE}"),
+              "notice, from_last_nav, proposed_by_id, proposed_at, decided_by_id, decided_at, "
+              "is_approved) SELECT gen_random_uuid(), f.id, true, 'x', 'x', false, a.id, now(), "
+              f"b.id, now(), true FROM investors_fund f, {TWO_PEOPLE}"),
     Tampering(name="a running cost in two names", names="no audit line expense.approved tells",
               sql="INSERT INTO investors_expense (id, fund_id, account, supplier, reference, "
               "amount, is_yearly, first_day, reason, proposed_by_id, proposed_at, decided_by_id, "
