@@ -225,6 +225,11 @@ TRIGGERS = [
     TableTrigger(table="investors_dealingorder", name="dealt_figures"),
     TableTrigger(table="investors_dealingorder", name="given_figures"),
     TableTrigger(table="investors_navstrike", name="dealt_as_moved"),
+    TableTrigger(table="investors_dealingorder", name="paid_figures"),
+    TableTrigger(table="investors_dealingorder", name="owed_until_paid"),
+    TableTrigger(table="investors_document", name="document_kept"),
+    # What the book gets or gives stands in the ledger first.
+    TableTrigger(table="trading_bookflow", name="flow_posted"),
     TableTrigger(table="investors_restatement", name="restatement_signed"),
     TableTrigger(table="investors_suspensionproposal", name="suspension_signed"),
     TableTrigger(table="investors_fund", name="fund_opened"),

@@ -30,7 +30,7 @@ from investors.services.transfers import check_transfer, quantum_of, transfer
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability, Role
 from magnetfund.core.services.audit import record_audit
-from magnetfund.core.services.signing import TRANSFER, signed_step
+from magnetfund.core.services.signing import TRANSFER, signed_step, signed_to
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 
@@ -109,7 +109,8 @@ def decide_dealing(
         if is_approved:
             _carry_out(row, actor, at)
         row.decided_by, row.decided_at, row.is_approved = user, at, is_approved
-        with signed_step(action=TRANSFER, subject=row.pk):
+        action = signed_to(TRANSFER, is_approved=is_approved)
+        with signed_step(action=action, subject=row.pk):
             row.save(update_fields=["decided_by", "decided_at", "is_approved", "order", "value"])
         _note(actor, "dealing.decided", row, approved=is_approved)
     return row

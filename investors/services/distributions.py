@@ -40,7 +40,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
-from magnetfund.core.services.signing import DISTRIBUTION, signed_step
+from magnetfund.core.services.signing import DISTRIBUTION, signed_step, signed_to
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput
 from magnetfund.kernel.identifiers import derived_uuid
@@ -116,7 +116,7 @@ def decide_distribution(
 
     Raises :class:`NotAllowed` (``same_person``) and :class:`Conflict`: ``proposal_closed``,
     ``record_passed`` where a newer NAV was dealt, ``day_unstruck``, ``fund_suspended``; and
-    :class:`SignatureMissing` until the actor has signed what he declares.
+    :class:`SignatureMissing` until the actor has signed what he decides.
     """
     actor.require(Capability.DEALING_APPROVE)
     at = at or utc_now()
@@ -135,7 +135,8 @@ def decide_distribution(
             Actor.of(row.proposed_by).require(Capability.DEALING_PROCESS)
             _declare(row, actor, at)
         row.decided_by, row.decided_at, row.is_approved = user, at, is_approved
-        with signed_step(action=DISTRIBUTION, subject=row.pk):
+        action = signed_to(DISTRIBUTION, is_approved=is_approved)
+        with signed_step(action=action, subject=row.pk):
             row.save(
                 update_fields=[
                     "decided_by", "decided_at", "is_approved", "total", "lowers_marks_by",

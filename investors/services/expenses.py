@@ -26,7 +26,7 @@ from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
-from magnetfund.core.services.signing import EXPENSE, EXPENSE_CHANGE, signed_step
+from magnetfund.core.services.signing import EXPENSE, EXPENSE_CHANGE, signed_step, signed_to
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.kernel.money import decimal_of, quantize
@@ -136,7 +136,7 @@ def decide_expense(
 
     Raises :class:`NotAllowed` (``same_person``), :class:`Conflict` (``proposal_closed``),
     :class:`InvalidInput` (``reason_missing``: a refusal says why) and :class:`SignatureMissing`
-    until the actor has signed an approval.
+    until the actor has signed the decision.
     """
     actor.require(Capability.NAV_APPROVE)
     words = reason.strip()[:300]
@@ -153,7 +153,8 @@ def decide_expense(
             raise Conflict("this proposal has been decided", code="proposal_closed")
         row.decided_by = actor.require_other_than(row.proposed_by, "an expense")
         row.decided_at, row.is_approved, row.reason = utc_now(), is_approved, words
-        with signed_step(action=signed_as(row), subject=row.pk):
+        action = signed_to(signed_as(row), is_approved=is_approved)
+        with signed_step(action=action, subject=row.pk):
             row.save(update_fields=["decided_by", "decided_at", "is_approved", "reason"])
         _note(actor, "expense.approved" if is_approved else "expense.declined", row)
     return row

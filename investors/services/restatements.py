@@ -37,7 +37,7 @@ from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability, refusal_of
 from magnetfund.core.services.audit import record_audit
-from magnetfund.core.services.signing import RESTATEMENT, signed_step
+from magnetfund.core.services.signing import RESTATEMENT, signed_step, signed_to
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.kernel.identifiers import canonical, content_hash, derived_uuid
@@ -153,7 +153,10 @@ def next_signature(row: Restatement, user: User) -> str:
 
 
 def decline_restatement(*, restatement: Restatement, reason: str, actor: Actor) -> Restatement:
-    """Close a package without booking it: the preparer withdraws it, or a signer declines."""
+    """Close a package without booking it: the preparer withdraws it, or a signer declines.
+
+    Raises :class:`SignatureMissing` until the actor has signed the refusal.
+    """
     if actor.user is None:
         raise NotAllowed("this step must be taken by a person", code="needs_person")
     if not reason.strip():
@@ -164,7 +167,8 @@ def decline_restatement(*, restatement: Restatement, reason: str, actor: Actor) 
             actor.require(Capability.RESTATE_APPROVE)
         row.declined_by, row.declined_at = actor.user, utc_now()
         row.declined_reason = reason.strip()[:300]
-        row.save(update_fields=["declined_by", "declined_at", "declined_reason"])
+        with signed_step(action=signed_to(RESTATEMENT, is_approved=False), subject=row.pk):
+            row.save(update_fields=["declined_by", "declined_at", "declined_reason"])
         _note(actor, "restatement.declined", row, reason=row.declined_reason)
     return row
 

@@ -19,7 +19,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.roles import Capability, Role
 from magnetfund.core.services.audit import record_audit
-from magnetfund.core.services.signing import SUSPENSION, signed_step
+from magnetfund.core.services.signing import SUSPENSION, signed_step, signed_to
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 
@@ -74,7 +74,7 @@ def decide_suspension(
     PostgreSQL suspends the fund, or opens it, in the row of an approved proposal.  Raises
     :class:`NotAllowed` (``same_person``, ``both_roles_needed``), :class:`Conflict`
     (``proposal_closed``, ``already_suspended``, ``not_suspended``) and :class:`SignatureMissing`
-    until the actor has signed an approval.
+    until the actor has signed the decision.
     """
     actor.require(Capability.DEALING_SUSPEND)
     with transaction.atomic():
@@ -97,7 +97,8 @@ def decide_suspension(
                 fund=row.fund, is_suspended=False, valuation_at__lte=row.decided_at
             )
         )
-        with signed_step(action=SUSPENSION, subject=row.pk):
+        action = signed_to(SUSPENSION, is_approved=is_approved)
+        with signed_step(action=action, subject=row.pk):
             row.save(update_fields=["decided_by", "decided_at", "is_approved"])
         _note(actor, "suspension.decided", row, approved=is_approved)
         if is_approved:

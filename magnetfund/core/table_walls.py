@@ -47,6 +47,7 @@ GRANTS = [
 TRIGGERS = [
     *append_only_triggers(APPEND_ONLY_TABLES),
     TableTrigger(table="core_auditevent", name="audit_chain"),
+    TableTrigger(table="core_heartbeat", name="by_trader"),
     TableTrigger(table="core_user", name="no_superuser"),
     TableTrigger(table="core_user", name="one_person"),
     TableTrigger(table="core_user", name="address_kept"),

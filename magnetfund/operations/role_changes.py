@@ -23,7 +23,7 @@ from magnetfund.core.models import RoleGrant, RoleProposal, User
 from magnetfund.core.roles import STAFF_ROLES, Capability, Role
 from magnetfund.core.services.audit import record_audit
 from magnetfund.core.services.mail import queue_mail, register_mail
-from magnetfund.core.services.signing import ROLE, ROLE_TAKEN, signed_step
+from magnetfund.core.services.signing import ROLE, ROLE_TAKEN, signed_step, signed_to
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput
 
@@ -101,7 +101,7 @@ def decide_role(*, proposal: RoleProposal, is_approved: bool, actor: Actor) -> R
     """A director's decision.
 
     Raises :class:`Conflict` (``proposal_closed``) for a decided one, and
-    :class:`SignatureMissing` until the director has signed what he approves.
+    :class:`SignatureMissing` until the director has signed what he decides.
     """
     actor.require(Capability.ROLES_APPROVE)
     with transaction.atomic():
@@ -112,7 +112,7 @@ def decide_role(*, proposal: RoleProposal, is_approved: bool, actor: Actor) -> R
         actor.require_other_than(row.proposed_by, "a change of roles")
         row.decided_by, row.decided_at, row.is_approved = actor.user, utc_now(), is_approved
         action = ROLE if row.is_grant else ROLE_TAKEN
-        with signed_step(action=action, subject=row.pk):
+        with signed_step(action=signed_to(action, is_approved=is_approved), subject=row.pk):
             row.save(update_fields=["decided_by", "decided_at", "is_approved"])
         _note(actor, "role.decided", row, approved=is_approved)
         if is_approved:

@@ -163,6 +163,16 @@ STATEMENTS["say that an instrument needs no margin"] = (
     'UPDATE trading_instrument SET maintenance_tiers = \'[["inf", "0"]]\'',
 )
 
+STATEMENTS["say what the book is worth"] = (
+    ("fa_app", *WITHOUT_WRITES),
+    "INSERT INTO trading_valuation SELECT * FROM trading_valuation",
+)
+STATEMENTS["keep a dead trader alive"] = (
+    ("fa_app", *WITHOUT_WRITES),
+    "INSERT INTO core_heartbeat (part, instance, build_id, seen_at, detail) "
+    "VALUES ('trader', 'main', '', now() + interval '1 day', '{}')",
+)
+
 _OFFICER = "(SELECT user_id FROM core_rolegrant WHERE role = 'risk_officer' LIMIT 1)"
 
 #: Each is refused for every run-time role.
@@ -305,6 +315,11 @@ REFUSED: dict[str, str] = {
         "proposed_by_id, proposed_at, decided_by_id, decided_at, is_approved) VALUES "
         f"(gen_random_uuid(), 1, true, 'x', 'x', {_OFFICER}, now(), {_OFFICER}, now(), true)"
     ),
+    "let money into a book": (
+        "INSERT INTO trading_bookflow (book, amount, source_ref, text, occurred_at, recorded_at) "
+        "VALUES ('main', 1000000, 'x', 'x', now(), now())"
+    ),
+    "forget the peak of the fuse": "UPDATE risk_fusememory SET snapshot = '{}'",
     "close a fund": "UPDATE investors_fund SET is_suspended = true",
     "pass over a dealing day": "UPDATE investors_dealingday SET is_suspended = true",
     "say that an instrument never gaps": "UPDATE trading_instrument SET gap_floor = 0",

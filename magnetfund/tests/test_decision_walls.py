@@ -471,6 +471,17 @@ NEEDED = {
     SUSPENSION: {Capability.DEALING_SUSPEND},
     EXPENSE: {Capability.NAV_APPROVE},
     EXPENSE_CHANGE: {Capability.NAV_APPROVE},
+    "role.decline": {Capability.ROLES_APPROVE},
+    "dealing.decline": {Capability.DEALING_APPROVE},
+    "distribution.decline": {Capability.DEALING_APPROVE},
+    "suspension.decline": {Capability.DEALING_SUSPEND},
+    "expense.decline": {Capability.NAV_APPROVE},
+    "expense_change.decline": {Capability.NAV_APPROVE},
+    "restatement.decline": {
+        Capability.RESTATE_APPROVE,
+        Capability.OVERRIDE_SIGN,
+        Capability.NAV_PREPARE,
+    },
 }
 
 

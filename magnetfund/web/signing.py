@@ -49,6 +49,8 @@ BACK = {
     ROLE: "desk_people",
     ROLE_TAKEN: "desk_people",
 }
+#: The same by the first word of an action, which its refusal has too.
+PAGE_OF = {action.partition(".")[0]: page for action, page in BACK.items()}
 
 
 def link_to_sign(missing: SignatureMissing, actor: Actor, *, back: str = "") -> str:
@@ -61,7 +63,7 @@ def link_to_sign(missing: SignatureMissing, actor: Actor, *, back: str = "") -> 
     is_own = actor.user is not None and missing.details.get("account") == str(actor.user.pk)
     if not is_own or not isinstance(action, str) or not isinstance(subject, str):
         return ""
-    back = back or reverse(BACK[action])
+    back = back or reverse(PAGE_OF[action.partition(".")[0]])
     return ask_to_sign(action=action, subject=UUID(subject), back=back, actor=actor)
 
 

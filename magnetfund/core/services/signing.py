@@ -31,6 +31,7 @@ RESTATEMENT = "restatement.approve"
 SUSPENSION = "suspension.approve"
 EXPENSE = "expense.approve"
 EXPENSE_CHANGE = "expense_change.approve"
+
 #: How a refusal for want of a signature begins.
 SIGNATURE_SAYS = "signature: "
 
@@ -40,6 +41,11 @@ class SignatureMissing(Conflict):
     known, the ``action`` and the ``subject`` that are to be signed."""
 
     default_code = "signature_missing"
+
+
+def signed_to(action: str, *, is_approved: bool) -> str:
+    """What is signed for a decision: ``action`` itself, or the refusal of the same."""
+    return action if is_approved else f"{action.partition('.')[0]}.decline"
 
 
 def ask_to_sign(*, action: str, subject: UUID, back: str, actor: Actor) -> str:

@@ -115,7 +115,7 @@ class PeopleView(APIView):
 
 
 class RoleDecisionView(APIView):
-    """A director's decision on a role, with a fresh second factor; approving takes effect once he
+    """A director's decision on a role, with a fresh second factor; it takes effect once he
     has signed it at the signer (409 signature_missing until then)."""
 
     permission_classes = [needs(Capability.ROLES_APPROVE)]

@@ -98,7 +98,7 @@ class SuspensionsView(APIView):
 
 
 class SuspensionDecisionView(APIView):
-    """The second person's decision, with a fresh second factor; approving takes effect once this
+    """The second person's decision, with a fresh second factor; it takes effect once this
     person has signed it at the signer (409 signature_missing until then), and holders are told."""
 
     permission_classes = [needs(Capability.DEALING_SUSPEND)]

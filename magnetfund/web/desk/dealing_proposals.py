@@ -29,12 +29,12 @@ from investors.services.papers import note_download
 from investors.services.transfer_note import transfer_note
 from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
-from magnetfund.core.services.signing import TRANSFER, SignatureMissing
+from magnetfund.core.services.signing import SignatureMissing
 from magnetfund.kernel.errors import FundError, NotFound
 from magnetfund.web.dealing_forms import DealingProposalForm
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
-from magnetfund.web.desk.signing import go_to_sign
+from magnetfund.web.desk.signing import go_on_signing
 from magnetfund.web.forms import submit_once
 from magnetfund.web.parts import render_page, send_pdf
 from magnetfund.web.service_forms import bind
@@ -156,9 +156,8 @@ def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
     is_approved = request.POST.get("decision") == "approve"
     try:
         decide_dealing(proposal=row, is_approved=is_approved, actor=actor_of(request))
-    except SignatureMissing:
-        back = reverse("desk_dealing_proposals")
-        return go_to_sign(request, action=TRANSFER, subject=row.pk, back=back)
+    except SignatureMissing as missing:
+        return go_on_signing(request, missing, back=reverse("desk_dealing_proposals"))
     except FundError as error:
         messages.error(request, f"Not decided: {error.message}. ({error.code})")
     else:

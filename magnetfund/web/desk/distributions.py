@@ -17,12 +17,12 @@ from investors.models import Distribution, Investor
 from investors.services.distributions import decide_distribution, preview_distribution
 from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
-from magnetfund.core.services.signing import DISTRIBUTION, SignatureMissing
+from magnetfund.core.services.signing import SignatureMissing
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.dealing_forms import DistributionForm
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
-from magnetfund.web.desk.signing import go_to_sign
+from magnetfund.web.desk.signing import go_on_signing
 from magnetfund.web.forms import submit_once
 from magnetfund.web.parts import render_page
 from magnetfund.web.service_forms import bind
@@ -91,9 +91,8 @@ def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
     is_approved = request.POST.get("decision") == "approve"
     try:
         decide_distribution(distribution=row, is_approved=is_approved, actor=actor_of(request))
-    except SignatureMissing:
-        back = reverse("desk_distributions")
-        return go_to_sign(request, action=DISTRIBUTION, subject=row.pk, back=back)
+    except SignatureMissing as missing:
+        return go_on_signing(request, missing, back=reverse("desk_distributions"))
     except FundError as error:
         messages.error(request, f"Not decided: {error.message}. ({error.code})")
     else:

@@ -19,7 +19,6 @@ from investors.services.expenses import (
     decide_expense,
     expenses_due,
     read_expenses,
-    signed_as,
 )
 from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
@@ -30,7 +29,7 @@ from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.money import own_fund
-from magnetfund.web.desk.signing import go_to_sign
+from magnetfund.web.desk.signing import go_on_signing, reason_of
 from magnetfund.web.expense_forms import ExpenseForm, propose_change
 from magnetfund.web.forms import submit_once
 from magnetfund.web.parts import render_page
@@ -83,7 +82,14 @@ def expenses(request: HttpRequest) -> HttpResponse:
         "fund": fund,
         "may_propose": may_propose,
         "may_decide": user.can(Capability.NAV_APPROVE),
-        "waiting": [{"row": row, "is_own": row.proposed_by_id == user.pk} for row in waiting],
+        "waiting": [
+            {
+                "row": row,
+                "is_own": row.proposed_by_id == user.pk,
+                "reason": reason_of(request, row.pk),
+            }
+            for row in waiting
+        ],
         "running": [
             {
                 "state": state,
@@ -121,7 +127,7 @@ def change(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @desk_view(Capability.NAV_APPROVE, step_up=True)
 def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The second person's decision on an expense or a change; approving takes his signature."""
+    """The second person's decision on an expense or a change, on his signature."""
     row = _rows().filter(pk=pk).first() or get_object_or_404(_changes(), pk=pk)
     given = request.POST
     try:
@@ -129,9 +135,9 @@ def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
             proposal=row, is_approved=given.get("decision") == "approve",
             reason=given.get("reason", ""), actor=actor_of(request),
         )  # fmt: skip
-    except SignatureMissing:
+    except SignatureMissing as missing:
         back = reverse("desk_expenses")
-        return go_to_sign(request, action=signed_as(row), subject=row.pk, back=back)
+        return go_on_signing(request, missing, back=back, reason=given.get("reason", ""))
     except FundError as error:
         messages.error(request, f"Not decided: {error.message}. ({error.code})")
     else:

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from magnetfund.core.actors import actor_of
 from magnetfund.core.models import RoleGrant, RoleProposal
 from magnetfund.core.roles import STAFF_ROLES, Capability
-from magnetfund.core.services.signing import ROLE, ROLE_TAKEN, SignatureMissing
+from magnetfund.core.services.signing import SignatureMissing
 from magnetfund.kernel.errors import FundError
 from magnetfund.operations.founding_state import SEATS
 from magnetfund.operations.role_changes import (
@@ -26,7 +26,7 @@ from magnetfund.operations.role_changes import (
 )
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
-from magnetfund.web.desk.signing import go_to_sign
+from magnetfund.web.desk.signing import go_on_signing
 from magnetfund.web.parts import render_page
 
 GRANTS_SHOWN = 200
@@ -129,9 +129,8 @@ def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
     is_approved = request.POST.get("decision") == "approve"
     try:
         decide_role(proposal=row, is_approved=is_approved, actor=actor_of(request))
-    except SignatureMissing:
-        action = ROLE if row.is_grant else ROLE_TAKEN
-        return go_to_sign(request, action=action, subject=row.pk, back=reverse("desk_people"))
+    except SignatureMissing as missing:
+        return go_on_signing(request, missing, back=reverse("desk_people"))
     except FundError as error:
         messages.error(request, f"Not saved: {error.message}. ({error.code})")
     else:

@@ -22,12 +22,12 @@ from investors.services.restatements import (
 )
 from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
-from magnetfund.core.services.signing import RESTATEMENT, SignatureMissing
+from magnetfund.core.services.signing import SignatureMissing
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.dealing_forms import RestatementForm
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
-from magnetfund.web.desk.signing import go_to_sign
+from magnetfund.web.desk.signing import go_on_signing, reason_of
 from magnetfund.web.forms import submit_once
 from magnetfund.web.parts import render_page
 from magnetfund.web.service_forms import bind
@@ -61,7 +61,8 @@ def restatements(request: HttpRequest) -> HttpResponse:
         "form": form,
         "may_prepare": may_prepare,
         "waiting": [
-            _describe(row, user) for row in rows.filter(booked_at=None, declined_at=None)[:SHOWN]
+            {**_describe(row, user), "reason": reason_of(request, row.pk)}
+            for row in rows.filter(booked_at=None, declined_at=None)[:SHOWN]
         ],
         "past": rows.exclude(booked_at=None, declined_at=None)[:SHOWN],
         "key": request.POST.get("key") or uuid4(),
@@ -102,9 +103,9 @@ def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
         else:
             decline_restatement(restatement=row, reason=given.get("reason", ""), actor=actor)
             said = "Declined."
-    except SignatureMissing:
+    except SignatureMissing as missing:
         back = reverse("desk_restatements")
-        return go_to_sign(request, action=RESTATEMENT, subject=row.pk, back=back)
+        return go_on_signing(request, missing, back=back, reason=given.get("reason", ""))
     except FundError as error:
         messages.error(request, f"Not decided: {error.message}. ({error.code})")
     else:

@@ -17,11 +17,11 @@ from investors.models import Fund, SuspensionProposal
 from investors.services.suspension import decide_suspension, propose_suspension
 from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability, Role
-from magnetfund.core.services.signing import SUSPENSION, SignatureMissing
+from magnetfund.core.services.signing import SignatureMissing
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
-from magnetfund.web.desk.signing import go_to_sign
+from magnetfund.web.desk.signing import go_on_signing
 from magnetfund.web.parts import render_page
 
 PAST_SHOWN = 20
@@ -68,14 +68,13 @@ def suspension(request: HttpRequest) -> HttpResponse:
 @require_POST
 @desk_view(Capability.DEALING_SUSPEND, step_up=True)
 def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The second person's decision; approving takes his signature."""
+    """The second person's decision, on his signature."""
     row = get_object_or_404(SuspensionProposal, pk=pk, fund__book=settings.MAGNET_BOOK)
     is_approved = request.POST.get("decision") == "approve"
     try:
         decide_suspension(proposal=row, is_approved=is_approved, actor=actor_of(request))
-    except SignatureMissing:
-        back = reverse("desk_suspension")
-        return go_to_sign(request, action=SUSPENSION, subject=row.pk, back=back)
+    except SignatureMissing as missing:
+        return go_on_signing(request, missing, back=reverse("desk_suspension"))
     except FundError as error:
         messages.error(request, f"Not saved: {error.message}. ({error.code})")
     else:
