@@ -6,7 +6,9 @@ The tests that change the fund stand last.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -390,3 +392,55 @@ def test_the_emergency_stop_asks_and_then_stops(browser: Any, site: Site):
               f"&leverage=1&stop={PRICE - 1_000}&tier=3")  # fmt: skip
     assert "fuse" in page.locator("#verdict").inner_text().lower()
     assert page.told == []
+
+
+def test_the_page_of_the_api_has_no_barrier(browser: Any, site: Site):
+    """As it opens, and with an operation unfolded."""
+    page = open_page(browser, site, "", viewport={"width": 1280, "height": 900})
+    page.goto("/docs")
+    operation = page.locator(".opblock-post .opblock-summary-control").first
+    operation.wait_for()
+    found = find_barriers(page)
+    operation.click()
+    page.locator(".opblock-body").first.wait_for()
+    assert (found, find_barriers(page)) == ([], [])
+
+
+#: Keeps what is written on a canvas, and how high.
+WRITTEN = """(() => {
+  window.written = [];
+  const plain = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (words, x, y) {
+    window.written.push([words, y / devicePixelRatio]);
+    return plain.apply(this, arguments);
+  };
+})()"""
+
+
+@pytest.mark.parametrize("invested", [0, 100, 560])
+def test_the_ends_of_two_lines_never_lie_over_each_other(browser: Any, site: Site, invested: float):
+    """The value fell to nothing, with little or much money in."""
+    page = open_page(browser, site, "investor", viewport={"width": 1280, "height": 900})
+    page.add_init_script(WRITTEN)
+
+    def lose(script: re.Match[str]) -> str:
+        chart = json.loads(script[2])
+        for series, end in zip(chart["series"], (invested, 0), strict=True):
+            series["y"] = [5000.0] * (len(series["y"]) - 1) + [float(end)]
+        return script[1] + json.dumps(chart) + script[3]
+
+    def fulfil(route: Any) -> None:
+        answer = route.fetch()
+        body = re.sub(r'(<script id="own"[^>]*>)(.*?)(</script>)', lose, answer.text())
+        route.fulfill(response=answer, body=body)
+
+    page.route("**/overview/", fulfil)
+    page.goto("/overview/")
+    assert is_drawn(page)
+    ends = {
+        words.split()[0]: y
+        for words, y in page.evaluate("window.written")
+        if words.startswith(("Invested ", "Estimate ", "Value "))
+    }
+    assert len(ends) == 2
+    assert abs(ends.pop("Invested") - ends.popitem()[1]) >= 15
