@@ -10,7 +10,7 @@ imports inside functions where a process may not need them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -60,6 +60,23 @@ def _compile(function: Function, *, callable_from_python: bool) -> Function:
             no_cfunc_wrapper=True,
             error_model="numpy",
         )
-        return cast(Function, make(function))
+        return cast(Function, compile_once(make(function)))
     finally:
         config.CACHE_DIR = previous
+
+
+def compile_once(dispatcher: Any) -> Any:
+    """Let one compilation of a function serve every constant that compiled callers hand to it.
+
+    numba takes a named constant for a type of its own and compiles its callee anew for each value.
+    """
+    from numba.core import types
+
+    resolve, unliteral = dispatcher.get_call_template, cast(Any, types).unliteral
+
+    def get_call_template(arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
+        plain = {name: unliteral(kind) for name, kind in named.items()}
+        return resolve(tuple(map(unliteral, arguments)), plain)
+
+    dispatcher.get_call_template = get_call_template
+    return dispatcher

@@ -19,33 +19,49 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from types import FunctionType
-from typing import Any
+from typing import Any, cast
 
-OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": False, "_nrt": False}
+from trading.domain.compiled import compile_once
+
+OPTIONS: dict[str, Any] = {
+    "cache": True, "nogil": True, "fastmath": False, "_nrt": False, "no_cfunc_wrapper": True,
+}  # fmt: skip
 #: Rows of a column from which a compiled loop is worth loading its machine code.
 ROWS_MIN = 10_000
 
 
-@cache
-def compile_pure(function: FunctionType, *, inlined: bool = False) -> Callable[..., Any]:
+def compile_pure(function: Callable[..., Any], *, inlined: bool = False) -> Callable[..., Any]:
     """The compiled twin of a pure function of numbers and arrays (numba, no Python objects).
 
     ``inlined`` puts every function that it reaches into its own machine code: half the time of a
     loop that hands many arrays on, for several seconds more of the first compilation.
     """
-    from numba import njit
+    plain = cast(FunctionType, function)
+    return _compile(plain, inlined=inlined, callable_from_python=True)
+
+
+@cache
+def _compile(
+    function: FunctionType, *, inlined: bool, callable_from_python: bool
+) -> Callable[..., Any]:
+    """What only compiled code calls has no way in from Python: half the time to compile."""
+    import numba
 
     namespace = dict(function.__globals__)
     for name, callee in _called_functions(function).items():
-        namespace[name] = compile_pure(callee, inlined=inlined)
+        namespace[name] = _compile(callee, inlined=inlined, callable_from_python=False)
     twin = FunctionType(
         function.__code__, namespace, function.__name__, function.__defaults__, function.__closure__
     )
     twin.__kwdefaults__ = function.__kwdefaults__
     twin.__module__ = function.__module__
-    kind = "inlined_" if inlined else ""
+    # A name of its own in the cache: Python must never load, and call, what has no way in.
+    kind = ("inlined_" if inlined else "") + ("" if callable_from_python else "part_")
     twin.__qualname__ = f"{function.__qualname__}_{kind}{source_hash(function)[:12]}"
-    compiled: Callable[..., Any] = njit(**OPTIONS, forceinline=inlined)(twin)
+    make = cast(Any, numba).njit(  # its stubs do not know every option
+        **OPTIONS, forceinline=inlined, no_cpython_wrapper=not callable_from_python
+    )
+    compiled: Callable[..., Any] = compile_once(make(twin))
     return compiled
 
 
