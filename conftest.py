@@ -15,6 +15,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -292,16 +293,55 @@ def _copy_database(cluster: object, name: str, *, template: str = "migrated") ->
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A database with what the tests of a file begin with, and what its story returned."""
+
+    name: str = "migrated"
+    value: Any = None
+
+
+@pytest.fixture(scope="module")
+def story() -> Callable[[], Any] | None:
+    """Writes what the tests of a file begin with; a file that has such a thing overrides this.
+
+    It is written once; the databases of the file's tests are copies of what it left.
+    """
+    return None
+
+
+@pytest.fixture(scope="module")
+def told(
+    story: Callable[[], Any] | None,
+    cluster: object,
+    django_db_setup: None,
+    django_db_blocker: object,
+) -> Told:
+    """Write the file's story; each test takes a ``deepcopy`` of its value."""
+    from django.db import connections
+
+    if story is None:
+        return Told()
+    name = "told"
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        connections.close_all()
+        _copy_database(cluster, name)
+        _point_at(cluster, name)
+        value = story()
+        connections.close_all()
+        _point_at(cluster, "suite")
+    return Told(name=name, value=value)
+
+
 @pytest.fixture
-def fresh_database(
-    cluster: object, django_db_setup: None, django_db_blocker: object
-) -> Iterator[object]:
-    """A migrated database of its own for one test that commits; yields the cluster."""
+def fresh_database(cluster: object, told: Told, django_db_blocker: object) -> Iterator[object]:
+    """A migrated database of its own for one test that commits, with the story of its file;
+    yields the cluster."""
     from django.db import connections
 
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         connections.close_all()
-        _copy_database(cluster, "fresh")
+        _copy_database(cluster, "fresh", template=told.name)
         _point_at(cluster, "fresh")
         yield cluster
         connections.close_all()
@@ -320,15 +360,14 @@ def placed_positions(fresh_database: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def module_database(
-    cluster: object, django_db_setup: None, django_db_blocker: object
-) -> Iterator[object]:
-    """A migrated database that the tests of one module share and commit to; yields the cluster."""
+def module_database(cluster: object, told: Told, django_db_blocker: object) -> Iterator[object]:
+    """A migrated database that the tests of one module share, with the story of their file: they
+    commit to it, or work in transactions that are rolled back; yields the cluster."""
     from django.db import connections
 
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         connections.close_all()
-        _copy_database(cluster, "module")
+        _copy_database(cluster, "module", template=told.name)
         _point_at(cluster, "module")
         yield cluster
         connections.close_all()

@@ -3,6 +3,8 @@ NAV; every book agrees and no holder is charged twice for one gain."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import deepcopy
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -68,8 +70,7 @@ def test_a_distribution_below_no_mark_and_no_value():
     assert error.value.code == "no_units"
 
 
-@pytest.fixture
-def small(db: Any) -> SmallFund:
+def tell() -> SmallFund:
     """Ann 10 units of A in two lots, Bob 30 of A, Cyd 40 of B; A takes 20 % of gains."""
     fund = make_fund_of("main", {"A": {"performance_rate": "0.2", "entry_fee_rate": "0.01"},
                                  "B": {"management_rate": "0.02"}})  # fmt: skip
@@ -82,6 +83,16 @@ def small(db: Any) -> SmallFund:
     fund.earn("800", at=FIRST + timedelta(days=5))
     fund.strike(FEBRUARY)
     return fund
+
+
+@pytest.fixture(scope="module")
+def story() -> Callable[[], SmallFund]:
+    return tell
+
+
+@pytest.fixture
+def small(module_database: Any, told: Any, db: None) -> SmallFund:
+    return deepcopy(told.value)
 
 
 def propose(small: SmallFund, **given: Any) -> Distribution:

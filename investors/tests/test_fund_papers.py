@@ -6,8 +6,11 @@ import csv
 import io
 import xml.etree.ElementTree as ET
 import zipfile
+from collections.abc import Callable
+from copy import deepcopy
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -29,9 +32,14 @@ pytestmark = pytest.mark.django_db
 D = Decimal
 
 
+@pytest.fixture(scope="module")
+def story() -> Callable[[], SmallFund]:
+    return lived
+
+
 @pytest.fixture
-def small() -> SmallFund:
-    return lived()
+def small(module_database: Any, told: Any, db: None) -> SmallFund:
+    return deepcopy(told.value)
 
 
 def strike_of(small: SmallFund, at=MONTHS[2]) -> NavStrike:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from copy import deepcopy
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -65,6 +68,16 @@ def lived() -> SmallFund:
     return small
 
 
+@pytest.fixture(scope="module")
+def story() -> Callable[[], SmallFund]:
+    return lived
+
+
+@pytest.fixture
+def small(module_database: Any, told: Any, db: None) -> SmallFund:
+    return deepcopy(told.value)
+
+
 def pay_out(small: SmallFund, *, at: datetime) -> None:
     """1.50 a unit of class A: in cash, to Ann in units."""
     row = propose_distribution(
@@ -98,8 +111,7 @@ def lines_of(paper: Paper) -> dict[str, Decimal]:
     }  # fmt: skip
 
 
-def test_every_line_of_all_statements_adds_to_what_the_ledger_booked():
-    small = lived()
+def test_every_line_of_all_statements_adds_to_what_the_ledger_booked(small: SmallFund):
     for begin, end in itertools.pairwise(MONTHS[:5]):
         papers = made(small, f"{begin:%Y-%m}")
         opening, closing = (
@@ -152,8 +164,7 @@ def sum_of(small, accounts, begin, end, kinds=None) -> Decimal:
     return rows.aggregate(total=Sum("amount"))["total"] or D(0)
 
 
-def test_the_lots_returns_and_units_of_a_statement_are_those_of_the_strike():
-    small = lived()
+def test_the_lots_returns_and_units_of_a_statement_are_those_of_the_strike(small: SmallFund):
     papers = made(small, "2025-02")
     ann, dan = papers["ann"].data, papers["dan"].data
     closing = small.fund.strikes.get(valuation_at=MONTHS[2], state="dealt")
@@ -184,8 +195,7 @@ def expected_return(small: SmallFund, name: str) -> Decimal:
     return last / (first - order.dealt_amount) - 1
 
 
-def test_equal_books_give_equal_bytes_and_a_second_run_makes_nothing():
-    small = lived()
+def test_equal_books_give_equal_bytes_and_a_second_run_makes_nothing(small: SmallFund):
     papers = made(small, "2025-01")
     assert len(papers) == 3
     again = make_statements(fund=small.fund, period="2025-01", actor=small.maker)
@@ -199,8 +209,7 @@ def test_equal_books_give_equal_bytes_and_a_second_run_makes_nothing():
     assert (line.body["made"], line.body["kept"]) == (0, 3)
 
 
-def test_other_books_make_a_further_version_and_the_old_one_stays(monkeypatch):
-    small = lived()
+def test_other_books_make_a_further_version_and_the_old_one_stays(small: SmallFund, monkeypatch):
     before = made(small, "2025-01")
     # The restated strike: a later version of the same instant with a result of its own.
     real = investor_statements.read_books
@@ -219,8 +228,7 @@ def test_other_books_make_a_further_version_and_the_old_one_stays(monkeypatch):
     assert f"replaces {before['ann'].number}" in message.body
 
 
-def test_a_month_that_runs_or_waits_for_its_nav_has_no_statements():
-    small = lived()
+def test_a_month_that_runs_or_waits_for_its_nav_has_no_statements(small: SmallFund):
     for period, code in (
         ("2025-05", "no_strike"), ("2024-11", "no_strike"), ("2199-01", "period_open"),
         ("2025-13", "bad_period"), ("may", "bad_period"),
@@ -238,16 +246,14 @@ def test_a_month_that_runs_or_waits_for_its_nav_has_no_statements():
         make_statements(fund=small.fund, period="2025-01", actor=small.checker)
 
 
-def test_a_name_that_the_font_cannot_set_stops_one_paper_and_not_the_others():
-    small = lived()
+def test_a_name_that_the_font_cannot_set_stops_one_paper_and_not_the_others(small: SmallFund):
     Investor.objects.filter(pk=small.investor("ann").pk).update(legal_name="漢字")
     run = make_statements(fund=small.fund, period="2025-01", actor=small.maker)
     assert run.refused == {"main-ann": "missing_glyph"}
     assert len(run.made) == 2
 
 
-def test_the_hourly_job_makes_what_is_missing_once_and_then_says_nothing():
-    small = lived()
+def test_the_hourly_job_makes_what_is_missing_once_and_then_says_nothing(small: SmallFund):
     assert make_due_statements(small.fund, most=3) == "3 statements made"
     assert make_due_statements(small.fund, most=50) == "4 statements made"
     lines = AuditEvent.objects.filter(action="statements.made").count()
@@ -256,8 +262,7 @@ def test_the_hourly_job_makes_what_is_missing_once_and_then_says_nothing():
     assert set(Paper.objects.values_list("period", flat=True)) == {"2025-03", "2025-04"}
 
 
-def test_the_command_makes_all_and_says_how_many(capsys):
-    small = lived()
+def test_the_command_makes_all_and_says_how_many(small: SmallFund, capsys):
     maker = small.maker.user.email
     call_command("make_statements", "--period", "2025-01", "--as", maker, "--investor", "main-ann")
     assert "1 statements made, 0 stood already" in capsys.readouterr().out

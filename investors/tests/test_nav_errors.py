@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
+from copy import deepcopy
 from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -25,8 +28,7 @@ D = Decimal
 FEBRUARY, MARCH = first_of(2025, 2), first_of(2025, 3)
 
 
-@pytest.fixture
-def small() -> SmallFund:
+def tell() -> SmallFund:
     """40 units at 100; 400 earned, so that 110 is dealt at in February; nothing after."""
     fund = make_fund("main", performance_rate="0", management_rate="0")
     for at in (FIRST, FEBRUARY, MARCH):
@@ -40,6 +42,16 @@ def small() -> SmallFund:
     fund.strike(FEBRUARY)
     fund.strike(MARCH)
     return fund
+
+
+@pytest.fixture(scope="module")
+def story() -> Callable[[], SmallFund]:
+    return tell
+
+
+@pytest.fixture
+def small(module_database: Any, told: Any, db: None) -> SmallFund:
+    return deepcopy(told.value)
 
 
 def measure(small: SmallFund, amount: str, **changes: object) -> NavErrors:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from copy import deepcopy
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -22,9 +25,14 @@ pytestmark = pytest.mark.django_db
 D = Decimal
 
 
+@pytest.fixture(scope="module")
+def story() -> Callable[[], SmallFund]:
+    return lived
+
+
 @pytest.fixture
-def small() -> SmallFund:
-    return lived()
+def small(module_database: Any, told: Any, db: None) -> SmallFund:
+    return deepcopy(told.value)
 
 
 def dealt(small: SmallFund):

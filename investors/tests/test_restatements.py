@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import deepcopy
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -51,8 +53,7 @@ PAGE, API, ADMIN = (
 )
 
 
-@pytest.fixture
-def small() -> SmallFund:
+def tell() -> SmallFund:
     """40 units at 100; 400 earned, so that 110 is dealt at in February; nothing after."""
     fund = make_fund("main", performance_rate="0", management_rate="0")
     for at in (FIRST, FEBRUARY, MARCH):
@@ -66,6 +67,16 @@ def small() -> SmallFund:
     fund.strike(FEBRUARY)
     fund.strike(MARCH)
     return fund
+
+
+@pytest.fixture(scope="module")
+def story() -> Callable[[], SmallFund]:
+    return tell
+
+
+@pytest.fixture
+def small(module_database: Any, told: Any, db: None) -> SmallFund:
+    return deepcopy(told.value)
 
 
 def person(role: Role) -> Any:

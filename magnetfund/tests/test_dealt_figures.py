@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
+from copy import deepcopy
 from decimal import Decimal
 from typing import Any
 
@@ -24,8 +26,7 @@ FIRST, SECOND = first_of(2025, 2), first_of(2026, 1)
 Step = tuple[str, tuple[Any, ...]]
 
 
-@pytest.fixture
-def small(fresh_database: Any) -> SmallFund:
+def tell() -> SmallFund:
     """Ann holds 10 units, asks for 4 back; Bob holds 30; a production."""
     fund = make_fund("main")
     for at in (FIRST, SECOND):
@@ -34,8 +35,18 @@ def small(fresh_database: Any) -> SmallFund:
     fund.subscribe("bob", "3000", before=FIRST)
     fund.strike(FIRST)
     fund.redeem("ann", "4", before=SECOND)
-    say_kind(fresh_database, "production")
     return fund
+
+
+@pytest.fixture(scope="module")
+def story() -> Callable[[], SmallFund]:
+    return tell
+
+
+@pytest.fixture
+def small(fresh_database: Any, told: Any) -> SmallFund:
+    say_kind(fresh_database, "production")
+    return deepcopy(told.value)
 
 
 def put(order: uuid.UUID, **figures: str) -> Step:

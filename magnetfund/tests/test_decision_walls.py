@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Callable
+from copy import deepcopy
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -79,8 +81,7 @@ FIRST, SECOND = first_of(2025, 2), first_of(2026, 1)
 IBAN, OTHER = "CH9300762011623852957", "DE89370400440532013000"
 
 
-@pytest.fixture
-def small(fresh_database: Any) -> SmallFund:
+def tell() -> SmallFund:
     """Ann holds 10 units, Bob 30 and Cay none; an account of Ann's is in use."""
     fund = make_fund("main")
     for at in (FIRST, SECOND):
@@ -91,8 +92,18 @@ def small(fresh_database: Any) -> SmallFund:
     fund.strike(SECOND)
     fund.investor("cay")
     approve_payee(payee=payee(fund, IBAN), actor=fund.checker)
-    say_kind(fresh_database, "production")
     return fund
+
+
+@pytest.fixture(scope="module")
+def story() -> Callable[[], SmallFund]:
+    return tell
+
+
+@pytest.fixture
+def small(fresh_database: Any, told: Any) -> SmallFund:
+    say_kind(fresh_database, "production")
+    return deepcopy(told.value)
 
 
 def payee(small: SmallFund, number: str) -> PayeeAccount:
@@ -486,8 +497,8 @@ NEEDED = {
 
 
 @pytest.mark.parametrize("action", NEEDED)
-def test_the_database_lets_the_same_roles_sign(fresh_database: Any, action: str):
-    with psycopg.connect(fresh_database.dsn("postgres", "fresh")) as session:
+def test_the_database_lets_the_same_roles_sign(cluster: Any, action: str):
+    with psycopg.connect(cluster.dsn("postgres", "suite")) as session:
         found = session.execute("SELECT authority_roles(%s)", (action,)).fetchone()
     assert found is not None
     assert set(found[0]) == {

@@ -7,6 +7,8 @@ services is taken beside it, on the same rows.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
+from copy import deepcopy
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -33,8 +35,7 @@ NO_WORKER = "worker: no background job writes"
 MILLION = Decimal(1_000_000)
 
 
-@pytest.fixture
-def small(fresh_database: Any) -> SmallFund:
+def tell() -> SmallFund:
     """Ann holds 10 units; bob's order is paid for, cyd's is not; March waits for its approval."""
     fund = make_fund("small")
     for at in (FEBRUARY, MARCH):
@@ -44,8 +45,18 @@ def small(fresh_database: Any) -> SmallFund:
     fund.subscribe("bob", "500", before=MARCH)
     fund.subscribe("cyd", "700", before=MARCH, paid=False)
     fund.prepare(MARCH)
-    say_kind(fresh_database, "production")
     return fund
+
+
+@pytest.fixture(scope="module")
+def story() -> Callable[[], SmallFund]:
+    return tell
+
+
+@pytest.fixture
+def small(fresh_database: Any, told: Any) -> SmallFund:
+    say_kind(fresh_database, "production")
+    return deepcopy(told.value)
 
 
 @pytest.fixture

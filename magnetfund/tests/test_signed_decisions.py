@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Callable
+from copy import deepcopy
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -49,16 +51,25 @@ from magnetfund.tests.walls_support import make_user, say_kind, write_signature
 Step = tuple[str, tuple[Any, ...]]
 
 
-@pytest.fixture
-def small(fresh_database: Any) -> SmallFund:
+def tell() -> SmallFund:
     """A fund of a production whose checker is its controller; Dora is a director."""
     fund = make_fund("main")
     fund.day(FIRST)
     fund.subscribe("ann", "1000", before=FIRST)
     fund.strike(FIRST)
     ensure_user(email="dora@example.com", name="Dora", roles=[Role.DIRECTOR])
-    say_kind(fresh_database, "production")
     return fund
+
+
+@pytest.fixture(scope="module")
+def story() -> Callable[[], SmallFund]:
+    return tell
+
+
+@pytest.fixture
+def small(fresh_database: Any, told: Any) -> SmallFund:
+    say_kind(fresh_database, "production")
+    return deepcopy(told.value)
 
 
 def dora() -> User:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -18,8 +21,7 @@ from magnetfund.operations.people import ensure_user
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def people() -> dict[str, User]:
+def tell() -> dict[str, User]:
     """A fund with the January statements of ann, bob and cyd; ann and bob have accounts."""
     small = lived()
     make_statements(fund=small.fund, period="2025-01", actor=small.maker)
@@ -30,6 +32,16 @@ def people() -> dict[str, User]:
         )
         Investor.objects.filter(pk=small.investor(name).pk).update(user=found[name])
     return found
+
+
+@pytest.fixture(scope="module")
+def story() -> Callable[[], dict[str, User]]:
+    return tell
+
+
+@pytest.fixture
+def people(module_database: Any, told: Any, db: None) -> dict[str, User]:
+    return deepcopy(told.value)
 
 
 def client_of(user: User) -> Client:
