@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -97,6 +98,9 @@ STEPS = {
 }  # fmt: skip
 
 
+ONE_ROW = re.compile("/[0-9a-f]{8}-")
+
+
 def test_no_other_page_asks_more_often_because_there_are_more_rows(
     fresh_database: Any, askers: list[tuple[Client, tuple[str, ...], int]]
 ):
@@ -115,9 +119,9 @@ def test_no_other_page_asks_more_often_because_there_are_more_rows(
     few = count()
     fill(fresh_database.dsn("postgres", "fresh"), size=SMALL, email=INVESTOR)
     many = count()
-    # The newest order and holder are others then, with addresses of their own.
-    both = few.keys() & many.keys()
-    assert len(both) > 60
+    # A page of one row shows another then, or more of its own: the lists are what is compared.
+    both = {path for path in few.keys() & many.keys() if not ONE_ROW.search(path)}
+    assert len(both) > 55
     over = {path: (few[path], many[path]) for path in both if many[path] > few[path] + 1}
     assert over == {}, "queries with few and with many rows"
 
