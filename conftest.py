@@ -82,6 +82,11 @@ LONGEST = (
     "test_magnet_prefix_law.py", "test_stop_delay.py", "test_admin_forms.py",
 )  # fmt: skip
 
+#: Each of these starts a production home whose processes fill the machine: never two at a time.
+WHOLE_HOMES = frozenset(
+    {"test_whole_chain.py", "test_empty_home_trades.py", "test_instance_life.py"}
+)
+
 #: The name under which a worker hands on what a test printed for the one who runs it.
 TOLD = "told"
 
@@ -99,6 +104,22 @@ def pytest_collection() -> Iterator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Parallel workers take whole files, and one of them all files that start production homes."""
+    from xdist.scheduler import LoadFileScheduling
+
+    if config.option.dist != "loadfile":
+        return None
+
+    class FilesAndHomes(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "homes" if Path(file).name in WHOLE_HOMES else file
+
+    return FilesAndHomes(config, log)
 
 
 @pytest.fixture

@@ -9,18 +9,19 @@ does it).  ``KEEP_SHOTS`` names a folder for pictures.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
 from magnetfund.tests.chain_begins import invest, redeem_through_the_gate
-from magnetfund.tests.chain_founding import Chain, found_the_fund
+from magnetfund.tests.chain_founding import STAFF, STRANGERS, Chain, found_the_fund
 from magnetfund.tests.chain_goes_on import (
     dealing_is_suspended_and_opened,
     iris_joins,
     the_rest_is_dealt_and_paid,
     tomasz_switches,
 )
-from magnetfund.tests.chain_support import CHROMIUM, COMPILER
+from magnetfund.tests.chain_support import CHROMIUM, COMPILER, open_home
 from magnetfund.tests.chain_to_the_end import (
     every_deal_has_its_note,
     iris_asks_for_everything,
@@ -35,6 +36,14 @@ pytestmark = [
     pytest.mark.drill,
     pytest.mark.skipif(CHROMIUM is None or COMPILER is None, reason="needs Chromium and gcc"),
 ]
+
+
+@pytest.fixture(scope="module")
+def chain() -> Iterator[Chain]:
+    """The home; closed with this file, since Django refuses its database to the playwright's loop."""
+    names = [*(name for name, _, _ in STAFF), *STRANGERS]
+    with open_home(names, on_phone="tomasz") as (home, people):
+        yield Chain(home, people)
 
 
 def live(chain: Chain, *, until: int) -> None:
