@@ -40,7 +40,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def chain() -> Iterator[Chain]:
-    """The home; closed with this file, since Django refuses its database to the playwright's loop."""
+    """The home; closed with this file, since Django keeps its database from playwright's loop."""
     names = [*(name for name, _, _ in STAFF), *STRANGERS]
     with open_home(names, on_phone="tomasz") as (home, people):
         yield Chain(home, people)

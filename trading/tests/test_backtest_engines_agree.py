@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from magnetfund import research
-from magnetfund.tests.drill_size import IS_SHORT, drilled
+from magnetfund.tests.drill_size import IS_SHORT, drilled, sampled
 from trading.domain.backtest.kernel.run import run_kernel
 from trading.domain.backtest.market import MarketBars
 from trading.domain.backtest.reference import run_reference
@@ -116,7 +116,7 @@ def test_the_random_cases_reach_every_exit_trigger_and_denial() -> None:
 
 @pytest.mark.drill
 @pytest.mark.real_data
-@pytest.mark.parametrize("file", ["BTCUSDT-1h-2017-2024", "ETHUSDT-1h-2020-2025"])
+@pytest.mark.parametrize("file", sampled(["BTCUSDT-1h-2017-2024", "ETHUSDT-1h-2020-2025"], 1))
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_both_engines_give_the_same_trades_of_each_strategy_on_real_hours(
     real_data: Path, name: str, file: str

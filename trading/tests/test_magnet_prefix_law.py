@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from magnetfund.kernel.errors import InvalidInput
-from magnetfund.tests.drill_size import IS_SHORT
+from magnetfund.tests.drill_size import IS_SHORT, sampled
 from trading.domain.magnets import (
     ExternalLevel,
     LevelKind,
@@ -230,7 +230,7 @@ def test_no_kind_peeks_on_real_bars(real_data, name):
 
 @pytest.mark.drill
 @pytest.mark.real_data
-@pytest.mark.parametrize("name", [BTC, ETH])
+@pytest.mark.parametrize("name", sampled([BTC, ETH], 1))
 def test_no_kind_peeks_at_bars_of_the_whole_real_history(real_data, name):
     candles = read_candles(real_data / name)
     count = 16 if IS_SHORT else 500  # each costs a second or two: all of history up to its bar
