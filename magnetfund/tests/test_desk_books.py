@@ -22,8 +22,8 @@ from magnetfund.operations.watch import verify_all
 pytestmark = pytest.mark.django_db
 PATHS = ("/desk/books/", "/desk/books/books.jsonl.gz", "/desk/books/check_books.py")
 MAY = {
-    Role.RISK_OFFICER, Role.ACCOUNTANT, Role.CONTROLLER, Role.COMPLIANCE, Role.AUDITOR,
-    Role.ADMINISTRATOR,
+    Role.RISK_OFFICER, Role.ACCOUNTANT, Role.CONTROLLER, Role.COMPLIANCE, Role.DIRECTOR,
+    Role.AUDITOR, Role.ADMINISTRATOR,
 }  # fmt: skip
 
 
