@@ -80,7 +80,7 @@ class TestAttackList:
         say_kind(fresh_database, "production")
 
     @pytest.fixture
-    def told(self, fresh_database: Any, officers: tuple[User, User]) -> list[tuple[str, ...]]:
+    def answers(self, fresh_database: Any, officers: tuple[User, User]) -> list[tuple[str, ...]]:
         """Role, attack and what became of it, for every statement of every role."""
         ann, ben = officers
         propose_reset(book="main", reason="x", reconciliation="x", actor=Actor.of(ann))
@@ -103,11 +103,11 @@ class TestAttackList:
         return rows
 
     def test_every_statement_of_every_role_is_refused_or_harmless(
-        self, told: list[tuple[str, ...]], fresh_database: Any
+        self, answers: list[tuple[str, ...]], fresh_database: Any
     ):
-        assert [row for row in told if row[2] == "TAKEN"] == []
+        assert [row for row in answers if row[2] == "TAKEN"] == []
         typing = ("syntax error", "does not exist", "is of type", "violates")
-        assert [row for row in told if any(word in row[2] for word in typing)] == []
+        assert [row for row in answers if any(word in row[2] for word in typing)] == []
         assert len(STATEMENTS) >= 100
         assert state_of("main") == "TRIPPED"
         assert not Signature.objects.exists()
@@ -116,13 +116,13 @@ class TestAttackList:
             assert session.execute(asked).fetchone() == (False,)
 
     @pytest.mark.drill
-    def test_the_attack_list_as_a_table(self, told: list[tuple[str, ...]], on_record: Any):
+    def test_the_attack_list_as_a_table(self, answers: list[tuple[str, ...]], on_record: Any):
         with on_record():
             print()
-            for role, name, said in sorted(told, key=lambda row: row[1]):
+            for role, name, said in sorted(answers, key=lambda row: row[1]):
                 print(f"{name:<34} {role:<12} {said[:90]}")
-            taken = sum(row[2] == "TAKEN" for row in told)
-            print(f"{len(told)} attempts, {taken} taken")
+            taken = sum(row[2] == "TAKEN" for row in answers)
+            print(f"{len(answers)} attempts, {taken} taken")
         assert taken == 0
 
     def test_four_statements_of_the_web_do_not_arm(

@@ -30,10 +30,10 @@ from magnetfund.operations.people import ensure_user
 from magnetfund.operations.role_changes import decide_role, propose_role
 from magnetfund.tests.test_decision_walls import checker_of, distribution, words
 from magnetfund.tests.test_money_walls import attack
-from magnetfund.tests.test_signed_decisions import cost, dora, small, suspension
+from magnetfund.tests.test_signed_decisions import cost, dora, small, story, suspension
 from magnetfund.tests.walls_support import say_kind, write_signature
 
-__all__ = ["small"]
+__all__ = ["small", "story"]
 Decide = Callable[[Any, Actor], Any]
 
 

@@ -336,14 +336,15 @@ class _Walk:
                 self.released.append(one.bar)
             else:
                 del self.refused[one.place]
-            self._take(one.bar)
+            self._take(one.bar, is_of_batch=one.place is not None)
         self._held.clear()
 
-    def _take(self, bar: Candle) -> None:
+    def _take(self, bar: Candle, *, is_of_batch: bool = True) -> None:
         self._level.take(bar, has_past=self._has_past)
         self._has_past = True
         self._jumps = 0
-        self._taken_in_a_row += 1
+        # The columns know nothing of a bar that an earlier batch brought.
+        self._taken_in_a_row += is_of_batch
 
     def _note_level(self, bar: Candle, *, bars: int) -> None:
         self.levels.append(
