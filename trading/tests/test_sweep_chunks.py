@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import AuditEvent
@@ -158,6 +159,17 @@ def test_a_chunk_that_was_taken_over_writes_nothing(officer: Actor) -> None:
     assert store_chunk(run, work.prepared, now, result)
     assert not store_chunk(run, work.prepared, now, result), "no chunk is stored twice"
     assert claim_chunks(run.pk, limit=1, lease=30.0)[0].number == 1
+
+
+def test_no_plan_of_the_database_takes_more_chunks_than_asked(officer: Actor) -> None:
+    run = ask(officer)
+    open_sweep(run, None)
+    with connection.cursor() as cursor:
+        # Statistics of another day make the planner walk the choice once for each chunk.
+        for way in ("hashjoin", "mergejoin", "hashagg", "sort", "material"):
+            cursor.execute(f"SET LOCAL enable_{way} = off")
+    assert [chunk.number for chunk in claim_chunks(run.pk, limit=1, lease=30.0)] == [0]
+    assert [chunk.number for chunk in claim_chunks(run.pk, limit=2, lease=30.0)] == [1, 2]
 
 
 def test_a_chunk_that_ends_its_workers_stops_the_sweep(officer: Actor) -> None:

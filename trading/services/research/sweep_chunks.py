@@ -36,17 +36,20 @@ COLUMNS = (
     "recorded_at",
 )  # fmt: skip
 NAMES = ", ".join(COLUMNS)
+# Chosen in a materialised expression: a planner may run a subquery of ``IN`` once for each row, and
+# each run would then lock and take a further chunk, whatever the limit says.
 CLAIM = """
-UPDATE trading_sweepchunk SET state = 'taken', token = token + 1, worker = %(worker)s,
-  leased_until = clock_timestamp() + make_interval(secs => %(lease)s)
-WHERE id IN (
+WITH chosen AS MATERIALIZED (
   SELECT c.id FROM trading_sweepchunk c JOIN trading_researchrun r ON r.id = c.run_id
   WHERE c.run_id = %(run)s AND r.state = 'running'
     AND (c.state = 'free' OR (c.state = 'taken' AND c.leased_until < clock_timestamp()))
     AND NOT EXISTS (SELECT 1 FROM trading_sweepchunk e WHERE e.run_id = c.run_id
       AND e.generation < c.generation AND e.state <> 'done')
   ORDER BY c.number LIMIT %(limit)s FOR UPDATE OF c SKIP LOCKED)
-RETURNING id, number, generation, first, size, token"""
+UPDATE trading_sweepchunk c SET state = 'taken', token = c.token + 1, worker = %(worker)s,
+  leased_until = clock_timestamp() + make_interval(secs => %(lease)s)
+FROM chosen WHERE c.id = chosen.id
+RETURNING c.id, c.number, c.generation, c.first, c.size, c.token"""
 WAITING = """
 SELECT r.state = 'running' AND (
   NOT EXISTS (SELECT 1 FROM trading_sweepchunk c WHERE c.run_id = r.id AND c.state <> 'done')
