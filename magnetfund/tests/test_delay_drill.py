@@ -58,9 +58,11 @@ ATTEMPTS = 5
 #: At the platform's own share of risk the fees and slippage of 465 closings came to the daily loss
 #: of 2.5 %, which trips the fund for the day. At this one 500 come to about 0.5 %.
 RISK_FRACTION = "0.0012"
-#: Steps of 0.4 % by which the stops of the orders differ, taken seven at a time: orders of the last
-#: ten seconds differ by at least a lot.
+#: Steps of 0.4 % by which the stops of the orders differ, taken seven at a time: those of the last
+#: ten seconds then seldom come to the same number of lots.
 STOP_STEPS = 24
+#: After so long an equal order is no duplicate.
+DUPLICATE_SECONDS = 11
 #: Orders that the drill's limits let through, up to what the house ever may sign: so no trip waits
 #: until the closing of the last one counts no more.
 RATES = {"orders_per_second_count_max": "20", "orders_per_minute_count_max": "300"}
@@ -267,9 +269,10 @@ def hold_something(stage: CrashStage) -> list[str]:
 
     Every closing loses its fees, so strategies would be locked after three: the locks go. A small
     order keeps the day's loss of hundreds of closings within the limits; the stops differ, so that
-    no order equals an entry or a closing of the last ten seconds. On a busy machine an order may be
-    refused because the price that it names has moved, or fill after its sender was answered: it is
-    waited for, and asked again.
+    few orders come to the lots of an entry or a closing of the last ten seconds. An order that does
+    is refused as its duplicate, on a busy machine one may be refused because the price that it
+    names has moved, or fill after its sender was answered: it is waited for, and asked again when
+    nothing before it counts as its like any more.
     """
     refused: list[str] = []
     for _ in range(ATTEMPTS):
@@ -279,7 +282,9 @@ def hold_something(stage: CrashStage) -> list[str]:
             superuser.execute("ALTER TABLE risk_strategylock DISABLE TRIGGER USER")
             superuser.execute("DELETE FROM risk_strategylock")
         step = 7 * stage.orders % STOP_STEPS
-        stage.order(stop_share=f"0.{200 + 4 * step}", rest=0, twice=False)
+        stage.order(
+            stop_share=f"0.{200 + 4 * step}", rest=DUPLICATE_SECONDS if refused else 0, twice=False
+        )
         if not filled(stage):
             refused.append(" ".join(map(str, stage.last_words())))
     raise AssertionError(f"nothing to close: {refused}")
