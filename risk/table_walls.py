@@ -32,8 +32,6 @@ GRANTS = [
     *gateway_append(*TRADER_TABLES),
     *read_only(*OWNER_TABLES),
     *read_only("risk_wallinstance", "risk_scenarioclock"),
-    # A table of the first version: the memory of the fuse is the trader's own.
-    *read_only("risk_fusememory"),
     # No run-time role can lock a row of the latch by a statement of its own.
     *owner_only("risk_fuselatch"),
     mutable("risk_limitproposal", "withdrawn_at"),

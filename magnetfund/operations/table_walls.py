@@ -47,7 +47,6 @@ NOT_BY_WORKER = (
 #: What a trader keeps: a holder of its lease that was replaced writes no row of these.
 UNDER_LEASE = (
     "core_heartbeat",
-    "risk_fusememory",
     "risk_fusetransition",
     "risk_reservation",
     "trading_bookmember",

@@ -319,7 +319,6 @@ REFUSED: dict[str, str] = {
         "INSERT INTO trading_bookflow (book, amount, source_ref, text, occurred_at, recorded_at) "
         "VALUES ('main', 1000000, 'x', 'x', now(), now())"
     ),
-    "forget the peak of the fuse": "UPDATE risk_fusememory SET snapshot = '{}'",
     "close a fund": "UPDATE investors_fund SET is_suspended = true",
     "pass over a dealing day": "UPDATE investors_dealingday SET is_suspended = true",
     "say that an instrument never gaps": "UPDATE trading_instrument SET gap_floor = 0",

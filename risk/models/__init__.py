@@ -13,7 +13,6 @@ from risk.models.checks import PreTradeCheck, Reservation, RiskMeasure
 from risk.models.fuse import (
     FUND_SCOPE,
     FuseEvent,
-    FuseMemory,
     FuseReset,
     FuseStopReset,
     FuseTransition,
@@ -27,7 +26,6 @@ __all__ = [
     "FuseBarrier",
     "FuseEvent",
     "FuseLatch",
-    "FuseMemory",
     "FuseReset",
     "FuseStopReset",
     "FuseTransition",

@@ -175,24 +175,6 @@ class FuseTransition(models.Model):
         return f"{self.book}/{self.scope} {self.state}"
 
 
-class FuseMemory(models.Model):
-    """The working memory of the fuse's state machine for one book (peaks, timers, locks).
-
-    A convenience of the evaluator: the gate never reads it.
-    """
-
-    book = models.CharField(max_length=20, primary_key=True)
-    snapshot = models.JSONField()
-    gauges = models.JSONField(default=list)
-    updated_at = models.DateTimeField(default=utc_now)
-
-    class Meta:
-        verbose_name_plural = "fuse memories"
-
-    def __str__(self) -> str:
-        return f"fuse memory of {self.book}"
-
-
 class StrategyLock(models.Model):
     """A strategy that may not enter until a time (three losses in a row)."""
 

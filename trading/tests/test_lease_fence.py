@@ -24,8 +24,6 @@ from trading.tests.test_crash_points import Stage, entries
 from trading.tests.test_crash_points import stage as stage  # the fixture
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
-#: Under the lease still, and written by no role.
-UNWRITTEN = ("risk_fusememory",)
 
 
 def elsewhere(act: Callable[[], object]) -> list[BaseException]:
@@ -89,7 +87,7 @@ def test_a_trader_that_wakes_in_the_middle_of_a_beat_writes_nothing(
     assert refused.value.code == "lease_lost"
 
 
-@pytest.mark.parametrize("table", [t for t in UNDER_LEASE if t not in UNWRITTEN])
+@pytest.mark.parametrize("table", UNDER_LEASE)
 def test_every_table_of_the_trader_asks_for_the_token_in_force(fresh_database: Any, table: str):
     lease = acquire_lease(name="trader:main", holder="a")
     statement = f"INSERT INTO {table} SELECT * FROM {table} WHERE false".encode()
