@@ -9,17 +9,23 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from magnetfund.operations.servers.home import Home
 
 
 @contextmanager
-def platform(*, with_valkey: bool = False) -> Iterator[Path]:
+def platform(*, with_valkey: bool = False, home: Path | None = None) -> Iterator[Path]:
     """Django on a migrated database of its own, as the gateway's role; gone afterwards.
 
     Gives the folder that stands for the home; ``with_valkey`` starts the message server too.
+    ``home`` is a folder that stays, with what an earlier run left in it.
     """
-    folder = Path(tempfile.mkdtemp(prefix="magnetfund-bench-"))
+    folder = home or Path(tempfile.mkdtemp(prefix="magnetfund-bench-"))
+    folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
-    (folder / "static").mkdir()
+    (folder / "static").mkdir(exist_ok=True)
     from magnetfund.operations.servers.home import Home
     from magnetfund.operations.servers.postgres import Postgres
     from magnetfund.operations.servers.valkey import Valkey
@@ -59,7 +65,11 @@ def platform(*, with_valkey: bool = False) -> Iterator[Path]:
         if valkey is not None:
             valkey.stop()
         server.stop()
-        shutil.rmtree(server.home.sockets, ignore_errors=True)
-        if not str(server.home.cluster).startswith(str(folder)):
-            shutil.rmtree(server.home.cluster, ignore_errors=True)
+        if home is None:
+            _remove(server.home)
+
+
+def _remove(home: Home) -> None:
+    """Every folder of a home, those outside of it too."""
+    for folder in (home.sockets, home.cluster, home.root):
         shutil.rmtree(folder, ignore_errors=True)

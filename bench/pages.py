@@ -1,18 +1,23 @@
 """Pages and reads of the API with 10,000 investors and 1,000,000 fills in the database.
 
-Run as ``python -m bench pages`` for the worst figures, ``python -m bench.pages`` for each page.
+Run as ``python -m bench pages`` for the worst figures, ``python -m bench.pages`` for each page,
+``python -m bench.pages --home /tmp/crowd /desk/fund/ /navs/`` for pages that begin so, on a
+database that stays in that folder for the next run.
 Every page of the desk and the portal is read, those of one row with the newest row of the crowd.
 Server time is the whole answer inside the process, from the middleware to the rendered text.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bench.crowd import Size, fill
@@ -157,9 +162,13 @@ def open_pages(client: Any, paths: list[str]) -> list[str]:
 
 
 @contextmanager
-def crowded_fund(size: Size) -> Iterator[None]:
-    """A demo fund of two months, multiplied."""
-    with platform() as folder:
+def crowded_fund(size: Size, home: Path | None = None) -> Iterator[None]:
+    """A demo fund of two months, multiplied; one that an earlier run left in ``home`` is kept."""
+    with platform(home=home) as folder:
+        done = folder / "crowded"
+        if done.exists():
+            yield
+            return
         from magnetfund.operations.demo.load import load_demo
         from magnetfund.operations.scenario import load_scenario
         from magnetfund.operations.servers.home import Home
@@ -169,6 +178,7 @@ def crowded_fund(size: Size) -> Iterator[None]:
         story = dataclasses.replace(story, fund={**story.fund, "months_of_history": 2}, events=())
         load_demo(on_start=lambda bars: None, on_bar=lambda: None, scenario=story)
         fill(Postgres(Home(folder)).dsn("postgres"), size=size, email=INVESTOR)
+        done.touch()
         yield
 
 
@@ -193,8 +203,8 @@ def sign_in(email: str, *, token: bool = False) -> Any:
     return client
 
 
-def measure() -> list[Reading]:
-    """Every page and read, with the person who may open it."""
+def measure(beginnings: tuple[str, ...] = ("/",)) -> list[Reading]:
+    """Every page and read that begins so, with the person who may open it."""
     from django.test import Client
     from rest_framework.throttling import AnonRateThrottle, UserRateThrottle
 
@@ -212,13 +222,18 @@ def measure() -> list[Reading]:
         (sign_in(OPERATOR, token=True), READS),
         (sign_in(AUDITOR), ADMIN),
     )
-    found = [read_page(client, path) for client, paths in askers for path in paths]
+    found = [
+        read_page(client, path)
+        for client, paths in askers
+        for path in paths
+        if path.startswith(beginnings)
+    ]
     for client, paths in (
         (sign_in(EVERYBODY), other_desk_pages()), (sign_in(INVESTOR), other_portal_pages()),
     ):  # fmt: skip
         found += [
             read_page(client, path, rounds=OTHER_ROUNDS, warm_up=OTHER_WARM_UP)
-            for path in open_pages(client, paths)
+            for path in open_pages(client, [item for item in paths if item.startswith(beginnings)])
         ]
     return found
 
@@ -256,10 +271,20 @@ def print_readings(readings: list[Reading]) -> None:
         )
 
 
-if __name__ == "__main__":
+def main(words: list[str]) -> None:
+    """Print every page, or those that are named."""
     from bench.timing import print_rows
 
-    with crowded_fund(Size()):
-        found = measure()
+    parser = argparse.ArgumentParser(prog="python -m bench.pages")
+    parser.add_argument("--home", type=Path, help="a folder whose database stays")
+    parser.add_argument("beginning", nargs="*", help="of the addresses that are read")
+    asked = parser.parse_args(words)
+    with crowded_fund(Size(), asked.home):
+        found = measure(tuple(asked.beginning) or ("/",))
     print_readings(found)
-    print_rows(rows_of(found))
+    if not asked.beginning:
+        print_rows(rows_of(found))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from collections.abc import Iterable
 from decimal import Decimal
 
 from django.conf import settings
@@ -49,6 +51,23 @@ BUYING = ("subscription", "reinvestment")
 
 
 _LETTERS = {"switch": "X", "reinvestment": "U"}
+#: Digits of the key that stand in a reference, after its letter.
+_HEAD = 8
+
+
+def quoted_heads(text: str) -> set[str]:
+    """The heads of every subscription's reference that a text may quote, however it is spaced."""
+    packed = re.sub(r"[^0-9A-Z]", "", text.upper())
+    return set(re.findall(rf"S([0-9A-F]{{{_HEAD}}})", packed))
+
+
+def of_heads(heads: Iterable[str]) -> Q:
+    """Orders whose reference has one of these heads, found by their key."""
+    found = Q(pk__in=[])
+    for head in heads:
+        rest = 32 - len(head)
+        found |= Q(pk__range=(uuid.UUID(head + "0" * rest), uuid.UUID(head + "f" * rest)))
+    return found
 
 
 class DealingOrder(models.Model):
@@ -233,7 +252,7 @@ class DealingOrder(models.Model):
     def reference(self) -> str:
         """What a payer quotes and a bank line is found by: the kind and the head of the id."""
         letter = _LETTERS.get(self.kind) or self.kind[:1].upper()
-        return f"{letter}-{self.pk.hex[:8].upper()}"
+        return f"{letter}-{self.pk.hex[:_HEAD].upper()}"
 
     @property
     def is_switch(self) -> bool:

@@ -84,11 +84,11 @@ def match_receipt(
         if row.state != "accepted" or row.kind != DealingOrder.Kind.SUBSCRIPTION:
             raise Conflict("this order is not awaiting funds", code="not_waiting")
         fund = row.share_class.fund
-        waiting = describe_order(row, fund)
+        waiting, arrival = describe_order(row, fund), describe_arrival(money)
         given = min(money.open_amount, waiting.rest) if amount is None else amount
         _require_part(given, money, most=min(money.open_amount, waiting.rest))
         found = measure_match(
-            arrival=describe_arrival(money), order=waiting, accounts=known_accounts(fund)
+            arrival=arrival, order=waiting, accounts=known_accounts(fund, [arrival])
         )
         _require_payer(found, money, reason)
         _allocate(
@@ -142,8 +142,9 @@ def advance_receipt(
             name=investor.legal_name, amount=money.open_amount, paid=ZERO,
             currency=money.fund.currency, deadline_at=None,
         )  # fmt: skip
+        arrival = describe_arrival(money)
         found = measure_match(
-            arrival=describe_arrival(money), order=probe, accounts=known_accounts(money.fund)
+            arrival=arrival, order=probe, accounts=known_accounts(money.fund, [arrival])
         )
         _require_payer(found, money, reason)
         row = _allocate(

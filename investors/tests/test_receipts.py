@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
+from hypothesis import given
+from hypothesis import strategies as st
 
 from investors.domain.receipts import (
     Arrival,
+    NameBook,
     Outcome,
     WaitingOrder,
+    WaitingOrders,
     read_bank_csv,
     read_camt053,
     read_chain_csv,
@@ -35,7 +39,12 @@ from investors.services.money_accounts import (
     approve_payee,
     open_account,
 )
-from investors.services.receipt_suggestions import open_receipts, suggest
+from investors.services.receipt_suggestions import (
+    nearest_names,
+    open_receipts,
+    suggest,
+    suggest_all,
+)
 from investors.services.receipts import advance_receipt, match_receipt, take_part, use_advance
 from investors.services.statements import confirm_statement, record_receipt, upload_statement
 from investors.services.verification import verify_fund
@@ -205,8 +214,8 @@ class TestSuggestion:
             "open_amount": D(1000), "currency": "USD", "cleared_at": PAID,
         }  # fmt: skip
         found = suggest_match(
-            arrival=Arrival(**{**given, **changes}), orders=[self.ORDER], accounts={IBAN: "i"},
-            currency="USD",
+            arrival=Arrival(**{**given, **changes}), orders=WaitingOrders([self.ORDER]),
+            accounts={IBAN: "i"}, currency="USD",
         )  # fmt: skip
         assert (found.outcome, found.is_automatic) == (outcome, is_automatic)
         assert found.matched + found.left == {**given, **changes}["open_amount"]
@@ -215,13 +224,27 @@ class TestSuggestion:
         found = suggest_match(
             arrival=Arrival(text="S-1A2B3C4D", party="Ines Marlow", party_account=IBAN,
                             open_amount=D(1000), currency="USD", cleared_at=PAID),
-            orders=[self.ORDER], accounts={IBAN: "somebody else"}, currency="USD",
+            orders=WaitingOrders([self.ORDER]), accounts={IBAN: "somebody else"}, currency="USD",
         )  # fmt: skip
         assert found.outcome is Outcome.THIRD_PARTY
 
     def test_names_compare_without_order_case_and_accents(self):
         assert score_names("Inès Marlow", "MARLOW, ines") == 1
         assert score_names("", "Ann") == 0
+
+    @given(
+        names=st.lists(st.text("abÀé -", max_size=9), max_size=12),
+        party=st.text("abcé -", max_size=9),
+        least=st.sampled_from([0.3, 0.5, 0.85, 1.0]),
+    )
+    def test_many_names_are_compared_as_one_by_one(
+        self, names: list[str], party: str, least: float
+    ):
+        book = NameBook(names)
+        score, name = max(((score_names(party, item), item) for item in names), default=(0, ""))
+        assert book.nearest(party) == ((name, score) if score else ("", 0))
+        alike = {item for item in names if score_names(party, item) >= least}
+        assert book.alike(party, score_min=least) == alike
 
 
 @pytest.mark.django_db
@@ -320,6 +343,32 @@ class TestMatching:
         assert (order.state, order.funded_amount) == ("funded", 1000)
         small.strike(FIRST)
         assert verify_fund(small.fund) == []
+
+    def test_many_receipts_cost_as_many_reads_as_one_and_each_finds_its_own_order(
+        self, small: SmallFund, django_assert_num_queries: Any
+    ):
+        account, orders = account_of(small), []
+        for number in range(12):
+            who = ("ann", "ben", "cleo")[number % 3]
+            orders.append(small.subscribe(who, str(1000 + number), before=FIRST, paid=False))
+        texts = [f"s {item.pk.hex[:4]} {item.pk.hex[4:8]} thanks" for item in orders[:6]]
+        lines = [entry(amount="7.00", reference=f"R{k}", text=text, name="Somebody")
+                 for k, text in enumerate(texts)]  # fmt: skip
+        lines += [entry(amount=f"{1000 + k}.00", reference=f"A{k}", text="", name=name)
+                  for k, name in ((9, "Ann"), (10, "Ann"))]  # fmt: skip
+        bring(small, camt("".join(lines)), account)
+        found = list(open_receipts(small.fund))
+        with django_assert_num_queries(2):
+            several = suggest_all(small.fund, found)
+        by_line = {line.reference: item for line, item in zip(found, several, strict=True)}
+        assert [by_line[f"R{k}"].order for k in range(6)] == [str(item.pk) for item in orders[:6]]
+        assert by_line["A9"].order == str(orders[9].pk)
+        assert by_line["A10"].order == ""
+        assert [suggest(line) for line in found] == several
+        with django_assert_num_queries(1):
+            near = nearest_names(small.fund, ["Ann", "Bern", "", "999"])
+        assert (near["Ann"][1], near["Bern"][0][:3]) == (1, "Ben")
+        assert set(near) == {"Ann", "Bern"}
 
     def test_the_part_that_came_is_dealt_when_the_investor_asks(self, small: SmallFund):
         order = order_of(small)

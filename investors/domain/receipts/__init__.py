@@ -14,22 +14,25 @@ from investors.domain.receipts.matching import (
     Payer,
     Suggestion,
     WaitingOrder,
+    WaitingOrders,
     measure_match,
-    score_names,
     suggest_match,
 )
+from investors.domain.receipts.names import NameBook, score_names
 from investors.domain.receipts.tables import read_bank_csv, read_chain_csv
 
 __all__ = [
     "LINES_MAX",
     "Arrival",
     "BankStatement",
+    "NameBook",
     "Outcome",
     "Payer",
     "StatementFormat",
     "StatementRow",
     "Suggestion",
     "WaitingOrder",
+    "WaitingOrders",
     "measure_match",
     "plain_number",
     "read_bank_csv",

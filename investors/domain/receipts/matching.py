@@ -7,15 +7,15 @@ investor needs no person; third-party money and other currencies are never match
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from difflib import SequenceMatcher
 from enum import StrEnum
 
 from investors.domain.receipts.lines import plain_number
+from investors.domain.receipts.names import NameBook, score_names
 
 #: From here two spellings count as one name.
 NAME_SCORE_MIN = 0.85
@@ -76,10 +76,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suggestion:
-    """``matched + left`` is the open amount; ``missing`` is what the order lacks after it.
-
-    ``nearest`` names the investor whose name is most like the payer's where no order was found.
-    """
+    """``matched + left`` is the open amount; ``missing`` is what the order lacks after it."""
 
     outcome: Outcome
     payer: Payer
@@ -90,30 +87,71 @@ class Suggestion:
     is_automatic: bool = False
     is_late: bool = False
     name_score: float = 0.0
-    nearest: str = ""
+
+
+class WaitingOrders:
+    """Orders that wait, found by what a receipt says about them.
+
+    Each question costs what it finds, not what waits: many receipts ask the same orders.
+    """
+
+    def __init__(self, orders: Iterable[WaitingOrder]) -> None:
+        self._by_reference: dict[str, list[WaitingOrder]] = defaultdict(list)
+        self._by_investor: dict[str, list[WaitingOrder]] = defaultdict(list)
+        self._by_rest: dict[Decimal, list[WaitingOrder]] = defaultdict(list)
+        self._names: dict[Decimal, NameBook] = {}
+        for item in orders:
+            if item.reference:
+                self._by_reference[_pack(item.reference)].append(item)
+            self._by_investor[item.investor].append(item)
+            self._by_rest[item.rest].append(item)
+        self._sizes = {len(packed) for packed in self._by_reference}
+
+    def quoted(self, text: str) -> list[WaitingOrder]:
+        """Those whose reference a payer quotes, with or without its dash and spaces."""
+        packed = _pack(text)
+        parts = {
+            packed[start : start + size]
+            for size in self._sizes
+            for start in range(len(packed) - size + 1)
+        }
+        return [item for part in parts for item in self._by_reference.get(part, ())]
+
+    def of_investor(self, investor: str) -> list[WaitingOrder]:
+        """Those of one investor."""
+        return self._by_investor.get(investor, [])
+
+    def of_payer(self, party: str, amount: Decimal) -> list[WaitingOrder]:
+        """Those that lack just this amount, of investors whose name counts as the payer's."""
+        lacking = self._by_rest.get(amount)
+        if not lacking:
+            return []
+        if amount not in self._names:
+            self._names[amount] = NameBook(item.name for item in lacking)
+        names = self._names[amount].alike(party, score_min=NAME_SCORE_MIN)
+        return [item for item in lacking if item.name in names]
 
 
 def suggest_match(
     *,
     arrival: Arrival,
-    orders: Sequence[WaitingOrder],
+    orders: WaitingOrders,
     accounts: Mapping[str, str],
     currency: str,
 ) -> Suggestion:
     """What to do with money, from the orders that wait, the approved ``accounts`` (number to
     investor) and the fund's ``currency``."""
     owner = _find_owner(arrival, accounts)
-    by_reference = [item for item in orders if _names(arrival.text, item.reference)]
-    found = by_reference or [item for item in orders if owner and item.investor == owner]
+    by_reference = orders.quoted(arrival.text)
+    found = by_reference or (orders.of_investor(owner) if owner else [])
     if not found and not owner:
-        found = [
-            item
-            for item in orders
-            if score_names(arrival.party, item.name) >= NAME_SCORE_MIN
-            and item.rest == arrival.open_amount
-        ]
+        found = orders.of_payer(arrival.party, arrival.open_amount)
     if len(found) != 1:
-        return _unmatched(arrival, orders, owner, currency)
+        return Suggestion(
+            outcome=Outcome.UNKNOWN if arrival.currency == currency else Outcome.WRONG_CURRENCY,
+            payer=Payer.OWN_ACCOUNT if owner else Payer.UNNAMED,
+            left=arrival.open_amount,
+        )
     return measure_match(
         arrival=arrival, order=found[0], accounts=accounts, is_named=bool(by_reference)
     )
@@ -122,22 +160,6 @@ def suggest_match(
 def _find_owner(arrival: Arrival, accounts: Mapping[str, str]) -> str:
     numbers = {plain_number(number): owner for number, owner in accounts.items()}
     return numbers.get(plain_number(arrival.party_account), "") if arrival.party_account else ""
-
-
-def _unmatched(
-    arrival: Arrival, orders: Sequence[WaitingOrder], owner: str, currency: str
-) -> Suggestion:
-    score, nearest = max(
-        ((score_names(arrival.party, item.name), item.name) for item in orders),
-        default=(0.0, ""),
-    )
-    return Suggestion(
-        outcome=Outcome.UNKNOWN if arrival.currency == currency else Outcome.WRONG_CURRENCY,
-        payer=Payer.OWN_ACCOUNT if owner else Payer.UNNAMED,
-        left=arrival.open_amount,
-        name_score=round(score, 2),
-        nearest=nearest,
-    )
 
 
 def measure_match(
@@ -187,20 +209,6 @@ def _payer(arrival: Arrival, order: WaitingOrder, owner: str, score: float) -> P
     return Payer.SAME_NAME if score >= NAME_SCORE_MIN else Payer.OTHER
 
 
-def score_names(one: str, other: str) -> float:
-    """Likeness of two names from 0 to 1, whatever their order, case and accents."""
-    left, right = _tokens(one), _tokens(other)
-    if not left or not right:
-        return 0.0
-    return SequenceMatcher(None, " ".join(left), " ".join(right), autojunk=False).ratio()
-
-
-def _tokens(name: str) -> list[str]:
-    plain = unicodedata.normalize("NFKD", name).casefold()
-    return sorted(re.findall(r"[^\W_]+", "".join(s for s in plain if not unicodedata.combining(s))))
-
-
-def _names(text: str, reference: str) -> bool:
-    """Whether a payer's text quotes a reference, with or without its dash and spaces."""
-    packed = re.sub(r"[^0-9A-Z]", "", text.upper())
-    return bool(reference) and re.sub(r"[^0-9A-Z]", "", reference.upper()) in packed
+def _pack(text: str) -> str:
+    """Letters and digits alone, in capitals."""
+    return re.sub(r"[^0-9A-Z]", "", text.upper())

@@ -18,8 +18,14 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from investors.domain.receipts import Suggestion
 from investors.models import DealingOrder, Fund, Investor, StatementFile, StatementLine
+from investors.models.dealing import of_heads, quoted_heads
 from investors.services.money_accounts import approved_accounts, find_account
-from investors.services.receipt_suggestions import open_receipts, suggest, suggest_all
+from investors.services.receipt_suggestions import (
+    nearest_names,
+    open_receipts,
+    suggest,
+    suggest_all,
+)
 from investors.services.receipts import (
     advance_receipt,
     match_receipt,
@@ -58,6 +64,8 @@ class OpenReceipt:
     found: Suggestion
     order: DealingOrder | None
     days: int
+    #: The investor whose name is most like the payer's and how much, where no order was found.
+    nearest: tuple[str, float] | None
 
     @property
     def mark(self) -> str:
@@ -81,6 +89,9 @@ def read_open(fund: Fund) -> list[OpenReceipt]:
     orders = DealingOrder.objects.select_related("investor").in_bulk(
         [item.order for item in found if item.order]
     )
+    nearest = nearest_names(
+        fund, [line.party for line, item in zip(lines, found, strict=True) if not item.order]
+    )
     now = utc_now()
     return [
         OpenReceipt(
@@ -89,6 +100,7 @@ def read_open(fund: Fund) -> list[OpenReceipt]:
             order=orders.get(UUID(item.order)) if item.order else None,
             # A line without a time of day counts from the end of its day.
             days=max(0, (now - line.booked_at).days),
+            nearest=None if item.order else nearest.get(line.party),
         )
         for line, item in zip(lines, found, strict=True)
     ]
@@ -299,9 +311,10 @@ def find_order(fund: Fund, reference: str) -> DealingOrder:
     """The open subscription of a payment reference (S-1A2B3C4D)."""
     head = reference.upper().removeprefix("S-").strip()
     rows = DealingOrder.objects.filter(
-        share_class__fund=fund, kind="subscription", state="accepted"
-    ).select_related("share_class__fund", "investor", "dealing_day")
-    found = [row for row in rows if head and row.pk.hex[:8].upper() == head]
+        of_heads(quoted_heads(f"S-{head}") & {head}),
+        share_class__fund=fund, kind="subscription", state="accepted",
+    )  # fmt: skip
+    found = list(rows.select_related("share_class__fund", "investor", "dealing_day")[:2])
     if len(found) != 1:
         raise FormRefusal(
             f"no order that waits for money has the reference {reference!r}", code="unknown_order"
