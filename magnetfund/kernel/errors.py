@@ -28,6 +28,13 @@ class FundError(Exception):
         self.code = code or self.default_code
         self.details: dict[str, Any] = dict(details or {})
 
+    @property
+    def sentence(self) -> str:
+        """The message as a page begins a sentence; the name of a parameter stays as written."""
+        if self.message.split(" ", 1)[0] == self.details.get("parameter"):
+            return self.message
+        return self.message[:1].upper() + self.message[1:]
+
 
 class InvalidInput(FundError, ValueError):
     """The caller sent something that can never be right: malformed, non-finite, out of range."""

@@ -63,7 +63,7 @@ def enter(request: HttpRequest) -> HttpResponse:
             actor=actor_of(request),
         )
     except FundError as error:
-        return _page(request, given, error.message[:1].upper() + error.message[1:], status=422)
+        return _page(request, given, error.sentence, status=422)
     messages.success(request, f"Nothing is opened around {row.title}.")
     return redirect("desk_blackouts")
 

@@ -168,4 +168,4 @@ def _answer(sheet: Sheet, work: Callable[[], Any]) -> None:
     try:
         sheet.answer = work()
     except FundError as error:
-        sheet.error = error.message[:1].upper() + error.message[1:] + "."
+        sheet.error = error.sentence + "."

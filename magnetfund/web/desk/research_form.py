@@ -181,7 +181,7 @@ class BacktestForm:
                 controls=round(numbers["controls"] or 0),
             )
         except InvalidInput as error:
-            self.errors[""] = error.message[:1].upper() + error.message[1:] + "."
+            self.errors[""] = error.sentence + "."
             return None
 
     def _parameters(self, catalogue: Catalogue) -> dict[str, Any]:

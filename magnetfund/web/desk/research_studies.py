@@ -99,7 +99,7 @@ def start_sweep(request: HttpRequest) -> HttpResponse:
             actor=actor_of(request),
         )
     except FundError as error:
-        form.errors[""] = error.message[:1].upper() + error.message[1:]
+        form.errors[""] = error.sentence
         return _show_sweeps(request, form, given, status=422)
     wake_research()
     return redirect("desk_research_run", pk=run.pk)
@@ -117,7 +117,8 @@ def _read_lines(text: str) -> dict[str, str]:
         if line.strip():
             name, is_pair, values = line.partition("=")
             if not is_pair:
-                raise InvalidInput(f"{line.strip()} is not a parameter = values", code="bad_space")
+                told = f"a line reads parameter = values, not {line.strip()}"
+                raise InvalidInput(told, code="bad_space")
             space[name.strip()] = values.strip()
     return space
 

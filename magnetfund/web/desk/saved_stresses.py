@@ -84,8 +84,7 @@ def save(request: HttpRequest) -> HttpResponse:
             actor=actor_of(request),
         )
     except FundError as error:
-        told = error.message[:1].upper() + error.message[1:]
-        return _page(request, given, told, status=422)
+        return _page(request, given, error.sentence, status=422)
     messages.success(request, f"{row.title} is saved.")
     return redirect("desk_stresses")
 

@@ -138,7 +138,7 @@ def preview(request: HttpRequest) -> HttpResponse:
                 form.request_of(book=book, seen=seen), actor=actor_of(request)
             )
         except FundError as error:
-            form.add_error(None, f"{error.message[:1].upper()}{error.message[1:]}.")
+            form.add_error(None, f"{error.sentence}.")
         else:
             context = _show_plan(plan)
     return render_page(
@@ -291,7 +291,7 @@ def ask(request: HttpRequest, pk: UUID) -> HttpResponse:
     try:
         ask_again(order, actor=actor_of(request))
     except FundError as error:
-        messages.info(request, f"{error.message[:1].upper()}{error.message[1:]}.")
+        messages.info(request, f"{error.sentence}.")
         return redirect("desk_trading")
     settled = wait_for_settlement(order.pk)
     if settled.state == order.state:
