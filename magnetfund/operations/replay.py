@@ -25,6 +25,11 @@ from magnetfund.operations.people import (
     ensure_scenario_people,
     rearm_by_scenario,
 )
+from magnetfund.operations.replay_bare import (
+    build_bare_scenario,
+    compare_with_backtest,
+    run_bare_backtest,
+)
 from magnetfund.operations.scenario import FundKeeper, build_fund, load_scenario
 from risk.domain.fuse import ResetPolicy
 from risk.models import FuseEvent
@@ -34,6 +39,7 @@ from risk.services.stop_audit import chain_stops
 from trading.domain.engine.step import open_book
 from trading.domain.market import HOUR_MS, Candles
 from trading.domain.market.blackouts import Blackout
+from trading.domain.research.request import RULES
 from trading.models import (
     BookFlow,
     Fill,
@@ -63,6 +69,8 @@ class ReplayPlan:
     """What is replayed.  ``start`` is 00:00 UTC of a day, ``risk`` the share a trade.
 
     ``resolution`` is the timeframe of the candles on which orders execute; decisions are hourly.
+    ``rules``: ``fund`` is the whole fund under its limits and its fuse, ``bare`` the trading alone,
+    compared with the backtest of the same rules (:mod:`magnetfund.operations.replay_bare`).
     """
 
     book: str
@@ -73,6 +81,12 @@ class ReplayPlan:
     risk: Decimal = Decimal("0.0035")
     reset_policy: ResetPolicy = ResetPolicy.COOLDOWN_7D
     resolution: str = "1h"
+    rules: str = "fund"
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether neither fuse nor market triggers act."""
+        return self.rules == "bare"
 
 
 def run_replay(
@@ -83,25 +97,21 @@ def run_replay(
     Raises :class:`Conflict` where the book was used before and :class:`InvalidInput` for a span
     that cannot be traded.
     """
-    if plan.start != plan.start.replace(hour=0, minute=0, second=0, microsecond=0):
-        raise InvalidInput("a replay must start at 00:00 UTC", code="bad_span")
-    if Fund.objects.filter(book=plan.book).exists():
-        raise Conflict(
-            f"book {plan.book} already exists; choose another name with --book", code="book_used"
-        )
-    if len(plan.book) > BOOK_LENGTH_MAX:
-        raise InvalidInput(
-            f"a book's name has at most {BOOK_LENGTH_MAX} characters", code="bad_book"
-        )
+    _check_plan(plan)
     began = time.monotonic()
     # What cannot be traded is found out before anything stays.
+    backtest = run_bare_backtest(plan) if plan.is_bare else None
     with transaction.atomic():
         open_scenario(plan.book)
         run = ReplayRun.objects.create(
             book=plan.book, parameters=canonical(_plain(plan)), started_at=utc_now()
         )
         people = ensure_scenario_people()
-        scenario = load_scenario()
+        scenario = (
+            load_scenario()
+            if backtest is None
+            else build_bare_scenario(backtest.prepared.request.cash)
+        )
         months = (plan.end.year - plan.start.year) * 12 + plan.end.month - plan.start.month + 2
         fund = build_fund(
             scenario, book=plan.book, inception=plan.start, months=months, people=people
@@ -121,10 +131,32 @@ def run_replay(
     chain_stops()
     close_scenario(plan.book)
     result = _measure(plan, fund, history, keeper)
+    if backtest is not None:
+        result["backtest"] = compare_with_backtest(history, backtest)
     result["wall_seconds"] = round(time.monotonic() - began, 1)
     run.result, run.finished_at = canonical(result), utc_now()
     run.save(update_fields=["result", "finished_at"])
     return result
+
+
+def _check_plan(plan: ReplayPlan) -> None:
+    """Refuse a plan before anything is read."""
+    if plan.rules not in RULES:
+        raise InvalidInput(f"rules must be one of {', '.join(RULES)}", code="bad_rules")
+    if plan.is_bare and plan.book == settings.MAGNET_BOOK:
+        raise Conflict(
+            f"{plan.book} is the book that is traded, never without its fuse", code="book_used"
+        )
+    if plan.start != plan.start.replace(hour=0, minute=0, second=0, microsecond=0):
+        raise InvalidInput("a replay must start at 00:00 UTC", code="bad_span")
+    if Fund.objects.filter(book=plan.book).exists():
+        raise Conflict(
+            f"book {plan.book} already exists; choose another name with --book", code="book_used"
+        )
+    if len(plan.book) > BOOK_LENGTH_MAX:
+        raise InvalidInput(
+            f"a book's name has at most {BOOK_LENGTH_MAX} characters", code="bad_book"
+        )
 
 
 def build_history(
@@ -145,10 +177,12 @@ def build_history(
         sleeves=[Strategy(code=code, version=1, risk_fraction=plan.risk) for code in plan.sleeves],
         limits=limits,
         cash=cash,
-        groups=find_correlation_groups(
-            book=plan.book, symbols=symbols, limits=limits, at=plan.start
-        ),
+        # A backtest counts all instruments as one group; under bare rules so does a replay.
+        groups=None
+        if plan.is_bare
+        else find_correlation_groups(book=plan.book, symbols=symbols, limits=limits, at=plan.start),
         reset_policy=plan.reset_policy,
+        is_bare=plan.is_bare,
     )
     start_ms, end_ms = to_milliseconds(plan.start), to_milliseconds(plan.end)
     newest = BookFlow.objects.filter(book=plan.book).order_by("-id").first()
@@ -171,7 +205,7 @@ def build_history(
         funding={item.symbol: load_funding(item) for item in plan.instruments},
         start_ms=start_ms,
         end_ms=end_ms // HOUR_MS * HOUR_MS,
-        keeper=keeper,
+        keeper=None if plan.is_bare else keeper,
         fine=_fine_candles(plan, start_ms, end_ms),
         blackouts=_read_events(plan),
         valuation_hours=valuation_hours,
@@ -190,6 +224,8 @@ def _fine_candles(plan: ReplayPlan, start_ms: int, end_ms: int) -> dict[str, Can
 
 def _read_events(plan: ReplayPlan) -> tuple[Blackout, ...]:
     """The dated events of the fund's book, as its trader and backtests read them."""
+    if plan.is_bare:
+        return ()
     return read_blackouts(
         settings.MAGNET_BOOK,
         start_ms=to_milliseconds(plan.start),
@@ -207,6 +243,7 @@ def _plain(plan: ReplayPlan) -> dict[str, Any]:
         "risk": plan.risk,
         "reset_policy": plan.reset_policy.code,
         "resolution": plan.resolution,
+        "rules": plan.rules,
     }
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from magnetfund.kernel.errors import InvariantBroken
 from risk.domain.limits import Limits
 from risk.domain.pretrade import BookSnapshot, OrderRequest, PreTradeVerdict, check_order
 from risk.models import PreTradeCheck, Reservation
+from risk.services.scenario_clock import is_told
 
 
 def check_and_reserve(
@@ -22,7 +24,10 @@ def check_and_reserve(
     """Check one order inside the caller's transaction and store the verdict permanently.
 
     An accepted order that adds exposure holds a reservation until :func:`release_reservation`.
+    Raises :class:`InvariantBroken` for bare rules in a book whose story is not being told.
     """
+    if snapshot.is_bare and not is_told(book):
+        raise InvariantBroken("bare rules act in the book of a replay alone")
     verdict = check_order(order=order, book=snapshot, limits=limits, now=now)
     row = PreTradeCheck.objects.create(
         book=book,

@@ -29,6 +29,11 @@ def close_scenario(book: str) -> None:
         cursor.execute("SELECT wall_close_scenario(%s)", [book])
 
 
+def is_told(book: str) -> bool:
+    """Whether the story of a book is being told; never of the live book of a production."""
+    return ScenarioClock.objects.filter(book=book, closed_at=None).exists()
+
+
 def signed_since(book: str) -> datetime | None:
     """Since when signatures of a book are people's; ``None`` while they may be invented."""
     if WallInstance.objects.filter(kind="test").exists():

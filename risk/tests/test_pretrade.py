@@ -139,6 +139,15 @@ def test_a_repeated_order_is_a_duplicate():
     assert judge(book=replace(BOOK, recent=(recent,))).codes == ("duplicate",)
 
 
+def test_no_limit_acts_under_bare_rules_and_every_other_control_does():
+    huge = replace(ORDER, quantity=D(900), leverage=D(20))
+    bare = replace(BOOK, is_bare=True)
+    assert "order_value" in judge(huge).codes
+    assert judge(huge, bare).accepted
+    assert judge(huge, replace(bare, fuse_state=FuseState.TRIPPED)).codes == ("fuse_state",)
+    assert judge(replace(huge, stop_price=None), bare).codes == ("protective_stop",)
+
+
 def test_the_message_rate_keeps_a_quarter_for_closing():
     recent = tuple(
         RecentOrder(

@@ -480,6 +480,7 @@ def sent(age_s: float, **change: Any) -> RecentOrder:
     [
         ({}, DENIED),
         ({"is_message_only": True}, PASSED),
+        ({"reduces": True}, PASSED),
         ({"instrument": ETH}, PASSED),
         ({"strategy": "magnet"}, PASSED),
         ({"side": Side.SELL}, PASSED),

@@ -15,6 +15,7 @@ from trading.domain.engine.rules import (
     LimitRules,
     SlotRules,
     TradedInstrument,
+    bare_rules,
 )
 from trading.domain.strategies.base import Strategy as PureStrategy
 from trading.domain.strategies.magnet import MagnetStrategy
@@ -49,6 +50,7 @@ def build_setup(
     evidence_caps: Mapping[str, float] | None = None,
     reset_policy: ResetPolicy = ResetPolicy.NONE,
     only: Collection[tuple[str, int]] | None = None,
+    is_bare: bool = False,
 ) -> BookSetup:
     """The setup of given instruments and sleeves, strategy by strategy, instrument by instrument.
 
@@ -56,7 +58,8 @@ def build_setup(
     ``groups`` are the correlation groups by symbol; without them all count as one.
     ``evidence_caps`` is the leverage by symbol that the evidence allows, where it acts.
     ``only`` names the slots (strategy, instrument's key) where not every pair is one.
-    ``reset_policy`` other than NONE is for scenarios only; live re-arming is for two people.
+    ``reset_policy`` other than NONE, and bare rules, are for scenarios only: live re-arming is for
+    two people, and no live book is without its fuse.
     """
     strategies: dict[str, PureStrategy] = {}
     slots: list[SlotRules] = []
@@ -65,7 +68,11 @@ def build_setup(
         if row.code == MANUAL:
             traits = MANUAL_TRAITS
         else:
-            strategies[row.code] = _build_strategy(row, limits)
+            strategies[row.code] = (
+                build_sleeve_strategy(row.code, row.parameters)
+                if is_bare
+                else _build_strategy(row, limits)
+            )
             traits = strategies[row.code].traits
         own = strategy_limits(row)
         for index, instrument in enumerate(instruments):
@@ -97,7 +104,7 @@ def build_setup(
         cash_opening=cash,
     )
     return BookSetup(
-        rules=rules,
+        rules=bare_rules(rules) if is_bare else rules,
         instruments=tuple(instruments),
         sleeves=tuple(placed),
         strategies=strategies,

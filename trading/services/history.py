@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.fuse import FuseMove, Trigger
-from trading.domain.engine.book import BookFill, CloseReason, Event
+from trading.domain.engine.book import BookFill, CloseReason, Event, RoundTrip
 from trading.domain.market import DAY_MS, HOUR_MS, Candle, Candles
 from trading.domain.market.blackouts import Blackout, find_barred
 from trading.domain.market.funding import FundingRates
@@ -109,6 +109,7 @@ class TradingHistory:
         self.end_ms = end_ms
         self.clock = VirtualClock(from_milliseconds(start_ms))
         self.losses: list[DayLoss] = []
+        self.round_trips: list[RoundTrip] = []
         self.values: list[BookValue] = []
         self._keeper = keeper or NoKeeper()
         self._funding = funding or {}
@@ -169,9 +170,10 @@ class TradingHistory:
         self.save()
         if day is None:
             return
-        limit = self.setup.rules.fuse.daily_loss_share
+        fuse = self.setup.rules.fuse
+        limit = fuse.daily_loss_share
         change = self.paper.book.equity / self.paper.shares / day.opening - 1.0
-        if change <= -limit:
+        if fuse.acting and change <= -limit:
             self.losses.append(
                 DayLoss(
                     day=day.start,
@@ -224,6 +226,7 @@ class TradingHistory:
                 readings=readings if part.is_end else None,
                 last=last and part.is_end,
             )
+        self.round_trips += [event for event in events if isinstance(event, RoundTrip)]
         self._account(day, events)
         if close_ms % self._valuation_ms == 0 or last:
             value = self.paper.value(from_milliseconds(close_ms))

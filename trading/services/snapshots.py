@@ -45,11 +45,13 @@ def build_snapshot(
     observed_at: datetime | None = None,
     entry_block: Condition | None = None,
     is_history: bool = False,
+    is_bare: bool = False,
 ) -> BookSnapshot:
     """Everything that :func:`risk.domain.pretrade.check_order` wants to know of the book.
 
     ``entry_block`` is the market trigger that holds against an entry now, where one does.  A
-    history (``is_history``) may trade an instrument that the live books do not.
+    history (``is_history``) may trade an instrument that the live books do not; under bare rules
+    (``is_bare``) none of its limits acts.
     """
     groups = _groups(book, limits, at)
     fund = state_of(book, FUND_SCOPE)
@@ -75,6 +77,7 @@ def build_snapshot(
         entry_block=entry_block,
         client_class_leverage_max=_exact(class_leverage_max(instrument.kind)),
         evidence_policy=evidence_policy(limits),
+        is_bare=is_bare,
     )
 
 
@@ -177,6 +180,7 @@ def _recent(book: str, at: datetime) -> tuple[RecentOrder, ...]:
             quantity=row.quantity,
             price=row.limit_price,
             submitted_at=row.occurred_at,
+            reduces=row.reduces,
         )
         for row in rows.select_related("instrument")
     )

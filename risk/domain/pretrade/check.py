@@ -119,6 +119,16 @@ SIZE_CONTROLS = frozenset(
     }
 )
 
+#: Controls whose bound is a figure of the limit set; under bare rules none of them acts.
+LIMIT_CONTROLS = (SIZE_CONTROLS - {Control.ORDER_QUANTITY}) | {
+    Control.LEVERAGE,
+    Control.BOOK_LEVERAGE,
+    Control.MESSAGE_RATE_SECOND,
+    Control.MESSAGE_RATE_MINUTE,
+    Control.REPEAT_THROTTLE,
+    Control.DUPLICATE,
+}
+
 #: Controls that measure money, which takes a price; without one STALE_PRICE denies.
 PRICED = SIZE_CONTROLS | {
     Control.MINIMUM_NOTIONAL,
@@ -143,6 +153,8 @@ def check_order(
     for control, judge in _JUDGES:
         if facts.reduces and control in GROWTH_ONLY:
             checks.append(answer(control, CheckStatus.EXEMPT, words="the order only reduces"))
+        elif book.is_bare and control in LIMIT_CONTROLS:
+            checks.append(answer(control, CheckStatus.EXEMPT, words="bare rules: no limit acts"))
         elif facts.price <= 0 and control in PRICED:
             checks.append(answer(control, CheckStatus.NOT_EVALUATED, words="no reference price"))
         else:

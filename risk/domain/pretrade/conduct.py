@@ -49,12 +49,13 @@ def check_repeat(facts: OrderFacts) -> Check:
 
 
 def check_duplicate(facts: OrderFacts) -> Check:
+    """No equal entry twice; the exit that a reversal sends beside its entry is none."""
     order = facts.order
     since = facts.now - timedelta(seconds=float(facts.limits.duplicate_window_s))
     same = [
         item
         for item in facts.book.recent
-        if not item.is_message_only
+        if not (item.is_message_only or item.reduces)
         and item.submitted_at > since
         and (item.instrument, item.strategy, item.side, item.quantity, item.price)
         == (order.instrument, order.strategy, order.side, order.quantity, order.price)

@@ -216,6 +216,7 @@ class RecentOrder:
     price: Decimal | None
     submitted_at: datetime
     is_message_only: bool = False
+    reduces: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +227,7 @@ class BookSnapshot:
     that an order in this instrument meets, None where no row was found (which refuses).
     ``strategy_locked_until`` is a loss-streak lock, ``entry_block`` a market trigger that holds.
     ``executions_since_review`` and ``live_trades_of_strategy`` count for this order's strategy in
-    live mode.
+    live mode.  ``is_bare`` is a told story under bare rules, in which no limit acts.
     """
 
     equity: Decimal
@@ -246,6 +247,7 @@ class BookSnapshot:
     executions_since_review: int | None = None
     live_trades_of_strategy: int | None = None
     strategy_limits: StrategyLimits = field(default=NO_STRATEGY_LIMITS)
+    is_bare: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,9 +88,24 @@ def _signals_at(
 
 def find_difference(ours: RawRun, theirs: RawRun) -> str:
     """The first difference between two engines' runs in words; empty where there is none."""
-    if len(ours.trades) != len(theirs.trades):
-        return f"{len(ours.trades)} trades and {len(theirs.trades)}"
-    for number, pair in enumerate(zip(ours.trades, theirs.trades, strict=True)):
+    difference = find_trade_difference(ours.trades, theirs.trades)
+    if difference:
+        return difference
+    if dict(ours.refusals) != dict(theirs.refusals) or ours.orders != theirs.orders:
+        return "orders or refusals differ"
+    if len(ours.fuse_events) != len(theirs.fuse_events):
+        return f"{len(ours.fuse_events)} events of the fuse and {len(theirs.fuse_events)}"
+    if not np.allclose(ours.equity, theirs.equity, rtol=1e-9, atol=0.0):
+        return "equity differs"
+    return ""
+
+
+def find_trade_difference(ours: Sequence[RoundTrip], theirs: Sequence[RoundTrip]) -> str:
+    """The first difference between two runs' trades in words; empty where there is none.
+
+    Whole numbers (ticks, lots, times) must be the same, money within a billionth of its size.
+    """
+    for number, pair in enumerate(zip(ours, theirs, strict=False)):
         first, second = (asdict(trade) for trade in pair)
         for name, value in first.items():
             other = second[name]
@@ -101,13 +116,7 @@ def find_difference(ours: RawRun, theirs: RawRun) -> str:
                 else (value != other)
             ):
                 return f"trade {number}, {name}: {value} and {other}"
-    if dict(ours.refusals) != dict(theirs.refusals) or ours.orders != theirs.orders:
-        return "orders or refusals differ"
-    if len(ours.fuse_events) != len(theirs.fuse_events):
-        return f"{len(ours.fuse_events)} events of the fuse and {len(theirs.fuse_events)}"
-    if not np.allclose(ours.equity, theirs.equity, rtol=1e-9, atol=0.0):
-        return "equity differs"
-    return ""
+    return "" if len(ours) == len(theirs) else f"{len(ours)} trades and {len(theirs)}"
 
 
 def _find_open(rules: EngineRules, book: Book) -> tuple[OpenPosition, ...]:

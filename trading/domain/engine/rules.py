@@ -8,7 +8,7 @@ ticks and quantities integer lots everywhere behind this module; one tick of one
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 
 from magnetfund.kernel.errors import InvalidInput
@@ -176,3 +176,12 @@ class EngineRules:
     def limits_of(self, strategy: int) -> StrategyLimits:
         """A strategy's own limits beside the fund's."""
         return next(slot.limits for slot in self.slots if slot.strategy == strategy)
+
+
+BARE_FUSE = FuseRules(acting=False, market_acting=False)
+"""A fuse that bears every loss and tests no market: for told stories alone."""
+
+
+def bare_rules(rules: EngineRules) -> EngineRules:
+    """The same run under bare rules: sizes within the ceilings of code, no fuse, no trigger."""
+    return replace(rules, limits=LimitRules(), fuse=BARE_FUSE)

@@ -30,6 +30,7 @@ from trading.domain.engine.rules import (
     LimitRules,
     SlotRules,
     TradedInstrument,
+    bare_rules,
 )
 from trading.domain.market.blackouts import Blackout
 from trading.domain.market.candles import Candles
@@ -52,7 +53,6 @@ from trading.domain.strategies.magnet import MagnetStrategy
 from trading.domain.strategies.registry import compute_columns
 from trading.domain.strategies.signals import Reason, Signals
 
-BARE_FUSE = FuseRules(acting=False, market_acting=False)
 WAITING = (int(Reason.WARM_UP), int(Reason.NOT_DECISION_BAR))
 Builder = Callable[..., Strategy]
 Columns = Callable[[Strategy, Candles], Signals]
@@ -327,10 +327,7 @@ def _build_rules(
                 fuse_slippage_rate=max(rules.fuse_slippage_rate, request.slippage_rate),
             )
         instruments.append(rules)
-    acting = (
-        BARE_FUSE if request.rules == "bare" else replace(fuse or FuseRules(), reset_policy=policy)
-    )
-    return EngineRules(
+    whole = EngineRules(
         instruments=tuple(instruments),
         slots=tuple(
             SlotRules(
@@ -344,12 +341,13 @@ def _build_rules(
             )
             for index in range(len(instruments))
         ),
-        limits=(limits or LimitRules()) if request.rules == "fund" else LimitRules(),
-        fuse=acting,
+        limits=limits or LimitRules(),
+        fuse=replace(fuse or FuseRules(), reset_policy=policy),
         bar_ms=request.bar_ms,
         timeframe_ms=request.bar_ms,
         cash_opening=request.cash,
     )
+    return bare_rules(whole) if request.rules == "bare" else whole
 
 
 def _build_bars(

@@ -32,6 +32,7 @@ def commit_entry(
     limits: Limits,
     actor: Actor,
     is_history: bool,
+    is_bare: bool,
 ) -> Order:
     """Propose, check and commit an entry in one transaction; DENIED where something said no."""
     at = from_milliseconds(intent.decided_at)
@@ -85,6 +86,7 @@ def commit_entry(
                 at=at,
                 limits=limits,
                 is_history=is_history,
+                is_bare=is_bare,
             ),
             limits=limits,
             actor=actor,

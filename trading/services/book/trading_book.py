@@ -23,6 +23,7 @@ from django.db import transaction
 
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.clock import from_milliseconds, to_milliseconds
+from magnetfund.kernel.errors import InvariantBroken
 from magnetfund.kernel.money import decimal_from_float
 from risk.domain.fuse import FuseMove
 from risk.domain.limits import Limits
@@ -86,6 +87,8 @@ class TradingBook:
         reset: Resetter | None = None,
         is_history: bool = False,
     ) -> None:
+        if not (rules.fuse.acting or is_history):
+            raise InvariantBroken("only a history may trade without a fuse")
         self.code = code
         self.rules = rules
         self.instruments = tuple(instruments)
@@ -188,6 +191,7 @@ class TradingBook:
             limits=self.limits,
             actor=self.actor,
             is_history=self.is_history,
+            is_bare=not self.rules.fuse.acting,
         )
         self.counts.orders += 1
         at = from_milliseconds(intent.decided_at)

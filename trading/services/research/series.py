@@ -22,10 +22,13 @@ def load_series(request: BacktestRequest) -> dict[str, InstrumentSeries]:
     are joined; and those of its resolution inside its span.  Raises :class:`InvalidInput`:
     ``unknown_instrument``, ``no_candles``.
     """
-    return {name: _load(get_instrument(name), request) for name in request.instruments}
+    return {
+        name: load_instrument_series(get_instrument(name), request) for name in request.instruments
+    }
 
 
-def _load(instrument: Instrument, request: BacktestRequest) -> InstrumentSeries:
+def load_instrument_series(instrument: Instrument, request: BacktestRequest) -> InstrumentSeries:
+    """The series of one instrument; raises :class:`InvalidInput` (``no_candles``)."""
     stamps = list(
         FundingRate.objects.filter(instrument=instrument).order_by("at").values_list("at", "rate")
     )

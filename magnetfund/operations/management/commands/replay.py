@@ -14,6 +14,7 @@ from magnetfund.kernel.errors import InvalidInput
 from magnetfund.operations.replay import ReplayPlan, run_replay
 from magnetfund.operations.scratch import copy_market, run_apart, scratch_url
 from risk.domain.fuse import ResetPolicy
+from trading.domain.research.request import RULES
 from trading.services.instruments import get_instrument
 
 #: Timeframes on which a replay can execute.
@@ -48,6 +49,13 @@ class Command(FundCommand):
             choices=RESOLUTIONS,
             help="candles on which orders execute; decisions fall on closed hours (default 1h)",
         )
+        parser.add_argument(
+            "--rules",
+            default="fund",
+            choices=RULES,
+            help="fund: the whole fund under limits and fuse; bare: trading alone, without fuse "
+            "and market triggers, compared with the backtest of the same rules",
+        )
         parser.add_argument("--book", help="name of a separate book for this run")
 
     def work(self, **options: Any) -> dict[str, Any]:
@@ -62,6 +70,7 @@ class Command(FundCommand):
             risk=_share(options["risk"]),
             reset_policy=ResetPolicy.parse(options["reset_policy"]),
             resolution=options["resolution"],
+            rules=options["rules"],
         )
         if settings.IS_PRODUCTION:
             result = self._run_apart(plan, options)
@@ -90,7 +99,7 @@ class Command(FundCommand):
             words += ["--instrument", item.symbol]
         if options["venue"]:
             words += ["--venue", options["venue"]]
-        for name in ("sleeves", "risk", "reset_policy", "resolution"):
+        for name in ("sleeves", "risk", "reset_policy", "resolution", "rules"):
             words.append(f"--{name.replace('_', '-')}={options[name]}")
         return run_apart(url, words, book=plan.book)
 
@@ -125,6 +134,12 @@ class Command(FundCommand):
             self.say(
                 f"  {loss['day']} closed {loss['change']:+.2%} (limit {loss['limit']:.2%}; stated "
                 f"slippage {loss['slippage']:.2%}): {', '.join(loss['causes'])}"
+            )
+        if "backtest" in result:
+            same = result["backtest"]
+            self.say(
+                f"Backtest under bare rules: {same['trades']:,} trades, "
+                f"{same['difference'] or 'equal to the lot'}."
             )
         self.say(f"Books: {result['ledger']}.")
         for line in result["differences"]:
