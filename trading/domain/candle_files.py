@@ -177,40 +177,34 @@ def to_floats(column: Sequence[Any] | NDArray[Any]) -> NDArray[np.float64]:
 
 
 def to_milliseconds_utc(column: Sequence[Any] | NDArray[Any]) -> NDArray[np.int64]:
-    """Stamps in seconds, milliseconds, microseconds, nanoseconds or ISO text as milliseconds."""
+    """Stamps in seconds, milliseconds, microseconds, nanoseconds or ISO text as milliseconds.
+
+    The unit is told of each stamp by its size, so that a file may go from one to another, as the
+    archives of an exchange that began to write microseconds do when they are joined.
+    """
     array = np.asarray(column)
     if array.dtype.kind == "M":
         return array.astype("datetime64[ms]").astype(np.int64)
     if array.dtype.kind in "iuf":
-        return _scale(array.astype(np.float64), array)
+        return _scale(array.astype(np.float64))
     cells = [str(cell).strip() for cell in array.tolist()]
-    out = np.full(len(cells), NO_TIME, dtype=np.int64)
-    for i, cell in enumerate(cells):
-        if _is_number(cell):
-            number = float(cell)
-            if np.isfinite(number):
-                out[i] = _scale(np.array([number]), np.array([number]))[0]
-            continue
+    numbers = to_floats(cells)
+    out = _scale(numbers)
+    for place in np.flatnonzero(np.isnan(numbers)).tolist():
+        text = cells[place].replace("Z", "").replace("+00:00", "").replace(" UTC", "")
         try:
-            text = cell.replace("Z", "").replace("+00:00", "").replace(" UTC", "")
-            out[i] = np.datetime64(text, "ms").astype(np.int64)
+            out[place] = np.datetime64(text, "ms").astype(np.int64)
         except ValueError:
             continue
     return out
 
 
-def _scale(numbers: NDArray[np.float64], original: NDArray[Any]) -> NDArray[np.int64]:
-    known = numbers[np.isfinite(numbers) & (numbers > 0)]
-    if known.size == 0:
-        return np.full(numbers.shape[0], NO_TIME, dtype=np.int64)
-    size = float(np.median(known))
-    if size < _MS_LOW / 100:  # seconds
-        scaled = numbers * 1000.0
-    elif size >= _MS_HIGH * 100_000:  # nanoseconds
-        scaled = np.floor(numbers / 1e6)
-    elif size >= _MS_HIGH:  # microseconds
-        scaled = np.floor(numbers / 1e3)
-    else:
-        scaled = numbers
-    bad = ~np.isfinite(scaled) | (scaled <= 0) | (scaled > 2e14)
-    return np.where(bad, float(NO_TIME), scaled).astype(np.int64)
+def _scale(numbers: NDArray[np.float64]) -> NDArray[np.int64]:
+    with np.errstate(invalid="ignore"):
+        scaled = np.select(
+            [numbers < _MS_LOW / 100, numbers < _MS_HIGH, numbers < _MS_HIGH * 100_000],
+            [numbers * 1000.0, numbers, np.floor(numbers / 1e3)],
+            np.floor(numbers / 1e6),
+        )
+        bad = ~np.isfinite(scaled) | (scaled <= 0) | (scaled > 2e14)
+        return np.where(bad, float(NO_TIME), scaled).astype(np.int64)
