@@ -140,21 +140,30 @@ def test_the_administration_opens_by_its_capability_alone(role: Role):
         assert (visitor.ask("get", path).status_code == 200) == may, path
 
 
-def methods_of(place: int) -> tuple[str, ...]:
-    """What one role asks of one path: in the short form one method, so that all roles together
-    ask every method of every path."""
-    return (METHODS[place % len(METHODS)],) if IS_SHORT else METHODS
+def methods_of(role: int, number: int) -> tuple[str, ...]:
+    """What the ``role``-th role asks of the ``number``-th path: in the short form one method or
+    none, so that all roles together ask every method of every path once."""
+    turn, place = divmod(role, len(METHODS))
+    turns = range(place, len(Role), len(METHODS))
+    asks = (number // len(METHODS)) % len(turns) == turn
+    return METHODS if not IS_SHORT else (METHODS[(role + number) % len(METHODS)],) * asks
+
+
+def test_the_roles_together_ask_every_method_of_every_path_once():
+    for number in range(3 * len(METHODS)):
+        asked = [method for role in range(len(Role)) for method in methods_of(role, number)]
+        assert sorted(asked) == sorted(METHODS * (1 if IS_SHORT else len(Role)))
 
 
 @pytest.mark.drill
 @pytest.mark.parametrize("role", sorted(Role))
 def test_no_role_breaks_a_path_with_any_method(role: Role):
     visitor = Visitor(role)
-    first = sorted(Role).index(role)
+    place = sorted(Role).index(role)
     broken = {
         (method, path): answer.status_code
         for number, path in enumerate(PATHS)
-        for method in methods_of(first + number)
+        for method in methods_of(place, number)
         if (answer := visitor.ask(method, path)).status_code == 500
     }
     assert broken == {}

@@ -34,6 +34,7 @@ from magnetfund.tests.chain_support import (
     give_seats,
     open_home,
 )
+from magnetfund.tests.drill_size import IS_SHORT
 from magnetfund.tests.test_instance_life import ROOT, free_port, processes_of
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -50,7 +51,7 @@ STAFF = (
     ("paul", "Paul Weir", ("risk_officer",)),
     ("olga", "Olga Brandt", ("operator",)),
 )
-HOURS = 168 if os.environ.get("FULL") == "1" else 26
+HOURS = 26 if IS_SHORT else 168
 #: How long the exchange is away, and after how many hours of trading.
 AWAY_HOURS, AWAY_AFTER = 2, 10
 AMOUNT = "400000"

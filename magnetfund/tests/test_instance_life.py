@@ -123,9 +123,15 @@ def find_server(home: Path, name: str) -> int:
     return min(pid for pid, words in processes_of(home).items() if re.match(rf"\S*{name} ", words))
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of all tests of this file: the first start makes it, the last test destroys it."""
+    return tmp_path_factory.mktemp("instance") / "home"
+
+
 @pytest.fixture
-def instance(tmp_path: Path) -> Iterator[tuple[Path, int, subprocess.Popen[str]]]:
-    home, port = tmp_path / "home", free_port()
+def instance(home: Path) -> Iterator[tuple[Path, int, subprocess.Popen[str]]]:
+    port = free_port()
     running = run_instance(home, port)
     try:
         wait_until(lambda: status_of(port, "/") == 200)
@@ -198,10 +204,10 @@ def test_a_start_waits_for_the_instance_that_is_stopping(instance):  # type: ign
 
 
 def test_a_machine_lost_with_its_disks_comes_back_from_the_bucket(  # type: ignore[no-untyped-def]
-    tmp_path, on_record
+    home, tmp_path, on_record
 ):
     """Everything of the home is destroyed but the key; the state at an instant is hashed before."""
-    lost, new, key = tmp_path / "home", tmp_path / "new", tmp_path / "kept.key"
+    lost, new, key = home, tmp_path / "new", tmp_path / "kept.key"
     with running_s3() as s3:
         bucket = {
             "BACKUP_S3_URL": f"{s3.url}/fund", "BACKUP_S3_REGION": REGION,

@@ -37,7 +37,7 @@ _log = logging.getLogger("magnetfund.backups")
 LOOK_SECONDS = 2.0
 FILES_SECONDS = 60.0
 #: A start settles first; the copy reads the whole cluster.
-FIRST_BASE_AFTER = timedelta(minutes=2)
+FIRST_BASE_AFTER = timedelta(minutes=1)
 #: What waits longer than this to be sealed is an alarm.
 LATE_AFTER = timedelta(minutes=5)
 
