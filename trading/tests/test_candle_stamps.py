@@ -27,7 +27,12 @@ def test_archives_that_went_from_milliseconds_to_microseconds_may_be_joined(writ
 
 
 def test_text_of_any_kind_is_a_time_or_none():
-    cells = ["2025-01-01T00:00:00Z", "2025-01-01 00:00:00 UTC", "2025-01-01 00:00:00+00:00", str(MS)]
+    cells = [
+        "2025-01-01T00:00:00Z",
+        "2025-01-01 00:00:00 UTC",
+        "2025-01-01 00:00:00+00:00",
+        str(MS),
+    ]
     assert to_milliseconds_utc(cells).tolist() == [MS] * 4
     none = ["", "nan", "inf", "-5", "0", "soon", "NaT"]
     assert to_milliseconds_utc(none).tolist() == [NO_TIME] * len(none)
