@@ -228,6 +228,8 @@ TRIGGERS = [
     TableTrigger(table="investors_dealingorder", name="paid_figures"),
     TableTrigger(table="investors_dealingorder", name="owed_until_paid"),
     TableTrigger(table="investors_document", name="document_kept"),
+    TableTrigger(table="investors_entry", name="entry_of_dealing"),
+    TableTrigger(table="investors_entry", name="entry_sourced"),
     # What the book gets or gives stands in the ledger first.
     TableTrigger(table="trading_bookflow", name="flow_posted"),
     TableTrigger(table="investors_restatement", name="restatement_signed"),

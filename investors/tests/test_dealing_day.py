@@ -298,6 +298,7 @@ class TestClosedPeriods:
 
 
 class TestWhatBlocks:
+    @pytest.mark.usefixtures("forged_entries")
     def test_suspense_blocks_and_a_strangers_money_does_not(self):
         small = founded(make_fund(), FEBRUARY, first_of(2025, 3), ann="1000")
         at = FEBRUARY - timedelta(days=1)

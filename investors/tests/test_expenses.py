@@ -205,6 +205,7 @@ def test_the_database_keeps_decisions_to_another_person(small: SmallFund) -> Non
         decide(maker.pk)
 
 
+@pytest.mark.usefixtures("forged_entries")
 def test_books_find_a_cost_that_nobody_approved_or_that_is_not_what_was_approved(
     small: SmallFund,
 ) -> None:

@@ -385,7 +385,11 @@ def test_a_mark_falls_with_a_declared_distribution_alone(small: SmallFund, fresh
         effective_at=utc_now(), amounts={"amount": "100"}, currency="USD",
         tags=Tags(share_class="A"),
     )  # fmt: skip
+    with pytest.raises(IntegrityError, match="without the source"):
+        post_entries(small.fund, [NewEntry.of(entry)], actor=small.maker)
+    say_kind(fresh_database, "test")
     (posted,) = post_entries(small.fund, [NewEntry.of(entry)], actor=small.maker)
+    say_kind(fresh_database, "production")
     fallen = (
         "INSERT INTO investors_unitentry (lot_id, kind, units, price, high_water_mark, "
         "hurdle_start, entry_id, effective_at, recorded_at) "
@@ -603,7 +607,7 @@ def test_no_line_pretends_to_be_the_banks(small: SmallFund, fresh_database: Any,
         assert said != ""
         assert role != "fa_app" or expected in said, (said, expected)
     if role == "fa_app":
-        with pytest.raises(IntegrityError, match="a receipt without its line"):
+        with pytest.raises(IntegrityError, match="unknown_receipt is without the source"):
             post_entries(small.fund, [NewEntry.of(entry)], actor=small.maker)
 
 

@@ -16,7 +16,11 @@ from investors.services.verification.books import (
     find_trading_differences,
 )
 from investors.services.verification.expenses import find_expense_differences
-from investors.services.verification.ledger import find_broken_chain, find_unbalanced
+from investors.services.verification.ledger import (
+    find_broken_chain,
+    find_sourceless,
+    find_unbalanced,
+)
 from investors.services.verification.money import find_money_differences
 from investors.services.verification.orders import find_dealing_differences
 from investors.services.verification.register import (
@@ -83,6 +87,7 @@ def _of_book(check: Callable[[str], list[str]]) -> Check:
 CHECKS: tuple[Check, ...] = (
     find_unbalanced,
     find_broken_chain,
+    find_sourceless,
     find_unit_chain_breaks,
     find_unit_differences,
     find_lot_differences,

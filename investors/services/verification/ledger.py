@@ -12,11 +12,14 @@ from django.db import connection
 from investors.domain.ledger import Leg
 from investors.models import Fund
 from investors.services.ledger import entry_content
+from investors.services.verification.proofs import proved_since
 from magnetfund.kernel.chains import Link, find_chain_breaks, plain_instant
 from magnetfund.kernel.identifiers import canonical_json
 
 BATCH = 2_000
 SHOWN = 40
+#: Since it, PostgreSQL takes no entry without its source.
+SOURCES_ASKED_BY = "0038_entries_have_sources"
 
 
 def find_unbalanced(fund: Fund) -> list[str]:
@@ -40,6 +43,22 @@ def find_unbalanced(fund: Fund) -> list[str]:
         )
         found += [f"entry {seq}: no postings" for (seq,) in cursor]
     return found
+
+
+def find_sourceless(fund: Fund) -> list[str]:
+    """Every entry is of a kind that is posted, from the row or the signed decision it names."""
+    since = proved_since(fund, asked_by=SOURCES_ASKED_BY)
+    if since is None:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT t.seq, t.kind, t.source_ref, t.fault FROM (
+                 SELECT e.seq, e.kind, e.source_ref, investors_entry_fault(e) AS fault
+                 FROM investors_entry e WHERE e.fund_id = %s AND e.recorded_at > %s) t
+               WHERE t.fault IS NOT NULL ORDER BY t.seq LIMIT %s""",
+            [fund.pk, since, SHOWN],
+        )
+        return [f"entry {seq}: {kind} {source} is {fault}" for seq, kind, source, fault in cursor]
 
 
 def find_broken_chain(fund: Fund) -> list[str]:

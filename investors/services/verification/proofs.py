@@ -1,4 +1,4 @@
-"""Since when a suspension or a running cost must have its signature among those that are kept."""
+"""Since when PostgreSQL asks for the signature of a decision, or for the source of an entry."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from risk.services.scenario_clock import signed_since
 ASKED_BY = "0032_signed_costs_and_suspensions"
 
 
-def proved_since(fund: Fund) -> datetime | None:
-    """The database's time after which each decision is signed; ``None`` where none need be."""
+def proved_since(fund: Fund, *, asked_by: str = ASKED_BY) -> datetime | None:
+    """The database's time after which each decision is signed, by the migration that asks for it;
+    ``None`` where none need be."""
     people = signed_since(fund.book)
-    rows = MigrationRecorder(connection).migration_qs.filter(app="investors", name=ASKED_BY)
+    rows = MigrationRecorder(connection).migration_qs.filter(app="investors", name=asked_by)
     asked = rows.values_list("applied", flat=True).first()
     return None if people is None or asked is None else max(people, asked)
