@@ -30,7 +30,7 @@ from investors.services.transfers import check_transfer, quantum_of, transfer
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability, Role
 from magnetfund.core.services.audit import record_audit
-from magnetfund.core.services.signing import TRANSFER, signed_step, signed_to
+from magnetfund.core.services.signing import DEALING, signed_step, signed_to
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 
@@ -93,9 +93,9 @@ def decide_dealing(
     """Approve and carry out, or decline, by another person than the proposer.
 
     A compulsory redemption takes a controller and a director.  Raises :class:`NotAllowed`
-    (``same_person``, ``both_roles_needed``), :class:`Conflict` (``proposal_closed``), for a
-    transfer :class:`SignatureMissing` until the actor has signed it, and what the step raises;
-    then nothing is decided.
+    (``same_person``, ``both_roles_needed``), :class:`Conflict` (``proposal_closed``),
+    :class:`SignatureMissing` until the actor has signed it, and what the step raises; then nothing
+    is decided.
     """
     actor.require(Capability.DEALING_APPROVE)
     at = at or utc_now()
@@ -109,7 +109,7 @@ def decide_dealing(
         if is_approved:
             _carry_out(row, actor, at)
         row.decided_by, row.decided_at, row.is_approved = user, at, is_approved
-        action = signed_to(TRANSFER, is_approved=is_approved)
+        action = signed_to(DEALING, is_approved=is_approved)
         with signed_step(action=action, subject=row.pk):
             row.save(update_fields=["decided_by", "decided_at", "is_approved", "order", "value"])
         _note(actor, "dealing.decided", row, approved=is_approved)

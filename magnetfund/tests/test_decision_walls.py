@@ -53,6 +53,7 @@ from magnetfund.core.roles import CAPABILITIES, Capability, Role
 from magnetfund.core.services.signing import (
     ACCOUNT,
     ARM,
+    DEALING,
     DISTRIBUTION,
     EXPENSE,
     EXPENSE_CHANGE,
@@ -66,7 +67,6 @@ from magnetfund.core.services.signing import (
     ROLE_TAKEN,
     SUSPENSION,
     TERMS,
-    TRANSFER,
     SignatureMissing,
 )
 from magnetfund.kernel.clock import utc_now
@@ -477,7 +477,7 @@ NEEDED = {
     KYC: {Capability.KYC_APPROVE, Capability.KYC_SENIOR},
     ROLE: {Capability.ROLES_APPROVE},
     ROLE_TAKEN: {Capability.ROLES_APPROVE},
-    TRANSFER: {Capability.DEALING_APPROVE},
+    DEALING: {Capability.DEALING_APPROVE},
     ACCOUNT: {Capability.ACCOUNTS_APPROVE},
     PAYEE: {Capability.ACCOUNTS_APPROVE},
     DISTRIBUTION: {Capability.DEALING_APPROVE},

@@ -24,7 +24,7 @@ from investors.tests.fund_support import SmallFund, first_of, make_fund
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import RoleGrant, RoleProposal
 from magnetfund.core.roles import Role
-from magnetfund.core.services.signing import KYC, NAV, ROLE, TRANSFER, SignatureMissing
+from magnetfund.core.services.signing import DEALING, KYC, NAV, ROLE, SignatureMissing
 from magnetfund.operations.role_changes import decide_role, propose_role
 from magnetfund.tests.walls_support import make_user, say_kind, write_signature
 
@@ -331,6 +331,6 @@ def test_units_move_to_another_holder_on_the_deciders_signature(
     assert "has not signed this" in attack(fresh_database, "fa_app", decided)
     with pytest.raises(SignatureMissing):
         decide_dealing(proposal=row, is_approved=True, actor=checker, at=at)
-    write_signature(fresh_database, TRANSFER, row.pk, checker.user)
+    write_signature(fresh_database, DEALING, row.pk, checker.user)
     decide_dealing(proposal=row, is_approved=True, actor=checker, at=at)
     assert UnitLot.objects.get(holding__investor__number="small-bob").units == 4

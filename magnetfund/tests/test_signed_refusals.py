@@ -25,13 +25,14 @@ from investors.tests.fund_support import SmallFund, first_of
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import RoleProposal
 from magnetfund.core.roles import Role
-from magnetfund.core.services.signing import NAV, SignatureMissing
+from magnetfund.core.services.signing import DEALING, NAV, SignatureMissing
 from magnetfund.operations.people import ensure_user
 from magnetfund.operations.role_changes import decide_role, propose_role
+from magnetfund.tests.test_dealing_proposals import BETWEEN, propose
 from magnetfund.tests.test_decision_walls import checker_of, distribution, words
-from magnetfund.tests.test_money_walls import attack
+from magnetfund.tests.test_money_walls import NO_WORKER, ROLES, attack
 from magnetfund.tests.test_signed_decisions import cost, dora, small, story, suspension
-from magnetfund.tests.walls_support import say_kind, write_signature
+from magnetfund.tests.walls_support import make_user, say_kind, write_signature
 
 __all__ = ["small", "story"]
 Decide = Callable[[Any, Actor], Any]
@@ -122,6 +123,44 @@ def test_nobody_declines_in_anothers_name(small: SmallFund, fresh_database: Any,
     assert (row.declined_by if kind == "restatement" else row.decided_by) == user
     changed = forged[0].replace("false", "true"), forged[1]
     assert "fixed" in attack(fresh_database, "fa_app", changed)
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("kind", ["subscription", "redemption", "compulsory"])
+def test_nobody_deals_for_a_holder_in_anothers_name(
+    small: SmallFund, fresh_database: Any, kind: str, role: str
+):
+    """A thief of the web would redeem a holder, by two names that never said so."""
+    small.day(first_of(2025, 2))
+    row = propose(small, kind)
+    user = dora() if kind == "compulsory" else checker_of(small)
+    for forged in (DECIDED, DECIDED.replace("false", "true")):
+        step = (f"UPDATE investors_dealingproposal SET {forged} WHERE id = %s", (user.pk, row.pk))
+        said = attack(fresh_database, role, step)
+        assert "has not signed this" in said or said.startswith(NO_WORKER), said
+    with pytest.raises(SignatureMissing) as missing:
+        decide_dealing(proposal=row, is_approved=True, actor=Actor.of(user), at=BETWEEN)
+    assert missing.value.details["action"] == DEALING
+    assert "holder main-ann of the fund main" in words(DEALING, row.pk)
+    assert not DealingOrder.objects.filter(kind="redemption").exists()
+    write_signature(fresh_database, DEALING, row.pk, user)
+    assert decide_dealing(
+        proposal=row, is_approved=True, actor=Actor.of(user), at=BETWEEN
+    ).order is not None  # fmt: skip
+    parted = ("UPDATE investors_dealingproposal SET order_id = NULL", ())
+    assert "fixed" in attack(fresh_database, "fa_app", parted)
+
+
+def test_a_compulsory_redemption_takes_a_controller_and_a_director(
+    small: SmallFund, fresh_database: Any
+):
+    say_kind(fresh_database, "test")
+    row, other = propose(small, "compulsory"), make_user("eve", Role.CONTROLLER)
+    say_kind(fresh_database, "production")
+    write_signature(fresh_database, DEALING, row.pk, other)
+    forged = DECIDED.replace("false", "true")
+    step = (f"UPDATE investors_dealingproposal SET {forged} WHERE id = %s", (other.pk, row.pk))
+    assert "decide together" in attack(fresh_database, "fa_app", step)
 
 
 def test_the_signature_of_a_refusal_approves_nothing(small: SmallFund, fresh_database: Any):

@@ -12,6 +12,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.services.signing import (
     ACCOUNT,
     ARM,
+    DEALING,
     DISTRIBUTION,
     EXPENSE,
     EXPENSE_CHANGE,
@@ -25,7 +26,6 @@ from magnetfund.core.services.signing import (
     ROLE_TAKEN,
     SUSPENSION,
     TERMS,
-    TRANSFER,
     SignatureMissing,
     ask_to_sign,
 )
@@ -36,7 +36,7 @@ BACK = {
     NAV: "desk_nav",
     DISTRIBUTION: "desk_distributions",
     KYC: "desk_cases",
-    TRANSFER: "desk_dealing_proposals",
+    DEALING: "desk_dealing_proposals",
     PAYMENT: "desk_payments",
     ACCOUNT: "desk_accounts",
     PAYEE: "desk_accounts",
