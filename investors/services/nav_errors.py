@@ -140,6 +140,7 @@ def _list_deals(strikes: Sequence[NavStrike]) -> list[tuple[UnitEntry, WrongDeal
     rows = list(
         UnitEntry.objects.filter(strike__in=strikes, kind__in=DEALT)
         .select_related("strike", "lot__share_class", "lot__holding__investor", "order")
+        .defer("strike__inputs")
         .order_by("strike__valuation_at", "seq")
     )
     lots = _lots_today({row.lot.holding_id for row in rows})

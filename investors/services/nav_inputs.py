@@ -92,7 +92,7 @@ def _class_input(
 ) -> ClassInput:
     after: dict[str, Decimal] = {}
     if previous is not None:
-        row = ClassNav.objects.get(strike=previous, share_class=item)
+        row = previous.classes.get(share_class=item)
         after = class_after(row, before=valuation_at)
     read = _pooled_lot if is_pooled else read_lots
     policy = policy_in_force(item, at=valuation_at)

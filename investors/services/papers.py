@@ -51,7 +51,9 @@ def list_notes(order: DealingOrder) -> list[NavStrike]:
     return list(
         NavStrike.objects.filter(
             pk__in=UnitEntry.objects.filter(order=order).values("strike"), state="dealt"
-        ).order_by("valuation_at")
+        )
+        .defer("inputs")
+        .order_by("valuation_at")
     )
 
 

@@ -179,8 +179,10 @@ def tie_register(found: Register) -> list[ClassTie]:
     value: dict[str, Decimal] = {}
     for row in found.holders:
         value[row.share_class] = value.get(row.share_class, ZERO) + row.value
-    rows = found.strike.classes.filter(share_class__code__in=value).select_related(
-        "share_class", "strike__fund"
+    rows = (
+        found.strike.classes.filter(share_class__code__in=value)
+        .select_related("share_class", "strike__fund")
+        .defer("strike__inputs")
     )
     return [
         ClassTie(

@@ -403,6 +403,32 @@ def test_the_desk_proposes_once_and_another_decides(small: SmallFund):
     assert "approved by" in signer.get("/desk/fund/proposals/").content.decode()
 
 
+def test_a_holder_is_typed_by_number_or_name_and_found_while_typing(small: SmallFund):
+    for number in range(30):
+        small.investor(f"beck-{number:02}")
+    cyd = small.investor("cyd")
+    clerk, path = client_of(Role.ACCOUNTANT), "/desk/fund/proposals/"
+    page = clerk.get(path).content.decode()
+    assert page.count('<option value="main-') == 20
+    found = clerk.get(
+        path, {"receiver": "BECK-2"}, headers={"HX-Request": "true", "HX-Target": "holders"}
+    ).content.decode()
+    assert found.count("<option") == 10
+    assert 'value="main-beck-21"' in found
+    given = {**FORM, "investor": "MAIN-ANN", "receiver": "beck", "share_class": 0}
+    refused = clerk.post(path, given).content.decode()
+    assert "Give the account number. It may be: main-beck-00 Beck-00;" in refused
+    assert "main-beck-05" not in refused.partition("It may be")[2].partition("<datalist")[0]
+    nobody = clerk.post(path, {**given, "receiver": "Zoe", "key": "k2"}).content.decode()
+    assert "There is no investor of this number or name." in nobody
+    stranger = client_of(Role.OPERATOR).get(path, {"receiver": "beck"}).content.decode()
+    assert "main-beck" not in stranger
+    given |= {"share_class": small.share_class().pk, "receiver": "cyd", "key": "k3"}
+    assert clerk.post(path, given).status_code == 303
+    row = DealingProposal.objects.get()
+    assert (row.investor.number, row.receiver) == ("main-ann", cyd)
+
+
 def test_the_admin_proposes_and_its_action_decides(small: SmallFund):
     for at in (FEBRUARY, MARCH, first_of(2026, 1)):
         small.strike(at)

@@ -12,7 +12,6 @@ from investors.models import (
     DealingProposal,
     Distribution,
     Fund,
-    Investor,
     Restatement,
     ShareClass,
 )
@@ -21,6 +20,7 @@ from investors.services.distributions import propose_distribution
 from investors.services.restatements import prepare_restatement
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import InvalidInput
+from magnetfund.web.investor_field import InvestorField
 from magnetfund.web.service_forms import ServiceForm
 
 
@@ -33,7 +33,7 @@ class DealingProposalForm(ServiceForm):
 
     capability = Capability.DEALING_PROCESS
     kind = forms.ChoiceField(choices=DealingProposal.Kind.choices)
-    investor = forms.ModelChoiceField(Investor.objects.all(), label="Holder")
+    investor = InvestorField(label="Holder")
     share_class = forms.ModelChoiceField(ShareClass.objects.all(), label="Class")
     units = forms.DecimalField(required=False, help_text="Or everything, below.")
     is_all = forms.BooleanField(required=False, label="All units that are free")
@@ -41,8 +41,8 @@ class DealingProposalForm(ServiceForm):
     into_class = forms.ModelChoiceField(
         ShareClass.objects.all(), required=False, label="Into class", help_text="Of a switch."
     )
-    receiver = forms.ModelChoiceField(
-        Investor.objects.all(), required=False, help_text="Of a transfer; with approved KYC."
+    receiver = InvestorField(
+        required=False, help_text="Account number or name; of a transfer, with approved KYC."
     )
     instruction = forms.CharField(
         max_length=500, required=False, help_text="What the holder instructed, how and when."

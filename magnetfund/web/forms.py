@@ -9,7 +9,10 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
+from django.forms.utils import flatatt
 from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from magnetfund.core.services.idempotency import StoredAnswer, fingerprint_of, run_once
 from magnetfund.kernel.errors import FundError, InvalidInput
@@ -22,6 +25,23 @@ class FigureField(forms.DecimalField):
         if isinstance(value, str):
             value = value.replace(",", "").replace(" ", "").replace("\u00a0", "")
         return super().to_python(value)
+
+
+class LongSelect(forms.Select):
+    """Hundreds of options without groups, written at once: Django's asks a template for each."""
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        chosen = "" if value is None else str(value)
+        options = format_html_join(
+            "",
+            '<option value="{}"{}>{}</option>',
+            (
+                (key, SafeString(" selected") if str(key) == chosen else "", words)
+                for key, words in self.choices
+            ),
+        )
+        attributes = self.build_attrs(self.attrs, {**(attrs or {}), "name": name})
+        return format_html("<select{}>{}</select>", flatatt(attributes), options)
 
 
 def figure_field(**more: Any) -> FigureField:

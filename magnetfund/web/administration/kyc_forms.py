@@ -9,12 +9,13 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from investors.domain.onboarding import FACTORS, ITEMS, POINTS_MAX, KycState
-from investors.models import Investor, KycCase, KycCheck, KycMove, Screening
+from investors.models import KycCase, KycCheck, KycMove, Screening
 from investors.services.kyc import MESSAGE_MAX, REASON_MAX, move_case, sign_review
 from investors.services.kyc_file import show_file
 from investors.services.kyc_work import EVIDENCE_MAX, note_check, rate_case, record_screening
 from magnetfund.core.roles import Capability
 from magnetfund.web.administration.forms import FORMS, ServiceForm, declare
+from magnetfund.web.investor_field import InvestorField
 
 #: Tables that only people who may see files see here too.
 KYC_TABLES = frozenset(
@@ -33,7 +34,7 @@ class KycCheckForm(ServiceForm):
     """Note an item of the checklist."""
 
     capability = Capability.KYC_REVIEW
-    investor = forms.ModelChoiceField(Investor.objects.order_by("number"))
+    investor = InvestorField()
     item = forms.ChoiceField(choices=[(item.value, words) for item, words in ITEMS.items()])
     outcome = forms.ChoiceField(choices=KycCheck.Outcome.choices)
     evidence = forms.CharField(max_length=EVIDENCE_MAX, help_text="What was seen.")
@@ -49,7 +50,7 @@ class RatingForm(ServiceForm):
     """Rate the risk of a file."""
 
     capability = Capability.KYC_REVIEW
-    investor = forms.ModelChoiceField(Investor.objects.order_by("number"))
+    investor = InvestorField()
     is_politically_exposed = forms.BooleanField(required=False)
     reason = forms.CharField(max_length=REASON_MAX, help_text="What the rating rests on.")
 
@@ -76,7 +77,7 @@ class ScreeningForm(ServiceForm):
     """Record what an outside service answered."""
 
     capability = Capability.KYC_REVIEW
-    investor = forms.ModelChoiceField(Investor.objects.order_by("number"))
+    investor = InvestorField()
     party = forms.CharField(max_length=200, help_text="The name that was screened.")
     kind = forms.ChoiceField(choices=Screening.Kind.choices)
     list_name = forms.CharField(max_length=60)
@@ -95,7 +96,7 @@ class KycMoveForm(ServiceForm):
 
     asks_for_factor = True
     capability = Capability.KYC_VIEW
-    investor = forms.ModelChoiceField(Investor.objects.order_by("number"))
+    investor = InvestorField()
     to = forms.ChoiceField(
         label="Step",
         choices=[

@@ -20,7 +20,6 @@ from investors.models import (
     DealingOrder,
     Fund,
     FundAccount,
-    Investor,
     PayeeAccount,
     Payment,
     StatementFile,
@@ -60,6 +59,7 @@ from magnetfund.web.dealing_forms import (
     RestatementForm,
 )
 from magnetfund.web.expense_forms import ExpenseForm
+from magnetfund.web.investor_field import InvestorField
 from magnetfund.web.signing import words_to_sign
 
 KINDS = [("bank", "bank account"), ("wallet", "wallet")]
@@ -90,7 +90,7 @@ class PayeeAccountForm(ServiceForm):
 
     capability = Capability.ACCOUNTS_PROPOSE
     fund = forms.ModelChoiceField(Fund.objects.all())
-    investor = forms.ModelChoiceField(Investor.objects.all(), required=False)
+    investor = InvestorField(required=False)
     kind = forms.ChoiceField(choices=KINDS)
     name = forms.CharField(max_length=200, label="Holder of the account")
     number = forms.CharField(max_length=120, label="IBAN, account number or address")

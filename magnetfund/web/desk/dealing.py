@@ -225,7 +225,8 @@ def orders(request: HttpRequest) -> HttpResponse:
 @desk_view()
 def order(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One order: what was asked, what it came to line by line and lot by lot, its payments."""
-    row = get_object_or_404(_orders().select_related("strike", "submitted_by"), pk=pk)
+    rows = _orders().select_related("strike", "submitted_by").defer("strike__inputs")
+    row = get_object_or_404(rows, pk=pk)
     frame = build_frame(request, "nav")
     may = "dealing_process" in frame["capabilities"]
     is_open = row.state in OPEN_STATES

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from investors.domain.receipts.workbooks import as_csv
 from investors.models import DealingProposal, Fund, Investor
+from investors.selectors import search_investors
 from investors.services.dealing_import import (
     BYTES_MAX,
     NEEDED,
@@ -36,10 +37,15 @@ from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.signing import go_on_signing
 from magnetfund.web.forms import submit_once
+from magnetfund.web.investor_field import InvestorField
 from magnetfund.web.parts import render_page, send_pdf
 from magnetfund.web.service_forms import bind
 
 SHOWN = 40
+#: Investors that the page offers while one is typed.
+OFFERED_MAX = 20
+#: The part of the page with the investors that it offers.
+HOLDERS = "holders"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -56,6 +62,7 @@ def proposals(request: HttpRequest) -> HttpResponse:
         form = bound(request.POST)
         if submit_once(request, form, verb="proposed", after="a second person decides."):
             return HttpResponseRedirect(reverse("desk_dealing_proposals"), status=303)
+    _offer(form)
     rows = DealingProposal.objects.filter(
         share_class__fund__book=settings.MAGNET_BOOK
     ).select_related(
@@ -70,10 +77,32 @@ def proposals(request: HttpRequest) -> HttpResponse:
         "waiting": rows.filter(decided_at=None)[:SHOWN],
         "past": rows.exclude(decided_at=None).order_by("-decided_at")[:SHOWN],
         "key": request.POST.get("key") or uuid4(),
+        "holders": search_investors(_typed(request))[:OFFERED_MAX] if may_propose else [],
     }
-    answer = render_page(request, "desk/dealing_proposals.html", context, parts=())
+    answer = render_page(request, "desk/dealing_proposals.html", context, parts=(HOLDERS,))
     answer.status_code = 422 if request.method == "POST" else 200
     return answer
+
+
+def _offer(form: forms.BaseForm) -> None:
+    """Have the page offer investors while one is typed; without scripts it offers the first."""
+    lookup = {
+        "list": HOLDERS,
+        "autocomplete": "off",
+        "hx-get": reverse("desk_dealing_proposals"),
+        "hx-trigger": "input changed delay:250ms",
+        "hx-target": f"#{HOLDERS}",
+        "hx-swap": "outerHTML",
+        "hx-sync": "this:replace",
+    }
+    for field in form.fields.values():
+        if isinstance(field, InvestorField):
+            field.widget.attrs |= lookup
+
+
+def _typed(request: HttpRequest) -> str:
+    """What stands in the field that asks for names."""
+    return request.GET.get("investor") or request.GET.get("receiver") or ""
 
 
 class ImportForm(forms.Form):

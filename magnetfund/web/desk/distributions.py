@@ -45,8 +45,10 @@ def distributions(request: HttpRequest) -> HttpResponse:
         form = bound(request.POST)
         if submit_once(request, form, verb="proposed", after="a second person declares it."):
             return HttpResponseRedirect(reverse("desk_distributions"), status=303)
-    rows = Distribution.objects.filter(share_class__fund__book=settings.MAGNET_BOOK).select_related(
-        "share_class__fund", "strike", "proposed_by", "decided_by"
+    rows = (
+        Distribution.objects.filter(share_class__fund__book=settings.MAGNET_BOOK)
+        .select_related("share_class__fund", "strike", "proposed_by", "decided_by")
+        .defer("strike__inputs")
     )
     context = {
         **build_frame(request, "nav"),

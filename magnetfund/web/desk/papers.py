@@ -66,7 +66,7 @@ def papers(request: HttpRequest) -> HttpResponse:
         period=[(item, item) for item in periods], account=[(account, account)] if account else []
     )
     listing = spec.read(request.GET, number=asked_page(request))
-    rows = papers_of_fund(fund).select_related("investor", "strike")
+    rows = papers_of_fund(fund).select_related("investor", "strike").defer("strike__inputs")
     chosen = listing.chosen
     if chosen["kind"]:
         rows = rows.filter(kind=chosen["kind"])

@@ -352,8 +352,10 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _own_order(investor: Investor, pk: UUID) -> DealingOrder:
-    rows = DealingOrder.objects.select_related("share_class__fund", "dealing_day", "investor")
-    return get_object_or_404(rows, pk=pk, investor=investor)
+    rows = DealingOrder.objects.select_related(
+        "share_class__fund", "dealing_day", "investor", "strike"
+    )
+    return get_object_or_404(rows.defer("strike__inputs"), pk=pk, investor=investor)
 
 
 def send_order(request: HttpRequest, order: Any, back: str) -> HttpResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -17,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from investors.models import Message
 from investors.services.messages import mark_read, save_settings
 from magnetfund.kernel.clock import utc_now
+from magnetfund.web.forms import LongSelect
 from magnetfund.web.months import MONTHS
 from magnetfund.web.parts import render_page
 from magnetfund.web.portal import own_selectors as own
@@ -30,13 +32,20 @@ RANGES = {"3m": 92, "1y": 366, "3y": 1_096, "all": 0}
 RANGE_WORDS = {"3m": "3 months", "1y": "A year", "3y": "3 years", "all": "All"}
 
 
+@cache
+def list_zones() -> tuple[tuple[str, str], ...]:
+    """Every time zone with its words; the machine's own files name them, which a process reads
+    once."""
+    return tuple((name, name.replace("_", " ")) for name in sorted(available_timezones()))
+
+
 class SettingsForm(forms.Form):
     """How the portal shows times and colours, and what is mailed."""
 
     time_zone = forms.ChoiceField(
         label="Time zone",
-        choices=lambda: [(name, name.replace("_", " ")) for name in sorted(available_timezones())],
-        widget=forms.Select(attrs={"class": "form-select"}),
+        choices=list_zones,
+        widget=LongSelect(attrs={"class": "form-select"}),
     )
     theme = forms.ChoiceField(
         label="Colours",

@@ -54,6 +54,7 @@ def list_prices(share_class_id: int) -> list[PricePoint]:
     rows = list(
         ClassNav.objects.filter(share_class_id=share_class_id, strike__state=NavStrike.State.DEALT)
         .select_related("strike", "share_class")
+        .defer("strike__inputs", "detail")
         .order_by("-strike__valuation_at")[:PRICES_MAX]
     )
     found: list[PricePoint] = []
