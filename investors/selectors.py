@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import NamedTuple
-from uuid import UUID
 
 from django.db.models import Sum
 
@@ -16,7 +14,7 @@ from investors.domain.exact import round_to_total
 from investors.domain.ledger import ACCOUNTS
 from investors.domain.ledger.chart import PERFORMANCE_ACCRUAL
 from investors.domain.performance import ClassPoint, build_net_record
-from investors.models import ClassNav, DealingOrder, Fund, Investor, NavStrike, UnitEntry
+from investors.models import ClassNav, DealingOrder, Fund, NavStrike, UnitEntry
 from investors.services.dealing import OPEN_STATES
 from investors.services.ledger import owns_and_owes
 from investors.services.nav_dealing import preview_dealing
@@ -25,30 +23,6 @@ from investors.services.policies import build_terms
 from magnetfund.kernel.money import quantize
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
-
-
-class NamedInvestor(NamedTuple):
-    """What staff find an investor by."""
-
-    pk: UUID
-    number: str
-    name: str
-
-    @property
-    def spellings(self) -> tuple[str, str]:
-        """Number and name, whatever their case."""
-        return self.number.casefold(), self.name.casefold()
-
-
-def search_investors(text: str) -> list[NamedInvestor]:
-    """Those with ``text`` in their number or name, by number; all with an empty one.
-
-    Letters are compared here: in the database's own order "É" is no capital of "é".
-    """
-    wanted = text.strip().casefold()
-    rows = Investor.objects.order_by("number").values_list("pk", "number", "legal_name")
-    found = [NamedInvestor(*row) for row in rows]
-    return [item for item in found if any(wanted in word for word in item.spellings)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -171,18 +171,24 @@ def read_entry(row: Entry) -> JournalEntry:
 
 
 def read_balances(
-    fund: Fund, *, before: datetime | None = None, known_at: datetime | None = None
+    fund: Fund,
+    *,
+    before: datetime | None = None,
+    known_at: datetime | None = None,
+    accounts: Sequence[str] | None = None,
 ) -> dict[tuple[str, str], Decimal]:
     """Balance of each (account, currency) over entries effective strictly before an instant, of
-    those that were recorded by ``known_at``."""
+    those that were recorded by ``known_at``; of some ``accounts`` alone, or of all."""
+    listed = None if accounts is None else list(accounts)
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT p.account_id, p.currency, sum(p.amount)
                FROM investors_posting p JOIN investors_entry e ON e.id = p.entry_id
                WHERE e.fund_id = %s AND (%s::timestamptz IS NULL OR e.effective_at < %s)
                  AND (%s::timestamptz IS NULL OR e.recorded_at <= %s)
+                 AND (%s::text[] IS NULL OR p.account_id = ANY(%s))
                GROUP BY 1, 2 ORDER BY 1, 2""",
-            [fund.pk, before, before, known_at, known_at],
+            [fund.pk, before, before, known_at, known_at, listed, listed],
         )
         return {(account, currency): total for account, currency, total in cursor.fetchall()}
 

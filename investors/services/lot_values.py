@@ -18,20 +18,26 @@ from investors.models import NavStrike
 
 #: For a ``WITH RECURSIVE`` over ``moved`` (``lot_id``): ``source`` gives the lot that the NAV
 #: valued in the place of each, and ``is_final`` whether nothing is accrued on it any more.
+#: Only a lot that a transfer opened is followed to its origin, so that the others are one join.
 SOURCE = """
-origin AS (
-  SELECT m.lot_id, m.lot_id AS source_id, 0 AS steps FROM moved m
+taken AS (
+  SELECT m.lot_id, m.lot_id AS source_id, 0 AS steps
+  FROM moved m JOIN investors_unitlot l ON l.id = m.lot_id
+  WHERE l.parent_id IS NOT NULL
   UNION ALL
   SELECT o.lot_id, l.parent_id, o.steps + 1
-  FROM origin o JOIN investors_unitlot l ON l.id = o.source_id
+  FROM taken o JOIN investors_unitlot l ON l.id = o.source_id
   WHERE l.parent_id IS NOT NULL AND l.strike_id IS DISTINCT FROM %(strike)s AND NOT EXISTS (
     SELECT 1 FROM investors_lotnav n WHERE n.strike_id = %(strike)s AND n.lot_id = o.source_id)
 ),
+origin AS (
+  SELECT DISTINCT ON (lot_id) lot_id, source_id FROM taken ORDER BY lot_id, steps DESC
+),
 source AS (
-  SELECT DISTINCT ON (o.lot_id) o.lot_id, o.source_id, EXISTS (
-    SELECT 1 FROM investors_unitentry f WHERE f.lot_id = o.source_id
+  SELECT m.lot_id, coalesce(o.source_id, m.lot_id) AS source_id, EXISTS (
+    SELECT 1 FROM investors_unitentry f WHERE f.lot_id = coalesce(o.source_id, m.lot_id)
       AND f.strike_id = %(strike)s AND f.kind = 'fee_cancel') AS is_final
-  FROM origin o ORDER BY o.lot_id, o.steps DESC
+  FROM moved m LEFT JOIN origin o ON o.lot_id = m.lot_id
 )
 """
 _NET = f"""

@@ -45,7 +45,8 @@ CLEARS: Mapping[PaymentKind, tuple[str, str]] = {
 
 def owed_balance(fund: Fund, kind: PaymentKind) -> Decimal:
     """What the ledger owes of a kind, in the fund's currency."""
-    return -read_balances(fund).get((CLEARS[kind][1], fund.currency), ZERO)
+    account = CLEARS[kind][1]
+    return -read_balances(fund, accounts=[account]).get((account, fund.currency), ZERO)
 
 
 def book_payment(row: Payment, *, actor: Actor, at: datetime) -> Entry:

@@ -7,7 +7,7 @@ transferred since what its origin was worth.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,6 +18,7 @@ from django.db import connection
 
 from investors.models import Fund, NavStrike
 from investors.models.holders import KYC_CHOICES
+from investors.services.investor_search import search_investors
 from investors.services.lot_values import SOURCE
 from investors.services.nav_inputs import class_after
 from magnetfund.core.actors import Actor
@@ -62,16 +63,45 @@ valued AS (
 )
 """  # noqa: S608  # no input enters the text
 _HOLDERS = (
-    _LOTS
-    + """
-SELECT i.id, i.number, i.legal_name AS name, i.kind, i.country, i.kyc_state, s.code,
-  count(*) AS lots, sum(v.units) AS units, sum(v.value) AS value,
-  sum(sum(v.value)) OVER () AS total
-FROM valued v
-JOIN investors_holding h ON h.id = v.holding_id
-JOIN investors_investor i ON i.id = h.investor_id
-JOIN investors_shareclass s ON s.id = v.share_class_id
-GROUP BY i.id, s.code
+    _LOTS  # noqa: S608  # no input enters the text
+    + """,
+held AS (
+  SELECT holding_id, share_class_id, count(*) AS lots, sum(units) AS units, sum(value) AS value
+  FROM valued GROUP BY holding_id, share_class_id
+),
+holders AS MATERIALIZED (
+  SELECT i.id, i.number, i.legal_name AS name, i.kind, i.country, i.kyc_state, s.code,
+    v.lots, v.units, v.value
+  FROM held v
+  JOIN investors_holding h ON h.id = v.holding_id
+  JOIN investors_investor i ON i.id = h.investor_id
+  JOIN investors_shareclass s ON s.id = v.share_class_id
+)
+"""
+)
+_SUMS_BY_HOLDER = _HOLDERS + "SELECT code, number, value FROM holders"  # noqa: S608
+#: A page of the holders that were asked for, each beside the sums over all of these: one row with
+#: the sums alone where there is none.
+_PAGE = (
+    _HOLDERS  # noqa: S608  # no input enters the text
+    + """,
+chosen AS MATERIALIZED (
+  SELECT * FROM holders
+  WHERE (%(code)s = '' OR code = %(code)s) AND (%(kyc_state)s = '' OR kyc_state = %(kyc_state)s)
+    AND (%(investors)s::uuid[] IS NULL OR id = ANY(%(investors)s::uuid[]))
+),
+by_class AS (SELECT code, sum(value) AS value FROM chosen GROUP BY code),
+sums AS (
+  SELECT (SELECT sum(value) FROM holders) AS total, count(*) AS all_holders,
+    count(DISTINCT id) AS all_investors, coalesce(sum(lots), 0)::bigint AS all_lots,
+    coalesce(sum(units), 0) AS all_units, coalesce(sum(value), 0) AS all_value,
+    (SELECT array_agg(code ORDER BY code) FROM by_class) AS codes,
+    (SELECT array_agg(value ORDER BY code) FROM by_class) AS values
+  FROM chosen
+)
+SELECT * FROM sums LEFT JOIN (
+  SELECT * FROM chosen ORDER BY {order} LIMIT %(most)s OFFSET %(first)s) page ON true
+ORDER BY {order}
 """
 )
 _LOTS_OF_HOLDER = (
@@ -126,27 +156,18 @@ class HeldLot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Register:
-    """The holders that were asked for, and the sums over them; ``strike`` values them."""
+    """A page of the holders that were asked for, and the sums over all of these, ``count`` rows of
+    ``investors``, with the value ``by_class``; ``strike`` values them."""
 
     at: datetime
     strike: NavStrike | None
     holders: Sequence[Holder]
-
-    @property
-    def investors(self) -> int:
-        return len({row.number for row in self.holders})
-
-    @property
-    def lots(self) -> int:
-        return sum(row.lots for row in self.holders)
-
-    @property
-    def units(self) -> Decimal:
-        return sum((row.units for row in self.holders), ZERO)
-
-    @property
-    def value(self) -> Decimal:
-        return sum((row.value for row in self.holders), ZERO)
+    count: int
+    investors: int
+    lots: int
+    units: Decimal
+    value: Decimal
+    by_class: Mapping[str, Decimal]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,9 +197,7 @@ def tie_register(found: Register) -> list[ClassTie]:
     """Each class of a whole register (of holders, none left out) against its NAV."""
     if found.strike is None:
         return []
-    value: dict[str, Decimal] = {}
-    for row in found.holders:
-        value[row.share_class] = value.get(row.share_class, ZERO) + row.value
+    value = found.by_class
     rows = (
         found.strike.classes.filter(share_class__code__in=value)
         .select_related("share_class", "strike__fund")
@@ -204,35 +223,49 @@ def read_register(
     kyc_state: str = "",
     search: str = "",
     sort: str = "largest",
+    first: int = 0,
+    most: int | None = None,
 ) -> Register:
     """The register after what was effective at ``at``, filtered and sorted (:data:`SORTS`).
 
-    ``search`` is a part of a name or an account number.  Raises :class:`NotAllowed`.
+    ``search`` is a part of a name or an account number.  ``most`` holders from the place ``first``
+    on are read; the sums are over all that were asked for.  Raises :class:`NotAllowed`.
     """
     actor.require(Capability.PAPERS_VIEW)
     strike = _valued_by(fund, at)
-    rows = _fetch(f"{_HOLDERS} ORDER BY {SORTS[sort]}", fund, strike, at)
-    wanted = search.strip().casefold()
-    holders = tuple(
-        Holder(
-            investor=row["id"],
-            number=row["number"],
-            name=row["name"],
-            kind=row["kind"],
-            country=row["country"],
-            kyc_state=row["kyc_state"],
-            share_class=row["code"],
-            lots=row["lots"],
-            units=row["units"],
-            value=row["value"],
-            share=row["value"] / row["total"] if row["total"] else ZERO,
-        )
-        for row in rows
-        if share_class in ("", row["code"])
-        and kyc_state in ("", row["kyc_state"])
-        and (wanted in row["name"].casefold() or wanted in row["number"].casefold())
+    rows = _fetch(
+        _PAGE.format(order=SORTS[sort]), fund, strike, at,
+        code=share_class, kyc_state=kyc_state, first=first, most=most,
+        investors=[item.pk for item in search_investors(search)] if search.strip() else None,
+    )  # fmt: skip
+    sums = rows[0]
+    return Register(
+        at=at,
+        strike=strike,
+        holders=tuple(_holder(row) for row in rows if row["id"] is not None),
+        count=sums["all_holders"],
+        investors=sums["all_investors"],
+        lots=sums["all_lots"],
+        units=sums["all_units"],
+        value=sums["all_value"],
+        by_class=dict(zip(sums["codes"] or (), sums["values"] or (), strict=True)),
     )
-    return Register(at=at, strike=strike, holders=holders)
+
+
+def _holder(row: dict[str, Any]) -> Holder:
+    return Holder(
+        investor=row["id"],
+        number=row["number"],
+        name=row["name"],
+        kind=row["kind"],
+        country=row["country"],
+        kyc_state=row["kyc_state"],
+        share_class=row["code"],
+        lots=row["lots"],
+        units=row["units"],
+        value=row["value"],
+        share=row["value"] / row["total"] if row["total"] else ZERO,
+    )
 
 
 def read_lots_of_holder(fund: Fund, investor: UUID, *, at: datetime, actor: Actor) -> list[HeldLot]:
@@ -282,7 +315,7 @@ def tabulate_register(found: Register, *, fund: Fund, actor: Actor, form: str) -
 
 def sum_by_holder(fund: Fund, *, at: datetime) -> dict[tuple[str, str], Decimal]:
     """Value of every holding at ``at``, by class code and account number."""
-    rows = _fetch(_HOLDERS, fund, _valued_by(fund, at), at)
+    rows = _fetch(_SUMS_BY_HOLDER, fund, _valued_by(fund, at), at)
     return {(row["code"], row["number"]): row["value"] for row in rows}
 
 

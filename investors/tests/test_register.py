@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from investors.models import DealingOrder, Holding
 from investors.services.capital_activity import NAMES, read_capital
-from investors.services.register import read_lots_of_holder, read_register, tie_register
+from investors.services.register import SORTS, read_lots_of_holder, read_register, tie_register
 from investors.tests.fund_support import SmallFund
 from investors.tests.test_investor_statements import MONTHS, lived
 from magnetfund.core.actors import Actor
@@ -109,6 +110,18 @@ def check_filters(small: SmallFund):
     assert some.holders[0].share == shares["main-ann", "B"]
     none = read_register(small.fund, at=at, actor=small.maker, kyc_state="declined")
     assert none.holders == ()
+    for sort in SORTS:
+        whole = read_register(small.fund, at=at, actor=small.maker, sort=sort)
+        for first in range(whole.count + 1):
+            part = read_register(
+                small.fund, at=at, actor=small.maker, sort=sort, first=first, most=2
+            )
+            assert part.holders == whole.holders[first : first + 2]
+            assert replace(part, holders=whole.holders) == whole
+    assert whole.count == len(whole.holders) > 2
+    assert sum(whole.by_class.values()) == whole.value == sum(row.value for row in whole.holders)
+    assert whole.units == sum(row.units for row in whole.holders)
+    assert whole.lots == sum(row.lots for row in whole.holders)
     operator = Actor.of(ensure_user(email="op@example.com", name="Op", roles=[Role.OPERATOR]))
     with pytest.raises(NotAllowed):
         read_register(small.fund, at=at, actor=operator)

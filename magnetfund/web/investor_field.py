@@ -9,7 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from investors.models import Investor
-from investors.selectors import search_investors
+from investors.services.investor_search import search_investors
 
 #: Investors that a refusal names.
 NAMED_MAX = 5

@@ -93,8 +93,9 @@ class UnitRegisterView(APIView):
             kyc_state=given.get("kyc_state", ""),
             search=given.get("account", ""),
             sort=given.get("sort", "largest"),
+            most=ROWS_MAX,
         )
-        shown = found.holders[:ROWS_MAX]
+        shown = found.holders
         lots = {
             row.investor: read_lots_of_holder(fund, row.investor, at=found.at, actor=actor)
             for row in shown[:1]
@@ -106,7 +107,7 @@ class UnitRegisterView(APIView):
                 "nav_of": isoformat_z(found.strike.valuation_at) if found.strike else None,
                 "currency": fund.currency,
                 "holders": [_holder(row, lots.get(row.investor, [])) for row in shown],
-                "count": len(found.holders),
+                "count": found.count,
                 "units": f"{found.units:f}",
                 "value": f"{found.value:f}",
             }

@@ -17,7 +17,6 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from investors.domain.receipts.workbooks import as_csv
 from investors.models import DealingProposal, Fund, Investor
-from investors.selectors import search_investors
 from investors.services.dealing_import import (
     BYTES_MAX,
     NEEDED,
@@ -26,6 +25,7 @@ from investors.services.dealing_import import (
     import_dealings,
 )
 from investors.services.dealing_proposals import decide_dealing
+from investors.services.investor_search import search_investors
 from investors.services.papers import note_download
 from investors.services.transfer_note import transfer_note
 from magnetfund.core.actors import actor_of

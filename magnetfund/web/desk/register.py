@@ -68,18 +68,16 @@ def register(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"listing": listing, "fund": fund, "room": "register"}
     if fund is not None:
         actor = actor_of(request)
-        found = find_register(fund, listing, actor=actor)
         begin = (listing.number - 1) * PAGE_SIZE
+        found = find_register(fund, listing, actor=actor, first=begin, most=PAGE_SIZE)
         context |= {
             "found": found,
             "listing": listing.hold(
-                found.holders[begin : begin + PAGE_SIZE],
-                number=listing.number,
-                has_older=len(found.holders) > begin + PAGE_SIZE,
+                found.holders, number=listing.number, has_older=found.count > begin + PAGE_SIZE
             ),
             "holder": (holder := _chosen(request)),
         }
-        if found.holders and not listing.chosen["search"] and not listing.chosen["kyc"]:
+        if found.count and not listing.chosen["search"] and not listing.chosen["kyc"]:
             context["ties"] = tie_register(found)
         if holder is not None:
             context["lots"] = read_lots_of_holder(fund, holder.pk, at=found.at, actor=actor)
@@ -102,8 +100,10 @@ def export(request: HttpRequest, form: str) -> HttpResponse:
     return send_file(name, content, kind=TABLE_TYPES[form])
 
 
-def find_register(fund: Fund, listing: Listing, *, actor: Actor) -> Register:
-    """What an address asks for; without a date, as it is now."""
+def find_register(
+    fund: Fund, listing: Listing, *, actor: Actor, first: int = 0, most: int | None = None
+) -> Register:
+    """What an address asks for; without a date, as it is now; a page of it, or every holder."""
     chosen = listing.chosen
     return read_register(
         fund,
@@ -113,6 +113,8 @@ def find_register(fund: Fund, listing: Listing, *, actor: Actor) -> Register:
         kyc_state=chosen["kyc"],
         search=chosen["search"],
         sort=listing.sort,
+        first=first,
+        most=most,
     )
 
 
