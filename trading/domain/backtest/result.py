@@ -7,6 +7,7 @@ include the opening cash.  Rates of return are compounded; a year has 365 days (
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ from risk.domain.ratios import (
 )
 from trading.domain.backtest.market import MarketBars
 from trading.domain.engine.book import CloseReason, Denial, FuseMove, RoundTrip, Trigger
-from trading.domain.engine.rules import EngineRules
+from trading.domain.engine.rules import EngineRules, TradedInstrument
 from trading.domain.strategies.signals import DAY_MS
 
 FloatColumn = NDArray[np.float64]
@@ -36,6 +37,9 @@ AMBIGUOUS_SHARE_MAX = 0.05
 DAYS_A_YEAR = 365.0
 """A market that never closes."""
 _YEAR_MS = 365 * DAY_MS
+#: Why lots leave without slippage, and by the fuse's: as plain numbers, asked for each trade.
+UNSLIPPED = frozenset({int(CloseReason.TARGET), int(CloseReason.LIQUIDATION)})
+FUSED = frozenset({int(CloseReason.FUSE), int(CloseReason.FUSE_CUT)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,15 +260,20 @@ def measure_run(*, rules: EngineRules, market: MarketBars, raw: RawRun) -> Metri
     )
 
 
+def compute_slipped_ticks(instrument: TradedInstrument, trade: RoundTrip) -> float:
+    """What the assumed slippage of entry and last exit moved, in ticks of each lot."""
+    at_exit = instrument.slippage_rate
+    if trade.reason in UNSLIPPED:
+        at_exit = 0.0
+    elif trade.reason in FUSED:
+        at_exit = instrument.fuse_slippage_rate
+    return trade.entry_ticks * instrument.slippage_rate + trade.exit_ticks * at_exit
+
+
 def _gross_r(rules: EngineRules, trade: RoundTrip) -> float:
     """R of the price moves alone: the slippage of entry and last exit taken out again."""
     instrument = rules.instruments[rules.slots[trade.slot].instrument]
-    at_exit = instrument.slippage_rate
-    if trade.reason in (CloseReason.TARGET, CloseReason.LIQUIDATION):
-        at_exit = 0.0
-    elif trade.reason in (CloseReason.FUSE, CloseReason.FUSE_CUT):
-        at_exit = instrument.fuse_slippage_rate
-    slipped = trade.entry_ticks * instrument.slippage_rate + trade.exit_ticks * at_exit
+    slipped = compute_slipped_ticks(instrument, trade)
     at_risk = abs(trade.decision_ticks - trade.stop_ticks) * trade.lots
     return (trade.ticks_lots + slipped * trade.lots) / at_risk if at_risk else 0.0
 
@@ -299,24 +308,18 @@ def find_row(open_ms: IntColumn, instant_ms: int) -> int:
 
 
 def _count(rules: EngineRules, market: MarketBars, raw: RawRun) -> Counts:
-    exits: dict[str, int] = {}
-    for trade in raw.trades:
-        code = CloseReason(trade.reason).code
-        exits[code] = exits.get(code, 0) + 1
-    fuse: dict[str, int] = {}
-    for event in raw.fuse_events:
-        code = Trigger(event.trigger).code
-        fuse[code] = fuse.get(code, 0) + 1
+    reasons = Counter(trade.reason for trade in raw.trades)
+    triggers = Counter(event.trigger for event in raw.fuse_events)
     gaps = sum(int((np.diff(bars.time_ms) > rules.bar_ms).sum()) for bars in market.instruments)
     return Counts(
         bars=len(market),
         orders=raw.orders,
         ambiguous_trades=sum(trade.ambiguous for trade in raw.trades),
         gaps=gaps,
-        liquidations=exits.get(CloseReason.LIQUIDATION.code, 0),
+        liquidations=reasons[CloseReason.LIQUIDATION],
         refusals={Denial(number).code: count for number, count in raw.refusals.items()},
-        exits=exits,
-        fuse=fuse,
+        exits={CloseReason(number).code: count for number, count in reasons.items()},
+        fuse={Trigger(number).code: count for number, count in triggers.items()},
     )
 
 

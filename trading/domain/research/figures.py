@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from trading.domain.backtest.result import (
     compute_annual_sharpe,
     compute_daily_equity,
     compute_returns,
+    compute_slipped_ticks,
     find_rows,
     mark_held,
 )
@@ -43,6 +45,8 @@ POINTS_MAX = 900
 ROLLING_DAYS = 180
 #: Above every price in ticks.
 NO_LOW = 2**62
+#: The word of each reason, which an enumeration would be asked for at each trade.
+CODES = {reason.value: reason.code for reason in CloseReason}
 R_EDGES = tuple(round(-3.0 + 0.5 * step, 1) for step in range(19))
 FloatColumn = NDArray[np.float64]
 
@@ -191,26 +195,14 @@ def _describe_trade(trade: RoundTrip, rules: EngineRules, high: int, low: int) -
         "mae_r": (worst - trade.entry_ticks) * trade.side / at_risk,
         "mfe_r": (best - trade.entry_ticks) * trade.side / at_risk,
         "fees": trade.fees,
-        "slippage": _find_slippage(trade, rules),
+        "slippage": compute_slipped_ticks(instrument, trade) * trade.lots * instrument.tick_value,
         "funding": trade.funding,
         "net": trade.net,
-        "reason": CloseReason(trade.reason).code,
+        "reason": CODES[trade.reason],
         "is_ambiguous": trade.ambiguous,
         "cuts": trade.cuts,
         "equity_at_entry": trade.equity_at_entry,
     }
-
-
-def _find_slippage(trade: RoundTrip, rules: EngineRules) -> float:
-    """What the assumed slippage of entry and last exit cost, in quote currency."""
-    instrument = rules.instruments[rules.slots[trade.slot].instrument]
-    at_exit = instrument.slippage_rate
-    if trade.reason in (CloseReason.TARGET, CloseReason.LIQUIDATION):
-        at_exit = 0.0
-    elif trade.reason in (CloseReason.FUSE, CloseReason.FUSE_CUT):
-        at_exit = instrument.fuse_slippage_rate
-    moved = trade.entry_ticks * instrument.slippage_rate + trade.exit_ticks * at_exit
-    return moved * trade.lots * instrument.tick_value
 
 
 def split_costs(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -393,23 +385,33 @@ def _summarise_durations(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 #: Kinds that JSON takes as they are.
-PLAIN = (int, str, bool, type(None))
+PLAIN = frozenset({int, str, bool, type(None)})
 
 
 def clean(value: Any) -> Any:
     """The value with what is no finite number as None, ready for JSON."""
     kind = type(value)
     if kind is float:
-        return value if math.isfinite(value) else None
+        return value if isfinite(value) else None
     if kind is int or kind is str or value is None:
         return value
     if kind is dict:
-        # Rows of trades are most of it: their plain values are passed without a call for each.
+        # Rows and series are most of it: what is plain passes without a call for each value.
         return {
-            str(key): item if type(item) in PLAIN else clean(item) for key, item in value.items()
+            str(key): item
+            if (sort := type(item)) in PLAIN or (sort is float and isfinite(item))
+            else clean(item)
+            for key, item in value.items()
         }
+    if kind is list:
+        return [
+            item
+            if (sort := type(item)) in PLAIN or (sort is float and isfinite(item))
+            else clean(item)
+            for item in value
+        ]
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return value if isfinite(value) else None
     if isinstance(value, (str, int)):
         return value
     if isinstance(value, (list, tuple)):

@@ -171,11 +171,14 @@ def build_signals(*, known_at: IntColumn, **columns: NDArray[np.generic]) -> Sig
     Raises :class:`InvalidInput` for an unknown column or another length.
     """
     n = known_at.shape[0]
+    # Of eighteen columns most are often missing: those without a number share one.
+    nothing = np.full(n, _NAN)
+    nothing.flags.writeable = False
     values: dict[str, NDArray[np.generic]] = {"known_at": np.asarray(known_at, dtype=np.int64)}
     for name, dtype, empty in _COLUMNS:
         given = columns.pop(name, None)
         if given is None:
-            values[name] = np.full(n, empty, dtype=dtype)
+            values[name] = nothing if empty is _NAN else np.full(n, empty, dtype=dtype)
         else:
             values[name] = np.ascontiguousarray(given, dtype=dtype)
     if columns:

@@ -65,7 +65,7 @@ def run_decisions(
     target: Any,
     closes: Any,
     reach: Any,
-    finishr: float,
+    stop_atr: float,
     target_atr: float,
     gi: Any,
     gf: Any,
@@ -161,7 +161,7 @@ def run_decisions(
                 gf[0, GF_TARGET] = target[place]
             elif enter[place] != 0:
                 side = enter[place]
-                gf[0, GF_STOP] = place_level(closes[place], side, finishr, reach[place])
+                gf[0, GF_STOP] = place_level(closes[place], side, stop_atr, reach[place])
                 if target_atr != 0.0:
                     gf[0, GF_TARGET] = place_level(closes[place], side, -target_atr, reach[place])
         equity[t] = step_bar(

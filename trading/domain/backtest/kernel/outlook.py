@@ -66,7 +66,7 @@ class Outlook:
     ``starts`` are the first bars of the stretches (and the end), ``dues`` and ``opens`` the funding
     rate and the open there; ``days`` is the table of :mod:`.days`, ``day_at`` the day that each
     stretch begins (-1: none).  ``ends`` are the last bars of the days; ``blocks`` the first bars of
-    blocks of whole days (and the end), ``block_days`` the first day of each.
+    blocks of whole days (and the end) and the first day of each, ``one_block`` the span as one.
     """
 
     rows: IntArray
@@ -84,8 +84,8 @@ class Outlook:
     opens: IntArray
     severity: FloatArray
     ends: IntArray
-    blocks: IntArray
-    block_days: IntArray
+    blocks: tuple[IntArray, IntArray]
+    one_block: tuple[IntArray, IntArray]
 
     @property
     def first(self) -> int:
@@ -123,6 +123,7 @@ def build_outlook(
     each = np.arange(size)
     firsts = np.flatnonzero(turns[starts[:-1]])
     blocks = np.append(starts[firsts[::BLOCK_DAYS]], size)
+    block_days = np.searchsorted(ends, blocks)
     day_at = np.full(starts.size - 1, -1, dtype=np.int64)
     day_at[firsts] = np.arange(firsts.size)
     return Outlook(
@@ -141,8 +142,8 @@ def build_outlook(
         opens=market.bars_i[starts[:-1], 0, at.BI_OPEN],
         severity=_compute_severities(ratio, rules.fuse.volatility_ratio_max),
         ends=ends,
-        blocks=blocks,
-        block_days=np.searchsorted(ends, blocks),
+        blocks=(blocks, block_days),
+        one_block=(blocks[[0, -1]], block_days[[0, -1]]),
     )
 
 

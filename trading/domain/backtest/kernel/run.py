@@ -7,9 +7,10 @@ packs its bars once.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -299,55 +300,46 @@ def pack_fuse(rules: EngineRules) -> tuple[IntArray, FloatArray]:
     return np.array(zi, dtype=np.int64), np.array(zf, dtype=np.float64)
 
 
+_TRADE_INTS = {
+    "slot": at.TI_SLOT, "side": at.TI_SIDE, "lots": at.TI_LOTS, "entry_time": at.TI_ENTRY_TIME,
+    "exit_time": at.TI_EXIT_TIME, "entry_ticks": at.TI_ENTRY, "exit_ticks": at.TI_EXIT,
+    "decision_ticks": at.TI_DECISION, "stop_ticks": at.TI_STOP, "target_ticks": at.TI_TARGET,
+    "reason": at.TI_REASON, "ticks_lots": at.TI_TICKS_LOTS, "tier": at.TI_TIER,
+    "binding": at.TI_BINDING, "cuts": at.TI_CUTS,
+}  # fmt: skip
+_TRADE_FLOATS = {
+    "fees": at.TF_FEES, "funding": at.TF_FUNDING, "net": at.TF_NET, "r_multiple": at.TF_R,
+    "leverage": at.TF_LEVERAGE, "equity_at_entry": at.TF_EQUITY,
+}  # fmt: skip
+_EVENT_INTS = {
+    "time_ms": at.VI_TIME, "trigger": at.VI_TRIGGER, "instrument": at.VI_INSTRUMENT,
+    "strategy": at.VI_STRATEGY, "positions": at.VI_POSITIONS,
+}  # fmt: skip
+_EVENT_FLOATS = {
+    "value": at.VF_VALUE, "threshold": at.VF_THRESHOLD, "severity": at.VF_SEVERITY,
+    "cut_share": at.VF_CUT,
+}  # fmt: skip
+
+
 def _unpack_trades(ti: IntArray, tf: FloatArray, count: int) -> tuple[RoundTrip, ...]:
-    trades = []
-    for whole, real in zip(ti[:count].tolist(), tf[:count].tolist(), strict=True):
-        trades.append(
-            RoundTrip(
-                slot=whole[at.TI_SLOT],
-                side=whole[at.TI_SIDE],
-                lots=whole[at.TI_LOTS],
-                entry_time=whole[at.TI_ENTRY_TIME],
-                exit_time=whole[at.TI_EXIT_TIME],
-                entry_ticks=whole[at.TI_ENTRY],
-                exit_ticks=whole[at.TI_EXIT],
-                decision_ticks=whole[at.TI_DECISION],
-                stop_ticks=whole[at.TI_STOP],
-                target_ticks=whole[at.TI_TARGET],
-                reason=whole[at.TI_REASON],
-                ticks_lots=whole[at.TI_TICKS_LOTS],
-                fees=real[at.TF_FEES],
-                funding=real[at.TF_FUNDING],
-                net=real[at.TF_NET],
-                r_multiple=real[at.TF_R],
-                leverage=real[at.TF_LEVERAGE],
-                tier=whole[at.TI_TIER],
-                binding=whole[at.TI_BINDING],
-                ambiguous=bool(whole[at.TI_AMBIGUOUS]),
-                cuts=whole[at.TI_CUTS],
-                equity_at_entry=real[at.TF_EQUITY],
-            )
-        )
-    return tuple(trades)
+    columns = _name_columns(ti[:count], _TRADE_INTS) | _name_columns(tf[:count], _TRADE_FLOATS)
+    columns["ambiguous"] = (ti[:count, at.TI_AMBIGUOUS] != 0).tolist()
+    return tuple(RoundTrip(**row) for row in _list_rows(columns))
 
 
 def _unpack_events(vi: IntArray, vf: FloatArray, count: int) -> tuple[FuseMove, ...]:
-    events = []
-    for whole, real in zip(vi[:count].tolist(), vf[:count].tolist(), strict=True):
-        events.append(
-            FuseMove(
-                time_ms=whole[at.VI_TIME],
-                trigger=whole[at.VI_TRIGGER],
-                instrument=whole[at.VI_INSTRUMENT],
-                strategy=whole[at.VI_STRATEGY],
-                value=real[at.VF_VALUE],
-                threshold=real[at.VF_THRESHOLD],
-                severity=real[at.VF_SEVERITY],
-                cut_share=real[at.VF_CUT],
-                positions=whole[at.VI_POSITIONS],
-            )
-        )
-    return tuple(events)
+    columns = _name_columns(vi[:count], _EVENT_INTS) | _name_columns(vf[:count], _EVENT_FLOATS)
+    return tuple(FuseMove(**row) for row in _list_rows(columns))
+
+
+def _name_columns(packed: NDArray[Any], names: Mapping[str, int]) -> dict[str, list[Any]]:
+    return {name: packed[:, column].tolist() for name, column in names.items()}
+
+
+def _list_rows(columns: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    names = tuple(columns)
+    for row in zip(*columns.values(), strict=True):
+        yield dict(zip(names, row, strict=True))
 
 
 def _unpack_open(

@@ -31,6 +31,8 @@ from trading.domain.strategies.signals import StrategyTraits
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 SUMS = 10
+#: Places of the slots' rules and of the fund's counters among the arrays of a book.
+RI, RF, FI = 2, 3, 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,19 @@ class Figures:
     sums: FloatArray
     gaps: FloatArray
     path: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Books:
+    """The books of variants in the order of the loops' arguments, and their deepest falls.
+
+    All are views of ``buffers``, each with what it holds before the first bar.
+    """
+
+    own: tuple[NDArray[Any], ...]
+    falls: FloatArray
+    trades: IntArray
+    buffers: list[tuple[NDArray[Any], NDArray[Any]]]
 
 
 class VariantRunner:
@@ -64,14 +79,22 @@ class VariantRunner:
             np.empty((events_max, at.VI_WIDTH), dtype=np.int64),
             np.empty((events_max, at.VF_WIDTH), dtype=np.float64),
         )
+        # Variants write over each other's trades, which nobody reads of a sweep.
+        self._shared = (
+            *pack_fuse(rules),
+            np.array(astuple(rules.limits), dtype=np.float64),
+            *self._trades,
+            np.zeros(32, dtype=np.int64),
+            np.zeros(slots, dtype=np.float64),
+            np.zeros(slots, dtype=np.float64),
+        )
+        self._books: dict[int, _Books] = {}
         self.equity = np.empty(size, dtype=np.float64)
         # In the order of the numbers AF: the opening cash is the first mark.
         self._no_fall = np.array((rules.cash_opening, 0.0, rules.cash_opening))
         self._ends = find_day_ends(market.time_ms, rules.bar_ms)
         self._strategies = pack_strategies(rules)
         self._instruments = pack_instruments(rules)
-        self._fuse = pack_fuse(rules)
-        self._limits = np.array(astuple(rules.limits), dtype=np.float64)
         self._slots: dict[StrategyTraits, tuple[IntArray, FloatArray]] = {}
         self._signal = (
             np.zeros((1, at.GI_WIDTH), dtype=np.int64),
@@ -108,12 +131,11 @@ class VariantRunner:
         count = len(variants)
         said = [decisions for _, decisions in variants]
         # One variant alone reads the market once: blocks would only cut its stretches.
-        blocks = [0, -1] if count == 1 else slice(None)
-        own, shared, fi = self._states([rules for rules, _ in variants])
-        falls = np.repeat(self._no_fall[None], count, axis=0)
+        blocks = outlook.one_block if count == 1 else outlook.blocks
+        books = self._open_books([rules for rules, _ in variants])
         marks = np.empty((count, self._ends.size))
         compile_pure(run_batch, inlined=True)(
-            outlook.blocks[blocks], outlook.block_days[blocks], outlook.ends, self._market.time_ms,
+            *blocks, outlook.ends, self._market.time_ms,
             outlook.bars, outlook.bars_f, outlook.flags, outlook.special, outlook.starts,
             outlook.dues, outlook.days, outlook.day_at, outlook.opens, outlook.severity,
             outlook.following, outlook.rows, outlook.base.signals_i, outlook.base_f,
@@ -123,9 +145,9 @@ class VariantRunner:
             ),
             said[0].close, said[0].reach,
             np.array([one.stop_atr for one in said]), np.array([one.target_atr for one in said]),
-            *self._signal, *own, *shared, falls, self.equity, marks, whole,
+            *self._signal, *books.own, *self._shared, books.falls, self.equity, marks, whole,
         )  # fmt: skip
-        return fi[:, at.FI_TRADES], falls[:, AF_FALL], marks
+        return books.trades.copy(), books.falls[:, AF_FALL].copy(), marks
 
     def run_signals(
         self, *, rules: EngineRules, signals: PackedSignals, returns: FloatArray
@@ -135,36 +157,38 @@ class VariantRunner:
         from trading.domain.backtest.kernel.loop import run_bars
         from trading.domain.backtest.kernel.marks import note_marks
 
-        market, falls = self._market, self._no_fall.copy()
-        own, shared, fi = self._states([rules])
+        market, books = self._market, self._open_books([rules])
         compile_pure(run_bars, inlined=True)(
             market.time_ms, market.bars_i, market.bars_f, signals.signals_i, signals.signals_f,
-            *(state[0] for state in own), *shared, self.equity,
+            *(state[0] for state in books.own), *self._shared, self.equity,
         )  # fmt: skip
-        compile_pure(note_marks)(self.equity, falls)
+        compile_pure(note_marks)(self.equity, books.falls[0])
         marks = self.equity[self._ends][None]
-        return self._summarise(fi[:, at.FI_TRADES], falls[None, AF_FALL], marks, returns)[0]
+        return self._summarise(books.trades, books.falls[:, AF_FALL], marks, returns)[0]
 
-    def _states(
-        self, rules: Sequence[EngineRules]
-    ) -> tuple[tuple[Any, ...], tuple[Any, ...], IntArray]:
-        """A fresh book for each variant, what they may share, and the books' counters.
+    def _open_books(self, rules: Sequence[EngineRules]) -> _Books:
+        """A fresh book for each variant, valid until the next call."""
+        books = self._books.get(len(rules))
+        if books is None:
+            books = self._books[len(rules)] = self._lay_books(len(rules))
+        for now, fresh in books.buffers:
+            now[:] = fresh
+        for v, one in enumerate(rules):
+            books.own[RI][v], books.own[RF][v] = self._pack_slots(one)
+        return books
 
-        Both in the order of the loops' arguments; nobody reads the trades of a sweep.
-        """
-        count, slots = len(rules), len(self._rules.slots)
-        instruments = len(self._rules.instruments)
+    def _lay_books(self, count: int) -> _Books:
+        """Books in the order of the loops' arguments, as they stand before the first bar."""
+        slots, instruments = len(self._rules.slots), len(self._rules.instruments)
 
         def for_each(array: NDArray[Any]) -> NDArray[Any]:
             return np.repeat(array[None], count, axis=0)
 
         fi, ff = map(for_each, pack_fund(self._rules, int(self._market.time_ms[0])))
-        packed = [self._pack_slots(one) for one in rules]
         own = (
             np.zeros((count, slots, at.PI_WIDTH), dtype=np.int64),
             np.zeros((count, slots, at.PF_WIDTH), dtype=np.float64),
-            np.array([ri for ri, _ in packed]),
-            np.array([rf for _, rf in packed]),
+            *map(for_each, self._pack_slots(self._rules)),
             *map(for_each, self._instruments),
             fi,
             ff,
@@ -172,16 +196,15 @@ class VariantRunner:
             for_each(self._strategies),
             np.zeros((count, instruments, at.EI_WIDTH), dtype=np.int64),
             np.zeros((count, instruments), dtype=np.float64),
+            for_each(self._no_fall),
         )
-        shared = (
-            *self._fuse,
-            self._limits,
-            *self._trades,
-            np.zeros(32, dtype=np.int64),
-            np.zeros(slots, dtype=np.float64),
-            np.zeros(slots, dtype=np.float64),
+        views, buffers = _join(own)
+        return _Books(
+            own=tuple(views[:-1]),
+            falls=views[-1],
+            trades=views[FI][:, at.FI_TRADES],
+            buffers=[(buffer, buffer.copy()) for buffer in buffers],
         )
-        return own, shared, fi
 
     def _pack_slots(self, rules: EngineRules) -> tuple[IntArray, FloatArray]:
         traits = rules.slots[0].traits
@@ -206,6 +229,20 @@ class VariantRunner:
                     path=path[v])
             for v in range(count)
         ]  # fmt: skip
+
+
+def _join(arrays: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """Arrays as views of one buffer for each of their types, and these buffers."""
+    views: list[NDArray[Any]] = list(arrays)
+    buffers = []
+    for kind in (np.int64, np.float64):
+        places = [place for place, array in enumerate(arrays) if array.dtype == kind]
+        buffer = np.concatenate([arrays[place].ravel() for place in places])
+        buffers.append(buffer)
+        parts = np.split(buffer, np.cumsum([arrays[place].size for place in places])[:-1])
+        for place, part in zip(places, parts, strict=True):
+            views[place] = part.reshape(arrays[place].shape)
+    return views, buffers
 
 
 def _stack(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
