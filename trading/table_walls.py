@@ -175,6 +175,7 @@ TRIGGERS = [
     TableTrigger(table="trading_position", name="position_is_its_fills"),
     TableTrigger(table="trading_reconciliation", name="reconciliation_time"),
     TableTrigger(table="trading_valuation", name="by_trader"),
+    TableTrigger(table="trading_instrument", name="instrument_terms"),
     # Arming asks for what trading knows: that our books and the venue's agreed since the stop.
     TableTrigger(table="risk_fusetransition", name="fuse_transition_rest"),
 ]

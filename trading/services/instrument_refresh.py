@@ -52,7 +52,7 @@ def refresh_venue(*, venue: str, symbols: Sequence[str], book: str, actor: Actor
         try:
             terms, source = fetch_terms(client, venue=venue, symbol=symbol)
             changes = refresh_terms(terms, source=source, stated_at=utc_now(), actor=actor)
-        except InvalidInput as error:
+        except (InvalidInput, Conflict) as error:
             found.refused[symbol] = error.message
             continue
         if changes:

@@ -10,10 +10,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
+from magnetfund.core.services.signing import refusal_of
 from magnetfund.kernel.clock import isoformat_z, utc_now
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.margin import flat_tier
@@ -187,7 +188,9 @@ def refresh_terms(
     """Bring a known instrument to what its venue states now; returns old and new by field.
 
     A change of tick or lot waits while a position is open: its stored quantities and prices are
-    whole steps of the old ones.  Every change is an audit line and an event of the market.
+    whole steps of the old ones.  A role other than the trader's takes over no lower fees or
+    maintenance: :class:`Conflict` (``looser_terms``).  Every change is an audit line and an event
+    of the market.
     """
     with transaction.atomic():
         row = Instrument.objects.select_for_update().get(venue=terms.venue, symbol=terms.symbol)
@@ -203,7 +206,11 @@ def refresh_terms(
         row.metadata_source, row.metadata_at = source[:200], stated_at
         for name, value in _columns(terms).items():
             setattr(row, name, value)
-        row.save(update_fields=[*TERMS, "metadata_source", "metadata_at"])
+        try:
+            with transaction.atomic():
+                row.save(update_fields=[*TERMS, "metadata_source", "metadata_at"])
+        except DatabaseError as error:
+            raise refusal_of(error, wall="instrument: ", code="looser_terms") or error from None
         if changes:
             record_audit(
                 actor=actor,

@@ -1,0 +1,115 @@
+"""A thief of the background jobs makes no instrument look safer or cheaper than its venue says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from magnetfund.core.actors import Actor
+from magnetfund.env import parse_database_url
+from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.errors import Conflict
+from magnetfund.tests.test_money_walls import attack
+from magnetfund.tests.walls_support import make_instrument, say_kind, trader_alias
+from risk.domain.margin import flat_tier
+from trading.domain.market import InstrumentKind, InstrumentTerms
+from trading.models import Instrument, Position
+from trading.services.instruments import refresh_terms
+
+TIERS = [["50000", "0.004"], ["inf", "0.01"]]
+
+
+@pytest.fixture
+def instrument(fresh_database: Any) -> Instrument:
+    row = make_instrument()
+    say_kind(fresh_database, "production")
+    said = attack(fresh_database, "fa_gateway", put(maintenance_tiers=json.dumps(TIERS)))
+    assert said == ""
+    return row
+
+
+def put(**terms: str) -> tuple[str, tuple[Any, ...]]:
+    changes = ", ".join(f"{name} = %s" for name in terms)
+    return f"UPDATE trading_instrument SET {changes}", tuple(terms.values())
+
+
+LOOSER = (
+    [["inf", "0.004"]],
+    [["inf", "0"]],
+    [["60000", "0.004"], ["inf", "0.01"]],
+    [["50000", "0.003"], ["inf", "0.01"]],
+    [["50000", "0.004"], ["1000000", "0.01"]],
+    [["0", "0"], ["inf", "0.5"]],
+    [["inf", "0.5"], ["1", "0"]],
+    [["inf", "NaN"]],
+    [],
+)
+TIGHTER = (
+    [["inf", "0.01"]],
+    [["40000", "0.004"], ["inf", "0.01"]],
+    [["50000", "0.005"], ["250000", "0.01"], ["inf", "0.02"]],
+)
+
+
+@pytest.mark.parametrize("tiers", LOOSER, ids=str)
+def test_no_job_lowers_the_maintenance_of_an_instrument(
+    instrument: Instrument, fresh_database: Any, tiers: list[list[str]]
+):
+    step = put(maintenance_tiers=json.dumps(tiers))
+    assert "refresh_instruments alone" in attack(fresh_database, "fa_worker", step)
+    assert "permission denied" in attack(fresh_database, "fa_app", step)
+
+
+@pytest.mark.parametrize("tiers", TIGHTER, ids=str)
+def test_a_job_takes_over_what_asks_for_more(
+    instrument: Instrument, fresh_database: Any, tiers: list[list[str]]
+):
+    assert attack(fresh_database, "fa_worker", put(maintenance_tiers=json.dumps(tiers))) == ""
+
+
+def test_no_job_lowers_a_fee(instrument: Instrument, fresh_database: Any):
+    for name in ("maker_fee", "taker_fee"):
+        said = attack(fresh_database, "fa_worker", put(**{name: "-0.5"}))
+        assert "refresh_instruments alone" in said
+        assert attack(fresh_database, "fa_worker", put(**{name: "0.01"})) == ""
+
+
+@pytest.mark.parametrize("role", ["fa_worker", "fa_gateway"])
+def test_nobody_changes_the_steps_of_what_is_held(
+    instrument: Instrument, fresh_database: Any, placed_positions: None, role: str
+):
+    """A lot a thousand times as large would make a held position worth a thousand times as much."""
+    assert attack(fresh_database, role, put(lot="0.01")) == ""
+    Position.objects.using(trader_alias()).create(
+        book="main", instrument=instrument, strategy="trend", quantity=1
+    )
+    for name in ("tick", "lot"):
+        assert "while a position is open" in attack(fresh_database, role, put(**{name: "1000"}))
+
+
+def test_a_refresh_by_a_job_says_who_takes_looser_terms_over(
+    instrument: Instrument, fresh_database: Any, monkeypatch: pytest.MonkeyPatch
+):
+    stated = InstrumentTerms(
+        symbol=instrument.symbol, venue=instrument.venue, kind=InstrumentKind.LINEAR_PERPETUAL,
+        base="BTC", quote="USDT", settle="USDT", tick=instrument.tick, lot=instrument.lot,
+        minimum_notional=Decimal(5), taker_fee=Decimal("0.0005"),
+        maintenance_tiers=flat_tier(rate=0.002),
+    )  # fmt: skip
+    connection.close()
+    login = parse_database_url("test", fresh_database.dsn("fa_worker", "fresh"))
+    for name, value in login.items():
+        monkeypatch.setitem(connection.settings_dict, name, value)
+    with pytest.raises(Conflict, match="refresh_instruments") as refused:
+        refresh_terms(stated, source="x", stated_at=utc_now(), actor=Actor.system("refresh"))
+    assert refused.value.code == "looser_terms"
+    tighter = replace(stated, maintenance_tiers=flat_tier(rate=0.02))
+    assert "maintenance_tiers" in refresh_terms(
+        tighter, source="x", stated_at=utc_now(), actor=Actor.system("refresh")
+    )
+    connection.close()
