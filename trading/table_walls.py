@@ -176,6 +176,8 @@ TRIGGERS = [
     TableTrigger(table="trading_reconciliation", name="reconciliation_time"),
     TableTrigger(table="trading_valuation", name="by_trader"),
     TableTrigger(table="trading_instrument", name="instrument_terms"),
+    TableTrigger(table="trading_sleeveproposal", name="sleeve_signed"),
+    TableTrigger(table="trading_strategy", name="sleeve_decided"),
     # Arming asks for what trading knows: that our books and the venue's agreed since the stop.
     TableTrigger(table="risk_fusetransition", name="fuse_transition_rest"),
 ]

@@ -24,6 +24,7 @@ from magnetfund.core.services.signing import (
     RESTATEMENT,
     ROLE,
     ROLE_TAKEN,
+    SLEEVE,
     SUSPENSION,
     TERMS,
     SignatureMissing,
@@ -48,6 +49,7 @@ BACK = {
     EXPENSE_CHANGE: "desk_expenses",
     ROLE: "desk_people",
     ROLE_TAKEN: "desk_people",
+    SLEEVE: "desk_strategies",
 }
 #: The same by the first word of an action, which its refusal has too.
 PAGE_OF = {action.partition(".")[0]: page for action, page in BACK.items()}

@@ -14,6 +14,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
+from magnetfund.core.services.signing import SLEEVE, signed_step, signed_to
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput
 from magnetfund.kernel.identifiers import content_hash
@@ -109,7 +110,8 @@ def approve_sleeve(*, proposal: SleeveProposal, seen_hash: str, actor: Actor) ->
 
     A sleeve that was added trades on the instruments that an operator names (``book add``).
     Raises :class:`Conflict` (``proposal_closed``, ``changed``, ``sleeve_exists``, ``last_member``)
-    and, where the file is no longer the proposed one, :class:`InvalidInput` (``sleeve_changed``).
+    and, where the file is no longer the proposed one, :class:`InvalidInput` (``sleeve_changed``);
+    :class:`SignatureMissing` until the actor has signed it.
     """
     actor.require(Capability.LIMITS_APPROVE)
     at = utc_now()
@@ -128,7 +130,10 @@ def approve_sleeve(*, proposal: SleeveProposal, seen_hash: str, actor: Actor) ->
 
 
 def return_sleeve(*, proposal: SleeveProposal, reason: str, actor: Actor) -> SleeveProposal:
-    """Close a proposal without effect; its proposer may do that as well."""
+    """Close a proposal without effect; its proposer may do that as well.
+
+    Raises :class:`SignatureMissing` until the actor has signed it.
+    """
     actor.require(Capability.LIMITS_PROPOSE)
     with transaction.atomic():
         row = _still_open(proposal)
@@ -206,7 +211,9 @@ def _decide(
 ) -> None:
     assert actor.user is not None  # a capability is a person's
     row.decision, row.decided_by, row.decided_at = decision, actor.user, at
-    row.save(update_fields=["decision", "decided_by", "decided_at"])
+    action = signed_to(SLEEVE, is_approved=decision == Decision.APPROVED)
+    with signed_step(action=action, subject=row.pk):
+        row.save(update_fields=["decision", "decided_by", "decided_at"])
     record_audit(
         actor=actor,
         action=f"sleeve.{decision}",

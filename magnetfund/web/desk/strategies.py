@@ -11,14 +11,17 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
+from magnetfund.core.services.signing import SignatureMissing
 from magnetfund.kernel.errors import FundError, InvalidInput
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame, equity_of
 from magnetfund.web.desk.selectors import live_marks
+from magnetfund.web.desk.signing import go_on_signing, reason_of
 from trading.models import SleeveProposal, TradingSession
 from trading.selectors import strategies as selectors
 from trading.services.performance import add_note
@@ -68,7 +71,12 @@ def _show_list(request: HttpRequest, given: dict[str, str], status: int = 200) -
             **build_frame(request, "research"),
             "sleeves": sleeves,
             "proposals": [
-                {"row": row, "may_sign": _may_sign(user, row), "lines": _lines(row)}
+                {
+                    "row": row,
+                    "may_sign": _may_sign(user, row),
+                    "lines": _lines(row),
+                    "reason": reason_of(request, row.pk),
+                }
                 for row in selectors.find_open_proposals(book)
             ],
             "choices": sorted(set(load_catalogue().builders) - taken),
@@ -290,6 +298,11 @@ def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
                 proposal=row, reason=request.POST.get("reason", ""), actor=actor_of(request)
             )
             messages.success(request, "Returned to the proposer.")
+    except SignatureMissing as missing:
+        return go_on_signing(
+            request, missing, back=reverse("desk_strategies"),
+            reason=request.POST.get("reason", ""),
+        )  # fmt: skip
     except FundError as error:
         messages.error(request, f"Not saved: {error.message}.")
     return redirect("desk_strategies")
