@@ -260,8 +260,7 @@ def test_shortfall_adds_up_from_the_price_decided_on(desk: Client) -> None:
         side="buy", quantity=Decimal(10), filled_quantity=Decimal(7), state="CANCELED",
         reference_price=Decimal("100.5"), average_price=Decimal("100.7"), closed_at=now,
     )  # fmt: skip
-    filled.paid = Decimal("0.14")  # type: ignore[attr-defined]  # as the query annotates it
-    found = compute_shortfall(order=_executed(filled, Decimal("100.8")))
+    found = compute_shortfall(order=_executed(filled, Decimal("100.8"), fees=0.14))
     # 7 units came 0.5 late and 0.2 dearer, 3 were missed by 0.8, and the fee.
     assert (found.delay, found.impact) == (pytest.approx(3.5), pytest.approx(1.4))
     assert found.opportunity == pytest.approx(2.4)

@@ -12,9 +12,11 @@ import pytest
 from magnetfund.kernel.clock import utc_now
 from magnetfund.tests.test_desk_portfolio import add, make_market
 from trading.models import Instrument, Magnet, Position, Trade
-from trading.selectors.attribution import view_attribution
+from trading.selectors import strategies
+from trading.selectors.attribution import EDGES, view_attribution
 from trading.selectors.calculators import observed_odds
 from trading.selectors.portfolio import view_portfolio
+from trading.selectors.strategies import find_result_curve
 
 pytestmark = pytest.mark.usefixtures("as_gateway", "placed_positions")
 
@@ -83,6 +85,40 @@ def test_every_split_of_the_trades_adds_to_the_whole_to_the_last_cent() -> None:
     assert view.spread.worst == pytest.approx(-0.00789)
     everything = view_attribution("main")
     assert everything.whole.trades == 4
+
+
+def test_the_spread_is_that_of_the_shares_at_entry() -> None:
+    row = add("AAA/USDT:USDT")
+    nets = ("-70", "-10", "-9.99", "-4", "0", "0.5", "1", "3.3", "19", "250", "7.77")
+    for net in nets:
+        ago = timedelta(minutes=1 if net == "250" else 60)
+        make_trade(row, net, closed_at=utc_now() - ago)
+    shares = np.array([float(Decimal(net) / 1000) for net in nets])
+    found = view_attribution("main").spread
+    assert found is not None
+    assert (found.mean, found.deviation) == pytest.approx((shares.mean(), shares.std(ddof=1)))
+    skewness = ((shares - shares.mean()) ** 3).mean() / shares.std() ** 3
+    assert found.skewness == pytest.approx(skewness)
+    assert (found.best, found.worst) == (0.25, -0.07)
+    counts, _ = np.histogram(1_000 * shares, bins=np.array([-np.inf, *EDGES, np.inf]))
+    assert [count for _, count, _ in found.bins] == list(counts)
+    alone = view_attribution("main", since=utc_now() - timedelta(minutes=9)).spread
+    assert alone is not None
+    assert (alone.deviation, alone.skewness, alone.mean) == (None, None, 0.25)
+
+
+def test_a_sleeve_with_many_trades_is_drawn_by_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    row, now = add("AAA/USDT:USDT"), utc_now().replace(hour=12)
+    for number in range(9):
+        make_trade(row, f"{number}", closed_at=now - timedelta(days=5 - number // 2, hours=number))
+    each = find_result_curve("main", "trend")
+    assert len(each[1]) == 9
+    monkeypatch.setattr(strategies, "TRADES_MAX", 9)
+    times, sums = find_result_curve("main", "trend")
+    days = {at.date() for at in each[0]}
+    assert [at.date() for at in times] == sorted(days)
+    assert dict(zip(*each, strict=True)).items() >= dict(zip(times, sums, strict=True)).items()
+    assert sums[-1] == 36
 
 
 def test_closed_trades_give_the_odds() -> None:

@@ -165,7 +165,7 @@ def test_a_day_is_split_by_what_was_held_and_what_was_traded() -> None:
     # 2 held from 100 to 110, a half sold at noon at 108; 1 of costs; equity 1,000.
     day = HeldDay(
         name="A", quantity=2.0, price=100.0, price_end=110.0, costs=1.0,
-        trades=(DayTrade(moment=0.5, quantity=-1.0, price=108.0),),
+        trades=(DayTrade.of(moment=0.5, quantity=-1.0, price=108.0),),
     )  # fmt: skip
     assert (day.gain, day.mean_exposure) == (pytest.approx(17.0), pytest.approx(150.0))
     found = attribute_day(held=[day], equity=1_000.0, total_return=0.0175, benchmark={"A": 1.0})
@@ -181,7 +181,7 @@ def test_a_day_is_split_by_what_was_held_and_what_was_traded() -> None:
 
 def test_a_round_trip_within_an_instant_is_selection() -> None:
     trades = tuple(
-        DayTrade(moment=0.25, quantity=size, price=price)
+        DayTrade.of(moment=0.25, quantity=size, price=price)
         for size, price in ((1.0, 100.0), (-1.0, 98.0))
     )
     day = HeldDay(name="A", quantity=0.0, price=100.0, price_end=120.0, trades=trades)

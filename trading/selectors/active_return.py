@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 from django.db import connection
 
@@ -59,22 +60,31 @@ class _Worth:
     unit_value: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _DayMoves:
+    """The fills of one day as sums, with their fees."""
+
+    day: datetime
+    traded: DayTrade
+    fees: float
+
+
 @dataclass(slots=True)
 class _Moves:
-    """Fills and funding of one instrument, the oldest first, taken day by day."""
+    """Days with fills and funding of one instrument, the oldest first, taken day by day."""
 
-    trades: list[tuple[datetime, float, float, float]] = field(default_factory=list)
+    days: list[_DayMoves] = field(default_factory=list)
     funding: dict[date, float] = field(default_factory=dict)
     quantity: float = 0.0
     place: int = 0
 
-    def take(self, until: datetime) -> list[tuple[datetime, float, float, float]]:
-        """The fills before an instant that were not taken yet; they change what is held."""
+    def take(self, until: datetime) -> list[_DayMoves]:
+        """The days before an instant that were not taken yet; they change what is held."""
         first = self.place
-        while self.place < len(self.trades) and self.trades[self.place][0] < until:
-            self.quantity += self.trades[self.place][1]
+        while self.place < len(self.days) and self.days[self.place].day < until:
+            self.quantity += self.days[self.place].traded.quantity
             self.place += 1
-        return self.trades[first : self.place]
+        return self.days[first : self.place]
 
 
 def view_active_return(book: str, *, since: datetime | None, until: datetime) -> ActiveReturn:
@@ -138,7 +148,7 @@ def _hold_day(
     """The day of an instrument; None where a close is missing, its fills are taken all the same."""
     moves.take(opening)
     quantity = moves.quantity
-    trades = moves.take(opening + DAY)
+    days = moves.take(opening + DAY)
     price, price_end = (closes.get(day.date()) for day in (opening - DAY, opening))
     if price is None or price_end is None:
         return None
@@ -147,11 +157,8 @@ def _hold_day(
         quantity=quantity,
         price=price,
         price_end=price_end,
-        trades=tuple(
-            DayTrade(moment=(at - opening) / DAY, quantity=size, price=paid)
-            for at, size, paid, _ in trades
-        ),
-        costs=sum(fee for *_, fee in trades) - moves.funding.get(opening.date(), 0.0),
+        trades=tuple(item.traded for item in days),
+        costs=sum(item.fees for item in days) - moves.funding.get(opening.date(), 0.0),
     )
 
 
@@ -182,18 +189,32 @@ def _read_moves(
 ) -> dict[str, _Moves]:
     names = {item.pk: item.symbol for item in instruments}
     found = {name: _Moves() for name in names.values()}
-    fills = Fill.objects.filter(book=book, occurred_at__lt=end).order_by("occurred_at", "id")
-    for pk, at, side, quantity, price, fee in fills.values_list(
-        "instrument_id", "occurred_at", "side", "quantity", "price", "fee"
-    ):
-        signed = float(quantity) if side == Order.Side.BUY else -float(quantity)
-        found[names[pk]].trades.append((at, signed, float(price), float(fee)))
+    for pk, day, quantity, held, paid, fees in _sum_fills(book, end=end):
+        traded = DayTrade(quantity=float(quantity), held=held, paid=paid)
+        found[names[pk]].days.append(_DayMoves(day=day, traded=traded, fees=float(fees)))
     for pk, at, amount in FundingPayment.objects.filter(book=book, stamp__lt=end).values_list(
         "instrument_id", "stamp", "amount"
     ):
         funding, day = found[names[pk]].funding, at.date()
         funding[day] = funding.get(day, 0.0) + float(amount)
     return found
+
+
+def _sum_fills(book: str, *, end: datetime) -> list[tuple[Any, ...]]:
+    """Instrument, midnight, quantity, quantity by what was left of the day, quote paid, fees."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT instrument_id, day, sum(signed),
+                 sum(signed::float8 * (1 - extract(epoch FROM occurred_at - day)::float8 / 86400)),
+                 sum(signed::float8 * price::float8), sum(fee)
+               FROM (SELECT instrument_id, occurred_at, price, fee,
+                       date_trunc('day', occurred_at, 'UTC') AS day,
+                       CASE WHEN side = %s THEN quantity ELSE -quantity END AS signed
+                     FROM trading_fill WHERE book = %s AND occurred_at < %s) fill
+               GROUP BY instrument_id, day ORDER BY day""",
+            [Order.Side.BUY, book, end],
+        )
+        return list(cursor.fetchall())
 
 
 def _read_flows(book: str, *, start: datetime, end: datetime) -> dict[date, float]:

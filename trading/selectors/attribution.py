@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 from django.db import connection
-from django.db.models import Case, CharField, Count, F, Q, QuerySet, Sum, Value, When
+from django.db.models import Case, CharField, Count, Q, QuerySet, Sum, Value, When
 
 from trading.models import Trade
 
@@ -80,21 +79,21 @@ def view_attribution(book: str, *, since: datetime | None = None) -> AttributedT
     rows = Trade.objects.filter(book=book)
     if since is not None:
         rows = rows.filter(closed_at__gte=since)
-    by_strategy = _group(rows, F("strategy"))
-    shown = rows.select_related("instrument")
+    parts = _sum_parts(rows)
+    by_strategy = _group(parts, "strategy")
     return AttributedTrades(
         since=since,
         whole=_add(by_strategy),
         by={
             "strategy": by_strategy,
-            "instrument": _group(rows, F("instrument__symbol")),
-            "leverage": tuple(sorted(_group(rows, _LEVERAGE), key=_leverage_rank)),
-            "exit": _group(rows, F("closure_reason")),
+            "instrument": _group(parts, "instrument__symbol"),
+            "leverage": tuple(sorted(_group(parts, "level"), key=_leverage_rank)),
+            "exit": _group(parts, "closure_reason"),
             "magnet": _by_magnet(book, since),
         },
-        winners=tuple(shown.filter(net_pnl__gt=0).order_by("-net_pnl")[:SHOWN]),
-        losers=tuple(shown.filter(net_pnl__lt=0).order_by("net_pnl")[:SHOWN]),
-        spread=_spread(rows),
+        winners=_first(rows.filter(net_pnl__gt=0).order_by("-net_pnl")),
+        losers=_first(rows.filter(net_pnl__lt=0).order_by("net_pnl")),
+        spread=_spread(book, since),
     )
 
 
@@ -112,11 +111,18 @@ def _leverage_rank(part: TradeGroup) -> int:
     return [*(name for _, name in LEVERAGES), ABOVE_ALL].index(part.key)
 
 
-def _group(rows: QuerySet[Trade, Any], key: Any) -> tuple[TradeGroup, ...]:
-    found = (
+def _first(rows: QuerySet[Trade, Any]) -> tuple[Trade, ...]:
+    """The first trades; their keys are found before anything else of them is read."""
+    keys = rows.values("pk")[:SHOWN]
+    return tuple(rows.filter(pk__in=keys).select_related("instrument"))
+
+
+def _sum_parts(rows: QuerySet[Trade, Any]) -> list[dict[str, Any]]:
+    """The sums of every combination of the keys, so that the trades are read once for all ways."""
+    found: Any = (
         rows.order_by()
-        .annotate(key=key)
-        .values("key")
+        .annotate(level=_LEVERAGE)
+        .values("strategy", "instrument__symbol", "level", "closure_reason")
         .annotate(
             trades=Count("id"),
             won=Count("id", filter=Q(net_pnl__gt=0)),
@@ -127,19 +133,27 @@ def _group(rows: QuerySet[Trade, Any], key: Any) -> tuple[TradeGroup, ...]:
             sum_net=Sum("net_pnl"),
         )
     )
-    parts = [
-        TradeGroup(
-            key=row["key"] or "unknown",
-            trades=row["trades"],
-            won=row["won"],
-            gross=row["sum_gross"],
-            fees=row["sum_fees"],
-            funding=row["sum_funding"],
-            slippage=row["sum_slippage"],
-            net=row["sum_net"],
+    return list(found)
+
+
+def _group(found: Sequence[dict[str, Any]], name: str) -> tuple[TradeGroup, ...]:
+    """The sums by one of the keys, the best result first."""
+    by_key: dict[str, list[TradeGroup]] = {}
+    for row in found:
+        key = row[name] or "unknown"
+        by_key.setdefault(key, []).append(
+            TradeGroup(
+                key=key,
+                trades=row["trades"],
+                won=row["won"],
+                gross=row["sum_gross"],
+                fees=row["sum_fees"],
+                funding=row["sum_funding"],
+                slippage=row["sum_slippage"],
+                net=row["sum_net"],
+            )
         )
-        for row in found
-    ]
+    parts = [replace(_add(groups), key=key) for key, groups in by_key.items()]
     return tuple(sorted(parts, key=lambda part: (-part.net, part.key)))
 
 
@@ -185,29 +199,44 @@ def _by_magnet(book: str, since: datetime | None) -> tuple[TradeGroup, ...]:
         return tuple(TradeGroup(**dict(zip(names, row, strict=True))) for row in cursor.fetchall())
 
 
-def _spread(rows: QuerySet[Trade, Any]) -> Spread | None:
-    pairs = rows.filter(account_balance__gt=0).values_list("net_pnl", "account_balance")
-    shares = np.array([float(net / balance) for net, balance in pairs.iterator()])
-    if not shares.size:
+def _spread(book: str, since: datetime | None) -> Spread | None:
+    """Mean, deviation of a sample, skewness of the whole and counts, in one pass of the database
+    over the results and one over their moments."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """WITH shares AS MATERIALIZED (
+                 SELECT (net_pnl / account_balance)::float8 AS share FROM trading_trade
+                 WHERE book = %(book)s AND account_balance > 0
+                   AND (%(since)s::timestamptz IS NULL OR closed_at >= %(since)s)),
+               whole AS (
+                 SELECT count(*) AS n, avg(share) AS mean, stddev_samp(share) AS deviation,
+                   stddev_pop(share) AS spread, max(share) AS best, min(share) AS worst
+                 FROM shares),
+               bins AS (
+                 SELECT width_bucket(1000 * share, %(edges)s::float8[]) AS bin, count(*) AS n
+                 FROM shares GROUP BY 1)
+               SELECT n, mean, deviation,
+                 (SELECT avg((share - mean) ^ 3) FROM shares) / nullif(spread, 0) ^ 3,
+                 best, worst, (SELECT jsonb_object_agg(bin, bins.n) FROM bins)
+               FROM whole""",
+            {"book": book, "since": since, "edges": list(EDGES)},
+        )
+        count, mean, deviation, skewness, best, worst, bins = cursor.fetchone()
+    if not count:
         return None
-    deviation = float(shares.std(ddof=1)) if shares.size > 1 else None
-    skewness = None
-    if shares.size > 2 and deviation:
-        skewness = float(((shares - shares.mean()) ** 3).mean() / shares.std() ** 3)
-    counts, _ = np.histogram(1_000 * shares, bins=np.array([-math.inf, *EDGES, math.inf]))
+    counts = {int(at): number for at, number in json.loads(bins).items()}
     names = [
         f"below {EDGES[0]:g}",
         *(f"{low:g} to {high:g}" for low, high in pairwise(EDGES)),
         f"above {EDGES[-1]:g}",
     ]
     return Spread(
-        mean=float(shares.mean()),
+        mean=mean,
         deviation=deviation,
-        skewness=skewness,
-        best=float(shares.max()),
-        worst=float(shares.min()),
+        skewness=skewness if count > 2 and deviation else None,
+        best=best,
+        worst=worst,
         bins=tuple(
-            (name, int(count), at > EDGES.index(0.0))
-            for at, (name, count) in enumerate(zip(names, counts, strict=True))
+            (name, counts.get(at, 0), at > EDGES.index(0.0)) for at, name in enumerate(names)
         ),
     )

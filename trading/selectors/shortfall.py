@@ -9,7 +9,7 @@ from decimal import Decimal
 from django.db.models import Sum
 
 from risk.domain.attribution import ExecutedOrder, Shortfall, compute_shortfall
-from trading.models import Candle, Order
+from trading.models import Candle, Fill, Order
 
 #: The newest entries that are looked at.
 ORDERS_MAX = 1_000
@@ -60,8 +60,11 @@ def view_shortfall(book: str, *, since: datetime | None = None) -> tuple[Shortfa
     if since is not None:
         rows = rows.filter(occurred_at__gte=since)
     found: dict[str, list[tuple[ExecutedOrder, bool]]] = {}
-    newest = rows.select_related("proposal").annotate(paid=Sum("fills__fee"))
-    for order in newest.order_by("-occurred_at")[:ORDERS_MAX]:
+    newest = list(rows.select_related("proposal").order_by("-occurred_at")[:ORDERS_MAX])
+    # By the orders that are shown: joined to them all, every fill of the book would be summed.
+    paid = Fill.objects.filter(order__in=newest).values_list("order").annotate(fees=Sum("fee"))
+    fees = {order: float(total) for order, total in paid.order_by()}
+    for order in newest:
         if order.denial_codes or order.quantity <= 0 or order.reference_price <= 0:
             continue
         closing = order.reference_price
@@ -69,14 +72,16 @@ def view_shortfall(book: str, *, since: datetime | None = None) -> tuple[Shortfa
         if order.filled_quantity < order.quantity:
             known = _closing_price(order)
             closing, is_priced = known or closing, known is not None
-        found.setdefault(order.strategy, []).append((_executed(order, closing), is_priced))
+        found.setdefault(order.strategy, []).append(
+            (_executed(order, closing, fees=fees.get(order.pk, 0.0)), is_priced)
+        )
     parts = sorted((_sum(key, items) for key, items in found.items()), key=lambda r: -r.total)
     if not parts:
         return ()
     return (_sum("", [item for items in found.values() for item in items]), *parts)
 
 
-def _executed(order: Order, closing: Decimal) -> ExecutedOrder:
+def _executed(order: Order, closing: Decimal, *, fees: float) -> ExecutedOrder:
     decided = order.proposal.entry_price if order.proposal is not None else None
     return ExecutedOrder(
         side=1 if order.side == Order.Side.BUY else -1,
@@ -86,7 +91,7 @@ def _executed(order: Order, closing: Decimal) -> ExecutedOrder:
         arrival_price=float(order.reference_price),
         execution_price=float(order.average_price or order.reference_price),
         closing_price=float(closing),
-        fees=float(order.paid or 0),  # type: ignore[attr-defined]  # annotated above
+        fees=fees,
     )
 
 

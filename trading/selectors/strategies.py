@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import accumulate
 from typing import Any
 
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import Max, OuterRef, Q, Subquery, Sum
 from django.db.models.fields.json import KeyTransform
+from django.db.models.functions import TruncDay
 
 from magnetfund.core.models import Heartbeat
 from magnetfund.kernel.clock import utc_now
@@ -37,6 +38,8 @@ from trading.services.membership import Member, members_of
 TRADES_SHOWN = 10
 NOTES_SHOWN = 20
 POINTS_MAX = 600
+#: From here on trades are summed by day before a curve is drawn through them.
+TRADES_MAX = 2 * POINTS_MAX
 DATA_AGE_SECONDS = 120
 HEALTH_SECONDS = 60
 #: Conditions of momentum scalping, of which every one must hold.
@@ -119,12 +122,14 @@ def find_last_trades(book: str, code: str) -> list[Trade]:
 
 
 def find_result_curve(book: str, code: str) -> tuple[list[datetime], list[Decimal]]:
-    """The sum of net results after each closed trade, thinned to what a page draws."""
-    rows = list(
-        Trade.objects.filter(book=book, strategy=code)
-        .order_by("closed_at", "id")
-        .values_list("closed_at", "net_pnl")
-    )
+    """The sum of net results after each closed trade; of a sleeve with many trades after the last
+    one of each day.  Thinned to what a page draws."""
+    trades = Trade.objects.filter(book=book, strategy=code)
+    each = trades.order_by("closed_at", "id").values_list("closed_at", "net_pnl")
+    rows = list(each[:TRADES_MAX])
+    if len(rows) == TRADES_MAX:
+        by_day = trades.annotate(day=TruncDay("closed_at", tzinfo=UTC)).values("day")
+        rows = list(by_day.values_list(Max("closed_at"), Sum("net_pnl")).order_by("day"))
     sums = list(accumulate(net for _, net in rows))
     step = max(1, len(rows) // POINTS_MAX)
     kept = [*range(0, len(rows), step)]

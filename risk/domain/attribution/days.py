@@ -22,11 +22,20 @@ HELD_FROM = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayTrade:
-    """A fill: the ``moment`` as a share of the day, base quantity (sold below zero), price."""
+    """A fill, or the sums over several fills of a day, sold below zero.
 
-    moment: float
+    ``quantity`` in base currency; ``held`` the same weighted by the share of the day that was left;
+    ``paid`` in quote currency.
+    """
+
     quantity: float
-    price: float
+    held: float
+    paid: float
+
+    @classmethod
+    def of(cls, *, moment: float, quantity: float, price: float) -> DayTrade:
+        """One fill at ``moment``, a share of the day."""
+        return cls(quantity=quantity, held=quantity * (1.0 - moment), paid=quantity * price)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,14 +53,14 @@ class HeldDay:
     def gain(self) -> float:
         """What the position and its trades gave after costs, in quote currency."""
         bought = math.fsum(trade.quantity for trade in self.trades)
-        paid = math.fsum(trade.quantity * trade.price for trade in self.trades)
+        paid = math.fsum(trade.paid for trade in self.trades)
         end = (self.quantity + bought) * self.price_end
         return end - self.quantity * self.price - paid - self.costs
 
     @property
     def mean_exposure(self) -> float:
         """Quantity held over the day on average, at the price of its start."""
-        later = math.fsum(trade.quantity * (1.0 - trade.moment) for trade in self.trades)
+        later = math.fsum(trade.held for trade in self.trades)
         return (self.quantity + later) * self.price
 
 
