@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 Row = tuple[str, float, float, str]
 """A bench row: name, measured value, bar to reach (0 = none), unit."""
 
-LOWER_IS_BETTER = frozenset({"s", "ms", "us", "MB", "queries"})
+LOWER_IS_BETTER = frozenset({"s", "ms", "us", "MB", "kB", "queries"})
 EXACT = frozenset({"trades", "USD", "fields"})
 EXACT_TOLERANCE = 0.005
 """Figures of results, not of speed, must equal their bar to half a cent."""

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Sum
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
@@ -79,9 +80,9 @@ def _meaning() -> list[dict[str, Any]]:
     limits = limits_in_force(book)
     paid = DealingOrder.objects.filter(
         share_class__fund__book=book, kind="subscription", funded_at__isnull=False
-    ).values_list("amount", flat=True)
+    ).aggregate(total=Sum("amount"))
     # Before the first NAV the fund has what was paid in; the example is a round sum without it.
-    base = sum((amount for amount in paid if amount is not None), Decimal(0)) or Decimal(100_000)
+    base = paid["total"] or Decimal(100_000)
     return [
         {"words": rule.words, "share": share, "money": share * base, "base": base}
         for name, rule in FIGURES.items()
