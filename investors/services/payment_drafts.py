@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -54,9 +55,19 @@ PAID_OUT = {
 
 def payable_of(order: DealingOrder) -> Decimal:
     """What is owed of a redemption or a distribution and not in a payment yet."""
+    return list_payable([order])[0]
+
+
+def list_payable(orders: Sequence[DealingOrder]) -> list[Decimal]:
+    """The same of several orders, with one read of their payments."""
+    sums = Payment.objects.filter(order__in=orders, state__in=ACTIVE).values_list("order")
+    spoken = dict(sums.annotate(total=Sum("amount")).order_by())
+    return [_payable(order, spoken.get(order.pk, ZERO)) for order in orders]
+
+
+def _payable(order: DealingOrder, spoken: Decimal) -> Decimal:
     if order.kind not in PAID_OUT or (order.buys_units and order.dealt_units):
         return ZERO
-    spoken = order.payments.filter(state__in=ACTIVE).aggregate(n=Sum("amount"))["n"] or ZERO
     dealt: Decimal = order.dealt_amount or ZERO
     left: Decimal = dealt - order.held_amount - order.paid_amount - spoken
     return left

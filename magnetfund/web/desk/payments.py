@@ -28,8 +28,8 @@ from investors.services.money_accounts import approved_accounts
 from investors.services.payment_drafts import (
     FEES,
     PAID_OUT,
+    list_payable,
     owed,
-    payable_of,
     prepare_fee,
     prepare_proceeds,
     prepare_refund,
@@ -90,7 +90,7 @@ def next_step(row: Payment, user: Any) -> tuple[str, str]:
 
 def list_owed(fund: Fund) -> dict[str, Any]:
     """What is owed and not in a payment: proceeds, held back money, fees, refunds due."""
-    orders = (
+    orders = list(
         DealingOrder.objects.filter(
             share_class__fund=fund, kind__in=PAID_OUT, state__in=("payable", "deferred"),
             dealt_amount__gt=0,
@@ -108,8 +108,8 @@ def list_owed(fund: Fund) -> dict[str, Any]:
     return {
         "redemptions": [
             {"row": order, "amount": amount, "payees": payees.get(order.investor_id, [])}
-            for order in orders
-            if (amount := payable_of(order)) > 0 or order.held_amount
+            for order, amount in zip(orders, list_payable(orders), strict=True)
+            if amount > 0 or order.held_amount
         ],
         "fees": [
             {"kind": kind.value, "words": Payment.Kind(kind.value).label, "amount": amount}
