@@ -59,10 +59,10 @@ class TradeFacts:
 
 def lock_position(book: str, instrument: Instrument, strategy: str) -> Position:
     """The sleeve's position row, locked; made when it is the first time."""
-    Position.objects.get_or_create(book=book, instrument=instrument, strategy=strategy)
-    return Position.objects.select_for_update().get(
+    row, _ = Position.objects.select_for_update().get_or_create(
         book=book, instrument=instrument, strategy=strategy
     )
+    return row
 
 
 def record_fill(

@@ -146,8 +146,8 @@ def record_events(
     """
     try:
         with transaction.atomic():
-            rows = Order.objects.select_for_update(of=("self",)).select_related("instrument")
-            row = rows.get(pk=order.pk)
+            row = Order.objects.select_for_update().get(pk=order.pk)
+            row.instrument = order.instrument  # which an order never changes
             history = list(row.events.order_by("seq"))
             state = _life_of(row, history)
             steps: list[OrderEvent] = []
