@@ -9,11 +9,15 @@ APPEND_ONLY_TABLES = ("operations_backup", "operations_backupcheck", "operations
 #: People, approvals, money and orders: no background job writes a row of these.
 NOT_BY_WORKER = (
     "account_emailaddress",
+    "auth_group",
+    "auth_group_permissions",
     "core_rolegrant",
     "core_roleproposal",
     "core_signaturerequest",
     "core_systemconfig",
     "core_user",
+    "core_user_groups",
+    "core_user_user_permissions",
     "investors_classpolicyversion",
     "investors_dealingorder",
     "investors_dealingproposal",
@@ -42,6 +46,7 @@ NOT_BY_WORKER = (
     "trading_enginetransition",
     "trading_order",
     "trading_sleeveproposal",
+    "trading_strategy",
 )
 
 #: What a trader keeps: a holder of its lease that was replaced writes no row of these.

@@ -149,24 +149,31 @@ for _name, _table in (
     _text = f"INSERT INTO {_table} SELECT * FROM {_table}"
     STATEMENTS[_name] = (tuple(role for role in RUN_TIME if role != "fa_backup"), _text)
 
-STATEMENTS["forget the minutes of a book"] = (
-    ("fa_app", *WITHOUT_WRITES),
-    "DELETE FROM trading_depthminute",
-)
-STATEMENTS["tell of walls in a book"] = (
-    ("fa_app", *WITHOUT_WRITES),
-    "INSERT INTO trading_depthminute SELECT * FROM trading_depthminute",
-)
+for _name, _text in (
+    ("forget the minutes of a book", "DELETE FROM trading_depthminute"),
+    (
+        "tell of walls in a book",
+        "INSERT INTO trading_depthminute SELECT * FROM trading_depthminute",
+    ),
+    ("say what the book is worth", "INSERT INTO trading_valuation SELECT * FROM trading_valuation"),
+):
+    STATEMENTS[_name] = (("fa_app", *WITHOUT_WRITES), _text)
 
 STATEMENTS["say that an instrument needs no margin"] = (
     ("fa_app", *(role for role in WITHOUT_WRITES if role != "fa_worker")),
     'UPDATE trading_instrument SET maintenance_tiers = \'[["inf", "0"]]\'',
 )
 
-STATEMENTS["say what the book is worth"] = (
-    ("fa_app", *WITHOUT_WRITES),
-    "INSERT INTO trading_valuation SELECT * FROM trading_valuation",
+STATEMENTS["give an account a permission of the admin"] = (
+    WITHOUT_WRITES,
+    "INSERT INTO core_user_user_permissions (user_id, permission_id) "
+    "SELECT u.id, p.id FROM core_user u, auth_permission p LIMIT 1",
 )
+STATEMENTS["end a sleeve"] = (
+    WITHOUT_WRITES,
+    "UPDATE trading_strategy SET is_active = false",
+)
+
 STATEMENTS["keep a dead trader alive"] = (
     ("fa_app", *WITHOUT_WRITES),
     "INSERT INTO core_heartbeat (part, instance, build_id, seen_at, detail) "

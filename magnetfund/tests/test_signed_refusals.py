@@ -251,3 +251,25 @@ def test_the_web_says_neither_what_a_book_is_worth_nor_that_its_trader_lives(
     assert attack(fresh_database, "fa_app", (beat, ("web",))) == ""
     silent = ("UPDATE core_heartbeat SET seen_at = now() WHERE part = %s", ("trader",))
     assert "by the trader alone" in attack(fresh_database, "fa_app", silent)
+
+
+def test_what_is_withdrawn_in_nobodys_name_is_a_delay_and_no_more(
+    small: SmallFund, fresh_database: Any
+):
+    """Harmless: the row names nobody, nothing signed is undone, and it is prepared again."""
+    at = first_of(2025, 3)
+    small.day(at)
+    first = small.prepare(at)
+    write_signature(fresh_database, NAV, first.pk, checker_of(small))
+    back = ("UPDATE investors_navstrike SET state = 'rejected', rejected_reason = 'x'", ())
+    sent_back = (f"{back[0]} WHERE state = 'prepared'", ())
+    assert attack(fresh_database, "fa_app", sent_back) == ""
+    again = small.prepare(at)
+    with pytest.raises(SignatureMissing):
+        approve_strike(strike=again, seen_hash=again.result_hash, actor=small.checker)
+    write_signature(fresh_database, NAV, again.pk, checker_of(small))
+    approve_strike(strike=again, seen_hash=again.result_hash, actor=small.checker)
+    # What is dealt stays so, and what was sent back never comes again.
+    assert attack(fresh_database, "fa_app", back) != ""
+    risen = ("UPDATE investors_navstrike SET state = 'prepared' WHERE id = %s", (first.pk,))
+    assert attack(fresh_database, "fa_app", risen) != ""
