@@ -71,7 +71,7 @@ def iris_gives_units_to_tomasz(chain: Chain) -> None:
     """35 units of class A by the accountant and the controller, who signs; each has a note."""
     dmitri, mira, page = chain["dmitri"], chain["mira"], "/desk/fund/proposals/"
     iris, tomasz = STRANGERS["iris"], STRANGERS["tomasz"]
-    names = [f"{item.number} {item.full_name}" for item in (iris, tomasz)]
+    names = [item.number for item in (iris, tomasz)]
     dmitri.go(page).fill(
         kind="transfer", investor=names[0], receiver=names[1], share_class="class A", units="35",
         reason="deed of gift of 3 March",
