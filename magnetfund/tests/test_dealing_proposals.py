@@ -30,6 +30,7 @@ from investors.models import (
 from investors.services.dealing import cancel_order, submit_redemption
 from investors.services.dealing_proposals import decide_dealing, propose_dealing
 from investors.services.holder_values import net_invested
+from investors.services.investor_search import search_investors
 from investors.services.policies import set_terms
 from investors.services.verification import verify_fund
 from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund_of
@@ -415,6 +416,9 @@ def test_a_holder_is_typed_by_number_or_name_and_found_while_typing(small: Small
     ).content.decode()
     assert found.count("<option") == 10
     assert 'value="main-beck-21"' in found
+    accented = small.investor("éva")
+    for typed in ("É", "main-É"):
+        assert [item.pk for item in search_investors(typed)] == [accented.pk]
     given = {**FORM, "investor": "MAIN-ANN", "receiver": "beck", "share_class": 0}
     refused = clerk.post(path, given).content.decode()
     assert "Give the account number. It may be: main-beck-00 Beck-00;" in refused

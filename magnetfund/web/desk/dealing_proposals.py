@@ -77,7 +77,7 @@ def proposals(request: HttpRequest) -> HttpResponse:
         "waiting": rows.filter(decided_at=None)[:SHOWN],
         "past": rows.exclude(decided_at=None).order_by("-decided_at")[:SHOWN],
         "key": request.POST.get("key") or uuid4(),
-        "holders": search_investors(_typed(request))[:OFFERED_MAX] if may_propose else [],
+        "holders": search_investors(_typed(request), most=OFFERED_MAX) if may_propose else [],
     }
     answer = render_page(request, "desk/dealing_proposals.html", context, parts=(HOLDERS,))
     answer.status_code = 422 if request.method == "POST" else 200
