@@ -14,15 +14,18 @@ def forged_entries() -> None:
 
 
 @pytest.fixture(autouse=True)
-def sourced_entries(request: pytest.FixtureRequest, _django_db_helper: None) -> Iterator[None]:
+def sourced_entries(request: pytest.FixtureRequest) -> Iterator[None]:
     """The suite's books take any entry, so the wall is asked here as its trigger would ask it.
 
     Results that ``SmallFund.earn`` makes out of nothing are left out.
     """
-    yield
     is_stored = request.node.get_closest_marker("django_db") or "db" in request.fixturenames
     if not is_stored or "forged_entries" in request.fixturenames:
+        yield
         return
+    # Its transaction must end after the question, and stay away from tests that have none.
+    request.getfixturevalue("_django_db_helper")
+    yield
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT e.kind, e.source_ref, investors_entry_fault(e) FROM investors_entry e "

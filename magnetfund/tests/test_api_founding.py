@@ -10,6 +10,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from allauth.mfa.totp.internal.auth import TOTP
@@ -20,9 +21,11 @@ from rest_framework_simplejwt.tokens import RefreshToken
 
 from investors.models import Fund, Holding
 from investors.services.verification import verify_fund
+from magnetfund.core.actors import Actor
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability, Role, roles_with
 from magnetfund.core.services.mail import send_waiting
+from magnetfund.core.services.signing import ask_to_sign
 from magnetfund.kernel.clock import SystemClock, VirtualClock, use_clock
 from magnetfund.operations.first_account import print_link
 from magnetfund.operations.people import ensure_user
@@ -223,7 +226,15 @@ def buy(seats: dict[str, Seat], number: str) -> None:
         "dealing/proposals", type="subscription", investor=number, share_class="A", amount="10000",
         instruction="letter of 3 March", reason="first money",
     )  # fmt: skip
-    done = mira.post(f"dealing/proposals/{row['id']}/decision", is_approved=True)
+    decision = f"dealing/proposals/{row['id']}/decision"
+    details = mira.send(decision, {"is_approved": True}).json()["error"]["details"]
+    with use_clock(SystemClock()):  # in whose year no day of the fund deals yet
+        user = User.objects.get(email="mira@example.com")
+        wish = {"action": details["action"], "subject": UUID(details["subject"])}
+        page = path_of(ask_to_sign(**wish, back="/", actor=Actor.of(user)))
+        assert mira.passkey is not None
+        assert b"on record" in sign(page, mira.passkey).content
+    done = mira.post(decision, is_approved=True)
     line = f"B1,2025-03-03T08:00:00Z,10000.00,USD,Ines Marlow,{done['order_reference']}"
     dmitri.post(
         "money/statements", account="MAIN", name="march.csv",

@@ -240,7 +240,7 @@ def test_a_sweep_from_the_form_opens_with_its_surface(desk: Client) -> None:
     assert desk.get("/desk/research/sweeps/").status_code == 200
     bad = desk.post("/desk/research/sweeps/start/", {**asked, "space": "fast 5"})
     assert bad.status_code == 422
-    assert "is not a parameter = values" in bad.content.decode()
+    assert "A line reads parameter = values, not fast 5" in bad.content.decode()
 
 
 def test_a_dense_surface_has_few_labels_and_its_figures_behind_a_switch() -> None:
