@@ -117,7 +117,8 @@ DUMP_DATABASE = _databases[
 
 INSTALLED_APPS = [
     "unfold",
-    "django.contrib.admin",
+    # Its pages are imported with the URLs: only the web serves them.
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

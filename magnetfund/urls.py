@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 
 from magnetfund.web.public.second_factor import second_factor
 
+admin.autodiscover()
 # One way in: the sign-in of the account, with its limits and its second factor.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 

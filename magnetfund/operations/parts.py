@@ -39,6 +39,8 @@ class Part:
     #: Of which variable its database URL is; it is given no other, but for the stop's.
     url: str
     holds_stop: bool = False
+    #: Nobody waits for it at a start: it begins once the web answers, which is sooner that way.
+    follows_web: bool = False
 
 
 def count_research_processes() -> int:
@@ -67,6 +69,7 @@ def platform_parts(port: int, sign_port: int) -> tuple[Part, ...]:
             ),
             role="worker",
             url="DATABASE_WORKER_URL",
+            follows_web=True,
         ),
         Part(
             name="research",
@@ -78,12 +81,14 @@ def platform_parts(port: int, sign_port: int) -> tuple[Part, ...]:
             ),
             role="worker",
             url="DATABASE_WORKER_URL",
+            follows_web=True,
         ),
         Part(
             name="beat",
             command=(python, "-m", "celery", "-A", "magnetfund", "beat", "--loglevel", "warning"),
             role="worker",
             url="DATABASE_WORKER_URL",
+            follows_web=True,
         ),
         Part(
             name="trader",
@@ -112,6 +117,7 @@ def platform_parts(port: int, sign_port: int) -> tuple[Part, ...]:
             command=(python, "manage.py", "run_backups"),
             role="backup",
             url="DATABASE_BACKUP_URL",
+            follows_web=True,
         ),
     )  # fmt: skip
 

@@ -19,7 +19,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -49,7 +49,8 @@ READY_SECONDS = 120.0
 SOCKET_SECONDS = 5.0
 #: How long a server may take to end before it is asked again.
 STOP_PATIENCE = 30.0
-#: How long a start waits for the trader once the web answers; a stopped fuse stays inactive.
+#: How long a start of the demo waits for the trader once the web answers, so that its first page
+#: shows a fund that trades; a stopped fuse stays inactive.
 TRADER_SECONDS = 12.0
 
 
@@ -94,9 +95,13 @@ class Supervisor:
             self._require_passwords(environment)
             self._prepare(environment)
             if not self.stopping:
-                self._start_parts(environment)
+                self._start_parts(environment, follow_web=False)
+                self._wait_for_web()
+            if not self.stopping:
+                self._start_parts(environment, follow_web=True)
                 self._plan_daily(environment)
-                self._wait_until_ready()
+                if self.demo:
+                    self._wait_for_trader()
                 self._announce(time.monotonic() - began)
                 self._watch()
         except LaunchError as error:
@@ -182,8 +187,9 @@ class Supervisor:
             names = ", ".join(f"{url} (for {part})" for url, part in lacks.items())
             raise LaunchError(f"not set: {names}; see .env.example and manage.py prepare_roles")
 
-    def _start_parts(self, environment: dict[str, str]) -> None:
-        for part in platform_parts(self.port, self.sign_port):
+    def _start_parts(self, environment: dict[str, str], *, follow_web: bool) -> None:
+        parts = platform_parts(self.port, self.sign_port)
+        for part in (part for part in parts if part.follows_web == follow_web):
             child = Child(
                 part.name,
                 part.command,
@@ -205,27 +211,26 @@ class Supervisor:
         )
         self.daily = DailyChild(child, today=utc_now().date())
 
-    def _wait_until_ready(self) -> None:
-        """Wait for the web, and for some seconds more until the trader has reconciled."""
-        deadline = time.monotonic() + READY_SECONDS
-        url = f"http://127.0.0.1:{self.port}/health"
-        answered_at: float | None = None
-        while time.monotonic() < deadline and not self.stopping:
-            self._look_after()
-            status = _health_status(
-                url, host=urlsplit(self.public_url).netloc, token=self.start_token
-            )
-            answered_at = answered_at or (time.monotonic() if status else None)
-            if status == "active" or (
-                answered_at is not None and time.monotonic() - answered_at > TRADER_SECONDS
-            ):
-                return
-            time.sleep(0.1)
-        if not self.stopping and answered_at is None:
+    def _wait_for_web(self) -> None:
+        if not self._wait(READY_SECONDS, until=lambda status: status != ""):
             raise LaunchError(
                 f"the web server did not answer on port {self.port}; see "
                 f"{self.home.logs / 'web.log'}"
             )
+
+    def _wait_for_trader(self) -> None:
+        self._wait(TRADER_SECONDS, until=lambda status: status == "active")
+
+    def _wait(self, seconds: float, *, until: Callable[[str], bool]) -> bool:
+        """Look after the parts until the web says so or the time is over; a stop ends it too."""
+        deadline = time.monotonic() + seconds
+        url, host = f"http://127.0.0.1:{self.port}/health", urlsplit(self.public_url).netloc
+        while time.monotonic() < deadline and not self.stopping:
+            self._look_after()
+            if until(_health_status(url, host=host, token=self.start_token)):
+                return True
+            time.sleep(0.1)
+        return self.stopping
 
     def _announce(self, seconds: float) -> None:
         base = self.public_url

@@ -36,6 +36,8 @@ BARE_SECONDS = 8.0
 CLOCK_SECONDS = 5.0
 CONNECT_SECONDS = 3
 LATE_PERIODS = 4
+#: States of the engine, as the database writes them.
+RECONCILING, READY = "RECONCILING", "READY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +131,7 @@ def judge(memory: WatchMemory, sight: Look | None, now: float) -> tuple[WatchMem
         )
     )
     return memory, Orders(
-        stop_engine=reason if sight.engine == "READY" else "",
+        stop_engine=reason if sight.engine == READY else "",
         trip=trip,
         trip_reason=trip_reason,
         late=late,
@@ -148,6 +150,10 @@ def _remember(memory: WatchMemory, sight: Look, now: float) -> WatchMemory:
             memory = replace(memory, price_changed=now)
         if _is_equity(sight.equity):
             memory = replace(memory, equity_good=now)
+    if sight.engine == RECONCILING:
+        # A trader that starts, or whose market is in doubt, takes nothing new and has yet to say
+        # what it sees: its prices and equity age from the moment at which it is ready.
+        memory = replace(memory, price_changed=now, equity_good=now)
     return replace(
         memory,
         beat_at=sight.beat_at,

@@ -55,6 +55,7 @@ HOURS = 26 if IS_SHORT else 168
 #: How long the exchange is away, and after how many hours of trading.
 AWAY_HOURS, AWAY_AFTER = 2, 10
 AMOUNT = "400000"
+D0 = Decimal(0)
 #: Days of bars before and after the first dealing day; the second one lies among the latter.
 BEFORE_DAYS, AFTER_DAYS = 110, 40
 SEED = 7
@@ -85,7 +86,8 @@ READ = """
 import json, sys
 from investors.models import DealingDay, NavStrike
 from risk.models import FuseEvent
-from trading.models import Candle, EngineTransition, Order, Signal, Trade, Valuation
+from trading.models import (
+    Candle, EngineTransition, Fill, FundingPayment, Order, Signal, Trade, Valuation)
 for _ in sys.stdin:
     newest = Valuation.objects.order_by("at").last()
     print(json.dumps({
@@ -96,8 +98,12 @@ for _ in sys.stdin:
         "engine": EngineTransition.objects.order_by("-id").values_list("state", "reason").first(),
         "trips": list(FuseEvent.objects.filter(kind="tripped").values_list("trigger", "reason")),
         "days": [d.valuation_at.isoformat() for d in DealingDay.objects.order_by("day")[:2]],
-        "navs": [[s.valuation_at.isoformat(), s.state, str(s.nav)]
+        "navs": [{"at": s.valuation_at.isoformat(), "state": s.state, "nav": str(s.nav),
+                  "gross": str(s.gross_assets), "held": s.inputs["positions"]}
                  for s in NavStrike.objects.order_by("valuation_at")],
+        "fills": [[f.occurred_at.isoformat(), f.side, str(f.quantity), str(f.price), str(f.fee)]
+                  for f in Fill.objects.all()],
+        "funding": [[p.stamp.isoformat(), str(p.amount)] for p in FundingPayment.objects.all()],
     }), flush=True)
 """
 
@@ -329,6 +335,17 @@ def lose_the_exchange(scene: Scene) -> None:
     olga.see("market-back")
 
 
+def result_until(told: dict[str, Any], nav: dict[str, Any]) -> Decimal:
+    """What trading made before a NAV's instant: cash of its fills and funding, and what is held at
+    the NAV's own prices.  It reads no ledger."""
+    result = sum((Decimal(each["quantity"]) * Decimal(each["price"]) for each in nav["held"]), D0)
+    for at, side, quantity, price, fee in told["fills"]:
+        if at < nav["at"]:
+            cash = Decimal(quantity) * Decimal(price)
+            result += (cash if side == "sell" else -cash) - Decimal(fee)
+    return result + sum((Decimal(each) for at, each in told["funding"] if at < nav["at"]), D0)
+
+
 def test_an_empty_home_trades_an_exchange_from_its_first_instrument_to_its_second_nav(
     scene: Scene, tmp_path: Path, on_record: Any
 ):
@@ -362,9 +379,13 @@ def test_an_empty_home_trades_an_exchange_from_its_first_instrument_to_its_secon
     told = scene.read()
     with on_record():
         print(f"\n{HOURS} h of trading: {found}\nthe second NAV: {told}")
-    assert {state for _, state, _ in told["navs"]} == {"dealt"}
-    assert told["navs"][-1][0] == second.isoformat()
-    nav, equity = Decimal(told["navs"][-1][2]), Decimal(told["equity"])
-    assert 0 < equity - nav < equity * Decimal("0.01"), "the fees of a month"
+    assert {nav["state"] for nav in told["navs"]} == {"dealt"}
+    assert told["navs"][-1]["at"] == second.isoformat()
+    # Net assets before fees are the money, less the fees of the NAVs before, and what was traded.
+    fees = sum((Decimal(nav["gross"]) - Decimal(nav["nav"]) for nav in told["navs"][:-1]), D0)
+    traded = result_until(told, told["navs"][-1])
+    expected = Decimal(AMOUNT) - fees + traded
+    assert abs(Decimal(told["navs"][-1]["gross"]) - expected) < Decimal("0.05"), (fees, traded)
+    assert fees > 0
     assert json.loads(home.command("verify_books", "--json").splitlines()[-1])["clean"]
     assert [line for person in scene.people.values() for line in person.failures] == []

@@ -92,6 +92,26 @@ class TestJudgement:
         assert orders.trip == "stale_equity"
         assert at < 35
 
+    def test_a_trader_that_starts_late_trips_nothing(self):
+        """A slow machine, an armed fund that holds something: its first beats know no equity."""
+
+        def starting(now: float) -> Look:
+            if now < 20:
+                return sight(0, engine="STOPPED")
+            if now < 35:
+                return sight(now, engine="RECONCILING", equity=None, price_at="0")
+            return sight(now)
+
+        assert run(100, starting) == (Orders(), 100)
+
+    def test_equity_is_due_once_the_trader_is_ready(self):
+        orders, at = run(
+            100,
+            lambda now: sight(now, equity=None, engine="READY" if now > 20 else "RECONCILING"),
+        )
+        assert orders.trip == "stale_equity"
+        assert 32 < at < 35
+
     def test_a_position_without_a_stop_trips(self):
         orders, at = run(100, lambda now: sight(now, bare=BARE if now > 20 else ()))
         assert (orders.trip, orders.trip_reason) == (

@@ -16,9 +16,9 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
-import numba
 import numpy as np
 from django.conf import settings
 
@@ -74,7 +74,7 @@ def name_readings(candles: Candles, parameters: MagnetParameters) -> str:
 def hash_code() -> str:
     """The hash of the text that makes readings, and the versions of what runs it."""
     folder = Path(trading.domain.__path__[0])
-    digest = hashlib.sha256(f"{np.__version__} {numba.__version__}".encode())
+    digest = hashlib.sha256(f"{np.__version__} {version('numba')}".encode())
     for path in sorted(folder.rglob("*.py")):
         digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
