@@ -27,7 +27,7 @@ from bench.timing import Row
 
 INSTRUMENTS, DAYS = 50, 400
 SECONDS = 30.0
-PUMP_SECONDS = 0.08
+PUMP_SECONDS = 0.1
 TRIPS = 20
 AHEAD_HOURS = 2.0
 BOOK = "main"
@@ -142,9 +142,10 @@ def _measure() -> list[Row]:
         while source.prices.stream_reason:
             trader.beat()
             time.sleep(0.2)
-        used = _processor_seconds()
+        used, reading, told = _processor_seconds(), _reader_seconds(source), _messages(source)
         read, stamped, rate, pauses = _listen(trader, source)
         used = (_processor_seconds() - used) / SECONDS
+        reading = (_reader_seconds(source) - reading) / (_messages(source) - told)
         trips = _trip(trader, source)
         beats = [_timed(trader.beat) for _ in range(20)]
     finally:
@@ -166,6 +167,7 @@ def _measure() -> list[Row]:
         ),
         ("live book: a whole beat, p99", _p99(beats), 0.0, "ms"),
         ("live book: processors used by the trader and its stream", used, 0.0, "of 2"),
+        ("live book: processor of the stream's thread per message", reading * 1e6, 0.0, "us"),
     ]
 
 
@@ -197,9 +199,9 @@ def _listen(trader: Any, source: Any) -> tuple[list[float], list[float], float, 
 
     source.prices.take_quote = take_timed
     trader.paper.step = step_timed
-    before, began = source.prices.counts["messages"], time.monotonic()
+    before, began = _messages(source), time.monotonic()
     trader.run(should_stop=lambda: time.monotonic() - began > SECONDS)
-    rate = (source.prices.counts["messages"] - before) / (time.monotonic() - began)
+    rate = (_messages(source) - before) / (time.monotonic() - began)
     source.prices.take_quote, trader.paper.step = take, step
     return read, stamped, rate, np.diff(ends).tolist()
 
@@ -281,6 +283,15 @@ class _Fall:
 def _processor_seconds() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
+
+
+def _messages(source: Any) -> int:
+    return int(source.prices.counts["messages"])
+
+
+def _reader_seconds(source: Any) -> float:
+    """Processor time of the thread that reads the streams: sockets, event loop, messages."""
+    return time.clock_gettime(time.pthread_getcpuclockid(source.streams._thread.ident))
 
 
 def _timed(work: Any) -> float:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -73,9 +74,11 @@ class Exchange:
         await self.streams.pump()
 
     async def _pump_often(self, seconds: float) -> None:
+        due = time.monotonic()
         while True:
             await self.pump()
-            await asyncio.sleep(seconds)
+            due = max(due + seconds, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
 
     def apply_states(self) -> None:
         """What lasts at present: late candles, a clock that is off, halted symbols."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ccxt.async_support.base.ws import order_book_side
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,7 +55,7 @@ from trading.services.trader import Trader
 from trading.tests.magnet_bars import make_random_bars
 from trading.tests.parity import CASH, Market, PriceSequence, arm, build_ground, run_history
 from trading.tests.test_trader_parity import START_MS, SYMBOL, make_market
-from trading.venues import binance_client
+from trading.venues import binance_client, stream_numbers
 from trading.venues.market_data import BookWish, ForcedOrder
 
 INPUTS = WallInputs(atr=400.0, tick=0.1, hourly_notional=6e6)
@@ -248,19 +249,66 @@ ODD_NUMBERS = (
 )  # fmt: skip
 
 
-@given(
-    texts=st.tuples(
-        *[st.one_of(
-            st.decimals(-1, 10**12, allow_nan=False).map(str),
-st.sampled_from(ODD_NUMBERS),
-            st.none(), st.floats(),
-        )] * 2
-    )
-)  # fmt: skip
-def test_a_level_judged_by_its_text_is_the_level_judged_in_decimals(texts: tuple[Any, Any]):
-    price, size = binance_client.positive(texts[0]), binance_client._finite(texts[1])
-    is_one = price is not None and size is not None and 0 <= size < binance_client.LARGEST
-    assert binance_client._is_level(list(texts)) is is_one
+A_TEXT = st.one_of(
+    st.decimals(-1, 10**12, allow_nan=False).map(str),
+    st.decimals(0, 10**11, places=4).map(str),
+    st.sampled_from(ODD_NUMBERS),
+    st.none(),
+    st.floats(),
+)
+
+
+@given(levels=st.lists(st.lists(A_TEXT, min_size=2, max_size=2), max_size=3))
+def test_levels_judged_at_once_are_the_levels_judged_in_decimals(levels: list[list[Any]]):
+    def is_one(price: Decimal | None, size: Decimal | None) -> bool:
+        return price is not None and size is not None and 0 <= size < stream_numbers.LARGEST
+
+    judged = [
+        is_one(stream_numbers.positive(price), stream_numbers.finite(size))
+        for price, size in levels
+    ]
+    assert stream_numbers.are_levels(levels) is all(judged)
+
+
+@pytest.mark.parametrize("levels", ["12", ["12"], [["1"]], [["1", "2", "3"], ["1"]], [("1", "2")]])
+def test_what_is_no_list_of_pairs_is_no_level(levels: Any):
+    assert not stream_numbers.are_levels(list(levels))
+
+
+@given(texts=st.lists(A_TEXT, min_size=5, max_size=5))
+def test_a_candle_judged_at_once_is_the_candle_judged_in_decimals(texts: list[Any]):
+    prices = [stream_numbers.positive(text) for text in texts[:4]]
+    volume = stream_numbers.finite(texts[4])
+    told = stream_numbers.candle_figures(texts)
+    if None in prices or volume is None or volume < 0:
+        assert told is None
+    else:
+        o, h, low, c, v = (float(value) for value in (*prices, volume) if value is not None)
+        assert told == ((o, h, low, c, v) if low <= min(o, c) <= max(o, c) <= h else None)
+
+
+UPDATES = st.lists(st.lists(st.tuples(st.integers(1, 12), st.integers(0, 2)), max_size=8))
+
+
+@given(updates=UPDATES, kept=st.integers(1, 6), is_bids=st.booleans())
+def test_a_side_of_the_book_is_the_side_that_ccxt_keeps(
+    updates: list[list[tuple[int, int]]], kept: int, is_bids: bool
+):
+    ours = (binance_client.Bids if is_bids else binance_client.Asks)([], kept)
+    theirs = (order_book_side.Bids if is_bids else order_book_side.Asks)([], kept)
+    for number, update in enumerate(updates):
+        ours.take([[str(price), str(size)] for price, size in update])
+        for price, size in update:
+            theirs.storeArray([float(price), float(size)])
+        if number % 3 == 2:
+            ours.limit()
+            theirs.limit()
+        if number % 7 == 6:
+            for side in (ours, theirs):
+                side._index.clear()
+                side.clear()
+        assert list(ours) == list(theirs)
+        assert ours._index == theirs._index
 
 
 class Books(PriceSequence):

@@ -1,24 +1,28 @@
-"""ccxt.pro's client of Binance's USDT-margined streams, with every message handed on whole.
+"""ccxt.pro's client of Binance's USDT-margined streams, with every message read from its own text.
 
 ccxt keeps the newest state and drops what a candle says of itself: whether it is closed (``x``).
-So each message is read here from its own text, exactly, and then given to ccxt, which wakes its
-watchers.  Loading this module loads ccxt.pro.
+So marks, best prices, candles and liquidations are read here and end here; ccxt opens the
+connections and keeps the books.  What arrives wakes no watcher, since waking one costs more than
+reading the message: a watcher of ccxt waits for the end of its connection alone.  Loading this
+module loads ccxt.pro.
 """
 
 from __future__ import annotations
 
-import re
+import asyncio
 import time
-from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from itertools import chain, takewhile
 from typing import Any, Protocol
 
-from ccxt import pro
+from ccxt import NetworkError, pro
+from ccxt.async_support.base.ws import order_book_side
 
 from trading.domain.magnets.depth_minutes import sum_book
 from trading.domain.magnets.order_flow import DepthSnapshot
 from trading.venues.market_data import BestPrices, BookWish, ForcedOrder, StreamedCandle
+from trading.venues.stream_numbers import are_levels, candle_figures, finite, positive
 
 #: How near to the middle resting orders count as depth, as a fraction.
 DEPTH_REACH = 0.001
@@ -27,12 +31,6 @@ DEPTH_EVERY = 1.0
 #: How often a book is sampled for its walls (ms), and how many levels of a side are kept.
 SAMPLE_EVERY_MS = 5_000
 BOOK_DEPTH = 5_000
-#: A number as the venue writes it; Python's own readers take underscores and other digits.
-_NUMBER = re.compile(r"-?[0-9]{1,32}(\.[0-9]{1,32})?([eE][+-]?[0-9]{1,3})?")
-#: A price and a size below the upper bound as a book writes them, each without sign or exponent.
-_PLAIN = re.compile(r"[0-9]{1,11}(?:\.[0-9]{1,20})?/[0-9]{1,11}(?:\.[0-9]{1,20})?")
-#: Bounds of what can be a price or a quantity.
-SMALLEST, LARGEST = Decimal("1e-12"), Decimal("1e11")
 #: An ask over this many times its bid is no book.
 WIDEST = Decimal("1.1")
 
@@ -77,8 +75,17 @@ class BinanceStreamClient(pro.binanceusdm):  # type: ignore[misc]  # ccxt is unt
         self.sink = sink
         #: Set when its session ended: nothing is to be watched any more.
         self.is_over = False
+        #: Set by each mark, the pulse of the streams; whoever listens for the next one clears it.
+        self.marked = asyncio.Event()
         self._summed: dict[str, float] = {}
         self._sampled: dict[str, int] = {}
+        self._symbols: dict[str, str] = {}
+        self._readers: dict[str, Callable[[Any, dict[str, Any]], None]] = {
+            "bookTicker": self.handle_bids_asks,
+            "depthUpdate": self.handle_order_book,
+            "kline": self.handle_ohlcv,
+            "markPriceUpdate": self.handle_mark_prices,
+        }
 
     def client(self, url: str) -> Any:
         """The connection to ``url``; a message that cannot be read ends nothing but itself."""
@@ -87,19 +94,24 @@ class BinanceStreamClient(pro.binanceusdm):  # type: ignore[misc]  # ccxt is unt
             made.handle_text_or_binary_message = _Reader(
                 made.handle_text_or_binary_message, self.sink
             )
+            made.resolve = _wake_nobody
+            made.receive_loop = lambda: _begin_to_receive(made)
         return made
+
+    def handle_message(self, client: Any, message: Any) -> None:
+        """Give what streams tell all the time straight to its reader, and ccxt the rest."""
+        event = message.get("e") if isinstance(message, dict) and "error" not in message else None
+        read = self._readers.get(event) if isinstance(event, str) else None
+        if read is not None:
+            read(client, message)
+        else:
+            super().handle_message(client, message)
 
     def handle_ohlcv(self, client: Any, message: dict[str, Any]) -> None:
         bar = message.get("k") or {}
         symbol = self._symbol_of(bar.get("s"))
-        figures = [positive(bar.get(name)) for name in "ohlc"]
-        volume = _finite(bar.get("v"))
-        is_whole = symbol and None not in figures and volume is not None and volume >= 0
-        if not is_whole or volume is None or not isinstance(bar.get("t"), int):
-            self.sink.refuse(symbol, "kline", bar)
-            return
-        o, h, low, c = (float(value) for value in figures if value is not None)
-        if not low <= min(o, c) <= max(o, c) <= h:
+        figures = candle_figures([bar.get(name) for name in "ohlcv"])
+        if not symbol or figures is None or not isinstance(bar.get("t"), int):
             self.sink.refuse(symbol, "kline", bar)
             return
         length = self.parse_timeframe(bar["i"]) * 1000 if bar.get("i") in self.timeframes else 0
@@ -111,16 +123,15 @@ class BinanceStreamClient(pro.binanceusdm):  # type: ignore[misc]  # ccxt is unt
                 symbol=symbol,
                 timeframe=str(bar.get("i")),
                 open_time=int(bar["t"]),
-                figures=(o, h, low, c, float(volume)),
+                figures=figures,
                 is_closed=bar.get("x") is True,
             )
         )
-        super().handle_ohlcv(client, message)
 
     def handle_mark_prices(self, client: Any, message: Any) -> None:
         for row in message if isinstance(message, list) else [message]:
             symbol = self._symbol_of(row.get("s"))
-            price, rate, due = positive(row.get("p")), _finite(row.get("r")), row.get("T")
+            price, rate, due = positive(row.get("p")), finite(row.get("r")), row.get("T")
             if not symbol or price is None or not isinstance(row.get("E"), int):
                 self.sink.refuse(symbol, "markPriceUpdate", row)
                 return
@@ -132,7 +143,7 @@ class BinanceStreamClient(pro.binanceusdm):  # type: ignore[misc]  # ccxt is unt
                 float(rate) if has_funding and rate is not None else None,
                 due if has_funding else None,
             )
-        super().handle_mark_prices(client, message)
+            self.marked.set()
 
     def handle_bids_asks(self, client: Any, message: dict[str, Any]) -> None:
         symbol = self._symbol_of(message.get("s"))
@@ -154,7 +165,6 @@ class BinanceStreamClient(pro.binanceusdm):  # type: ignore[misc]  # ccxt is unt
                 arrived_ms=self.sink.now_ms(),
             )
         )
-        super().handle_bids_asks(client, message)
 
     def handle_liquidation(self, client: Any, message: dict[str, Any]) -> None:
         order = message.get("o") or {}
@@ -174,13 +184,12 @@ class BinanceStreamClient(pro.binanceusdm):  # type: ignore[misc]  # ccxt is unt
                 at_ms=at,
             )
         )
-        super().handle_liquidation(client, message)
 
     def handle_order_book(self, client: Any, message: dict[str, Any]) -> None:
         """An update with a level that is none is left out: the gap makes the book be read anew."""
         symbol = self._symbol_of(message.get("s"))
         levels = [*(message.get("b") or ()), *(message.get("a") or ())]
-        if not symbol or not all(_is_level(level) for level in levels):
+        if not symbol or not are_levels(levels):
             self.sink.refuse(symbol, "depthUpdate", {"s": message.get("s"), "u": message.get("u")})
             return
         super().handle_order_book(client, message)
@@ -188,14 +197,19 @@ class BinanceStreamClient(pro.binanceusdm):  # type: ignore[misc]  # ccxt is unt
     def handle_order_book_message(
         self, client: Any, message: dict[str, Any], orderbook: Any
     ) -> Any:
-        whole = super().handle_order_book_message(client, message, orderbook)
+        """Take an update whose levels were judged and whose number ccxt found to be the next."""
+        for side, name in (("asks", "a"), ("bids", "b")):
+            orderbook[side].take(message.get(name) or ())
+        orderbook["nonce"] = self.safe_integer(message, "u")
+        orderbook["timestamp"] = message.get("E")
         symbol, now = orderbook["symbol"], time.monotonic()
         if symbol is not None and now - self._summed.get(symbol, 0.0) >= DEPTH_EVERY:
             self._summed[symbol] = now
+            orderbook.limit()
             self.sink.take_depth(symbol, depth_within_reach(orderbook["bids"], orderbook["asks"]))
         if symbol is not None:
             self._sample(symbol, orderbook)
-        return whole
+        return orderbook
 
     def _sample(self, symbol: str, orderbook: Any) -> None:
         """Hand on the book in buckets, where somebody asks for it and it is due."""
@@ -215,13 +229,23 @@ class BinanceStreamClient(pro.binanceusdm):  # type: ignore[misc]  # ccxt is unt
 
     def order_book(self, snapshot: Any = None, depth: int | None = None) -> Any:
         """A book that keeps what its updates tell beyond the levels that a request reads."""
-        return super().order_book(snapshot or {}, max(depth or 0, BOOK_DEPTH))
+        told, kept = snapshot or {}, max(depth or 0, BOOK_DEPTH)
+        sides = {
+            "bids": Bids(told.get("bids", ()), kept),
+            "asks": Asks(told.get("asks", ()), kept),
+        }
+        return super().order_book({**told, **sides}, kept)
 
     def _symbol_of(self, name: Any) -> str:
         """The symbol of the venue's name; empty for one that it does not list."""
-        if not isinstance(name, str) or name not in (self.markets_by_id or {}):
+        if not isinstance(name, str):
             return ""
-        return str(self.safe_symbol(name, None, None, "contract"))
+        known = self._symbols.get(name)
+        if known is None:
+            if name not in (self.markets_by_id or {}):
+                return ""
+            known = self._symbols[name] = str(self.safe_symbol(name, None, None, "contract"))
+        return known
 
 
 class _Reader:
@@ -256,31 +280,70 @@ def depth_within_reach(bids: list[list[float]], asks: list[list[float]]) -> floa
     return float(sum(row[0] * row[1] for row in resting))
 
 
-def _is_level(level: Any) -> bool:
-    """Whether a level of the book has a price and a quantity, which may be none.
-
-    Books are most of what a stream tells, so plain numbers are judged without making Decimals.
-    """
-    if not isinstance(level, list) or len(level) < 2:
-        return False
-    price, size = level[0], level[1]
-    if isinstance(price, str) and isinstance(size, str) and _PLAIN.fullmatch(f"{price}/{size}"):
-        return float(price) >= 1e-12
-    quantity = _finite(size)
-    return positive(level[0]) is not None and quantity is not None and 0 <= quantity < LARGEST
+def _wake_nobody(result: Any, message_hash: Any) -> Any:
+    """What ccxt does with a message's result, for a connection whose watchers wait for its end."""
+    return result
 
 
-def positive(text: Any) -> Decimal | None:
-    """A positive finite number out of a message's text; None for anything else."""
-    value = _finite(text)
-    return value if value is not None and SMALLEST <= value < LARGEST else None
+def _begin_to_receive(connection: Any) -> None:
+    """Read a connection in one task; ccxt makes a task and three turns of the loop per message."""
+    connection.receiving = asyncio.ensure_future(_receive(connection))
 
 
-def _finite(text: Any) -> Decimal | None:
-    if not isinstance(text, str) or _NUMBER.fullmatch(text) is None:
-        return None
+async def _receive(connection: Any) -> None:
     try:
-        value = Decimal(text)
-    except InvalidOperation:
-        return None
-    return value if value.is_finite() else None
+        while not connection.closed():
+            connection.handle_message(await connection.receive())
+    except Exception as error:  # whatever ends a connection ends its watchers
+        connection.reject(NetworkError(str(error)))
+    else:
+        connection.on_close(1006)
+
+
+class _BookSide(order_book_side.OrderBookSide):  # type: ignore[misc]  # ccxt is untyped
+    """A side of ccxt's book that finds a price it holds at once.
+
+    Most of an update changes the size at a price that stands, or ends one that was never read.
+    """
+
+    def __init__(self, deltas: Iterable[Sequence[float]] = (), depth: int | None = None) -> None:
+        self._rows: dict[float, list[float]] = {}
+        super().__init__(deltas, depth)
+
+    def take(self, levels: Iterable[Sequence[str]]) -> None:
+        """Take the levels of an update, each a price and the size that rests there now."""
+        rows = self._rows
+        for level in levels:
+            price, size = float(level[0]), float(level[1])
+            row = rows.get(price)
+            if row is None:
+                if size:
+                    self.storeArray([price, size])
+            elif size:
+                row[1] = size
+            else:
+                self.storeArray([price, size])
+
+    def storeArray(self, delta: list[float]) -> None:  # the name is ccxt's
+        super().storeArray(delta)
+        price, size = delta[0], delta[1]
+        if not size:
+            self._rows.pop(price, None)
+        elif price not in self._rows:
+            self._rows[price] = delta
+
+    def clear(self) -> None:
+        self._rows.clear()
+        super().clear()
+
+    def remove_index(self, order: list[float]) -> None:
+        """ccxt let go of this row, the furthest from the middle."""
+        self._rows.pop(order[0], None)
+
+
+class Bids(_BookSide, order_book_side.Bids):  # type: ignore[misc]
+    """Buyers, the highest price first."""
+
+
+class Asks(_BookSide, order_book_side.Asks):  # type: ignore[misc]
+    """Sellers, the lowest price first."""

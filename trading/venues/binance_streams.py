@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from trading.venues.ccxt_hosts import moved_urls
@@ -157,21 +157,21 @@ class BinanceStreams:
         names = list(self._symbols)
         candles = [[name, timeframe] for name in names for timeframe in TIMEFRAMES]
         return [
-            self._watch(client, lambda: client.watch_mark_prices(names), is_pulse=True),
-            self._watch(client, lambda: client.watch_bids_asks(names)),
-            self._watch(client, lambda: client.watch_ohlcv_for_symbols(candles)),
-            self._watch(client, lambda: client.watch_liquidations_for_symbols(names)),
+            client.watch_mark_prices(names),
+            client.watch_bids_asks(names),
+            client.watch_ohlcv_for_symbols(candles),
+            client.watch_liquidations_for_symbols(names),
             self._watch_books(client, names),
+            self._heed_pulse(client),
         ]
 
-    async def _watch(
-        self, client: Any, ask: Callable[[], Awaitable[Any]], *, is_pulse: bool = False
-    ) -> None:
-        """Wait for one message after the other; the pulse says that the streams are alive."""
+    async def _heed_pulse(self, client: Any) -> None:
+        """The first mark says that the streams are up; raises TimeoutError once none comes."""
         is_first = True
-        while not client.is_over:
-            await asyncio.wait_for(ask(), SILENT_SECONDS if is_pulse else None)
-            if is_pulse and is_first:
+        while True:
+            client.marked.clear()
+            await asyncio.wait_for(client.marked.wait(), SILENT_SECONDS)
+            if is_first:
                 is_first = False
                 self._sink.note_stream(is_up=True, reason="")
 
