@@ -18,7 +18,7 @@ from magnetfund.core.roles import STAFF_ROLES, Role
 from magnetfund.core.services.audit import record_audit
 from magnetfund.core.who import unknown_person
 from magnetfund.kernel.errors import InvalidInput
-from risk.domain.limits import Limits, figures_of
+from risk.domain.limits import DEFAULT_LIMITS, Limits, figures_of
 from risk.services.fuse import state_of
 from risk.services.fuse_reset import approve_reset, propose_reset
 from risk.services.limits import approve_limits, propose_limits
@@ -159,12 +159,19 @@ def ensure_scenario_people() -> ScenarioPeople:
     return ScenarioPeople(**actors)
 
 
-def sign_limits_by_scenario(*, book: str, people: ScenarioPeople, at: datetime) -> None:
-    """Put the standing limits of the code on record as version 1, signed by two, from ``at``."""
+def sign_limits_by_scenario(
+    *,
+    book: str,
+    people: ScenarioPeople,
+    at: datetime,
+    limits: Limits = DEFAULT_LIMITS,
+    reason: str = "limits at launch",
+) -> None:
+    """Put a set, unless told that of the code, on record for a book, signed by two, from ``at``."""
     proposal = propose_limits(
         book=book,
-        figures=figures_of(limits=Limits()),
-        reason="limits at launch",
+        figures=figures_of(limits=limits),
+        reason=reason,
         effective_from=at,
         actor=people.maker,
     )

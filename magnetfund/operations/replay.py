@@ -24,12 +24,14 @@ from magnetfund.operations.people import (
     arm_by_scenario,
     ensure_scenario_people,
     rearm_by_scenario,
+    sign_limits_by_scenario,
 )
 from magnetfund.operations.replay_bare import (
     build_bare_scenario,
     compare_with_backtest,
     run_bare_backtest,
 )
+from magnetfund.operations.replay_limits import SHIPPED_LIMITS, ReplayLimits
 from magnetfund.operations.scenario import FundKeeper, build_fund, load_scenario
 from risk.domain.fuse import ResetPolicy
 from risk.models import FuseEvent
@@ -71,6 +73,7 @@ class ReplayPlan:
     ``resolution`` is the timeframe of the candles on which orders execute; decisions are hourly.
     ``rules``: ``fund`` is the whole fund under its limits and its fuse, ``bare`` the trading alone,
     compared with the backtest of the same rules (:mod:`magnetfund.operations.replay_bare`).
+    ``limits`` are signed for the replay's book before it trades, unless they are the shipped ones.
     """
 
     book: str
@@ -82,6 +85,7 @@ class ReplayPlan:
     reset_policy: ResetPolicy = ResetPolicy.COOLDOWN_7D
     resolution: str = "1h"
     rules: str = "fund"
+    limits: ReplayLimits = SHIPPED_LIMITS
 
     @property
     def is_bare(self) -> bool:
@@ -119,6 +123,11 @@ def run_replay(
         keeper = FundKeeper(
             scenario=scenario, fund=fund, people=people, numbers=f"{plan.book}"[:12]
         )
+        if not plan.limits.is_shipped:
+            sign_limits_by_scenario(
+                book=plan.book, people=people, at=plan.start, limits=plan.limits.limits,
+                reason=f"replay under the {plan.limits.name}",
+            )  # fmt: skip
         cash = keeper.begin()
         history = build_history(
             plan, cash=float(cash), keeper=keeper, people_reset=lambda book, at: rearm_by_scenario(
@@ -143,6 +152,8 @@ def _check_plan(plan: ReplayPlan) -> None:
     """Refuse a plan before anything is read."""
     if plan.rules not in RULES:
         raise InvalidInput(f"rules must be one of {', '.join(RULES)}", code="bad_rules")
+    if plan.is_bare and not plan.limits.is_shipped:
+        raise InvalidInput("under bare rules no limits act; leave them out", code="bad_rules")
     if plan.is_bare and plan.book == settings.MAGNET_BOOK:
         raise Conflict(
             f"{plan.book} is the book that is traded, never without its fuse", code="book_used"
@@ -244,6 +255,7 @@ def _plain(plan: ReplayPlan) -> dict[str, Any]:
         "reset_policy": plan.reset_policy.code,
         "resolution": plan.resolution,
         "rules": plan.rules,
+        "limits": plan.limits.plain(),
     }
 
 

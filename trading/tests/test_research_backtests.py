@@ -401,3 +401,12 @@ def test_opposing_zones_are_read_as_far_as_the_limits_in_force_say(
     )
     assert isinstance(variant, MagnetStrategy)
     assert variant.magnets.heavy_zone_reach == reach
+
+
+def test_a_run_names_the_limits_that_acted(bars: Candles, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = Limits(version=7, drawdown_share=Decimal("0.04"))
+    monkeypatch.setattr(backtests, "limits_in_force", lambda book: limits)
+    found = run(*ARGUMENTS)
+    assert any("limits (version 7) and the fuse" in line for line in found["assumptions"])
+    kept = ResearchRun.objects.get(pk=found["id"]).result["limits"]
+    assert kept == {"version": 7, "drawdown_share": 0.04}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -22,7 +21,6 @@ from magnetfund.web.desk.research_form import BacktestForm, query_of
 from magnetfund.web.desk.research_page import build_page, compare_rows, draw_comparison
 from magnetfund.web.desk.research_studies import chunk_context, study_context
 from magnetfund.web.public.pages import asked_page
-from risk.services.limits import limits_in_force
 from trading.domain.research.report import build_report
 from trading.domain.research.trials import Verdict
 from trading.models import ResearchRun, RunState
@@ -134,9 +132,8 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
     if is_open:
         context |= chunk_context(item)
     if item.state == RunState.DONE and item.kind == ResearchRun.Kind.BACKTEST:
-        limit = float(limits_in_force(settings.MAGNET_BOOK).drawdown_share)
         context |= {
-            **build_page(item, limit),
+            **build_page(item),
             "judgement": selectors.judge_run(item),
             "all_trials": selectors.count_all_trials(),
             "parameters": selectors.parameter_texts(item),

@@ -19,13 +19,13 @@ COLOURS = ("field", "ink-3", "caution", "gain", "loss")
 PERIODS = {"whole": "Whole run", "seen": "Seen", "unseen": "Unseen"}
 
 
-def build_page(run: ResearchRun, drawdown_limit: float) -> dict[str, Any]:
+def build_page(run: ResearchRun) -> dict[str, Any]:
     """What the template needs beyond the run and its judgement."""
     figures = run.result["figures"]
     return {
         "figures": figures,
         "metrics": figures["metrics"],
-        "charts": draw_run(run, drawdown_limit),
+        "charts": draw_run(run),
         "years": shade_months(figures["months"]),
         "month_names": MONTHS,
         "distribution": bars_of(
@@ -49,7 +49,7 @@ def build_page(run: ResearchRun, drawdown_limit: float) -> dict[str, Any]:
     }
 
 
-def draw_run(run: ResearchRun, drawdown_limit: float) -> list[dict[str, Any]]:
+def draw_run(run: ResearchRun) -> list[dict[str, Any]]:
     """Equity beside buy and hold, falls with the level of the fuse, rolling Sharpe, exposure."""
     figures = run.result["figures"]
     series, rolling = figures["series"], figures["rolling"]
@@ -57,10 +57,11 @@ def draw_run(run: ResearchRun, drawdown_limit: float) -> list[dict[str, Any]]:
     falls = [100 * value for value in series["drawdown"]]
     lowest = min([*falls, 0.0])
     levels = []
-    if run.request["rules"] == "fund" and lowest < -50 * drawdown_limit:
+    limits = run.result.get("limits")  # runs of before kept no figures, only that limits acted
+    if isinstance(limits, dict) and lowest < -50 * limits["drawdown_share"]:
         levels.append(
             {
-                "y": -100 * drawdown_limit,
+                "y": -100 * limits["drawdown_share"],
                 "label": "The fuse closes everything",
                 "colour": "loss",
                 "dash": [4, 4],

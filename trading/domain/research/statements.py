@@ -34,9 +34,11 @@ def state_assumptions(backtest: Backtest) -> list[str]:
             )
         told.append(_funding_of(request.funding, item.funding_stamps, item.instrument))
     if request.rules == "fund":
+        version = rules.fuse.limits_version
         told.append(
-            "The limits and the fuse of the fund act; after a trip the fuse is armed again by the "
-            f"policy {request.reset_policy}. In the fund, two people decide that."
+            f"The limits ({f'version {version}' if version else 'those shipped, none are signed'}) "
+            "and the fuse of the fund act; after a trip the fuse is armed again by the policy "
+            f"{request.reset_policy}. In the fund, two people decide that."
         )
     else:
         told.append(

@@ -149,7 +149,12 @@ def work_backtest(
             "kurtosis": facts.kurtosis,
         },
         "parameters": catalogue.describe(prepared.strategies),
-        "limits": prepared.request.rules == "fund",
+        "limits": {
+            "version": prepared.rules.fuse.limits_version,
+            "drawdown_share": prepared.rules.fuse.drawdown_share,
+        }
+        if prepared.request.rules == "fund"
+        else None,
     }
     run.trades_file, run.equity_file = encode_trades(rows), encode_equity(backtest)
     run.strategy_version = ", ".join(s.traits.version for s in prepared.strategies)[:80]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import SUPPRESS
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -12,6 +13,15 @@ from django.core.management.base import CommandParser
 from magnetfund.core.commands import FundCommand, Progress
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.operations.replay import ReplayPlan, run_replay
+from magnetfund.operations.replay_limits import (
+    IN_FORCE,
+    SHIPPED,
+    SHIPPED_LIMITS,
+    ReplayLimits,
+    choose_limits,
+    read_limits,
+    write_limits,
+)
 from magnetfund.operations.scratch import copy_market, run_apart, scratch_url
 from risk.domain.fuse import ResetPolicy
 from trading.domain.research.request import RULES
@@ -56,6 +66,13 @@ class Command(FundCommand):
             help="fund: the whole fund under limits and fuse; bare: trading alone, without fuse "
             "and market triggers, compared with the backtest of the same rules",
         )
+        parser.add_argument(
+            "--limits",
+            help="in-force (unless told): the fund's limits as they stand now; YYYY-MM-DD: as they "
+            "stood at the start of that day; shipped: those of the code, as also where none were "
+            "in force; under bare rules none act",
+        )
+        parser.add_argument("--limit-set", help=SUPPRESS)  # what a run apart is told
         parser.add_argument("--book", help="name of a separate book for this run")
 
     def work(self, **options: Any) -> dict[str, Any]:
@@ -71,6 +88,7 @@ class Command(FundCommand):
             reset_policy=ResetPolicy.parse(options["reset_policy"]),
             resolution=options["resolution"],
             rules=options["rules"],
+            limits=_limits(options),
         )
         if settings.IS_PRODUCTION:
             result = self._run_apart(plan, options)
@@ -101,9 +119,11 @@ class Command(FundCommand):
             words += ["--venue", options["venue"]]
         for name in ("sleeves", "risk", "reset_policy", "resolution", "rules"):
             words.append(f"--{name.replace('_', '-')}={options[name]}")
+        words.append(f"--limit-set={write_limits(plan.limits)}")
         return run_apart(url, words, book=plan.book)
 
     def _tell(self, result: dict[str, Any]) -> None:
+        self.say(f"Under {result['rules']} rules with the {result['limits']['name']}.")
         self.say(
             f"{result['bars']:,} bars, {result['trades']:,} trades, {result['orders']:,} orders "
             f"({result['denied']} denied), {result['navs_struck']} NAVs for "
@@ -152,6 +172,15 @@ def _day(text: str) -> datetime:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         raise InvalidInput(f"{text} is not a date; use YYYY-MM-DD", code="bad_date") from None
+
+
+def _limits(options: dict[str, Any]) -> ReplayLimits:
+    if options["limit_set"]:
+        return read_limits(options["limit_set"])
+    asked = options["limits"] or (SHIPPED if options["rules"] == "bare" else IN_FORCE)
+    if asked == SHIPPED:
+        return SHIPPED_LIMITS
+    return choose_limits(at=None if asked == IN_FORCE else _day(asked))
 
 
 def _share(text: str) -> Decimal:
