@@ -62,7 +62,7 @@ def propose_dealing(
     ``measure``) and what the step itself would raise now.
     """
     which = Kind(kind)
-    actor.require(_capability_of(which))
+    actor.require(capability_to_propose(which))
     assert actor.user is not None
     row = DealingProposal(
         kind=which,
@@ -116,7 +116,7 @@ def decide_dealing(
     return row
 
 
-def _capability_of(kind: DealingProposal.Kind) -> Capability:
+def capability_to_propose(kind: DealingProposal.Kind) -> Capability:
     is_forced = kind == Kind.COMPULSORY
     return Capability.DEALING_APPROVE if is_forced else Capability.DEALING_PROCESS
 
@@ -187,7 +187,7 @@ def _require_possible(row: DealingProposal) -> None:
 def _carry_out(row: DealingProposal, actor: Actor, at: datetime) -> None:
     """The step itself, placed in the name of the proposer, whose right is asked again."""
     maker = Actor.of(row.proposed_by)
-    maker.require(_capability_of(Kind(row.kind)))
+    maker.require(capability_to_propose(Kind(row.kind)))
     if row.kind == Kind.TRANSFER:
         _transfer(row, actor, at)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -40,6 +41,7 @@ from magnetfund.core.roles import Role
 from magnetfund.core.spreadsheets import write_workbook
 from magnetfund.kernel.errors import FundError
 from magnetfund.operations.people import ensure_user
+from magnetfund.web.dealing_forms import DealingProposalForm
 from magnetfund.web.portal.selectors import find_lots
 
 pytestmark = pytest.mark.django_db
@@ -431,6 +433,31 @@ def test_a_holder_is_typed_by_number_or_name_and_found_while_typing(small: Small
     assert clerk.post(path, given).status_code == 303
     row = DealingProposal.objects.get()
     assert (row.investor.number, row.receiver) == ("main-ann", cyd)
+
+
+def test_the_form_asks_what_its_kind_needs_and_shows_what_was_refused(small: SmallFund):
+    clerk, path = client_of(Role.ACCOUNTANT), "/desk/fund/proposals/"
+
+    def names(answer: Any) -> set[str]:
+        return set(re.findall(r'name="(\w+)"', answer.content.decode()))
+
+    always = {"kind", "investor", "share_class", "reason"}
+    part = {"HX-Request": "true", "HX-Target": "fields"}
+    for kind, asked in DealingProposalForm.ASKED.items():
+        # Who may not propose a kind is not offered it.
+        person = client_of(Role.CONTROLLER) if kind == "compulsory" else clerk
+        shown = person.get(path, {"kind": kind}, headers=part)
+        assert names(shown) == always | set(asked)
+        assert f'value="{kind}" selected' in shown.content.decode()
+        assert ('value="transfer"' in shown.content.decode()) == (person is clerk)
+    for kind in ({}, {"kind": "loan"}):
+        assert "amount" in names(clerk.get(path, kind, headers=part))
+    # What was sent with another kind is refused in sight, not dropped.
+    given = {**FORM, "investor": "main-ann", "share_class": small.share_class().pk, "amount": "5"}
+    refused = clerk.post(path, {**given, "kind": "subscription", "instruction": "by letter"})
+    assert refused.status_code == 422
+    assert "give an amount for a subscription" in refused.content.decode()
+    assert {"amount", "units", "instruction"} <= names(refused)
 
 
 def test_the_admin_proposes_and_its_action_decides(small: SmallFund):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar, cast
 
 from django import forms
 from django.conf import settings
@@ -15,13 +16,15 @@ from investors.models import (
     Restatement,
     ShareClass,
 )
-from investors.services.dealing_proposals import propose_dealing
+from investors.services.dealing_proposals import capability_to_propose, propose_dealing
 from investors.services.distributions import propose_distribution
 from investors.services.restatements import prepare_restatement
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.web.investor_field import InvestorField
 from magnetfund.web.service_forms import ServiceForm
+
+Kind = DealingProposal.Kind
 
 
 def _own_classes() -> Any:
@@ -32,17 +35,19 @@ class DealingProposalForm(ServiceForm):
     """A transfer, a compulsory redemption or an order on instruction; a second person decides."""
 
     capability = Capability.DEALING_PROCESS
-    kind = forms.ChoiceField(choices=DealingProposal.Kind.choices)
+    kind = forms.ChoiceField(choices=Kind.choices)
     investor = InvestorField(label="Holder")
     share_class = forms.ModelChoiceField(ShareClass.objects.all(), label="Class")
+    amount = forms.DecimalField(required=False, label="Amount to subscribe")
     units = forms.DecimalField(required=False, help_text="Or everything, below.")
     is_all = forms.BooleanField(required=False, label="All units that are free")
-    amount = forms.DecimalField(required=False, help_text="Of a subscription alone.")
     into_class = forms.ModelChoiceField(
-        ShareClass.objects.all(), required=False, label="Into class", help_text="Of a switch."
+        ShareClass.objects.all(), required=False, label="Switch into class"
     )
     receiver = InvestorField(
-        required=False, help_text="Account number or name; of a transfer, with approved KYC."
+        required=False,
+        label="Receiver of the units",
+        help_text="Account number or name; with approved KYC.",
     )
     instruction = forms.CharField(
         max_length=500, required=False, help_text="What the holder instructed, how and when."
@@ -55,17 +60,45 @@ class DealingProposalForm(ServiceForm):
     )
     reason = forms.CharField(max_length=300, help_text="For the house.")
     notice = forms.CharField(
-        max_length=1000, required=False, help_text="What the holder is told; needed where forced."
+        max_length=1000,
+        required=False,
+        label="Notice to the holder",
+        help_text="What the holder is told and why.",
     )
+
+    #: What a kind asks beyond who, which class and why.
+    ASKED: ClassVar[Mapping[str, Collection[str]]] = {
+        Kind.SUBSCRIPTION: ("amount", "instruction"),
+        Kind.REDEMPTION: ("units", "is_all", "instruction", "called_back"),
+        Kind.SWITCH: ("units", "is_all", "into_class", "instruction"),
+        Kind.TRANSFER: ("units", "is_all", "receiver", "instruction"),
+        Kind.COMPULSORY: ("units", "is_all", "notice"),
+    }
 
     class Meta(ServiceForm.Meta):
         model = DealingProposal
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        user = self.actor.user
+        may_propose = user.can if user is not None else lambda _: False
+        self.kinds = [kind for kind in Kind if may_propose(capability_to_propose(kind))]
+        offered = cast(forms.ChoiceField, self.fields["kind"])
+        offered.choices = [(kind.value, kind.label) for kind in self.kinds]
         for name in ("share_class", "into_class"):
             field: Any = self.fields[name]
             field.queryset = _own_classes()
+            field.empty_label = "Choose a class"
+
+    @property
+    def asked(self) -> list[forms.BoundField]:
+        """The fields of the kind that is chosen, and whatever else was sent or refused."""
+        always = self.fields.keys() - set().union(*self.ASKED.values())
+        chosen = self["kind"].value()
+        kind = chosen if chosen in self.kinds else next(iter(self.kinds), "")
+        wanted = always.union(self.ASKED.get(kind, ()))
+        sent = {name for name in self.fields if self.is_bound and self[name].data}
+        return [field for field in self if field.name in wanted | sent | self.errors.keys()]
 
     def perform(self, given: dict[str, Any]) -> DealingProposal:
         return propose_dealing(**given, actor=self.actor)

@@ -44,8 +44,8 @@ from magnetfund.web.service_forms import bind
 SHOWN = 40
 #: Investors that the page offers while one is typed.
 OFFERED_MAX = 20
-#: The part of the page with the investors that it offers.
-HOLDERS = "holders"
+#: The part of the page with the investors that it offers, and the one with the form's fields.
+HOLDERS, FIELDS = "holders", "fields"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -55,7 +55,7 @@ def proposals(request: HttpRequest) -> HttpResponse:
     user: Any = request.user
     may_propose = user.can(Capability.DEALING_PROCESS) or user.can(Capability.DEALING_APPROVE)
     bound = bind(DealingProposalForm, actor_of(request))
-    form = bound()
+    form = bound(initial={"kind": request.GET.get("kind", "")})
     if request.method == "POST":
         if not may_propose:
             raise PermissionDenied
@@ -79,23 +79,34 @@ def proposals(request: HttpRequest) -> HttpResponse:
         "key": request.POST.get("key") or uuid4(),
         "holders": search_investors(_typed(request), most=OFFERED_MAX) if may_propose else [],
     }
-    answer = render_page(request, "desk/dealing_proposals.html", context, parts=(HOLDERS,))
+    answer = render_page(request, "desk/dealing_proposals.html", context, parts=(HOLDERS, FIELDS))
     answer.status_code = 422 if request.method == "POST" else 200
     return answer
 
 
 def _offer(form: forms.BaseForm) -> None:
-    """Have the page offer investors while one is typed; without scripts it offers the first."""
+    """Have the page offer investors while one is typed, and ask what the chosen kind needs.
+
+    Without scripts it offers the first, and links lead to the fields of another kind.
+    """
+    page = reverse("desk_dealing_proposals")
     lookup = {
         "list": HOLDERS,
         "autocomplete": "off",
-        "hx-get": reverse("desk_dealing_proposals"),
+        "hx-get": page,
         "hx-trigger": "input changed delay:250ms",
         "hx-target": f"#{HOLDERS}",
         "hx-swap": "outerHTML",
         "hx-sync": "this:replace",
     }
-    for field in form.fields.values():
+    for name, field in form.fields.items():
+        if name == "kind":
+            field.widget.attrs |= {
+                "hx-get": page, "hx-target": f"#{FIELDS}", "hx-swap": "outerHTML",
+            }  # fmt: skip
+            continue
+        # What was typed stays where the next kind asks for it too.
+        field.widget.attrs["hx-preserve"] = "true"
         if isinstance(field, InvestorField):
             field.widget.attrs |= lookup
 
