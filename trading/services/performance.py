@@ -47,6 +47,8 @@ from trading.services.sleeve_strategies import family_of_sleeve
 Kind = StrategyPerformance.Kind
 #: A stretch of a year holds calm and turmoil; a shorter one is one regime.
 REGIME_DAYS = 365
+#: A trade is seen at most so long after the time of its row: its transaction takes seconds.
+BOOKED_WITHIN = timedelta(minutes=5)
 NOTE_MAX = 2_000
 TAGS_MAX = 8
 
@@ -85,7 +87,7 @@ def recalculate_performance(book: str, *, at: datetime | None = None) -> dict[st
     codes = set(Trade.objects.filter(book=book).values_list("strategy", flat=True).distinct())
     for strategy in sorted(codes | _active_codes()):
         trades = _trades(book, strategy)
-        days = sorted({row.closed_at.astimezone(UTC).date() for row in trades})
+        days = sorted({_day_of(row) for row in trades})
         with transaction.atomic():
             take_lock(AdvisoryLock.PERFORMANCE, f"{book} {strategy}")
             for day in days:
@@ -98,11 +100,16 @@ def recalculate_performance(book: str, *, at: datetime | None = None) -> dict[st
 def write_performance(
     book: str, strategy: str, *, at: datetime, trades: Sequence[Trade] | None = None
 ) -> StrategyPerformance:
-    """Write the figures as they stand, of the present day and of its month."""
+    """Write the figures as they stand, of the present day and of its month; before, those of each
+    earlier day, with its month, that trades changed since they were last written."""
     rows = _trades(book, strategy) if trades is None else trades
     today = at.astimezone(UTC).date()
     with transaction.atomic():
         take_lock(AdvisoryLock.PERFORMANCE, f"{book} {strategy}")
+        since = _changed_since(book, strategy, rows)
+        for day in sorted({_day_of(row) for row in rows}):
+            if since <= day < today:
+                _write_day(book, strategy, day, rows)
         _write_day(book, strategy, today, rows, at=at)
         return _write(book, strategy, Kind.LATEST, date(1970, 1, 1), rows, at=at, today=today)
 
@@ -139,10 +146,28 @@ def _trades(book: str, strategy: str) -> list[Trade]:
         Trade.objects.filter(book=book, strategy=strategy)
         .only(
             "opened_at", "closed_at", "net_pnl", "account_balance", "commission", "slippage",
-            "funding",
+            "funding", "recorded_at",
         )
         .order_by("closed_at", "id")
     )  # fmt: skip
+
+
+def _changed_since(book: str, strategy: str, rows: Sequence[Trade]) -> date:
+    """The first day whose figures may differ from those that are written.
+
+    The last day that was written went on after it, and trades may be booked days after they closed.
+    """
+    rows_of = StrategyPerformance.objects.filter(book=book, strategy=strategy, kind=Kind.LATEST)
+    known = rows_of.first()
+    if known is None:
+        return date.min
+    seen = known.computed_at - BOOKED_WITHIN
+    late = (_day_of(row) for row in rows if row.recorded_at > seen)
+    return min([date.fromisoformat(known.detail["day"]), *late])
+
+
+def _day_of(row: Trade) -> date:
+    return row.closed_at.astimezone(UTC).date()
 
 
 def _write_day(

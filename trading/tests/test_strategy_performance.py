@@ -38,6 +38,7 @@ from trading.models import (
     TradingSession,
 )
 from trading.selectors.strategies import SleeveDecision, find_decisions, find_sleeve
+from trading.services import performance
 from trading.services.performance import refresh_performance
 from trading.services.run_now import build_ticket
 from trading.services.sessions import open_session
@@ -163,6 +164,36 @@ def test_figures_follow_closed_trades_and_are_made_anew_the_same(sleeve: Strateg
         "sharpe_ratio", "max_drawdown", "profit_factor", "confidence_score", "ready_for_live",
         "ready_for_live_reason",
     } <= set(names)  # fmt: skip
+
+
+def test_days_and_months_are_whole_after_a_past_an_outage_and_a_late_booking(
+    sleeve: Strategy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The trades of this test are seen as soon as they have their time.
+    monkeypatch.setattr(performance, "BOOKED_WITHIN", timedelta(0))
+
+    def months() -> list[tuple[int, Decimal]]:
+        rows = StrategyPerformance.objects.filter(kind="month").exclude(total_trades=0)
+        return [(row.total_trades, row.net_pnl) for row in rows.order_by("period")]
+
+    def refresh(day: int) -> None:
+        refresh_performance("main", at=START + timedelta(days=day, hours=12))
+
+    # A book with a past: its first figures hold every month.
+    add_trade(10.0, 3)
+    add_trade(20.0, 40)
+    refresh(41)
+    assert months() == [(1, Decimal(10)), (1, Decimal(20))]
+    # Nobody looked for weeks, in which a month ended; and a trade of January is booked late.
+    add_trade(-5.0, 50)
+    add_trade(7.0, 66)
+    add_trade(1.0, 20)
+    refresh(70)
+    assert months() == [(2, Decimal(11)), (2, Decimal(15)), (1, Decimal(7))]
+    days = StrategyPerformance.objects.filter(kind="day").order_by("period")
+    before = list(days.values_list("period", "total_trades", "net_pnl"))
+    call_command("recalculate_performance", "--json", stdout=StringIO())
+    assert set(before) <= set(days.values_list("period", "total_trades", "net_pnl"))
 
 
 def person(letter: str, *roles: Role) -> Client:
