@@ -74,7 +74,7 @@ INSTRUMENT_TERMS = (
 )
 
 GRANTS = [
-    *read_only("trading_candlefile"),
+    *read_only("trading_candlefile", "trading_fillday", "trading_tradeday"),
     TableGrant(
         table="trading_depthminute",
         grant_class=GrantClass.GATEWAY,
@@ -172,6 +172,8 @@ TRIGGERS = [
     TableTrigger(table="trading_enginetransition", name="engine_order"),
     TableTrigger(table="trading_fill", name="fill_guard"),
     TableTrigger(table="trading_fill", name="position_is_its_fills"),
+    TableTrigger(table="trading_fill", name="sum_by_day"),
+    TableTrigger(table="trading_trade", name="sum_by_day"),
     TableTrigger(table="trading_position", name="position_is_its_fills"),
     TableTrigger(table="trading_reconciliation", name="reconciliation_time"),
     TableTrigger(table="trading_valuation", name="by_trader"),

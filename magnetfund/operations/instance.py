@@ -25,10 +25,17 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[2]
 
-#: Commands that move positions, or take over what a venue states, run as the gateway; schema, staff
-#: and invitations are the owner's.
+#: Commands that move positions, sum what the trader booked or take over what a venue states run as
+#: the gateway; schema, staff and invitations are the owner's.
 GATEWAY_COMMANDS = frozenset(
-    {"run_trader", "settle_orders", "replay", "load_demo", "refresh_instruments"}
+    {
+        "run_trader",
+        "settle_orders",
+        "replay",
+        "load_demo",
+        "refresh_instruments",
+        "recalculate_performance",
+    }
 )
 OWNER_COMMANDS = frozenset({"migrate", "prepare", "add_person", "invite", "archive_candles"})
 #: Only the role that reads whole databases says what became of a backup.

@@ -76,6 +76,11 @@ STATEMENTS: dict[str, tuple[tuple[str, ...], str]] = {
         ("fa_app", *WITHOUT_WRITES),
         "UPDATE trading_position SET quantity = 5000",
     ),
+    "make the sums of days anew": (
+        ("fa_app", *WITHOUT_WRITES),
+        "SELECT trading_sum_days('main')",
+    ),
+    "rewrite the sums of days": (RUN_TIME, "UPDATE trading_tradeday SET net = 0"),
     "rewrite limits": (RUN_TIME, "UPDATE risk_limitset SET figures = '{}'"),
     "rewrite the ledger": (RUN_TIME, "UPDATE investors_posting SET amount = 0"),
     "put limits in force": (

@@ -23,8 +23,9 @@ from magnetfund.kernel.errors import Conflict, NotAllowed
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.flow_support import LATER, START, SYMBOL, make_candles, replay
 from magnetfund.web.portal.own_selectors import find_prices
-from trading.models import Candle, Order, Trade, Valuation
+from trading.models import Candle, Order, Trade, TradeDay, Valuation
 from trading.selectors.active_return import view_active_return
+from trading.services.day_sums import find_day_differences
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
 
@@ -60,6 +61,8 @@ def test_a_replay_trades_an_instrument_that_the_live_books_do_not():
 
 @pytest.mark.usefixtures("traded_month")
 def test_the_return_of_a_month_is_explained_by_its_fills(fresh_database: Any):
+    assert find_day_differences("main") == []
+    assert TradeDay.objects.filter(book="main").exists()
     found = view_active_return("main", since=None, until=START + timedelta(days=33))
     assert found.attribution is not None
     assert (found.instruments, found.days, found.left_out) == ((SYMBOL,), 32, 0)
@@ -108,6 +111,8 @@ def test_past_navs_tell_months_and_what_holding_would_have_given(fresh_database:
         ("UPDATE investors_unitlot SET units = units + 1 WHERE number = 1", "lot 1: register"),
         ("UPDATE investors_classnav SET price = price + 0.01", "recomputed"),
         ("UPDATE trading_position SET quantity = quantity + 1", "recomputed from fills"),
+        ("UPDATE trading_fillday SET paid = paid + 1", "are not those of its fills"),
+        ("UPDATE trading_tradeday SET best = best + 1", "are not those of its closed trades"),
         ("UPDATE trading_bookflow SET amount = amount + 1", "recomputed from transfers"),
     ],
 )  # fmt: skip

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from datetime import timedelta
 from decimal import Decimal
+from io import StringIO
 from typing import Any
 
 import numpy as np
 import pytest
+from django.core.management import call_command
+from django.db import ProgrammingError, connection, transaction
 
-from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.clock import utc_midnight, utc_now
 from magnetfund.tests.test_desk_portfolio import add, make_market
-from trading.models import Instrument, Magnet, Position, Trade
+from trading.models import Instrument, Magnet, Position, Trade, TradeDay
 from trading.selectors import strategies
-from trading.selectors.attribution import EDGES, view_attribution
+from trading.selectors.attribution import BANDS, EDGES, LEVERAGES, view_attribution
 from trading.selectors.calculators import observed_odds
 from trading.selectors.portfolio import view_portfolio
 from trading.selectors.strategies import find_result_curve
+from trading.services.day_sums import find_day_differences
 
 pytestmark = pytest.mark.usefixtures("as_gateway", "placed_positions")
 
@@ -91,8 +96,7 @@ def test_the_spread_is_that_of_the_shares_at_entry() -> None:
     row = add("AAA/USDT:USDT")
     nets = ("-70", "-10", "-9.99", "-4", "0", "0.5", "1", "3.3", "19", "250", "7.77")
     for net in nets:
-        ago = timedelta(minutes=1 if net == "250" else 60)
-        make_trade(row, net, closed_at=utc_now() - ago)
+        make_trade(row, net, closed_at=utc_now() - timedelta(days=0 if net == "250" else 3))
     shares = np.array([float(Decimal(net) / 1000) for net in nets])
     found = view_attribution("main").spread
     assert found is not None
@@ -102,9 +106,56 @@ def test_the_spread_is_that_of_the_shares_at_entry() -> None:
     assert (found.best, found.worst) == (0.25, -0.07)
     counts, _ = np.histogram(1_000 * shares, bins=np.array([-np.inf, *EDGES, np.inf]))
     assert [count for _, count, _ in found.bins] == list(counts)
-    alone = view_attribution("main", since=utc_now() - timedelta(minutes=9)).spread
+    alone = view_attribution("main", since=utc_now()).spread
     assert alone is not None
     assert (alone.deviation, alone.skewness, alone.mean) == (None, None, 0.25)
+
+
+def test_the_kept_sums_are_those_of_their_rows_and_are_made_anew() -> None:
+    rng = np.random.default_rng(11)
+    rows = [add("AAA/USDT:USDT"), add("BBB/USDT:USDT")]
+    edges = [*(edge for edge, _ in LEVERAGES), 3.0]
+    made = [
+        make_trade(
+            rows[k % 2],
+            str(Decimal(str(round(float(rng.normal(0, 6)), 6)))) if k % 9 else "0",
+            strategy=("trend", "magnet")[k % 3 % 2],
+            closure_reason=("stop", "target", "")[k % 3],
+            leverage=edges[k % 5],
+            account_balance=0 if k % 17 == 0 else 1000,
+            opened_at=utc_now() - timedelta(hours=7 * k + 3),
+            closed_at=utc_now() - timedelta(hours=7 * k),
+        )
+        for k in range(60)
+    ]
+    assert find_day_differences("main") == []
+    since = utc_midnight(utc_now()) - timedelta(days=9)
+    for start in (None, since):
+        told = [row for row in made if start is None or row.closed_at >= start]
+        view = view_attribution("main", since=start)
+        assert (view.whole.trades, view.whole.net) == (len(told), sum(row.net_pnl for row in told))
+        for part in view.by["leverage"]:
+            same = [row for row in told if BANDS[bisect_left(edges[:4], row.leverage)] == part.key]
+            assert (part.trades, part.won, part.net) == (
+                len(same), sum(row.net_pnl > 0 for row in same), sum(row.net_pnl for row in same),
+            )  # fmt: skip
+        by_net = sorted(told, key=lambda row: row.net_pnl)
+        assert [row.net_pnl for row in view.losers] == [row.net_pnl for row in by_net[:5]]
+        assert [row.net_pnl for row in view.winners] == [row.net_pnl for row in by_net[:-6:-1]]
+        shares = np.array([float(row.net_pnl) / 1000 for row in told if row.account_balance])
+        assert view.spread is not None
+        assert view.spread.deviation == pytest.approx(shares.std(ddof=1), rel=1e-12)
+    odds = observed_odds("main")
+    won, lost = ([row.net_pnl for row in made if (row.net_pnl * sign) > 0] for sign in (1, -1))
+    assert odds is not None
+    assert odds.trades == len(won) + len(lost)
+    assert odds.payoff == pytest.approx(float(np.mean(won) / -np.mean(lost)))
+    with connection.cursor() as cursor, pytest.raises(ProgrammingError), transaction.atomic():
+        cursor.execute("UPDATE trading_tradeday SET net = net + 1")
+    before = sorted(TradeDay.objects.values_list("day", "net", "bins"))
+    call_command("recalculate_performance", stdout=StringIO())
+    assert find_day_differences("main") == []
+    assert sorted(TradeDay.objects.values_list("day", "net", "bins")) == before
 
 
 def test_a_sleeve_with_many_trades_is_drawn_by_day(monkeypatch: pytest.MonkeyPatch) -> None:

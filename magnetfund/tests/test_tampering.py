@@ -228,6 +228,8 @@ TAMPERINGS = (
     Tampering(name="the result of a trade", names="of fills",
               sql="UPDATE trading_trade SET gross_pnl = gross_pnl + 5, net_pnl = net_pnl + 5 WHERE "
               "id = (SELECT id FROM trading_trade LIMIT 1)"),
+    Tampering(name="the sums of a day", names="are not those of its closed trades",
+              sql="UPDATE trading_tradeday SET net = net + 1"),
     Tampering(name="a funding payment", names="recomputed",
               sql="UPDATE trading_fundingpayment SET amount = amount * 3 WHERE id = "
               "(SELECT min(id) FROM trading_fundingpayment)"),

@@ -2,6 +2,7 @@
 
 from trading.models.blackouts import EventBlackout
 from trading.models.checks import AccountSnapshot, LeverageReading
+from trading.models.day_sums import FillDay, TradeDay
 from trading.models.depth import DepthMinute
 from trading.models.execution import (
     Fill,
@@ -49,6 +50,7 @@ __all__ = [
     "EngineTransition",
     "EventBlackout",
     "Fill",
+    "FillDay",
     "FundingPayment",
     "FundingRate",
     "Instrument",
@@ -77,6 +79,7 @@ __all__ = [
     "StrategyPerformance",
     "SweepChunk",
     "Trade",
+    "TradeDay",
     "TradingSession",
     "Trial",
     "Valuation",

@@ -51,6 +51,7 @@ class Magnet(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["instrument", "known_at"], name="trading_magnet_known"),
+            models.Index(fields=["instrument", "price"], name="trading_magnet_price"),
         ]
         constraints = [
             models.UniqueConstraint(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
-from typing import Any
 
 from django.db import connection
+from django.db.models import Sum
+from django.db.models.functions import TruncDate
 
 from magnetfund.kernel.clock import utc_midnight
 from risk.domain.attribution import (
@@ -19,7 +20,7 @@ from risk.domain.attribution import (
     attribute_day,
     link_attributions,
 )
-from trading.models import BookFlow, Fill, FundingPayment, Instrument, Order
+from trading.models import BookFlow, FillDay, FundingPayment, Instrument
 from trading.selectors.portfolio import read_daily_closes
 
 #: A valuation this long before midnight is no value of the day's end.
@@ -98,14 +99,14 @@ def view_active_return(book: str, *, since: datetime | None, until: datetime) ->
     worth = _read_worth(book, since, end)
     instruments = list(
         Instrument.objects.filter(
-            pk__in=Fill.objects.filter(book=book).values("instrument_id").distinct()
+            pk__in=FillDay.objects.filter(book=book).values("instrument_id")
         ).order_by("symbol")
     )
     if not worth or not instruments:
         return ActiveReturn(instruments=(), days=0, left_out=0)
     start = min(worth)
     closes = read_daily_closes(instruments, start=start - DAY, end=end)
-    moves = _read_moves(book, instruments, end=end)
+    moves = _read_moves(book, instruments, start=start, end=end)
     flows = _read_flows(book, start=start, end=end)
     symbols = tuple(item.symbol for item in instruments)
     benchmark = dict.fromkeys(symbols, 1.0 / len(symbols))
@@ -185,36 +186,31 @@ def _read_worth(book: str, since: datetime | None, end: datetime) -> dict[dateti
 
 
 def _read_moves(
-    book: str, instruments: Sequence[Instrument], *, end: datetime
+    book: str, instruments: Sequence[Instrument], *, start: datetime, end: datetime
 ) -> dict[str, _Moves]:
+    """All fills, since what is held follows from them; funding from ``start`` on."""
     names = {item.pk: item.symbol for item in instruments}
     found = {name: _Moves() for name in names.values()}
-    for pk, day, quantity, held, paid, fees in _sum_fills(book, end=end):
-        traded = DayTrade(quantity=float(quantity), held=held, paid=paid)
-        found[names[pk]].days.append(_DayMoves(day=day, traded=traded, fees=float(fees)))
-    for pk, at, amount in FundingPayment.objects.filter(book=book, stamp__lt=end).values_list(
-        "instrument_id", "stamp", "amount"
-    ):
-        funding, day = found[names[pk]].funding, at.date()
-        funding[day] = funding.get(day, 0.0) + float(amount)
-    return found
-
-
-def _sum_fills(book: str, *, end: datetime) -> list[tuple[Any, ...]]:
-    """Instrument, midnight, quantity, quantity by what was left of the day, quote paid, fees."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT instrument_id, day, sum(signed),
-                 sum(signed::float8 * (1 - extract(epoch FROM occurred_at - day)::float8 / 86400)),
-                 sum(signed::float8 * price::float8), sum(fee)
-               FROM (SELECT instrument_id, occurred_at, price, fee,
-                       date_trunc('day', occurred_at, 'UTC') AS day,
-                       CASE WHEN side = %s THEN quantity ELSE -quantity END AS signed
-                     FROM trading_fill WHERE book = %s AND occurred_at < %s) fill
-               GROUP BY instrument_id, day ORDER BY day""",
-            [Order.Side.BUY, book, end],
+    days = FillDay.objects.filter(book=book, day__lt=end.date()).values("instrument_id", "day")
+    for row in days.annotate(
+        bought=Sum("quantity"), left=Sum("held"), quote=Sum("paid"), costs=Sum("fees")
+    ).order_by("day"):
+        found[names[row["instrument_id"]]].days.append(
+            _DayMoves(
+                day=datetime.combine(row["day"], time(), tzinfo=UTC),
+                traded=DayTrade(
+                    quantity=float(row["bought"]),
+                    held=float(row["left"]),
+                    paid=float(row["quote"]),
+                ),
+                fees=float(row["costs"]),
+            )
         )
-        return list(cursor.fetchall())
+    paid = FundingPayment.objects.filter(book=book, stamp__gte=start, stamp__lt=end)
+    by_day = paid.values_list("instrument_id", TruncDate("stamp", tzinfo=UTC))
+    for pk, day, amount in by_day.annotate(total=Sum("amount")).order_by():
+        found[names[pk]].funding[day] = float(amount)
+    return found
 
 
 def _read_flows(book: str, *, start: datetime, end: datetime) -> dict[date, float]:

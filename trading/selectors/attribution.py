@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
 from django.db import connection
-from django.db.models import Case, CharField, Count, Q, QuerySet, Sum, Value, When
+from django.db.models import F, Max, Min, Q, QuerySet, Sum
 
-from trading.models import Trade
+from magnetfund.kernel.clock import utc_midnight
+from trading.models import Trade, TradeDay
 
 ZERO = Decimal(0)
+DAY = timedelta(days=1)
 SHOWN = 5
-#: Edges of the distribution, in per mille of the account at entry.
+#: Edges of the distribution, in per mille of the account at entry; the kept days count between
+#: them, so that others take a migration.
 EDGES = (-10.0, -6.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 6.0, 10.0)
 #: Trades whose target is looked for among the levels; each costs a step into their index.
 KINDS_LOOKED_AT = 400
@@ -75,65 +79,74 @@ class AttributedTrades:
 
 
 def view_attribution(book: str, *, since: datetime | None = None) -> AttributedTrades:
-    """Closed trades of a book from ``since`` on (None: all), split in five ways."""
+    """Closed trades of a book from the UTC day of ``since`` on (None: all), split in five ways."""
+    start = None if since is None else utc_midnight(since)
+    days = TradeDay.objects.filter(book=book)
     rows = Trade.objects.filter(book=book)
-    if since is not None:
-        rows = rows.filter(closed_at__gte=since)
-    parts = _sum_parts(rows)
+    if start is not None:
+        days, rows = days.filter(day__gte=start.date()), rows.filter(closed_at__gte=start)
+    parts = _sum_parts(days)
     by_strategy = _group(parts, "strategy")
     return AttributedTrades(
-        since=since,
+        since=start,
         whole=_add(by_strategy),
         by={
             "strategy": by_strategy,
             "instrument": _group(parts, "instrument__symbol"),
             "leverage": tuple(sorted(_group(parts, "level"), key=_leverage_rank)),
             "exit": _group(parts, "closure_reason"),
-            "magnet": _by_magnet(book, since),
+            "magnet": _by_magnet(book, start),
         },
-        winners=_first(rows.filter(net_pnl__gt=0).order_by("-net_pnl")),
-        losers=_first(rows.filter(net_pnl__lt=0).order_by("net_pnl")),
-        spread=_spread(book, since),
+        winners=_first(rows.filter(net_pnl__gt=0).order_by("-net_pnl"), days.order_by("-best")),
+        losers=_first(rows.filter(net_pnl__lt=0).order_by("net_pnl"), days.order_by("worst")),
+        spread=_spread(parts),
     )
 
 
 #: Highest leverage of each group but the last, with the name of the group.
 LEVERAGES = ((1.0, "1.0x"), (1.5, "1.0x to 1.5x"), (2.0, "1.5x to 2.0x"), (2.5, "2.0x to 2.5x"))
 ABOVE_ALL = "above 2.5x"
-_LEVERAGE = Case(
-    *(When(leverage__lte=most, then=Value(name)) for most, name in LEVERAGES),
-    default=Value(ABOVE_ALL),
-    output_field=CharField(),
-)
+#: By the number of edges that a leverage is above.
+BANDS = (*(name for _, name in LEVERAGES), ABOVE_ALL)
 
 
 def _leverage_rank(part: TradeGroup) -> int:
-    return [*(name for _, name in LEVERAGES), ABOVE_ALL].index(part.key)
+    return BANDS.index(part.key)
 
 
-def _first(rows: QuerySet[Trade, Any]) -> tuple[Trade, ...]:
-    """The first trades; their keys are found before anything else of them is read."""
-    keys = rows.values("pk")[:SHOWN]
+def _first(rows: QuerySet[Trade, Any], days: QuerySet[TradeDay, Any]) -> tuple[Trade, ...]:
+    """The first trades; they lie in the first sums by the same figure, each of which is a trade's.
+
+    The keys are found before anything else of the trades is read.
+    """
+    inside = Q(pk__in=())
+    for day, strategy, instrument in days.values_list("day", "strategy", "instrument")[:SHOWN]:
+        begin = datetime.combine(day, time(), tzinfo=UTC)
+        inside |= Q(
+            strategy=strategy,
+            instrument=instrument,
+            closed_at__gte=begin,
+            closed_at__lt=begin + DAY,
+        )
+    keys = rows.filter(inside).values("pk")[:SHOWN]
     return tuple(rows.filter(pk__in=keys).select_related("instrument"))
 
 
-def _sum_parts(rows: QuerySet[Trade, Any]) -> list[dict[str, Any]]:
-    """The sums of every combination of the keys, so that the trades are read once for all ways."""
+def _sum_parts(days: QuerySet[TradeDay, Any]) -> list[dict[str, Any]]:
+    """The sums of every combination of the keys, so that the days are read once for all ways."""
+    names = ("gross", "funding", "slippage", "net", "shares", "shares_1", "shares_2", "shares_3")
     found: Any = (
-        rows.order_by()
-        .annotate(level=_LEVERAGE)
-        .values("strategy", "instrument__symbol", "level", "closure_reason")
+        days.order_by()
+        .values("strategy", "instrument__symbol", "leverage_band", "closure_reason")
         .annotate(
-            trades=Count("id"),
-            won=Count("id", filter=Q(net_pnl__gt=0)),
-            sum_gross=Sum("gross_pnl"),
+            **{f"sum_{name}": Sum(name) for name in ("trades", "won", *names)},
             sum_fees=Sum("commission"),
-            sum_funding=Sum("funding"),
-            sum_slippage=Sum("slippage"),
-            sum_net=Sum("net_pnl"),
+            best=Max("share_best"),
+            worst=Min("share_worst"),
+            **{f"bin_{k}": Sum(F(f"bins__{k}")) for k in range(len(EDGES) + 1)},
         )
     )
-    return list(found)
+    return [{**row, "level": BANDS[row["leverage_band"]]} for row in found]
 
 
 def _group(found: Sequence[dict[str, Any]], name: str) -> tuple[TradeGroup, ...]:
@@ -144,8 +157,8 @@ def _group(found: Sequence[dict[str, Any]], name: str) -> tuple[TradeGroup, ...]
         by_key.setdefault(key, []).append(
             TradeGroup(
                 key=key,
-                trades=row["trades"],
-                won=row["won"],
+                trades=row["sum_trades"],
+                won=row["sum_won"],
                 gross=row["sum_gross"],
                 fees=row["sum_fees"],
                 funding=row["sum_funding"],
@@ -175,7 +188,7 @@ def _by_magnet(book: str, since: datetime | None) -> tuple[TradeGroup, ...]:
     """Trades of the newest ``KINDS_LOOKED_AT`` that had a tier, by the level next to their target.
 
     A level counts that was known and alive when the trade was opened, within a quarter of a per
-    cent of the target.
+    cent of the target; the somewhat wider band is for the index by price.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -190,6 +203,8 @@ def _by_magnet(book: str, since: datetime | None) -> tuple[TradeGroup, ...]:
                  SELECT kind FROM trading_magnet m
                  WHERE m.instrument_id = t.instrument_id AND m.known_at <= t.opened_at
                    AND (m.dead_at IS NULL OR m.dead_at > t.opened_at)
+                   AND m.price BETWEEN 0.997 * t.target_price::float
+                     AND 1.003 * t.target_price::float
                    AND abs(m.price - t.target_price::float) <= 0.0025 * t.target_price::float
                  ORDER BY abs(m.price - t.target_price::float), m.id LIMIT 1) level ON true
                GROUP BY 1 ORDER BY 8 DESC, 1""",
@@ -199,44 +214,31 @@ def _by_magnet(book: str, since: datetime | None) -> tuple[TradeGroup, ...]:
         return tuple(TradeGroup(**dict(zip(names, row, strict=True))) for row in cursor.fetchall())
 
 
-def _spread(book: str, since: datetime | None) -> Spread | None:
-    """Mean, deviation of a sample, skewness of the whole and counts, in one pass of the database
-    over the results and one over their moments."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """WITH shares AS MATERIALIZED (
-                 SELECT (net_pnl / account_balance)::float8 AS share FROM trading_trade
-                 WHERE book = %(book)s AND account_balance > 0
-                   AND (%(since)s::timestamptz IS NULL OR closed_at >= %(since)s)),
-               whole AS (
-                 SELECT count(*) AS n, avg(share) AS mean, stddev_samp(share) AS deviation,
-                   stddev_pop(share) AS spread, max(share) AS best, min(share) AS worst
-                 FROM shares),
-               bins AS (
-                 SELECT width_bucket(1000 * share, %(edges)s::float8[]) AS bin, count(*) AS n
-                 FROM shares GROUP BY 1)
-               SELECT n, mean, deviation,
-                 (SELECT avg((share - mean) ^ 3) FROM shares) / nullif(spread, 0) ^ 3,
-                 best, worst, (SELECT jsonb_object_agg(bin, bins.n) FROM bins)
-               FROM whole""",
-            {"book": book, "since": since, "edges": list(EDGES)},
-        )
-        count, mean, deviation, skewness, best, worst, bins = cursor.fetchone()
+def _spread(parts: Sequence[dict[str, Any]]) -> Spread | None:
+    """Mean, deviation of a sample, skewness of the whole and counts, from sums of powers: exact, so
+    that equal results have no deviation."""
+    count = sum(row["sum_shares"] for row in parts)
     if not count:
         return None
-    counts = {int(at): number for at, number in json.loads(bins).items()}
+    first, second, third = (
+        sum(Fraction(row[f"sum_shares_{power}"]) for row in parts) for power in (1, 2, 3)
+    )
+    # n² times the variance and n³ times the third moment, both about the mean.
+    square = count * second - first**2
+    cube = count**2 * third - 3 * count * first * second + 2 * first**3
     names = [
         f"below {EDGES[0]:g}",
         *(f"{low:g} to {high:g}" for low, high in pairwise(EDGES)),
         f"above {EDGES[-1]:g}",
     ]
     return Spread(
-        mean=mean,
-        deviation=deviation,
-        skewness=skewness if count > 2 and deviation else None,
-        best=best,
-        worst=worst,
+        mean=float(first / count),
+        deviation=math.sqrt(square / (count * (count - 1))) if count > 1 else None,
+        skewness=float(cube) / float(square) ** 1.5 if count > 2 and square else None,
+        best=max(float(row["best"]) for row in parts if row["best"] is not None),
+        worst=min(float(row["worst"]) for row in parts if row["worst"] is not None),
         bins=tuple(
-            (name, counts.get(at, 0), at > EDGES.index(0.0)) for at, name in enumerate(names)
+            (name, sum(row[f"bin_{at}"] for row in parts), at > EDGES.index(0.0))
+            for at, name in enumerate(names)
         ),
     )

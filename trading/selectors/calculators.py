@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
-from django.db.models import Avg, Count, Q
+from django.db.models import Sum
 
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.leverage import (
@@ -34,7 +33,7 @@ from risk.domain.ratios import (
     compute_kelly_shrinkage,
 )
 from risk.services.limits import limits_in_force
-from trading.models import Trade
+from trading.models import TradeDay
 from trading.selectors.book import require_instrument
 from trading.services.leverage_caps import read_strength_calibration
 from trading.services.leverage_inputs import read_leverage_inputs
@@ -117,17 +116,13 @@ class MarginAnswer:
 
 def observed_odds(book: str) -> Odds | None:
     """Odds of the closed trades of a book; None until some have won and some have lost."""
-    won, lost = Q(net_pnl__gt=0), Q(net_pnl__lt=0)
-    found = Trade.objects.filter(book=book).aggregate(
-        won=Count("id", filter=won),
-        lost=Count("id", filter=lost),
-        win=Avg("net_pnl", filter=won),
-        loss=Avg("net_pnl", filter=lost),
+    found = TradeDay.objects.filter(book=book).aggregate(
+        **{name: Sum(name) for name in ("won", "lost", "won_net", "lost_net")}
     )
     if not found["won"] or not found["lost"]:
         return None
     count = found["won"] + found["lost"]
-    payoff = float(found["win"] / -Decimal(found["loss"]))
+    payoff = float((found["won_net"] / found["won"]) / (-found["lost_net"] / found["lost"]))
     return Odds(trades=count, win_rate=found["won"] / count, payoff=payoff)
 
 

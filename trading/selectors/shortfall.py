@@ -60,7 +60,14 @@ def view_shortfall(book: str, *, since: datetime | None = None) -> tuple[Shortfa
     if since is not None:
         rows = rows.filter(occurred_at__gte=since)
     found: dict[str, list[tuple[ExecutedOrder, bool]]] = {}
-    newest = list(rows.select_related("proposal").order_by("-occurred_at")[:ORDERS_MAX])
+    newest = list(
+        rows.select_related("proposal")
+        .only(
+            "strategy", "instrument_id", "side", "quantity", "filled_quantity", "reference_price",
+            "average_price", "denial_codes", "closed_at", "proposal__entry_price",
+        )
+        .order_by("-occurred_at")[:ORDERS_MAX]
+    )  # fmt: skip
     # By the orders that are shown: joined to them all, every fill of the book would be summed.
     paid = Fill.objects.filter(order__in=newest).values_list("order").annotate(fees=Sum("fee"))
     fees = {order: float(total) for order, total in paid.order_by()}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import accumulate
 from typing import Any
 
 from django.db.models import Max, OuterRef, Q, Subquery, Sum
 from django.db.models.fields.json import KeyTransform
-from django.db.models.functions import TruncDay
 
 from magnetfund.core.models import Heartbeat
 from magnetfund.kernel.clock import utc_now
@@ -31,6 +30,7 @@ from trading.models import (
     StrategyNote,
     StrategyPerformance,
     Trade,
+    TradeDay,
     TradingSession,
 )
 from trading.services.membership import Member, members_of
@@ -128,8 +128,8 @@ def find_result_curve(book: str, code: str) -> tuple[list[datetime], list[Decima
     each = trades.order_by("closed_at", "id").values_list("closed_at", "net_pnl")
     rows = list(each[:TRADES_MAX])
     if len(rows) == TRADES_MAX:
-        by_day = trades.annotate(day=TruncDay("closed_at", tzinfo=UTC)).values("day")
-        rows = list(by_day.values_list(Max("closed_at"), Sum("net_pnl")).order_by("day"))
+        by_day = TradeDay.objects.filter(book=book, strategy=code).values("day")
+        rows = list(by_day.values_list(Max("last_closed_at"), Sum("net")).order_by("day"))
     sums = list(accumulate(net for _, net in rows))
     step = max(1, len(rows) // POINTS_MAX)
     kept = [*range(0, len(rows), step)]

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from magnetfund.core.roles import Capability
-from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.clock import utc_midnight, utc_now
 from magnetfund.web.api.access import needs
 from magnetfund.web.api.fields import FiniteFloat, plain
 from trading import selectors
@@ -84,7 +84,7 @@ class AttributionView(APIView):
     def get(self, request: Request) -> Response:
         query = SpanQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
-        since = utc_now() - timedelta(days=query.validated_data["days"])
+        since = utc_midnight(utc_now()) - timedelta(days=query.validated_data["days"])
         view = view_attribution(settings.MAGNET_BOOK, since=since)
         return Response(
             {

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from magnetfund.kernel.clock import utc_now
+from magnetfund.kernel.clock import utc_midnight, utc_now
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.charts import KIND_WORDS
 from magnetfund.web.desk.frame import build_frame
@@ -106,7 +106,7 @@ def factors(request: HttpRequest) -> HttpResponse:
 def attribution(request: HttpRequest) -> HttpResponse:
     """Where the result of closed trades came from, and how their results are spread."""
     days = _choose(request.GET.get("days", ""), tuple(span for span, _ in SPANS), 365)
-    since = utc_now() - timedelta(days=days) if days else None
+    since = utc_midnight(utc_now()) - timedelta(days=days) if days else None
     view = view_attribution(settings.MAGNET_BOOK, since=since)
     return render(
         request,
