@@ -16,8 +16,8 @@ from django.db import connection
 
 from investors.models import NavStrike
 
-#: For a ``WITH RECURSIVE`` over ``moved`` (``lot_id``): ``source`` gives the lot that the NAV
-#: valued in the place of each, and ``is_final`` whether nothing is accrued on it any more.
+#: For a ``WITH RECURSIVE`` over ``moved`` (``lot_id`` and more): ``source`` adds the lot that the
+#: NAV valued in the place of each, and ``is_final``, whether nothing is accrued on it any more.
 #: Only a lot that a transfer opened is followed to its origin, so that the others are one join.
 SOURCE = """
 taken AS (
@@ -34,7 +34,7 @@ origin AS (
   SELECT DISTINCT ON (lot_id) lot_id, source_id FROM taken ORDER BY lot_id, steps DESC
 ),
 source AS (
-  SELECT m.lot_id, coalesce(o.source_id, m.lot_id) AS source_id, EXISTS (
+  SELECT m.*, coalesce(o.source_id, m.lot_id) AS source_id, EXISTS (
     SELECT 1 FROM investors_unitentry f WHERE f.lot_id = coalesce(o.source_id, m.lot_id)
       AND f.strike_id = %(strike)s AND f.kind = 'fee_cancel') AS is_final
   FROM moved m LEFT JOIN origin o ON o.lot_id = m.lot_id

@@ -39,25 +39,22 @@ _LOTS = f"""
 WITH RECURSIVE moved AS (
   SELECT e.lot_id, sum(e.units) AS units
   FROM investors_unitentry e
-  JOIN investors_unitlot l ON l.id = e.lot_id
-  JOIN investors_shareclass s ON s.id = l.share_class_id
-  WHERE s.fund_id = %(fund)s AND e.effective_at <= %(at)s
+  WHERE e.fund_id = %(fund)s AND e.effective_at <= %(at)s
   GROUP BY e.lot_id HAVING sum(e.units) > 0
 ),
 {SOURCE},
 valued AS (
-  SELECT l.id, l.number AS lot, l.holding_id, l.share_class_id, l.dealing_day, l.entry_price,
-    l.high_water_mark, l.lockup_until, m.units,
+  SELECT l.id, l.number AS lot, l.holding_id, s.code, l.dealing_day, l.entry_price,
+    l.high_water_mark, l.lockup_until, o.units,
     CASE
       WHEN n.lot_id IS NULL OR o.is_final
-      THEN round(m.units * coalesce(c.price, s.launch_price), 2)
-      WHEN n.units = m.units THEN n.net_value
-      ELSE round(m.units * n.net_value_per_unit, 2)
+      THEN round(o.units * coalesce(c.price, s.launch_price), 2)
+      WHEN n.units = o.units THEN n.net_value
+      ELSE round(o.units * n.net_value_per_unit, 2)
     END AS value
-  FROM moved m
-  JOIN investors_unitlot l ON l.id = m.lot_id
+  FROM source o
+  JOIN investors_unitlot l ON l.id = o.lot_id
   JOIN investors_shareclass s ON s.id = l.share_class_id
-  JOIN source o ON o.lot_id = m.lot_id
   LEFT JOIN investors_lotnav n ON n.strike_id = %(strike)s AND n.lot_id = o.source_id
   LEFT JOIN investors_classnav c ON c.strike_id = %(strike)s AND c.share_class_id = s.id
 )
@@ -66,16 +63,15 @@ _HOLDERS = (
     _LOTS  # noqa: S608  # no input enters the text
     + """,
 held AS (
-  SELECT holding_id, share_class_id, count(*) AS lots, sum(units) AS units, sum(value) AS value
-  FROM valued GROUP BY holding_id, share_class_id
+  SELECT holding_id, code, count(*) AS lots, sum(units) AS units, sum(value) AS value
+  FROM valued GROUP BY holding_id, code
 ),
 holders AS MATERIALIZED (
-  SELECT i.id, i.number, i.legal_name AS name, i.kind, i.country, i.kyc_state, s.code,
+  SELECT i.id, i.number, i.legal_name AS name, i.kind, i.country, i.kyc_state, v.code,
     v.lots, v.units, v.value
   FROM held v
   JOIN investors_holding h ON h.id = v.holding_id
   JOIN investors_investor i ON i.id = h.investor_id
-  JOIN investors_shareclass s ON s.id = v.share_class_id
 )
 """
 )
@@ -109,13 +105,12 @@ ORDER BY {order}
 _LOTS_OF_HOLDER = (
     _LOTS
     + """
-SELECT s.code, v.lot, v.dealing_day, v.entry_price, v.high_water_mark, v.lockup_until, v.units,
+SELECT v.code, v.lot, v.dealing_day, v.entry_price, v.high_water_mark, v.lockup_until, v.units,
   v.value
 FROM valued v
 JOIN investors_holding h ON h.id = v.holding_id
-JOIN investors_shareclass s ON s.id = v.share_class_id
 WHERE h.investor_id = %(investor)s
-ORDER BY s.code, v.lot
+ORDER BY v.code, v.lot
 """
 )
 

@@ -224,6 +224,8 @@ class AuditEvent(models.Model):
         indexes = [
             models.Index(fields=["subject_type", "subject_id"], name="core_audit_subject"),
             models.Index(fields=["action", "-occurred_at"], name="core_audit_action"),
+            # The newest line is sought across chains.
+            models.Index(fields=["seq", "chain"], name="core_audit_number"),
         ]
 
     def __str__(self) -> str:

@@ -30,7 +30,9 @@ from bench.pages import (
     sign_in,
 )
 from investors.models import Investor
+from magnetfund.core.actors import Actor
 from magnetfund.core.roles import STAFF_ROLES, Role
+from magnetfund.core.services.audit import list_actions, record_audit
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.flow_support import START
 from magnetfund.tests.walls_support import make_instrument
@@ -119,6 +121,13 @@ STEPS = {
 
 
 ONE_ROW = re.compile("/[0-9a-f]{8}-")
+
+
+def test_the_actions_of_the_trail_are_listed_once_each(fresh_database: Any) -> None:
+    assert list_actions() == []
+    for action in ("b.one", "a.two", "b.one", "c", "a.two"):
+        record_audit(actor=Actor.system("test"), action=action)
+    assert list_actions() == ["a.two", "b.one", "c"]
 
 
 def test_no_other_page_asks_more_often_because_there_are_more_rows(

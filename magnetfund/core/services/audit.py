@@ -1,10 +1,12 @@
-"""The audit trail's only writer; PostgreSQL numbers, stamps and chains the lines."""
+"""The audit trail's only writer, and what it holds; PostgreSQL numbers, stamps and chains it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+
+from django.db import connection
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import AuditEvent
@@ -33,3 +35,18 @@ def record_audit(
         subject_id=str(subject_id),
         body=canonical(dict(body or {})),
     )
+
+
+def list_actions() -> list[str]:
+    """Every action of the trail, once and in order: a step into the index each, not every line."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """WITH RECURSIVE found AS (
+                 (SELECT action FROM core_auditevent ORDER BY action LIMIT 1)
+                 UNION ALL
+                 SELECT (SELECT a.action FROM core_auditevent a WHERE a.action > f.action
+                         ORDER BY a.action LIMIT 1)
+                 FROM found f WHERE f.action IS NOT NULL)
+               SELECT action FROM found WHERE action IS NOT NULL"""
+        )
+        return [action for (action,) in cursor.fetchall()]

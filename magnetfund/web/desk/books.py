@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from magnetfund.core.models import AuditEvent
 from magnetfund.core.roles import Capability
+from magnetfund.core.services.audit import list_actions
 from magnetfund.core.templatetags.figures import units
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.backups.copies import read_copy_health
@@ -51,8 +52,7 @@ SORTS = {"newest": ("-seq", "chain"), "oldest": ("seq", "chain")}
 @desk_view(Capability.ADMIN_VIEW)
 def books(request: HttpRequest) -> HttpResponse:
     """When the books verified, the root, how to check it offline, and the audit trail."""
-    actions = AuditEvent.objects.order_by("action").values_list("action", flat=True).distinct()
-    spec = LINES.with_options(action=[(action, action) for action in actions])
+    spec = LINES.with_options(action=[(action, action) for action in list_actions()])
     listing = spec.read(request.GET, number=asked_page(request))
     rows = AuditEvent.objects.order_by(*SORTS[listing.sort])
     if listing.chosen["action"]:
