@@ -42,14 +42,16 @@ def compute_ewma_volatility(
         raise InvalidInput("the start needs a return", code="bad_seed_periods")
     start = 0 if initial_variance is not None else seed_periods
     values = returns_of(returns, length_min=max(start, 1))
-    variances: FloatArray = np.full(values.size + 1, np.nan)
     if initial_variance is not None:
-        variances[0] = positive_of(initial_variance, name="the initial variance")
+        variance = positive_of(initial_variance, name="the initial variance")
     else:
-        variances[start] = float(np.mean(values[:start] ** 2))
-    for at in range(start, values.size):
-        variances[at + 1] = decay * variances[at] + (1.0 - decay) * values[at] ** 2
-    volatilities: FloatArray = np.sqrt(variances)
+        variance = float(np.mean(values[:start] ** 2))
+    # Plain floats: a step of a recursion through an array costs ten times as much.
+    variances = [math.nan] * start + [variance]
+    for square in (values[start:] ** 2).tolist():
+        variance = decay * variance + (1.0 - decay) * square
+        variances.append(variance)
+    volatilities: FloatArray = np.sqrt(np.array(variances))
     return volatilities
 
 
