@@ -18,10 +18,10 @@ from magnetfund.tests.test_access import bearer
 from risk.domain.attribution import compute_shortfall
 from risk.domain.portfolio import compute_minimum_variance, shrink_covariance
 from trading.domain.market import DAY_MS, HOUR_MS, Candles
-from trading.models import Instrument, Order, Proposal
+from trading.models import Instrument
 from trading.selectors.calculators import calculate_growth, calculate_kelly, calculate_margin
 from trading.selectors.portfolio import score_names, view_portfolio
-from trading.selectors.shortfall import _executed, view_shortfall
+from trading.selectors.shortfall import PlacedEntry, execute, view_shortfall
 from trading.services.candle_store import store_candles
 from trading.services.instruments import add_simulated_instrument
 
@@ -250,17 +250,13 @@ def test_growth_is_told_with_what_few_years_leave_of_it(desk: Client) -> None:
 
 
 def test_shortfall_adds_up_from_the_price_decided_on(desk: Client) -> None:
-    row = add("BTC/USDT:USDT")
-    now = utc_now()
-    proposal = Proposal.objects.create(
-        book="main", strategy="trend", instrument=row, decided_at=now, entry_price=Decimal(100)
-    )
-    filled = Order(
-        book="main", instrument=row, strategy="trend", proposal=proposal, purpose="entry",
-        side="buy", quantity=Decimal(10), filled_quantity=Decimal(7), state="CANCELED",
-        reference_price=Decimal("100.5"), average_price=Decimal("100.7"), closed_at=now,
+    filled = PlacedEntry(
+        strategy="trend", instrument_id=1, side="buy", quantity=Decimal(10),
+        filled_quantity=Decimal(7), reference_price=Decimal("100.5"),
+        average_price=Decimal("100.7"), denial_codes=[], closed_at=utc_now(),
+        decided=Decimal(100), fees=Decimal("0.14"),
     )  # fmt: skip
-    found = compute_shortfall(order=_executed(filled, Decimal("100.8"), fees=0.14))
+    found = compute_shortfall(order=execute(filled, Decimal("100.8")))
     # 7 units came 0.5 late and 0.2 dearer, 3 were missed by 0.8, and the fee.
     assert (found.delay, found.impact) == (pytest.approx(3.5), pytest.approx(1.4))
     assert found.opportunity == pytest.approx(2.4)

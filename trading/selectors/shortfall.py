@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
-from django.db.models import Sum
+from django.db.models import F, OuterRef, Subquery, Sum
 
 from risk.domain.attribution import ExecutedOrder, Shortfall, compute_shortfall
 from trading.models import Candle, Fill, Order
@@ -14,6 +15,22 @@ from trading.models import Candle, Fill, Order
 #: The newest entries that are looked at.
 ORDERS_MAX = 1_000
 HOUR = timedelta(hours=1)
+
+
+class PlacedEntry(NamedTuple):
+    """What is read of an order, of the proposal behind it and of its fills; quote currency."""
+
+    strategy: str
+    instrument_id: int
+    side: str
+    quantity: Decimal
+    filled_quantity: Decimal
+    reference_price: Decimal
+    average_price: Decimal | None
+    denial_codes: list[str]
+    closed_at: datetime
+    decided: Decimal | None
+    fees: Decimal | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,56 +76,47 @@ def view_shortfall(book: str, *, since: datetime | None = None) -> tuple[Shortfa
     )
     if since is not None:
         rows = rows.filter(occurred_at__gte=since)
+    paid = Fill.objects.filter(order=OuterRef("pk")).order_by().values("order")
+    newest = rows.annotate(
+        decided=F("proposal__entry_price"),
+        # Of the orders that are shown alone: joined to them all, every fill would be summed.
+        fees=Subquery(paid.annotate(total=Sum("fee")).values("total")),
+    ).order_by("-occurred_at")
     found: dict[str, list[tuple[ExecutedOrder, bool]]] = {}
-    newest = list(
-        rows.select_related("proposal")
-        .only(
-            "strategy", "instrument_id", "side", "quantity", "filled_quantity", "reference_price",
-            "average_price", "denial_codes", "closed_at", "proposal__entry_price",
-        )
-        .order_by("-occurred_at")[:ORDERS_MAX]
-    )  # fmt: skip
-    # By the orders that are shown: joined to them all, every fill of the book would be summed.
-    paid = Fill.objects.filter(order__in=newest).values_list("order").annotate(fees=Sum("fee"))
-    fees = {order: float(total) for order, total in paid.order_by()}
-    for order in newest:
-        if order.denial_codes or order.quantity <= 0 or order.reference_price <= 0:
+    for entry in map(PlacedEntry._make, newest.values_list(*PlacedEntry._fields)[:ORDERS_MAX]):
+        if entry.denial_codes or entry.quantity <= 0 or entry.reference_price <= 0:
             continue
-        closing = order.reference_price
+        closing = entry.reference_price
         is_priced = True
-        if order.filled_quantity < order.quantity:
-            known = _closing_price(order)
+        if entry.filled_quantity < entry.quantity:
+            known = _closing_price(entry)
             closing, is_priced = known or closing, known is not None
-        found.setdefault(order.strategy, []).append(
-            (_executed(order, closing, fees=fees.get(order.pk, 0.0)), is_priced)
-        )
+        found.setdefault(entry.strategy, []).append((execute(entry, closing), is_priced))
     parts = sorted((_sum(key, items) for key, items in found.items()), key=lambda r: -r.total)
     if not parts:
         return ()
     return (_sum("", [item for items in found.values() for item in items]), *parts)
 
 
-def _executed(order: Order, closing: Decimal, *, fees: float) -> ExecutedOrder:
-    decided = order.proposal.entry_price if order.proposal is not None else None
+def execute(entry: PlacedEntry, closing: Decimal) -> ExecutedOrder:
+    """What became of an entry, ``closing`` being the price of what was not filled."""
     return ExecutedOrder(
-        side=1 if order.side == Order.Side.BUY else -1,
-        size=float(order.quantity),
-        filled=float(order.filled_quantity),
-        decision_price=float(decided or order.reference_price),
-        arrival_price=float(order.reference_price),
-        execution_price=float(order.average_price or order.reference_price),
+        side=1 if entry.side == Order.Side.BUY else -1,
+        size=float(entry.quantity),
+        filled=float(entry.filled_quantity),
+        decision_price=float(entry.decided or entry.reference_price),
+        arrival_price=float(entry.reference_price),
+        execution_price=float(entry.average_price or entry.reference_price),
         closing_price=float(closing),
-        fees=fees,
+        fees=float(entry.fees or 0),
     )
 
 
-def _closing_price(order: Order) -> Decimal | None:
-    ended = order.closed_at
-    if ended is None:
-        return None
+def _closing_price(entry: PlacedEntry) -> Decimal | None:
+    ended = entry.closed_at
     close = (
         Candle.objects.filter(
-            instrument=order.instrument_id,
+            instrument=entry.instrument_id,
             timeframe="1h",
             open_time__gt=ended - HOUR,
             open_time__lte=ended,
