@@ -255,7 +255,7 @@ def _plain(plan: ReplayPlan) -> dict[str, Any]:
         "reset_policy": plan.reset_policy.code,
         "resolution": plan.resolution,
         "rules": plan.rules,
-        "limits": plan.limits.plain(),
+        "limits": None if plan.is_bare else plan.limits.plain(),
     }
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from trading.models import ReplayRun
 
 PROJECT = Path(__file__).resolve().parents[2]
 URL = "SCRATCH_DATABASE_URL"
+#: How a command that was refused ends.
+REFUSED = re.compile(r"CommandError: (?P<message>.+) \((?P<code>[a-z0-9_]+)\)")
 #: Variables that say how programs run here, not what they run on.
 KEPT_VARIABLES = (
     "PATH", "HOME", "LANG", "LC_ALL", "TZ", "NUMBA_CACHE_DIR", "LOG_LEVEL", "MAGNET_BOOK",
@@ -123,17 +126,23 @@ def run_apart(url: str, arguments: Sequence[str], *, book: str) -> dict[str, Any
     Raises :class:`InvalidInput` with the reason where the replay was refused.
     """
     command = [sys.executable, str(PROJECT / "manage.py"), "replay", "--json", *arguments]
-    with tempfile.TemporaryDirectory(prefix="magnetfund-scratch-") as folder:
-        answer = subprocess.run(
-            command,
-            env=_environment(url, Path(folder)),
-            check=False,
-            stdout=subprocess.PIPE,
-            stderr=None,
-            text=True,
-        )
-    if answer.returncode != 0:
-        raise InvalidInput("the replay failed in its scratch database; see above", code="replay")
+    with tempfile.TemporaryDirectory(prefix="magnetfund-scratch-") as name:
+        folder = Path(name)
+        with (
+            (folder / "answer").open("w+") as answer,
+            subprocess.Popen(
+                command,
+                env=_environment(url, folder),
+                stdout=answer,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as process,
+        ):
+            assert process.stderr is not None
+            refusal = _pass_on(process.stderr)
+        if process.returncode != 0:
+            raise refusal
+        result: dict[str, Any] = json.loads((folder / "answer").read_text())
     names = ("id", "book", "parameters", "result", "started_at", "finished_at")
     with psycopg.connect(url) as scratch:
         row = scratch.execute(
@@ -144,8 +153,23 @@ def run_apart(url: str, arguments: Sequence[str], *, book: str) -> dict[str, Any
     if row is None:
         raise InvalidInput("the replay left no result", code="replay")
     ReplayRun.objects.create(**dict(zip(names, row, strict=True)))
-    result: dict[str, Any] = json.loads(answer.stdout)
     return result
+
+
+def _pass_on(told: Iterable[str]) -> InvalidInput:
+    """Show what the replay says while it runs, but for the line with which it is refused.
+
+    Returns that refusal, or what stands for one that was never said.
+    """
+    refusal = InvalidInput("the replay failed in its scratch database; see above", code="replay")
+    for line in told:
+        found = REFUSED.fullmatch(line.rstrip("\n"))
+        if found is None:
+            sys.stderr.write(line)
+            sys.stderr.flush()
+        else:
+            refusal = InvalidInput(found["message"], code=found["code"])
+    return refusal
 
 
 def _environment(url: str, folder: Path) -> dict[str, str]:

@@ -41,7 +41,7 @@ DESK = {
     "/desk/fund/expenses/", "/desk/fund/expenses.csv",
     "/desk/research/", "/desk/research/compare/", "/desk/research/parameters/",
     "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",
-    "/desk/research/strategies/",
+    "/desk/research/strategies/", "/desk/research/replays/",
 }  # fmt: skip
 #: Compliance's own; test_desk_kyc.py has their matrix.
 FILES = {"/desk/investors/"}

@@ -52,6 +52,7 @@ PAGES: dict[str, tuple[str, ...]] = {
         "/desk/fund/restatements/",
         "/desk/founding/", "/desk/research/",
         "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",
+        "/desk/research/replays/",
         "/account/2fa/", "/account/sessions/",
     ),
     "accountant": (

@@ -7,20 +7,18 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.management import CommandError, call_command
 from hypothesis import given
 from hypothesis import strategies as st
 
-from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Role
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.operations.replay_limits import ReplayLimits, read_limits, write_limits
 from magnetfund.tests.flow_support import START, SYMBOL, make_candles
-from magnetfund.tests.walls_support import make_user
-from risk.domain.limits import DEFAULT_LIMITS, Limits, figures_of
+from magnetfund.tests.test_desk_market import sign_in
+from magnetfund.tests.walls_support import sign_limits
+from risk.domain.limits import DEFAULT_LIMITS, Limits
 from risk.models import LimitSet
-from risk.services.limits import approve_limits, propose_limits
 from trading.models import ReplayRun
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
@@ -28,16 +26,6 @@ SPAN = ["--from", f"{START:%Y-%m-%d}", "--to", f"{START + timedelta(days=8):%Y-%
 #: A volatility ratio that every hour passes, so that nothing may be opened.
 CALM = Limits(volatility_ratio_max=Decimal("0.05"))
 BEGINS = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-def approve(limits: Limits) -> None:
-    """Two officers put a set in force for the fund's book, from :data:`BEGINS` on."""
-    ann, ben = make_user("ann", Role.RISK_OFFICER), make_user("ben", Role.RISK_OFFICER)
-    proposal = propose_limits(
-        book=settings.MAGNET_BOOK, figures=figures_of(limits=limits), reason="calmer",
-        effective_from=BEGINS, actor=Actor.of(ann),
-    )  # fmt: skip
-    approve_limits(proposal=proposal, seen_hash=proposal.content_hash, actor=Actor.of(ben))
 
 
 def replayed(book: str, *words: str) -> dict[str, Any]:
@@ -57,13 +45,13 @@ def test_a_replay_takes_the_limits_in_force_and_says_which(capsys: Any):
     assert unsigned["limits"]["version"] == 0
     assert unsigned["orders"] > 0
     assert not LimitSet.objects.exists(), "nothing is signed for what stands in code"
-    approve(CALM)
+    sign_limits(CALM, at=BEGINS)
     calm = replayed("calm")
     assert calm["limits"] == {
         "name": "limits of main, version 1, in force since 2026-03-01",
         "book": "main", "version": 1, "hash": ReplayLimits(limits=CALM).plain()["hash"],
     }  # fmt: skip
-    assert "with the limits of main, version 1" in capsys.readouterr().out
+    assert "Under the limits of main, version 1" in capsys.readouterr().out
     assert (calm["orders"], calm["ledger"]) == (0, "clean")
     assert calm["state_hash"] != unsigned["state_hash"]
     assert LimitSet.objects.get(book="calm").reason.startswith("replay under the limits of main")
@@ -77,11 +65,15 @@ def test_a_replay_takes_the_limits_in_force_and_says_which(capsys: Any):
     assert later["limits"] == calm["limits"]
     with pytest.raises(CommandError, match="bad_date"):
         replayed("odd", "--limits=whatever")
+    page = sign_in(Role.AUDITOR).get("/desk/research/replays/").content.decode()
+    assert page.count("Limits of main, version 1, in force since 2026-03-01") == 3
+    assert page.count("Shipped limits") == 3
+    assert "no event" in page
 
 
 def test_limits_equal_to_the_shipped_ones_give_the_replay_of_the_shipped_ones():
     make_candles(days_before=40, days=9)
-    approve(DEFAULT_LIMITS)
+    sign_limits(DEFAULT_LIMITS, at=BEGINS)
     signed, shipped = replayed("signed"), replayed("shipped", "--limits=shipped")
     assert (signed["limits"]["version"], shipped["limits"]["version"]) == (1, 0)
     assert signed["limits"]["hash"] == shipped["limits"]["hash"]
@@ -90,12 +82,31 @@ def test_limits_equal_to_the_shipped_ones_give_the_replay_of_the_shipped_ones():
 
 def test_no_limits_act_under_bare_rules():
     make_candles(days_before=40, days=9)
-    approve(Limits(opposite_distance_atr=Decimal(5)))
+    sign_limits(Limits(opposite_distance_atr=Decimal(5)), at=BEGINS)
     found = replayed("bare", "--rules=bare", "--sleeves=magnet,macd")
-    assert found["limits"]["version"] == 0
+    assert found["limits"] is None
     assert found["backtest"] == {"trades": found["trades"], "difference": ""}
     with pytest.raises(CommandError, match="under bare rules no limits act"):
         replayed("signed", "--rules=bare", "--limits=in-force")
+    assert (
+        "None: bare rules" in sign_in(Role.OPERATOR).get("/desk/research/replays/").content.decode()
+    )
+
+
+def test_a_replay_that_was_broken_off_or_named_no_limits_is_still_shown():
+    asked = {"instruments": [SYMBOL], "from": "2024-03-01T00:00:00Z", "to": "2024-04-01T00:00:00Z",
+             "risk": "0.0035", "reset_policy": "none"}  # fmt: skip
+    ReplayRun.objects.bulk_create(
+        ReplayRun(book=f"old{k}", parameters=asked, started_at=BEGINS) for k in range(11)
+    )
+    client = sign_in(Role.OPERATOR)
+    page = client.get("/desk/research/replays/").content.decode()
+    assert page.count("Limits of the code") == 10
+    assert "it runs, or it was broken off" in page
+    assert (
+        client.get("/desk/research/replays/?page=2").content.decode().count("Limits of the code")
+        == 1
+    )
 
 
 @given(version=st.integers(1, 99), share=st.decimals("0.01", "0.05", places=4))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,10 +23,12 @@ from magnetfund.env import parse_database_url
 from magnetfund.operations.scratch import URL
 from magnetfund.operations.servers.postgres import DATABASE
 from magnetfund.operations.servers.scratch import COPY, ScratchServer
-from magnetfund.tests.walls_support import make_instrument, make_user
+from magnetfund.tests.walls_support import make_instrument, make_user, sign_limits
+from risk.domain.limits import Limits
 from trading.models import Fill, ReplayRun
 from trading.services.blackouts import enter_blackout
 
+LATER_SPAN = ["--from", "2026-06-02", "--to", "2026-06-05"]
 REPLAY = ["--instrument", "BTC/USDT:USDT", "--from", "2026-01-02", "--to", "2026-01-05"]
 
 
@@ -141,6 +144,8 @@ def test_a_production_replay_brings_back_one_result_and_nobody(
             actor=Actor.of(make_user("olga", Role.OPERATOR)),
         )  # fmt: skip
         monkeypatch.setenv(URL, url)
+        limits = Limits(leverage_max=Decimal(2), margin_share_position=Decimal("0.1"))
+        sign_limits(limits, at=datetime(2025, 3, 1, tzinfo=UTC))
         span = ["--from", "2025-03-02", "--to", "2025-03-05"]
         call_command("replay", "--instrument", "BTC/USDT:USDT", *span, "--book", "past")
         with psycopg.connect(url) as scratch:
@@ -150,7 +155,10 @@ def test_a_production_replay_brings_back_one_result_and_nobody(
         assert run.result["bars"] > 0
         assert run.result["ledger"] == "clean"
         assert not Fund.objects.exists()
-        assert User.objects.count() == 1
+        assert User.objects.count() == 3
+        assert run.parameters["limits"]["version"] == 1
+        with pytest.raises(CommandError, match=r"^there are no stored candles .* \(no_candles\)$"):
+            call_command("replay", "--instrument", "BTC/USDT:USDT", *LATER_SPAN, "--book", "later")
         assert run.result["dated_events"] == 1
         assert not Fill.objects.exists()
         settings.IS_PRODUCTION = False
@@ -159,3 +167,4 @@ def test_a_production_replay_brings_back_one_result_and_nobody(
         assert here.result["orders"] > 0
         assert here.result["dated_events"] == 1
         assert here.result["state_hash"] == run.result["state_hash"]
+        assert here.parameters == run.parameters

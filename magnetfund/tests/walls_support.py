@@ -12,11 +12,14 @@ from typing import Any
 import psycopg
 from django.db import connection
 
+from magnetfund.core.actors import Actor
 from magnetfund.core.models import RoleGrant, User
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
+from risk.domain.limits import Limits, figures_of
 from risk.domain.pretrade import Side
 from risk.models import FuseEvent, FuseReset, PreTradeCheck
+from risk.services.limits import approve_limits, propose_limits
 from trading.domain.orders import OrderAcknowledged, OrderClaimed
 from trading.models import EngineTransition, Instrument, Order, Reconciliation
 from trading.services.fills import record_fill
@@ -198,6 +201,16 @@ def insert_order(session: psycopg.Connection[Any], instrument: Instrument) -> No
 
 def make_order(instrument: Instrument, **changes: Any) -> Order:
     return Order.objects.create(**order_values(instrument, **changes))
+
+
+def sign_limits(limits: Limits, *, at: datetime, book: str = "main") -> None:
+    """Two officers put a set in force for a book from an instant on."""
+    ann, ben = make_user("ann", Role.RISK_OFFICER), make_user("ben", Role.RISK_OFFICER)
+    proposal = propose_limits(
+        book=book, figures=figures_of(limits=limits), reason="calmer", effective_from=at,
+        actor=Actor.of(ann),
+    )  # fmt: skip
+    approve_limits(proposal=proposal, seen_hash=proposal.content_hash, actor=Actor.of(ben))
 
 
 def write_signature(cluster: Any, action: str, subject: uuid.UUID, user: User) -> None:

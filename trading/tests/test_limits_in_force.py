@@ -8,14 +8,11 @@ from typing import Any
 
 import pytest
 
-from magnetfund.core.actors import Actor
-from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock
-from magnetfund.tests.walls_support import make_user
+from magnetfund.tests.walls_support import sign_limits
 from risk.domain.fuse import Trigger
-from risk.domain.limits import Limits, figures_of
+from risk.domain.limits import Limits
 from risk.models import FuseEvent, PreTradeCheck
-from risk.services.limits import approve_limits, propose_limits
 from trading.domain.market import HOUR_MS
 from trading.models import Proposal
 from trading.services.trader import Trader
@@ -33,13 +30,7 @@ def cash(settings: Any) -> None:
 
 def approve(at_ms: int, **figures: Decimal) -> None:
     """One officer proposes a set that acts from ``at_ms``, another approves it."""
-    limits = Limits(**figures)
-    ann, ben = make_user("ann", Role.RISK_OFFICER), make_user("ben", Role.RISK_OFFICER)
-    proposal = propose_limits(
-        book=BOOK, figures=figures_of(limits=limits), reason="calmer",
-        effective_from=from_milliseconds(at_ms), actor=Actor.of(ann),
-    )  # fmt: skip
-    approve_limits(proposal=proposal, seen_hash=proposal.content_hash, actor=Actor.of(ben))
+    sign_limits(Limits(**figures), at=from_milliseconds(at_ms), book=BOOK)
 
 
 def test_a_running_trader_takes_new_limits_at_their_effective_time():

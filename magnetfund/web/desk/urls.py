@@ -26,6 +26,7 @@ from magnetfund.web.desk import (
     portfolio,
     register,
     research,
+    research_replays,
     research_studies,
     restatements,
     risk,
@@ -110,6 +111,7 @@ urlpatterns = [
         {"kind": "survival"},
         "desk_survival_start",
     ),
+    path("desk/research/replays/", research_replays.replays, name="desk_replays"),
     path("desk/research/strategies/", strategies.strategies, name="desk_strategies"),
     path("desk/research/strategies/propose/", strategies.propose, name="desk_sleeve_propose"),
     path(

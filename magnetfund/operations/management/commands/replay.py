@@ -123,7 +123,8 @@ class Command(FundCommand):
         return run_apart(url, words, book=plan.book)
 
     def _tell(self, result: dict[str, Any]) -> None:
-        self.say(f"Under {result['rules']} rules with the {result['limits']['name']}.")
+        limits = result["limits"]
+        self.say(f"Under the {limits['name']}." if limits else "Under bare rules, without limits.")
         self.say(
             f"{result['bars']:,} bars, {result['trades']:,} trades, {result['orders']:,} orders "
             f"({result['denied']} denied), {result['navs_struck']} NAVs for "
