@@ -39,7 +39,8 @@ class Part:
     #: Of which variable its database URL is; it is given no other, but for the stop's.
     url: str
     holds_stop: bool = False
-    #: Nobody waits for it at a start: it begins once the web answers, which is sooner that way.
+    #: Nobody waits for it at a start: it begins once the web answers, and a demo trades, both of
+    #: which are sooner that way.
     follows_web: bool = False
 
 

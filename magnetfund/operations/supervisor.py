@@ -97,11 +97,11 @@ class Supervisor:
             if not self.stopping:
                 self._start_parts(environment, follow_web=False)
                 self._wait_for_web()
+                if self.demo:
+                    self._wait_for_trader()
             if not self.stopping:
                 self._start_parts(environment, follow_web=True)
                 self._plan_daily(environment)
-                if self.demo:
-                    self._wait_for_trader()
                 self._announce(time.monotonic() - began)
                 self._watch()
         except LaunchError as error:
@@ -158,8 +158,22 @@ class Supervisor:
 
     def _prepare(self, environment: dict[str, str]) -> None:
         self._command(environment, "owner", "prepare")
-        if self.demo:
+        if self.demo and not self._has_demo(environment):
             self._command(environment, "gateway", "load_demo")
+
+    def _has_demo(self, environment: Mapping[str, str]) -> bool:
+        """Whether the demo's past is told to its end, so that loading it would only find it there.
+
+        What cannot be told here (a database of one's own, real prices) is left to the command.
+        """
+        if self.postgres is None or environment.get("MARKET"):
+            return False
+        import psycopg
+
+        book = environment.get("MAGNET_BOOK") or "main"
+        told = "SELECT closed_at IS NOT NULL FROM risk_scenarioclock WHERE book = %s"
+        with psycopg.connect(environment["DATABASE_OWNER_URL"]) as session:
+            return session.execute(told, [book]).fetchone() == (True,)
 
     def _command(self, environment: dict[str, str], role: str, *arguments: str) -> None:
         """Run one manage.py command to its end; its output is ours."""
