@@ -53,13 +53,13 @@ def build_ticket(
     fields = {
         "instrument": decision.instrument.symbol,
         "side": "long" if decision.direction > 0 else "short",
-        "amount": f"{quantity:f}",
+        "amount": f"{quantity.normalize():f}",
         "unit": "units",
         "leverage": LEVERAGE,
-        "stop": f"{round_to_step(stop, tick):f}",
+        "stop": f"{round_to_step(stop, tick).normalize():f}",
         "tier": TIER,
         "why": f"{strategy}, run now: its decision of {decision.decided_at:%d %b %Y, %H:%M} UTC",
     }
     if target is not None:
-        fields["target"] = f"{round_to_step(target, tick):f}"
+        fields["target"] = f"{round_to_step(target, tick).normalize():f}"
     return fields

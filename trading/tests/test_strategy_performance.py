@@ -278,7 +278,11 @@ def test_a_day_s_session_is_opened_once_with_its_checklist_and_closed_with_its_r
 
 
 def decided(direction: int, stop: float, **more: Any) -> SleeveDecision:
-    row = Instrument(symbol="BTC/USDT:USDT", tick=Decimal("0.1"), lot=Decimal("0.001"))
+    # Steps as the database tells them.
+    row = Instrument(
+        symbol="BTC/USDT:USDT", tick=Decimal("0.100000000000000000"),
+        lot=Decimal("0.001000000000000000"),
+    )  # fmt: skip
     return SleeveDecision(
         instrument=row, decided_at=START, reason="entry", direction=direction, stop=stop, **more
     )
@@ -291,7 +295,8 @@ def test_run_now_is_the_newest_decision_at_the_sleeve_s_risk_or_says_why_not() -
     }  # fmt: skip
     fields = build_ticket(decided(1, 48_000.04, target=58_000.0), **asked)
     assert not isinstance(fields, str)
-    assert (fields["side"], fields["stop"], fields["target"]) == ("long", "48000.0", "58000.0")
+    assert (fields["side"], fields["stop"], fields["target"]) == ("long", "48000", "58000")
+    assert len(fields["amount"]) <= len("0.735")
     loss = Decimal(fields["amount"]) * (Decimal("1999.96") + Decimal(50_000) * Decimal("0.0014"))
     assert Decimal(1503) < loss <= Decimal(1505)
     for decision, words in (
