@@ -36,6 +36,8 @@ BARE_SECONDS = 8.0
 CLOCK_SECONDS = 5.0
 CONNECT_SECONDS = 3
 LATE_PERIODS = 4
+#: How long a trader that reconciles may take to value its book; 50 instruments take half a minute.
+START_SECONDS = 90.0
 #: States of the engine, as the database writes them.
 RECONCILING, READY = "RECONCILING", "READY"
 
@@ -79,6 +81,7 @@ class WatchMemory:
     beat_changed: float = 0.0
     price_changed: float = 0.0
     equity_good: float = 0.0
+    reconciling_since: float | None = None
     bare_since: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -144,18 +147,25 @@ def _remember(memory: WatchMemory, sight: Look, now: float) -> WatchMemory:
         and sight.beat_at != memory.beat_at
         and abs(sight.ahead_s) <= CLOCK_SECONDS
     )
+    since = memory.reconciling_since
     if is_beat:
+        if now - memory.beat_changed > SILENCE_SECONDS:
+            since = None  # another trader, or one that comes back
         memory = replace(memory, beat_changed=now)
         if sight.price_at is not None and sight.price_at != memory.price_at:
             memory = replace(memory, price_changed=now)
         if _is_equity(sight.equity):
-            memory = replace(memory, equity_good=now)
+            since, memory = None, replace(memory, equity_good=now)
     if sight.engine == RECONCILING:
-        # A trader that starts, or whose market is in doubt, takes nothing new and has yet to say
-        # what it sees: its prices and equity age from the moment at which it is ready.
-        memory = replace(memory, price_changed=now, equity_good=now)
+        # A trader that starts takes nothing new and has yet to say what it sees.  Prices matter
+        # once it is ready; equity is due after a while, so that nobody hides behind this state.
+        since = now if since is None else since
+        memory = replace(memory, price_changed=now)
+        if now - since <= START_SECONDS:
+            memory = replace(memory, equity_good=now)
     return replace(
         memory,
+        reconciling_since=since,
         beat_at=sight.beat_at,
         price_at=sight.price_at,
         bare_since={name: memory.bare_since.get(name, now) for name in sight.bare},

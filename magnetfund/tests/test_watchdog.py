@@ -112,6 +112,23 @@ class TestJudgement:
         assert orders.trip == "stale_equity"
         assert 32 < at < 35
 
+    @pytest.mark.parametrize("other", ["RECONCILING", "STOPPED"])
+    def test_a_state_that_is_written_hides_no_missing_equity(self, other: str):
+        """Whoever writes that the engine reconciles, again and again, gains a minute and a half."""
+        orders, at = run(
+            300, lambda now: sight(now, equity=None, engine="RECONCILING" if now % 7 < 5 else other)
+        )
+        assert orders.trip == "stale_equity"
+        assert 90 < at < 105
+
+    def test_a_start_that_failed_is_not_held_against_the_next(self):
+        def failing(now: float) -> Look:
+            if now < 30 or now >= 630:
+                return sight(now, engine="RECONCILING", equity=None if now < 640 else "430000.00")
+            return sight(29, engine="STOPPED", equity=None)
+
+        assert run(700, failing) == (Orders(), 700)
+
     def test_a_position_without_a_stop_trips(self):
         orders, at = run(100, lambda now: sight(now, bare=BARE if now > 20 else ()))
         assert (orders.trip, orders.trip_reason) == (
