@@ -137,16 +137,11 @@ def record_funding(
     """Book one funding payment of one sleeve; a repeated stamp changes nothing."""
     with transaction.atomic():
         position = lock_position(book, instrument, strategy)
-        _, is_new = FundingPayment.objects.get_or_create(
-            book=book,
-            instrument=instrument,
-            strategy=strategy,
-            stamp=stamp,
-            defaults={"rate": rate, "notional": notional, "amount": amount},
-        )
-        if is_new:
-            position.funding += amount
-            position.save(update_fields=["funding"])
+        key = {"book": book, "instrument": instrument, "strategy": strategy, "stamp": stamp}
+        # Nobody else books this sleeve's funding while its row is locked.
+        if not FundingPayment.objects.filter(**key).exists():
+            FundingPayment.objects.create(**key, rate=rate, notional=notional, amount=amount)
+            Position.objects.filter(pk=position.pk).update(funding=position.funding + amount)
 
 
 def fold_fills(fills: Iterable[Fill]) -> Iterator[tuple[Fill, FillEffect]]:

@@ -26,10 +26,8 @@ from risk.domain.pretrade import BookSnapshot, OrderRequest, OrderType, Side
 from risk.services.pretrade import check_and_reserve, release_reservation
 from trading.domain import orders as life
 from trading.models import Order, OrderEvent
+from trading.services.order_rows import Step, Told, lock_order, store_steps
 from trading.venues.execution import ExecutionVenue
-
-#: Columns of an order that its life moves.
-MOVED_COLUMNS = ("state", "venue_order_id", "filled_quantity", "average_price", "closed_at")
 
 #: The word of each event in its stored row.
 KINDS: Mapping[type, str] = {
@@ -146,19 +144,15 @@ def record_events(
     """
     try:
         with transaction.atomic():
-            row = Order.objects.select_for_update().get(pk=order.pk)
-            row.instrument = order.instrument  # which an order never changes
-            history = list(row.events.order_by("seq"))
+            row, history = lock_order(order)
             state = _life_of(row, history)
-            steps: list[OrderEvent] = []
+            steps: list[Step] = []
             for event in events:
                 after = life.transition(order=state, event=event, rules=rules)
                 if after == state:
                     continue
                 steps.append(
-                    OrderEvent(
-                        order=row,
-                        seq=len(history) + len(steps) + 1,
+                    Step(
                         kind=KINDS[type(event)],
                         from_state=state.state.value,
                         to_state=after.state.value,
@@ -174,8 +168,7 @@ def record_events(
             row.filled_quantity = state.filled_quantity
             row.average_price = state.average_price
             row.closed_at = state.closed_at
-            row.save(update_fields=MOVED_COLUMNS)
-            OrderEvent.objects.bulk_create(steps)
+            store_steps(row, steps, after=len(history))
             if state.state in life.FINAL_STATES and row.pretrade_check is not None:
                 release_reservation(row.id, at=steps[-1].occurred_at)
     except (IntegrityError, InternalError) as error:
@@ -225,7 +218,7 @@ def settle_orders(book: str, *, venue: ExecutionVenue, at: datetime | None = Non
     return settled
 
 
-def _life_of(row: Order, history: Sequence[OrderEvent]) -> life.OrderLife:
+def _life_of(row: Order, history: Sequence[Told]) -> life.OrderLife:
     """Where a stored order stands in its life; what has no column is in its events."""
     sending = (e.occurred_at for e in history if e.to_state == life.OrderState.SENDING)
     kinds = [e.kind for e in history]

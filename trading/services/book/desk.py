@@ -96,9 +96,9 @@ class OrderDesk:
 
     def note_executed(self, order: Order, *, at: datetime) -> None:
         """An order was executed; what the venue did not need of it has lapsed there."""
-        stored = Order.objects.select_related("instrument").get(pk=order.pk)
-        if stored.state not in FINAL_STATES:
-            record_events(stored, self.venue.query(stored.client_order_id, at=at))
+        state = Order.objects.values_list("state", flat=True).get(pk=order.pk)
+        if state not in FINAL_STATES:
+            record_events(order, self.venue.query(order.client_order_id, at=at))
         for (slot, role), placed in list(self._live.items()):
             if placed.order.pk == order.pk:
                 del self._live[slot, role]
