@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 
 from magnetfund import research
 from risk.domain.ratios import compute_equity_drawdowns, compute_sharpe_facts
+from trading.domain.backtest.kernel.decisions import find_leave
 from trading.domain.backtest.kernel.outlook import BLOCK_DAYS, find_day_ends
 from trading.domain.backtest.kernel.run import _unpack_trades, run_kernel
+from trading.domain.backtest.kernel.variants import stack_words
 from trading.domain.backtest.reference import run_reference
 from trading.domain.engine.rules import TradedInstrument
 from trading.domain.market.candles import HOUR_MS, Candle, Candles
@@ -135,6 +137,17 @@ def test_a_window_mean_is_an_exact_sum_rounded_once(values: list[float], length:
         window = values[max(0, k + 1 - length) : k + 1]
         expected = math.fsum(window) / length if len(window) == length else math.nan
         assert means[k] == expected or (means[k] != means[k] and expected != expected)
+
+
+@given(st.lists(st.sampled_from((0, 0, 0, 0, 1, 2, 3)), min_size=1, max_size=60), st.data())
+def test_the_next_decision_to_leave_is_found_by_words_as_one_by_one(
+    said: list[int], data: st.DataObject
+) -> None:
+    place, wanted = data.draw(st.integers(0, len(said))), data.draw(st.sampled_from((1, 2)))
+    rows, words = stack_words([np.array(said, dtype=np.int8)])
+    one_by_one = (k for k in range(place, len(said)) if said[k] & wanted)
+    found = find_leave(place, len(said), rows[0], words[0], wanted)
+    assert found == next(one_by_one, len(said))
 
 
 def test_a_sweep_is_the_same_on_one_thread_and_on_four_and_can_be_stopped() -> None:

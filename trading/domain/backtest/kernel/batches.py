@@ -31,8 +31,10 @@ def run_batch(
     rows: Any,
     base_i: Any,
     base_f: Any,
+    told: Any,
     enter: Any,
     leave: Any,
+    leave_words: Any,
     stop: Any,
     target: Any,
     closes: Any,
@@ -78,10 +80,10 @@ def run_batch(
         for v in range(enter.shape[0]):
             run_decisions(
                 blocks[b], blocks[b + 1], times, bars_i, bars_f, flags, special, starts, dues, days,
-                day_at, opens, severity, following, rows, base_i, base_f, enter[v], leave[v],
-                stop[v], target[v], closes, reach, stop_atr[v], target_atr[v], gi, gf, pi[v], pf[v],
-                ri[v], rf[v], mi[v], mf[v], fi[v], ff[v], si[v], sf[v], ei[v], ef[v], zi, zf, lf,
-                ti, tf, vi, vf, denials, losses, shares, af[v], equity, whole,
+                day_at, opens, severity, following, rows, base_i, base_f, told, enter[v], leave[v],
+                leave_words[v], stop[v], target[v], closes, reach, stop_atr[v], target_atr[v], gi,
+                gf, pi[v], pf[v], ri[v], rf[v], mi[v], mf[v], fi[v], ff[v], si[v], sf[v], ei[v],
+                ef[v], zi, zf, lf, ti, tf, vi, vf, denials, losses, shares, af[v], equity, whole,
             )  # fmt: skip
             for day in range(block_days[b], block_days[b + 1]):
                 marks[v, day] = equity[ends[day]]

@@ -14,7 +14,6 @@ from trading.domain.backtest.kernel.layout import (
     FI_TRIPPED_BY,
     GF_STOP,
     GF_TARGET,
-    GF_WIDTH,
     GI_DIRECTION,
     GI_EXIT_LONG,
     GI_EXIT_SHORT,
@@ -40,6 +39,25 @@ from trading.domain.backtest.kernel.quiet import (
 )
 from trading.domain.strategies.sides import place_level
 
+NAN = float("nan")
+#: The lowest bit of each byte of a word.
+LOWEST_BITS = 0x0101010101010101
+
+
+def find_leave(place: int, count: int, leave: Any, words: Any, wanted: int) -> int:
+    """The first decision from ``place`` on that leaves the side of bit ``wanted``, else ``count``.
+
+    ``words`` are the bytes of ``leave``, eight at a time and zero after the last: a position is
+    held for dozens of decisions.
+    """
+    bits = wanted * LOWEST_BITS
+    while place < count and leave[place] & wanted == 0:
+        place += 1
+        if place & 7 == 0:
+            while place < count and words[place >> 3] & bits == 0:
+                place += 8
+    return min(place, count)
+
 
 def run_decisions(
     begin: int,
@@ -59,8 +77,10 @@ def run_decisions(
     rows: Any,
     base_i: Any,
     base_f: Any,
+    told: Any,
     enter: Any,
     leave: Any,
+    leave_words: Any,
     stop: Any,
     target: Any,
     closes: Any,
@@ -99,9 +119,10 @@ def run_decisions(
 
     All that is known after a bar stands in the arrays, so a later call goes on where this one ends.
     ``following`` is the number of the first decision at or after each bar, ``base_i`` and
-    ``base_f`` what the signals of all variants have in common.  Stop and target of an entry are
-    those given, or follow from ``closes`` and ``reach`` where these are.  ``equity`` receives every
-    mark where ``whole`` is true, else those at the ends of stretches (and of days, which end one).
+    ``base_f`` what the signals of all variants have in common, in the columns ``told`` (``gf`` is
+    NaN in the others).  Stop and target of an entry are those given, or follow from ``closes`` and
+    ``reach`` where these are.  ``equity`` receives every mark where ``whole`` is true, else those
+    at the ends of stretches (and of days, which end one).
     """
     size, count = times.shape[0], rows.shape[0]
     t, entering, leaving, leaves = begin, -1, -1, 0
@@ -130,9 +151,8 @@ def run_decisions(
             else:
                 wanted = 1 if side > 0 else 2
                 if leaving < t or leaves != wanted:
-                    leaves, place = wanted, following[t]
-                    while place < count and leave[place] & wanted == 0:
-                        place += 1
+                    leaves = wanted
+                    place = find_leave(following[t], count, leave, leave_words, wanted)
                     leaving = min(finish, rows[place]) if place < count else finish
                 end = leaving
                 if ri[0, RI_HOLD_MS] > 0:
@@ -146,8 +166,10 @@ def run_decisions(
             if t >= finish:
                 break
         gi[0, GI_TREND] = bars_i[t, 0, KI_TREND]
-        for column in range(GF_WIDTH):
-            gf[0, column] = base_f[t, 0, column]
+        for c in range(told.shape[0]):
+            gf[0, told[c]] = base_f[t, 0, told[c]]
+        gf[0, GF_STOP] = NAN
+        gf[0, GF_TARGET] = NAN
         gi[0, GI_DIRECTION] = 0
         gi[0, GI_EXIT_LONG] = 0
         gi[0, GI_EXIT_SHORT] = 0

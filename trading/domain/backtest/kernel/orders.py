@@ -125,9 +125,11 @@ def decide_slot(
     if side != 0:
         wanted = gi[k, GI_EXIT_LONG] if side > 0 else gi[k, GI_EXIT_SHORT]
         hold = ri[k, RI_HOLD_MS]
-        # Whole bars count, the one of the entry included, wherever in it the fill came.
-        opened = pi[k, PI_ENTRY_TIME] // zi[ZI_TIMEFRAME_MS] * zi[ZI_TIMEFRAME_MS]
-        expired = hold > 0 and closing - opened >= hold
+        expired = False
+        if hold > 0:
+            # Whole bars count, the one of the entry included, wherever in it the fill came.
+            opened = pi[k, PI_ENTRY_TIME] // zi[ZI_TIMEFRAME_MS] * zi[ZI_TIMEFRAME_MS]
+            expired = closing - opened >= hold
         if wanted or expired:
             pi[k, PI_EXIT_LOTS] = pi[k, PI_LOTS]
             pi[k, PI_EXIT_REASON] = SIGNAL if wanted else TIME

@@ -61,7 +61,8 @@ class Outlook:
     ``rows`` is the bar of each decision (negative before the span), ``following`` the number of the
     first decision at or after each bar.  ``bars`` holds beside each other what is read of a bar:
     its own columns, those of :mod:`.quiet` (KI) and, seen as floats, ``bars_f`` and ``base_f``;
-    ``base`` is what the signals of all variants have in common.  ``flags`` say what is known of
+    ``base`` is what the signals of all variants have in common, ``told`` the columns of ``base_f``
+    that say something (stop and target belong to decisions).  ``flags`` say what is known of
     each bar, ``severity`` that of its volatility, ``special`` which bar asks next for a full step.
     ``starts`` are the first bars of the stretches (and the end), ``dues`` and ``opens`` the funding
     rate and the open there; ``days`` is the table of :mod:`.days`, ``day_at`` the day that each
@@ -74,6 +75,7 @@ class Outlook:
     bars: IntArray
     bars_f: FloatArray
     base_f: FloatArray
+    told: IntArray
     base: PackedSignals
     flags: NDArray[np.uint8]
     special: IntArray
@@ -132,6 +134,7 @@ def build_outlook(
         bars=bars,
         bars_f=bars_f,
         base_f=base_f,
+        told=_find_told(base),
         base=base,
         flags=flags,
         special=np.append(loud, size)[np.searchsorted(loud, each)],
@@ -170,6 +173,19 @@ def _lay_together(
     bars_f[:] = market.bars_f
     base_f[:] = base.signals_f
     return bars, bars_f, base_f
+
+
+def _find_told(base: PackedSignals) -> IntArray:
+    """The columns of the common signals that are a number anywhere, but for stop and target."""
+    levels = (at.GF_STOP, at.GF_TARGET)
+    return np.array(
+        [
+            column
+            for column in range(at.GF_WIDTH)
+            if column not in levels and not np.isnan(base.signals_f[:, 0, column]).all()
+        ],
+        dtype=np.int64,
+    )
 
 
 def _join_days(stretches: IntArray, firsts: IntArray) -> IntArray:

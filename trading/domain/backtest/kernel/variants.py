@@ -133,16 +133,15 @@ class VariantRunner:
         # One variant alone reads the market once: blocks would only cut its stretches.
         blocks = outlook.one_block if count == 1 else outlook.blocks
         books = self._open_books([rules for rules, _ in variants])
+        self._signal[1].fill(np.nan)
         marks = np.empty((count, self._ends.size))
         compile_pure(run_batch, inlined=True)(
             *blocks, outlook.ends, self._market.time_ms,
             outlook.bars, outlook.bars_f, outlook.flags, outlook.special, outlook.starts,
             outlook.dues, outlook.days, outlook.day_at, outlook.opens, outlook.severity,
-            outlook.following, outlook.rows, outlook.base.signals_i, outlook.base_f,
-            *(
-                _stack([getattr(one, name) for one in said])
-                for name in ("enter", "leave", "stop", "target")
-            ),
+            outlook.following, outlook.rows, outlook.base.signals_i, outlook.base_f, outlook.told,
+            _stack([one.enter for one in said]), *stack_words([one.leave for one in said]),
+            *(_stack([getattr(one, name) for one in said]) for name in ("stop", "target")),
             said[0].close, said[0].reach,
             np.array([one.stop_atr for one in said]), np.array([one.target_atr for one in said]),
             *self._signal, *books.own, *self._shared, books.falls, self.equity, marks, whole,
@@ -248,3 +247,13 @@ def _join(arrays: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[NDAr
 def _stack(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Columns as rows; one alone is not copied."""
     return columns[0][None] if len(columns) == 1 else np.array(columns)
+
+
+def stack_words(columns: Sequence[NDArray[np.int8]]) -> tuple[NDArray[np.int8], IntArray]:
+    """Columns of bytes as rows that end in zeros, and the same memory as words of eight bytes."""
+    size = columns[0].size
+    words = np.zeros((len(columns), -(-size // 8)), dtype=np.int64)
+    rows = words.view(np.int8)
+    for row, column in zip(rows, columns, strict=True):
+        row[:size] = column
+    return rows, words
