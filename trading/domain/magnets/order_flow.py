@@ -230,52 +230,89 @@ def _judge_side(
     now: int,
     parameters: WallParameters,
 ) -> list[BookWall]:
+    """Walls and suspects of a side; only buckets that stood long enough are looked at singly."""
+    if grid.times[-1] - grid.times[0] < 0.8 * parameters.window_ms:
+        return []
     median = np.median(grid.earlier, axis=0)
     high = np.percentile(grid.earlier, parameters.percentile, axis=0)
+    prices = (grid.first_bucket + np.arange(grid.sizes.shape[1])) * bucket
+    distances = np.abs(prices - grid.middles[:, None])
+    steps = np.floor(distances / bucket + 0.5).astype(np.int64)
+    steps = np.minimum(steps, median.size - 1)
+    needed = np.maximum(parameters.size_over_median * median[steps], high[steps])
+    standing = (grid.sizes >= needed) & (grid.sizes > 0.0)
+    near = distances <= parameters.near * atr
+    lasting = (standing | near).mean(axis=0) >= parameters.seen_share
     found = []
-    for column in range(grid.sizes.shape[1]):
-        price = (grid.first_bucket + column) * bucket
-        sizes = grid.sizes[:, column]
-        steps = np.floor(np.abs(price - grid.middles) / bucket + 0.5).astype(np.int64)
-        steps = np.minimum(steps, median.size - 1)
-        needed = np.maximum(parameters.size_over_median * median[steps], high[steps])
-        standing = (sizes >= needed) & (sizes > 0.0)
-        near = np.abs(price - grid.middles) <= parameters.near * atr
-        spoof = _spoof_score(sizes, near, parameters)
-        seen = standing | (near if spoof > 0.0 else np.zeros_like(near))
-        size = float(sizes[standing][-1]) if standing.any() else 0.0
-        lasted = grid.times[-1] - grid.times[0] >= 0.8 * parameters.window_ms
-        if (
-            not standing.any()
-            or seen.mean() < parameters.seen_share
-            or not lasted
-            or size * price < parameters.notional_share * hourly_notional
-            or (spoof == 0.0 and not standing[-1])
-        ):
-            continue
-        changes = np.diff(sizes)
-        away = ~near[1:]
-        removed = float(-changes[changes < 0].sum())
-        minutes = max(1e-9, (grid.times[-1] - grid.times[0]) / 60_000.0)
-        base = median[steps[-1]]
-        found.append(
-            BookWall(
+    for column in np.flatnonzero(standing.any(axis=0) & lasting):
+        wall = _judge_bucket(
+            _Bucket(
                 side=side,
-                price=price,
-                size=size,
-                notional=size * price,
-                size_over_median=float(size / base) if base > 0 else float("inf"),
-                distance=float(abs(price - grid.middles[-1]) / atr),
-                age_ms=int(now - grid.times[int(np.argmax(standing))]),
-                refill_rate=float(changes[changes > 0].sum() / size / minutes),
-                cancel_ratio=float(-changes[(changes < 0) & away].sum() / removed)
-                if removed > 0
-                else 0.0,
-                spoof_score=spoof,
-                known_at=now,
-            )
+                price=float(prices[column]),
+                distance=float(distances[-1, column] / atr),
+                times=grid.times,
+                sizes=grid.sizes[:, column],
+                standing=standing[:, column],
+                near=near[:, column],
+                usual=float(median[steps[-1, column]]),
+            ),
+            notional_min=parameters.notional_share * hourly_notional,
+            now=now,
+            parameters=parameters,
         )
+        if wall is not None:
+            found.append(wall)
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bucket:
+    """One price through the window: what rested there, and where it was large or near.
+
+    ``distance`` from the middle in ATR, ``usual`` the median size at that distance.
+    """
+
+    side: int
+    price: float
+    distance: float
+    times: NDArray[np.int64]
+    sizes: FloatArray
+    standing: NDArray[np.bool_]
+    near: NDArray[np.bool_]
+    usual: float
+
+
+def _judge_bucket(
+    bucket: _Bucket, *, notional_min: float, now: int, parameters: WallParameters
+) -> BookWall | None:
+    """The wall or suspect at a price that was large at least once; None for neither."""
+    sizes, standing, times = bucket.sizes, bucket.standing, bucket.times
+    spoof = _spoof_score(sizes, bucket.near, parameters)
+    seen = standing | bucket.near if spoof > 0.0 else standing
+    size = float(sizes[standing][-1])
+    if (
+        seen.mean() < parameters.seen_share
+        or size * bucket.price < notional_min
+        or (spoof == 0.0 and not standing[-1])
+    ):
+        return None
+    changes = np.diff(sizes)
+    away = ~bucket.near[1:]
+    removed = float(-changes[changes < 0].sum())
+    minutes = max(1e-9, (times[-1] - times[0]) / 60_000.0)
+    return BookWall(
+        side=bucket.side,
+        price=bucket.price,
+        size=size,
+        notional=size * bucket.price,
+        size_over_median=float(size / bucket.usual) if bucket.usual > 0 else float("inf"),
+        distance=bucket.distance,
+        age_ms=int(now - times[int(np.argmax(standing))]),
+        refill_rate=float(changes[changes > 0].sum() / size / minutes),
+        cancel_ratio=float(-changes[(changes < 0) & away].sum() / removed) if removed > 0 else 0.0,
+        spoof_score=spoof,
+        known_at=now,
+    )
 
 
 def _spoof_score(sizes: FloatArray, near: NDArray[np.bool_], parameters: WallParameters) -> float:
