@@ -39,6 +39,10 @@ CHANNELS = {"mark": "markPrice@1s", "best": "bookTicker", "depth": "depth@100ms"
 #: How far a believed price may lie from the true one, as a fraction.
 TOLERANCE = 0.01
 COUNTS: Counter[str] = Counter()
+#: The good messages of each second (ms), which are those of every session, each as its text.
+TOLD: dict[int, list[tuple[str, str, str]]] = {}
+#: True prices by name and instant, the same in every session.
+PRICES: dict[tuple[str, int], float] = {}
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,16 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
         made.run_until_complete(Doors.clients[1].close())
         Doors.clients = None
     made.close()
+
+
+class Truth(Market):
+    """The market that every session sees, its prices worked out once."""
+
+    def price_at(self, symbol: str, at_ms: int) -> float:
+        known = PRICES.get((symbol, at_ms))
+        if known is None:
+            known = PRICES[symbol, at_ms] = super().price_at(symbol, at_ms)
+        return known
 
 
 class Silent:
@@ -75,7 +89,7 @@ class Doors:
         self.now_ms = CLOSE - BEFORE_S * SECOND
         self.clock = VirtualClock(from_milliseconds(self.now_ms))
         listings = {"BTCUSDT": draw("BTC", 60_000.0), "ETHUSDT": draw("ETH", 3_000.0)}
-        self.truth = Market(listings=listings, clock=lambda: self.now_ms)
+        self.truth = Truth(listings=listings, clock=lambda: self.now_ms)
         self.spoils: list[tuple[str, Spoil]] = []
         if Doors.clients is None:
             made = open_exchange("binanceusdm")
@@ -136,8 +150,15 @@ class Doors:
         with use_clock(self.clock):
             self.market.poll()
 
-    def messages(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    def messages(self) -> list[tuple[str, str, str]]:
         """What the streams tell at this second: symbol, channel and message."""
+        if self.now_ms not in TOLD:
+            TOLD[self.now_ms] = [
+                (symbol, channel, json.dumps(told)) for symbol, channel, told in self._due()
+            ]
+        return TOLD[self.now_ms]
+
+    def _due(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         before = self.now_ms - SECOND
         for symbol, name in NAMES.items():
             for channel, stream in CHANNELS.items():
@@ -230,7 +251,7 @@ def stream_session(doors: Doors, channel: str, spoil: Spoil) -> None:
         spoiled = doors.rng.choice(sorted(NAMES)) if step in due else ""
         for symbol, told, message in doors.messages():
             is_spoiled = symbol == spoiled and told == channel
-            garbage = spoil(json.loads(json.dumps(message)), doors.rng) if is_spoiled else None
+            garbage = spoil(json.loads(message), doors.rng) if is_spoiled else None
             comes_first = doors.rng.random() < 0.5
             if is_spoiled and comes_first:
                 doors.read(garbage)

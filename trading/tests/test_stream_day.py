@@ -6,9 +6,12 @@ minute have its price, and nothing be left behind by sixty or three hundred reco
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import threading
+from collections import Counter
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from magnetfund.kernel.clock import use_clock
 from simulated_exchange.faults import Fault
 from trading.domain.market import HOUR_MS, MINUTE_MS
 from trading.tests.stream_stage import BTC, ETH, SECOND, START, Stage, draw, set_stage
-from trading.venues import binance_streams
+from trading.venues import binance_client, binance_streams
 
 pytestmark = [pytest.mark.drill, pytest.mark.alone]
 HOURS = 24 if os.environ.get("FULL") == "1" else 1
@@ -38,12 +41,35 @@ def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def measure(stage: Stage) -> tuple[int, int, int, int, int]:
-    """Bytes in memory, live objects, open files, threads, and the exchange's sockets."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What the process and the exchange hold at an instant."""
+
+    memory: int
+    objects: int
+    clients: int
+    #: Tasks and transports of both ends.
+    connections: int
+    files: int
+    threads: int
+    sockets: int
+
+
+def measure(stage: Stage) -> Held:
     gc.collect()
     sockets = len(stage.exchange.streams.sockets)
-    objects = len(gc.get_objects())
-    return resident_bytes(), objects, open_files(), threading.active_count(), sockets
+    kinds = Counter(map(type, gc.get_objects()))
+    parts = (asyncio.Task, asyncio.BaseTransport)
+    return Held(
+        memory=resident_bytes(),
+        # The suite freezes what was imported, and a process in use does not.
+        objects=kinds.total() + gc.get_freeze_count(),
+        clients=kinds[binance_client.BinanceStreamClient],
+        connections=sum(count for kind, count in kinds.items() if issubclass(kind, parts)),
+        files=open_files(),
+        threads=threading.active_count(),
+        sockets=sockets,
+    )
 
 
 class Day:
@@ -60,6 +86,7 @@ class Day:
         stage, now = self.stage, self.stage.now_ms
         with use_clock(stage.clock):
             found = stage.market.find_doubts(now, since_ms=since_ms)
+        stage.market.take_notes()  # as each beat of a trader does
         self.doubted += bool(found.venue or found.instruments)
         first = since_ms // MINUTE_MS * MINUTE_MS + MINUTE_MS
         for symbol, name in NAMES.items():
@@ -103,7 +130,7 @@ def test_a_cut_every_five_minutes_loses_nothing_and_leaves_nothing_behind(
             return not stage.prices.stream_reason and len(sockets) == usual
 
         stage.exchange.faults.append(Fault(kind="drop", path="@", every=CUT_EVERY_S))
-        day, before = Day(stage), (0, 0, 0, 0, 0)
+        day, before = Day(stage), None
         end = stage.now_ms + HOURS * HOUR_MS + MINUTE_MS
         warm = stage.now_ms + (end - stage.now_ms) // 4
         while stage.now_ms < end:
@@ -114,23 +141,28 @@ def test_a_cut_every_five_minutes_loses_nothing_and_leaves_nothing_behind(
                 with use_clock(stage.clock):
                     stage.market.poll()
             day.look(since)
-            if not before[0] and stage.now_ms > warm:
+            if before is None and stage.now_ms > warm:
                 before = measure(stage)
         stage.wait_for(is_up)
         after, openings = measure(stage), stage.market.streams.openings
+    assert before is not None
+    changes = {
+        name: f"{value:,} to {getattr(after, name):,}" for name, value in asdict(before).items()
+    }
     with on_record():
         print(
             f"\n{HOURS} h, {openings} openings, {sum(day.hours.values())} hours told, "
-            f"{day.unpriced} minutes without a price, {day.doubted} looks in doubt; memory "
-            f"{before[0] / 1e6:.0f} to {after[0] / 1e6:.0f} MB, objects {before[1]:,} to "
-            f"{after[1]:,}, files {before[2]} to {after[2]}, threads {before[3]} to {after[3]}, "
-            f"sockets {before[4]} to {after[4]}"
+            f"{day.unpriced} minutes without a price, {day.doubted} looks in doubt; {changes}"
         )
     assert openings > HOURS * 3600 // CUT_EVERY_S
     assert set(day.hours.values()) == {1}
     assert len(day.hours) == len(NAMES) * HOURS
     assert day.unpriced == 0
-    assert after[1] <= before[1] * GROWTH
-    assert HOURS == 1 or after[0] <= before[0] * GROWTH  # an hour is too short to fill what is kept
-    assert abs(after[2] - before[2]) <= 2  # one connection of REST may be opening or closing
-    assert after[3:] == before[3:]
+    assert after.objects <= before.objects * GROWTH
+    # An hour is too short to fill what is kept.
+    assert HOURS == 1 or after.memory <= before.memory * GROWTH
+    assert after.clients == before.clients == 1
+    # One connection of REST may be opening or closing.
+    assert abs(after.connections - before.connections) <= 4
+    assert abs(after.files - before.files) <= 2
+    assert (after.threads, after.sockets) == (before.threads, before.sockets)
