@@ -163,7 +163,7 @@ class TradingHistory:
         start = from_milliseconds(midnight)
         self.clock.move_to(max(start, self.clock.now()))
         self._keeper.open_day(self, start)
-        follow(self.paper, at=self.clock.now())
+        follow(self.paper, instant=self.clock.now)
         return _Day(start=start, opening=self.paper.book.equity / self.paper.shares)
 
     def _close_day(self, day: _Day | None) -> None:

@@ -24,6 +24,9 @@ from trading.services.market_doubt import MarketDoubt
 from trading.services.stream_levels import store_minutes
 from trading.venues.market_data import MarketData
 
+#: Minutes of the book that are written in one transaction, while ticks wait.
+MINUTES_AT_ONCE = 8
+
 
 class MarketReader:
     """Reads one source for the instruments of a book, in their order."""
@@ -121,12 +124,12 @@ class MarketReader:
             if cut is not None:
                 cuts.append((reader.levels, cut))
             between()
-        if not cuts:
-            return
-        store_minutes([cut for _, cut in cuts])
-        for levels, cut in cuts:
-            levels.take(cut)
-        between()
+        for start in range(0, len(cuts), MINUTES_AT_ONCE):
+            group = cuts[start : start + MINUTES_AT_ONCE]
+            store_minutes([cut for _, cut in group])
+            for levels, cut in group:
+                levels.take(cut)
+            between()
 
     def store_levels(self, *, seconds: float, between: Callable[[], object] = do_nothing) -> None:
         """Write levels that wait, for about so long; the rest waits for the next call."""

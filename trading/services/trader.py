@@ -54,13 +54,9 @@ from trading.services.engine import (
 from trading.services.feeds import InstrumentFeed
 from trading.services.market_doubt import MarketDoubt
 from trading.services.market_reader import MarketReader
-from trading.services.membership import (
-    Membership,
-    members_of,
-    pause_failed,
-)
+from trading.services.membership import Membership, members_of, pause_failed
 from trading.services.reconcile import reconcile, stop_for_difference
-from trading.services.trader_bell import Bell, PriceWatch
+from trading.services.trader_bell import Bell, PriceWatch, favour_ticks
 from trading.services.trader_figures import TraderFigures
 from trading.venues.market_data import MarketData
 
@@ -257,6 +253,7 @@ class Trader:
 
     def run(self, *, should_stop: Callable[[], bool]) -> None:
         """Run one cycle per second until stopped; reconnect if the database is lost."""
+        favour_ticks()
         while not should_stop():
             began = time.monotonic()
             try:
@@ -320,6 +317,7 @@ class Trader:
         self.figures.beat(
             self.paper, now, market=self.doubt.facts(now), problems=self.find_problems()
         )
+        self._heed_prices()
         self.reader.store_levels(seconds=LEVELS_SECONDS, between=self._heed_prices)
 
     def _find_doubt(self, now_ms: int) -> str:
@@ -372,7 +370,8 @@ class Trader:
         if read or is_minute:
             self._close_slots()
         events = decide_hours(self.paper, self.reader, read, now_ms=now_ms)
-        changed |= follow(self.paper, at=now)
+        changed |= follow(self.paper, instant=self._heed_prices)
+        now_ms = to_milliseconds(self._heed_prices())
         events = missed + events + step_price(self.paper, self.reader, now_ms=now_ms)
         if changed or read or events:
             self.paper.save()

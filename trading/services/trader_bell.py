@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import select
+import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -21,6 +23,20 @@ READ_BYTES = 1 << 17
 STEP_SECONDS = 0.005
 #: A beat that is late by more than this is due at once (s).
 LATE_SECONDS = 1.0
+#: How long the thread of a stream goes on while the trader waits to: each statement of SQL lets the
+#: interpreter go, and with Python's 5 ms a part of ten of them would wait for fifty.
+SWITCH_SECONDS = 0.0005
+
+
+def favour_ticks() -> None:
+    """Let this process answer to a tick soon.
+
+    What the start read of the past never becomes garbage: it is looked through once more here, and
+    not again while a tick waits, which with fifty instruments takes a quarter of a second.
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()
 
 
 class Bell:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock
 from magnetfund.tests.walls_support import make_instrument
@@ -92,6 +94,30 @@ def test_the_fuse_trips_while_the_hours_of_a_beat_are_being_read(
     ground.beat()
     assert seen == ["ARMED", "TRIPPED"]
     assert trader.paper.book.time_ms >= ground.dial.now_ms
+
+
+def test_a_quiet_beat_gives_way_to_prices_after_a_few_statements(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+):
+    ground.beat()
+    watch, asked = ground.trader.prices, CaptureQueriesContext(connection)
+    heed, counts = watch.heed, [0]
+
+    def count() -> None:
+        frame = ("BEGIN", "COMMIT", "SET ", "SAVEPOINT", "RELEASE")
+        told = [query["sql"] for query in asked.captured_queries]
+        counts.append(sum(not sql.startswith(frame) for sql in told))
+
+    def heed_counted() -> datetime:
+        count()
+        return heed()
+
+    monkeypatch.setattr(watch, "heed", heed_counted)
+    with asked:
+        ground.beat()
+        count()
+    assert counts[-1] > 5
+    assert max(np.diff(counts)) <= 4  # the reconciliation of a minute
 
 
 def draw_hours(count: int) -> Candles:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
 
+from magnetfund.core.commits import commit_early
 from magnetfund.core.models import Heartbeat, JobRun
 from magnetfund.kernel.clock import utc_now
 
@@ -52,12 +53,20 @@ def purge_old_runs() -> int:
 
 
 def beat_heart(*, part: str, instance: str, build_id: str = "", **detail: object) -> None:
-    """Record a heartbeat of a process."""
-    Heartbeat.objects.update_or_create(
-        part=part,
-        instance=instance,
-        defaults={"build_id": build_id, "seen_at": utc_now(), "detail": detail},
+    """Record a heartbeat of a process.
+
+    In one statement and without waiting for the disk: a trader's prices wait for it.
+    """
+    row = Heartbeat(
+        part=part, instance=instance, build_id=build_id, seen_at=utc_now(), detail=detail
     )
+    with commit_early():
+        Heartbeat.objects.bulk_create(
+            [row],
+            update_conflicts=True,
+            unique_fields=["part", "instance"],
+            update_fields=["build_id", "seen_at", "detail"],
+        )
 
 
 def note_start(*, part: str, instance: str, build_id: str = "", **progress: object) -> None:

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from django.db import connection, transaction
 
+from magnetfund.core.commits import commit_early
 from magnetfund.core.models import Lease
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict
@@ -45,10 +46,14 @@ def acquire_lease(*, name: str, holder: str, seconds: int = 30) -> HeldLease:
 
 
 def renew_lease(lease: HeldLease, *, seconds: int = 30) -> None:
-    """Extend the lease; raises :class:`Conflict` if another process has taken it."""
-    changed = Lease.objects.filter(name=lease.name, token=lease.token).update(
-        expires_at=utc_now() + timedelta(seconds=seconds)
-    )
+    """Extend the lease; raises :class:`Conflict` if another process has taken it.
+
+    A server that crashes may lose the extension and never the taking.
+    """
+    with commit_early():
+        changed = Lease.objects.filter(name=lease.name, token=lease.token).update(
+            expires_at=utc_now() + timedelta(seconds=seconds)
+        )
     if not changed:
         raise Conflict(f"the lease {lease.name} was taken over", code="lease_lost")
     _carry(f"{lease.name} {lease.token}")  # the session may be a new one

@@ -6,7 +6,7 @@ at the next price and not later.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -23,16 +23,18 @@ from trading.services.book.trading_book import TradingBook
 from trading.services.orders import has_unsettled, record_events
 
 
-def follow(paper: TradingBook, *, at: datetime) -> bool:
+def follow(paper: TradingBook, *, instant: Callable[[], datetime]) -> bool:
     """Apply all pending intents and transfers; returns whether the book changed.
 
-    An order whose answer was lost is settled first, by asking the venue.
+    An order whose answer was lost is settled first, by asking the venue.  ``instant`` gives each
+    part its time; the book stands whole when it is called, so that a trader may step prices in it.
     """
     if not paper.is_history and has_unsettled(paper.code):
-        recover(paper, at=at)
+        recover(paper, at=instant())
+    instant()
     changed = paper.apply_flows() > 0
-    changed |= follow_fuse(paper, at=at)
-    changed |= take_waiting_orders(paper, at=at)
+    changed |= follow_fuse(paper, at=instant())
+    changed |= take_waiting_orders(paper, at=instant())
     return changed
 
 
