@@ -22,6 +22,7 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.backups.copies import read_copy_health, read_log_copy_health
 from magnetfund.operations.backups.log_runs import handed_over, read_log_health
 from magnetfund.operations.backups.runs import PROVEN_WITHIN, read_health
+from magnetfund.operations.backups.server_log import read_archive_health
 from magnetfund.operations.role_changes import has_director
 from magnetfund.operations.roles import ROLE_NAMES, RUN_TIME_ROLES
 from magnetfund.operations.signature_check import find_bad_signatures
@@ -245,7 +246,9 @@ def check_log() -> Finding:
     """How far back and how near to now a restore to a minute reaches."""
     waiting = handed_over()
     if waiting is None:
-        return Finding(part="log", state="ok", words="a server of your own keeps its log")
+        archive = read_archive_health()
+        state = "fail" if archive.is_late else "ok" if archive.is_on else "warn"
+        return Finding(part="log", state=state, words=archive.words)
     health = read_log_health(waiting, at=utc_now())
     if health.base is None or health.newest is None:
         words = "no copy of the cluster yet; a restore to a minute is not possible"
@@ -301,7 +304,8 @@ DATABASE_CHECKS: tuple[Callable[[], Finding], ...] = (
     check_beat,
     check_backups,
     check_copies,
+    check_log,
     check_candles,
     check_clock,
 )
-OTHER_CHECKS: tuple[Callable[[], Finding], ...] = (check_broker, check_log, check_disk)
+OTHER_CHECKS: tuple[Callable[[], Finding], ...] = (check_broker, check_disk)

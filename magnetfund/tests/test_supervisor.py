@@ -195,4 +195,4 @@ def test_the_containers_know_the_password_of_their_own_role_alone():
         keys = {"signer": {"SIGNER_KEY"}, "watchdog": set()}.get(name, {"SECRET_KEY"})
         assert set(re.findall(r"\$\{(\w+_KEY)\b", said)) == keys, name
     others = set(services) - set(OWN_ROLES)
-    assert others == {"db", "redis", "prepare"}, "no process was forgotten"
+    assert others == {"db", "archive", "redis", "prepare"}, "no process was forgotten"

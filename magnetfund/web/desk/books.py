@@ -17,6 +17,7 @@ from magnetfund.core.templatetags.figures import units
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.backups.copies import read_copy_health
 from magnetfund.operations.backups.runs import read_health
+from magnetfund.operations.backups.server_log import read_archive_health
 from magnetfund.operations.books import check_books
 from magnetfund.operations.books.export import export_books
 from magnetfund.operations.books.root import StoredRoot, read_root, read_roots
@@ -90,6 +91,7 @@ def _read_backups() -> dict[str, Any]:
     return {
         "backup_health": read_health(at=utc_now()),
         "copy_health": health,
+        "log_health": read_archive_health(),
         "backups": [
             {"row": row, "check": newest.get(row.sha256), "copy": copies.get(row.sha256)}
             for row in rows

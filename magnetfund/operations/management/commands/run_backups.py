@@ -29,6 +29,7 @@ from magnetfund.operations.backups.log_runs import (
     prove_if_due,
 )
 from magnetfund.operations.backups.runs import find_unproven, record_backup, record_check
+from magnetfund.operations.backups.server_log import record_archive
 from magnetfund.operations.models import Backup
 
 _log = logging.getLogger("magnetfund.backups")
@@ -149,6 +150,7 @@ class Command(FundCommand):
             try:
                 beat_heart(part="backups", instance="main", build_id=settings.BUILD_ID)
                 record_log_copy(senders, now=now)
+                record_archive(now=now)
                 if failed_at is None or now - failed_at >= RETRY_AFTER:
                     copied = copy_cluster(waiting, now=now, started_at=started_at)
                     proven = run_due(now=now, started_at=started_at)

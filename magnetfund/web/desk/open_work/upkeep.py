@@ -24,6 +24,7 @@ from magnetfund.core.roles import Role
 from magnetfund.operations.backups.copies import log_place
 from magnetfund.operations.backups.log import BASE_BEGINS
 from magnetfund.operations.backups.runs import PROVEN_WITHIN
+from magnetfund.operations.backups.server_log import PLACE
 from magnetfund.operations.models import Backup, BackupCheck, BackupCopy
 from magnetfund.web.desk.open_work.tasks import Source, columns_of, name_of
 
@@ -62,6 +63,10 @@ def _select_uncopied(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
 
 def _select_log_unsent(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     return _newest_if_failed(log_place())
+
+
+def _select_log_not_archived(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    return _newest_if_failed(PLACE)
 
 
 def _newest_if_failed(place: str) -> QuerySet[Any, dict[str, Any]]:
@@ -123,6 +128,14 @@ SOURCES = {
         anchor="backups",
         select=_select_log_unsent,
         describe=lambda row: ("The log does not reach the bucket", row["words"]),
+    ),
+    "log_late": Source(
+        kind="Backup",
+        role=Role.ADMINISTRATOR,
+        url_name="desk_books",
+        anchor="backups",
+        select=_select_log_not_archived,
+        describe=lambda row: ("The database server does not archive its log", row["words"]),
     ),
     "copy_old": Source(
         kind="Backup",
