@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from risk.tests.test_pretrade import BOOK, NOW, ORDER
 from trading.domain.engine.rules import bare_rules
 from trading.domain.engine.step import open_book
 from trading.domain.strategies.registry import STRATEGIES
-from trading.models import Instrument, Strategy
+from trading.models import Instrument, Strategy, Trade
 from trading.services.book.memory import Memory
 from trading.services.book.trading_book import TradingBook
 from trading.services.book_setup import build_setup
@@ -54,6 +55,21 @@ def test_a_replay_under_bare_rules_makes_the_trades_of_the_backtest():
     assert found["trades"] > 3
     assert (found["denied"], found["fuse_events"], found["investors"]) == (0, {}, 1)
     assert found["ledger"] == "clean", found["differences"]
+
+
+@pytest.mark.slow
+def test_a_reversal_of_more_than_half_the_margin_is_traded_under_the_rules_of_the_fund():
+    plan = ReplayPlan(
+        book="turns", instruments=(make_candles(days_before=40, days=15),), start=START,
+        end=START + timedelta(days=14), sleeves=("macd",), risk=Decimal("0.01"),
+    )  # fmt: skip
+    found = run_replay(plan, on_start=lambda bars: None, on_bar=lambda: None)
+    assert found["denied"] == 0
+    margins = [
+        trade.quantity * trade.entry_price / Decimal(str(trade.leverage)) / trade.account_balance
+        for trade in Trade.objects.filter(book="turns")
+    ]
+    assert max(margins) > DEFAULT_LIMITS.margin_share_position / 2
 
 
 @pytest.mark.drill

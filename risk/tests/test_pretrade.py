@@ -215,6 +215,39 @@ def test_what_closing_orders_will_close_cannot_be_closed_twice():
     assert not judge(replace(ORDER, side=Side.SELL, quantity=D("0.2")), book).reduces
 
 
+@pytest.mark.parametrize(
+    ("leaving", "margin_held"),
+    [
+        ({}, D(0)),
+        ({"quantity_open": D("0.6")}, D(30_000)),
+        ({"type": OrderType.LIMIT}, D(60_000)),
+        ({"strategy": "magnet"}, D(60_000)),
+        ({"reduces": False, "margin": D(7)}, D(60_007)),
+    ],
+)
+def test_a_reversal_asks_for_the_margin_of_what_it_opens(
+    leaving: dict[str, Any], margin_held: Decimal
+):
+    exit_order = BookOrder(
+        order_id="o-2",
+        instrument=ORDER.instrument,
+        strategy="trend",
+        side=Side.BUY,
+        type=OrderType.MARKET,
+        quantity_open=D("1.2"),
+        price=D(50_000),
+        submitted_at=NOW,
+        reduces=True,
+    )
+    book = replace(held("-1.2"), orders=(replace(exit_order, **leaving),))
+    room = D("0.2") * BOOK.equity - margin_held
+    reversal = replace(ORDER, quantity=D("1.3"), stop_price=D(49_900))
+    verdict = judge(reversal, book)
+    [check] = [check for check in verdict.checks if check.control == "position_margin"]
+    assert check.limit == room
+    assert ("position_margin" in verdict.codes) == (room < D(65_000))
+
+
 def tightened(limits: Limits, name: str, share: Decimal) -> Limits:
     """The set with one figure moved in its tight direction."""
     rule = FIGURES[name]

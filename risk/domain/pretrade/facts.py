@@ -7,7 +7,7 @@ asked.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -29,7 +29,8 @@ class OrderFacts:
 
     ``price`` is what the order may cost at worst, ``unit_*`` what one unit of quantity adds.
     ``closable`` is what open closing orders leave of the position.  ``net_if_bought`` counts every
-    open buy as filled and no sell, ``net_if_sold`` the other way round.
+    open buy as filled and no sell, ``net_if_sold`` the other way round.  A position of the order's
+    own sleeve counts without what market orders are closing of it (:func:`_leave_first`).
     """
 
     order: OrderRequest
@@ -81,17 +82,18 @@ def read_facts(
     growing: list[BookOrder] = [
         other for other in book.orders if not other.reduces and not other.is_protective
     ]
-    same_positions = [p for p in book.positions if p.instrument == order.instrument]
+    positions = _leave_first(order, book)
+    same_positions = [p for p in positions if p.instrument == order.instrument]
     same_orders = [o for o in growing if o.instrument == order.instrument]
     group = rules.correlation_group
-    committed: list[BookPosition | BookOrder] = [*book.positions, *growing]
+    committed: list[BookPosition | BookOrder] = [*positions, *growing]
     of_instrument: list[BookPosition | BookOrder] = [*same_positions, *same_orders]
     group_margin = sum(
         (item.margin for item in committed if group and item.correlation_group == group),
         ZERO,
     )
     margin_of_instrument = sum((item.margin for item in of_instrument), ZERO)
-    net = sum((p.quantity * p.mark * p.multiplier for p in book.positions), ZERO)
+    net = sum((p.quantity * p.mark * p.multiplier for p in positions), ZERO)
     return OrderFacts(
         order=order,
         book=book,
@@ -108,7 +110,7 @@ def read_facts(
         margin=margin,
         gap_loss=gap_loss,
         loss_at_stop=_find_loss(order, book, price),
-        gross=sum((abs(p.quantity) * p.mark * p.multiplier for p in book.positions), ZERO)
+        gross=sum((abs(p.quantity) * p.mark * p.multiplier for p in positions), ZERO)
         + sum((_value_of(o) for o in growing), ZERO),
         net_if_bought=net + sum((_value_of(o) for o in growing if o.side.sign > 0), ZERO),
         net_if_sold=net - sum((_value_of(o) for o in growing if o.side.sign < 0), ZERO),
@@ -186,28 +188,59 @@ def _find_closable(order: OrderRequest, book: BookSnapshot) -> tuple[Decimal, De
     A resting stop or target is reduce-only at the venue and cannot flip the position, so it does
     not count; a new protective order may cover the whole position.
     """
-    held = sum(
-        (
-            p.quantity
-            for p in book.positions
-            if p.instrument == order.instrument and p.strategy == order.strategy
-        ),
-        ZERO,
-    )
+    held = sum((p.quantity for p in book.positions if _is_own(p, order)), ZERO)
     if order.is_protective:
         return held, abs(held)
+    closing = sum((other.quantity_open for other in _find_closing(order, book)), ZERO)
+    return held, max(ZERO, abs(held) - closing)
+
+
+def _leave_first(order: OrderRequest, book: BookSnapshot) -> list[BookPosition]:
+    """The positions that an order meets: its sleeve's without what a market order is closing of it.
+
+    A venue fills an account's exit before its entry and opens no account that holds something, so
+    a reversal asks for the margin of what it opens, as an exchange asks it of one order that closes
+    and opens.
+    """
     closing = sum(
         (
             other.quantity_open
-            for other in book.orders
-            if other.instrument == order.instrument
-            and other.strategy == order.strategy
-            and other.reduces
-            and not other.is_protective
+            for other in _find_closing(order, book)
+            if other.type is OrderType.MARKET
         ),
         ZERO,
     )
-    return held, max(ZERO, abs(held) - closing)
+    positions = []
+    for position in book.positions:
+        gone = ZERO
+        if closing and _is_own(position, order):
+            gone = min(closing, abs(position.quantity))
+            closing -= gone
+        positions.append(_without(position, gone) if gone else position)
+    return positions
+
+
+def _without(position: BookPosition, gone: Decimal) -> BookPosition:
+    left = 1 - gone / abs(position.quantity)
+    return replace(
+        position,
+        quantity=position.quantity * left,
+        margin=position.margin * left,
+        gap_loss=position.gap_loss * left,
+    )
+
+
+def _is_own(item: BookPosition | BookOrder, order: OrderRequest) -> bool:
+    return (item.instrument, item.strategy) == (order.instrument, order.strategy)
+
+
+def _find_closing(order: OrderRequest, book: BookSnapshot) -> list[BookOrder]:
+    """Open orders that close of the sleeve's position, but for resting stops and targets."""
+    return [
+        other
+        for other in book.orders
+        if _is_own(other, order) and other.reduces and not other.is_protective
+    ]
 
 
 def _find_loss(order: OrderRequest, book: BookSnapshot, price: Decimal) -> Decimal | None:
