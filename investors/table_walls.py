@@ -217,6 +217,7 @@ TRIGGERS = [
     TableTrigger(table="investors_unitentry", name="distributed_marks"),
     TableTrigger(table="investors_classpolicyversion", name="terms_signed"),
     TableTrigger(table="investors_classpolicyversion", name="terms_recorded"),
+    TableTrigger(table="investors_termsproposal", name="withdrawn_for_good"),
     TableTrigger(table="investors_classnav", name="of_prepared"),
     TableTrigger(table="investors_lotnav", name="of_prepared"),
     TableTrigger(table="investors_navstrike", name="nav_dealt_at_once"),
