@@ -16,9 +16,12 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict
 from magnetfund.tests.test_money_walls import attack
 from magnetfund.tests.walls_support import make_instrument, say_kind, trader_alias
+from magnetfund.web.desk.open_work.trading import SOURCES
 from risk.domain.margin import flat_tier
 from trading.domain.market import InstrumentKind, InstrumentTerms
-from trading.models import Instrument, Position
+from trading.models import Instrument, MarketEvent, Position
+from trading.services import instrument_refresh
+from trading.services.instrument_refresh import refresh_venue
 from trading.services.instruments import refresh_terms
 
 TIERS = [["50000", "0.004"], ["inf", "0.01"]]
@@ -92,6 +95,13 @@ def test_nobody_changes_the_steps_of_what_is_held(
         assert "while a position is open" in attack(fresh_database, role, put(**{name: "1000"}))
 
 
+def become_worker(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection.close()
+    login = parse_database_url("test", cluster.dsn("fa_worker", "fresh"))
+    for name, value in login.items():
+        monkeypatch.setitem(connection.settings_dict, name, value)
+
+
 def test_a_refresh_by_a_job_says_who_takes_looser_terms_over(
     instrument: Instrument, fresh_database: Any, monkeypatch: pytest.MonkeyPatch
 ):
@@ -101,10 +111,7 @@ def test_a_refresh_by_a_job_says_who_takes_looser_terms_over(
         minimum_notional=Decimal(5), taker_fee=Decimal("0.0005"),
         maintenance_tiers=flat_tier(rate=0.002),
     )  # fmt: skip
-    connection.close()
-    login = parse_database_url("test", fresh_database.dsn("fa_worker", "fresh"))
-    for name, value in login.items():
-        monkeypatch.setitem(connection.settings_dict, name, value)
+    become_worker(fresh_database, monkeypatch)
     with pytest.raises(Conflict, match="refresh_instruments") as refused:
         refresh_terms(stated, source="x", stated_at=utc_now(), actor=Actor.system("refresh"))
     assert refused.value.code == "looser_terms"
@@ -112,4 +119,37 @@ def test_a_refresh_by_a_job_says_who_takes_looser_terms_over(
     assert "maintenance_tiers" in refresh_terms(
         tighter, source="x", stated_at=utc_now(), actor=Actor.system("refresh")
     )
+    connection.close()
+
+
+def test_terms_that_no_job_takes_over_wait_for_an_operator(
+    instrument: Instrument, fresh_database: Any, monkeypatch: pytest.MonkeyPatch
+):
+    stated = InstrumentTerms(
+        symbol=instrument.symbol, venue=instrument.venue, kind=InstrumentKind.LINEAR_PERPETUAL,
+        base="BTC", quote="USDT", settle="USDT", tick=instrument.tick, lot=instrument.lot,
+        minimum_notional=Decimal(5), taker_fee=Decimal("0.0005"),
+        maintenance_tiers=flat_tier(rate=0.002),
+    )  # fmt: skip
+    monkeypatch.setattr(instrument_refresh, "open_exchange", lambda venue: None)
+    market = {"info": {"status": "TRADING"}}
+    monkeypatch.setattr(
+        instrument_refresh, "ask_exchange", lambda client, ask: {instrument.symbol: market}
+    )
+    become_worker(fresh_database, monkeypatch)
+
+    def refresh(terms: InstrumentTerms) -> list[str]:
+        monkeypatch.setattr(instrument_refresh, "fetch_terms", lambda *_, **__: (terms, "x"))
+        refresh_venue(
+            venue=instrument.venue, symbols=[instrument.symbol], book="main",
+            actor=Actor.system("refresh"),
+        )  # fmt: skip
+        rows = SOURCES["terms_refused"].select("main", utc_now())
+        return [SOURCES["terms_refused"].describe(row)[1] for row in rows]
+
+    for _ in range(2):
+        (why,) = refresh(stated)
+        assert "taken over by manage.py refresh_instruments alone" in why
+    assert MarketEvent.objects.count() == 1, "told once"
+    assert refresh(replace(stated, maintenance_tiers=flat_tier(rate=0.02))) == []
     connection.close()

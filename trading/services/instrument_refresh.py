@@ -54,6 +54,8 @@ def refresh_venue(*, venue: str, symbols: Sequence[str], book: str, actor: Actor
             changes = refresh_terms(terms, source=source, stated_at=utc_now(), actor=actor)
         except (InvalidInput, Conflict) as error:
             found.refused[symbol] = error.message
+            row = Instrument.objects.get(venue=venue, symbol=symbol)
+            _say_once(MarketEventKind.TERMS_REFUSED, row, why=error.message)
             continue
         if changes:
             found.changed[symbol] = changes
@@ -73,26 +75,12 @@ def end_instrument(row: Instrument, *, why: str, book: str, actor: Actor) -> Non
 
     A book keeps at least one slot: where nothing else is left, the slots are paused instead.
     """
-    told = MarketEvent.objects.filter(
-        instrument=row, kind=MarketEventKind.SYMBOL_ENDED.value, occurred_at__gt=row.metadata_at
-    )
-    if not told.exists():
+    if _say_once(MarketEventKind.SYMBOL_ENDED, row, why=why):
         record_audit(
             actor=actor,
             action="instrument.ended",
             subject=("instrument", f"{row.venue}:{row.symbol}"),
             body={"why": why},
-        )
-        record_market_events(
-            [
-                NewMarketEvent(
-                    kind=MarketEventKind.SYMBOL_ENDED,
-                    occurred_at=utc_now(),
-                    instrument=row,
-                    source=row.venue,
-                    detail={"reason": why},
-                )
-            ]
         )
     state = BookMember.State
     staying = (state.LEAVING, state.GONE)
@@ -114,3 +102,22 @@ def end_instrument(row: Instrument, *, why: str, book: str, actor: Actor) -> Non
                 return
         else:
             return
+
+
+def _say_once(kind: MarketEventKind, row: Instrument, *, why: str) -> bool:
+    """Record what a refresh found, once until a later refresh takes terms over; whether it is new.
+
+    A refusal for another reason is told again, an ending is not.
+    """
+    known = MarketEvent.objects.filter(
+        instrument=row, kind=kind.value, occurred_at__gt=row.metadata_at
+    )
+    if kind is MarketEventKind.TERMS_REFUSED:
+        known = known.filter(detail__reason=why)
+    if known.exists():
+        return False
+    event = NewMarketEvent(
+        kind=kind, occurred_at=utc_now(), instrument=row, source=row.venue, detail={"reason": why}
+    )
+    record_market_events([event])
+    return True

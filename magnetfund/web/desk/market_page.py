@@ -42,6 +42,7 @@ FOLLOWS: Mapping[str, str] = {
     MarketEventKind.TERMS_CHANGED: (
         "Orders follow the new terms; a changed tick or lot waits until the position is closed."
     ),
+    MarketEventKind.TERMS_REFUSED: "The terms that were stored stay in use until a person decides.",
     MarketEventKind.SOURCE_DOUBTED: (
         "No entry is made on it. Where it is held, the whole book waits and reconciles afterwards."
     ),

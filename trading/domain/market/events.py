@@ -11,6 +11,7 @@ class MarketEventKind(StrEnum):
     LEVEL_HELD = "level_held"  # a new price level taken: consistent candles agree on it
     LEVEL_CONFIRMED = "level_confirmed"  # a jump taken: a person or a second source vouches for it
     TERMS_CHANGED = "terms_changed"  # the venue changed tick, lot, minimum, fees or tiers
+    TERMS_REFUSED = "terms_refused"  # the venue states terms that were not taken over
     SOURCE_DOUBTED = "source_doubted"  # no believable price or a late candle: entries stopped
     SOURCE_BACK = "source_back"  # believable again, what was missed filled in
     STREAM_LOST = "stream_lost"  # the stream was cut or silent; prices are polled meanwhile

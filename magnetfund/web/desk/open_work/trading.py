@@ -6,14 +6,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import (
+    F,
     QuerySet,
     Subquery,
 )
+from django.db.models.fields.json import KT
 
 from magnetfund.core.roles import Role
 from magnetfund.web.desk.open_work.tasks import Source, columns_of, name_of
 from risk.models import FuseReset, LimitProposal
-from trading.models import Order, Reconciliation
+from trading.domain.market.events import MarketEventKind
+from trading.models import MarketEvent, Order, Reconciliation
 
 #: An order that is neither at the venue nor finished after this long needs a look.
 PENDING_AFTER = timedelta(minutes=1)
@@ -48,6 +51,16 @@ def _select_breaks(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
 def _select_limits(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     rows = LimitProposal.objects.filter(book=book, limit_set=None, withdrawn_at=None)
     return columns_of(rows, since="proposed_at", who=name_of("proposed_by"), words="reason")
+
+
+def _select_refused_terms(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    # A refresh that takes the terms over is newer than the refusal.
+    rows = MarketEvent.objects.filter(
+        kind=MarketEventKind.TERMS_REFUSED,
+        instrument__is_active=True,
+        occurred_at__gt=F("instrument__metadata_at"),
+    ).annotate(why=KT("detail__reason"))
+    return columns_of(rows, since="occurred_at", who="instrument__symbol", words="why")
 
 
 SOURCES = {
@@ -92,6 +105,13 @@ SOURCES = {
             "Break between books and venue",
             "new entries wait until a reconciliation is clean",
         ),
+    ),
+    "terms_refused": Source(
+        kind="Data",
+        role=Role.OPERATOR,
+        url_name="desk_market",
+        select=_select_refused_terms,
+        describe=lambda row: (f"New terms of {row['who']} were not taken over", row["words"]),
     ),
     "limits_proposed": Source(
         kind="Limits",
