@@ -34,8 +34,9 @@ from magnetfund.operations.replay_bare import (
 from magnetfund.operations.replay_limits import SHIPPED_LIMITS, ReplayLimits
 from magnetfund.operations.scenario import FundKeeper, build_fund, load_scenario
 from risk.domain.fuse import ResetPolicy
+from risk.domain.limits import Limits
 from risk.models import FuseEvent
-from risk.services.limits import limits_in_force
+from risk.services.limits import REASON_MAX, limits_in_force, list_limits_in_force
 from risk.services.scenario_clock import close_scenario, open_scenario
 from risk.services.stop_audit import chain_stops
 from trading.domain.engine.step import open_book
@@ -55,11 +56,11 @@ from trading.models import (
 from trading.services.blackouts import read_blackouts
 from trading.services.book.memory import Memory
 from trading.services.book.trading_book import TradingBook
-from trading.services.book_setup import build_setup
+from trading.services.book_setup import BookSetup, build_setup
 from trading.services.candle_store import load_candles
 from trading.services.correlations import find_correlation_groups, measure_correlations
 from trading.services.funding import load_funding
-from trading.services.history import TradingHistory
+from trading.services.history import LimitsChange, TradingHistory
 from trading.services.valuation import BookValue
 
 #: As long as a book's name may be in the tables.
@@ -73,7 +74,8 @@ class ReplayPlan:
     ``resolution`` is the timeframe of the candles on which orders execute; decisions are hourly.
     ``rules``: ``fund`` is the whole fund under its limits and its fuse, ``bare`` the trading alone,
     compared with the backtest of the same rules (:mod:`magnetfund.operations.replay_bare`).
-    ``limits`` are signed for the replay's book before it trades, unless they are the shipped ones.
+    ``limits`` are signed for the replay's book before it trades, unless they are the shipped ones;
+    it takes each later version at its effective time.
     """
 
     book: str
@@ -124,10 +126,11 @@ def run_replay(
             scenario=scenario, fund=fund, people=people, numbers=f"{plan.book}"[:12]
         )
         if not plan.limits.is_shipped:
-            sign_limits_by_scenario(
-                book=plan.book, people=people, at=plan.start, limits=plan.limits.limits,
-                reason=f"replay under the {plan.limits.name}",
-            )  # fmt: skip
+            for at, limits in plan.limits.schedule(plan.start):
+                sign_limits_by_scenario(
+                    book=plan.book, people=people, at=at, limits=limits,
+                    reason=f"replay under the {plan.limits.name}"[:REASON_MAX],
+                )  # fmt: skip
         cash = keeper.begin()
         history = build_history(
             plan, cash=float(cash), keeper=keeper, people_reset=lambda book, at: rearm_by_scenario(
@@ -180,21 +183,10 @@ def build_history(
     valuation_hours: int = 24,
 ) -> TradingHistory:
     """The trading of a plan, ready to run on a book that starts with ``cash``."""
-    limits = limits_in_force(plan.book, at=plan.start)
+    versions = list_limits_in_force(plan.book, start=plan.start, end=plan.end)
+    limits = versions[0] if versions else limits_in_force(plan.book, at=plan.start)
     measure_correlations(book=plan.book, instruments=plan.instruments, at=plan.start)
-    symbols = [item.symbol for item in plan.instruments]
-    setup = build_setup(
-        instruments=plan.instruments,
-        sleeves=[Strategy(code=code, version=1, risk_fraction=plan.risk) for code in plan.sleeves],
-        limits=limits,
-        cash=cash,
-        # A backtest counts all instruments as one group; under bare rules so does a replay.
-        groups=None
-        if plan.is_bare
-        else find_correlation_groups(book=plan.book, symbols=symbols, limits=limits, at=plan.start),
-        reset_policy=plan.reset_policy,
-        is_bare=plan.is_bare,
-    )
+    setup = _build_setup(plan, limits, cash=cash)
     start_ms, end_ms = to_milliseconds(plan.start), to_milliseconds(plan.end)
     newest = BookFlow.objects.filter(book=plan.book).order_by("-id").first()
     book = open_book(rules=setup.rules, time_ms=start_ms)
@@ -219,8 +211,29 @@ def build_history(
         keeper=None if plan.is_bare else keeper,
         fine=_fine_candles(plan, start_ms, end_ms),
         blackouts=_read_events(plan),
+        changes=[
+            LimitsChange(limits=item, setup=_build_setup(plan, item, cash=cash))
+            for item in versions[1:]
+        ],
         valuation_hours=valuation_hours,
         on_bar=on_bar,
+    )
+
+
+def _build_setup(plan: ReplayPlan, limits: Limits, *, cash: float) -> BookSetup:
+    """What the plan trades, under one version of its limits."""
+    symbols = [item.symbol for item in plan.instruments]
+    return build_setup(
+        instruments=plan.instruments,
+        sleeves=[Strategy(code=code, version=1, risk_fraction=plan.risk) for code in plan.sleeves],
+        limits=limits,
+        cash=cash,
+        # A backtest counts all instruments as one group; under bare rules so does a replay.
+        groups=None
+        if plan.is_bare
+        else find_correlation_groups(book=plan.book, symbols=symbols, limits=limits, at=plan.start),
+        reset_policy=plan.reset_policy,
+        is_bare=plan.is_bare,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,13 +14,18 @@ from hypothesis import strategies as st
 
 from magnetfund.core.roles import Role
 from magnetfund.kernel.errors import InvalidInput
-from magnetfund.operations.replay_limits import ReplayLimits, read_limits, write_limits
+from magnetfund.operations.replay_limits import (
+    ReplayLimits,
+    follow_limits,
+    read_limits,
+    write_limits,
+)
 from magnetfund.tests.flow_support import START, SYMBOL, make_candles
 from magnetfund.tests.test_desk_market import sign_in
 from magnetfund.tests.walls_support import sign_limits
 from risk.domain.limits import DEFAULT_LIMITS, Limits
 from risk.models import LimitSet
-from trading.models import ReplayRun
+from trading.models import Order, ReplayRun
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
 SPAN = ["--from", f"{START:%Y-%m-%d}", "--to", f"{START + timedelta(days=8):%Y-%m-%d}"]
@@ -71,6 +77,37 @@ def test_a_replay_takes_the_limits_in_force_and_says_which(capsys: Any):
     assert "no event" in page
 
 
+def test_a_replay_follows_the_versions_of_the_limits_as_the_trader_took_them():
+    make_candles(days_before=40, days=9)
+    turns = START + timedelta(days=4)
+    sign_limits(DEFAULT_LIMITS, at=START - timedelta(days=3))
+    sign_limits(CALM, at=turns)
+    followed = replayed("followed", "--sleeves=macd")
+    assert followed["limits"]["version"] == 2
+    assert followed["limits"]["name"].endswith(f"then version 2 from {turns:%Y-%m-%d}")
+    opened = Order.objects.filter(book="followed", purpose="entry")
+    whole = Order.objects.filter(book="whole", purpose="entry")
+    only = replayed("whole", "--sleeves=macd", f"--limits={START:%Y-%m-%d}")
+    assert only["limits"]["version"] == 1
+    before = list(whole.filter(occurred_at__lt=turns).values_list("occurred_at", "quantity"))
+    assert before, "nothing was opened under the first version"
+    assert list(opened.values_list("occurred_at", "quantity")) == before
+    assert whole.count() > len(before), "the second version had nothing to bar"
+    [last] = LimitSet.objects.filter(book="followed", version=2)
+    assert last.effective_from == turns
+    assert replayed("again", "--sleeves=macd")["state_hash"] == followed["state_hash"]
+
+
+def test_a_span_before_every_version_has_the_limits_of_now():
+    make_candles(days_before=40, days=9)
+    sign_limits(DEFAULT_LIMITS, at=START + timedelta(days=60))
+    sign_limits(CALM, at=START + timedelta(days=61))
+    found = replayed("early")
+    assert (found["limits"]["version"], found["orders"]) == (2, 0)
+    straddled = follow_limits(start=START, end=START + timedelta(days=61))
+    assert (straddled.limits.version, straddled.later) == (1, ())
+
+
 def test_limits_equal_to_the_shipped_ones_give_the_replay_of_the_shipped_ones():
     make_candles(days_before=40, days=9)
     sign_limits(DEFAULT_LIMITS, at=BEGINS)
@@ -112,7 +149,8 @@ def test_a_replay_that_was_broken_off_or_named_no_limits_is_still_shown():
 @given(version=st.integers(1, 99), share=st.decimals("0.01", "0.05", places=4))
 def test_a_set_told_to_another_process_is_the_same_set(version: int, share: Decimal):
     limits = Limits(version=version, effective_from=BEGINS, daily_loss_share=share / 10)
-    told = ReplayLimits(limits=limits, book="main")
+    later = replace(limits, version=version + 1, effective_from=BEGINS + timedelta(hours=version))
+    told = ReplayLimits(limits=limits, book="main", later=(later,) if version % 2 else ())
     assert read_limits(write_limits(told)) == told
 
 

@@ -205,7 +205,11 @@ def make_order(instrument: Instrument, **changes: Any) -> Order:
 
 def sign_limits(limits: Limits, *, at: datetime, book: str = "main") -> None:
     """Two officers put a set in force for a book from an instant on."""
-    ann, ben = make_user("ann", Role.RISK_OFFICER), make_user("ben", Role.RISK_OFFICER)
+    ann, ben = (
+        User.objects.filter(email=f"{name}@example.com").first()
+        or make_user(name, Role.RISK_OFFICER)
+        for name in ("ann", "ben")
+    )
     proposal = propose_limits(
         book=book, figures=figures_of(limits=limits), reason="calmer", effective_from=at,
         actor=Actor.of(ann),

@@ -42,6 +42,22 @@ def limits_in_force(book: str, *, at: datetime | None = None) -> Limits:
     return limits_of(figures=figures, version=row.version, effective_from=row.effective_from)
 
 
+def list_limits_in_force(book: str, *, start: datetime, end: datetime) -> tuple[Limits, ...]:
+    """The approved versions in force in ``[start, end)``, in the order in which they act.
+
+    Empty where none was; the first may begin before ``start``.
+    """
+    begins = models.LimitSet.objects.filter(
+        book=book, effective_from__gt=start, effective_from__lt=end
+    ).order_by("effective_from")
+    found: list[Limits] = []
+    for at in (start, *begins.values_list("effective_from", flat=True)):
+        limits = limits_in_force(book, at=at)
+        if limits.version and (not found or limits.version != found[-1].version):
+            found.append(limits)
+    return tuple(found)
+
+
 def propose_limits(
     *,
     book: str,

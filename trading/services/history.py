@@ -20,6 +20,7 @@ from django.db import connection, transaction
 from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.fuse import FuseMove, Trigger
+from risk.domain.limits import Limits
 from trading.domain.engine.book import BookFill, CloseReason, Event, RoundTrip
 from trading.domain.market import DAY_MS, HOUR_MS, Candle, Candles
 from trading.domain.market.blackouts import Blackout, find_barred
@@ -72,6 +73,14 @@ class DayLoss:
     slippage: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsChange:
+    """A later version of the limits with what is traded under it; it acts from its own time on."""
+
+    limits: Limits
+    setup: BookSetup
+
+
 @dataclass(slots=True, kw_only=True)
 class _Day:
     start: datetime
@@ -96,6 +105,7 @@ class TradingHistory:
         funding: Mapping[str, FundingRates] | None = None,
         fine: Mapping[str, Candles] | None = None,
         blackouts: Sequence[Blackout] = (),
+        changes: Sequence[LimitsChange] = (),
         valuation_hours: int = 24,
         on_bar: Callable[[], None] | None = None,
     ) -> None:
@@ -114,6 +124,7 @@ class TradingHistory:
         self._keeper = keeper or NoKeeper()
         self._funding = funding or {}
         self._blackouts = blackouts
+        self._changes = list(changes)
         self._valuation_ms = valuation_hours * HOUR_MS
         self._on_bar = on_bar
         self._unsaved: list[BookValue] = []
@@ -201,6 +212,7 @@ class TradingHistory:
     def _hour(self, time_ms: int, rows: Sequence[dict[int, int]], day: _Day, *, last: bool) -> None:
         close_ms = time_ms + HOUR_MS
         self.clock.move_to(from_milliseconds(close_ms))
+        self._follow_limits()
         candles: list[Candle | None] = []
         readings: list[Mapping[str, Signal]] = []
         for index, feed in enumerate(self.feeds):
@@ -232,6 +244,15 @@ class TradingHistory:
             value = self.paper.value(from_milliseconds(close_ms))
             self.values.append(value)
             self._unsaved.append(value)
+
+    def _follow_limits(self) -> None:
+        """Act under the version in force at the close, where the decisions of the hour are made."""
+        while self._changes and self._changes[0].limits.effective_from <= self.clock.now():
+            change = self._changes.pop(0)
+            self.setup = change.setup
+            self.paper.take_rules(change.setup.rules, change.limits)
+            for feed in self.feeds:
+                feed.set_heavy_reach(float(change.limits.opposite_distance_atr))
 
     def _close_slots(self, decided_ms: int) -> None:
         """Open nothing near a dated event, as the live trader does."""

@@ -19,6 +19,7 @@ from magnetfund.operations.replay_limits import (
     SHIPPED_LIMITS,
     ReplayLimits,
     choose_limits,
+    follow_limits,
     read_limits,
     write_limits,
 )
@@ -68,9 +69,10 @@ class Command(FundCommand):
         )
         parser.add_argument(
             "--limits",
-            help="in-force (unless told): the fund's limits as they stand now; YYYY-MM-DD: as they "
-            "stood at the start of that day; shipped: those of the code, as also where none were "
-            "in force; under bare rules none act",
+            help="in-force (unless told): each version of the fund's limits from its effective "
+            "time, those of now for a span before all of them; YYYY-MM-DD: as they stood at the "
+            "start of that day; shipped: those of the code, as also where none were in force; "
+            "under bare rules none act",
         )
         parser.add_argument("--limit-set", help=SUPPRESS)  # what a run apart is told
         parser.add_argument("--book", help="name of a separate book for this run")
@@ -181,7 +183,9 @@ def _limits(options: dict[str, Any]) -> ReplayLimits:
     asked = options["limits"] or (SHIPPED if options["rules"] == "bare" else IN_FORCE)
     if asked == SHIPPED:
         return SHIPPED_LIMITS
-    return choose_limits(at=None if asked == IN_FORCE else _day(asked))
+    if asked == IN_FORCE:
+        return follow_limits(start=_day(options["start"]), end=_day(options["end"]))
+    return choose_limits(at=_day(asked))
 
 
 def _share(text: str) -> Decimal:
