@@ -12,11 +12,18 @@ from django.views.decorators.http import require_safe
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.public.pages import asked_page
+from risk.domain.fuse import ResetPolicy
 from trading.models import ReplayRun
 from trading.selectors.replays import list_replays
 
 #: What stands for the limits of a replay from before they were named, which took those of the code.
 OF_BEFORE = {"name": "limits of the code", "hash": ""}
+#: When each policy of a scenario re-arms the fuse.
+REARMED = {
+    ResetPolicy.NONE: "never",
+    ResetPolicy.NEXT_DAY: "at the next 00:00 UTC",
+    ResetPolicy.COOLDOWN_7D: "at the next 00:00 UTC, after a drawdown seven days later",
+}
 BARE = {"name": "none: bare rules", "hash": ""}
 
 
@@ -44,6 +51,7 @@ def _describe(run: ReplayRun) -> dict[str, Any]:
         "first": datetime.fromisoformat(asked["from"]),
         "end": datetime.fromisoformat(asked["to"]),
         "limits": limits,
+        "rearmed": REARMED[ResetPolicy.parse(asked["reset_policy"])],
         "figures_words": " ".join(limits["hash"][k : k + 4] for k in range(0, 16, 4)),
         "state_words": " ".join(found.get("state_hash", "")[k : k + 4] for k in range(0, 16, 4)),
         "fuse": ", ".join(
