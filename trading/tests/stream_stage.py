@@ -57,6 +57,8 @@ class Stage:
         self.prices = self.market.prices
         self.prices._clock_ms = lambda: self.now_ms
         self.settled = (0, 0)
+        #: How long nothing is read before what was sent counts as lost (s).
+        self.patience = 1.0
         self.told: list[str] = []
 
     def open(self) -> None:
@@ -78,14 +80,14 @@ class Stage:
                 self.market.poll()
 
     def settle(self) -> None:
-        """Wait until what was sent has been read, or, where some is lost, a second without news."""
+        """Wait until what was sent has been read, or, where some is lost, a time without news."""
         sent = self.exchange.streams.sent - self.settled[0]
-        read, deadline = 0, time.monotonic() + 1.0
+        read, deadline = 0, time.monotonic() + self.patience
         while read < sent and time.monotonic() < deadline:
-            time.sleep(0.01)
+            time.sleep(0.002)
             before, read = read, self.prices.counts["messages"] - self.settled[1]
             if read > before:
-                deadline = time.monotonic() + 1.0
+                deadline = time.monotonic() + self.patience
         self.settled = (self.exchange.streams.sent, self.prices.counts["messages"])
 
     def pump(self) -> None:

@@ -123,6 +123,7 @@ def test_a_cut_every_five_minutes_loses_nothing_and_leaves_nothing_behind(
     begin = START + HOUR_MS + 30 * MINUTE_MS
     with set_stage(settings, at_ms=begin, listings=listings) as stage:
         assert stage.market.streams is not None
+        stage.patience = 0.3
         sockets = stage.exchange.streams.sockets
         usual = len(sockets)
 
