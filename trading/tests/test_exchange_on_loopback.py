@@ -181,5 +181,7 @@ def test_a_changed_tick_is_an_event_and_waits_while_a_position_is_open(exchange:
     positions.filter(pk=held.pk).update(quantity=0)
     call_command("refresh_instruments", stdout=said)
     assert Instrument.objects.get().tick == Decimal("0.5")
-    event = MarketEvent.objects.get()
+    refused, event = MarketEvent.objects.order_by("recorded_at")
+    assert refused.kind == "terms_refused"
+    assert "while a position is open" in refused.detail["reason"]
     assert (event.kind, event.detail["changes"]) == ("terms_changed", {"tick": ["0.1", "0.5"]})
