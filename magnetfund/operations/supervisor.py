@@ -66,6 +66,13 @@ class SupervisedChild:
     missed_at: float = 0.0
 
 
+def _run(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """A Python process of ours; its output is ours too."""
+    return subprocess.Popen(
+        [sys.executable, *arguments], env=env, cwd=PROJECT, start_new_session=True
+    )
+
+
 class Supervisor:
     def __init__(self, *, home: Home, port: int, demo: bool, sign_port: int = 0) -> None:
         self.home = home
@@ -157,9 +164,23 @@ class Supervisor:
         return environment
 
     def _prepare(self, environment: dict[str, str]) -> None:
-        self._command(environment, "owner", "prepare")
+        # The logins are the last that the demo's beginning writes, so without them it has no past.
+        is_new = self.demo and not self._logins.exists()
+        ahead = _run("-m", "magnetfund.operations.compile_ahead") if is_new else None
+        try:
+            self._command(environment, "owner", "prepare")
+            if ahead is not None:
+                self._wait_for(ahead)  # where it failed, whoever needs it compiles
+        finally:
+            if ahead is not None and ahead.poll() is None:
+                ahead.terminate()
+                ahead.wait()
         if self.demo and not self._has_demo(environment):
             self._command(environment, "gateway", "load_demo")
+
+    @property
+    def _logins(self) -> Path:
+        return self.home.root / "demo-logins.txt"
 
     def _has_demo(self, environment: Mapping[str, str]) -> bool:
         """Whether the demo's past is told to its end, so that loading it would only find it there.
@@ -177,20 +198,19 @@ class Supervisor:
 
     def _command(self, environment: dict[str, str], role: str, *arguments: str) -> None:
         """Run one manage.py command to its end; its output is ours."""
-        process = subprocess.Popen(
-            [sys.executable, "manage.py", *arguments],
-            env={**environment, "MAGNET_DB_ROLE": role},
-            cwd=PROJECT,
-            start_new_session=True,
-        )
+        process = _run("manage.py", *arguments, env={**environment, "MAGNET_DB_ROLE": role})
+        if self._wait_for(process) != 0:
+            raise LaunchError(f"{arguments[0]} failed; see the lines above")
+
+    def _wait_for(self, process: subprocess.Popen[bytes]) -> int:
+        """The code with which a process ends; it ends with us."""
         while process.poll() is None:
             if self.stopping:
                 process.terminate()
                 process.wait()
                 raise LaunchError("stopped")
             time.sleep(0.05)
-        if process.returncode != 0:
-            raise LaunchError(f"{arguments[0]} failed; see the lines above")
+        return process.returncode
 
     def _require_passwords(self, environment: Mapping[str, str]) -> None:
         """Refuse a database of one's own with parts that have no role to sign in by."""
@@ -255,9 +275,8 @@ class Supervisor:
         print(f"  Administration  {base}/admin/")
         print(f"  API             {base}/docs")
         print(f"  Signatures      http://localhost:{self.sign_port}/ (the desk leads there)")
-        logins = self.home.root / "demo-logins.txt"
-        if logins.exists():
-            print(logins.read_text().rstrip())
+        if self._logins.exists():
+            print(self._logins.read_text().rstrip())
         if not self.demo and base.startswith("https://"):
             print(
                 f"The web server listens on 127.0.0.1:{self.port}. Put a TLS proxy in front of it."
