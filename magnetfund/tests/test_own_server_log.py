@@ -120,6 +120,7 @@ class Server:
             "PGBACKREST_PG1_USER": "postgres",
             "PGBACKREST_REPO1_PATH": str(self.folder / "archive"),
             "PGBACKREST_LOCK_PATH": str(self.folder / "lock"),
+            "PGBACKREST_SPOOL_PATH": str(self.folder / "spool"),
             "PGBACKREST_REPO1_CIPHER_PASS": "only for this test",
         }
 
