@@ -195,7 +195,11 @@ class MarketReader:
         return found
 
     def _funding_due(self, now_ms: int, since_ms: int) -> Sequence[float]:
-        """By instrument: the rate of each stamp once, at the first price on or after it."""
+        """By instrument: the rate of each stamp once, at the first price on or after it.
+
+        A book that is behind what was read took that step back, with its charge.
+        """
+        self._funded_ms = min(self._funded_ms, since_ms)
         since = max(self._funded_ms + 1, since_ms)
         self._funded_ms = max(self._funded_ms, now_ms)
         if now_ms // HOUR_MS == (since - 1) // HOUR_MS:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
+from magnetfund.tests.walls_support import make_instrument
 from trading.domain.market import DAY_MS, HOUR_MS, MINUTE_MS
-from trading.domain.market.funding import FundingRates, spread_funding
+from trading.domain.market.funding import FUNDING_RATE_DEFAULT, FundingRates, spread_funding
 from trading.models import FundingRate
 from trading.services.funding import load_funding
 from trading.services.instruments import get_instrument
+from trading.services.market_reader import MarketReader
 
 MONDAY = 20_000 * DAY_MS
 RATES = FundingRates(
@@ -36,6 +39,31 @@ def test_a_stamp_belongs_to_the_span_that_begins_with_it():
     assert RATES.due(stamp - HOUR_MS, stamp) == 0.0
     assert RATES.due(stamp, stamp + 1) == 0.0003
     assert FundingRates.none().due(stamp, stamp + 1) == 0.0001
+
+
+def test_what_ends_before_it_begins_charges_nothing():
+    day = 24 * HOUR_MS
+    assert FundingRates.none().due(day + 15_000, day - HOUR_MS) == 0.0
+
+
+@pytest.mark.django_db
+def test_a_charge_that_was_taken_back_with_its_step_falls_due_again():
+    instrument = make_instrument()
+    reader = object.__new__(MarketReader)
+    feed = SimpleNamespace(instrument=instrument)
+    reader.hours = [SimpleNamespace(feed=feed)]  # type: ignore[list-item]
+    reader.source = SimpleNamespace(funding=lambda *_: ())  # type: ignore[assignment]
+    reader._funded_ms = 0
+    stamp = 24 * HOUR_MS
+    before, after = stamp - HOUR_MS + 15_000, stamp + 15_000
+    assert reader._funding_due(before, before - 1_000) == [0.0]
+    charge = [FUNDING_RATE_DEFAULT]
+    assert reader._funding_due(after, before) == charge
+    # That step failed, so the book stands where it stood and walks the minutes that it missed.
+    behind = [reader._funding_due(minute, before) for minute in range(before + 1, stamp, 60_000)]
+    assert behind == [[0.0]] * len(behind)
+    assert reader._funding_due(after, before) == charge
+    assert reader._funding_due(after + 1_000, after) == [0.0], "and once"
 
 
 def load(path: Path, **options: object) -> str:

@@ -41,7 +41,7 @@ class FundingRates:
         if stop > first:
             return float(self.rate[first:stop].sum())
         stamps = (end_ms - 1) // FUNDING_PERIOD_MS - (start_ms - 1) // FUNDING_PERIOD_MS
-        return FUNDING_RATE_DEFAULT * stamps
+        return FUNDING_RATE_DEFAULT * max(0, stamps)
 
 
 def round_stamps(stamp_ms: IntArray) -> IntArray:
