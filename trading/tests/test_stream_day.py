@@ -62,7 +62,8 @@ def count_waiting(found: list[object]) -> int:
 
     Of each a mapping, its two sides and a list for each level.
     """
-    clients = [it for it in found if isinstance(it, binance_client.BinanceStreamClient)]
+    # By its own type: `isinstance` asks a weak proxy, which may have lost what it stood for.
+    clients = [it for it in found if type(it) is binance_client.BinanceStreamClient]
     books = [book for client in clients for book in client.orderbooks.values()]
     return sum(3 + len(told["a"]) + len(told["b"]) for book in books for told in book.cache)
 
