@@ -1,4 +1,4 @@
-"""The Celery application.  What runs when is in ``magnetfund.operations.schedule``."""
+"""The Celery application of those who work.  ``magnetfund.beat`` says when, from the schedule."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ app.autodiscover_tasks(["magnetfund.operations"])
 
 from magnetfund.operations.schedule import BEAT_SCHEDULE  # noqa: E402 - after the app exists
 
-app.conf.beat_schedule = BEAT_SCHEDULE
-
 
 @worker_ready.connect  # type: ignore[untyped-decorator]  # Celery is untyped
 def run_what_was_missed(**_sent: object) -> None:
-    """Runs missed jobs at start; slots already taken are skipped."""
+    """Runs missed jobs at start, each in the queue of its own; slots already taken are skipped."""
     for entry in BEAT_SCHEDULE.values():
-        app.send_task(entry["task"])
+        app.send_task(entry["task"], **entry["options"])

@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from magnetfund.kernel.errors import InvalidInput
 
+PROJECT = Path(__file__).resolve().parent.parent
+
 
 class BadSetting(InvalidInput):
     """A variable of the environment is missing or makes no sense; its value is never repeated."""
@@ -93,6 +95,16 @@ class Environment:
         if value and urlsplit(value).scheme not in schemes:
             raise BadSetting(f"{name} must begin with {' or '.join(s + '://' for s in schemes)}")
         return value
+
+
+def redis_url(environment: Environment) -> str:
+    return environment.url("REDIS_URL", "redis://127.0.0.1:6379/0", ("redis", "rediss", "unix"))
+
+
+def broker_url(environment: Environment) -> str:
+    """The same server as Celery names it."""
+    url = redis_url(environment)
+    return url.replace("unix://", "redis+socket://", 1) if url.startswith("unix://") else url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

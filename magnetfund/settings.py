@@ -10,18 +10,25 @@ from __future__ import annotations
 
 import sys
 from datetime import timedelta
-from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
 
-from magnetfund.env import BadSetting, Environment, parse_bucket_url, parse_database_url
+from magnetfund.env import (
+    PROJECT,
+    BadSetting,
+    Environment,
+    broker_url,
+    parse_bucket_url,
+    parse_database_url,
+    redis_url,
+)
 from magnetfund.settings_libraries import REST_FRAMEWORK as REST_FRAMEWORK
 from magnetfund.settings_libraries import UNFOLD as UNFOLD
 from trading.venues import LIVE_VENUES
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+BASE_DIR = PROJECT
 VERSION = "0.1.0"
 
 try:
@@ -69,7 +76,7 @@ try:
     REGISTRY_URL = _env.url("REGISTRY_URL", "", ("http", "https"))
     ORCHESTRATOR_URL = _env.url("ORCHESTRATOR_URL", "", ("http", "https"))
     DASHBOARD_URL = _env.url("DASHBOARD_URL", "", ("http", "https"))
-    REDIS_URL = _env.url("REDIS_URL", "redis://127.0.0.1:6379/0", ("redis", "rediss", "unix"))
+    REDIS_URL = redis_url(_env)
     DB_ROLE = _env.choice(
         "MAGNET_DB_ROLE", "app", ("app", "worker", "gateway", "signer", "backup", "owner")
     )
@@ -369,11 +376,7 @@ CACHES = {
 PUBLIC_CACHE_SECONDS = 2.0 if MAGNET_ENV != "test" else 0.0
 
 # ---- background work -------------------------------------------------------------------------
-CELERY_BROKER_URL = (
-    REDIS_URL.replace("unix://", "redis+socket://", 1)
-    if REDIS_URL.startswith("unix://")
-    else REDIS_URL
-)
+CELERY_BROKER_URL = broker_url(_env)
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_IGNORE_RESULT = True
@@ -381,7 +384,6 @@ CELERY_TASK_TIME_LIMIT = 600
 CELERY_TIMEZONE = "UTC"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BEAT_SCHEDULE_FILENAME = str(MAGNET_HOME / "beat-schedule")
 
 # ---- logs ------------------------------------------------------------------------------------
 LOGGING = {

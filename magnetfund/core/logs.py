@@ -41,3 +41,10 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = redact(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=True)
+
+
+def log_as_lines(level: str) -> None:
+    """The logs of a process without Django: all to standard error, in the form of the others."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level, handlers=[handler])

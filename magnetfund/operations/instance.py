@@ -18,12 +18,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from magnetfund.env import PROJECT
 from magnetfund.operations.servers.home import Home, LaunchError
 
 if TYPE_CHECKING:
     from magnetfund.operations.servers.postgres import Postgres
 
-PROJECT = Path(__file__).resolve().parents[2]
 
 #: Commands that move positions, sum what the trader booked or take over what a venue states run as
 #: the gateway; schema, staff and invitations are the owner's.

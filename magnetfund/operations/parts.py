@@ -7,12 +7,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 from magnetfund.operations.schedule import RESEARCH_QUEUE
-
-PROJECT = Path(__file__).resolve().parents[2]
-
 
 #: The signer listens this far above the web, at an origin of its own.
 SIGN_PORT_ABOVE = 1000
@@ -35,9 +31,10 @@ class Part:
 
     name: str
     command: tuple[str, ...]
-    role: str
-    #: Of which variable its database URL is; it is given no other, but for the stop's.
-    url: str
+    #: Of its session with the database, and of which variable its URL is: it is given no other,
+    #: but for the stop's.  Beat asks no database and has neither.
+    role: str = ""
+    url: str = ""
     holds_stop: bool = False
     #: Nobody waits for it at a start: it begins once the web answers, and a demo trades, both of
     #: which are sooner that way.
@@ -86,9 +83,7 @@ def platform_parts(port: int, sign_port: int) -> tuple[Part, ...]:
         ),
         Part(
             name="beat",
-            command=(python, "-m", "celery", "-A", "magnetfund", "beat", "--loglevel", "warning"),
-            role="worker",
-            url="DATABASE_WORKER_URL",
+            command=(python, "-m", "celery", "-A", "magnetfund.beat", "beat"),
             follows_web=True,
         ),
         Part(
@@ -130,9 +125,10 @@ def environment_of(part: Part, environment: Mapping[str, str]) -> dict[str, str]
         for name, value in environment.items()
         if not any(fnmatchcase(name, pattern) for pattern in PASSWORDS)
     }
-    if part.role == "watchdog":  # asks PostgreSQL alone, without Django
-        own[part.url] = environment[part.url]
+    if part.role in ("", "watchdog"):  # without Django
         own.pop("SECRET_KEY", None)
+        if part.url:
+            own[part.url] = environment[part.url]
         return own
     own["DATABASE_URL"] = environment[part.url]
     own["MAGNET_DB_ROLE"] = part.role

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 PERIODS: dict[str, timedelta] = {
     "equity_age": timedelta(seconds=15),
@@ -31,7 +32,7 @@ PERIODS: dict[str, timedelta] = {
 OWNER_PERIODS: dict[str, timedelta] = {"minute_archive": timedelta(days=1)}
 ALL_PERIODS = PERIODS | OWNER_PERIODS
 
-BEAT_SCHEDULE = {
+BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     name: {
         "task": f"magnetfund.{name}",
         "schedule": period.total_seconds(),

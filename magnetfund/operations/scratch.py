@@ -22,10 +22,10 @@ import psycopg
 from django.db import connection
 from psycopg import sql
 
+from magnetfund.env import PROJECT
 from magnetfund.kernel.errors import InvalidInput, Unavailable
 from trading.models import ReplayRun
 
-PROJECT = Path(__file__).resolve().parents[2]
 URL = "SCRATCH_DATABASE_URL"
 #: How a command that was refused ends.
 REFUSED = re.compile(r"CommandError: (?P<message>.+) \((?P<code>[a-z0-9_]+)\)")

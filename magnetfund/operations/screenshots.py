@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-PROJECT = Path(__file__).resolve().parents[2]
+from magnetfund.env import PROJECT
+
 FOLDER = PROJECT / "docs" / "images"
 SIZES = {"desktop": 1360, "phone": 390}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")

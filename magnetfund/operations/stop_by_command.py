@@ -25,6 +25,7 @@ from magnetfund.core.failure_words import INTERRUPTED, refused, rejected, unreac
 from magnetfund.core.roles import Capability, capabilities_of, refusal_of
 from magnetfund.core.stop_session import OPTIONS
 from magnetfund.core.who import label_of, unknown_person
+from magnetfund.env import PROJECT
 from magnetfund.kernel.errors import FundError
 from magnetfund.operations.servers.home import SECRETS, LaunchError, role_url, socket_folder
 from risk.services.stop_statements import (
@@ -36,7 +37,6 @@ from risk.services.stop_statements import (
 )
 from trading.services.closing import RING, wait_until_flat
 
-PROJECT = Path(__file__).resolve().parents[2]
 HELP = (
     "Stop the fund at once: trip the fuse, have the trader close every position, and say what "
     "closed. Needs neither Redis, a worker nor a free session of the web. --by names the person of "

@@ -25,11 +25,10 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
-from magnetfund.env import BadSetting, Environment
+from magnetfund.env import PROJECT, BadSetting, Environment
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.identifiers import START_ANSWER, START_QUESTION, answer_start
 from magnetfund.operations.parts import (
-    PROJECT,
     SIGN_PORT_ABOVE,
     STOP_URL,
     environment_of,
@@ -215,7 +214,7 @@ class Supervisor:
     def _require_passwords(self, environment: Mapping[str, str]) -> None:
         """Refuse a database of one's own with parts that have no role to sign in by."""
         parts = platform_parts(self.port, self.sign_port)
-        needs = {part.url: part.name for part in parts} | {STOP_URL: "stop"}
+        needs = {part.url: part.name for part in parts if part.url} | {STOP_URL: "stop"}
         lacks = {url: name for url, name in needs.items() if not environment.get(url)}
         if lacks:
             names = ", ".join(f"{url} (for {part})" for url, part in lacks.items())

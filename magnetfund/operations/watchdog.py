@@ -22,7 +22,7 @@ from typing import Any
 
 import psycopg
 
-from magnetfund.core.logs import JsonFormatter
+from magnetfund.core.logs import log_as_lines
 from magnetfund.operations.schedule import ALL_PERIODS
 from risk.services.stop_statements import BARRIER, STOP, FuseFacts, stop_values
 
@@ -259,9 +259,7 @@ class Watchdog:
 
 
 def main() -> int:
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    log_as_lines("INFO")
     dsn = os.environ.get("DATABASE_WATCHDOG_URL", "")
     if not dsn:
         sys.exit("magnetfund: DATABASE_WATCHDOG_URL is not set")

@@ -139,7 +139,7 @@ OWN_ROLES = {
     "web": {"fa_app", "fa_stop"},
     "worker": {"fa_worker"},
     "research": {"fa_worker"},
-    "beat": {"fa_worker"},
+    "beat": set(),
     "trader": {"fa_gateway", "fa_stop"},
     "watchdog": {"fa_watchdog"},
     "signer": {"fa_signer"},
@@ -170,7 +170,7 @@ def test_each_part_knows_the_password_of_its_own_role_alone():
         own = environment_of(part, everything())
         said = json.dumps(own)
         assert set(re.findall(r"pw-(\w+)", said)) == OWN_ROLES[part.name], part.name
-        keys = {"signer": {"signer"}, "watchdog": set()}.get(part.name, {"web"})
+        keys = {"signer": {"signer"}, "watchdog": set(), "beat": set()}.get(part.name, {"web"})
         assert set(re.findall(r"key-(\w+)", said)) == keys, part.name
 
 
@@ -192,7 +192,9 @@ def test_the_containers_know_the_password_of_their_own_role_alone():
         urls = set(re.findall(r"\$\{(\w*DATABASE\w*URL|DATABASE_URL|\w*PASSWORD)", said))
         wanted = {f"DATABASE_{role.removeprefix('fa_').upper()}_URL" for role in roles}
         assert urls == {"DATABASE_URL" if u == "DATABASE_APP_URL" else u for u in wanted}, name
-        keys = {"signer": {"SIGNER_KEY"}, "watchdog": set()}.get(name, {"SECRET_KEY"})
+        keys = {"signer": {"SIGNER_KEY"}, "watchdog": set(), "beat": set()}.get(
+            name, {"SECRET_KEY"}
+        )
         assert set(re.findall(r"\$\{(\w+_KEY)\b", said)) == keys, name
     others = set(services) - set(OWN_ROLES)
     assert others == {"db", "archive", "redis", "prepare"}, "no process was forgotten"

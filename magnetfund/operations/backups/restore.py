@@ -18,12 +18,11 @@ from pathlib import Path
 import psycopg
 from django.db.migrations.loader import MigrationLoader
 
+from magnetfund.env import PROJECT
 from magnetfund.kernel.errors import Conflict, InvalidInput, Unavailable
 from magnetfund.operations.backups.container import DamagedBackup, Reader
 from magnetfund.operations.backups.make import DUMP, MANIFEST, file_digest, tool, tool_environment
 from magnetfund.operations.backups.manifest import Manifest, find_differences, read_state
-
-PROJECT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

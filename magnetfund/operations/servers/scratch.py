@@ -11,7 +11,6 @@ import hmac
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -19,9 +18,9 @@ import psycopg
 from psycopg import sql
 
 from magnetfund.core.locks import HOLD_SCRATCH_TEMPLATE
+from magnetfund.env import PROJECT
 from magnetfund.operations.servers.postgres import Postgres
 
-PROJECT = Path(__file__).resolve().parents[3]
 ROLE = "scratch"
 TEMPLATE = "scratch_template"
 #: Copies are named by this and a random word.
