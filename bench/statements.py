@@ -15,7 +15,9 @@ from bench.timing import Row, print_rows
 
 STATEMENTS = 1_000
 LOTS_EACH = 2
-OPENED, CLOSED = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
+#: Strikes on the first of each month, all holders in from January: year and start are one stretch.
+STRUCK = [datetime(2026, month, 1, tzinfo=UTC) for month in range(1, 12)]
+FIRST, LAST = len(STRUCK) - 2, len(STRUCK) - 1
 PRICE, NEXT_PRICE = Decimal("100"), Decimal("101.25")
 
 
@@ -46,9 +48,9 @@ def _make_books(count: int) -> tuple[Any, list[Any], dict[Any, list[Any]]]:
     from investors.services.statement_periods import Period
 
     fund = Fund(code="main", name="Magnet Fund", currency="USD")
-    opening, closing = (
+    strikes = tuple(
         NavStrike(fund=fund, valuation_at=at, input_hash="a" * 64, result_hash="b" * 64)
-        for at in (OPENED, CLOSED)
+        for at in STRUCK
     )
     holders, people, lots = {}, [], {}
     total = Decimal(0)
@@ -56,7 +58,7 @@ def _make_books(count: int) -> tuple[Any, list[Any], dict[Any, list[Any]]]:
         person = Investor(number=f"{k:04}", legal_name=f"Investor {k}")
         own = [
             StatementLot(
-                lot=f"{k}-{j}", share_class="A", entry_day=date(2026, 1 + j, 1),
+                lot=f"{k}-{j}", share_class="A", entry_day=date(2026, 1, 1),
                 units=Decimal(10 * (k % 97 + 1)), entry_price=PRICE,
                 cost=PRICE * 10 * (k % 97 + 1), mark=PRICE, price=NEXT_PRICE,
                 fee_per_unit=Decimal(0), net_per_unit=NEXT_PRICE,
@@ -69,8 +71,8 @@ def _make_books(count: int) -> tuple[Any, list[Any], dict[Any, list[Any]]]:
         people.append(person)
         lots[person.pk] = own
         holders[person.pk] = HolderBook(
-            values={0: units * PRICE, 1: units * NEXT_PRICE},
-            units={0: {"A": units}, 1: {"A": units}},
+            values={k: units * (PRICE if k < LAST else NEXT_PRICE) for k in range(len(STRUCK))},
+            units={k: {"A": units} for k in range(len(STRUCK))},
         )
     month = FundPeriod(
         classes=(
@@ -80,10 +82,10 @@ def _make_books(count: int) -> tuple[Any, list[Any], dict[Any, list[Any]]]:
     )  # fmt: skip
     books = PeriodBooks(
         fund=fund,
-        period=Period(name="2026-10", opening=opening, closing=closing),
-        strikes=(opening, closing),
-        first=0,
-        last=1,
+        period=Period(name="2026-10", opening=strikes[FIRST], closing=strikes[LAST]),
+        strikes=strikes,
+        first=FIRST,
+        last=LAST,
         periods=(month,),
         holders=holders,
         capital={},

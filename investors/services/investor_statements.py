@@ -302,9 +302,15 @@ def _spans(
         (str(year), so_far[-1] if so_far else 0),
         ("start", 0),
     )
-    return tuple(
-        (name, measure_span(points[start:], end=end, closing=closing)) for name, start in starts
-    )
+    # A stretch begins with the first money, so that of who came this year is the year's and the
+    # whole one at once.
+    came = next((k for k, point in enumerate(points) if point.value or point.flow), len(points))
+    measured: dict[int, Span] = {}
+    for _, start in starts:
+        since = max(start, came)
+        if since not in measured:
+            measured[since] = measure_span(points[since:], end=end, closing=closing)
+    return tuple((name, measured[max(start, came)]) for name, start in starts)
 
 
 def _read_lots(books: PeriodBooks) -> dict[UUID, list[StatementLot]]:

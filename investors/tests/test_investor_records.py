@@ -29,7 +29,14 @@ from investors.domain.reconciliation import (
     match_lines,
     move_break,
 )
-from investors.domain.statements import Statement, StatementHead, StatementLot, build_statement
+from investors.domain.statements import (
+    HoldingPoint,
+    Statement,
+    StatementHead,
+    StatementLot,
+    build_statement,
+    measure_span,
+)
 from magnetfund.kernel.errors import InvalidInput
 
 D = Decimal
@@ -164,7 +171,14 @@ def test_a_statement_adds_from_opening_to_closing_and_says_how_the_money_did() -
     made = statement()
     assert made.opening + made.flows + made.fees + made.result == made.closing
     assert (made.flows, made.fees, made.gain) == (D(500), D("-23.00"), D(80))
-    assert abs(made.twr.require() - (D(520) / 500 * D(1080) / 1020 - 1)) < D("1e-20")
+    points = [
+        HoldingPoint(day=HEAD.start, value=D(500), flow=D(0)),
+        HoldingPoint(day=date(2026, 2, 1), value=D(520), flow=D(500)),
+    ]
+    told = measure_span(points, end=HEAD.end, closing=made.closing)
+    assert told.gain == made.gain
+    assert told.twr is not None
+    assert abs(told.twr - (D(520) / 500 * D(1080) / 1020 - 1)) < D("1e-20")
     assert all(check.holds for check in made.tie_outs)
     assert made.content_hash == statement().content_hash
 

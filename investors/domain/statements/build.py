@@ -14,17 +14,12 @@ from decimal import Decimal
 
 from investors.domain.exact import ZERO, Number, coerce_decimals, exactly
 from investors.domain.performance import (
-    Flow,
-    ReturnFigure,
     ValueBridge,
     ValuedFlow,
     build_value_bridge,
-    compute_mwr,
-    compute_twr,
 )
 from investors.domain.reconciliation import UnitRoll
 from magnetfund.kernel.errors import InvalidInput
-from magnetfund.kernel.money import decimal_of
 
 CENT = Decimal("0.01")
 #: Money that crosses the investor's edge; everything else in the bridge is result or cost.
@@ -108,8 +103,6 @@ class Statement:
     units: Mapping[str, UnitRoll]
     lots: tuple[StatementLot, ...]
     gain: Decimal
-    twr: ReturnFigure
-    mwr: ReturnFigure
     tie_outs: tuple[TieOut, ...]
 
     @property
@@ -154,8 +147,6 @@ def build_statement(
             code="does_not_tie",
             details={check.name: f"{check.gap:f}" for check in failing},
         )
-    opening, closing = decimal_of(opening_value), decimal_of(closing_value)
-    start, end = head.start, head.end
     return Statement(
         head=head,
         opening=bridge.opening,
@@ -167,16 +158,6 @@ def build_statement(
         units=dict(sorted(units.items())),
         lots=tuple(lots),
         gain=bridge.closing - bridge.opening - moved,
-        twr=compute_twr(
-            opening_value=opening, closing_value=closing, flows=flows, start=start, end=end
-        ),
-        mwr=compute_mwr(
-            opening_value=opening,
-            closing_value=closing,
-            flows=[Flow(flow.day, flow.amount) for flow in flows],
-            start=start,
-            end=end,
-        ),
         tie_outs=tie_outs,
     )
 
