@@ -17,13 +17,14 @@ from typing import Any, Protocol
 import numpy as np
 from django.db import connection, transaction
 
-from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock
+from magnetfund.kernel.clock import VirtualClock, from_milliseconds, to_milliseconds, use_clock
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.fuse import FuseMove, Trigger
 from risk.domain.limits import Limits
 from trading.domain.engine.book import BookFill, CloseReason, Event, RoundTrip
 from trading.domain.market import DAY_MS, HOUR_MS, Candle, Candles
 from trading.domain.market.blackouts import Blackout, find_barred
+from trading.domain.market.candles import list_candles
 from trading.domain.market.funding import FundingRates
 from trading.domain.strategies.signals import Signal
 from trading.models import Instrument
@@ -31,15 +32,17 @@ from trading.services.book.follow import follow
 from trading.services.book.slots import slots_on
 from trading.services.book.trading_book import TradingBook
 from trading.services.book_setup import BookSetup
-from trading.services.feeds import InstrumentFeed
 from trading.services.fine_bars import FineBars, Slice
 from trading.services.option_chains import list_walls
+from trading.services.past_feeds import PastFeed
 from trading.services.readings import ReadingLog
 from trading.services.stream_levels import load_wall_levels
 from trading.services.valuation import BookValue, take_valuations
 
 #: Bars before the end whose whole magnet map is stored, for the pages that draw it.
 MAPS_KEPT_MS = 48 * HOUR_MS
+#: Days after which what is kept back for speed is stored: nobody goes on from a history's middle.
+DAYS_KEPT = 30
 
 
 class DayKeeper(Protocol):
@@ -128,15 +131,26 @@ class TradingHistory:
         self._valuation_ms = valuation_hours * HOUR_MS
         self._on_bar = on_bar
         self._unsaved: list[BookValue] = []
-        self.feeds = [
-            InstrumentFeed(instrument=item, strategies=setup.strategies)
-            for item in setup.instruments
-        ]
-        self.readings = [ReadingLog(feed=feed) for feed in self.feeds]
-        self._past = [candles[item.symbol].known_by(start_ms) for item in setup.instruments]
+        self._unsaved_days = 0
         self._ahead = [
             _within(candles[item.symbol], start_ms, end_ms) for item in setup.instruments
         ]
+        self.feeds = [
+            PastFeed(
+                instrument=item,
+                strategies=setup.strategies,
+                candles=candles[item.symbol].known_by(end_ms),
+                first=len(candles[item.symbol].known_by(start_ms)),
+                changes_ms=[
+                    to_milliseconds(change.limits.effective_from) + late
+                    for change in changes
+                    for late in (0, 1)  # of an instant between two milliseconds, the later one
+                ],
+                mapped_ms=end_ms - MAPS_KEPT_MS + 1,
+            )
+            for item in setup.instruments
+        ]
+        self.readings = [ReadingLog(feed=feed) for feed in self.feeds]
         if not any(len(item) for item in self._ahead):
             raise InvalidInput(
                 "there are no stored candles in this span; import them first", code="no_candles"
@@ -149,12 +163,12 @@ class TradingHistory:
         return int(np.unique(np.concatenate([c.open_time for c in self._ahead])).size)
 
     def run(self) -> None:
-        """Trade every hour; what is written is committed day by day."""
-        for feed, past in zip(self.feeds, self._past, strict=True):
+        """Trade every hour; orders and fills are committed as they come, the rest by the month."""
+        for feed in self.feeds:
             feed.expect_walls(list_walls(feed.instrument, until_ms=self.end_ms))
             feed.add_levels(load_wall_levels(feed.instrument))
-            feed.warm(past)
-        rows = [dict(zip(c.open_time.tolist(), range(len(c)), strict=True)) for c in self._ahead]
+            feed.begin()
+        rows = [{candle.open_time: candle for candle in list_candles(c)} for c in self._ahead]
         grid = np.unique(np.concatenate([c.open_time for c in self._ahead])).tolist()
         day: _Day | None = None
         with use_clock(self.clock), fast_commits():
@@ -167,6 +181,7 @@ class TradingHistory:
                 if self._on_bar is not None:
                     self._on_bar()
             self._close_day(day)
+            self.save()
 
     # ---- days ----------------------------------------------------------------------------------
 
@@ -178,9 +193,11 @@ class TradingHistory:
         return _Day(start=start, opening=self.paper.book.equity / self.paper.shares)
 
     def _close_day(self, day: _Day | None) -> None:
-        self.save()
         if day is None:
             return
+        self._unsaved_days += 1
+        if self._unsaved_days >= DAYS_KEPT:
+            self.save()
         fuse = self.setup.rules.fuse
         limit = fuse.daily_loss_share
         change = self.paper.book.equity / self.paper.shares / day.opening - 1.0
@@ -200,7 +217,7 @@ class TradingHistory:
         """Store what was kept back for speed: snapshots, readings, the venue's memory."""
         with transaction.atomic():
             take_valuations(book=self.paper.code, values=self._unsaved, source="history")
-            self._unsaved = []
+            self._unsaved, self._unsaved_days = [], 0
             for log in self.readings:
                 log.save()
                 while log.store_levels():
@@ -209,15 +226,16 @@ class TradingHistory:
 
     # ---- hours ---------------------------------------------------------------------------------
 
-    def _hour(self, time_ms: int, rows: Sequence[dict[int, int]], day: _Day, *, last: bool) -> None:
+    def _hour(
+        self, time_ms: int, rows: Sequence[Mapping[int, Candle]], day: _Day, *, last: bool
+    ) -> None:
         close_ms = time_ms + HOUR_MS
         self.clock.move_to(from_milliseconds(close_ms))
         self._follow_limits()
         candles: list[Candle | None] = []
         readings: list[Mapping[str, Signal]] = []
         for index, feed in enumerate(self.feeds):
-            row = rows[index].get(time_ms)
-            candle = self._ahead[index].at(row) if row is not None else None
+            candle = rows[index].get(time_ms)
             candles.append(candle)
             readings.append({} if candle is None else feed.update(candle))
             if candle is not None:

@@ -1,11 +1,13 @@
-"""A feed that was warmed up at once says what one says that took every hour singly."""
+"""A feed says the same whether it takes its hours one by one, at once, or by columns."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
+from magnetfund.kernel.errors import InvalidInput
 from trading.domain.magnets import (
     GammaWall,
     GammaWalls,
@@ -16,7 +18,9 @@ from trading.domain.market import HOUR_MS, Candles
 from trading.domain.simulated_market import SimulatedInstrument, simulate_market
 from trading.domain.strategies.magnet import MagnetStrategy
 from trading.domain.strategies.trend import TrendStrategy
+from trading.domain.strategies.trend_rules import MovingAverageCross
 from trading.services.feeds import InstrumentFeed
+from trading.services.past_feeds import PastFeed
 
 START = 1_767_225_600_000
 
@@ -106,3 +110,63 @@ def test_walls_that_come_while_an_hour_is_read_join_the_next():
     assert stream is not None
     levels = stream.levels()
     assert levels.known_at[levels.kind == "call_wall"].tolist() == [said + 1]
+
+
+def test_hours_that_are_all_known_say_what_they_said_one_by_one():
+    """Through walls, a change of limits within a stretch, and closes whose map is asked for."""
+    candles = simulate(1_900)
+    closes = candles.open_time + HOUR_MS
+    first, mapped = 800, int(closes[1_850])
+    changes = [int(closes[1_000]), int(closes[1_300]) - 7]
+    price = float(candles.close[900])
+    walls = [
+        GammaWalls(
+            interest_ms=int(closes[row]) - 9,
+            known_ms=int(closes[row]) + late,
+            call=GammaWall(strike=price * 1.01, expires_ms=int(closes[row + 300])),
+            put=GammaWall(strike=price * 0.98, expires_ms=int(closes[row + 90])),
+        )
+        for row, late in ((500, 0), (900, 10), (1_500, 0))
+    ]
+    slow = make_feed()
+    quick = PastFeed(
+        instrument=slow.instrument,
+        strategies={
+            "trend": TrendStrategy(),
+            "magnet": MagnetStrategy(),
+            "moving-average": MovingAverageCross(),
+        },
+        candles=candles,
+        first=first,
+        changes_ms=changes,
+        mapped_ms=mapped,
+    )
+    slow._streams["moving-average"] = MovingAverageCross().stream()
+    for feed in (slow, quick):
+        feed.expect_walls(walls)
+    quick.begin()
+    slow.warm(candles.between(0, first))
+    entries = 0
+    for row in range(first, len(candles)):
+        candle = candles.at(row)
+        for reach, change in enumerate(changes, start=1):
+            if int(closes[row - 1]) < change <= int(closes[row]):
+                slow.set_heavy_reach(2.0 * reach)
+                quick.set_heavy_reach(2.0 * reach)
+        told = slow.update(candle)
+        assert str(quick.update(candle)) == str(told), row
+        assert quick.bar(candle) == slow.bar(candle)
+        entries += any(signal.direction for signal in told.values())
+        if int(closes[row]) >= mapped:
+            assert str(quick.magnet_map()) == str(slow.magnet_map())
+            assert quick.anchored_averages() == slow.anchored_averages()
+    assert entries > 20
+    found, expected = quick.magnets(), slow.magnets()
+    assert found is not None
+    assert expected is not None
+    for name in ("kind", "price", "known_at", "dead_at"):
+        np.testing.assert_array_equal(
+            getattr(found.levels(), name), getattr(expected.levels(), name)
+        )
+    with pytest.raises(InvalidInput, match="order"):
+        quick.update(candles.at(len(candles) - 1))

@@ -11,9 +11,10 @@ import pytest
 
 from magnetfund.kernel.clock import VirtualClock, from_milliseconds, to_milliseconds, use_clock
 from trading.domain.magnets import DEFAULT_PARAMETERS
-from trading.domain.market import HOUR_MS, Candle
-from trading.domain.strategies.magnet import MagnetSignalStream
-from trading.domain.strategies.signals import Signal, build_signals
+from trading.domain.magnets.types import MagnetSignals
+from trading.domain.market import HOUR_MS
+from trading.domain.strategies.magnet import MagnetContext, MagnetStrategy
+from trading.domain.strategies.signals import Signals, build_signals
 from trading.models import Instrument, Order, ResearchRun, RunState
 from trading.services.leverage_caps import find_fixed_cap
 from trading.services.trader import Trader
@@ -34,21 +35,22 @@ def wish(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     """The magnet sleeve wants a long of three times leverage at each close; it can be changed."""
     given = {"volatility_ratio": 1.0}
 
-    def update(self: MagnetSignalStream, candle: Candle) -> Signal:
+    def signals(self: MagnetStrategy, *, magnets: MagnetSignals, context: MagnetContext) -> Signals:
+        close = magnets.close
         values = {
             "direction": 1.0,
-            "stop": candle.close * 0.97,
-            "target": candle.close * 1.2,
+            "stop": close * 0.97,
+            "target": close * 1.2,
             "distance": 3.0,
             "strength": 95.0,
             "conflict": 0.0,
-            "atr": candle.close * 0.01,
+            "atr": close * 0.01,
             **given,
         }
-        columns = {name: np.array([value]) for name, value in values.items()}
-        return build_signals(known_at=np.array([candle.open_time + HOUR_MS]), **columns).at(0)
+        columns = {name: value * np.ones(len(magnets)) for name, value in values.items()}
+        return build_signals(known_at=magnets.known_at, **columns)
 
-    monkeypatch.setattr(MagnetSignalStream, "update", update)
+    monkeypatch.setattr(MagnetStrategy, "signals", signals)
     return given
 
 

@@ -11,6 +11,7 @@ Invariant: row i of the columns equals what the stream says after bar i, field f
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import IntEnum, StrEnum
 
@@ -157,6 +158,13 @@ class Signals:
 
     def __len__(self) -> int:
         return int(self.known_at.shape[0])
+
+    def rows(self, start: int, stop: int) -> Iterator[Signal]:
+        """The signals of positions ``start`` to ``stop`` (exclusive), as :meth:`at` gives them."""
+        names = [item.name for item in fields(self)]
+        columns = (getattr(self, name)[start:stop].tolist() for name in names)
+        for row in zip(*columns, strict=True):
+            yield Signal(**dict(zip(names, row, strict=True)))
 
     def at(self, index: int) -> Signal:
         """The signal of one bar as plain Python values."""
