@@ -59,6 +59,8 @@ D0 = Decimal(0)
 #: Days of bars before and after the first dealing day; the second one lies among the latter.
 BEFORE_DAYS, AFTER_DAYS = 110, 40
 SEED = 7
+#: The exchange charges funding at these hours of UTC.
+FUNDING_HOURS = 8
 #: ``MODE=shadow`` shows each order as the exchange would be sent it.
 MODE = os.environ.get("MODE", "paper")
 #: A holder whose identity is taken as verified; how it is verified is another drill.
@@ -346,6 +348,33 @@ def result_until(told: dict[str, Any], nav: dict[str, Any]) -> Decimal:
     return result + sum((Decimal(each) for at, each in told["funding"] if at < nav["at"]), D0)
 
 
+def stamps_of(told: dict[str, Any]) -> list[datetime]:
+    """The instants at which funding fell due while the book held what its fills left it."""
+    deltas = [
+        (datetime.fromisoformat(at), Decimal(quantity) * (1 if side == "buy" else -1))
+        for at, side, quantity, _, _ in told["fills"]
+    ]
+    end = datetime.fromisoformat(told["at"])
+    stamp = deltas[0][0].replace(hour=0, minute=0, second=0, microsecond=0)
+    found = []
+    while (stamp := stamp + timedelta(hours=FUNDING_HOURS)) <= end:
+        if sum((delta for at, delta in deltas if at < stamp), D0):
+            found.append(stamp)
+    return found
+
+
+def complaints_of(home: ShiftedHome) -> list[str]:
+    """What the trader logged as an error; an exchange that is away is a warning.
+
+    A step of the server's clock ends a statement that waits for a lock just then: the trader takes
+    up its book again, as after any loss of the database.
+    """
+    lines = (home.root / "log" / "trader.log").read_text().splitlines()
+    told = [json.loads(line) for line in lines if line.startswith("{")]
+    errors = [line for line in told if line["level"] in ("error", "critical")]
+    return [str(line) for line in errors if "due to lock timeout" not in line["event"]]
+
+
 def test_an_empty_home_trades_an_exchange_from_its_first_instrument_to_its_second_nav(
     scene: Scene, tmp_path: Path, on_record: Any
 ):
@@ -381,6 +410,9 @@ def test_an_empty_home_trades_an_exchange_from_its_first_instrument_to_its_secon
         print(f"\n{HOURS} h of trading: {found}\nthe second NAV: {told}")
     assert {nav["state"] for nav in told["navs"]} == {"dealt"}
     assert told["navs"][-1]["at"] == second.isoformat()
+    # Each stamp of funding is charged once, and nothing between two stamps.
+    charged = sorted(datetime.fromisoformat(at) for at, _ in told["funding"])
+    assert charged == stamps_of(told)
     # Net assets before fees are the money, less the fees of the NAVs before, and what was traded.
     fees = sum((Decimal(nav["gross"]) - Decimal(nav["nav"]) for nav in told["navs"][:-1]), D0)
     traded = result_until(told, told["navs"][-1])
@@ -388,4 +420,5 @@ def test_an_empty_home_trades_an_exchange_from_its_first_instrument_to_its_secon
     assert abs(Decimal(told["navs"][-1]["gross"]) - expected) < Decimal("0.05"), (fees, traded)
     assert fees > 0
     assert json.loads(home.command("verify_books", "--json").splitlines()[-1])["clean"]
+    assert complaints_of(home) == []
     assert [line for person in scene.people.values() for line in person.failures] == []

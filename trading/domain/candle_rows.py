@@ -107,6 +107,11 @@ def decode_number_array(body: bytes, *, kind: str) -> NDArray[np.generic]:
     return rows["value"].astype(np.dtype(kind).newbyteorder("="))
 
 
+def to_unix_us(times: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Microseconds since 1970 of timestamps as PostgreSQL sends them."""
+    return times.astype(np.int64) + _MS_2000 * 1000
+
+
 def decode_times_ms(body: bytes) -> NDArray[np.int64]:
     """Milliseconds since 1970 of a binary array of timestamps."""
-    return decode_number_array(body, kind=">i8").astype(np.int64) // 1000 + _MS_2000
+    return to_unix_us(decode_number_array(body, kind=">i8")) // 1000

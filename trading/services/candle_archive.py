@@ -12,12 +12,13 @@ import hashlib
 import io
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psycopg
 from django.conf import settings
 from django.db import connection, transaction
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import InvalidInput, InvariantBroken
+from trading.domain.candle_rows import decode_number_array, to_unix_us
 from trading.models import CandleFile, Instrument
 
 if TYPE_CHECKING:
@@ -39,6 +41,17 @@ KEEP_DAYS = 90
 KEEP_DAYS_MIN = 30
 PRICES = ("open", "high", "low", "close", "volume")
 SHOWN = 40
+SOURCES = """
+SELECT DISTINCT source FROM trading_candle
+WHERE instrument_id = %s AND timeframe = %s AND open_time >= %s AND open_time < %s"""
+#: One value a column: a row a message would cost the driver more than the database.
+COLUMNS = """
+SELECT array_agg(open_time), array_agg(available_at), array_agg(version::bigint),
+       array_agg(array_position(%s::text[], source::text)::bigint), array_agg(open),
+       array_agg(high), array_agg(low), array_agg(close), array_agg(volume)
+FROM (SELECT * FROM trading_candle
+      WHERE instrument_id = %s AND timeframe = %s AND open_time >= %s AND open_time < %s
+      ORDER BY open_time, version) AS bar"""
 Columns = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
@@ -190,23 +203,26 @@ def _read_rows(instrument: Instrument, timeframe: str, start: datetime, end: dat
     """All versions of all bars with where they came from and when."""
     import pyarrow as pa
 
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT open_time, open, high, low, close, volume, version, available_at, source"
-            " FROM trading_candle WHERE instrument_id = %s AND timeframe = %s"
-            " AND open_time >= %s AND open_time < %s ORDER BY open_time, version",
-            [instrument.pk, timeframe, start, end],
-        )
-        columns = list(zip(*cursor.fetchall(), strict=True)) or [()] * 9
-    instant = pa.timestamp("us", tz="UTC")
-    kinds: Mapping[str, object] = {
-        "open_time": pa.timestamp("ms", tz="UTC"), **dict.fromkeys(PRICES, pa.float64()),
-        "version": pa.int16(), "available_at": instant, "source": pa.string(),
-    }  # fmt: skip
+    span = [instrument.pk, timeframe, start, end]
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(SOURCES, span)
+        sources = sorted(source for (source,) in cursor.fetchall())
+        cursor.execute(COLUMNS, [sources, *span], binary=True)
+        result = cursor.pgresult
+        bodies = [result.get_value(0, k) if result is not None else None for k in range(9)]
+    whole = [decode_number_array(body, kind=">i8") for body in bodies[:4] if body is not None]
+    prices = [decode_number_array(body, kind=">f8") for body in bodies[4:] if body is not None]
+    if not whole:
+        return pa.table({})
+    times, available, version, origin = whole
     return pa.table(
         {
-            name: pa.array(list(column), type=kind)
-            for (name, kind), column in zip(kinds.items(), columns, strict=True)
+            "open_time": pa.array(to_unix_us(times) // 1000, type=pa.timestamp("ms", tz="UTC")),
+            **dict(zip(PRICES, map(pa.array, prices), strict=True)),
+            "version": pa.array(version, type=pa.int16()),
+            "available_at": pa.array(to_unix_us(available), type=pa.timestamp("us", tz="UTC")),
+            "source": pa.DictionaryArray.from_arrays(origin - 1, sources).cast(pa.string()),
         }
     )
 

@@ -57,12 +57,9 @@ def load_candles(
     else:
         times = decode_times_ms(columns[0])
         prices = np.stack([decode_number_array(c or b"", kind=">f8") for c in columns[1:]])
-        # Versions of a bar come in their order (that of the index); the last one counts.
-        newest = np.append(times[1:] != times[:-1], True)
-        times, prices = times[newest], prices[:, newest]
-    for row in find_files(instrument, timeframe, start=low, end=high):
-        times, prices = _join(read_columns(row), (times, prices), start_ms, end_ms)
-    open_, high_, low_, close, volume = prices
+    files = find_files(instrument, timeframe, start=low, end=high)
+    parts = [_cut(read_columns(row), start_ms, end_ms) for row in files]
+    times, (open_, high_, low_, close, volume) = _join([*parts, (times, prices)])
     return Candles(
         instrument=instrument.symbol,
         timeframe_ms=timeframe_ms(timeframe),
@@ -75,16 +72,25 @@ def load_candles(
     )
 
 
-def _join(old: Columns, new: Columns, start_ms: int | None, end_ms: int | None) -> Columns:
-    """The bars of both within the span, in order; a bar in both is that of ``new``."""
-    first = 0 if start_ms is None else int(np.searchsorted(old[0], start_ms))
-    stop = old[0].size if end_ms is None else int(np.searchsorted(old[0], end_ms))
-    times = np.concatenate((old[0][first:stop], new[0]))
-    prices = np.concatenate((old[1][:, first:stop], new[1]), axis=1)
-    order = np.argsort(times, kind="stable")
-    times, prices = times[order], np.ascontiguousarray(prices[:, order])
-    newest = np.append(times[1:] != times[:-1], True) if times.size else np.zeros(0, dtype=bool)
-    return times[newest], prices[:, newest]
+def _cut(found: Columns, start_ms: int | None, end_ms: int | None) -> Columns:
+    """The bars of the span, of times in order."""
+    times, prices = found
+    first = 0 if start_ms is None else int(np.searchsorted(times, start_ms))
+    stop = times.size if end_ms is None else int(np.searchsorted(times, end_ms))
+    return times[first:stop], prices[:, first:stop]
+
+
+def _join(parts: Sequence[Columns]) -> Columns:
+    """The bars of all parts in order of time; of a bar that comes again, the last one counts."""
+    times = np.concatenate([part[0] for part in parts])
+    prices = np.concatenate([part[1] for part in parts], axis=1)
+    steps = np.diff(times)
+    if (steps <= 0).any():  # months in their order are the rule
+        order = np.argsort(times, kind="stable")
+        times, prices = times[order], prices[:, order]
+        newest = np.append(np.diff(times) != 0, True)
+        times, prices = times[newest], np.ascontiguousarray(prices[:, newest])
+    return times, prices
 
 
 def store_candles(
