@@ -85,8 +85,8 @@ def test_a_replay_follows_the_versions_of_the_limits_as_the_trader_took_them():
     followed = replayed("followed", "--sleeves=macd")
     assert followed["limits"]["version"] == 2
     assert followed["limits"]["name"].endswith(f"then version 2 from {turns:%Y-%m-%d}")
-    opened = Order.objects.filter(book="followed", purpose="entry")
-    whole = Order.objects.filter(book="whole", purpose="entry")
+    entries = Order.objects.filter(purpose="entry").order_by("occurred_at", "quantity")
+    opened, whole = entries.filter(book="followed"), entries.filter(book="whole")
     only = replayed("whole", "--sleeves=macd", f"--limits={START:%Y-%m-%d}")
     assert only["limits"]["version"] == 1
     before = list(whole.filter(occurred_at__lt=turns).values_list("occurred_at", "quantity"))
