@@ -15,7 +15,7 @@ from django.db.models import F, Q
 
 from magnetfund.core.fields import ExactField, in_range, not_negative, positive
 from magnetfund.kernel.clock import utc_now
-from trading.domain.orders import OrderState
+from trading.domain.orders import OrderState, Told
 
 
 class Order(models.Model):
@@ -77,6 +77,8 @@ class Order(models.Model):
     #: When the sender claimed it, by the server's clock; a trigger writes it.
     claimed_at = models.DateTimeField(null=True, blank=True, editable=False)
     closed_at = models.DateTimeField(null=True, blank=True)
+    #: Its events, where the only writer of its book keeps them and need not read them again.
+    told: tuple[Told, ...] | None = None
 
     class Meta:
         constraints = [

@@ -10,11 +10,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
-from magnetfund.kernel.clock import to_milliseconds
+from magnetfund.core.rows import insert_rows, row_of, select_from, update_row
+from magnetfund.kernel.clock import to_milliseconds, utc_now
+from magnetfund.kernel.errors import InvariantBroken
 from magnetfund.kernel.identifiers import derived_uuid
 from trading.domain.orders import OrderFilled
 from trading.domain.positions import (
@@ -24,11 +27,35 @@ from trading.domain.positions import (
     apply_fill,
     split_fill,
 )
-from trading.models import Fill, FundingPayment, Instrument, Order, Position, Trade
+from trading.models import Fill, FundingPayment, Instrument, Order, Position, Proposal, Trade
 from trading.services.orders import record_events
 from trading.venues.execution import VenueFill
 
 ZERO = Decimal(0)
+#: Columns of a position that fills move: all but what it is the position of.
+MOVED_COLUMNS = tuple(
+    field.attname
+    for field in Position._meta.concrete_fields
+    if field.attname not in ("id", "book", "instrument_id", "strategy")
+)
+LOCK_POSITION = """
+WHERE book = %s AND instrument_id = %s AND strategy = %s FOR UPDATE;
+SELECT id FROM trading_fill WHERE venue = %s AND venue_trade_id = %s
+"""
+#: One statement, so that payment and position stand or fall together, whoever else writes them.
+PAY_FUNDING = """
+WITH paid AS (
+    INSERT INTO trading_fundingpayment
+           (book, instrument_id, strategy, stamp, rate, notional, amount, recorded_at)
+    SELECT book, instrument_id, strategy, %(stamp)s, %(rate)s, %(notional)s, %(amount)s, %(now)s
+    FROM trading_position
+    WHERE book = %(book)s AND instrument_id = %(instrument)s AND strategy = %(strategy)s
+    ON CONFLICT DO NOTHING RETURNING amount
+)
+UPDATE trading_position AS position SET funding = position.funding + paid.amount FROM paid
+WHERE position.book = %(book)s AND position.instrument_id = %(instrument)s
+  AND position.strategy = %(strategy)s
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,18 +78,29 @@ class TradeFacts:
     """What a closed round trip keeps beyond its own numbers."""
 
     account_balance: Decimal
-    why_opened: str
     why_closed: str
     is_ambiguous: bool = False
     trading_mode: str = "paper"
 
 
-def lock_position(book: str, instrument: Instrument, strategy: str) -> Position:
-    """The sleeve's position row, locked; made when it is the first time."""
-    row, _ = Position.objects.select_for_update().get_or_create(
-        book=book, instrument=instrument, strategy=strategy
-    )
-    return row
+def _lock_position(order: Order, trade_id: str) -> tuple[Position, int | None]:
+    """The sleeve's position row, locked and made when it is the first time; the key of the fill of
+    ``trade_id``, where that is stored already."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            select_from(Position) + LOCK_POSITION,
+            [order.book, order.instrument_id, order.strategy, order.venue, trade_id],
+        )
+        held = cursor.fetchone()
+        cursor.nextset()
+        known = cursor.fetchone()
+    if held is None:
+        position, _ = Position.objects.select_for_update().get_or_create(
+            book=order.book, instrument=order.instrument, strategy=order.strategy
+        )
+    else:
+        position = row_of(Position, held)
+    return position, known[0] if known else None
 
 
 def record_fill(
@@ -76,17 +114,16 @@ def record_fill(
     """Book one fill of one order; ``reason`` says why it closes.
 
     ``entry`` is needed by a fill that opens a position, ``trade`` by one that closes it.  Returns
-    the fill and the closed round trip, if this fill ended one.  A repeated report returns the
-    stored fill and changes nothing.
+    the fill, whose order is as it stands after it, and the closed round trip, if this fill ended
+    one.  A repeated report returns the stored fill and changes nothing.
     """
     with transaction.atomic():
-        position = lock_position(order.book, order.instrument, order.strategy)
-        known = Fill.objects.filter(venue=order.venue, venue_trade_id=report.trade_id).first()
+        position, known = _lock_position(order, report.trade_id)
         if known is not None:
-            return known, None
+            return Fill.objects.select_related("order__instrument").get(pk=known), None
         told = _fill_of(report, order.side)
         held = _read(position)
-        fill = Fill.objects.create(
+        fill = Fill(
             order=order,
             venue=order.venue,
             venue_trade_id=report.trade_id,
@@ -103,7 +140,8 @@ def record_fill(
             reason=reason,
             occurred_at=report.occurred_at,
         )
-        record_events(
+        insert_rows(fill)
+        fill.order = record_events(
             order,
             OrderFilled(
                 at=report.occurred_at,
@@ -120,7 +158,7 @@ def record_fill(
             if position.quantity == 0:
                 closed = _close_round_trip(position, report, trade, fill, abs(part.quantity))
         position.updated_at = report.occurred_at
-        position.save()
+        update_row(position, MOVED_COLUMNS)
     return fill, closed
 
 
@@ -134,14 +172,21 @@ def record_funding(
     notional: Decimal,
     amount: Decimal,
 ) -> None:
-    """Book one funding payment of one sleeve; a repeated stamp changes nothing."""
-    with transaction.atomic():
-        position = lock_position(book, instrument, strategy)
-        key = {"book": book, "instrument": instrument, "strategy": strategy, "stamp": stamp}
-        # Nobody else books this sleeve's funding while its row is locked.
-        if not FundingPayment.objects.filter(**key).exists():
-            FundingPayment.objects.create(**key, rate=rate, notional=notional, amount=amount)
-            Position.objects.filter(pk=position.pk).update(funding=position.funding + amount)
+    """Book one funding payment of a sleeve's position; a repeated stamp changes nothing.
+
+    Raises :class:`InvariantBroken` where there is no position.
+    """
+    key: dict[str, Any] = {
+        "book": book,
+        "instrument": instrument.pk,
+        "strategy": strategy,
+        "stamp": stamp,
+    }
+    paid: dict[str, Any] = {"rate": rate, "notional": notional, "amount": amount, "now": utc_now()}
+    with connection.cursor() as cursor:
+        cursor.execute(PAY_FUNDING, {**key, **paid})
+        if not cursor.rowcount and not FundingPayment.objects.filter(**key).exists():
+            raise InvariantBroken(f"funding of {strategy} without a position")
 
 
 def fold_fills(fills: Iterable[Fill]) -> Iterator[tuple[Fill, FillEffect]]:
@@ -247,7 +292,7 @@ def _close_round_trip(
         leverage=position.leverage,
         tier=position.tier,
         closure_reason=last.reason or "manual",
-        why_opened=facts.why_opened if facts else "",
+        why_opened=_why_opened(position) if facts else "",
         why_closed=facts.why_closed if facts else "",
         is_ambiguous=facts.is_ambiguous if facts else False,
         opened_at=opened,
@@ -262,6 +307,13 @@ def _close_round_trip(
     position.entry_proposal = position.entry_fill = position.opened_at = None
     position.leverage = 1.0
     return trade
+
+
+def _why_opened(position: Position) -> str:
+    if position.entry_proposal is None:
+        return ""
+    found = Proposal.objects.filter(pk=position.entry_proposal).values_list("why", flat=True)
+    return found.first() or ""
 
 
 def _expected_price(order: Order) -> Decimal:

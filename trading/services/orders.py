@@ -9,14 +9,16 @@ again.  A denial is kept as an order in state DENIED with its codes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import fields
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Any
 
-from django.db import IntegrityError, InternalError, transaction
+from django.db import IntegrityError, InternalError, connection, transaction
 
 from magnetfund.core.actors import Actor
+from magnetfund.core.rows import insert_rows
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.kernel.identifiers import canonical, client_order_id
@@ -26,7 +28,7 @@ from risk.domain.pretrade import BookSnapshot, OrderRequest, OrderType, Side
 from risk.services.pretrade import check_and_reserve, release_reservation
 from trading.domain import orders as life
 from trading.models import Order, OrderEvent
-from trading.services.order_rows import Step, Told, lock_order, store_steps
+from trading.services.order_rows import Step, lock_order, store_steps
 from trading.venues.execution import ExecutionVenue
 
 #: The word of each event in its stored row.
@@ -60,11 +62,17 @@ class GateRefused(FundError):
 
 
 def commit_intent(
-    order: Order, *, actor: Actor, at: datetime | None = None, denial_codes: Sequence[str] = ()
+    order: Order,
+    *,
+    actor: Actor,
+    at: datetime | None = None,
+    denial_codes: Sequence[str] = (),
+    is_history: bool = False,
 ) -> Order:
     """Write a new order as an intent, or as DENIED with its codes, in the caller's transaction.
 
     ``order`` says what is wanted; who, when, where and under which client id is added here.
+    Nobody but its teller moves the orders of a history (``is_history``), so it keeps their events.
     Raises :class:`GateRefused` with PostgreSQL's reason when the gate refuses; the caller's
     transaction stays usable.
     """
@@ -76,14 +84,16 @@ def commit_intent(
     order.actor, order.actor_label = actor.user, actor.label
     order.occurred_at = at
     order.closed_at = at if denial_codes else None
+    first = OrderEvent(order=order, seq=1, kind="intent", to_state=order.state, occurred_at=at)
     try:
-        with transaction.atomic():
-            order.save(force_insert=True)
-            OrderEvent.objects.create(
-                order=order, seq=1, kind="intent", to_state=order.state, occurred_at=at
-            )
+        # One round trip is a transaction of its own; within another it needs a way back.
+        is_alone = is_history and not connection.in_atomic_block
+        with nullcontext() if is_alone else transaction.atomic():
+            insert_rows(order, first)
     except (IntegrityError, InternalError) as error:
         raise GateRefused(_gate_reason(error)) from None
+    if is_history:
+        order.told = (life.Told(first.kind, first.to_state, at),)
     return order
 
 
@@ -94,6 +104,7 @@ def commit_checked(
     limits: Limits,
     actor: Actor,
     at: datetime,
+    is_history: bool = False,
 ) -> Order:
     """Check a new order and commit it, DENIED where the control or PostgreSQL's gate says no."""
     verdict, check = check_and_reserve(
@@ -108,7 +119,7 @@ def commit_checked(
     if not verdict.accepted:
         return commit_intent(order, actor=actor, at=at, denial_codes=verdict.codes)
     try:
-        return commit_intent(order, actor=actor, at=at)
+        return commit_intent(order, actor=actor, at=at, is_history=is_history)
     except GateRefused as refusal:
         release_reservation(order.id, at=at)
         order.reason = refusal.message
@@ -142,8 +153,11 @@ def record_events(
     :class:`Conflict` for a move that cannot be and :class:`GateRefused` when PostgreSQL's gate
     refuses the sending.
     """
+    # Only a sending is refused and gone on from, so only that needs a way back.
+    savepoint = any(isinstance(event, life.OrderClaimed) for event in events)
+    is_alone = order.told is not None and not connection.in_atomic_block
     try:
-        with transaction.atomic():
+        with nullcontext() if is_alone else transaction.atomic(savepoint=savepoint):
             row, history = lock_order(order)
             state = _life_of(row, history)
             steps: list[Step] = []
@@ -218,7 +232,7 @@ def settle_orders(book: str, *, venue: ExecutionVenue, at: datetime | None = Non
     return settled
 
 
-def _life_of(row: Order, history: Sequence[Told]) -> life.OrderLife:
+def _life_of(row: Order, history: Sequence[life.Told]) -> life.OrderLife:
     """Where a stored order stands in its life; what has no column is in its events."""
     sending = (e.occurred_at for e in history if e.to_state == life.OrderState.SENDING)
     kinds = [e.kind for e in history]

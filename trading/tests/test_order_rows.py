@@ -50,7 +50,9 @@ def instrument(as_gateway: None) -> Instrument:
     )
 
 
-def make_intent(instrument: Instrument, *, held: str = "2", quantity: str = "1") -> Order:
+def make_intent(
+    instrument: Instrument, *, held: str = "2", quantity: str = "1", is_history: bool = False
+) -> Order:
     """A closing order of a long position: the gate lets it pass whatever the fuse says."""
     from trading.models import Position as Row
 
@@ -74,6 +76,7 @@ def make_intent(instrument: Instrument, *, held: str = "2", quantity: str = "1")
         ),
         actor=Actor.system("test"),
         at=START,
+        is_history=is_history,
     )
 
 
@@ -124,6 +127,29 @@ def test_fills_move_the_order_and_the_position_once(instrument: Instrument):
     assert order.average_price == Decimal("101.6")
     assert order.closed_at == at(12)
     assert states(order)[3:] == ["PARTIALLY_FILLED", "FILLED"]
+
+
+def test_the_kept_events_of_a_history_are_the_stored_ones(instrument: Instrument):
+    """One life with its events kept, one read anew at each step: the same rows."""
+    lives = []
+    for is_history in (True, False):
+        order = make_intent(instrument, is_history=is_history)
+        assert (order.told is not None) == is_history
+        acked = send(order)
+        ended = record_events(
+            acked,
+            life.CancelRequested(at=at(4)),
+            life.VenueReported(at=at(4), status=life.VenueStatus.CANCELLED),
+        )
+        names = ("seq", "kind", "from_state", "to_state", "detail", "occurred_at")
+        lives.append(list(order.events.order_by("seq").values_list(*names)))
+        if is_history:
+            stored = order.events.order_by("seq").values_list("kind", "to_state", "occurred_at")
+            assert ended.told == tuple(life.Told(*row) for row in stored)
+            with pytest.raises(Conflict):
+                record_events(ended, life.OrderClaimed(at=at(5)))
+    assert lives[0] == lives[1]
+    assert len(lives[0]) == 5
 
 
 class Venue:

@@ -33,6 +33,7 @@ from trading.domain.orders.order import (
     AbsenceRules,
     OrderLife,
     OrderState,
+    Told,
 )
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "OrderState",
     "OrderTooOld",
     "OutcomeUnseen",
+    "Told",
     "VenueReported",
     "VenueStatus",
     "transition",

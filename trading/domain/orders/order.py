@@ -57,6 +57,15 @@ class AbsenceRules:
     spacing: timedelta = timedelta(seconds=2)
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an order's life is read from, of each stored event."""
+
+    kind: str
+    to_state: str
+    occurred_at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderLife:
     """What the future moves of an order depend on; what was ordered stands in its row.

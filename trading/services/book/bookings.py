@@ -10,8 +10,8 @@ from magnetfund.kernel.money import decimal_from_float, quantize
 from risk.domain.pretrade import Side
 from trading.domain.engine.book import CloseReason, Funding, OrderIntent, SlotPosition
 from trading.domain.paper_venue import Charge, Execution, Kind
-from trading.models import Instrument, Order, Trade
-from trading.services.book.words import WHY_CLOSED, explain_position, finite_or_none
+from trading.models import Instrument, Order
+from trading.services.book.words import WHY_CLOSED, finite_or_none
 from trading.services.book.worth import price_of
 from trading.services.fills import EntryFacts, TradeFacts, record_fill, record_funding
 from trading.services.sleeves import Sleeve
@@ -75,10 +75,10 @@ def book_entry(
     intent: OrderIntent,
     held: SlotPosition,
     sleeve: Sleeve,
-) -> None:
-    """Book the fill that opened ``held``, with the decision behind it."""
+) -> Order:
+    """Book the fill that opened ``held``, with the decision behind it; returns its order after."""
     liquidation = held.liquidation_ticks
-    record_fill(
+    fill, _ = record_fill(
         order,
         event,
         entry=EntryFacts(
@@ -93,29 +93,27 @@ def book_entry(
             proposal=order.proposal_id,
         ),
     )
+    return fill.order
 
 
 def book_exit(
     order: Order,
     event: VenueFill,
     *,
-    code: str,
     reason: CloseReason,
     equity: float,
-    sleeve: Sleeve,
-) -> Trade | None:
-    """Book a fill that closes; returns the round trip where it ended one."""
-    _, trade = record_fill(
+) -> Order:
+    """Book a fill that closes; returns its order after it."""
+    fill, _ = record_fill(
         order,
         event,
         reason=reason.code,
         trade=TradeFacts(
             account_balance=quantize(decimal_from_float(equity), CENT),
-            why_opened=explain_position(code=code, sleeve=sleeve),
             why_closed=WHY_CLOSED[reason],
         ),
     )
-    return trade
+    return fill.order
 
 
 def book_funding(event: FundingCharge, funding: Funding, *, code: str, sleeve: Sleeve) -> None:

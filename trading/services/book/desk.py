@@ -69,9 +69,16 @@ class OrderDesk:
     """Live orders of one book.  Not thread-safe: the trader's lease makes it the only sender."""
 
     def __init__(
-        self, *, code: str, sleeves: Sequence[Sleeve], venue: ExecutionVenue, actor: Actor
+        self,
+        *,
+        code: str,
+        sleeves: Sequence[Sleeve],
+        venue: ExecutionVenue,
+        actor: Actor,
+        is_history: bool = False,
     ) -> None:
         self.code = code
+        self.is_history = is_history
         self.actor = actor
         self.venue = venue
         self._sleeves = tuple(sleeves)
@@ -95,9 +102,9 @@ class OrderDesk:
         return rows.select_related("instrument").first()
 
     def note_executed(self, order: Order, *, at: datetime) -> None:
-        """An order was executed; what the venue did not need of it has lapsed there."""
-        state = Order.objects.values_list("state", flat=True).get(pk=order.pk)
-        if state not in FINAL_STATES:
+        """An order, as it stands now, was executed; what the venue did not need of it has lapsed
+        there."""
+        if order.state not in FINAL_STATES:
             record_events(order, self.venue.query(order.client_order_id, at=at))
         for (slot, role), placed in list(self._live.items()):
             if placed.order.pk == order.pk:
@@ -223,6 +230,7 @@ class OrderDesk:
             ),
             actor=self.actor,
             at=at,
+            is_history=self.is_history,
         )
         if self.submit(slot, order, at=at) is None:
             raise InvariantBroken(f"a reducing order was refused: {order.id}")
@@ -272,6 +280,7 @@ class OrderDesk:
             ),
             actor=self.actor,
             at=at,
+            is_history=self.is_history,
         )
         claimed = claim_for_sending(order, at=at)
         if claimed is None:

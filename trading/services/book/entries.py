@@ -91,4 +91,5 @@ def commit_entry(
             limits=limits,
             actor=actor,
             at=at,
+            is_history=is_history,
         )

@@ -119,7 +119,9 @@ class TradingBook:
         )
         if not is_history:
             self.venue.restore()
-        self.desk = OrderDesk(code=code, sleeves=self.sleeves, venue=self.venue, actor=actor)
+        self.desk = OrderDesk(
+            code=code, sleeves=self.sleeves, venue=self.venue, actor=actor, is_history=is_history
+        )
         self.desk.find_again()
 
     # ---- one step ------------------------------------------------------------------------------
@@ -241,16 +243,11 @@ class TradingBook:
         held = working.positions[slot]
         if is_entry:
             assert held is not None
-            book_entry(order, event, intent=intent, held=held, sleeve=sleeve)
+            order = book_entry(order, event, intent=intent, held=held, sleeve=sleeve)
         else:
             told = [e for e in working.events if isinstance(e, BookFill)][-1]
-            book_exit(
-                order,
-                event,
-                code=self.code,
-                reason=CloseReason(told.close_reason),
-                equity=working.worth(),
-                sleeve=sleeve,
+            order = book_exit(
+                order, event, reason=CloseReason(told.close_reason), equity=working.worth()
             )
         self.desk.note_executed(order, at=event.occurred_at)
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from magnetfund.kernel.identifiers import derived_uuid
 from risk.domain.sizing import SizeCap
 from trading.domain.engine.book import CloseReason, Denial, OrderIntent, Refusal
-from trading.models import Position, Proposal
+from trading.models import Proposal
 from trading.services.sleeves import Sleeve
 
 WHY_CLOSED = {
@@ -111,14 +111,3 @@ def explain_entry(
         f"{direction} {sleeve.instrument.base}{zone} ({sleeve.strategy} sleeve) at "
         f"{price:,f}, stop {stop:,f}{aim}; {intent.leverage:.2f}x, size limited by {law}."
     )
-
-
-def explain_position(*, code: str, sleeve: Sleeve) -> str:
-    """Why the open position of a sleeve was opened; empty where nothing is known."""
-    row = Position.objects.filter(
-        book=code, instrument=sleeve.instrument, strategy=sleeve.strategy
-    ).first()
-    if row is None or row.entry_proposal is None:
-        return ""
-    found = Proposal.objects.filter(pk=row.entry_proposal).values_list("why", flat=True).first()
-    return found or ""
