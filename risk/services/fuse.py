@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from magnetfund.core import stop_line
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
+from magnetfund.core.rows import insert_rows
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput
 from magnetfund.kernel.identifiers import canonical
@@ -51,7 +52,7 @@ def _write(
     strategy: str = "",
     reset: FuseReset | None = None,
 ) -> FuseEvent:
-    event = FuseEvent.objects.create(
+    event = FuseEvent(
         book=book,
         scope=scope,
         kind=kind,
@@ -68,10 +69,12 @@ def _write(
         actor_label=actor.label,
         occurred_at=at,
     )
-    if state is not None:
-        FuseTransition.objects.create(
+    moved = [] if state is None else [
+        FuseTransition(
             book=book, scope=scope, state=state, event=event, reset=reset, occurred_at=at
         )
+    ]  # fmt: skip
+    insert_rows(event, *moved)
     return event
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from django.db import connection
+
+from magnetfund.core.rows import insert_rows
 from magnetfund.kernel.errors import InvariantBroken
 from risk.domain.limits import Limits
 from risk.domain.pretrade import BookSnapshot, OrderRequest, PreTradeVerdict, check_order
@@ -29,7 +32,7 @@ def check_and_reserve(
     if snapshot.is_bare and not is_told(book):
         raise InvariantBroken("bare rules act in the book of a replay alone")
     verdict = check_order(order=order, book=snapshot, limits=limits, now=now)
-    row = PreTradeCheck.objects.create(
+    row = PreTradeCheck(
         book=book,
         order_id=order_id,
         instrument=order.instrument,
@@ -43,8 +46,8 @@ def check_and_reserve(
         limits_version=verdict.limits_version,
         occurred_at=now,
     )
-    if verdict.accepted and not verdict.reduces:
-        Reservation.objects.create(
+    held = [
+        Reservation(
             check_row=row,
             order_id=order_id,
             book=book,
@@ -53,14 +56,19 @@ def check_and_reserve(
             notional=verdict.notional,
             held_at=now,
         )
+    ]
+    insert_rows(row, *(held if verdict.accepted and not verdict.reduces else ()))
     return verdict, row
 
 
 def release_reservation(order_id: UUID, *, at: datetime) -> None:
     """Give the margin of a filled, refused or expired order back; harmless when none is held."""
-    Reservation.objects.filter(order_id=order_id, state=Reservation.State.HELD).update(
-        state=Reservation.State.RELEASED, released_at=at
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE risk_reservation SET state = %s, released_at = %s "
+            "WHERE order_id = %s AND state = %s",
+            [Reservation.State.RELEASED.value, at, order_id, Reservation.State.HELD.value],
+        )
 
 
 def _plain(check: object) -> dict[str, str | None]:

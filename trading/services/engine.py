@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import CharField, Exists, OuterRef
 from django.db.models.functions import Cast
 
@@ -30,13 +30,13 @@ BATCH = 200
 
 def engine_state_of(book: str) -> str:
     """The state in force; a book without any row is STOPPED."""
-    newest = (
-        EngineTransition.objects.filter(book=book)
-        .order_by("-id")
-        .values_list("state", flat=True)
-        .first()
-    )
-    return newest or EngineState.STOPPED
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT state FROM trading_enginetransition WHERE book = %s ORDER BY id DESC LIMIT 1",
+            [book],
+        )
+        newest = cursor.fetchone()
+    return str(newest[0]) if newest else EngineState.STOPPED
 
 
 def _move(

@@ -27,7 +27,7 @@ from trading.domain.positions import (
     apply_fill,
     split_fill,
 )
-from trading.models import Fill, FundingPayment, Instrument, Order, Position, Proposal, Trade
+from trading.models import Fill, FundingPayment, Instrument, Order, Position, Trade
 from trading.services.orders import record_events
 from trading.venues.execution import VenueFill
 
@@ -42,6 +42,7 @@ LOCK_POSITION = """
 WHERE book = %s AND instrument_id = %s AND strategy = %s FOR UPDATE;
 SELECT id FROM trading_fill WHERE venue = %s AND venue_trade_id = %s
 """
+FILLS_SINCE = " WHERE book = %s AND instrument_id = %s AND strategy = %s AND id >= %s ORDER BY id"
 #: One statement, so that payment and position stand or fall together, whoever else writes them.
 PAY_FUNDING = """
 WITH paid AS (
@@ -270,7 +271,7 @@ def _close_round_trip(
     leaving = sum((part for _, part in out), ZERO)
     exit_price = sum((part * f.price for f, part in out), ZERO) / leaving
     net = position.realised - position.fees + position.funding
-    trade = Trade.objects.create(
+    trade = Trade(
         id=derived_uuid("trade", order.book, order.instrument.symbol, report.trade_id),
         book=order.book,
         instrument=order.instrument,
@@ -298,6 +299,7 @@ def _close_round_trip(
         opened_at=opened,
         closed_at=report.occurred_at,
     )
+    insert_rows(trade)
     for name in ("average_price", "realised", "fees", "funding"):
         setattr(position, name, ZERO)
     position.entry_quantity = position.entry_notional = ZERO
@@ -312,8 +314,10 @@ def _close_round_trip(
 def _why_opened(position: Position) -> str:
     if position.entry_proposal is None:
         return ""
-    found = Proposal.objects.filter(pk=position.entry_proposal).values_list("why", flat=True)
-    return found.first() or ""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT why FROM trading_proposal WHERE id = %s", [position.entry_proposal])
+        found = cursor.fetchone()
+    return found[0] if found else ""
 
 
 def _expected_price(order: Order) -> Decimal:
@@ -331,13 +335,13 @@ def _fills_of_trip(position: Position, last: Fill, closed: Decimal) -> list[tupl
 
     Both ends may be flips, of which only a part does; what went in is what came out.
     """
-    rows = Fill.objects.filter(
-        book=last.book,
-        instrument=last.instrument,
-        strategy=last.strategy,
-        id__gte=position.entry_fill or 0,
-    )
-    parts = {row: closed if row.pk == last.pk else row.quantity for row in rows.order_by("id")}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            select_from(Fill) + FILLS_SINCE,
+            [last.book, last.instrument_id, last.strategy, position.entry_fill or 0],
+        )
+        rows = [row_of(Fill, values) for values in cursor.fetchall()]
+    parts = {row: closed if row.pk == last.pk else row.quantity for row in rows}
     leaving = sum((part for row, part in parts.items() if row.side == last.side), ZERO)
     entering = [row for row in parts if row.side != last.side]
     if entering and position.entry_fill is not None:

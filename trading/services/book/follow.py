@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 
+from django.db import connection
+
 from magnetfund.kernel.clock import to_milliseconds
 from risk.domain.fuse import Episode, Trigger
 from risk.services.fuse import state_of
@@ -21,6 +23,11 @@ from trading.services.book.bookings import intent_of
 from trading.services.book.recovery import recover
 from trading.services.book.trading_book import TradingBook
 from trading.services.orders import has_unsettled, record_events
+
+#: Asked before each price.  Only of open orders, which have an index of their own.
+ANY_WAITING = (
+    "SELECT 1 FROM trading_order WHERE book = %s AND state = %s AND closed_at IS NULL LIMIT 1"
+)
 
 
 def follow(paper: TradingBook, *, instant: Callable[[], datetime]) -> bool:
@@ -105,8 +112,12 @@ def held_symbols(paper: TradingBook) -> set[str]:
 
 def take_waiting_orders(paper: TradingBook, *, at: datetime) -> bool:
     """Send the intents that people or the API committed, oldest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(ANY_WAITING, [paper.code, OrderState.INTENT.value])
+        if cursor.fetchone() is None:
+            return False
     waiting = (
-        Order.objects.filter(book=paper.code, state=OrderState.INTENT)
+        Order.objects.filter(book=paper.code, state=OrderState.INTENT, closed_at=None)
         .select_related("instrument")
         .order_by("occurred_at", "id")
     )

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from django.db import connection
 from django.db.models import Max, Sum
 
+from magnetfund.core.rows import row_of, select_from
 from magnetfund.kernel.clock import from_milliseconds
 from magnetfund.kernel.errors import Conflict
 from trading.domain.engine.book import Book
@@ -68,6 +70,14 @@ def first_memory(code: str, *, rules: EngineRules, time_ms: int, cash: float) ->
     return Memory(
         book=open_book(rules=rules, time_ms=time_ms, cash=cash), flow_id=flows["newest"] or 0
     )
+
+
+def read_flows(code: str, *, after: int) -> list[BookFlow]:
+    """The flows of a book behind the one numbered ``after``, oldest first."""
+    with connection.cursor() as cursor:
+        behind = " WHERE book = %s AND id > %s ORDER BY id"
+        cursor.execute(select_from(BookFlow) + behind, [code, after])
+        return [row_of(BookFlow, values) for values in cursor.fetchall()]
 
 
 def keep_memory(code: str, memory: Memory) -> None:

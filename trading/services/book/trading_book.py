@@ -44,7 +44,7 @@ from trading.domain.engine.step import adjust_for_flow, run_bar
 from trading.domain.engine.storage import drop_pending
 from trading.domain.engine.working import Working, take
 from trading.domain.strategies.signals import Signal
-from trading.models import BookFlow, Instrument
+from trading.models import Instrument
 from trading.services.book.bookings import (
     book_entry,
     book_exit,
@@ -57,7 +57,7 @@ from trading.services.book.counts import StepCounts
 from trading.services.book.desk import OrderDesk, Wants, reason_of
 from trading.services.book.entries import commit_entry
 from trading.services.book.fuse_rows import Resetter, write_fuse_event
-from trading.services.book.memory import Memory, keep_memory, lay_out, layout_of
+from trading.services.book.memory import Memory, keep_memory, lay_out, layout_of, read_flows
 from trading.services.book.slots import signals_by_slot, slot_of
 from trading.services.book.words import keep_refusal
 from trading.services.book.worth import marks_of, streaks_of, value_book
@@ -90,7 +90,7 @@ class TradingBook:
         if not (rules.fuse.acting or is_history):
             raise InvariantBroken("only a history may trade without a fuse")
         self.code = code
-        self.rules = rules
+        self._take_rules(rules)
         self.instruments = tuple(instruments)
         self.sleeves = tuple(sleeves)
         self.layout = layout_of(self.sleeves, self.instruments)
@@ -142,9 +142,8 @@ class TradingBook:
         not that of the rules.
         """
         self._priced = time.monotonic()
-        rules = self.rules if bar_ms is None else replace(self.rules, bar_ms=bar_ms)
         working = Working(
-            rules=rules,
+            rules=self._rules_for(bar_ms or self.rules.bar_ms),
             book=self.book,
             time_ms=time_ms,
             bars=bars,
@@ -171,16 +170,9 @@ class TradingBook:
         return tuple(working.events)
 
     def _settle(self, working: Working, at: datetime) -> None:
-        for slot in range(len(self.sleeves)):
-            self.desk.settle(
-                slot,
-                Wants(
-                    held=working.positions[slot],
-                    leaving=working.exits[slot],
-                    entry=working.entries[slot],
-                ),
-                at=at,
-            )
+        slots = zip(working.positions, working.exits, working.entries, strict=True)
+        for slot, (held, leaving, entry) in enumerate(slots):
+            self.desk.settle(slot, Wants(held=held, leaving=leaving, entry=entry), at=at)
 
     def _enter(self, intent: OrderIntent) -> None:
         """Check, commit and send an entry; what is not sent is not wanted any more."""
@@ -343,8 +335,17 @@ class TradingBook:
 
     def take_rules(self, rules: EngineRules, limits: Limits) -> None:
         """Go on under another version of the limits; instruments and slots stay what they are."""
-        self.rules, self.limits = rules, limits
-        self.venue.rules = rules
+        self._take_rules(rules)
+        self.limits, self.venue.rules = limits, rules
+
+    def _take_rules(self, rules: EngineRules) -> None:
+        self.rules, self._by_length = rules, {rules.bar_ms: rules}
+
+    def _rules_for(self, bar_ms: int) -> EngineRules:
+        """The rules for bars of a length; to check them anew at each bar takes longer than it."""
+        if bar_ms not in self._by_length:
+            self._by_length[bar_ms] = replace(self.rules, bar_ms=bar_ms)
+        return self._by_length[bar_ms]
 
     def rearrange(
         self, *, rules: EngineRules, instruments: Sequence[Instrument], sleeves: Sequence[Sleeve]
@@ -355,14 +356,15 @@ class TradingBook:
         """
         before, self.layout = self.layout, layout_of(sleeves, instruments)
         self.book = carry_book(book=self.book, before=before, after=self.layout)
-        self.rules, self.sleeves = rules, tuple(sleeves)
+        self._take_rules(rules)
+        self.sleeves = tuple(sleeves)
         self.instruments = tuple(instruments)
         self.venue.rearrange(rules=rules, sleeves=self.sleeves)
         self.desk.rearrange(self.sleeves)
 
     def apply_flows(self) -> int:
         """Let money in and out that was booked since the last call; returns how many flows."""
-        flows = list(BookFlow.objects.filter(book=self.code, id__gt=self.flow_id))
+        flows = read_flows(self.code, after=self.flow_id)
         for flow in flows:
             self.venue.deposit(flow_id=flow.pk, amount=flow.amount)
             unit = self.book.equity / self.shares if self.shares else self.idle_unit

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from magnetfund.core.rows import insert_rows
 from magnetfund.kernel.identifiers import derived_uuid
 from risk.domain.sizing import SizeCap
 from trading.domain.engine.book import CloseReason, Denial, OrderIntent, Refusal
@@ -43,7 +44,7 @@ def keep_proposal(
     why: str,
 ) -> Proposal:
     """Store the trade that a sleeve wants, with the inputs of its size."""
-    return Proposal.objects.create(
+    row = Proposal(
         id=proposal_id(code, sleeve, intent.decided_at),
         book=code,
         strategy=sleeve.strategy,
@@ -64,6 +65,8 @@ def keep_proposal(
         },
         why=why,
     )
+    insert_rows(row)
+    return row
 
 
 def keep_refusal(
