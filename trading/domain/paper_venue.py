@@ -127,6 +127,8 @@ def walk_bar(
     *, book: VenueBook, walk: Walk, bars: Sequence[Bar | None], rules: EngineRules
 ) -> tuple[VenueBook, tuple[Happening, ...]]:
     """Execute what one phase of a bar reaches; ``bars`` has one entry per instrument."""
+    if not book.orders and not any(held.side for held in book.accounts):
+        return book, ()
     working = _Walking(book, bars, rules)
     match walk.phase:
         case Phase.OPEN:

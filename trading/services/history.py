@@ -27,7 +27,6 @@ from trading.domain.market.blackouts import Blackout, find_barred
 from trading.domain.market.candles import list_candles
 from trading.domain.market.funding import FundingRates
 from trading.domain.strategies.signals import Signal
-from trading.models import Instrument
 from trading.services.book.follow import follow
 from trading.services.book.slots import slots_on
 from trading.services.book.trading_book import TradingBook
@@ -125,7 +124,8 @@ class TradingHistory:
         self.round_trips: list[RoundTrip] = []
         self.values: list[BookValue] = []
         self._keeper = keeper or NoKeeper()
-        self._funding = funding or {}
+        rates = funding or {}
+        self._funding = [rates.get(item.symbol, FundingRates.none()) for item in setup.instruments]
         self._blackouts = blackouts
         self._changes = list(changes)
         self._valuation_ms = valuation_hours * HOUR_MS
@@ -280,7 +280,7 @@ class TradingHistory:
 
     def _slices(self, time_ms: int, candles: Sequence[Candle | None]) -> Iterator[Slice]:
         """The hour in the bars on which the book executes."""
-        rates = [self._funding_rate(feed.instrument, time_ms) for feed in self.feeds]
+        rates = [item.due(time_ms, time_ms + HOUR_MS) for item in self._funding]
         if self._fine is not None:
             yield from self._fine.hour(time_ms, feeds=self.feeds, candles=candles, rates=rates)
             return
@@ -289,10 +289,6 @@ class TradingHistory:
             for feed, candle, rate in zip(self.feeds, candles, rates, strict=True)
         )
         yield Slice(time_ms=time_ms, length_ms=HOUR_MS, bars=bars, is_end=True)
-
-    def _funding_rate(self, instrument: Instrument, time_ms: int) -> float:
-        rates = self._funding.get(instrument.symbol, FundingRates.none())
-        return rates.due(time_ms, time_ms + HOUR_MS)
 
     def _account(self, day: _Day, events: Sequence[Event]) -> None:
         """Remember what a losing day was made of."""

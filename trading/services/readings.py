@@ -6,6 +6,7 @@ and told its end later.  Nothing is recomputed.
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -14,15 +15,23 @@ import numpy as np
 from django.db import connection
 from numpy.typing import NDArray
 
-from magnetfund.kernel.clock import from_milliseconds, to_milliseconds
+from magnetfund.kernel.clock import from_milliseconds, isoformat_z, to_milliseconds
 from trading.domain.magnets.types import LevelHistory, MagnetMap, MagnetReading, Zone
 from trading.domain.strategies.signals import Reason
 from trading.domain.strategies.signals import Signal as PureSignal
-from trading.models import Magnet, Signal
+from trading.models import Magnet
 from trading.services.book.words import finite_or_none
 from trading.services.feeds import InstrumentFeed
 
 TIMEFRAME = "1h"
+#: Readings that one statement writes.  As one JSON text: a column of texts is quoted one by one.
+READINGS_AT_ONCE = 500
+ADD_READINGS = """
+    INSERT INTO trading_signal (instrument_id, timeframe, known_at, close, atr, reading)
+    SELECT %(instrument)s, %(timeframe)s, known_at, close, atr, reading
+    FROM json_to_recordset(%(rows)s::json)
+    AS told (known_at timestamptz, close float8, atr float8, reading jsonb)
+    ON CONFLICT DO NOTHING"""
 #: Levels that one statement writes, a few milliseconds of work.
 LEVELS_AT_ONCE = 400
 ADD_LEVELS = """
@@ -51,7 +60,7 @@ class ReadingLog:
 
     def __init__(self, *, feed: InstrumentFeed) -> None:
         self._feed = feed
-        self._rows: list[Signal] = []
+        self._rows: list[dict[str, Any]] = []
         self._waiting: deque[tuple[str, dict[str, list[Any]]]] = deque()
         self._levels_known_ms = _newest_level_ms(feed)
 
@@ -81,14 +90,12 @@ class ReadingLog:
                 if newest:
                     reading["map"].update(self._plain_context())
         self._rows.append(
-            Signal(
-                instrument=self._feed.instrument,
-                timeframe=TIMEFRAME,
-                known_at=from_milliseconds(known_ms),
-                close=close,
-                atr=finite_or_none(signals.get("magnet", some).atr),
-                reading=reading,
-            )
+            {
+                "known_at": isoformat_z(from_milliseconds(known_ms)),
+                "close": close,
+                "atr": finite_or_none(signals.get("magnet", some).atr),
+                "reading": reading,
+            }
         )
 
     def _plain_context(self) -> dict[str, Any]:
@@ -109,7 +116,13 @@ class ReadingLog:
 
         A fresh instrument has thousands of levels, and nobody may wait for them to be written.
         """
-        Signal.objects.bulk_create(self._rows, ignore_conflicts=True, batch_size=500)
+        with connection.cursor() as cursor:
+            for start in range(0, len(self._rows), READINGS_AT_ONCE):
+                told = json.dumps(self._rows[start : start + READINGS_AT_ONCE])
+                key = self._feed.instrument.pk
+                cursor.execute(
+                    ADD_READINGS, {"instrument": key, "timeframe": TIMEFRAME, "rows": told}
+                )
         self._rows = []
         magnets = self._feed.magnets()
         if magnets is None or magnets.last_known_at is None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 from magnetfund.core.actors import Actor
@@ -47,8 +48,7 @@ URGENT_PURPOSES = ("fuse", "cut")
 RESTING = (STOP, TARGET)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wants:
+class Wants(NamedTuple):
     """What a slot holds, and the orders that it decided on."""
 
     held: SlotPosition | None
