@@ -462,17 +462,28 @@ def month_database(cluster: object, django_db_setup: None, django_db_blocker: ob
     from django.db import connections
 
     from magnetfund.tests.flow_support import make_candles, replay
+    from magnetfund.tests.kept_cluster import fill_once
 
     name = "month"
-    with django_db_blocker.unblock():  # type: ignore[attr-defined]
-        connections.close_all()
+
+    def fill() -> None:
         _copy_database(cluster, name)
         _point_at(cluster, name)
         _connect_as("fa_gateway", cluster, name)
         replay("main", make_candles(), days=33)
         connections.close_all()
         _point_at(cluster, "suite")
+
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        connections.close_all()
+        fill_once(cluster, name, fill=fill)  # type: ignore[arg-type]
     return name
+
+
+@pytest.fixture(scope="session")
+def month_told(month_database: str) -> Told:
+    """The month as what a file's tests begin with: the file's ``told`` returns it."""
+    return Told(name=month_database)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.servers.home import Home
 from magnetfund.operations.servers.valkey import Valkey
 from magnetfund.tests.chain_support import CUT
-from magnetfund.tests.flow_support import SYMBOL, make_candles, replay
+from magnetfund.tests.flow_support import SYMBOL
 from magnetfund.tests.walls_support import make_engine_ready
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -86,6 +86,12 @@ class Site:
 
 
 @pytest.fixture(scope="module")
+def told(month_told: Any) -> Any:
+    """The tests of this file begin with a month of a fund."""
+    return month_told
+
+
+@pytest.fixture(scope="module")
 def site(module_database: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     sessions = _fill(module_database)
     valkey = Valkey(Home(tmp_path_factory.mktemp("pages")))
@@ -127,7 +133,7 @@ def fresh_price(site: Site, module_database: Any) -> None:
 
 
 def _fill(cluster: Any) -> dict[str, str]:
-    """A month of a fund, then a trader that told a price just now; returns session keys."""
+    """A trader that told a price just now, and people who look; returns session keys."""
     from django.db import connection
     from django.test import Client
 
@@ -140,7 +146,6 @@ def _fill(cluster: Any) -> dict[str, str]:
     connection.close()
     plain = dict(connection.settings_dict)
     connection.settings_dict.update(parse_database_url("t", cluster.dsn("fa_gateway", "module")))
-    replay("main", make_candles(days=36), days=33)
     now = utc_now()
     last = Valuation.objects.filter(book="main").order_by("-at").first()
     assert last is not None
