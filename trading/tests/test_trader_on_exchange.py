@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import Heartbeat
@@ -317,6 +320,21 @@ class TestRefusals:
         assert not EngineTransition.objects.exists()
 
 
+def _stop_once_it_trades() -> None:
+    """Ask this process to stop, as the supervisor does, once the trader has told a whole book."""
+    deadline = time.monotonic() + 55
+    while time.monotonic() < deadline:
+        beat = Heartbeat.objects.filter(part="trader").first()
+        market = beat.detail.get("market", {}) if beat is not None else {}
+        facts = market.get("instruments", {}).get(SYMBOL, {})
+        is_ready = EngineTransition.objects.filter(state="READY").exists()
+        if is_ready and market.get("stream") == "" and facts.get("depth"):
+            os.kill(os.getpid(), signal.SIGTERM)
+            break
+        time.sleep(0.25)
+    connection.close()
+
+
 def test_the_command_follows_the_stream_by_the_clock_of_the_wall(settings: Any):
     """``run_trader`` as it runs: in real time, on streams that speak by themselves."""
     listing = draw_listing("BTC", seed=33)
@@ -335,8 +353,10 @@ def test_the_command_follows_the_stream_by_the_clock_of_the_wall(settings: Any):
     Strategy.objects.create(code="trend", version=1, name="trend", risk_fraction=Decimal("0.0035"))
     now = utc_now()
     arm_by_scenario(book=BOOK, people=ensure_scenario_people(), at=now, reason="test")
-    said = io.StringIO()
-    call_command("run_trader", seconds=25, stdout=said)
+    watch = threading.Thread(target=_stop_once_it_trades, daemon=True)
+    watch.start()
+    call_command("run_trader", seconds=60, stdout=io.StringIO())
+    watch.join(30)
     asyncio.run_coroutine_threadsafe(served.stop(), loop).result(30)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(30)
