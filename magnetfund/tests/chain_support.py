@@ -6,19 +6,20 @@ import json
 import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from magnetfund.tests.test_instance_life import KEPT, ROOT, free_port
+from magnetfund.operations.servers.home import socket_folder
+from magnetfund.tests.test_instance_life import KEPT, ROOT, free_port, processes_of
 
 CHROMIUM = next((p for n in ("chromium", "chromium-browser") if (p := shutil.which(n))), None)
 COMPILER = shutil.which("gcc")
@@ -105,7 +106,7 @@ class ShiftedHome:
         while "Logs are in" not in (said := self.log.read_text()):
             assert self.process.poll() is None, said
             assert time.monotonic() < deadline, said
-            time.sleep(0.5)
+            time.sleep(0.1)
         found = re.search(rf"{self.url}(/found/\S+)", said)
         assert found is not None, said
         return found[1]
@@ -147,8 +148,26 @@ class ShiftedHome:
                     found = re.search(pattern, letter)
                     if f"To: {address}" in letter and found:
                         return found[0]
-            time.sleep(1)
+            time.sleep(0.2)
         raise AssertionError(f"no mail to {address}")
+
+    @contextmanager
+    def backups_held(self) -> Iterator[None]:
+        """From its start on, keep the process of backups from its work.
+
+        Each day that is skipped would be backed up and restored twice, which takes a processor for
+        as long as everything that is looked at; homes that are not skipped through show it.
+        """
+        held = [pid for pid, words in processes_of(self.root).items() if "run_backups" in words]
+        assert held
+        for pid in held:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in held:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
     def stop(self) -> None:
         self.process.terminate()
@@ -220,7 +239,7 @@ class Person:
     def _leave(self, button: Any) -> None:
         """Press what asks the authenticator, and wait until the page is another."""
         before = self.page.url
-        self.page.wait_for_load_state("networkidle")
+        self.page.wait_for_load_state()
         button.click()
         self.page.wait_for_url(lambda url: url != before)
 
@@ -310,17 +329,14 @@ Staff = Sequence[tuple[str, str, Sequence[str]]]
 
 @contextmanager
 def open_home(
-    names: Sequence[str], *, on_phone: str = "", **environment: str
+    folder: Path, names: Sequence[str], *, on_phone: str = "", **environment: str
 ) -> Iterator[tuple[ShiftedHome, dict[str, Person]]]:
-    """A home with its first administrator, Ada, and a browser for each of ``names``.
+    """A home in ``folder`` with its first administrator, Ada, and a browser for each of ``names``.
 
     ``KEEP_SHOTS`` names a folder for pictures of the pages.
     """
     from playwright.sync_api import sync_playwright
 
-    # The database server may run as nobody, who reads neither pytest's folders nor a private one.
-    folder = Path(tempfile.mkdtemp(prefix="magnetfund-chain-"))
-    folder.chmod(0o755)
     kept = os.environ.get("KEEP_SHOTS")
     home = ShiftedHome(folder, **environment)
     try:
@@ -343,7 +359,8 @@ def open_home(
         home.stop()
         if kept:
             shutil.copytree(home.root / "log", Path(kept) / "logs", dirs_exist_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
+        for place in (home.root, socket_folder(home.root)):
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def give_seats(

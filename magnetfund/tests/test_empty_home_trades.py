@@ -83,30 +83,37 @@ print(submit_subscription(investor=Investor.objects.get(email="iris@example.com"
     share_class=ShareClass.objects.get(code="A"), amount=Decimal({amount!r}),
     actor=actor_by_email("dmitri@example.com")).pk)
 """
-#: Answers each line of its input with what the books of the home say now.
+#: Answers each line of its input with what the books of the home say now: the newest valuation and
+#: the engine, and all the rest where the line asks for it.
 READ = """
 import json, sys
 from investors.models import DealingDay, NavStrike
 from risk.models import FuseEvent
 from trading.models import (
     Candle, EngineTransition, Fill, FundingPayment, Order, Signal, Trade, Valuation)
-for _ in sys.stdin:
+for line in sys.stdin:
     newest = Valuation.objects.order_by("at").last()
-    print(json.dumps({
+    found = {
         "at": newest and newest.at.isoformat(), "equity": newest and str(newest.equity),
-        "orders": Order.objects.count(), "filled": Order.objects.filter(state="FILLED").count(),
-        "denied": Order.objects.filter(state="DENIED").count(), "trades": Trade.objects.count(),
-        "hours": Candle.objects.filter(timeframe="1h").count(), "signals": Signal.objects.count(),
         "engine": EngineTransition.objects.order_by("-id").values_list("state", "reason").first(),
-        "trips": list(FuseEvent.objects.filter(kind="tripped").values_list("trigger", "reason")),
-        "days": [d.valuation_at.isoformat() for d in DealingDay.objects.order_by("day")[:2]],
-        "navs": [{"at": s.valuation_at.isoformat(), "state": s.state, "nav": str(s.nav),
-                  "gross": str(s.gross_assets), "held": s.inputs["positions"]}
-                 for s in NavStrike.objects.order_by("valuation_at")],
-        "fills": [[f.occurred_at.isoformat(), f.side, str(f.quantity), str(f.price), str(f.fee)]
-                  for f in Fill.objects.all()],
-        "funding": [[p.stamp.isoformat(), str(p.amount)] for p in FundingPayment.objects.all()],
-    }), flush=True)
+    }
+    if line.strip() == "all":
+        navs, trips = NavStrike.objects.order_by("valuation_at"), FuseEvent.objects
+        found |= {
+            "orders": Order.objects.count(), "trades": Trade.objects.count(),
+            "filled": Order.objects.filter(state="FILLED").count(),
+            "denied": Order.objects.filter(state="DENIED").count(),
+            "hours": Candle.objects.filter(timeframe="1h").count(),
+            "signals": Signal.objects.count(),
+            "trips": list(trips.filter(kind="tripped").values_list("trigger", "reason")),
+            "days": [d.valuation_at.isoformat() for d in DealingDay.objects.order_by("day")[:2]],
+            "navs": [{"at": s.valuation_at.isoformat(), "state": s.state, "nav": str(s.nav),
+                      "gross": str(s.gross_assets), "held": s.inputs["positions"]} for s in navs],
+            "fills": [[f.occurred_at.isoformat(), f.side, str(f.quantity), str(f.price), str(f.fee)]
+                      for f in Fill.objects.all()],
+            "funding": [[p.stamp.isoformat(), str(p.amount)] for p in FundingPayment.objects.all()],
+        }
+    print(json.dumps(found), flush=True)
 """
 
 
@@ -178,8 +185,9 @@ class Scene:
     def __getitem__(self, name: str) -> Person:
         return self.people[name]
 
-    def read(self) -> dict[str, Any]:
-        """What the home's books say now, by a process that stays."""
+    def read(self, what: str = "all") -> dict[str, Any]:
+        """What the home's books say now, by a process that stays; "newest" looks at the newest
+        valuation and the engine alone."""
         if self._reader is None:
             self._reader = subprocess.Popen(
                 [sys.executable, "manage.py", "shell", "-v", "0", "-c", READ], cwd=ROOT,
@@ -187,7 +195,7 @@ class Scene:
             )  # fmt: skip
         assert self._reader.stdin is not None
         assert self._reader.stdout is not None
-        self._reader.stdin.write("read\n")
+        self._reader.stdin.write(f"{what}\n")
         self._reader.stdin.flush()
         return dict(json.loads(self._reader.stdout.readline()))
 
@@ -201,7 +209,7 @@ class Scene:
 def scene(tmp_path: Path) -> Iterator[Scene]:
     venue = Venue(tmp_path)
     names = [name for name, _, _ in STAFF]
-    with open_home(names, EXCHANGE_HOST=venue.url, TRADING_MODE=MODE) as (home, people):
+    with open_home(tmp_path, names, EXCHANGE_HOST=venue.url, TRADING_MODE=MODE) as (home, people):
         found = Scene(home, people, venue)
         try:
             give_seats(home, people, STAFF, signers=("oskar", "nadia", "paul"))
@@ -304,7 +312,7 @@ def follow(scene: Scene, at: datetime, *, seconds: float = 240.0) -> dict[str, A
     with worker_held(scene.home):
         scene.home.move_to(at)
         while True:
-            found = scene.read()
+            found = scene.read("newest")
             is_new = found["at"] and datetime.fromisoformat(found["at"]) >= at
             if is_new and found["engine"][0] == "READY":
                 return found
@@ -313,11 +321,10 @@ def follow(scene: Scene, at: datetime, *, seconds: float = 240.0) -> dict[str, A
 
 
 def trade_hours(scene: Scene, first: datetime, hours: int) -> dict[str, Any]:
-    """Let the book trade hour after hour, each seen shortly after its close."""
-    found: dict[str, Any] = {}
+    """Let the book trade hour after hour, each seen shortly after its close; what it says then."""
     for hour in range(hours):
-        found = follow(scene, first + timedelta(hours=hour, seconds=15))
-    return found
+        follow(scene, first + timedelta(hours=hour, seconds=15))
+    return scene.read()
 
 
 def lose_the_exchange(scene: Scene) -> None:

@@ -39,10 +39,14 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def chain() -> Iterator[Chain]:
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     """The home; closed with this file, since Django keeps its database from playwright's loop."""
+    folder = tmp_path_factory.mktemp("chain")
     names = [*(name for name, _, _ in STAFF), *STRANGERS]
-    with open_home(names, on_phone="tomasz") as (home, people):
+    with (
+        open_home(folder, names, on_phone="tomasz") as (home, people),
+        home.backups_held(),
+    ):
         yield Chain(home, people)
 
 
