@@ -6,7 +6,6 @@ funding touch venue cash; what is open stands at market in 1120.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -112,15 +111,13 @@ def positions_at(fund: Fund, *, at: datetime) -> list[SleevePosition]:
 
     Raises :class:`Unavailable` where a held instrument has no closed candle.
     """
-    instruments: dict[int, Instrument] = {}
-    fills = Fill.objects.filter(book=fund.book, occurred_at__lt=at).select_related("instrument")
-
-    def noted() -> Iterator[Fill]:
-        for fill in fills.order_by("occurred_at", "id").iterator(chunk_size=2000):
-            instruments[fill.instrument_id] = fill.instrument
-            yield fill
-
-    held = rebuild_positions(noted())
+    fills = Fill.objects.filter(book=fund.book, occurred_at__lt=at).order_by("occurred_at", "id")
+    # Columns and not rows: a book has ever more fills, and each strike adds all of them up.
+    columns = fills.values_list(
+        "instrument_id", "strategy", "side", "quantity", "price", "fee", "occurred_at", named=True
+    )
+    held = rebuild_positions(columns.iterator(chunk_size=2000))
+    instruments = Instrument.objects.in_bulk({key for key, _ in held})
     found = []
     for (key, strategy), position in sorted(
         held.items(), key=lambda item: (instruments[item[0][0]].symbol, item[0][1])

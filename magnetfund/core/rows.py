@@ -16,14 +16,18 @@ from django.db import connection, models
 Row = TypeVar("Row", bound=models.Model)
 
 
-def insert_rows(*rows: models.Model) -> None:
-    """Insert new rows in their order in one round trip: all or none, in a transaction or not."""
-    values: list[Any] = []
+def insert_rows(*rows: models.Model, then: str = "", values: Sequence[Any] = ()) -> None:
+    """Insert new rows in their order in one round trip: all or none, in a transaction or not.
+
+    ``then`` is what follows them in that trip, with its ``values``.
+    """
+    given: list[Any] = []
     for row in rows:
         for field in _written(type(row)):
-            values.append(field.get_db_prep_save(field.pre_save(row, add=True), connection))
+            given.append(field.get_db_prep_save(field.pre_save(row, add=True), connection))
+    statements = [_insert_into(type(row)) for row in rows] + ([then] if then else [])
     with connection.cursor() as cursor:
-        cursor.execute("; ".join(_insert_into(type(row)) for row in rows), values)
+        cursor.execute("; ".join(statements), [*given, *values])
         for row in rows:
             (row.pk,) = cursor.fetchone()
             row._state.adding, row._state.db = False, connection.alias

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -57,6 +57,28 @@ UPDATE trading_position AS position SET funding = position.funding + paid.amount
 WHERE position.book = %(book)s AND position.instrument_id = %(instrument)s
   AND position.strategy = %(strategy)s
 """
+
+
+class FillRow(Protocol):
+    """What a position is made of: a stored fill, or the columns of one."""
+
+    @property
+    def instrument_id(self) -> int: ...
+    @property
+    def strategy(self) -> str: ...
+    @property
+    def side(self) -> str: ...
+    @property
+    def quantity(self) -> Decimal: ...
+    @property
+    def price(self) -> Decimal: ...
+    @property
+    def fee(self) -> Decimal: ...
+    @property
+    def occurred_at(self) -> datetime: ...
+
+
+Told = TypeVar("Told", bound=FillRow)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +212,7 @@ def record_funding(
             raise InvariantBroken(f"funding of {strategy} without a position")
 
 
-def fold_fills(fills: Iterable[Fill]) -> Iterator[tuple[Fill, FillEffect]]:
+def fold_fills(fills: Iterable[Told]) -> Iterator[tuple[Told, FillEffect]]:
     """Each stored fill, in the order given, and what it did to its sleeve's position."""
     held: dict[tuple[int, str], NetPosition] = {}
     for row in fills:
@@ -200,12 +222,12 @@ def fold_fills(fills: Iterable[Fill]) -> Iterator[tuple[Fill, FillEffect]]:
         yield row, effect
 
 
-def rebuild_positions(fills: Iterable[Fill]) -> dict[tuple[int, str], NetPosition]:
+def rebuild_positions(fills: Iterable[FillRow]) -> dict[tuple[int, str], NetPosition]:
     """Each sleeve's position by instrument key and strategy, from its fills in their order."""
     return {(row.instrument_id, row.strategy): effect.position for row, effect in fold_fills(fills)}
 
 
-def _fill_of(told: Fill | VenueFill, side: str) -> PositionFill:
+def _fill_of(told: FillRow | VenueFill, side: str) -> PositionFill:
     return PositionFill(
         time_ms=to_milliseconds(told.occurred_at),
         quantity=told.quantity if side == "buy" else -told.quantity,

@@ -73,16 +73,23 @@ def lock_order(order: Order) -> tuple[Order, list[Told]]:
 
 def store_steps(row: Order, steps: Sequence[Step], *, after: int) -> None:
     """Write the columns that moved and the steps behind them, the first as number ``after`` + 1."""
+    with connection.cursor() as cursor:
+        cursor.execute(*move_of(row, steps, after=after))
+    if row.told is not None:
+        row.told = (*row.told, *map(told_of, steps))
+
+
+def move_of(row: Order, steps: Sequence[Step], *, after: int) -> tuple[str, list[Any]]:
+    """The statement of :func:`store_steps` and its values."""
     values: list[Any] = [getattr(row, name) for name in MOVED_COLUMNS]
     values.append(row.pk)
     now = utc_now()
     for number, step in enumerate(steps, start=after + 1):
         values += [row.pk, number, step.kind, step.from_state, step.to_state]
         values += [Jsonb(step.detail), step.occurred_at, now]
-    with connection.cursor() as cursor:
-        cursor.execute(MOVE + ", ".join([ONE_STEP] * len(steps)), values)
-    if row.told is not None:
-        row.told = (
-            *row.told,
-            *(Told(step.kind, step.to_state, step.occurred_at) for step in steps),
-        )
+    return MOVE + ", ".join([ONE_STEP] * len(steps)), values
+
+
+def told_of(step: Step) -> Told:
+    """What a writer keeps of an event."""
+    return Told(step.kind, step.to_state, step.occurred_at)

@@ -8,8 +8,9 @@ again.  A denial is kept as an order in state DENIED with its codes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from copy import copy
 from dataclasses import fields
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
@@ -28,7 +29,14 @@ from risk.domain.pretrade import BookSnapshot, OrderRequest, OrderType, Side
 from risk.services.pretrade import check_and_reserve, release_reservation
 from trading.domain import orders as life
 from trading.models import Order, OrderEvent
-from trading.services.order_rows import Step, lock_order, store_steps
+from trading.services.order_rows import (
+    MOVED_COLUMNS,
+    Step,
+    lock_order,
+    move_of,
+    store_steps,
+    told_of,
+)
 from trading.venues.execution import ExecutionVenue
 
 #: The word of each event in its stored row.
@@ -77,14 +85,7 @@ def commit_intent(
     transaction stays usable.
     """
     at = at or utc_now()
-    order.client_order_id = client_order_id(order.id, order.instrument.venue)
-    order.venue = order.instrument.venue
-    order.state = (life.OrderState.DENIED if denial_codes else life.OrderState.INTENT).value
-    order.denial_codes = list(denial_codes)
-    order.actor, order.actor_label = actor.user, actor.label
-    order.occurred_at = at
-    order.closed_at = at if denial_codes else None
-    first = OrderEvent(order=order, seq=1, kind="intent", to_state=order.state, occurred_at=at)
+    first = _begin(order, actor=actor, at=at, denial_codes=denial_codes)
     try:
         # One round trip is a transaction of its own; within another it needs a way back.
         is_alone = is_history and not connection.in_atomic_block
@@ -95,6 +96,47 @@ def commit_intent(
     if is_history:
         order.told = (life.Told(first.kind, first.to_state, at),)
     return order
+
+
+def commit_taken(
+    order: Order, *, submit: Callable[[Order], life.OrderAcknowledged], actor: Actor, at: datetime
+) -> Order:
+    """Write a reducing order of a history as its venue takes it: intent, claim and answer in one
+    commit, row for row as :func:`commit_intent` and :func:`record_events` write them.
+
+    The gate judges the intent and the claim; raises :class:`GateRefused` with its reason.
+    """
+    first = _begin(order, actor=actor, at=at)
+    told = [life.Told(first.kind, first.to_state, at)]
+    after, statements, values = copy(order), [], []
+    for event in (life.OrderClaimed(at=at), submit(order)):
+        steps = _advance(after, told, [event])
+        statement, given = move_of(after, steps, after=len(told))
+        statements.append(statement)
+        values += given
+        told += map(told_of, steps)
+    try:
+        insert_rows(order, first, then="; ".join(statements), values=values)
+    except (IntegrityError, InternalError) as error:
+        raise GateRefused(_gate_reason(error)) from None
+    for name in MOVED_COLUMNS:
+        setattr(order, name, getattr(after, name))
+    order.told = tuple(told)
+    return order
+
+
+def _begin(
+    order: Order, *, actor: Actor, at: datetime, denial_codes: Sequence[str] = ()
+) -> OrderEvent:
+    """Complete a new order; returns its first event."""
+    order.client_order_id = client_order_id(order.id, order.instrument.venue)
+    order.venue = order.instrument.venue
+    order.state = (life.OrderState.DENIED if denial_codes else life.OrderState.INTENT).value
+    order.denial_codes = list(denial_codes)
+    order.actor, order.actor_label = actor.user, actor.label
+    order.occurred_at = at
+    order.closed_at = at if denial_codes else None
+    return OrderEvent(order=order, seq=1, kind="intent", to_state=order.state, occurred_at=at)
 
 
 def commit_checked(
@@ -159,35 +201,49 @@ def record_events(
     try:
         with nullcontext() if is_alone else transaction.atomic(savepoint=savepoint):
             row, history = lock_order(order)
-            state = _life_of(row, history)
-            steps: list[Step] = []
-            for event in events:
-                after = life.transition(order=state, event=event, rules=rules)
-                if after == state:
-                    continue
-                steps.append(
-                    Step(
-                        kind=KINDS[type(event)],
-                        from_state=state.state.value,
-                        to_state=after.state.value,
-                        detail=canonical({**_plain(event), **(detail or {})}),
-                        occurred_at=event.at,
-                    )
-                )
-                state = after
+            steps = _advance(row, history, events, detail=detail, rules=rules)
             if not steps:
                 return row
-            row.state = state.state.value
-            row.venue_order_id = state.venue_order_id
-            row.filled_quantity = state.filled_quantity
-            row.average_price = state.average_price
-            row.closed_at = state.closed_at
             store_steps(row, steps, after=len(history))
-            if state.state in life.FINAL_STATES and row.pretrade_check is not None:
+            if row.state in life.FINAL_STATES and row.pretrade_check is not None:
                 release_reservation(row.id, at=steps[-1].occurred_at)
     except (IntegrityError, InternalError) as error:
         raise GateRefused(_gate_reason(error)) from None
     return row
+
+
+def _advance(
+    row: Order,
+    history: Sequence[life.Told],
+    events: Sequence[life.OrderNews],
+    *,
+    detail: Mapping[str, Any] | None = None,
+    rules: life.AbsenceRules | None = None,
+) -> list[Step]:
+    """Move a row in memory by what happened to it; returns the steps, none for what was known."""
+    state = _life_of(row, history)
+    steps: list[Step] = []
+    for event in events:
+        after = life.transition(order=state, event=event, rules=rules)
+        if after == state:
+            continue
+        steps.append(
+            Step(
+                kind=KINDS[type(event)],
+                from_state=state.state.value,
+                to_state=after.state.value,
+                detail=canonical({**_plain(event), **(detail or {})}),
+                occurred_at=event.at,
+            )
+        )
+        state = after
+    if steps:
+        row.state = state.state.value
+        row.venue_order_id = state.venue_order_id
+        row.filled_quantity = state.filled_quantity
+        row.average_price = state.average_price
+        row.closed_at = state.closed_at
+    return steps
 
 
 def claim_for_sending(order: Order, *, at: datetime | None = None) -> Order | None:

@@ -21,7 +21,9 @@ from trading.services.fills import rebuild_positions, record_fill
 from trading.services.instruments import add_simulated_instrument
 from trading.services.orders import (
     KINDS,
+    GateRefused,
     commit_intent,
+    commit_taken,
     record_events,
     settle_orders,
 )
@@ -54,6 +56,11 @@ def make_intent(
     instrument: Instrument, *, held: str = "2", quantity: str = "1", is_history: bool = False
 ) -> Order:
     """A closing order of a long position: the gate lets it pass whatever the fuse says."""
+    order = closing_order(instrument, held=held, quantity=quantity)
+    return commit_intent(order, actor=Actor.system("test"), at=START, is_history=is_history)
+
+
+def closing_order(instrument: Instrument, *, held: str, quantity: str) -> Order:
     from trading.models import Position as Row
 
     Row.objects.update_or_create(
@@ -62,21 +69,16 @@ def make_intent(
         strategy="trend",
         defaults={"quantity": Decimal(held), "average_price": Decimal(100)},
     )
-    return commit_intent(
-        Order(
-            id=uuid4(),
-            book="main",
-            instrument=instrument,
-            strategy="trend",
-            purpose="exit",
-            side="sell",
-            type="market",
-            quantity=Decimal(quantity),
-            reference_price=Decimal(100),
-        ),
-        actor=Actor.system("test"),
-        at=START,
-        is_history=is_history,
+    return Order(
+        id=uuid4(),
+        book="main",
+        instrument=instrument,
+        strategy="trend",
+        purpose="exit",
+        side="sell",
+        type="market",
+        quantity=Decimal(quantity),
+        reference_price=Decimal(100),
     )
 
 
@@ -104,6 +106,39 @@ def test_each_step_leaves_a_row_and_repeated_news_none(instrument: Instrument):
     with pytest.raises(Conflict):
         record_events(ended, life.OrderClaimed(at=at(5)))
     assert len(states(order)) == 5
+
+
+def test_an_order_that_is_taken_at_once_has_the_rows_of_one_that_is_sent(instrument: Instrument):
+    def written(order: Order) -> list[Any]:
+        own = ("id", "client_order_id", "recorded_at", "claimed_at")
+        stored = Order.objects.get(pk=order.pk)
+        assert stored.claimed_at is not None
+        columns = [f.attname for f in Order._meta.concrete_fields if f.attname not in own]
+        events = order.events.order_by("seq").values_list(
+            "seq", "kind", "from_state", "to_state", "detail", "occurred_at"
+        )
+        return [[getattr(stored, name) for name in columns], *events]
+
+    sent = make_intent(instrument, quantity="0.5", is_history=True)
+    sent = record_events(sent, life.OrderClaimed(at=START))
+    sent = record_events(sent, life.OrderAcknowledged(at=START, venue_order_id="p-1"))
+    taken = commit_taken(
+        closing_order(instrument, held="2", quantity="0.5"),
+        submit=lambda order: life.OrderAcknowledged(at=START, venue_order_id="p-1"),
+        actor=Actor.system("test"), at=START,
+    )  # fmt: skip
+    assert written(taken) == written(sent)
+    assert (taken.state, taken.venue_order_id, taken.told) == ("ACKED", "p-1", sent.told)
+
+
+def test_the_gate_judges_an_order_that_is_taken_at_once(instrument: Instrument):
+    order = closing_order(instrument, held="2", quantity="3")
+    with pytest.raises(GateRefused, match="must reduce a position"):
+        commit_taken(
+            order, submit=lambda order: life.OrderAcknowledged(at=START),
+            actor=Actor.system("test"), at=START,
+        )  # fmt: skip
+    assert not Order.objects.filter(pk=order.pk).exists()
 
 
 def test_fills_move_the_order_and_the_position_once(instrument: Instrument):

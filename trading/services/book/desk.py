@@ -33,7 +33,12 @@ from trading.domain.orders import (
 from trading.domain.paper_venue import Kind, RestingOrder
 from trading.models import Order
 from trading.services.book.worth import price_of, quantity_of
-from trading.services.orders import claim_for_sending, commit_intent, record_events
+from trading.services.orders import (
+    claim_for_sending,
+    commit_intent,
+    commit_taken,
+    record_events,
+)
 from trading.services.sleeves import Sleeve
 from trading.venues.execution import ExecutionVenue, OrderTicket
 
@@ -212,28 +217,36 @@ class OrderDesk:
         reason: str = "",
         trigger_ticks: int = 0,
     ) -> None:
-        """A reducing order: intent, claim, the venue's answer, each in its own commit."""
+        """A reducing order: intent, claim, the venue's answer, each in its own commit; in a
+        history, where no answer is lost, in one."""
         sleeve = self._sleeves[slot]
-        order = commit_intent(
-            Order(
-                id=self._next_id(sleeve, purpose, at),
-                book=self.code,
-                instrument=sleeve.instrument,
-                strategy=sleeve.strategy,
-                purpose=purpose,
-                side="buy" if side > 0 else "sell",
-                type=kind,
-                quantity=quantity_of(sleeve.instrument, lots),
-                reference_price=price_of(sleeve.instrument, reference_ticks),
-                trigger_price=price_of(sleeve.instrument, trigger_ticks) if trigger_ticks else None,
-                reason=reason,
-            ),
-            actor=self.actor,
-            at=at,
-            is_history=self.is_history,
+        order = Order(
+            id=self._next_id(sleeve, purpose, at),
+            book=self.code,
+            instrument=sleeve.instrument,
+            strategy=sleeve.strategy,
+            purpose=purpose,
+            side="buy" if side > 0 else "sell",
+            type=kind,
+            quantity=quantity_of(sleeve.instrument, lots),
+            reference_price=price_of(sleeve.instrument, reference_ticks),
+            trigger_price=price_of(sleeve.instrument, trigger_ticks) if trigger_ticks else None,
+            reason=reason,
         )
+        if self.is_history:
+            commit_taken(order, submit=lambda row: self._taken(row, at), actor=self.actor, at=at)
+            self._remember(slot, role, order)
+            return
+        commit_intent(order, actor=self.actor, at=at)
         if self.submit(slot, order, at=at) is None:
             raise InvariantBroken(f"a reducing order was refused: {order.id}")
+
+    def _taken(self, order: Order, at: datetime) -> OrderAcknowledged:
+        """The answer of a venue that fills in memory."""
+        answer = self.venue.submit(ticket_of(order), at=at)
+        if answer.status is not VenueStatus.OPEN:
+            raise InvariantBroken(f"a reducing order was refused: {order.id}")
+        return OrderAcknowledged(at=at, venue_order_id=answer.venue_order_id)
 
     def submit(self, slot: int, order: Order, *, at: datetime) -> Order | None:
         """Claim an intent, hand it to the venue, record the answer.
@@ -291,7 +304,12 @@ class OrderDesk:
 
     def cancel(self, order: Order, *, reason: str, at: datetime) -> Order:
         """Ask the venue to withdraw an order, and record what it says; an intent never left."""
-        asked = record_events(order, CancelRequested(at=at), detail={"reason": reason})
+        asks = CancelRequested(at=at)
+        if self.is_history and order.state == OrderState.ACKED:
+            # No answer is lost in a story, so question and answer are one commit.
+            answer = self.venue.cancel(order.client_order_id, at=at)
+            return record_events(order, asks, answer, detail={"reason": reason})
+        asked = record_events(order, asks, detail={"reason": reason})
         if asked.state != OrderState.CANCEL_PENDING:
             return asked
         try:
