@@ -73,6 +73,12 @@ class DatabaseState:
     heads: dict[str, str]
 
 
+def read_migrations(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
+    """Names of the migrations that were applied; the database holds Django's table of them."""
+    rows = connection.execute("SELECT app, name FROM django_migrations ORDER BY app, name")
+    return tuple(f"{app}.{name}" for app, name in rows)
+
+
 def read_state(connection: psycopg.Connection[Any]) -> DatabaseState:
     """Read every table of the public schema inside the caller's transaction."""
     connection.execute(TEXT_SETTINGS)
@@ -82,14 +88,7 @@ def read_state(connection: psycopg.Connection[Any]) -> DatabaseState:
     }
     return DatabaseState(
         postgresql=connection.info.server_version // 10000,
-        migrations=tuple(
-            f"{app}.{name}"
-            for app, name in connection.execute(
-                "SELECT app, name FROM django_migrations ORDER BY app, name"
-            )
-        )
-        if "django_migrations" in tables
-        else (),
+        migrations=read_migrations(connection) if "django_migrations" in tables else (),
         tables=tables,
         sequences=dict(
             connection.execute(
