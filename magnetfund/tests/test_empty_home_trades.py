@@ -88,13 +88,17 @@ print(submit_subscription(investor=Investor.objects.get(email="iris@example.com"
 READ = """
 import json, sys
 from investors.models import DealingDay, NavStrike
+from magnetfund.core.models import Heartbeat
 from risk.models import FuseEvent
 from trading.models import (
     Candle, EngineTransition, Fill, FundingPayment, Order, Signal, Trade, Valuation)
 for line in sys.stdin:
     newest = Valuation.objects.order_by("at").last()
+    known = Signal.objects.order_by("known_at").last()
+    beat = Heartbeat.objects.filter(part="trader").first()
     found = {
         "at": newest and newest.at.isoformat(), "equity": newest and str(newest.equity),
+        "known": known and known.known_at.isoformat(), "beat": beat and beat.seen_at.isoformat(),
         "engine": EngineTransition.objects.order_by("-id").values_list("state", "reason").first(),
     }
     if line.strip() == "all":
@@ -104,7 +108,6 @@ for line in sys.stdin:
             "filled": Order.objects.filter(state="FILLED").count(),
             "denied": Order.objects.filter(state="DENIED").count(),
             "hours": Candle.objects.filter(timeframe="1h").count(),
-            "signals": Signal.objects.count(),
             "trips": list(trips.filter(kind="tripped").values_list("trigger", "reason")),
             "days": [d.valuation_at.isoformat() for d in DealingDay.objects.order_by("day")[:2]],
             "navs": [{"at": s.valuation_at.isoformat(), "state": s.state, "nav": str(s.nav),
@@ -307,15 +310,20 @@ def worker_held(home: ShiftedHome) -> Iterator[None]:
 
 
 def follow(scene: Scene, at: datetime, *, seconds: float = 240.0) -> dict[str, Any]:
-    """Set the clock to ``at`` and wait until the book trades on prices of then."""
-    began = time.monotonic()
+    """Set the clock to ``at`` and wait until the book trades on prices of then.
+
+    Its newest hour has been decided as well: a beat ended after the hour's reading was stored.
+    """
+    began, read_by = time.monotonic(), ""
     with worker_held(scene.home):
         scene.home.move_to(at)
         while True:
             found = scene.read("newest")
             is_new = found["at"] and datetime.fromisoformat(found["at"]) >= at
-            if is_new and found["engine"][0] == "READY":
-                return found
+            if is_new and datetime.fromisoformat(found["known"]) >= at.replace(minute=0, second=0):
+                read_by = read_by or found["beat"]
+                if found["beat"] != read_by and found["engine"][0] == "READY":
+                    return found
             assert time.monotonic() - began < seconds, found
             time.sleep(0.25)
 
