@@ -38,6 +38,7 @@ SOURCES = (
     "magnetfund/*/migrations/*.py",
     "magnetfund/*/models.py",
     "magnetfund/core/*.py",
+    "magnetfund/core/management/commands/migrate.py",
     "magnetfund/operations/servers/*.py",
     "magnetfund/operations/roles.py",
     "magnetfund/settings*.py",

@@ -235,28 +235,28 @@ def test_a_narrow_walk_makes_what_djangos_walk_makes() -> None:
 def test_an_empty_database_gets_the_tables_that_djangos_walk_makes(
     cluster: Any, monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any
 ) -> None:
+    """The template of the suite's databases was made from nothing by the command of the house."""
     from django.core.management.commands import migrate
 
     from magnetfund.operations.backups.make import tool, tool_environment
 
-    made = []
+    def tables_of(name: str) -> str:
+        return subprocess.run(
+            [tool("pg_dump"), "--schema-only", "--restrict-key=x", f"--dbname={name}"],
+            env=tool_environment(cluster.dsn("postgres", name)),
+            check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+
     with django_db_blocker.unblock():
         owner = connections["owner"]
         monkeypatch.setitem(owner.settings_dict, "NAME", "walked")
-        for command in (migrate.Command(), "migrate"):
-            monkeypatch.setattr(migrate, "MigrationExecutor", MigrationExecutor)
-            owner.close()
-            cluster.make_database("walked")
-            call_command(command, database="owner", verbosity=0)
-            owner.close()
-            made.append(
-                subprocess.run(
-                    [tool("pg_dump"), "--schema-only", "--restrict-key=x", "--dbname=walked"],
-                    env=tool_environment(cluster.dsn("postgres", "walked")),
-                    check=True, capture_output=True, text=True,
-                ).stdout
-            )  # fmt: skip
-            with psycopg.connect(cluster.dsn("postgres", "postgres"), autocommit=True) as session:
-                session.execute("DROP DATABASE walked")
+        monkeypatch.setattr(migrate, "MigrationExecutor", MigrationExecutor)
+        owner.close()
+        cluster.make_database("walked")
+        call_command(migrate.Command(), database="owner", verbosity=0)
+        owner.close()
+        made = [tables_of("walked"), tables_of("migrated")]
+        with psycopg.connect(cluster.dsn("postgres", "postgres"), autocommit=True) as session:
+            session.execute("DROP DATABASE walked")
     assert made[0].splitlines() == made[1].splitlines()
     assert len(made[0]) > 500_000
