@@ -15,7 +15,7 @@ from magnetfund.core.fields import ExactField, not_negative, positive
 from magnetfund.kernel.clock import utc_now
 
 
-class _Proposal(models.Model):
+class TwoPersonProposal(models.Model):
     """What one person proposes and another approves or declines, as it is."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
@@ -39,7 +39,7 @@ class _Proposal(models.Model):
 STANDS = Q(is_approved=None) | Q(is_approved=True)
 
 
-def _by_two(table: str) -> list[BaseConstraint]:
+def checks_of_two(table: str) -> list[BaseConstraint]:
     """The checks of a proposal: decided whole, and by another account than proposed it."""
     return [
         models.CheckConstraint(
@@ -58,7 +58,7 @@ def _by_two(table: str) -> list[BaseConstraint]:
 EXPENSE_ACCOUNTS = tuple((code, ACCOUNTS[code].name) for code in EXPENSES)
 
 
-class Expense(_Proposal):
+class Expense(TwoPersonProposal):
     """A sum that a supplier costs, for a period or a year, and its account of the ledger.
 
     What was proposed never changes: an end and a final invoice are rows of their own.
@@ -75,7 +75,7 @@ class Expense(_Proposal):
     first_day = models.DateField()
     last_day = models.DateField(null=True, blank=True)
 
-    class Meta(_Proposal.Meta):
+    class Meta(TwoPersonProposal.Meta):
         constraints = [
             models.UniqueConstraint(
                 fields=["fund", "supplier", "reference"],
@@ -83,7 +83,7 @@ class Expense(_Proposal):
                 name="investors_expense_once",
             ),
             *positive("investors_expense", "amount"),
-            *_by_two("investors_expense"),
+            *checks_of_two("investors_expense"),
             models.CheckConstraint(
                 condition=Q(last_day=None, is_yearly=True) | Q(last_day__gte=F("first_day")),
                 name="investors_expense_period",
@@ -94,7 +94,7 @@ class Expense(_Proposal):
         return f"{self.supplier} {self.reference}"
 
 
-class ExpenseChange(_Proposal):
+class ExpenseChange(TwoPersonProposal):
     """The end of a yearly expense, or the final invoice of one that has an end."""
 
     class Kind(models.TextChoices):
@@ -107,13 +107,13 @@ class ExpenseChange(_Proposal):
     amount = ExactField(null=True, blank=True)
     reference = models.CharField(max_length=80, blank=True, help_text="Number of the invoice.")
 
-    class Meta(_Proposal.Meta):
+    class Meta(TwoPersonProposal.Meta):
         constraints = [
             models.UniqueConstraint(
                 fields=["expense", "kind"], condition=STANDS, name="investors_expensechange_once"
             ),
             *not_negative("investors_expensechange", "amount"),
-            *_by_two("investors_expensechange"),
+            *checks_of_two("investors_expensechange"),
             models.CheckConstraint(
                 condition=Q(kind="end", last_day__isnull=False, amount=None, reference="")
                 | Q(kind="invoice", last_day=None, amount__isnull=False) & ~Q(reference=""),

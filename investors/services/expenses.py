@@ -21,12 +21,13 @@ from investors.domain.ledger import build_entry
 from investors.domain.ledger.chart import EXPENSES, EXPENSES_PAYABLE
 from investors.models import Expense, ExpenseChange, Fund, UnitLot
 from investors.services.ledger import NewEntry, post_entries
+from investors.services.two_people import decide_proposal
 from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
-from magnetfund.core.services.signing import EXPENSE, EXPENSE_CHANGE, signed_step, signed_to
+from magnetfund.core.services.signing import EXPENSE, EXPENSE_CHANGE
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.kernel.money import decimal_of, quantize
@@ -134,28 +135,14 @@ def decide_expense(
 ) -> Expense | ExpenseChange:
     """Approve or decline an expense or a change of one, by another person than the proposer.
 
-    Raises :class:`NotAllowed` (``same_person``), :class:`Conflict` (``proposal_closed``),
-    :class:`InvalidInput` (``reason_missing``: a refusal says why) and :class:`SignatureMissing`
-    until the actor has signed the decision.
+    Raises what :func:`decide_proposal` raises.
     """
     actor.require(Capability.NAV_APPROVE)
-    words = reason.strip()[:300]
-    if not is_approved and not words:
-        raise InvalidInput("say why it is declined", code="reason_missing")
-    model = type(proposal)
     with transaction.atomic():
-        row = (
-            model._default_manager.select_for_update(of=("self",))
-            .select_related("proposed_by")
-            .get(pk=proposal.pk)
-        )
-        if row.decided_at is not None:
-            raise Conflict("this proposal has been decided", code="proposal_closed")
-        row.decided_by = actor.require_other_than(row.proposed_by, "an expense")
-        row.decided_at, row.is_approved, row.reason = utc_now(), is_approved, words
-        action = signed_to(signed_as(row), is_approved=is_approved)
-        with signed_step(action=action, subject=row.pk):
-            row.save(update_fields=["decided_by", "decided_at", "is_approved", "reason"])
+        row = decide_proposal(
+            proposal, action=signed_as(proposal), is_approved=is_approved, actor=actor,
+            reason=reason, what="an expense",
+        )  # fmt: skip
         _note(actor, "expense.approved" if is_approved else "expense.declined", row)
     return row
 
@@ -225,12 +212,12 @@ def post_expenses(fund: Fund, *, before: datetime, actor: Actor) -> Decimal:
                 continue
             entry = build_entry(
                 event=event,
-                source_ref=f"expense:{state.row.pk}:{_day_of(before)}:{part}:{upto:f}",
+                source_ref=f"expense:{state.row.pk}:{counted_day(before)}:{part}:{upto:f}",
                 effective_at=before - timedelta(microseconds=1),
                 amounts={part: amount},
                 currency=fund.currency,
                 account=state.row.account,
-                text=f"{state.row}, to {_day_of(before)}",
+                text=f"{state.row}, to {counted_day(before)}",
             )
             entries.append(NewEntry.of(entry))
             total += amount
@@ -259,7 +246,7 @@ def posted_between(
 
 def _due(fund: Fund, at: datetime) -> Iterable[tuple[ExpenseState, Accrued]]:
     for state in read_expenses(fund):
-        wanted = accrue_expense(state.terms, until=_day_of(at), quantum=CENT)
+        wanted = accrue_expense(state.terms, until=counted_day(at), quantum=CENT)
         estimated = wanted.estimated - state.accrued.estimated
         difference = wanted.difference - state.accrued.difference
         if estimated < 0:  # it ended before days that were posted
@@ -268,7 +255,7 @@ def _due(fund: Fund, at: datetime) -> Iterable[tuple[ExpenseState, Accrued]]:
             yield state, Accrued(estimated=estimated, difference=difference)
 
 
-def _day_of(at: datetime) -> date:
+def counted_day(at: datetime) -> date:
     """The last day that a valuation counts: at midnight it is the day before."""
     return (at - timedelta(microseconds=1)).date()
 
