@@ -150,6 +150,7 @@ GRANTS = [
     ),
     mutable("investors_expense", *DECISION),
     mutable("investors_expensechange", *DECISION),
+    mutable("investors_rebate", *DECISION),
     mutable("investors_fundaccount", "approved_by_id", "approved_at", "closed_at"),
     mutable("investors_payeeaccount", "approved_by_id", "approved_at", "usable_from", "closed_at"),
     mutable(
@@ -207,6 +208,7 @@ TRIGGERS = [
     TableTrigger(table="investors_navstrike", name="nav_strike_signed"),
     TableTrigger(table="investors_expense", name="expense_decided"),
     TableTrigger(table="investors_expensechange", name="expense_decided"),
+    TableTrigger(table="investors_rebate", name="rebate_signed"),
     TableTrigger(table="investors_payment", name="payment_signed"),
     TableTrigger(table="investors_statementline", name="line_read"),
     TableTrigger(table="investors_statementfile", name="file_imported"),

@@ -33,6 +33,7 @@ from investors.models.nav import ClassNav, LotNav, NavStrike
 from investors.models.papers import Paper
 from investors.models.payments import Payment, PaymentFile
 from investors.models.proposals import DealingProposal, Distribution
+from investors.models.rebates import Rebate
 from investors.models.restatements import Restatement
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "Payment",
     "PaymentFile",
     "Posting",
+    "Rebate",
     "Restatement",
     "Screening",
     "ScreeningList",

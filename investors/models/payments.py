@@ -43,6 +43,7 @@ class Payment(models.Model):
         MANAGEMENT_FEE = "management_fee", "Management fee"
         PERFORMANCE_FEE = "performance_fee", "Performance fee"
         EXPENSE = "expense"
+        REBATE = "rebate", "Fee rebate"
 
     class State(models.TextChoices):
         PREPARED = "prepared"

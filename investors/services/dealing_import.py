@@ -111,8 +111,8 @@ def propose_row(*, fund: Fund, row: Mapping[str, Any], actor: Actor) -> DealingP
         raise InvalidInput(f"there is no type {kind!r}; known are {known}", code="bad_type")
     return propose_dealing(
         kind=kind,
-        investor=_find_investor(given.pop("investor")),
-        receiver=_find_investor(receiver) if receiver else None,
+        investor=find_investor(given.pop("investor")),
+        receiver=find_investor(receiver) if receiver else None,
         share_class=find_class(fund, given.pop("share_class")),
         into_class=find_class(fund, into) if into else None,
         actor=actor,
@@ -128,7 +128,8 @@ def find_class(fund: Fund, code: str) -> ShareClass:
     return found
 
 
-def _find_investor(number: str) -> Investor:
+def find_investor(number: str) -> Investor:
+    """The investor of a number; raises :class:`InvalidInput` (``no_investor``)."""
     found = Investor.objects.filter(number=number).first()
     if found is None:
         raise InvalidInput(f"there is no holder {number}", code="no_investor")

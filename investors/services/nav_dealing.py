@@ -41,6 +41,7 @@ from investors.services.nav_lots import (
 from investors.services.nav_orders import reserve_everything, save_orders
 from investors.services.nav_settlement import settle_strike, snapshot_investors
 from investors.services.nav_switches import deal_switches
+from investors.services.rebate_accruals import post_rebates
 from magnetfund.core.actors import Actor
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
@@ -72,6 +73,7 @@ def deal_strike(strike: NavStrike, *, actor: Actor, at: datetime) -> None:
         at=at,
     )
     reserve_everything(strike.fund)
+    post_rebates(book, actor)
     settle_strike(strike, paid_in=paid_in, actor=actor)
     snapshot_investors(strike)
 

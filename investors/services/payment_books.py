@@ -13,11 +13,20 @@ from investors.domain.ledger.chart import (
     EXPENSES_PAYABLE,
     MANAGEMENT_PAYABLE,
     PERFORMANCE_PAYABLE,
+    REBATES_PAYABLE,
     REDEMPTIONS_PAYABLE,
     UNMATCHED,
 )
 from investors.domain.payments import PaymentKind
-from investors.models import DealingOrder, Entry, Fund, LineAllocation, Payment, StatementLine
+from investors.models import (
+    DealingOrder,
+    Entry,
+    Fund,
+    LineAllocation,
+    Payment,
+    StatementLine,
+    UnitLot,
+)
 from investors.services.ledger import (
     NewEntry,
     class_balance,
@@ -26,6 +35,7 @@ from investors.services.ledger import (
     read_balances,
     read_entry,
 )
+from investors.services.rebates import owed_rebates
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.errors import Conflict
 from magnetfund.kernel.money import currency_quantum
@@ -40,6 +50,7 @@ CLEARS: Mapping[PaymentKind, tuple[str, str]] = {
     PaymentKind.MANAGEMENT_FEE: ("management_fee_paid", MANAGEMENT_PAYABLE),
     PaymentKind.PERFORMANCE_FEE: ("performance_fee_paid", PERFORMANCE_PAYABLE),
     PaymentKind.EXPENSE: ("expense_paid", EXPENSES_PAYABLE),
+    PaymentKind.REBATE: ("rebate_paid", REBATES_PAYABLE),
 }
 
 
@@ -103,20 +114,45 @@ def unbook_payment(row: Payment, *, actor: Actor, at: datetime) -> None:
 
 
 def _lines(row: Payment, kind: PaymentKind, at: datetime) -> list[JointLine]:
-    """The classes that a payment clears: the order's own, or fees by what each class owes."""
+    """What a payment clears: the order's class, fees by what each class owes, rebates by lot."""
     if row.order is not None:
         return [_line(row.order.share_class.code, row.amount)]
+    if kind is PaymentKind.REBATE:
+        assert row.payee is not None
+        assert row.payee.investor is not None
+        owed = owed_rebates(row.fund, row.payee.investor).get(row.payee.investor.pk, {})
+        if sum(owed.values(), ZERO) < row.amount:
+            raise Conflict("less is owed than this payment", code="nothing_owed")
+        lots = dict(UnitLot.objects.filter(pk__in=owed).values_list("pk", "share_class__code"))
+        return _spread(
+            row, {Tags(share_class=lots[lot], lot=lot): part for lot, part in owed.items()}
+        )
     if kind not in (PaymentKind.MANAGEMENT_FEE, PaymentKind.PERFORMANCE_FEE):
         return [_line("", row.amount)]
-    codes = list(row.fund.classes.order_by("code").values_list("code", flat=True))
-    owed = [-class_balance(row.fund, CLEARS[kind][1], code, until=at) for code in codes]
-    total = sum(owed, ZERO)
+    codes = row.fund.classes.order_by("code").values_list("code", flat=True)
+    return _spread(
+        row,
+        {
+            Tags(share_class=code): -class_balance(row.fund, CLEARS[kind][1], code, until=at)
+            for code in codes
+        },
+    )
+
+
+def _spread(row: Payment, owed: Mapping[Tags, Decimal]) -> list[JointLine]:
+    """A payment over what it clears, each by its part of what is owed in all."""
+    total = sum(owed.values(), ZERO)
     if total <= 0:
         return [_line("", row.amount)]
     parts = round_to_total(
-        [row.amount * part / total for part in owed], quantum=currency_quantum(row.currency)
+        [row.amount * part / total for part in owed.values()],
+        quantum=currency_quantum(row.currency),
     )
-    return [_line(code, part) for code, part in zip(codes, parts, strict=True) if part]
+    return [
+        JointLine(amounts={"amount": part}, tags=tags)
+        for tags, part in zip(owed, parts, strict=True)
+        if part
+    ]
 
 
 def _line(code: str, amount: Decimal) -> JointLine:

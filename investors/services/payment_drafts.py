@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Max, Sum
@@ -17,6 +18,7 @@ from investors.domain.payments import (
 from investors.models import (
     DealingOrder,
     Fund,
+    Investor,
     PayeeAccount,
     Payment,
     StatementLine,
@@ -25,6 +27,7 @@ from investors.services.payment_books import (
     book_holdback_release,
     owed_balance,
 )
+from investors.services.rebates import owed_rebates
 from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.roles import Capability
@@ -98,7 +101,7 @@ def prepare_proceeds(
             raise InvalidInput(
                 "proceeds are paid only to an account of the investor", code="third_party"
             )
-        require_not_held(row)
+        require_not_held(row.investor)
         kind = PAID_OUT[DealingOrder.Kind(row.kind)]
         return _prepare(
             fund=row.share_class.fund, kind=kind, amount=amount,
@@ -165,6 +168,48 @@ def prepare_fee(
         return _prepare(
             fund=fund, kind=kind, amount=wanted, currency=fund.currency, payee=payee,
             text=text, actor=actor, at=at,
+        )  # fmt: skip
+
+
+def list_rebates(fund: Fund) -> dict[UUID, Decimal]:
+    """Rebates that are owed and not in a payment yet, by investor."""
+    spoken = dict(
+        fund.payments.filter(kind=PaymentKind.REBATE.value, state__in=ACTIVE)
+        .values_list("payee__investor")
+        .annotate(total=Sum("amount"))
+        .order_by()
+    )
+    left = {
+        who: sum(lots.values(), ZERO) - spoken.get(who, ZERO)
+        for who, lots in owed_rebates(fund).items()
+    }
+    return {who: amount for who, amount in left.items() if amount > 0}
+
+
+def prepare_rebate(
+    *, fund: Fund, payee: PayeeAccount, actor: Actor, at: datetime | None = None
+) -> Payment:
+    """Prepare all that is owed in rebates to the investor whose account ``payee`` is.
+
+    Raises :class:`Conflict` (``nothing_owed``), :class:`InvalidInput` (``third_party`` for an
+    account of nobody's), :class:`NotAllowed` (``on_hold``) and what :func:`require_receiver`
+    raises.
+    """
+    actor.require(Capability.DEALING_PROCESS)
+    if payee.investor is None:
+        raise InvalidInput(
+            "a rebate is paid only to an account of the investor", code="third_party"
+        )
+    with transaction.atomic():
+        take_lock(AdvisoryLock.STRIKE_OF_FUND, fund.pk)
+        amount = list_rebates(fund).get(payee.investor.pk, ZERO)
+        if amount <= 0:
+            raise Conflict("no rebate is owed to this investor", code="nothing_owed")
+        require_not_held(payee.investor)
+        return _prepare(
+            fund=fund, kind=PaymentKind.REBATE, amount=amount, currency=fund.currency,
+            payee=payee, text=f"Fee rebate {payee.investor.number}", actor=actor,
+            at=at or utc_now(),
         )  # fmt: skip
 
 
@@ -267,10 +312,10 @@ def require_receiver(payee: PayeeAccount, *, currency: str, fund: Fund, at: date
         raise InvalidInput(f"the account is in {payee.currency}", code="currency_differs")
 
 
-def require_not_held(order: DealingOrder) -> None:
+def require_not_held(investor: Investor) -> None:
     """Raise :class:`NotAllowed` (``on_hold``) while the investor's identity check holds payouts."""
-    order.investor.refresh_from_db(fields=["kyc_state"])
-    if order.investor.kyc_state == KycState.RESTRICTED:
+    investor.refresh_from_db(fields=["kyc_state"])
+    if investor.kyc_state == KycState.RESTRICTED:
         raise NotAllowed("payments to this investor are on hold", code="on_hold")
 
 

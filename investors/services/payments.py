@@ -1,6 +1,7 @@
 """Payments out: prepared, approved by another in bands, released in a file, confirmed, returned.
 
-What is owed (2020, 2100, 2120, 2130, 2015) leaves the books when the bank confirms and not before.
+What is owed (2020, 2100, 2120, 2130, 2160, 2015) leaves the books when the bank confirms and not
+before.
 Holds are asked again at every step; the receiver must be approved and out of its cooling-off.
 """
 
@@ -234,7 +235,9 @@ def _require_payable(row: Payment, at: datetime) -> None:
         if (row.payee.number, row.payee.name) != (row.to_number, row.to_name):
             raise Conflict("the receiver's details changed", code="changed")
     if row.order is not None:
-        require_not_held(row.order)
+        require_not_held(row.order.investor)
+    elif row.payee is not None and row.payee.investor is not None:
+        require_not_held(row.payee.investor)
 
 
 def _lock(payment: Payment) -> Payment:

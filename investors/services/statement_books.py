@@ -35,6 +35,7 @@ from investors.models import (
     NavStrike,
 )
 from investors.services.statement_periods import Period
+from investors.services.statement_rebates import RebateMove, read_rebates
 
 #: What a holder's own postings are in the bridge, by account; payables by kind of entry.
 MONEY_LINES: Mapping[str, str] = {
@@ -63,6 +64,7 @@ class HolderBook:
     #: Accrued fee that came with units by transfer (negative: left with them).
     fee_moved: dict[int, Decimal] = field(default_factory=dict)
     moves: list[UnitMove] = field(default_factory=list)
+    rebates: list[RebateMove] = field(default_factory=list)
 
     def add_money(self, at: int, line: str, amount: Decimal) -> None:
         found = self.money.setdefault(at, {})
@@ -121,6 +123,8 @@ def read_books(
     _read_distributions(fund, strikes, holders, asked)
     _read_transfers(fund, strikes, holders, asked)
     _read_moves(fund, strikes, holders, asked)
+    for who, rebates in read_rebates(fund, until=period.closing.valuation_at, asked=asked).items():
+        holders.setdefault(who, HolderBook()).rebates = rebates
     begin = 0 if first is None else first
     present = {
         who: book

@@ -12,6 +12,7 @@ from investors.domain.fees import ClassTerms, DayCount
 from investors.domain.statements import FEE_COMPONENTS, Span, Statement
 from investors.models import Investor, ShareClass, UnitEntry
 from investors.services.statement_books import HolderBook, PeriodBooks, UnitMove
+from investors.services.statement_rebates import list_rebate_rows
 from magnetfund.core.templatetags.figures import money, percent, signed, signed_percent
 
 LINES = {
@@ -86,6 +87,7 @@ def describe_statement(
     begin = 0 if books.first is None else books.first
     name = month_name(period.name)
     moves = made.holder.moves
+    rebates = list_rebate_rows(made.holder.rebates, period)
     return {
         "title": f"Statement for {name}",
         "month": name,
@@ -117,6 +119,8 @@ def describe_statement(
         },
         "words": _say(statement, made.spans, name, fund.currency),
         "bridge": _bridge(statement, period.start, period.end),
+        # A statement without any keeps the figures that it was printed with before there were some.
+        **({"rebates": rebates} if rebates else {}),
         "lots": [
             [
                 lot.share_class, _day(lot.entry_day), _units(lot.units), _price(lot.entry_price),

@@ -119,18 +119,22 @@ def tell_passed_over(
 
 def tell_paid(payment: Payment, *, at: datetime) -> None:
     """Tell the investor that the bank confirmed a payment to him."""
-    order = payment.order
-    if order is None:
+    order, payee = payment.order, payment.payee
+    if order is not None:
+        investor, what = order.investor_id, f"your order {order.reference}"
+    elif payee is not None and payee.investor_id is not None:
+        investor, what = payee.investor_id, "the rebate of fees that is agreed with you"
+    else:
         return
     send_messages(
         [
             Draft(
-                investor=order.investor_id,
+                investor=investor,
                 key=f"paid:{payment.pk}",
                 subject=f"Payment of {payment.amount:,.2f} {payment.currency} sent",
                 body=(
                     f"The bank confirmed our payment {payment.reference} of {payment.amount:,.2f} "
-                    f"{payment.currency} for your order {order.reference}, to your account ending "
+                    f"{payment.currency} for {what}, to your account ending "
                     f"in {payment.to_number[-4:]}."
                 ),
                 at=at,

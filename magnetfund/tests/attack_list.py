@@ -348,6 +348,13 @@ REFUSED: dict[str, str] = {
         f"{_OFFICER}, now(), {_OFFICER}, now(), true)"
     ),
     "change a running cost": "UPDATE investors_expense SET amount = 1",
+    "give fees back in two names": (
+        "INSERT INTO investors_rebate (id, investor_id, share_class_id, management_share, "
+        "performance_share, first_day, reference, reason, proposed_by_id, proposed_at, "
+        "decided_by_id, decided_at, is_approved) VALUES (gen_random_uuid(), gen_random_uuid(), 1, "
+        f"1, 1, '2030-01-01', 'x', '', {_OFFICER}, now(), {_OFFICER}, now(), true)"
+    ),
+    "give more of the fees back": "UPDATE investors_rebate SET management_share = 1",
     "hide a migration": (
         "INSERT INTO django_migrations (app, name, applied) VALUES ('x', 'x', now())"
     ),

@@ -14,11 +14,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from investors.models import Application, DealingOrder, Document, Restatement
+from investors.models import Application, DealingOrder, Document, Rebate, Restatement
 from investors.services.dealing_proposals import decide_dealing, propose_dealing
 from investors.services.distributions import decide_distribution
 from investors.services.expenses import decide_expense, propose_end
 from investors.services.nav import approve_strike
+from investors.services.rebates import decide_rebate, propose_rebate
 from investors.services.restatements import decline_restatement
 from investors.services.suspension import decide_suspension
 from investors.tests.fund_support import SmallFund, first_of
@@ -65,6 +66,14 @@ def role(fund: SmallFund) -> RoleProposal:
     )  # fmt: skip
 
 
+def rebate(fund: SmallFund) -> Rebate:
+    return propose_rebate(
+        investor=fund.investor("ann"), share_class=fund.share_class(),
+        management_share=Decimal("0.5"), performance_share=Decimal("0.125"),
+        first_day=date(2030, 1, 1), reference="letter 7", actor=fund.maker,
+    )  # fmt: skip
+
+
 def ended(fund: SmallFund) -> Any:
     return propose_end(expense=cost(fund), last_day=date(2025, 6, 30), actor=fund.maker)
 
@@ -86,6 +95,10 @@ REFUSALS: dict[str, tuple[Callable[[SmallFund], Any], str, bool, Decide]] = {
         lambda row, actor: decide_expense(
             proposal=row, is_approved=False, reason="no", actor=actor
         ),
+    ),
+    "rebate": (
+        rebate, "investors_rebate", False,
+        lambda row, actor: decide_rebate(proposal=row, is_approved=False, reason="no", actor=actor),
     ),
     "dealing": (
         transfer, "investors_dealingproposal", False,

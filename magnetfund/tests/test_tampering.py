@@ -254,6 +254,13 @@ TAMPERINGS = (
               "decided_at, is_approved) SELECT gen_random_uuid(), f.id, '5040', 'x', 'x', 1, "
               "true, now(), '', a.id, now(), b.id, now(), true FROM "
               f"investors_fund f, {TWO_PEOPLE}"),
+    Tampering(name="a rebate in two names", names="no audit line rebate.approved tells",
+              sql="INSERT INTO investors_rebate (id, investor_id, share_class_id, "
+              "management_share, performance_share, first_day, reference, reason, "
+              "proposed_by_id, proposed_at, decided_by_id, decided_at, is_approved) SELECT "
+              "gen_random_uuid(), h.investor_id, h.share_class_id, 1, 0, '2099-01-01', 'x', '', "
+              "a.id, now(), b.id, now(), true FROM (SELECT * FROM investors_holding LIMIT 1) h, "
+              f"{TWO_PEOPLE}"),
 )  # fmt: skip
 #: One of every kind, with every change.
 SAMPLE = {

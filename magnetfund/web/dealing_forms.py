@@ -27,7 +27,7 @@ from magnetfund.web.service_forms import ServiceForm
 Kind = DealingProposal.Kind
 
 
-def _own_classes() -> Any:
+def own_classes() -> Any:
     return ShareClass.objects.filter(fund__book=settings.MAGNET_BOOK).order_by("code")
 
 
@@ -87,7 +87,7 @@ class DealingProposalForm(ServiceForm):
         offered.choices = [(kind.value, kind.label) for kind in self.kinds]
         for name in ("share_class", "into_class"):
             field: Any = self.fields[name]
-            field.queryset = _own_classes()
+            field.queryset = own_classes()
             field.empty_label = "Choose a class"
 
     @property
@@ -130,7 +130,7 @@ class DistributionForm(ServiceForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field: Any = self.fields["share_class"]
-        field.queryset = _own_classes()
+        field.queryset = own_classes()
 
     def clean_exceptions(self) -> list[str]:
         return [

@@ -43,6 +43,7 @@ CHART: tuple[LedgerAccount, ...] = (
     LedgerAccount("2130", "Expense accruals", "liability"),
     LedgerAccount("2140", "Trades payable", "liability"),
     LedgerAccount("2150", "Entry and exit fees payable to third parties", "liability"),
+    LedgerAccount("2160", "Fee rebates payable to investors", "liability"),
     LedgerAccount("2200", "Borrowings, with negative venue balances", "liability"),
     LedgerAccount("2210", "Interest payable", "liability"),
     LedgerAccount("2220", "Short positions at market value", "liability"),
@@ -86,12 +87,13 @@ DERIVATIVES, SUSPENSE = "1120", "1900"
 CLIENT_MONEY, DEALING_FEES = "2010", "4060"
 UNMATCHED, REDEMPTIONS_PAYABLE, HOLDBACK = "2015", "2020", "2030"
 MANAGEMENT_PAYABLE, PERFORMANCE_ACCRUAL = "2100", "2110"
-PERFORMANCE_PAYABLE, EXPENSES_PAYABLE = "2120", "2130"
+PERFORMANCE_PAYABLE, EXPENSES_PAYABLE, REBATES_PAYABLE = "2120", "2130", "2160"
 COMPENSATION_PAYABLE = "2310"
 UNALLOCATED, UNIT_CAPITAL, UNITS_HELD = "2340", "3010", "8010"
 #: What the bank must hold after a dealing day until people pay it.
 OWED_FROM_BANK = (
-    REDEMPTIONS_PAYABLE, HOLDBACK, MANAGEMENT_PAYABLE, PERFORMANCE_PAYABLE, COMPENSATION_PAYABLE,
+    REDEMPTIONS_PAYABLE, HOLDBACK, MANAGEMENT_PAYABLE, PERFORMANCE_PAYABLE, REBATES_PAYABLE,
+    COMPENSATION_PAYABLE,
 )  # fmt: skip
 #: Accounts that no lot has a part of: the accrual and the contra of units are the class's, what
 #: rounding leaves is the fund's.

@@ -33,6 +33,7 @@ class PaymentKind(StrEnum):
     MANAGEMENT_FEE = "management_fee"
     PERFORMANCE_FEE = "performance_fee"
     EXPENSE = "expense"
+    REBATE = "rebate"
 
 
 _S = PaymentState

@@ -23,6 +23,7 @@ from investors.services.verification.ledger import (
 )
 from investors.services.verification.money import find_money_differences
 from investors.services.verification.orders import find_dealing_differences
+from investors.services.verification.rebates import find_rebate_differences
 from investors.services.verification.register import (
     find_lot_differences,
     find_reservation_differences,
@@ -96,6 +97,7 @@ CHECKS: tuple[Check, ...] = (
     find_dealing_differences,
     find_money_differences,
     find_expense_differences,
+    find_rebate_differences,
     find_suspension_differences,
     find_strike_hash_differences,
     find_strike_differences,

@@ -31,6 +31,7 @@ RESTATEMENT = "restatement.approve"
 SUSPENSION = "suspension.approve"
 EXPENSE = "expense.approve"
 EXPENSE_CHANGE = "expense_change.approve"
+REBATE = "rebate.approve"
 SLEEVE = "sleeve.approve"
 
 #: How a refusal for want of a signature begins.

@@ -37,9 +37,15 @@ from investors.services.money_accounts import (
     open_account,
 )
 from investors.services.nav import approve_strike
-from investors.services.payment_drafts import PAID_OUT, prepare_proceeds, release_holdback
+from investors.services.payment_drafts import (
+    PAID_OUT,
+    prepare_proceeds,
+    prepare_rebate,
+    release_holdback,
+)
 from investors.services.payments import approve_payment, cancel_payment
 from investors.services.policies import approve_terms
+from investors.services.rebates import decide_rebate
 from investors.services.receipt_suggestions import suggest
 from investors.services.receipts import match_receipt, take_over
 from investors.services.restatements import decline_restatement, sign_restatement
@@ -60,6 +66,7 @@ from magnetfund.web.dealing_forms import (
 )
 from magnetfund.web.expense_forms import ExpenseForm
 from magnetfund.web.investor_field import InvestorField
+from magnetfund.web.rebate_forms import RebateForm
 from magnetfund.web.signing import words_to_sign
 
 KINDS = [("bank", "bank account"), ("wallet", "wallet")]
@@ -130,11 +137,13 @@ class StatementFileForm(ServiceForm):
 
 
 class PaymentForm(ServiceForm):
-    """Prepares proceeds that are owed; a second person approves it by the action."""
+    """Prepares proceeds or rebates that are owed; a second person approves it by the action."""
 
     capability = Capability.DEALING_PROCESS
     order = forms.ModelChoiceField(
-        DealingOrder.objects.filter(kind__in=PAID_OUT, state__in=("payable", "deferred"))
+        DealingOrder.objects.filter(kind__in=PAID_OUT, state__in=("payable", "deferred")),
+        required=False,
+        help_text="Without one: the rebates of fees that are owed to the account's holder.",
     )
     payee = forms.ModelChoiceField(
         PayeeAccount.objects.filter(approved_at__isnull=False, closed_at=None)
@@ -144,7 +153,10 @@ class PaymentForm(ServiceForm):
         model = Payment
 
     def perform(self, given: dict[str, Any]) -> Payment:
-        return prepare_proceeds(order=given["order"], payee=given["payee"], actor=self.actor)
+        order, payee = given["order"], given["payee"]
+        if order is None:
+            return prepare_rebate(fund=payee.fund, payee=payee, actor=self.actor)
+        return prepare_proceeds(order=order, payee=payee, actor=self.actor)
 
 
 FORMS: dict[str, type[ServiceForm]] = {
@@ -159,6 +171,7 @@ FORMS: dict[str, type[ServiceForm]] = {
         RestatementForm,
         BreakForm,
         ExpenseForm,
+        RebateForm,
     )
 }
 
@@ -192,6 +205,26 @@ def action(
     run.__name__ = description.split(" (")[0].lower().replace(" ", "_")
     shown: Action = admin.action(run, description=description)
     return shown
+
+
+def decisions(decide: Callable[..., Any]) -> tuple[Action, Action]:
+    """Both decisions of a second person on a proposal that another made."""
+    return (
+        action(
+            "Approve (second person)",
+            "approved",
+            lambda row, actor: decide(proposal=row, is_approved=True, actor=actor),
+            step_up=True,
+        ),
+        action(
+            "Decline (second person)",
+            "declined",
+            lambda row, actor: decide(
+                proposal=row, is_approved=False, reason="declined in the admin", actor=actor
+            ),
+            step_up=True,
+        ),
+    )
 
 
 def _match(line: StatementLine, actor: Actor) -> None:
@@ -279,25 +312,8 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
             step_up=True,
         ),
     ),
-    **dict.fromkeys(
-        ("investors.expense", "investors.expensechange"),
-        (
-            action(
-                "Approve (second person)",
-                "approved",
-                lambda row, actor: decide_expense(proposal=row, is_approved=True, actor=actor),
-                step_up=True,
-            ),
-            action(
-                "Decline (second person)",
-                "declined",
-                lambda row, actor: decide_expense(
-                    proposal=row, is_approved=False, reason="declined in the admin", actor=actor
-                ),
-                step_up=True,
-            ),
-        ),
-    ),
+    **dict.fromkeys(("investors.expense", "investors.expensechange"), decisions(decide_expense)),
+    "investors.rebate": decisions(decide_rebate),
     "investors.suspensionproposal": (
         action(
             "Sign (controller, director)",

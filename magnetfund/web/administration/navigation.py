@@ -37,6 +37,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Statements", "upload_file", "investors.statementfile"),
             ("Lines of statements", "receipt", "investors.statementline"),
             ("Payments", "payments", "investors.payment"),
+            ("Rebates of fees", "undo", "investors.rebate"),
         ),
     ),
     (

@@ -20,6 +20,7 @@ from investors.services.payment_drafts import (
     payable_of,
     prepare_fee,
     prepare_proceeds,
+    prepare_rebate,
     prepare_refund,
     release_holdback,
 )
@@ -138,6 +139,8 @@ def _prepare(given: dict[str, Any], actor: Actor) -> Payment:
         if order is None:
             raise NotFound("no such order")
         return prepare_proceeds(order=order, payee=payee, actor=actor)
+    if kind is PaymentKind.REBATE:
+        return prepare_rebate(fund=fund, payee=payee, actor=actor)
     return prepare_fee(
         fund=fund, kind=kind, payee=payee, amount=given.get("amount"),
         text=given["text"] or kind.value, actor=actor,

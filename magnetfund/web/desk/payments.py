@@ -19,6 +19,7 @@ from investors.models import (
     DealingOrder,
     Fund,
     FundAccount,
+    Investor,
     PayeeAccount,
     Payment,
     PaymentFile,
@@ -29,9 +30,11 @@ from investors.services.payment_drafts import (
     FEES,
     PAID_OUT,
     list_payable,
+    list_rebates,
     owed,
     prepare_fee,
     prepare_proceeds,
+    prepare_rebate,
     prepare_refund,
     release_holdback,
 )
@@ -89,7 +92,7 @@ def next_step(row: Payment, user: Any) -> tuple[str, str]:
 
 
 def list_owed(fund: Fund) -> dict[str, Any]:
-    """What is owed and not in a payment: proceeds, held back money, fees, refunds due."""
+    """What is owed and not in a payment: proceeds, held back money, rebates, fees."""
     orders = list(
         DealingOrder.objects.filter(
             share_class__fund=fund, kind__in=PAID_OUT, state__in=("payable", "deferred"),
@@ -98,10 +101,12 @@ def list_owed(fund: Fund) -> dict[str, Any]:
         .select_related("investor", "share_class__fund")
         .order_by("updated_at", "pk")[:OWED_SHOWN]
     )  # fmt: skip
+    rebates = list_rebates(fund)
+    names = Investor.objects.in_bulk(list(rebates)[:OWED_SHOWN])
     payees: dict[UUID, list[PayeeAccount]] = {}
     for row in PayeeAccount.objects.filter(
         fund=fund, approved_at__isnull=False, closed_at=None, investor__isnull=False,
-        investor__in=[order.investor_id for order in orders],
+        investor__in=[*(order.investor_id for order in orders), *names],
     ):  # fmt: skip
         assert row.investor_id is not None
         payees.setdefault(row.investor_id, []).append(row)
@@ -110,6 +115,10 @@ def list_owed(fund: Fund) -> dict[str, Any]:
             {"row": order, "amount": amount, "payees": payees.get(order.investor_id, [])}
             for order, amount in zip(orders, list_payable(orders), strict=True)
             if amount > 0 or order.held_amount
+        ],
+        "rebates": [
+            {"investor": row, "amount": rebates[who], "payees": payees.get(who, [])}
+            for who, row in names.items()
         ],
         "fees": [
             {"kind": kind.value, "words": Payment.Kind(kind.value).label, "amount": amount}
@@ -176,6 +185,8 @@ def _prepare(request: HttpRequest) -> Payment:
     if kind in PAID_OUT.values():
         orders = DealingOrder.objects.filter(share_class__fund=fund)
         return prepare_proceeds(order=_find(orders, given.get("order")), payee=payee, actor=actor)
+    if kind == PaymentKind.REBATE:
+        return prepare_rebate(fund=fund, payee=payee, actor=actor)
     if kind not in {item.value for item in FEES}:
         raise InvalidInput("this is not a fee or expense", code="wrong_kind")
     text = given.get("amount", "").strip()

@@ -24,6 +24,7 @@ from magnetfund.web.desk import (
     payments,
     people,
     portfolio,
+    rebates,
     register,
     research,
     research_replays,
@@ -152,6 +153,8 @@ urlpatterns = [
     path("desk/fund/expenses.csv", expenses.export, name="desk_expenses_export"),
     path("desk/fund/expenses/<uuid:pk>/", expenses.decide, name="desk_expense_decide"),
     path("desk/fund/expenses/<uuid:pk>/change/", expenses.change, name="desk_expense_change"),
+    path("desk/fund/rebates/", rebates.rebates, name="desk_rebates"),
+    path("desk/fund/rebates/<uuid:pk>/", rebates.decide, name="desk_rebate_decide"),
     path("desk/fund/restatements/", restatements.restatements, name="desk_restatements"),
     path(
         "desk/fund/restatements/<uuid:pk>/",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from investors.domain.ledger.types import Event, money, units_in, units_out
+from investors.domain.ledger.types import Event, PostingRule, money, units_in, units_out
 
 FEES: tuple[Event, ...] = (
     Event(
@@ -24,6 +24,20 @@ FEES: tuple[Event, ...] = (
         name="management_fee_rebate_units",
         meaning="A rebate is credited to a holder in new units out of the fee payable",
         rules=(money("amount", "2100", "3010"), units_in()),
+    ),
+    Event(
+        name="fee_rebate",
+        meaning="A part of the manager's fees is owed to the holder of a lot instead",
+        # The fees are the class's; what is owed instead names the lot, and with it the holder.
+        rules=(
+            PostingRule(part="management", debit="2100", credit="2160", debit_to_other=True),
+            PostingRule(part="performance", debit="2120", credit="2160", debit_to_other=True),
+        ),
+    ),
+    Event(
+        name="rebate_paid",
+        meaning="A rebate of fees left the bank for its holder",
+        rules=(money("amount", "2160", "1010"),),
     ),
     Event(
         name="performance_fee_accrual",

@@ -19,6 +19,7 @@ from investors.models import (
     ExpenseChange,
     Investor,
     NavStrike,
+    Rebate,
     Restatement,
     SuspensionProposal,
     TermsProposal,
@@ -156,6 +157,13 @@ def _select_expense_changes(book: str, now: datetime) -> QuerySet[Any, dict[str,
     )
 
 
+def _select_rebates(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    rows = Rebate.objects.filter(share_class__fund__book=book, is_approved=None)
+    return columns_of(
+        rows, since="proposed_at", who=name_of("proposed_by"), words="investor__legal_name"
+    )
+
+
 def _select_restatements(book: str, **missing: None) -> QuerySet[Any, dict[str, Any]]:
     rows = Restatement.objects.filter(fund__book=book, booked_at=None, declined_at=None, **missing)
     return columns_of(rows, since="prepared_at", who=name_of("prepared_by"), words="cause")
@@ -273,6 +281,16 @@ SOURCES = {
         describe=lambda row: (
             f"Approve or decline a change of {row['words']}'s expense",
             f"proposed by {row['who']}",
+        ),
+    ),
+    "rebate_proposed": Source(
+        kind="Fees",
+        role=Role.CONTROLLER,
+        url_name="desk_rebates",
+        select=_select_rebates,
+        describe=lambda row: (
+            f"Approve or decline a rebate of fees to {row['words']}",
+            f"proposed by {row['who']}; no NAV gives it before",
         ),
     ),
     "nav_due": Source(
