@@ -34,25 +34,26 @@ ADD_READINGS = """
     ON CONFLICT DO NOTHING"""
 #: Levels that one statement writes, a few milliseconds of work.
 LEVELS_AT_ONCE = 400
-ADD_LEVELS = """
+#: One JSON text again, with milliseconds: instants by the thousand take longer than their rows.
+LEVELS = """(
+        SELECT kind, timeframe, family, price, far, epoch + created_ms * ms AS created_at,
+               epoch + known_ms * ms AS known_at, epoch + dead_ms * ms AS dead_at
+        FROM json_to_recordset(%(levels)s::json) AS told (kind text, timeframe text, family text,
+             price float8, far float8, created_ms int8, known_ms int8, dead_ms int8),
+             (VALUES (timestamptz 'epoch', interval '1 millisecond')) AS time (epoch, ms)
+    ) AS level"""
+ADD_LEVELS = f"""
     INSERT INTO trading_magnet (instrument_id, kind, timeframe, side, price, created_at, known_at,
                                 dead_at, detail, params_version)
     SELECT %(instrument)s, kind, timeframe, '', price, created_at, known_at, dead_at,
            jsonb_build_object('family', family, 'far', far), '1'
-    FROM unnest(%(kind)s::text[], %(timeframe)s::text[], %(family)s::text[],
-    %(price)s::float8[], %(far)s::float8[], %(created_at)s::timestamptz[],
-    %(known_at)s::timestamptz[], %(dead_at)s::timestamptz[])
-    AS level (kind, timeframe, family, price, far, created_at, known_at, dead_at)
-    ON CONFLICT DO NOTHING"""
-END_LEVELS = """
+    FROM {LEVELS} ON CONFLICT DO NOTHING"""  # noqa: S608 - our own text
+END_LEVELS = f"""
     UPDATE trading_magnet AS stored SET dead_at = level.dead_at
-    FROM unnest(%(kind)s::text[], %(timeframe)s::text[], %(family)s::text[],
-    %(price)s::float8[], %(far)s::float8[], %(created_at)s::timestamptz[],
-    %(known_at)s::timestamptz[], %(dead_at)s::timestamptz[])
-    AS level (kind, timeframe, family, price, far, created_at, known_at, dead_at)
+    FROM {LEVELS}
     WHERE stored.instrument_id = %(instrument)s AND stored.kind = level.kind
       AND stored.timeframe = level.timeframe AND stored.known_at = level.known_at
-      AND stored.price = level.price AND stored.dead_at IS NULL"""
+      AND stored.price = level.price AND stored.dead_at IS NULL"""  # noqa: S608 - our own text
 
 
 class ReadingLog:
@@ -61,7 +62,7 @@ class ReadingLog:
     def __init__(self, *, feed: InstrumentFeed) -> None:
         self._feed = feed
         self._rows: list[dict[str, Any]] = []
-        self._waiting: deque[tuple[str, dict[str, list[Any]]]] = deque()
+        self._waiting: deque[tuple[str, str]] = deque()
         self._levels_known_ms = _newest_level_ms(feed)
 
     def note(
@@ -141,34 +142,37 @@ class ReadingLog:
                 # A close's levels are written together.
                 last = known[min(start + LEVELS_AT_ONCE, chosen.size) - 1]
                 stop = int(np.searchsorted(known, last, side="right"))
-                columns = _columns_of(levels, chosen[start:stop])
-                self._waiting.append((statement, columns))
+                self._waiting.append((statement, _plain_levels(levels, chosen[start:stop])))
                 start = stop
         self._levels_known_ms = magnets.last_known_at
 
     def store_levels(self) -> bool:
         """Write the next few hundred levels that wait; returns whether more of them do."""
         if self._waiting:
-            statement, columns = self._waiting.popleft()
+            statement, told = self._waiting.popleft()
             with connection.cursor() as cursor:
-                cursor.execute(statement, {"instrument": self._feed.instrument.pk, **columns})
+                cursor.execute(statement, {"instrument": self._feed.instrument.pk, "levels": told})
         return bool(self._waiting)
 
 
-def _columns_of(levels: LevelHistory, rows: NDArray[np.int64]) -> dict[str, list[Any]]:
-    def instants(times: NDArray[np.int64]) -> list[Any]:
-        return [from_milliseconds(ms) if ms >= 0 else None for ms in times[rows].tolist()]
+def _plain_levels(levels: LevelHistory, rows: NDArray[np.int64]) -> str:
+    """Levels as a JSON text; a time that never came is null."""
 
-    return {
+    def instants(times: NDArray[np.int64]) -> list[int | None]:
+        return [ms if ms >= 0 else None for ms in times[rows].tolist()]
+
+    columns: dict[str, list[Any]] = {
         "kind": levels.kind[rows].tolist(),
         "timeframe": levels.timeframe[rows].tolist(),
         "family": levels.family[rows].tolist(),
         "price": levels.price[rows].tolist(),
         "far": levels.price_far[rows].tolist(),
-        "created_at": instants(levels.created_at),
-        "known_at": instants(levels.known_at),
-        "dead_at": instants(levels.dead_at),
+        "created_ms": instants(levels.created_at),
+        "known_ms": instants(levels.known_at),
+        "dead_ms": instants(levels.dead_at),
     }
+    table = zip(*columns.values(), strict=True)
+    return json.dumps([dict(zip(columns, row, strict=True)) for row in table])
 
 
 def plain_map(found: MagnetMap) -> dict[str, Any]:
