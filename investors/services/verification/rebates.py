@@ -8,6 +8,11 @@ from typing import Any
 
 from django.db import connection
 
+from investors.domain.ledger.chart import (
+    MANAGEMENT_PAYABLE,
+    PERFORMANCE_PAYABLE,
+    REBATES_PAYABLE,
+)
 from investors.models import Fund, NavStrike, Rebate
 from investors.services.rebate_accruals import strike_rebates
 from investors.services.rebates import describe_rebate
@@ -46,8 +51,8 @@ def _wanted(strike: NavStrike) -> Given:
     given: Given = {}
     for share_class, rebates in strike_rebates(strike).items():
         code = codes[share_class]
-        given[code, "2100"] = sum((item.management for item in rebates), ZERO)
-        given[code, "2120"] = sum((item.performance for item in rebates), ZERO)
+        given[code, MANAGEMENT_PAYABLE] = sum((item.management for item in rebates), ZERO)
+        given[code, PERFORMANCE_PAYABLE] = sum((item.performance for item in rebates), ZERO)
         given |= {("lot", item.lot): item.management + item.performance for item in rebates}
     return given
 
@@ -57,13 +62,13 @@ def _posted(fund: Fund) -> dict[str, Given]:
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT split_part(e.source_ref, ':', 2),
-                      CASE WHEN p.account_id = '2160' THEN 'lot' ELSE p.share_class END,
-                      CASE WHEN p.account_id = '2160' THEN coalesce(p.lot::text, 'none')
+                      CASE WHEN p.account_id = %(owed)s THEN 'lot' ELSE p.share_class END,
+                      CASE WHEN p.account_id = %(owed)s THEN coalesce(p.lot::text, 'none')
                         ELSE p.account_id END,
-                      sum(CASE WHEN p.account_id = '2160' THEN -p.amount ELSE p.amount END)
+                      sum(CASE WHEN p.account_id = %(owed)s THEN -p.amount ELSE p.amount END)
                FROM investors_entry e JOIN investors_posting p ON p.entry_id = e.id
-               WHERE e.fund_id = %s AND e.kind = 'fee_rebate' GROUP BY 1, 2, 3""",
-            [fund.pk],
+               WHERE e.fund_id = %(fund)s AND e.kind = 'fee_rebate' GROUP BY 1, 2, 3""",
+            {"owed": REBATES_PAYABLE, "fund": fund.pk},
         )
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     found: dict[str, Given] = {}
