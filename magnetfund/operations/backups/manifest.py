@@ -74,7 +74,9 @@ class DatabaseState:
 
 
 def read_migrations(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
-    """Names of the migrations that were applied; the database holds Django's table of them."""
+    """Names of the migrations that were applied; none where Django never was there."""
+    if connection.execute("SELECT to_regclass('django_migrations')").fetchone() == (None,):
+        return ()
     rows = connection.execute("SELECT app, name FROM django_migrations ORDER BY app, name")
     return tuple(f"{app}.{name}" for app, name in rows)
 
@@ -88,7 +90,7 @@ def read_state(connection: psycopg.Connection[Any]) -> DatabaseState:
     }
     return DatabaseState(
         postgresql=connection.info.server_version // 10000,
-        migrations=read_migrations(connection) if "django_migrations" in tables else (),
+        migrations=read_migrations(connection),
         tables=tables,
         sequences=dict(
             connection.execute(
