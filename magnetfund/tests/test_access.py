@@ -39,6 +39,7 @@ DESK = {
     "/desk/fund/breaks/", "/desk/fund/breaks.csv",
     "/desk/fund/payments/", "/desk/fund/payments.csv",
     "/desk/fund/expenses/", "/desk/fund/expenses.csv", "/desk/fund/rebates/",
+    "/desk/fund/rebates.csv",
     "/desk/research/", "/desk/research/compare/", "/desk/research/parameters/",
     "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",
     "/desk/research/strategies/", "/desk/research/replays/",

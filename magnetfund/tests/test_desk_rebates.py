@@ -67,6 +67,12 @@ def test_the_page_takes_a_rebate_from_the_letter_to_the_payment(small: SmallFund
     signer.post(f"{PAGE}{row.pk}/", {"decision": "approve"})
     page = text(clerk, PAGE)
     assert ("50.00" in page, "in force" in page) == (True, True)
+    [names, row_of_it] = text(clerk, f"{PAGE[:-1]}.csv").splitlines()
+    assert names.startswith("investor,name,share_class,management_share")
+    assert row_of_it == (
+        "main-ann,Ann,A,0.5,0,2025-01-01,True,letter 7,accountant@example.com,"
+        "controller@example.com"
+    )
     small.strike(FEBRUARY)
     assert "84.93" in text(clerk, PAGE)
     assert "no approved account" in text(clerk, PAYMENTS)

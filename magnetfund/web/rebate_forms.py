@@ -22,13 +22,15 @@ class RebateForm(ServiceForm):
 
     capability = Capability.TERMS_PROPOSE
     investor = InvestorField(label="Holder")
-    share_class = forms.ModelChoiceField(ShareClass.objects.all(), label="Class")
+    share_class = forms.ModelChoiceField(
+        ShareClass.objects.all(), label="Class", empty_label="Choose a class"
+    )
     management = forms.DecimalField(label="Of the management fee, %", initial=0)
     performance = forms.DecimalField(label="Of the performance fee, %", initial=0)
     first_day = forms.DateField(
         label="From", help_text="After the last NAV. Zero in both ends an agreement from then on."
     )
-    reference = forms.CharField(max_length=80, label="Letter", help_text="What agrees it.")
+    reference = forms.CharField(max_length=80, label="Letter", help_text="The one that agrees it.")
 
     class Meta(ServiceForm.Meta):
         model = Rebate

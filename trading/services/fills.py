@@ -78,7 +78,7 @@ class FillRow(Protocol):
     def occurred_at(self) -> datetime: ...
 
 
-Told = TypeVar("Told", bound=FillRow)
+AnyFill = TypeVar("AnyFill", bound=FillRow)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +212,7 @@ def record_funding(
             raise InvariantBroken(f"funding of {strategy} without a position")
 
 
-def fold_fills(fills: Iterable[Told]) -> Iterator[tuple[Told, FillEffect]]:
+def fold_fills(fills: Iterable[AnyFill]) -> Iterator[tuple[AnyFill, FillEffect]]:
     """Each stored fill, in the order given, and what it did to its sleeve's position."""
     held: dict[tuple[int, str], NetPosition] = {}
     for row in fills:

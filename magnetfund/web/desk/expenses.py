@@ -22,14 +22,13 @@ from investors.services.expenses import (
 )
 from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
-from magnetfund.core.services.signing import SignatureMissing
 from magnetfund.core.spreadsheets import safe_cell
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.money import own_fund
-from magnetfund.web.desk.signing import go_on_signing, reason_of
+from magnetfund.web.desk.signing import answer_decision, list_waiting
 from magnetfund.web.expense_forms import ExpenseForm, propose_change
 from magnetfund.web.forms import submit_once
 from magnetfund.web.parts import render_page
@@ -82,14 +81,7 @@ def expenses(request: HttpRequest) -> HttpResponse:
         "fund": fund,
         "may_propose": may_propose,
         "may_decide": user.can(Capability.NAV_APPROVE),
-        "waiting": [
-            {
-                "row": row,
-                "is_own": row.proposed_by_id == user.pk,
-                "reason": reason_of(request, row.pk),
-            }
-            for row in waiting
-        ],
+        "waiting": list_waiting(request, waiting),
         "running": [
             {
                 "state": state,
@@ -129,21 +121,10 @@ def change(request: HttpRequest, pk: UUID) -> HttpResponse:
 def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The second person's decision on an expense or a change, on his signature."""
     row = _rows().filter(pk=pk).first() or get_object_or_404(_changes(), pk=pk)
-    given = request.POST
-    try:
-        done = decide_expense(
-            proposal=row, is_approved=given.get("decision") == "approve",
-            reason=given.get("reason", ""), actor=actor_of(request),
-        )  # fmt: skip
-    except SignatureMissing as missing:
-        back = reverse("desk_expenses")
-        return go_on_signing(request, missing, back=back, reason=given.get("reason", ""))
-    except FundError as error:
-        messages.error(request, f"Not decided: {error.message}. ({error.code})")
-    else:
-        words = "Approved; the next NAV takes it." if done.is_approved else "Declined."
-        messages.success(request, words)
-    return redirect("desk_expenses")
+    return answer_decision(
+        request, row, decide=decide_expense, back=reverse("desk_expenses"),
+        approved=lambda done: "the next NAV takes it",
+    )  # fmt: skip
 
 
 @require_safe

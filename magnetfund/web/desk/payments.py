@@ -102,35 +102,38 @@ def list_owed(fund: Fund) -> dict[str, Any]:
         .order_by("updated_at", "pk")[:OWED_SHOWN]
     )  # fmt: skip
     rebates = list_rebates(fund)
-    names = Investor.objects.in_bulk(list(rebates)[:OWED_SHOWN])
+    holders = list(Investor.objects.filter(pk__in=rebates).order_by("number")[:OWED_SHOWN])
     payees: dict[UUID, list[PayeeAccount]] = {}
     for row in PayeeAccount.objects.filter(
         fund=fund, approved_at__isnull=False, closed_at=None, investor__isnull=False,
-        investor__in=[*(order.investor_id for order in orders), *names],
+        investor__in=[*(order.investor_id for order in orders), *holders],
     ):  # fmt: skip
         assert row.investor_id is not None
         payees.setdefault(row.investor_id, []).append(row)
+    suppliers = list(
+        PayeeAccount.objects.filter(
+            fund=fund, investor=None, approved_at__isnull=False, closed_at=None
+        )
+    )
     return {
         "redemptions": [
-            {"row": order, "amount": amount, "payees": payees.get(order.investor_id, [])}
+            {"row": order, "amount": amount, "kind": PaymentKind.REDEMPTION.value,
+             "key": order.pk, "payees": payees.get(order.investor_id, [])}
             for order, amount in zip(orders, list_payable(orders), strict=True)
             if amount > 0 or order.held_amount
         ],
         "rebates": [
-            {"investor": row, "amount": rebates[who], "payees": payees.get(who, [])}
-            for who, row in names.items()
+            {"investor": row, "amount": rebates[row.pk], "kind": PaymentKind.REBATE.value,
+             "key": row.pk, "payees": payees.get(row.pk, [])}
+            for row in holders
         ],
         "fees": [
-            {"kind": kind.value, "words": Payment.Kind(kind.value).label, "amount": amount}
+            {"words": Payment.Kind(kind.value).label, "amount": amount, "kind": kind.value,
+             "key": kind.value, "payees": suppliers, "is_fee": True}
             for kind in FEES
             if (amount := owed(fund, kind)) > 0
         ],
-        "suppliers": list(
-            PayeeAccount.objects.filter(
-                fund=fund, investor=None, approved_at__isnull=False, closed_at=None
-            )
-        ),
-    }
+    }  # fmt: skip
 
 
 @require_safe

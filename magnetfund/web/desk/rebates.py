@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
+import csv
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from investors.models import Investor, Rebate
 from investors.services.payment_drafts import list_rebates
 from investors.services.rebates import decide_rebate, in_force
 from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
-from magnetfund.core.services.signing import SignatureMissing
+from magnetfund.core.spreadsheets import safe_cell
 from magnetfund.kernel.clock import utc_now
-from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.money import own_fund
-from magnetfund.web.desk.signing import go_on_signing, reason_of
+from magnetfund.web.desk.signing import answer_decision, list_waiting
 from magnetfund.web.forms import submit_once
 from magnetfund.web.parts import render_page
 from magnetfund.web.rebate_forms import RebateForm
 from magnetfund.web.service_forms import bind
 
 SHOWN = 100
+COLUMNS = (
+    "investor", "name", "share_class", "management_share", "performance_share", "first_day",
+    "in_force", "letter", "proposed_by", "approved_by",
+)  # fmt: skip
 
 
 def _rows() -> Any:
@@ -54,7 +57,7 @@ def rebates(request: HttpRequest) -> HttpResponse:
         if submit_once(request, form, verb="proposed", after="a controller approves it."):
             return HttpResponseRedirect(reverse("desk_rebates"), status=303)
     fund, today = own_fund(), utc_now().date()
-    approved = list(_rows().filter(is_approved=True).order_by("-first_day")[:SHOWN])
+    approved = list(_rows().filter(is_approved=True).order_by("-first_day", "pk"))
     counting = in_force(approved, today)
     owed = {} if fund is None else list_rebates(fund)
     names = Investor.objects.in_bulk(list(owed))
@@ -64,18 +67,12 @@ def rebates(request: HttpRequest) -> HttpResponse:
         "fund": fund,
         "may_propose": may_propose,
         "may_decide": user.can(Capability.TERMS_APPROVE),
-        "waiting": [
-            {
-                "row": row,
-                "is_own": row.proposed_by_id == user.pk,
-                "reason": reason_of(request, row.pk),
-            }
-            for row in _rows().filter(is_approved=None)[:SHOWN]
-        ],
+        "waiting": list_waiting(request, _rows().filter(is_approved=None)[:SHOWN]),
         "agreed": [
             {"row": row, "counts": row.pk in counting, "is_ahead": row.first_day > today}
-            for row in approved
+            for row in approved[:SHOWN]
         ],
+        "left_out": max(0, len(approved) - SHOWN),
         "owed": [(names[who], amount) for who, amount in owed.items()],
         "declined": _rows().filter(is_approved=False).order_by("-decided_at")[:SHOWN],
         "key": request.POST.get("key") or uuid4(),
@@ -89,18 +86,30 @@ def rebates(request: HttpRequest) -> HttpResponse:
 @desk_view(Capability.TERMS_APPROVE, step_up=True)
 def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The second person's decision on a rebate, on his signature."""
-    row, given = get_object_or_404(_rows(), pk=pk), request.POST
-    reason = given.get("reason", "")
-    try:
-        done = decide_rebate(
-            proposal=row, is_approved=given.get("decision") == "approve", reason=reason,
-            actor=actor_of(request),
+    return answer_decision(
+        request, get_object_or_404(_rows(), pk=pk), decide=decide_rebate,
+        back=reverse("desk_rebates"),
+        approved=lambda done: f"it counts from {done.first_day:%-d %b %Y}",
+    )  # fmt: skip
+
+
+@require_safe
+@desk_view()
+def export(request: HttpRequest) -> HttpResponse:
+    """Every approved agreement with exact shares."""
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="rebates.csv"'
+    writer = csv.writer(response)
+    writer.writerow(COLUMNS)
+    rows = list(_rows().filter(is_approved=True).order_by("first_day", "pk"))
+    counting = in_force(rows, utc_now().date())
+    for row in rows:
+        writer.writerow(
+            [
+                row.investor.number, safe_cell(row.investor.legal_name), row.share_class.code,
+                f"{row.management_share.normalize():f}", f"{row.performance_share.normalize():f}",
+                row.first_day, row.pk in counting, safe_cell(row.reference),
+                row.proposed_by.email, row.decided_by.email,
+            ]
         )  # fmt: skip
-    except SignatureMissing as missing:
-        return go_on_signing(request, missing, back=reverse("desk_rebates"), reason=reason)
-    except FundError as error:
-        messages.error(request, f"Not decided: {error.message}. ({error.code})")
-    else:
-        words = f"Approved; it counts from {done.first_day:%-d %b %Y}."
-        messages.success(request, words if done.is_approved else "Declined.")
-    return redirect("desk_rebates")
+    return response

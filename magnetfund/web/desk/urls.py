@@ -154,6 +154,7 @@ urlpatterns = [
     path("desk/fund/expenses/<uuid:pk>/", expenses.decide, name="desk_expense_decide"),
     path("desk/fund/expenses/<uuid:pk>/change/", expenses.change, name="desk_expense_change"),
     path("desk/fund/rebates/", rebates.rebates, name="desk_rebates"),
+    path("desk/fund/rebates.csv", rebates.export, name="desk_rebates_export"),
     path("desk/fund/rebates/<uuid:pk>/", rebates.decide, name="desk_rebate_decide"),
     path("desk/fund/restatements/", restatements.restatements, name="desk_restatements"),
     path(
