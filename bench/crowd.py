@@ -61,9 +61,10 @@ def fill(dsn: str, *, size: Size, email: str) -> None:
             _add_own(connection, size, email)
             _add_trading(connection, size)
             _add_journals(connection, size)
-        # The triggers that add a fill and a trade to its day were off.
+        # The triggers that add a fill and a trade to its sums were off.
         connection.execute(
-            "SELECT trading_sum_days(book) FROM (SELECT DISTINCT book FROM trading_trade) b"
+            "SELECT trading_sum_days(book), trading_sum_fills(book)"
+            " FROM (SELECT DISTINCT book FROM trading_trade) b"
         )
         connection.commit()
         connection.autocommit = True

@@ -74,7 +74,7 @@ INSTRUMENT_TERMS = (
 )
 
 GRANTS = [
-    *read_only("trading_candlefile", "trading_fillday", "trading_tradeday"),
+    *read_only("trading_candlefile", "trading_fillday", "trading_filltotal", "trading_tradeday"),
     TableGrant(
         table="trading_depthminute",
         grant_class=GrantClass.GATEWAY,
@@ -173,6 +173,7 @@ TRIGGERS = [
     TableTrigger(table="trading_fill", name="fill_guard"),
     TableTrigger(table="trading_fill", name="position_is_its_fills"),
     TableTrigger(table="trading_fill", name="sum_by_day"),
+    TableTrigger(table="trading_fill", name="sum_of_fills"),
     TableTrigger(table="trading_trade", name="sum_by_day"),
     TableTrigger(table="trading_position", name="position_is_its_fills"),
     TableTrigger(table="trading_reconciliation", name="reconciliation_time"),

@@ -81,6 +81,12 @@ STATEMENTS: dict[str, tuple[tuple[str, ...], str]] = {
         "SELECT trading_sum_days('main')",
     ),
     "rewrite the sums of days": (RUN_TIME, "UPDATE trading_tradeday SET net = 0"),
+    "add the fills up anew": (
+        ("fa_app", *WITHOUT_WRITES),
+        "SELECT trading_sum_fills('main')",
+    ),
+    "rewrite the sum of all fills": (RUN_TIME, "UPDATE trading_filltotal SET quantity = 0"),
+    "judge a position by hand": (RUN_TIME, "SELECT trading_hold_position('main', 1, 'trend')"),
     "rewrite limits": (RUN_TIME, "UPDATE risk_limitset SET figures = '{}'"),
     "rewrite the ledger": (RUN_TIME, "UPDATE investors_posting SET amount = 0"),
     "put limits in force": (

@@ -25,7 +25,7 @@ from magnetfund.tests.flow_support import LATER, START, SYMBOL, make_candles, re
 from magnetfund.web.portal.own_selectors import find_prices
 from trading.models import Candle, Order, Trade, TradeDay, Valuation
 from trading.selectors.active_return import view_active_return
-from trading.services.day_sums import find_day_differences
+from trading.services.kept_sums import find_sum_differences
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
 
@@ -61,7 +61,7 @@ def test_a_replay_trades_an_instrument_that_the_live_books_do_not():
 
 @pytest.mark.usefixtures("traded_month")
 def test_the_return_of_a_month_is_explained_by_its_fills(fresh_database: Any):
-    assert find_day_differences("main") == []
+    assert find_sum_differences("main") == []
     assert TradeDay.objects.filter(book="main").exists()
     found = view_active_return("main", since=None, until=START + timedelta(days=33))
     assert found.attribution is not None
@@ -113,6 +113,7 @@ def test_past_navs_tell_months_and_what_holding_would_have_given(fresh_database:
         ("UPDATE trading_position SET quantity = quantity + 1", "recomputed from fills"),
         ("UPDATE trading_fillday SET paid = paid + 1", "are not those of its fills"),
         ("UPDATE trading_tradeday SET best = best + 1", "are not those of its closed trades"),
+        ("UPDATE trading_filltotal SET quantity = quantity + 1", "not that of its fills"),
         ("UPDATE trading_bookflow SET amount = amount + 1", "recomputed from transfers"),
     ],
 )  # fmt: skip

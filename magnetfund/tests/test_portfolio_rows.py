@@ -21,7 +21,7 @@ from trading.selectors.attribution import BANDS, EDGES, LEVERAGES, view_attribut
 from trading.selectors.calculators import observed_odds
 from trading.selectors.portfolio import view_portfolio
 from trading.selectors.strategies import find_result_curve
-from trading.services.day_sums import find_day_differences
+from trading.services.kept_sums import find_sum_differences
 
 pytestmark = pytest.mark.usefixtures("as_gateway", "placed_positions")
 
@@ -128,7 +128,7 @@ def test_the_kept_sums_are_those_of_their_rows_and_are_made_anew() -> None:
         )
         for k in range(60)
     ]
-    assert find_day_differences("main") == []
+    assert find_sum_differences("main") == []
     since = utc_midnight(utc_now()) - timedelta(days=9)
     for start in (None, since):
         told = [row for row in made if start is None or row.closed_at >= start]
@@ -154,7 +154,7 @@ def test_the_kept_sums_are_those_of_their_rows_and_are_made_anew() -> None:
         cursor.execute("UPDATE trading_tradeday SET net = net + 1")
     before = sorted(TradeDay.objects.values_list("day", "net", "bins"))
     call_command("recalculate_performance", stdout=StringIO())
-    assert find_day_differences("main") == []
+    assert find_sum_differences("main") == []
     assert sorted(TradeDay.objects.values_list("day", "net", "bins")) == before
 
 

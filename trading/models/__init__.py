@@ -2,7 +2,6 @@
 
 from trading.models.blackouts import EventBlackout
 from trading.models.checks import AccountSnapshot, LeverageReading
-from trading.models.day_sums import FillDay, TradeDay
 from trading.models.depth import DepthMinute
 from trading.models.execution import (
     Fill,
@@ -12,6 +11,7 @@ from trading.models.execution import (
     Position,
     Trade,
 )
+from trading.models.kept_sums import FillDay, FillTotal, TradeDay
 from trading.models.market import (
     Candle,
     CandleFile,
@@ -51,6 +51,7 @@ __all__ = [
     "EventBlackout",
     "Fill",
     "FillDay",
+    "FillTotal",
     "FundingPayment",
     "FundingRate",
     "Instrument",

@@ -41,7 +41,7 @@ from trading.domain.performance import (
 from trading.domain.research.trials import TrialFacts, judge
 from trading.models import Strategy, StrategyNote, StrategyPerformance, Trade
 from trading.selectors.research import family_named
-from trading.services.day_sums import sum_days
+from trading.services.kept_sums import make_sums
 from trading.services.leverage_caps import evidence_policy
 from trading.services.sleeve_strategies import family_of_sleeve
 
@@ -85,7 +85,7 @@ def recalculate_performance(book: str, *, at: datetime | None = None) -> dict[st
     """Make every derived row of every sleeve anew: latest, each day with a trade, each month; and
     the sums of days that pages read."""
     at = at or utc_now()
-    sum_days(book)
+    make_sums(book)
     written = {}
     codes = set(Trade.objects.filter(book=book).values_list("strategy", flat=True).distinct())
     for strategy in sorted(codes | _active_codes()):

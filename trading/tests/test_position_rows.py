@@ -23,7 +23,7 @@ from magnetfund.tests.walls_support import (
 from risk.domain.pretrade import Side
 from trading.domain.orders import OrderAcknowledged, OrderClaimed
 from trading.domain.positions import NetPosition, PositionFill, apply_fill
-from trading.models import Fill, Instrument, Order, Position, Trade
+from trading.models import Fill, FillTotal, Instrument, Order, Position, Trade
 from trading.services.fills import record_fill
 from trading.services.orders import record_events
 from trading.venues.execution import VenueFill
@@ -161,6 +161,9 @@ FORGERIES = {
     ),
     "a larger position": "UPDATE trading_position SET quantity = 5000",
     "a position made away with": "UPDATE trading_position SET quantity = 0",
+    "a position under another name": (
+        "UPDATE trading_position SET strategy = 'forged', quantity = 0"
+    ),
     "a fill that moves nothing": (
         "INSERT INTO trading_fill (order_id, venue, venue_trade_id, book, instrument_id, strategy, "
         "side, quantity, price, fee, realised, slippage, liquidity, reason, occurred_at, "
@@ -183,3 +186,4 @@ def test_the_traders_role_holds_what_its_fills_add_up_to(
         with pytest.raises(psycopg.errors.CheckViolation, match="its fills add up to"):
             session.commit()
     assert Position.objects.get().quantity == 2
+    assert FillTotal.objects.get().quantity == 2

@@ -39,7 +39,7 @@ from investors.services.verification.strikes import (
 )
 from investors.services.verification.suspensions import find_suspension_differences
 from risk.services.verification import find_limit_differences, find_reset_differences
-from trading.services.day_sums import find_day_differences
+from trading.services.kept_sums import find_sum_differences
 from trading.services.verification import (
     find_order_differences,
     find_payment_differences,
@@ -109,7 +109,7 @@ CHECKS: tuple[Check, ...] = (
     _of_book(find_position_differences),
     _of_book(find_order_differences),
     _of_book(find_trade_differences),
-    _of_book(find_day_differences),
+    _of_book(find_sum_differences),
     _of_book(find_payment_differences),
     _of_book(find_limit_differences),
     _of_book(find_reset_differences),

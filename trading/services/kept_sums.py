@@ -1,4 +1,4 @@
-"""The kept sums of each UTC day against the fills and trades that they are sums of."""
+"""The kept sums of fills and trades against the rows that they are sums of."""
 
 from __future__ import annotations
 
@@ -47,14 +47,28 @@ GROUP BY 1, 2, 3, 4, 5
 """
 
 
-def sum_days(book: str) -> None:
-    """Make the sums of every day of a book anew; whoever books a fill meanwhile waits for it."""
+TOTALS_DIFFERING = """
+WITH again AS (
+  SELECT instrument_id, strategy, count(*) AS fills,
+    sum(quantity * CASE WHEN side = %(buy)s THEN 1 ELSE -1 END) AS quantity
+  FROM trading_fill WHERE book = %(book)s GROUP BY 1, 2),
+kept AS (SELECT instrument_id, strategy, fills, quantity FROM trading_filltotal
+  WHERE book = %(book)s)
+SELECT DISTINCT i.symbol, d.strategy FROM (
+  (TABLE again EXCEPT TABLE kept) UNION ALL (TABLE kept EXCEPT TABLE again)) d
+JOIN trading_instrument i ON i.id = d.instrument_id ORDER BY 2, 1
+"""
+
+
+def make_sums(book: str) -> None:
+    """Make all sums of a book anew; whoever books a fill meanwhile waits for it."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT trading_sum_days(%s)", [book])
+        cursor.execute("SELECT trading_sum_days(%(book)s), trading_sum_fills(%(book)s)",
+                       {"book": book})  # fmt: skip
 
 
-def find_day_differences(book: str) -> list[str]:
-    """Sums of days that pages read agree with the fills and closed trades of those days."""
+def find_sum_differences(book: str) -> list[str]:
+    """Sums that pages and the wall of positions read agree with the fills and closed trades."""
     given: dict[str, Any] = {
         "book": book,
         "buy": Order.Side.BUY,
@@ -74,4 +88,9 @@ def find_day_differences(book: str) -> list[str]:
                 f"{symbol} {strategy}: the sums of {day:%Y-%m-%d} are not those of its {what}"
                 for symbol, strategy, day in cursor.fetchall()
             ]
+        cursor.execute(TOTALS_DIFFERING, given)
+        found += [
+            f"{symbol} {strategy}: the sum of all fills is not that of its fills"
+            for symbol, strategy in cursor.fetchall()
+        ]
     return found

@@ -1,8 +1,9 @@
-"""Sums of a UTC day over what the trader booked, so that a page reads days instead of rows.
+"""Sums over what the trader booked, of each UTC day and of all fills.
 
-PostgreSQL adds every fill and closed trade to its day in the transaction that books it
-(``sum_by_day``); nobody writes these tables otherwise.  ``recalculate_performance`` makes them anew
-and ``verify_books`` compares them with the rows.
+A page reads days instead of rows, and the wall of positions one sum instead of every fill.
+PostgreSQL adds fills and closed trades to them in the transaction that books them (``sum_by_day``,
+``sum_of_fills``); nobody writes these tables otherwise.  ``recalculate_performance`` makes them
+anew and ``verify_books`` compares them with the rows.
 """
 
 from __future__ import annotations
@@ -35,6 +36,26 @@ class FillDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.strategy} {self.instrument_id} {self.day}"
+
+
+class FillTotal(models.Model):
+    """All fills of one sleeve's instrument; its position must be of this quantity."""
+
+    book = models.CharField(max_length=20)
+    instrument = models.ForeignKey("trading.Instrument", on_delete=models.PROTECT)
+    strategy = models.CharField(max_length=40)
+    fills = models.PositiveIntegerField()
+    quantity = ExactField(help_text="Base currency.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["book", "strategy", "instrument"], name="trading_filltotal_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.strategy} {self.instrument_id} {self.quantity.normalize():f}"
 
 
 class TradeDay(models.Model):
