@@ -1,7 +1,9 @@
 """Minutes of many instruments as rows, and years of one as files: added to, read back, moved.
 
 Run as ``python -m bench old_minutes``.  The table holds 90 days of ``INSTRUMENTS`` (ten; fifty are
-what a full home keeps as rows); one more has ``MONTHS``, whose old ones become files.
+what a full home keeps as rows); ``OLD`` more (one) have ``MONTHS`` each, whose old ones become
+files, one instrument after the other.  ``INSTRUMENTS=0 OLD=50 MONTHS=61`` is five years of fifty:
+130 million bars, for a machine with some 10 GB of room.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from bench.ground import platform
 from bench.timing import Row
 
 MONTHS = int(os.environ.get("MONTHS", "14"))
+OLD = int(os.environ.get("OLD", "1"))
 INSTRUMENTS = int(os.environ.get("INSTRUMENTS", "10"))
 DAYS = 90
 READS = 40
@@ -32,9 +35,11 @@ def run() -> list[Row]:
 
 
 def _measure() -> list[Row]:
+    from django.db.models import Count, Sum
+
     from magnetfund.kernel.clock import to_milliseconds, utc_now
     from trading.domain.market import DAY_MS, MINUTE_MS
-    from trading.models import Candle
+    from trading.models import Candle, CandleFile
     from trading.services.candle_store import load_candles
 
     now = utc_now()
@@ -44,14 +49,20 @@ def _measure() -> list[Row]:
     times = end + MINUTE_MS * np.arange(-DAYS * DAY_MINUTES, 0)
     minutes = _draw("", times)
     stored = [_store(minutes, item, end) for item in instruments]
-    old = _add("OLD")
-    past = _draw(old.symbol, end + MINUTE_MS * np.arange(-MONTHS * 30 * DAY_MINUTES, 0))
-    _store(past, old, end)
+    past = _draw("", end + MINUTE_MS * np.arange(-MONTHS * 30 * DAY_MINUTES, 0))
+    began, moves = time.perf_counter(), []
+    for number in range(OLD):
+        old = _add(f"OLD{number}")
+        _store(past, old, end)
+        if number < OLD - 1:
+            moves.append(_move())
+    loaded = (time.perf_counter() - began - sum(moves)) / OLD / len(past) * 1e6
+    stored.append(_store(minutes, _add("LAST"), end))
     rows = Candle.objects.count()
     full = _import_day(_add("NEXT"), end)
     days = [_read_day(item, end - k * DAY_MS) for k in range(4) for item in instruments[:10]]
-    moved, files = _move()
-    left = Candle.objects.count() - DAY_MINUTES
+    moves.append(_move())
+    files = CandleFile.objects.aggregate(files=Count("id"), rows=Sum("rows"), size=Sum("size"))
     year = end - 365 * DAY_MS
     began, used = time.perf_counter(), time.process_time()
     found = load_candles(old, "1m", start_ms=year, end_ms=end)
@@ -66,8 +77,9 @@ def _measure() -> list[Row]:
          stored[0] / stored[-1], 0.75, "x"),
         ("minutes: speed of importing a day beside the full table, of that in the empty",
          empty / full, 0.75, "x"),
-        (f"minutes: {rows - left:,} rows into {files} files, a file",
-         moved / max(files, 1), 0.0, "s"),
+        (f"minutes: {OLD} x {MONTHS} months of rows, a million", loaded, 0.0, "s"),
+        (f"minutes: {files['rows']:,} rows into {files['files']} files,"
+         f" {files['size'] / 1e9:.2f} GB, a file", sum(moves) / max(files["files"], 1), 0.0, "s"),
         ("minutes: a year of one instrument to arrays, rows and files", read, 1.0, "s"),
         ("minutes: the same, processor", used, 0.0, "s"),
         ("minutes: a day out of a file for a chart, p95",
@@ -86,16 +98,14 @@ def _store(minutes: Any, item: Any, end: int) -> float:
     return time.perf_counter() - began
 
 
-def _move() -> tuple[float, int]:
-    """Seconds that the old months take into files, and how many they are."""
-    from trading.models import CandleFile
-
+def _move() -> float:
+    """Seconds that the old months take into files."""
     began = time.perf_counter()
     subprocess.run(
         [sys.executable, "manage.py", "archive_candles"], check=True, stdout=subprocess.DEVNULL,
         env={**os.environ, "MAGNET_DB_ROLE": "owner"}, cwd=Path(__file__).parents[1],
     )  # fmt: skip
-    return time.perf_counter() - began, CandleFile.objects.count()
+    return time.perf_counter() - began
 
 
 def _add(base: str) -> Any:
