@@ -332,6 +332,7 @@ SPECTACULAR_SETTINGS = {
         "AccountKind": ["bank", "wallet"],
         "ResearchState": "trading.models.RunState",
         "ResearchKind": "trading.models.ResearchRun.Kind",
+        "NavLineStateEnum": "investors.models.NavStrike.State",
     },
 }
 

@@ -33,6 +33,7 @@ from investors.services.verification.register import (
 )
 from investors.services.verification.signatures import find_signature_differences
 from investors.services.verification.strikes import (
+    find_fee_method_differences,
     find_fund_total_differences,
     find_strike_differences,
     find_strike_hash_differences,
@@ -102,6 +103,7 @@ CHECKS: tuple[Check, ...] = (
     find_strike_hash_differences,
     find_strike_differences,
     find_fund_total_differences,
+    find_fee_method_differences,
     find_snapshot_differences,
     find_signature_differences,
     find_trading_differences,

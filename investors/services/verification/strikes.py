@@ -14,6 +14,7 @@ from investors.domain.strike import (
     recompute_strike,
 )
 from investors.models import Fund, LotNav, NavStrike
+from investors.selectors import read_class_rows, read_fee_proofs
 from investors.services.nav import hash_result
 from investors.services.nav_as_known import inputs_as_known
 from magnetfund.kernel.identifiers import content_hash
@@ -130,5 +131,29 @@ def find_fund_total_differences(fund: Fund) -> list[str]:
                 found.append(
                     f"NAV of {strike.valuation_at:%Y-%m-%d} class {row.share_class.code}: lots "
                     f"{total} plus rounding {row.rounding} do not equal NAV {row.nav}"
+                )
+    return found
+
+
+def find_fee_method_differences(fund: Fund) -> list[str]:
+    """At each dealt NAV, lots, series and equalisation charge every lot the same performance fee,
+    and their sum is what the NAV accrued."""
+    found, dealt = [], read_class_rows(fund)
+    for strike in NavStrike.objects.filter(fund=fund, state=NavStrike.State.DEALT).order_by(
+        "valuation_at"
+    ):
+        for proof in read_fee_proofs(strike, dealt=dealt):
+            if proof.agrees:
+                continue
+            what = f"NAV of {strike.valuation_at:%Y-%m-%d} class {proof.code}"
+            found += [
+                f"{what} lot {lot.number}: performance fee by lots {lot.by_lot:.12f}, by series "
+                f"{lot.by_series:.12f}, by equalisation {lot.by_equalisation:.12f}"
+                for lot in proof.differing
+            ]
+            if not proof.differing:
+                found.append(
+                    f"{what}: performance fee {proof.charged} accrued, {proof.by_series:.12f} by "
+                    "series"
                 )
     return found

@@ -20,6 +20,7 @@ from magnetfund.web.api import (
     investors,
     kyc,
     money,
+    nav_fees,
     navs,
     options,
     own_orders,
@@ -229,6 +230,7 @@ urlpatterns = [
     path("api/money/breaks/<uuid:pk>/step", breaks.BreakStepView.as_view(), name="api_break_step"),
     path("api/navs", navs.NavsView.as_view(), name="api_navs"),
     path("api/navs/<uuid:pk>/decision", navs.NavDecisionView.as_view(), name="api_nav_decision"),
+    path("api/navs/<uuid:pk>/fees", nav_fees.NavFeesView.as_view(), name="api_nav_fees"),
     path("api/nav", navs.KnownNavView.as_view(), name="api_nav_as_known"),
     path(
         "api/dealing/distributions",

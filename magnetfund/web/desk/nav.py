@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
@@ -13,8 +15,9 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from investors.domain.fee_methods import FeeProof
 from investors.models import ClassNav, Fund, LotNav, NavStrike
-from investors.selectors import read_balance_sheet, read_dealing
+from investors.selectors import read_balance_sheet, read_dealing, read_fee_proofs
 from investors.services.nav import (
     approve_strike,
     prepare_due,
@@ -26,6 +29,7 @@ from magnetfund.core.roles import Capability
 from magnetfund.core.services.signing import NAV, SignatureMissing
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
+from magnetfund.kernel.money import quantize
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.signing import go_to_sign, is_own
@@ -35,6 +39,14 @@ from magnetfund.web.public.pages import asked_page
 
 MONTHS_SHOWN = 24
 LOTS_SHOWN = 60
+SERIES_SHOWN = CORRECTED_SHOWN = 40
+#: Digits of money that the file of fees has: as many as a NAV stores of a fee per unit.
+FINE = Decimal("1e-12")
+FEE_COLUMNS = (
+    "share_class", "lot", "series", "dealing_day", "units", "high_water_mark", "hurdle_start",
+    "published_price", "fee_by_lot", "fee_by_series", "fee_by_equalisation",
+    "equalisation_credit", "contingent_redemption", "largest_difference",
+)  # fmt: skip
 #: The lots of one NAV; the address names the NAV too.
 LOTS = ListSpec(
     name="lots",
@@ -56,7 +68,8 @@ SUBTOTALS = ("net assets before fees", "gross asset value", "NAV before performa
 @require_safe
 @desk_view()
 def nav(request: HttpRequest) -> HttpResponse:
-    """The strike: waterfall, balance, signatures, checklist, second engine, lots, versions."""
+    """The strike: waterfall, balance, signatures, checklist, second engine, lots, versions, and
+    where it is asked for the performance fee by its three methods."""
     frame = build_frame(request, "nav")
     fund = Fund.objects.filter(book=settings.MAGNET_BOOK).first()
     # The inputs that a strike froze hold a line a lot; no page shows them.
@@ -77,13 +90,18 @@ def nav(request: HttpRequest) -> HttpResponse:
     if fund is not None:
         due = find_due(fund, at=utc_now())
         context["due_at"] = due and due[0]
+    context["fees_open"] = request.GET.get("fees") == "open"
+    if context["fees_open"] and chosen is not None:
+        context["proofs"] = [_say_proof(proof) for proof in read_fee_proofs(chosen)]
     context["can_decide"] = (
         chosen is not None
         and chosen.state == NavStrike.State.PREPARED
         and chosen.prepared_by_id != request.user.pk
         and "nav_approve" in frame["capabilities"]
     )
-    return render_page(request, "desk/nav.html", {**frame, **context}, parts=("lots",))
+    return render_page(
+        request, "desk/nav.html", {**frame, **context}, parts=("lots", "fee-methods")
+    )
 
 
 def _strike_context(strike: NavStrike, fund: Fund, listing: Listing) -> dict[str, Any]:
@@ -115,6 +133,46 @@ def _strike_context(strike: NavStrike, fund: Fund, listing: Listing) -> dict[str
         "rounding": sum((row.rounding for row in classes), Decimal(0)),
         "passed": sum(1 for line in strike.checklist if line["passed"]),
     }
+
+
+def _say_proof(proof: FeeProof) -> dict[str, Any]:
+    """The totals by method, the series, and the lots whose correction is the largest."""
+    corrected = sorted(proof.lots, key=lambda lot: (-max(lot.credit, lot.contingent), lot.number))
+    return {
+        "proof": proof,
+        "series": proof.series[:SERIES_SHOWN],
+        "series_left_out": max(0, len(proof.series) - SERIES_SHOWN),
+        "lots": sorted(corrected[:CORRECTED_SHOWN], key=lambda lot: lot.number),
+        "lots_left_out": max(0, len(proof.lots) - CORRECTED_SHOWN),
+    }
+
+
+@require_safe
+@desk_view()
+def export_fees(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The performance fee of every lot of a NAV by each method, with exact figures."""
+    strike = get_object_or_404(NavStrike, pk=pk, fund__book=settings.MAGNET_BOOK)
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    name = f"performance-fee-{strike.valuation_at:%Y-%m-%d}-v{strike.version}.csv"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    writer = csv.writer(response)
+    writer.writerow(FEE_COLUMNS)
+    for proof in read_fee_proofs(strike):
+        series = {item.code: item for item in proof.series}
+        for lot in proof.lots:
+            own = series[lot.series]
+            figures = (
+                lot.by_lot, lot.by_series, lot.by_equalisation, lot.credit, lot.contingent,
+                lot.difference,
+            )  # fmt: skip
+            writer.writerow(
+                [
+                    proof.code, lot.number, lot.series, own.opened.isoformat(), f"{lot.units:f}",
+                    f"{own.mark:f}", own.clock.isoformat(), f"{proof.published_price:f}",
+                    *(f"{quantize(figure, FINE):f}" for figure in figures),
+                ]
+            )  # fmt: skip
+    return response
 
 
 @require_POST

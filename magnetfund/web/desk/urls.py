@@ -147,6 +147,7 @@ urlpatterns = [
         name="desk_transfer_note",
     ),
     path("desk/fund/proposals/<uuid:pk>/", dealing_proposals.decide, name="desk_dealing_decide"),
+    path("desk/fund/nav/<uuid:pk>/fees.csv", nav.export_fees, name="desk_nav_fees"),
     path("desk/fund/nav/known/", known_nav.known_nav, name="desk_known_nav"),
     path("desk/fund/nav/error/", nav_errors.nav_errors, name="desk_nav_errors"),
     path("desk/fund/expenses/", expenses.expenses, name="desk_expenses"),
