@@ -210,6 +210,7 @@ TRIGGERS = [
     TableTrigger(table="investors_expensechange", name="expense_decided"),
     TableTrigger(table="investors_rebate", name="rebate_signed"),
     TableTrigger(table="investors_payment", name="payment_signed"),
+    TableTrigger(table="investors_payment", name="payment_booked"),
     TableTrigger(table="investors_statementline", name="line_read"),
     TableTrigger(table="investors_statementfile", name="file_imported"),
     TableTrigger(table="investors_entry", name="receipt_entry"),

@@ -1,4 +1,4 @@
-"""Every entry that a service posts in these tests must have the source that PostgreSQL asks for."""
+"""What a service posts or pays in these tests must stand as PostgreSQL asks for it."""
 
 from __future__ import annotations
 
@@ -30,5 +30,10 @@ def sourced_entries(request: pytest.FixtureRequest) -> Iterator[None]:
         cursor.execute(
             "SELECT e.kind, e.source_ref, investors_entry_fault(e) FROM investors_entry e "
             "WHERE e.source_ref NOT LIKE 'earned:%' AND investors_entry_fault(e) IS NOT NULL"
+        )
+        assert cursor.fetchall() == []
+        cursor.execute(
+            "SELECT y.number, investors_payment_fault(y) FROM investors_payment y "
+            "WHERE investors_payment_fault(y) IS NOT NULL"
         )
         assert cursor.fetchall() == []

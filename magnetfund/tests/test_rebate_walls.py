@@ -7,15 +7,17 @@ from copy import deepcopy
 from datetime import date
 from decimal import Decimal
 from importlib import import_module
+from threading import Thread
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.db import IntegrityError
 
+from investors.domain.ledger import JointLine, Tags
 from investors.domain.rebates import LotRebate
 from investors.models import Entry, NavStrike, Payment, Rebate, UnitLot
-from investors.services import payment_books, payment_drafts, rebate_accruals
+from investors.services import nav_dealing, payment_books, payment_drafts, rebate_accruals
 from investors.services.money_accounts import add_payee, approve_payee, open_account
 from investors.services.money_accounts import approve_account as approve_own
 from investors.services.nav import approve_strike
@@ -23,7 +25,7 @@ from investors.services.payment_drafts import prepare_rebate
 from investors.services.payments import approve_payment, confirm_payment, release_payments
 from investors.services.rebates import decide_rebate, propose_rebate
 from investors.services.verification import verify_fund
-from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund
+from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund_of
 from magnetfund.core.services.signing import (
     ACCOUNT,
     NAV,
@@ -35,19 +37,21 @@ from magnetfund.core.services.signing import (
 from magnetfund.kernel.errors import FundError
 from magnetfund.tests.test_decision_walls import checker_of, words
 from magnetfund.tests.test_money_walls import NO_WORKER, ROLES, attack
-from magnetfund.tests.walls_support import say_kind, write_signature
+from magnetfund.tests.walls_support import say_kind, wait_for_waiter, write_signature
 
 D = Decimal
 FEBRUARY = first_of(2025, 2)
 
 
 def tell() -> SmallFund:
-    """Ann and Bob hold 500 units each; the class pays 2 % a year."""
-    fund = make_fund("main", performance_rate="0", management_rate="0.02")
+    """Ann and Bob hold 500 units of A each, Cyd 500 of B; both classes pay 2 % a year."""
+    terms = {"performance_rate": "0", "management_rate": "0.02"}
+    fund = make_fund_of("main", {"A": terms, "B": terms})
     for at in (FIRST, FEBRUARY):
         fund.day(at)
     for name in ("ann", "bob"):
         fund.subscribe(name, "50000", before=FIRST)
+    fund.subscribe("cyd", "50000", before=FIRST, code="B")
     fund.strike(FIRST)
     return fund
 
@@ -63,10 +67,13 @@ def small(fresh_database: Any, told: Any) -> SmallFund:
     return deepcopy(told.value)
 
 
-def propose(small: SmallFund, first_day: date = date(2025, 1, 1)) -> Rebate:
+def propose(small: SmallFund, first_day: date = date(2025, 1, 1), **given: Any) -> Rebate:
     return propose_rebate(
-        investor=small.investor("ann"), share_class=small.share_class(), first_day=first_day,
-        management_share=D("0.5"), performance_share=D(0), reference="letter 7", actor=small.maker,
+        **{
+            "investor": small.investor("ann"), "share_class": small.share_class(),
+            "first_day": first_day, "management_share": D("0.5"), "performance_share": D(0),
+            "reference": "letter 7", "actor": small.maker, **given,
+        }
     )  # fmt: skip
 
 
@@ -220,14 +227,87 @@ def test_a_rebate_leaves_the_books_once_and_to_its_holder(
     assert verify_fund(small.fund) == []
 
 
-def test_taken_back_the_migration_leaves_the_functions_as_they_were():
-    module, routes, sources = (
-        import_module(f"investors.migrations.{name}")
-        for name in ("0042_fee_rebates", "0040_signed_sleeves", "0038_entries_have_sources")
+def test_an_entry_of_rebates_names_its_class_and_lots_of_it(
+    small: SmallFund, fresh_database: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """Without a class nothing was charged that would bound it, and an agreement about one class
+    gives nothing of another's fees."""
+    agree(fresh_database, small)
+    lot = str(UnitLot.objects.get(holding__investor=small.investor("ann")).pk)
+    real = rebate_accruals.entry_of
+
+    def nameless(book: Any, event: str, code: str, lines: Any) -> Any:
+        plain = [
+            JointLine(amounts=line.amounts, tags=Tags(lot=line.tags.lot), other=Tags())
+            for line in lines
+        ]
+        return real(book, event, "", plain)
+
+    forged = [LotRebate(lot=lot, management=D(1000), performance=D(0))]
+    monkeypatch.setattr(
+        rebate_accruals, "strike_rebates", lambda _: {small.share_class().pk: forged}
     )
+    with monkeypatch.context() as patch:
+        patch.setattr(rebate_accruals, "entry_of", nameless)
+        with pytest.raises(IntegrityError, match="with whom nothing is agreed"):
+            strike(fresh_database, small)
+
+
+def test_an_agreement_about_one_class_gives_nothing_of_another(
+    small: SmallFund, fresh_database: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """Cyd's agreement is about B: his lot has no part of what A was charged."""
+    row = propose(small, investor=small.investor("cyd"), share_class=small.share_class("B"))
+    write_signature(fresh_database, REBATE, row.pk, checker_of(small))
+    decide_rebate(proposal=row, is_approved=True, actor=small.checker)
+    lot = UnitLot.objects.get(holding__investor=row.investor)
+    forged = {small.share_class("A").pk: [
+        LotRebate(lot=str(lot.pk), management=D(1), performance=D(0))
+    ]}  # fmt: skip
+    monkeypatch.setattr(rebate_accruals, "strike_rebates", lambda _: forged)
+    with pytest.raises(IntegrityError, match="with whom nothing is agreed"):
+        strike(fresh_database, small)
+
+
+def test_an_approval_beside_a_nav_waits_for_it_and_comes_too_late(
+    small: SmallFund, fresh_database: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """Else the NAV would miss an agreement that stands, and could never be mended."""
+    row = propose(small)
+    write_signature(fresh_database, REBATE, row.pk, checker_of(small))
+    said: list[str] = []
+    beside = Thread(
+        target=lambda: said.append(attack(fresh_database, "fa_app", approval(small, row)))
+    )
+    real = nav_dealing.settle_strike
+
+    def settle(*args: Any, **more: Any) -> None:
+        beside.start()
+        wait_for_waiter(fresh_database)
+        real(*args, **more)
+
+    monkeypatch.setattr(nav_dealing, "settle_strike", settle)
+    strike(fresh_database, small)
+    beside.join(timeout=30)
+    assert "has counted its first day" in said[0]
+    assert verify_fund(small.fund) == []
+
+
+def test_taken_back_the_migrations_leave_the_functions_as_they_were():
+    module, routes, sources, later = (
+        import_module(f"investors.migrations.{name}")
+        for name in (
+            "0042_fee_rebates", "0040_signed_sleeves", "0038_entries_have_sources",
+            "0043_payments_in_the_books",
+        )
+    )  # fmt: skip
     assert module._before(module.ROUTES).strip() == routes.ROUTES.strip()
     stood = sources.ACCOUNTS + sources.SOURCES + sources.WALLS
     parts = module._before(module.LEDGER).split("CREATE OR REPLACE ")
     assert len(parts) == 5
     for part in parts[1:]:
         assert part.strip() in stood
+    parts = later._before(later.REBATES).split("CREATE OR REPLACE ")
+    assert len(parts) == 3
+    for part in parts[1:]:
+        assert part.strip() in module.WALLS

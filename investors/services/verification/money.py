@@ -1,4 +1,5 @@
-"""Receipts against the uses of their money, the orders that they fund, and the ledger."""
+"""Receipts against the uses of their money, the orders that they fund, and the ledger; payments
+against what they did to it."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ ZERO = Decimal(0)
 
 
 def find_money_differences(fund: Fund) -> list[str]:
-    """Receipts agree with their uses, funded orders with their receipts, open money with 2015."""
+    """Receipts agree with their uses, funded orders with their receipts, open money with 2015, and
+    each payment with its entries."""
     found = []
     with connection.cursor() as cursor:
         cursor.execute(
@@ -44,6 +46,13 @@ def find_money_differences(fund: Fund) -> list[str]:
             [fund.pk],
         )
         open_money = dict(cursor.fetchall())
+        cursor.execute(
+            """SELECT number, fault FROM (SELECT p.number, investors_payment_fault(p) AS fault
+                 FROM investors_payment p WHERE p.fund_id = %s) asked
+               WHERE fault IS NOT NULL ORDER BY number""",
+            [fund.pk],
+        )
+        found += [f"payment P-{number:05d} is {fault}" for number, fault in cursor]
     for (account, currency), balance in read_balances(fund).items():
         if account == UNMATCHED and -balance != open_money.pop(currency, ZERO):
             found.append(
