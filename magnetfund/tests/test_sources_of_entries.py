@@ -93,7 +93,9 @@ FORGED: dict[str, tuple[str, str, dict[str, Any]]] = {
     "what was held back": ("holdback_released", "holdback:{order}", {}),
     "a receipt put to use": ("receipt_identified", "allocation:{}:1", {}),
     "a kind that nothing posts": ("income_received", "x", {"part": "cash"}),
-    "a rebate": ("management_fee_rebate", "payment:{}", {}),
+    "a rebate": (
+        "fee_rebate", "fee_rebate:{strike}:A", {"part": "management", "effective_at": FIRST},
+    ),
 }  # fmt: skip
 
 

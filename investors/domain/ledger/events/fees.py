@@ -16,16 +16,6 @@ FEES: tuple[Event, ...] = (
         rules=(money("amount", "2100", "1010"),),
     ),
     Event(
-        name="management_fee_rebate",
-        meaning="The manager gives back a part of the fee",
-        rules=(money("amount", "1400", "5010"),),
-    ),
-    Event(
-        name="management_fee_rebate_units",
-        meaning="A rebate is credited to a holder in new units out of the fee payable",
-        rules=(money("amount", "2100", "3010"), units_in()),
-    ),
-    Event(
         name="fee_rebate",
         meaning="A part of the manager's fees is owed to the holder of a lot instead",
         # The fees are the class's; what is owed instead names the lot, and with it the holder.
