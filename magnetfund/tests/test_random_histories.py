@@ -1,7 +1,8 @@
 """Random lives of a fund through its services and its database: no value appears, none is lost.
 
 Each history subscribes, redeems, switches, transfers and forces out at random, with gains and
-losses between, and running costs by day.  After every NAV: money in and earned = what is owed (to
+losses between, running costs by day, rebates of fees, and payments of whatever is owed, some of
+which come back.  After every NAV: money in and earned = what was paid out + what is owed (to
 suppliers too) + what holders have; both engines agreed (a strike with a failing check is not
 approved); every book agrees with itself and every NAV replays to the bytes that were signed.
 """
@@ -19,10 +20,14 @@ import pytest
 from django.db.models import Sum
 
 from investors.domain.ledger.chart import EXPENSES
+from investors.domain.payments import PaymentKind, PaymentState, is_director_needed
 from investors.models import (
+    DealingOrder,
     DealingProposal,
     Holding,
     InvestorSnapshot,
+    PayeeAccount,
+    Payment,
     Posting,
     StatementLine,
 )
@@ -35,9 +40,25 @@ from investors.services.expenses import (
     read_expenses,
 )
 from investors.services.ledger import read_balances
+from investors.services.payment_drafts import (
+    owed,
+    prepare_fee,
+    prepare_proceeds,
+    prepare_rebate,
+    release_holdback,
+)
+from investors.services.payments import (
+    approve_payment,
+    cancel_payment,
+    confirm_payment,
+    release_payments,
+    return_payment,
+)
+from investors.services.rebates import decide_rebate, propose_rebate
 from investors.services.switching import submit_switch
 from investors.services.verification import verify_fund
 from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund_of
+from investors.tests.test_payments import bank_of, payee_of
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Role
 from magnetfund.kernel.errors import FundError
@@ -50,7 +71,7 @@ HISTORIES = 3 if IS_SHORT else 1_000
 MONTHS = 3 if IS_SHORT else 6
 NAMES = ("ann", "bob", "cyd", "dan")
 #: Owed to others; 2110 is computed anew by each NAV and stands on the holders' side.
-OWED = ("2010", "2015", "2020", "2030", "2100", "2120", "2340")
+OWED = ("2010", "2015", "2020", "2030", "2100", "2120", "2160", "2340")
 TERMS: tuple[dict[str, Any], ...] = (
     {},
     {"management_rate": "0.02", "performance_rate": "0.2"},
@@ -82,6 +103,8 @@ class History:
         self.director = Actor.of(
             ensure_user(email="director@example.com", name="Dir", roles=[Role.DIRECTOR])
         )
+        self.account = bank_of(self.small)
+        self.payees: dict[str | None, PayeeAccount] = {}
         self.earned = D(0)
         self.done: Counter[str] = Counter()
 
@@ -96,6 +119,10 @@ class History:
                 self._try("expense", lambda at=before: self._cost(at))
             if self.dice.random() < 0.3:
                 self._try("distribution", lambda at=before: self._distribute(at))
+            if self.dice.random() < 0.5:
+                self._try("rebate", lambda at=before: self._agree(at))
+            for _ in range(self.dice.randint(0, 3)):
+                self._try("payment", lambda at=before: self._pay(at + timedelta(days=3)))
             for _ in range(self.dice.randint(1, 4)):
                 kind = self.dice.choice(("subscribe", "redeem", "redeem", "switch", "compulsory"))
                 act: Callable[[datetime], Any] = getattr(self, f"_{kind}")
@@ -191,6 +218,66 @@ class History:
             at=last + timedelta(days=2),
         )  # fmt: skip
 
+    def _agree(self, last: datetime) -> None:
+        """A rebate that begins in the days that the next NAV counts, or one that is too late."""
+        shares = [D(self.dice.choice((0, 1, 333_333, 500_000, 1_000_000))) / 10**6 for _ in "mp"]
+        row = propose_rebate(
+            investor=self.small.investor(self.dice.choice(NAMES)),
+            share_class=self.small.share_class(self._code()),
+            management_share=shares[0],
+            performance_share=shares[1],
+            first_day=last.date() + timedelta(days=self.dice.randint(-1, 30)),
+            reference="drawn",
+            actor=self.small.maker,
+        )
+        decide_rebate(proposal=row, is_approved=True, actor=self.small.checker)
+
+    def _payee(self, name: str | None) -> PayeeAccount:
+        if name not in self.payees:
+            self.payees[name] = payee_of(self.small, name, f"ACCOUNT{len(self.payees):08d}")
+        return self.payees[name]
+
+    def _prepare_payment(self, at: datetime) -> Payment:
+        by: dict[str, Any] = {"actor": self.small.maker, "at": at}
+        kind = self.dice.choice(("fee", "rebate", "proceeds", "proceeds"))
+        if kind == "fee":
+            fee = self.dice.choice((PaymentKind.MANAGEMENT_FEE, PaymentKind.PERFORMANCE_FEE))
+            part = owed(self.small.fund, fee) * D(self.dice.randint(1, 10)) / 10
+            return prepare_fee(
+                fund=self.small.fund, kind=fee, payee=self._payee(None), text="fee",
+                amount=part.quantize(D("0.01")), **by,
+            )  # fmt: skip
+        name = self.dice.choice(NAMES)
+        if kind == "rebate":
+            return prepare_rebate(fund=self.small.fund, payee=self._payee(name), **by)
+        orders = DealingOrder.objects.filter(
+            share_class__fund=self.small.fund, investor=self.small.investor(name), state="payable"
+        )
+        order = orders.order_by("received_at", "pk").first()
+        if order is None:
+            return prepare_rebate(fund=self.small.fund, payee=self._payee(name), **by)
+        if order.held_amount and self.dice.random() < 0.5:
+            order = release_holdback(order=order, actor=self.small.checker, reason="audited", at=at)
+        return prepare_proceeds(order=order, payee=self._payee(name), **by)
+
+    def _pay(self, at: datetime) -> None:
+        """A payment goes some steps of its way: taken back, left, confirmed, or returned after."""
+        row, small, steps = self._prepare_payment(at), self.small, self.dice.randint(0, 9)
+        if steps == 0:
+            cancel_payment(payment=row, reason="drawn", actor=small.maker, at=at)
+        if steps <= 1:
+            return
+        signers = [small.checker]
+        if is_director_needed(amount=row.amount, band=small.fund.payment_band):
+            signers.append(self.director)
+        for signer in signers:
+            approve_payment(payment=row, seen_hash=row.content_hash, actor=signer, at=at)
+        release_payments(payments=[row], account=self.account, actor=small.maker, at=at)
+        if steps > 2:
+            confirm_payment(payment=row, bank_reference="B", actor=small.maker, at=at)
+        if steps <= 4:
+            return_payment(payment=row, reason="drawn", actor=small.maker, at=at)
+
     def _propose(self, kind: str, at: datetime) -> DealingProposal:
         name, code, units = self._held()
         others = [other for other in NAMES if other != name]
@@ -212,9 +299,11 @@ class History:
         )  # fmt: skip
 
     def _earn(self, at: datetime) -> None:
-        if self.small.fund.strikes.filter(state="dealt").latest("valuation_at").nav <= 0:
+        """A result in the size of what holders have after the last dealing."""
+        last = self.small.fund.strikes.filter(state="dealt").latest("valuation_at")
+        if last.nav <= 0:
             return
-        worth = self.small.fund.strikes.latest("valuation_at").nav
+        worth = _value_of(last.valuation_at)
         amount = (worth * D(self.dice.randint(-15, 25)) / 100).quantize(D("0.01"))
         if amount:
             self.small.earn(f"{amount:f}", at=at)
@@ -228,11 +317,11 @@ class History:
         """Money in and earned is owed to somebody or belongs to a holder, to the cent."""
         balances = read_balances(self.small.fund, before=at + timedelta(microseconds=1))
         paid = StatementLine.objects.filter(fund=self.small.fund).aggregate(n=Sum("amount"))["n"]
-        owed = -sum((balances.get((code, "USD"), D(0)) for code in OWED), D(0))
+        debts = -sum((balances.get((code, "USD"), D(0)) for code in OWED), D(0))
         # Account 2130 also takes the losses that these histories make up, so it is not asked.
-        owed += sum((state.total for state in read_expenses(self.small.fund)), D(0))
+        debts += sum((state.total for state in read_expenses(self.small.fund)), D(0))
         accrued = -balances.get(("2110", "USD"), D(0))
-        held = InvestorSnapshot.objects.filter(day=at.date()).aggregate(n=Sum("value"))["n"] or D(0)
+        held = _value_of(at)
         # Fees that the fund keeps are nobody's until the next price holds them.
         kept = -(
             Posting.objects.filter(
@@ -240,10 +329,18 @@ class History:
             ).aggregate(n=Sum("amount"))["n"]
             or D(0)
         )
-        gap = paid + self.earned - owed - accrued - held - kept
+        gone = Payment.objects.filter(fund=self.small.fund, state=PaymentState.CONFIRMED)
+        out = gone.aggregate(n=Sum("amount"))["n"] or D(0)
+        gap = paid + self.earned - out - debts - accrued - held - kept
         # Each price is rounded at the sixth place and each holder's value at the second.
         units = Holding.objects.aggregate(n=Sum("units"))["n"] or D(0)
         assert abs(gap) <= units * D("0.000001") + D("0.05"), (at, gap, self.done)
+
+
+def _value_of(at: datetime) -> Decimal:
+    """What holders have after the dealing of an instant."""
+    rows = InvestorSnapshot.objects.filter(day=at.date())
+    return rows.aggregate(n=Sum("value"))["n"] or D(0)
 
 
 @pytest.mark.parametrize("seed", range(HISTORIES))
