@@ -22,11 +22,10 @@ from investors.domain.equalisation import (
     ClassValue,
     EqualisedClass,
     EqualisedLot,
-    crystallise_class,
     value_class,
 )
 from investors.domain.exact import ONE, ZERO, exactly, total_of
-from investors.domain.fees import ClassTerms
+from investors.domain.fees import ClassTerms, choose_clock
 from investors.domain.performance import ClassPoint
 from investors.domain.series import (
     Series,
@@ -155,14 +154,17 @@ def follow_class(points: Sequence[ClassPoint]) -> PublishedUnit:
     mark, clock, part = first.price, first.day, ONE
     for before, point in pairwise(points):
         if before.crystallises:
-            done = crystallise_class(
+            value = value_class(
                 terms=before.terms,
                 equalised=EqualisedClass(mark=mark, clock=clock),
                 gross=before.price * part,
                 day=before.day,
             )
-            mark, clock = done.equalised.mark, done.equalised.clock
-            part = done.price / before.price
+            is_charged = value.fee_per_unit > 0
+            mark, part = value.price if is_charged else mark, value.price / before.price
+            clock = choose_clock(
+                terms=before.terms, clock=clock, day=before.day, fee_taken=is_charged
+            )
         if point.distributed:
             mark -= point.distributed * part
             if mark <= 0:

@@ -1,4 +1,4 @@
-"""Equalisation: one price, credits above the mark, contingent redemptions and deposits below."""
+"""Equalisation: one price, credits above the mark, contingent redemptions below."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from investors.domain.equalisation import (
     EqualisedClass,
     EqualisedLot,
     LotEqualisation,
-    crystallise_class,
-    redeem_equalised,
-    subscribe_equalised,
     value_class,
 )
 from investors.domain.fees import ClassTerms, Hurdle
+from investors.tests.equalisation_history import (
+    crystallise_class,
+    redeem_equalised,
+    subscribe_equalised,
+)
 from magnetfund.kernel.errors import InvalidInput
 
 D = Decimal
@@ -28,10 +30,8 @@ TERMS = ClassTerms(performance_rate=D("0.2"))
 FINE = D("1e-20")
 
 
-def lot(name: str, mark: str, *, units: str = "1", deposit: str = "0") -> EqualisedLot:
-    return EqualisedLot(
-        lot=name, holder=name, units=D(units), mark=D(mark), clock=DAY, deposit=D(deposit)
-    )
+def lot(name: str, mark: str, *, units: str = "1") -> EqualisedLot:
+    return EqualisedLot(lot=name, holder=name, units=D(units), mark=D(mark), clock=DAY)
 
 
 def fund(mark: str, *lots: EqualisedLot) -> EqualisedClass:
@@ -181,51 +181,6 @@ def test_a_redemption_pays_its_share_of_credit_and_withholds_its_share_of_contin
     )
     assert (out.credit_paid, out.withheld, out.payout, out.payable) == (0, 20, 1140, 60)
     assert [(item.lot, item.units) for item in out.equalised.lots] == [("a", 6)]
-
-
-def test_a_depreciation_deposit_pays_the_fee_up_to_the_mark_in_cash() -> None:
-    """In at 90 under a mark of 100: 2 a unit is left outside; at 95, 1 is earned; at 120 the rest,
-    no unit is redeemed on the way, and the unit is worth n like everybody's."""
-    bought = subscribe_equalised(
-        terms=TERMS, equalised=fund("100"), gross=90, day=DAY, lot="b", holder="b", amount=920,
-        with_deposit=True,
-    )  # fmt: skip
-    assert (bought.lot.units, bought.deposit, bought.residue) == (10, 20, 0)
-    first = crystallise_class(terms=TERMS, equalised=bought.equalised, gross=95, day=MID)
-    (event,), (kept,) = first.lots, first.equalised.lots
-    assert (event.units_change, event.from_deposit, event.payable) == (0, 10, 10)
-    assert (kept.mark, kept.deposit, first.price, first.equalised.mark) == (95, 10, 95, 100)
-    then = crystallise_class(terms=TERMS, equalised=first.equalised, gross=120, day=END)
-    (event,), (kept,) = then.lots, then.equalised.lots
-    assert (event.units_change, event.from_deposit, event.payable) == (0, 10, 50)
-    assert (kept.mark, kept.deposit, then.price) == (116, 0, 116)
-
-
-def test_what_a_deposit_holds_beyond_the_fee_returns_at_the_mark_of_the_class() -> None:
-    equalised = fund("100", lot("b", "90", units="10", deposit="25"))
-    for gross, left, returned in (("95", 15, 0), ("120", 0, 5)):
-        done = crystallise_class(terms=TERMS, equalised=equalised, gross=gross, day=END)
-        assert (done.equalised.lots[0].deposit, done.lots[0].deposit_returned) == (left, returned)
-
-
-def test_a_deposit_that_was_not_earned_comes_back() -> None:
-    equalised = fund("100", lot("b", "90", units="10", deposit="20"))
-    out = redeem_equalised(terms=TERMS, equalised=equalised, gross=85, day=END, lot="b", units=5)
-    assert (out.deposit_released, out.payout, out.payable) == (10, 435, 0)
-    out = redeem_equalised(
-        terms=TERMS, equalised=out.equalised, gross=95, day=END, lot="b", units=5
-    )
-    # 5 x 95 less its fee of 5 x 1, and the deposit of 10.
-    assert (out.payout, out.payable, out.equalised.lots) == (480, 5, ())
-
-
-@given(gross=st.decimals("60", "180", places=2))
-def test_a_deposit_changes_when_cash_moves_not_what_a_unit_earns(gross: Decimal) -> None:
-    plain = fund("100", lot("b", "90", units="10"))
-    deposited = fund("100", lot("b", "90", units="10", deposit="20"))
-    less = corrections(plain, str(gross))["b"].net_value
-    more = corrections(deposited, str(gross))["b"].net_value
-    assert more - less == 20
 
 
 @given(

@@ -15,13 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from investors.domain.equalisation import (
-    EqualisedClass,
-    crystallise_class,
-    redeem_equalised,
-    subscribe_equalised,
-    value_class,
-)
+from investors.domain.equalisation import EqualisedClass, value_class
+from investors.domain.fee_methods import FeeLot, follow_class, prove_fees
 from investors.domain.fees import (
     ClassTerms,
     Hurdle,
@@ -29,15 +24,8 @@ from investors.domain.fees import (
     compute_accrued_fee,
     crystallise_units,
 )
-from investors.domain.series import (
-    Series,
-    SeriesOrder,
-    crystallise_series,
-    open_series,
-    redeem_from_series,
-    roll_up,
-    value_series,
-)
+from investors.domain.performance import ClassPoint
+from investors.domain.series import Series, crystallise_series, value_series
 from investors.domain.strike import (
     ClassInput,
     LotInput,
@@ -45,6 +33,12 @@ from investors.domain.strike import (
     compute_strike,
     recompute_strike,
 )
+from investors.tests.equalisation_history import (
+    crystallise_class,
+    redeem_equalised,
+    subscribe_equalised,
+)
+from investors.tests.series_history import SeriesOrder, open_series, redeem_from_series, roll_up
 from magnetfund.kernel.money import CONTEXT
 from magnetfund.tests.drill_size import IS_SHORT, drilled
 
@@ -171,7 +165,7 @@ class ByEqualisation:
     def subscribe(self, lot: str, amount: Decimal, day: date) -> None:
         self.equalised = subscribe_equalised(
             terms=self.terms, equalised=self.equalised, gross=self.gross, day=day, lot=lot,
-            holder=lot, amount=amount, unit_quantum=FINE, cash_quantum=FINE,
+            holder=lot, amount=amount, unit_quantum=FINE,
         ).equalised  # fmt: skip
 
     def redeem(self, lot: str, share: Decimal, day: date) -> None:
@@ -372,24 +366,36 @@ def test_with_a_hurdle_the_clock_of_the_class_does_not_serve_a_later_entry(hurdl
     assert abs(equal.values(end)["1"] - lots.values(end)["1"]) > 1
 
 
-@given(
-    price=st.decimals("50", "200", places=6),
-    mark=st.decimals("50", "200", places=6),
-    days=st.integers(0, 800),
-    hurdle=st.sampled_from(list(Hurdle)),
-    rate=st.decimals("0", "0.3", places=3),
-)
-def test_the_strike_charges_a_lot_what_the_fee_terms_say(
-    price: Decimal, mark: Decimal, days: int, hurdle: Hurdle, rate: Decimal
+@pytest.mark.parametrize("hurdle", list(Hurdle))
+def test_a_proof_publishes_the_price_and_the_corrections_of_equalisation_played(
+    hurdle: Hurdle,
 ) -> None:
-    day = START + timedelta(days=days)
-    struck = compute_accrued_fee(
-        terms=ClassTerms(performance_rate=D("0.2"), hurdle=hurdle, hurdle_rate=rate),
-        price=price, mark=mark, clock=START, day=day,
-    )  # fmt: skip
-    terms = ClassTerms(performance_rate=D("0.2"), hurdle=hurdle, hurdle_rate=rate)
-    stated = compute_accrued_fee(terms=terms, price=price, mark=mark, clock=START, day=day)
-    assert struck == stated
+    """From gross prices and marks per lot alone, after each event of the full history."""
+    terms = ClassTerms(performance_rate=D("0.2"), hurdle=hurdle, hurdle_rate=D("0.05"))
+    points, day, corrected = [ClassPoint(day=START, price=PAR, terms=terms)], START, ZERO
+    for count, (kind, _, days) in enumerate(HISTORY, start=1):
+        day += timedelta(days=days)
+        lots, equal = ByLots(terms), ByEqualisation(terms)
+        for method in (lots, equal):
+            play(method, HISTORY[:count], terms)
+        now = ClassPoint(day=day, price=lots.gross, terms=terms)
+        points.append(replace(now, crystallises=kind == "crystallise"))
+        held = [
+            FeeLot(number=int(name), opened=START, units=units, mark=mark, clock=clock,
+                   fee_per_unit=lots.fee(name, day))
+            for name, (units, mark, clock) in lots.lots.items()
+        ]  # fmt: skip
+        proof = prove_fees(
+            code="A", terms=terms, price=lots.gross, day=day, charged=ZERO, lots=held,
+            unit=follow_class([*points, now]),
+        )  # fmt: skip
+        value = value_class(terms=terms, equalised=equal.equalised, gross=equal.gross, day=day)
+        assert abs(proof.published_price - value.price) < D("0.000001")
+        for mine, played in zip(proof.lots, value.lots, strict=True):
+            assert abs(mine.credit - played.units * played.credit) < SIX
+            assert abs(mine.contingent - played.units * played.contingent) < SIX
+        corrected += proof.credits + proof.contingent
+    assert corrected > 1
 
 
 @pytest.mark.parametrize(

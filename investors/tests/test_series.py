@@ -13,15 +13,11 @@ from hypothesis import strategies as st
 from investors.domain.fees import ClassTerms, Hurdle
 from investors.domain.series import (
     Series,
-    SeriesOrder,
     can_roll_up,
     crystallise_series,
-    open_series,
-    redeem_from_series,
-    roll_up,
-    share_result,
     value_series,
 )
+from investors.tests.series_history import SeriesOrder, open_series, redeem_from_series, roll_up
 from magnetfund.kernel.errors import InvalidInput
 
 D = Decimal
@@ -35,16 +31,15 @@ def opened(code: str, amount: str, *, number: int = 0, par: str = "100") -> Seri
 
 
 def at(series: Series, price: str) -> Series:
-    (moved,) = share_result(series=[series], result=series.units * (D(price) - series.price))
-    return moved
+    return replace(series, price=D(price))
 
 
 def test_series_nav_exercise_100000_in_1000_shares_earns_40000_and_stands_at_140() -> None:
     """ "Partnership accounting" course (scribd 106262039), series NAV, base series, no fees."""
     series = opened("0", "100000")
     assert series.units == 1000
-    (moved,) = share_result(series=[series], result=40_000)
-    value = value_series(terms=ClassTerms(), series=moved, day=END)
+    earned = at(series, str(series.price + 40_000 / series.units))
+    value = value_series(terms=ClassTerms(), series=earned, day=END)
     assert (value.net_price, value.net_value) == (140, 140_000)
 
 
@@ -72,8 +67,8 @@ def test_cryptotrader_documentation_marks_116000_and_125280() -> None:
     """100,000 -> 120,000: fee 4,000, mark 116,000; +10 % -> 127,600: fee 2,320, mark 125,280."""
     series, found = opened("A", "100000"), []
     for growth in ("0.2", "0.1"):
-        (moved,) = share_result(series=[series], result=series.units * series.price * D(growth))
-        taken = crystallise_series(terms=TERMS, series=moved, day=END)
+        grown = at(series, str(series.price * (1 + D(growth))))
+        taken = crystallise_series(terms=TERMS, series=grown, day=END)
         series = taken.series
         found.append((taken.payable, series.units * series.mark))
     assert found == [(4000, 116_000), (2320, 125_280)]
@@ -162,19 +157,13 @@ def test_a_redemption_that_cannot_be_is_refused(lot: str, units: int, code: str)
     assert caught.value.code == code
 
 
-def test_openings_and_results_that_cannot_be_are_refused() -> None:
+def test_openings_that_cannot_be_are_refused() -> None:
     with pytest.raises(InvalidInput) as caught:
         open_series(code="A", number=0, day=DAY, orders=[])
     assert caught.value.code == "no_orders"
     with pytest.raises(InvalidInput) as caught:
         opened("A", "0.00001")
     assert caught.value.code == "amount_too_small"
-    with pytest.raises(InvalidInput) as caught:
-        share_result(series=[opened("A", "1000")], result=-1000)
-    assert caught.value.code == "nav_not_positive"
-    with pytest.raises(InvalidInput) as caught:
-        share_result(series=[], result=1)
-    assert caught.value.code == "no_weights"
     with pytest.raises(InvalidInput) as caught:
         roll_up(terms=TERMS, series=[])
     assert caught.value.code == "no_series"
@@ -183,19 +172,15 @@ def test_openings_and_results_that_cannot_be_are_refused() -> None:
 prices = st.lists(st.decimals("60", "190", places=2), min_size=2, max_size=6)
 
 
-@given(prices=prices, result=st.decimals("-500", "2000", places=2))
+@given(prices=prices)
 @settings(max_examples=50, deadline=None)
-def test_value_before_is_value_after_fee_roll_up_and_sharing(
-    prices: list[Decimal], result: Decimal
-) -> None:
+def test_value_before_is_value_after_fee_and_roll_up(prices: list[Decimal]) -> None:
     series = [at(opened(f"S{k}", "1000", number=k), str(p)) for k, p in enumerate(prices)]
     before = sum(item.units * item.price for item in series)
-    shared = share_result(series=series, result=result)
-    assert abs(sum(item.units * item.price for item in shared) - before - result) < D("1e-40")
-    paid = [crystallise_series(terms=TERMS, series=item, day=END) for item in shared]
+    paid = [crystallise_series(terms=TERMS, series=item, day=END) for item in series]
     rolled = roll_up(terms=TERMS, series=[taken.series for taken in paid])
     left = sum(item.units * item.price for item in (rolled.lead, *rolled.kept))
     fees = sum(taken.payable for taken in paid)
-    assert abs(left + rolled.residue + fees - before - result) < D("1e-40")
+    assert abs(left + rolled.residue + fees - before) < D("1e-40")
     # A lot loses less than one unit step by rolling up: nobody loses a cent.
     assert all(0 <= exchange.residue < D("0.01") for exchange in rolled.exchanges)

@@ -11,29 +11,24 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from investors.domain.exact import ZERO, coerce_decimals, not_negative, positive, total_of
+from investors.domain.exact import coerce_decimals, positive, total_of
 from magnetfund.kernel.errors import InvalidInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EqualisedLot:
-    """Units of one subscription with the lot's own mark and hurdle clock.
-
-    ``deposit`` is money held outside the fund for fees that the class's price will not take.
-    """
+    """Units of one subscription with the lot's own mark and hurdle clock."""
 
     lot: str
     holder: str
     units: Decimal
     mark: Decimal
     clock: date
-    deposit: Decimal = ZERO
 
     def __post_init__(self) -> None:
-        coerce_decimals(self, "units", "mark", "deposit")
+        coerce_decimals(self, "units", "mark")
         positive(self.units, name="units")
         positive(self.mark, name="mark")
-        not_negative(self.deposit, name="deposit")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +59,7 @@ class EqualisedClass:
 class LotEqualisation:
     """One lot, per unit: its own fee, its credit, its contingent redemption.  Unrounded.
 
-    ``net_value`` is units x (n + credit - contingent) + deposit, in money.
+    ``net_value`` is units x (n + credit - contingent), in money.
     """
 
     lot: str
@@ -72,7 +67,6 @@ class LotEqualisation:
     fee_per_unit: Decimal
     credit: Decimal
     contingent: Decimal
-    deposit: Decimal
     net_value: Decimal
 
 
@@ -89,64 +83,3 @@ class ClassValue:
     price: Decimal
     accrual: Decimal
     lots: tuple[LotEqualisation, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EqualisedSubscription:
-    """``to_units + credit + deposit + residue`` is the amount paid.
-
-    ``to_units`` is units x price and ``credit`` units x (g - price); both enter the fund.
-    """
-
-    equalised: EqualisedClass
-    lot: EqualisedLot
-    to_units: Decimal
-    credit: Decimal
-    deposit: Decimal
-    residue: Decimal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LotCrystallisation:
-    """One lot at crystallisation.  ``units_change`` is positive for a credit returned as units.
-
-    ``payable`` is the manager's cash from this lot, of which ``from_deposit`` came from outside the
-    fund; ``residue`` is what rounding leaves the fund.
-    """
-
-    lot: str
-    units_change: Decimal
-    fee_per_unit: Decimal
-    payable: Decimal
-    from_deposit: Decimal
-    deposit_returned: Decimal
-    residue: Decimal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassCrystallisation:
-    """The class after its fees became final; ``price`` is the new gross value of a unit."""
-
-    equalised: EqualisedClass
-    price: Decimal
-    payable: Decimal
-    residue: Decimal
-    lots: tuple[LotCrystallisation, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EqualisedRedemption:
-    """Units that left at the price, with their share of credit paid and of contingent withheld.
-
-    ``payout + payable + residue`` is the gross value of the units and their share of the deposit.
-    """
-
-    equalised: EqualisedClass
-    units: Decimal
-    price: Decimal
-    credit_paid: Decimal
-    withheld: Decimal
-    deposit_released: Decimal
-    payout: Decimal
-    payable: Decimal
-    residue: Decimal

@@ -1,8 +1,7 @@
-"""The one price of a class, the corrections of its lots, and what a new subscriber pays."""
+"""The one price of a class and the corrections of its lots."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -10,16 +9,10 @@ from investors.domain.equalisation.types import (
     ClassValue,
     EqualisedClass,
     EqualisedLot,
-    EqualisedSubscription,
     LotEqualisation,
 )
 from investors.domain.exact import ZERO, Number, exactly, positive, total_of
 from investors.domain.fees import ClassTerms, compute_accrued_fee
-from magnetfund.kernel.errors import InvalidInput
-from magnetfund.kernel.money import Rounding, quantize
-
-UNIT_QUANTUM = Decimal("0.000001")
-CASH_QUANTUM = Decimal("0.01")
 
 
 @exactly
@@ -55,44 +48,5 @@ def _equalise(
         fee_per_unit=own,
         credit=max(ZERO, class_fee - own),
         contingent=max(ZERO, own - class_fee),
-        deposit=lot.deposit,
-        net_value=lot.units * (gross - own) + lot.deposit,
-    )
-
-
-@exactly
-def subscribe_equalised(
-    *,
-    terms: ClassTerms,
-    equalised: EqualisedClass,
-    gross: Number,
-    day: date,
-    lot: str,
-    holder: str,
-    amount: Number,
-    with_deposit: bool = False,
-    unit_quantum: Decimal = UNIT_QUANTUM,
-    cash_quantum: Decimal = CASH_QUANTUM,
-) -> EqualisedSubscription:
-    """Sell units at gross value: the price buys the unit, the class's accrued fee the credit.
-
-    With ``with_deposit`` a subscriber below the class's mark also leaves p (h - g) a unit outside
-    the fund: the fee on his way up to the mark, which the class's price will not take.  Units round
-    down.  Raises ``InvalidInput``: ``amount_too_small``, ``duplicate_lot``.
-    """
-    g, paid = positive(gross, name="gross"), positive(amount, name="amount")
-    before = value_class(terms=terms, equalised=equalised, gross=g, day=day)
-    ahead = terms.performance_rate * max(ZERO, equalised.mark - g) if with_deposit else ZERO
-    units = quantize(paid / (g + ahead), unit_quantum, Rounding.DOWN)
-    if units <= 0:
-        raise InvalidInput("the amount is too small for one unit step", code="amount_too_small")
-    deposit = quantize(units * ahead, cash_quantum, Rounding.DOWN)
-    bought = EqualisedLot(lot=lot, holder=holder, units=units, mark=g, clock=day, deposit=deposit)
-    return EqualisedSubscription(
-        equalised=replace(equalised, lots=(*equalised.lots, bought)),
-        lot=bought,
-        to_units=units * before.price,
-        credit=units * before.fee_per_unit,
-        deposit=deposit,
-        residue=paid - units * g - deposit,
+        net_value=lot.units * (gross - own),
     )

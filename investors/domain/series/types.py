@@ -15,18 +15,6 @@ from magnetfund.kernel.errors import InvalidInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesOrder:
-    """One subscription of the day; ``amount`` is money after any entry fee."""
-
-    lot: str
-    holder: str
-    amount: Decimal
-
-    def __post_init__(self) -> None:
-        coerce_decimals(self, "amount")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesHolding:
     """Units of one lot in a series.  The lot keeps its name when its series rolls up."""
 
@@ -64,14 +52,6 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesOpening:
-    """A new series and the money that whole unit steps could not take."""
-
-    series: Series
-    residue: Decimal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesValue:
     """``net_price = price - fee_per_unit``; ``accrual`` is the fee of all units, unrounded."""
 
@@ -94,43 +74,3 @@ class SeriesCrystallisation:
     series: Series
     fee_per_unit: Decimal
     payable: Decimal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesRedemption:
-    """Units that left at ``net_price``.  ``payout + payable + residue`` is their gross value.
-
-    ``series`` is what stays, ``None`` when nothing does.
-    """
-
-    lot: str
-    units: Decimal
-    net_price: Decimal
-    payout: Decimal
-    payable: Decimal
-    residue: Decimal
-    series: Series | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitExchange:
-    """One lot's move into the lead series.
-
-    ``units_out x series price == units_in x lead price + residue``; the residue is the fund's.
-    """
-
-    lot: str
-    series: str
-    units_out: Decimal
-    units_in: Decimal
-    residue: Decimal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RollUp:
-    """The lead series with what rolled into it, and the series that live on."""
-
-    lead: Series
-    kept: tuple[Series, ...]
-    exchanges: tuple[UnitExchange, ...]
-    residue: Decimal
