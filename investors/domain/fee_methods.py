@@ -24,7 +24,7 @@ from investors.domain.equalisation import (
     EqualisedLot,
     value_class,
 )
-from investors.domain.exact import ONE, ZERO, exactly, total_of
+from investors.domain.exact import ZERO, exactly, total_of
 from investors.domain.fees import ClassTerms, choose_clock
 from investors.domain.performance import ClassPoint
 from investors.domain.series import (
@@ -143,15 +143,16 @@ class FeeProof:
 
 
 @exactly
-def follow_class(points: Sequence[ClassPoint]) -> PublishedUnit:
+def follow_class(points: Sequence[ClassPoint], *, par: Decimal | None = None) -> PublishedUnit:
     """The published unit at the last of ``points``, the strikes of a class in their order.
 
-    It begins at the first one's price, as whole as the fund's.  A fee that became final at an
-    earlier point left it; a distribution lowers the class's mark as it lowers that of every lot.  A
-    mark that would come to nothing begins anew at the price.
+    It begins at the first one's price, as whole as the fund's, or at ``par``.  A fee that became
+    final at an earlier point left it; a distribution lowers the class's mark as it lowers that of
+    every lot.  A mark that would come to nothing begins anew at the price.
     """
     first = points[0]
-    mark, clock, part = first.price, first.day, ONE
+    mark, clock = par or first.price, first.day
+    part = mark / first.price
     for before, point in pairwise(points):
         if before.crystallises:
             value = value_class(

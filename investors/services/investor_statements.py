@@ -17,6 +17,7 @@ from uuid import UUID
 from django.db import transaction
 
 from investors.domain.exact import ZERO
+from investors.domain.fee_presentation import present_lot
 from investors.domain.fees import ClassTerms
 from investors.domain.statements import (
     HoldingPoint,
@@ -30,6 +31,7 @@ from investors.domain.statements import (
     split_result,
 )
 from investors.models import Fund, Investor, LotNav, Paper, ShareClass
+from investors.services.lot_presentation import read_presentations
 from investors.services.messages import send_message
 from investors.services.papers import render_paper
 from investors.services.policies import terms_in_force
@@ -316,6 +318,7 @@ def _spans(
 def _read_lots(books: PeriodBooks) -> dict[UUID, list[StatementLot]]:
     closing = books.period.closing
     prices = {row.share_class_id: row.issue_price for row in closing.classes.all()}
+    shown = read_presentations(closing, is_dealt=False)
     rows = (
         LotNav.objects.filter(
             strike=closing, units__gt=0, lot__holding__investor__in=list(books.holders)
@@ -340,6 +343,12 @@ def _read_lots(books: PeriodBooks) -> dict[UUID, list[StatementLot]]:
                 net_per_unit=row.net_value_per_unit,
                 value=row.net_value,
                 lockup_until=lot.lockup_until,
+                presented=present_lot(
+                    shown.get(lot.share_class.code),
+                    opened=lot.dealing_day,
+                    units=row.units,
+                    net_per_unit=row.net_value_per_unit,
+                ),
             )
         )
     return found

@@ -12,7 +12,16 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Max, QuerySet
 
-from investors.domain.fees import ClassTerms, DayCount, FeeForm, Hurdle, LockUp, Rank, Tier
+from investors.domain.fees import (
+    ClassTerms,
+    DayCount,
+    FeeForm,
+    FeePresentation,
+    Hurdle,
+    LockUp,
+    Rank,
+    Tier,
+)
 from investors.models import ClassPolicyVersion, ShareClass, TermsProposal
 from investors.services.ledger import open_since
 from magnetfund.core.actors import Actor
@@ -100,6 +109,7 @@ _ENUMS: dict[str, type[StrEnum]] = {
     "day_count": DayCount,
     "hurdle": Hurdle,
     "entry_fee_form": FeeForm,
+    "fee_presentation": FeePresentation,
     "lock_up": LockUp,
     "gate_rank": Rank,
 }

@@ -88,6 +88,7 @@ def describe_statement(
     name = month_name(period.name)
     moves = made.holder.moves
     rebates = list_rebate_rows(made.holder.rebates, period)
+    presented = _presented(statement)
     return {
         "title": f"Statement for {name}",
         "month": name,
@@ -121,6 +122,7 @@ def describe_statement(
         "bridge": _bridge(statement, period.start, period.end),
         # A statement without any keeps the figures that it was printed with before there were some.
         **({"rebates": rebates} if rebates else {}),
+        **({"presented": presented} if presented else {}),
         "lots": [
             [
                 lot.share_class, _day(lot.entry_day), _units(lot.units), _price(lot.entry_price),
@@ -214,6 +216,21 @@ def _terms(item: ShareClass, terms: ClassTerms) -> str:
         if terms.hurdle_rate:
             text += f", hurdle {percent(terms.hurdle_rate)} a year ({terms.hurdle.value})"
     return text + "."
+
+
+def _presented(statement: Statement) -> list[list[str]]:
+    """Each lot of a class that shows its fee by series or by equalisation, as that method has it;
+    the values are those of the lots."""
+    return [
+        [
+            lot.share_class, _day(lot.entry_day),
+            f"Series of {_day(one.series)}" if one.series else "Published price",
+            _units(one.units), _price(one.price), money(one.credit), money(one.contingent),
+            money(lot.value),
+        ]
+        for lot in statement.lots
+        if (one := lot.presented) is not None
+    ]  # fmt: skip
 
 
 def _move(item: UnitMove) -> list[str]:

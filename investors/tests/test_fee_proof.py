@@ -4,7 +4,7 @@ through the doors that show it."""
 from __future__ import annotations
 
 import csv
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -19,9 +19,9 @@ from investors.domain.fees import ClassTerms
 from investors.domain.performance import ClassPoint
 from investors.models import NavStrike
 from investors.selectors import read_fee_proofs
-from investors.services.distributions import decide_distribution, propose_distribution
 from investors.services.verification import verify_fund
-from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund, make_fund_of
+from investors.tests.fee_history import JULY, MARCH, YEAR_END, live_history
+from investors.tests.fund_support import FIRST, SmallFund, make_fund, make_fund_of
 from magnetfund.core.roles import Capability, Role, roles_with
 from magnetfund.kernel.money import CONTEXT
 from magnetfund.operations.people import ensure_user
@@ -118,38 +118,6 @@ def test_a_distribution_lowers_the_mark_of_the_class_and_never_to_nothing():
 
     assert (after("30").mark, after("30").clock) == (70, START)
     assert (after("100").mark, after("100").clock) == (40, DAY)
-
-
-JULY, YEAR_END, FEBRUARY, MARCH = (
-    first_of(2025, 7), first_of(2026, 1), first_of(2026, 2), first_of(2026, 3),
-)  # fmt: skip
-HURDLE = {"performance_rate": "0.2", "hurdle": "hard", "hurdle_rate": "0.05"}
-
-
-def live_history() -> SmallFund:
-    """Ann enters at 100, Bob in July above and Cyd in February; a year end charges in between,
-    a distribution lowers the marks, and in March Cyd is under water."""
-    small = make_fund("main", **HURDLE)
-    for at in (FIRST, JULY, FEBRUARY, MARCH):
-        small.day(at)
-    small.subscribe("ann", "10000", before=FIRST)
-    small.strike(FIRST)
-    small.earn("3000", at=FIRST + timedelta(days=9))
-    small.subscribe("bob", "6500", before=JULY)
-    small.strike(JULY)
-    small.earn("3000", at=JULY + timedelta(days=9))
-    small.strike(YEAR_END)
-    small.earn("1200", at=YEAR_END + timedelta(days=9))
-    small.subscribe("cyd", "5000", before=FEBRUARY)
-    small.strike(FEBRUARY)
-    row = propose_distribution(
-        share_class=small.share_class(), per_unit=D(5), reason="spring", actor=small.maker
-    )
-    decide_distribution(
-        distribution=row, is_approved=True, actor=small.checker, at=FEBRUARY + timedelta(days=3)
-    )
-    small.earn("-900", at=FEBRUARY + timedelta(days=9))
-    return small
 
 
 @pytest.mark.django_db

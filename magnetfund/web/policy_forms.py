@@ -35,6 +35,7 @@ _TERM_LABELS = {
     "performance_rate": "Performance fee, fraction",
     "hurdle_rate": "Hurdle, fraction per year",
     "crystallisation_months": "Performance fee crystallises at the end of months",
+    "fee_presentation": "Performance fee is shown to holders by",
     "gate_share": "Redemption gate, share of NAV",
     "investor_gate_share": "Redemption gate, share of a holding",
     "holdback_share": "Holdback of a full redemption, share",
@@ -45,6 +46,7 @@ _TERM_HELP = {
     "is_open": "Without it nobody buys or switches into the class; holders may leave.",
     "tiers": "above=rate, for example 0=0.02 1000000=0.015; empty: the flat rate",
     "crystallisation_months": "1 to 12, with commas",
+    "fee_presentation": "On statements and in the portal; no value differs.",
 }
 
 

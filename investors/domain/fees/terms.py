@@ -58,6 +58,14 @@ class FeeForm(StrEnum):
     ON_TOP = "on_top"  # N = A / (1 + e)
 
 
+class FeePresentation(StrEnum):
+    """How a holder is shown the performance fee: marks per lot, or a method of the same values."""
+
+    LOTS = "lots"
+    SERIES = "series"
+    EQUALISATION = "equalisation"
+
+
 class LockUp(StrEnum):
     """A hard lock refuses; a soft lock lets go for a fee that the fund keeps."""
 
@@ -81,7 +89,7 @@ class ClassTerms:
     ``management_floor`` is money a year, never less.  Performance fee: per lot over its high-water
     mark.  ``crystallisation_months`` are the months (1 to 12) whose end makes the accrued fee
     final; there every hurdle clock restarts, with ``hurdle_is_cumulative`` only that of a lot that
-    was charged.
+    was charged.  ``fee_presentation`` is how holders are shown that fee; it moves no value.
 
     Dealing: entry and exit fees, notice in business days, lock-up in days from the lot's dealing
     day, ``gate_share`` of the fund's NAV and ``investor_gate_share`` of the holder's own units that
@@ -101,6 +109,7 @@ class ClassTerms:
     hurdle_compounds: bool = False
     hurdle_is_cumulative: bool = False
     crystallisation_months: tuple[int, ...] = (12,)
+    fee_presentation: FeePresentation = FeePresentation.LOTS
     entry_fee_rate: Decimal = ZERO
     entry_fee_form: FeeForm = FeeForm.INSIDE
     exit_fee_rate: Decimal = ZERO

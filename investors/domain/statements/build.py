@@ -13,6 +13,7 @@ from datetime import date
 from decimal import Decimal
 
 from investors.domain.exact import ZERO, Number, coerce_decimals, exactly
+from investors.domain.fee_presentation import PresentedLot
 from investors.domain.performance import (
     ValueBridge,
     ValuedFlow,
@@ -38,7 +39,8 @@ PER_UNIT_STEP = Decimal("1e-12")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementLot:
     """One lot at the close: ``net_per_unit`` is its class's price less the accrued fee, ``value``
-    what the strike gave it in cents, ``cost`` the capital that its units still hold."""
+    what the strike gave it in cents, ``cost`` the capital that its units still hold.  ``presented``
+    is the same lot by the method that its class shows, where that is not marks per lot."""
 
     lot: str
     share_class: str
@@ -52,6 +54,7 @@ class StatementLot:
     net_per_unit: Decimal
     value: Decimal
     lockup_until: date | None = None
+    presented: PresentedLot | None = None
 
     def __post_init__(self) -> None:
         coerce_decimals(

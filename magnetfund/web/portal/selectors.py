@@ -16,6 +16,7 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q
 
 from investors.domain.exact import round_to_total
+from investors.domain.fee_presentation import PresentedLot, present_lot
 from investors.domain.performance import (
     BridgeLine,
     ReturnBridge,
@@ -36,6 +37,7 @@ from investors.models import (
     UnitEntry,
     UnitLot,
 )
+from investors.services.lot_presentation import read_presentations
 from investors.services.lot_values import net_values
 from magnetfund.core.templatetags.figures import money, signed, unit_count
 from magnetfund.kernel.clock import utc_now
@@ -60,6 +62,7 @@ class ShownLot:
     mark: Decimal
     net_per_unit: Decimal
     value: Decimal
+    presented: PresentedLot | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +160,7 @@ def find_lots(investor: Investor, strike: NavStrike | None) -> list[ShownLot]:
         )
     )
     worth = net_values([lot.pk for lot in rows], strike)
+    shown = read_presentations(strike, is_dealt=True)
     found = []
     for lot in rows:
         net = worth[lot.pk]
@@ -169,6 +173,12 @@ def find_lots(investor: Investor, strike: NavStrike | None) -> list[ShownLot]:
                 mark=lot.high_water_mark,
                 net_per_unit=net,
                 value=lot.units * net,
+                presented=present_lot(
+                    shown.get(lot.share_class.code),
+                    opened=lot.dealing_day,
+                    units=lot.units,
+                    net_per_unit=net,
+                ),
             )
         )
     # The lines add to the value of the holding to the cent.
