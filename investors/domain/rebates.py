@@ -47,7 +47,7 @@ class RebateClaim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LotRebate:
-    """What a lot gets back of each fee, in cents of the fund's currency."""
+    """What a lot gets back of each fee, in the smallest steps that the fund's currency is paid in."""
 
     lot: str
     management: Decimal
@@ -86,28 +86,42 @@ def compute_rebates(
     """What each lot gets back of one class's fees at one NAV.
 
     ``management_fee`` is what the NAV charged the class, ``units`` all units of the class that
-    bore it.  The sum over the lots is the exact sum rounded half even to ``quantum`` and spread by
-    largest remainder, so that no more goes back than was charged.  A fee that was taken back (below
-    zero) gives nothing.  Raises ``InvalidInput`` (``too_many_units``) where claims hold more units
+    bore it.  The sum over the lots is the exact sum rounded half even to ``quantum``, or cut to it
+    where that would give back more than was charged, and spread by largest remainder.  A fee that
+    was taken back (below zero) gives nothing.  Raises ``InvalidInput`` (``too_many_units``) where claims hold more units
     than bore the fee.
     """
     if sum((claim.units for claim in claims), ZERO) > units:
         raise InvalidInput("claims of more units than the class has", code="too_many_units")
     charged = Fraction(max(management_fee, ZERO))
-    management = round_to_total(
+    management = _round_within(
+        charged,
         [
             charged * Fraction(claim.units) / Fraction(units) * claim.management_share
             if units
             else Fraction(0)
             for claim in claims
         ],
-        quantum=quantum,
+        quantum,
     )
-    performance = round_to_total(
-        [Fraction(max(claim.crystallised, ZERO)) * claim.performance_share for claim in claims],
-        quantum=quantum,
+    final = [Fraction(max(claim.crystallised, ZERO)) for claim in claims]
+    performance = _round_within(
+        sum(final, Fraction(0)),
+        [fee * claim.performance_share for fee, claim in zip(final, claims, strict=True)],
+        quantum,
     )
     return tuple(
         LotRebate(lot=claim.lot, management=given, performance=more)
         for claim, given, more in zip(claims, management, performance, strict=True)
     )
+
+
+def _round_within(
+    charged: Fraction, parts: Sequence[Fraction], quantum: Decimal
+) -> tuple[Decimal, ...]:
+    """Parts of a fee in whole quanta; their sum is cut where rounding it would pass the fee."""
+    exact = sum(parts, Fraction(0))
+    (total,) = round_to_total([exact], quantum=quantum)
+    if total > charged:
+        total = quantum * (exact // Fraction(quantum))
+    return round_to_total(parts, quantum=quantum, total=total)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from decimal import Decimal
 from fractions import Fraction
 from uuid import UUID
 
@@ -32,8 +31,7 @@ from investors.services.nav_inputs import last_dealt
 from investors.services.nav_lots import entry_of
 from investors.services.rebates import read_agreements
 from magnetfund.core.actors import Actor
-
-CENT = Decimal("0.01")
+from magnetfund.kernel.money import currency_quantum
 
 
 def post_rebates(book: DealingBook, actor: Actor) -> None:
@@ -66,10 +64,10 @@ def strike_rebates(strike: NavStrike) -> dict[int, list[LotRebate]]:
         return {}
     previous = last_dealt(strike.fund, before=strike.valuation_at)
     after = None if previous is None else counted_day(previous.valuation_at)
-    found = {}
+    found, quantum = {}, currency_quantum(strike.fund.currency)
     for row in strike.classes.filter(share_class__in=list(agreed)).order_by("share_class__code"):
         rebates = compute_rebates(
-            management_fee=row.management_fee, units=row.units, quantum=CENT,
+            management_fee=row.management_fee, units=row.units, quantum=quantum,
             claims=_claims(row, agreed[row.share_class_id], after, until),
         )  # fmt: skip
         given = [item for item in rebates if item.management or item.performance]

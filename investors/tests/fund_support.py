@@ -160,7 +160,9 @@ def make_fund(code: str = "small", **terms: Any) -> SmallFund:
     return make_fund_of(code, {"A": terms})
 
 
-def make_fund_of(code: str, classes: Mapping[str, Mapping[str, Any]]) -> SmallFund:
+def make_fund_of(
+    code: str, classes: Mapping[str, Mapping[str, Any]], *, currency: str = "USD"
+) -> SmallFund:
     ensure_chart()
     maker = Actor.of(
         ensure_user(email=f"maker-{code}@example.com", name="Maker", roles=[Role.ACCOUNTANT])
@@ -168,7 +170,7 @@ def make_fund_of(code: str, classes: Mapping[str, Mapping[str, Any]]) -> SmallFu
     checker = Actor.of(
         ensure_user(email=f"checker-{code}@example.com", name="Checker", roles=[Role.CONTROLLER])
     )
-    fund = Fund.objects.create(code=code, name=code, book=code, inception=FIRST)
+    fund = Fund.objects.create(code=code, name=code, book=code, inception=FIRST, currency=currency)
     for name, terms in classes.items():
         row = ShareClass.objects.create(fund=fund, code=name, name=name, launch_price=D(100))
         set_terms(

@@ -89,6 +89,17 @@ def test_claims_of_more_units_than_bore_the_fee_are_refused_and_no_fee_gives_not
     assert (row.management, row.performance) == (0, 0)
 
 
+def test_rounding_never_gives_back_more_than_a_fee_that_is_finer():
+    """All of 0.006 BTC is 0.01 in hundredths, which nobody paid: nothing goes back.  In the steps
+    that the coin is paid in, all of it does."""
+    whole = claim("ann", "10", "1", fee="0.006", of_fee="1")
+    for quantum, given_back in ((CENT, D(0)), (D("1e-8"), D("0.006"))):
+        (row,) = compute_rebates(
+            management_fee=D("0.006"), units=D(10), claims=[whole], quantum=quantum
+        )
+        assert (row.management, row.performance) == (given_back, given_back)
+
+
 @given(
     fee=st.integers(0, 10**8),
     lots=st.lists(st.tuples(st.integers(1, 10**6), st.integers(0, 100)), min_size=1, max_size=30),

@@ -18,7 +18,7 @@ from investors.services.payment_drafts import list_rebates, owed, prepare_fee, p
 from investors.services.payments import approve_payment, return_payment
 from investors.services.rebates import decide_rebate, propose_rebate
 from investors.services.verification import verify_fund
-from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund
+from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund, make_fund_of
 from investors.tests.test_payments import bank_of, pay, payee_of
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import AuditEvent
@@ -240,3 +240,17 @@ def test_the_statement_lists_what_was_credited_and_paid():
         ["Owed to you on 1 Apr 2025", "21.16", "total"],
     ]
     assert bytes(papers["2025-03", "Ann"].content).startswith(b"%PDF")
+
+
+def test_a_fund_of_a_coin_gives_back_satoshis():
+    """2 % of 1 BTC over January is 0.00169863; Ann bore a quarter, half of it is 0.00021233."""
+    terms = {"management_rate": "0.02", "performance_rate": "0", "cash_quantum": "0.00000001"}
+    small = make_fund_of("coin", {"A": terms}, currency="BTC")
+    for at in (FIRST, FEBRUARY):
+        small.day(at)
+    small.subscribe("ann", "0.25", before=FIRST)
+    small.subscribe("bob", "0.75", before=FIRST)
+    small.strike(FIRST)
+    agree(small)
+    assert small.strike(FEBRUARY).classes.get().management_fee == D("0.00169863")
+    assert list_rebates(small.fund) == {small.investor("ann").pk: D("0.00021233")}
