@@ -47,7 +47,7 @@ class RebateClaim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LotRebate:
-    """What a lot gets back of each fee, in the smallest steps that the fund's currency is paid in."""
+    """What a lot gets back of each fee, in the steps that the fund's currency is paid in."""
 
     lot: str
     management: Decimal
@@ -88,8 +88,8 @@ def compute_rebates(
     ``management_fee`` is what the NAV charged the class, ``units`` all units of the class that
     bore it.  The sum over the lots is the exact sum rounded half even to ``quantum``, or cut to it
     where that would give back more than was charged, and spread by largest remainder.  A fee that
-    was taken back (below zero) gives nothing.  Raises ``InvalidInput`` (``too_many_units``) where claims hold more units
-    than bore the fee.
+    was taken back (below zero) gives nothing.  Raises ``InvalidInput`` (``too_many_units``) where
+    claims hold more units than bore the fee.
     """
     if sum((claim.units for claim in claims), ZERO) > units:
         raise InvalidInput("claims of more units than the class has", code="too_many_units")

@@ -194,7 +194,8 @@ def can_cancel(order: DealingOrder, *, at: datetime) -> bool:
 
 def cancel_order(*, order: DealingOrder, actor: Actor, at: datetime | None = None) -> DealingOrder:
     """Take an order back before its cut-off; reserved units are free again, and money that came
-    for it is owed to its senders.  A compulsory redemption is taken back by the house alone."""
+    for it is owed to its senders.  Of one that was dealt in part the rest is taken back.  A
+    compulsory redemption is taken back by the house alone."""
     at = at or utc_now()
     if not order.is_compulsory:
         require_own(order.investor, actor)
@@ -213,10 +214,21 @@ def cancel_order(*, order: DealingOrder, actor: Actor, at: datetime | None = Non
             release_units(row, at)
         if row.funded_amount:
             release_money(row, actor=actor, reason="order cancelled", at=at)
-        row.state, row.updated_at = DealingOrder.State.CANCELLED, at
+        row.state = state_without_rest(row, otherwise=DealingOrder.State.CANCELLED)
+        row.updated_at = at
         row.save(update_fields=["state", "updated_at", "funded_amount", "funded_at"])
         _note(actor, "order.cancelled", row, at)
     return row
+
+
+def state_without_rest(order: DealingOrder, *, otherwise: str) -> str:
+    """Where an order stands when nothing more of it is dealt: a part that was dealt stays owed
+    until it is paid; without one it is ``otherwise``."""
+    if not (order.takes_units and order.dealt_units):
+        return otherwise
+    if order.is_switch or order.paid_amount == order.dealt_amount:
+        return DealingOrder.State.SETTLED
+    return DealingOrder.State.PAYABLE
 
 
 def release_units(order: DealingOrder, at: datetime) -> None:

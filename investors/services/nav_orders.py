@@ -11,7 +11,7 @@ from django.db.models import Exists, F, OuterRef
 from investors.domain.dealing.desk import ClassPlan
 from investors.domain.strike import SubscriptionResult
 from investors.models import ClassNav, DealingDay, DealingOrder, Fund, Holding, NavStrike
-from investors.services.dealing import OPEN_STATES, find_dealing_day
+from investors.services.dealing import OPEN_STATES, find_dealing_day, state_without_rest
 from investors.services.step_messages import tell_dealt
 from magnetfund.core.actors import Actor
 from magnetfund.core.bulk import update_rows
@@ -59,7 +59,7 @@ def save_orders(
             if redeemed.order in plan.switches:
                 _buy(order, plan.switches[redeemed.order].subscription)
             order.state = DealingOrder.State.PAYABLE
-            if not order.dealt_amount or order.is_switch:
+            if (order.dealt_amount or ZERO) == order.paid_amount or order.is_switch:
                 order.state = DealingOrder.State.SETTLED
             if redeemed.deferred > 0:
                 order.state, order.dealing_day = DealingOrder.State.DEFERRED, after
@@ -96,7 +96,7 @@ def save_orders(
     told = [
         order
         for pk, order in touched.items()
-        if pk in moved or order.state == DealingOrder.State.SET_ASIDE
+        if pk in moved or order.state == DealingOrder.State.SET_ASIDE or order.takes_units
     ]
     tell_dealt(strike, told, at=at)
 
@@ -144,7 +144,8 @@ def _roll(order: DealingOrder, after: DealingDay | None) -> None:
 
 
 def _set_aside(order: DealingOrder, reason: str, actor: Actor, at: datetime) -> None:
-    order.state, order.reason = DealingOrder.State.SET_ASIDE, ASIDE_WORDS[reason]
+    order.state = state_without_rest(order, otherwise=DealingOrder.State.SET_ASIDE)
+    order.reason = ASIDE_WORDS[reason]
     if order.kind == DealingOrder.Kind.REINVESTMENT:
         # What buys no unit is owed in cash.
         order.state, order.dealt_amount = DealingOrder.State.PAYABLE, order.amount

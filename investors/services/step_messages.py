@@ -77,6 +77,9 @@ def tell_dealt(strike: NavStrike, orders: Iterable[DealingOrder], *, at: datetim
             )
             if order.state == DealingOrder.State.DEFERRED:
                 body += " The redemption gate deferred a part to the next dealing day."
+        elif order.state in (DealingOrder.State.PAYABLE, DealingOrder.State.SETTLED):
+            subject = f"{kind} order {order.reference} ends with what was dealt"
+            body = f"Nothing more of it was dealt at the NAV of {_day(strike)}: {order.reason}."
         else:
             continue
         drafts.append(

@@ -22,10 +22,13 @@ from investors.models import (
 from investors.selectors import read_dealing
 from investors.services.dealing import cancel_order
 from investors.services.ledger import NewEntry, post_entry, read_balances
+from investors.services.nav_orders import _set_aside
+from investors.services.payment_drafts import payable_of, prepare_proceeds
 from investors.services.policies import set_terms
 from investors.services.statements import record_receipt
 from investors.services.verification import verify_fund
 from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund, make_fund_of
+from investors.tests.test_payments import PAYDAY, bank_of, director, pay, payee_of, sign
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.errors import Conflict, FundError, InvalidInput, NotAllowed
 
@@ -106,6 +109,11 @@ class TestTheGate:
         order.refresh_from_db()
         return small, order
 
+    def pay(self, small: SmallFund, order: DealingOrder) -> None:
+        payment = prepare_proceeds(order=order, payee=payee_of(small), actor=small.maker, at=PAYDAY)
+        sign(small, payment, director())
+        pay(small, payment, bank_of(small))
+
     def test_a_hundred_per_cent_is_no_gate(self):
         small, order = self.gated("1", ann="1000")
         assert (order.state, order.dealt_units) == ("payable", 1000)
@@ -123,8 +131,29 @@ class TestTheGate:
 
     def test_a_deferred_order_is_withdrawn_before_the_next_cut_off(self):
         small, order = self.gated("0.25", ann="500")
-        cancel_order(order=order, actor=small.maker, at=FEBRUARY + timedelta(days=1))
+        dealt = order.dealt_amount
+        with pytest.raises(IntegrityError, match="stays owed"), transaction.atomic():
+            DealingOrder.objects.filter(pk=order.pk).update(state="cancelled")
+        order = cancel_order(order=order, actor=small.maker, at=FEBRUARY + timedelta(days=1))
         assert holding(small, "ann").reserved_units == 0
+        # What its first part came to is owed as before: else no list of payments had it.
+        assert (order.state, order.units_asked, payable_of(order)) == ("payable", 250, dealt)
+        small.strike(first_of(2025, 3))
+        self.pay(small, order)
+        order.refresh_from_db()
+        assert (order.state, order.paid_amount) == ("settled", dealt)
+        assert verify_fund(small.fund) == []
+
+    def test_a_rest_is_taken_back_when_the_dealt_part_is_paid(self):
+        small, order = self.gated("0.25", ann="500")
+        self.pay(small, order)
+        order = cancel_order(order=order, actor=small.maker, at=FEBRUARY + timedelta(days=1))
+        assert order.state == "settled"
+
+    def test_a_rest_without_units_is_set_aside_and_the_dealt_part_stays_owed(self):
+        _, order = self.gated("0.25", ann="500")
+        _set_aside(order, "no_units_left", Actor.system("test"), FEBRUARY)
+        assert (order.state, order.reason) == ("payable", "no units are left for this order")
 
 
 class TestTheEmptyClass:

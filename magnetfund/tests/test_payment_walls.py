@@ -10,13 +10,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.core.management import call_command
 
 from investors.domain.payments import PaymentKind
 from investors.models import Entry, FundAccount, PayeeAccount, Payment
 from investors.services.ledger import read_balances
 from investors.services.money_accounts import add_payee, approve_payee, open_account
 from investors.services.money_accounts import approve_account as approve_own
-from investors.services.payment_drafts import prepare_fee
+from investors.services.payment_drafts import payable_of, prepare_fee
 from investors.services.payments import (
     approve_payment,
     confirm_payment,
@@ -173,3 +174,22 @@ def test_where_the_wall_was_off_the_books_name_the_payment(small: SmallFund, fre
         session.execute("ALTER TABLE investors_payment DISABLE TRIGGER payment_booked")
     assert attack(fresh_database, "fa_app", moved(row, "confirmed")) == ""
     assert verify_fund(small.fund) == ["payment P-00001 is confirmed and not in the books"]
+
+
+def test_an_upgrade_finds_what_was_dealt_of_an_order_that_was_taken_back(
+    small: SmallFund, fresh_database: Any
+):
+    """Its state was "cancelled", and no list of payments had its money."""
+    order = small.redeem("ann", "10", before=FEBRUARY)
+    call_command("migrate", "investors", "0044", database="owner", verbosity=0)
+    with psycopg.connect(fresh_database.dsn("postgres", "fresh"), autocommit=True) as session:
+        session.execute("ALTER TABLE investors_dealingorder DISABLE TRIGGER USER")
+        session.execute(
+            "UPDATE investors_dealingorder SET state = 'cancelled', dealt_units = 4, "
+            "dealt_amount = 400, dealt_price = 100 WHERE id = %s",
+            (order.pk,),
+        )
+        session.execute("ALTER TABLE investors_dealingorder ENABLE TRIGGER USER")
+    call_command("migrate", "investors", database="owner", verbosity=0)
+    order.refresh_from_db()
+    assert (order.state, payable_of(order)) == ("payable", 400)

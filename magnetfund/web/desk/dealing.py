@@ -270,11 +270,12 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
         context = {**frame, "order": order, "can_cancel": can_cancel(order, at=utc_now())}
         return render_page(request, "desk/dealing_cancel.html", context, parts=("dialog",))
     try:
-        cancel_order(order=order, actor=actor_of(request))
+        done = cancel_order(order=order, actor=actor_of(request))
     except FundError as error:
         messages.error(request, f"Not cancelled: {error.message}.")
     else:
-        messages.success(request, f"The {order.kind} of {order.investor.legal_name} is cancelled.")
+        what = f"rest of the {order.kind}" if done.dealt_units else order.kind
+        messages.success(request, f"The {what} of {order.investor.legal_name} is cancelled.")
     return redirect("desk_dealing")
 
 

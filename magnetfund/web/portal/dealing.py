@@ -343,11 +343,14 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
         }
         return render_page(request, "portal/order_cancel.html", context, parts=())
     try:
-        cancel_order(order=order, actor=actor_of(request))
+        done = cancel_order(order=order, actor=actor_of(request))
     except FundError as error:
         _refuse(request, "Not cancelled", error)
     else:
-        messages.success(request, "Your order is cancelled. Nothing will be dealt.")
+        words = "Your order is cancelled. Nothing will be dealt."
+        if done.dealt_units:
+            words = "The rest of your order is cancelled. What was dealt of it stays dealt."
+        messages.success(request, words)
     return go_to(reverse("order", args=[order.pk]))
 
 
