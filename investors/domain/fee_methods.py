@@ -25,7 +25,7 @@ from investors.domain.equalisation import (
     value_class,
 )
 from investors.domain.exact import ZERO, exactly, total_of
-from investors.domain.fees import ClassTerms, choose_clock
+from investors.domain.fees import ClassTerms, Hurdle, choose_clock
 from investors.domain.performance import ClassPoint
 from investors.domain.series import (
     Series,
@@ -122,6 +122,7 @@ class FeeProof:
     taken: Decimal
     credits: Decimal
     contingent: Decimal
+    has_hurdle: bool
     cash_quantum: Decimal
     series: tuple[SeriesFees, ...]
     lots: tuple[LotFees, ...]
@@ -225,6 +226,7 @@ def prove_fees(
         taken=total_of(item.units for item in value.lots) * value.fee_per_unit,
         credits=total_of(lot.credit for lot in found),
         contingent=total_of(lot.contingent for lot in found),
+        has_hurdle=terms.hurdle is not Hurdle.NONE,
         cash_quantum=terms.cash_quantum,
         series=_describe(terms, series, day),
         lots=tuple(found),

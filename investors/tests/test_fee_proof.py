@@ -189,6 +189,7 @@ def test_page_file_and_api_show_the_same_figures_of_a_nav():
     assert "Accrued by the NAV" not in folded, "nothing is computed before it is asked for"
     page = ask_page(client, f"/desk/fund/?strike={strike.pk}&fees=open")
     assert "No lot differs by more than rounding" in page
+    assert "hurdle from" in page
     assert f"{proof.charged:,.2f}" in page
     assert f"{proof.published_price:,.6f}" in page
     assert f"into {proof.series[0].code}" in page or "stays" in page
