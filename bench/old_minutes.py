@@ -30,11 +30,11 @@ DAY_MINUTES = 1_440
 
 def run() -> list[Row]:
     """The rows of this bench."""
-    with platform():
-        return _measure()
+    with platform() as folder:
+        return _measure(folder / "servers" / "log")
 
 
-def _measure() -> list[Row]:
+def _measure(log: Path) -> list[Row]:
     from django.db.models import Count, Sum
 
     from magnetfund.kernel.clock import to_milliseconds, utc_now
@@ -56,6 +56,9 @@ def _measure() -> list[Row]:
         _store(past, old, end)
         if number < OLD - 1:
             moves.append(_move())
+            # Nobody backs this server up, and its log of the full load is larger than the load.
+            for segment in log.iterdir():
+                segment.unlink()
     loaded = (time.perf_counter() - began - sum(moves)) / OLD / len(past) * 1e6
     stored.append(_store(minutes, _add("LAST"), end))
     rows = Candle.objects.count()
