@@ -19,7 +19,7 @@ from magnetfund.tests.walls_support import make_instrument, make_user
 from magnetfund.web.administration.admin import BoundedPaginator
 from magnetfund.web.desk import selectors as desk
 from magnetfund.web.desk.open_work import listing as open_work
-from magnetfund.web.portal.selectors import find_activity, money_of_movement
+from magnetfund.web.portal.activity import find_activity, money_of_movement
 from risk.models import FuseReset
 from trading import selectors
 from trading.models import Instrument, Signal, Valuation

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 from magnetfund.web.parts import render_page
 from magnetfund.web.portal import selectors
 from magnetfund.web.portal.access import own_investor
+from magnetfund.web.portal.activity import find_activity
 from magnetfund.web.public.pages import asked_page, page_context, used_shares
 
 
@@ -55,7 +56,7 @@ def activity(request: HttpRequest) -> HttpResponse:
         {
             **page_context(request, "activity"),
             "investor": investor,
-            "activity": selectors.find_activity(investor, number=asked_page(request)),
+            "activity": find_activity(investor, number=asked_page(request)),
         },
         parts=("activity",),
     )
