@@ -33,6 +33,7 @@ from investors.models import (
     StatementLine,
     UnitEntry,
 )
+from investors.services.dealing import CANCELLABLE, cancel_order
 from investors.services.dealing_proposals import decide_dealing, propose_dealing
 from investors.services.distributions import decide_distribution, propose_distribution
 from investors.services.expenses import (
@@ -66,12 +67,14 @@ from magnetfund.core.roles import Role
 from magnetfund.kernel.errors import FundError
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.drill_size import IS_SHORT
+from magnetfund.tests.rebates_by_day import require_rebate
 
 pytestmark = pytest.mark.django_db
 D = Decimal
 HISTORIES = 3 if IS_SHORT else 1_000
 MONTHS = 3 if IS_SHORT else 6
 NAMES = ("ann", "bob", "cyd", "dan")
+KINDS = ("subscribe", "redeem", "redeem", "switch", "compulsory", "cancel")
 #: Owed to others; 2110 is computed anew by each NAV and stands on the holders' side.
 OWED = ("2010", "2015", "2020", "2030", "2100", "2120", "2160", "2340")
 TERMS: tuple[dict[str, Any], ...] = (
@@ -126,7 +129,7 @@ class History:
             for _ in range(self.dice.randint(0, 3)):
                 self._try("payment", lambda at=before: self._pay(at + timedelta(days=3)))
             for _ in range(self.dice.randint(1, 4)):
-                kind = self.dice.choice(("subscribe", "redeem", "redeem", "switch", "compulsory"))
+                kind = self.dice.choice(KINDS)
                 act: Callable[[datetime], Any] = getattr(self, f"_{kind}")
                 self._try(kind, lambda act=act, at=day: act(at))
             self._earn(before + timedelta(days=4))
@@ -179,6 +182,13 @@ class History:
             actor=self.small.maker,
             at=day - timedelta(days=10),
         )
+
+    def _cancel(self, day: datetime) -> None:
+        orders = DealingOrder.objects.filter(state__in=CANCELLABLE, is_compulsory=False)
+        rows = list(orders.order_by("received_at", "pk"))
+        if rows:
+            order = self.dice.choice(rows)
+            cancel_order(order=order, actor=self.small.maker, at=day - timedelta(days=9))
 
     def _compulsory(self, day: datetime) -> None:
         self._propose("compulsory", day - timedelta(days=10))
@@ -314,8 +324,26 @@ class History:
             self.earned += amount
 
     def _strike(self, at: datetime) -> None:
-        self.small.strike(at)
+        strike = self.small.strike(at)
         self._require_law(at)
+        self._require_payables()
+        before = self.days[max(0, self.days.index(at) - 1)].date()
+        for name in NAMES:
+            for row in strike.classes.all():
+                require_rebate(row, self.small.investor(name), since=before)
+
+    def _require_payables(self) -> None:
+        """What the ledger owes for orders is what they say is left to pay and held back."""
+        orders = DealingOrder.objects.filter(share_class__fund=self.small.fund)
+        held = orders.aggregate(n=Sum("held_amount"))["n"] or D(0)
+        waiting = orders.filter(kind="reinvestment", state="funded")
+        left = waiting.aggregate(n=Sum("amount"))["n"] or D(0)
+        for order in orders.exclude(kind__in=("subscription", "switch")):
+            if not (order.buys_units and order.dealt_units):
+                left += (order.dealt_amount or D(0)) - order.held_amount - order.paid_amount
+        balances = read_balances(self.small.fund, accounts=["2020", "2030"])
+        booked = [-balances.get((code, "USD"), D(0)) for code in ("2020", "2030")]
+        assert booked == [left, held], self.done
 
     def _require_law(self, at: datetime) -> None:
         """Money in and earned is owed to somebody or belongs to a holder, to the cent."""
