@@ -13,7 +13,7 @@ import pytest
 from django.core.management import call_command
 
 from investors.domain.payments import PaymentKind
-from investors.models import Entry, FundAccount, PayeeAccount, Payment
+from investors.models import DealingOrder, Entry, FundAccount, PayeeAccount, Payment
 from investors.services.ledger import read_balances
 from investors.services.money_accounts import add_payee, approve_payee, open_account
 from investors.services.money_accounts import approve_account as approve_own
@@ -37,12 +37,15 @@ FEE = D("169.86")
 
 
 def tell() -> SmallFund:
-    """Ann holds 1,000 units of a class that pays 2 % a year: 169.86 for January."""
-    fund = make_fund("main", performance_rate="0", management_rate="0.02")
+    """Two hold 500 units each of a class that pays 2 % a year: 169.86 for January.  Bob leaves,
+    and a tenth of his money is held back."""
+    fund = make_fund("main", performance_rate="0", management_rate="0.02", holdback_share="0.1")
     for at in (FIRST, FEBRUARY):
         fund.day(at)
-    fund.subscribe("ann", "100000", before=FIRST)
+    for name in ("ann", "bob"):
+        fund.subscribe(name, "50000", before=FIRST)
     fund.strike(FIRST)
+    fund.redeem("bob", None, before=FEBRUARY)
     fund.strike(FEBRUARY)
     return fund
 
@@ -193,3 +196,20 @@ def test_an_upgrade_finds_what_was_dealt_of_an_order_that_was_taken_back(
     call_command("migrate", "investors", database="owner", verbosity=0)
     order.refresh_from_db()
     assert (order.state, payable_of(order)) == ("payable", 400)
+
+
+def test_the_books_name_a_holdback_that_was_released_otherwise_than_it_was_held(
+    small: SmallFund, fresh_database: Any
+):
+    """The wall sees that the order holds nothing back any more, and not how much it was."""
+    order = DealingOrder.objects.get(investor=small.investor("bob"), kind="redemption")
+    assert (order.state, order.held_amount) == ("payable", D("4991.50"))
+    legs = [("2030", D(1), "A"), ("2020", D(-1), "A")]
+    said = attack(
+        fresh_database, "fa_app",
+        ("UPDATE investors_dealingorder SET held_amount = 0 WHERE id = %s", (order.pk,)),
+        *entry(small, "holdback_released", f"holdback:{order.pk}", legs),
+    )  # fmt: skip
+    assert said == ""
+    found = [line for line in verify_fund(small.fund) if line.startswith("account")]
+    assert [line[:12] for line in found] == ["account 2020", "account 2030"]

@@ -21,7 +21,10 @@ from investors.services.verification.ledger import (
     find_sourceless,
     find_unbalanced,
 )
-from investors.services.verification.money import find_money_differences
+from investors.services.verification.money import (
+    find_money_differences,
+    find_payable_differences,
+)
 from investors.services.verification.orders import find_dealing_differences
 from investors.services.verification.rebates import find_rebate_differences
 from investors.services.verification.register import (
@@ -97,6 +100,7 @@ CHECKS: tuple[Check, ...] = (
     find_reservation_differences,
     find_dealing_differences,
     find_money_differences,
+    find_payable_differences,
     find_expense_differences,
     find_rebate_differences,
     find_suspension_differences,

@@ -7,7 +7,12 @@ from decimal import Decimal
 
 from django.db import connection
 
-from investors.domain.ledger.chart import UNMATCHED
+from investors.domain.ledger.chart import (
+    COMPENSATION_PAYABLE,
+    HOLDBACK,
+    REDEMPTIONS_PAYABLE,
+    UNMATCHED,
+)
 from investors.models import Fund
 from investors.services.ledger import read_balances
 
@@ -62,4 +67,34 @@ def find_money_differences(fund: Fund) -> list[str]:
         f"account {UNMATCHED}: {total} {currency} of receipts are not in the ledger"
         for currency, total in open_money.items()
         if total
+    ]
+
+
+def find_payable_differences(fund: Fund) -> list[str]:
+    """What the ledger owes on orders is what they say is left to pay, and what is held back."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT coalesce(sum(left_to_pay) FILTER (WHERE kind <> 'compensation'), 0),
+                      coalesce(sum(held_amount), 0),
+                      coalesce(sum(left_to_pay) FILTER (WHERE kind = 'compensation'), 0)
+               FROM (SELECT o.kind, o.held_amount,
+                       CASE WHEN o.kind <> 'reinvestment'
+                         THEN coalesce(o.dealt_amount, 0) - o.held_amount - o.paid_amount
+                       WHEN o.state = 'funded' THEN o.amount
+                       WHEN coalesce(o.dealt_units, 0) = 0
+                         THEN coalesce(o.dealt_amount, 0) - o.paid_amount
+                       ELSE 0 END AS left_to_pay
+                     FROM investors_dealingorder o
+                     JOIN investors_shareclass c ON c.id = o.share_class_id
+                     WHERE c.fund_id = %s AND o.kind NOT IN ('subscription', 'switch')) asked""",
+            [fund.pk],
+        )
+        owed = cursor.fetchone()
+    accounts = (REDEMPTIONS_PAYABLE, HOLDBACK, COMPENSATION_PAYABLE)
+    balances = read_balances(fund, accounts=accounts)
+    booked = [-balances.get((code, fund.currency), ZERO) for code in accounts]
+    return [
+        f"account {code}: {stands} owed, by the orders it is {asked}"
+        for code, stands, asked in zip(accounts, booked, owed, strict=True)
+        if stands != asked
     ]
