@@ -41,6 +41,7 @@ GRANTS = [
 
 TRIGGERS = [
     *append_only_triggers(APPEND_ONLY_TABLES),
+    TableTrigger(table="risk_fuseevent", name="stop_time"),
     TableTrigger(table="risk_fusetransition", name="fuse_transition_guard"),
     TableTrigger(table="risk_fusereset", name="fuse_reset_guard"),
     TableTrigger(table="risk_fusereset", name="withdrawn_for_good"),

@@ -194,6 +194,21 @@ class TestServerTime:
         with pytest.raises(Exception, match="clean reconciliation since"):
             arm(reconciliation=str(before.pk))
 
+    @pytest.mark.parametrize("role", ["fa_app", "fa_gateway"])
+    def test_a_stop_that_is_written_by_hand_has_the_servers_time(
+        self, arm: Callable[..., None], fresh_database: Any, role: str
+    ):
+        """One of next century could never be armed after: no reconciliation is as late."""
+        said = attack(
+            fresh_database, role,
+            "INSERT INTO risk_fuseevent (id, book, scope, kind, trigger, strategy, measured, "
+            "action, reason, actor_label, occurred_at, recorded_at) VALUES (gen_random_uuid(), "
+            "'main', 'fund', 'tripped', 'daily', '', '{}', '', '', 'x', '2126-01-01', now())",
+        )  # fmt: skip
+        assert said is None
+        arm(at=utc_now())
+        assert state_of("main") == "ARMED"
+
     def test_an_arming_keeps_the_servers_times(self, arm: Callable[..., None]):
         arm(at=NOON)
         reset, row = FuseReset.objects.get(), FuseTransition.objects.get()

@@ -11,11 +11,20 @@ import pytest
 from django.db import connection
 
 from magnetfund.core.actors import Actor
+from magnetfund.core.roles import Role
 from magnetfund.env import parse_database_url
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict
 from magnetfund.tests.test_money_walls import attack
-from magnetfund.tests.walls_support import make_instrument, say_kind, trader_alias
+from magnetfund.tests.walls_support import (
+    arm_fuse,
+    make_engine_ready,
+    make_instrument,
+    make_order,
+    make_user,
+    say_kind,
+    trader_alias,
+)
 from magnetfund.web.desk.open_work.trading import SOURCES
 from risk.domain.margin import flat_tier
 from trading.domain.market import InstrumentKind, InstrumentTerms
@@ -93,6 +102,26 @@ def test_nobody_changes_the_steps_of_what_is_held(
     )
     for name in ("tick", "lot"):
         assert "while a position is open" in attack(fresh_database, role, put(**{name: "1000"}))
+
+
+@pytest.mark.parametrize("role", ["fa_worker", "fa_gateway"])
+def test_nobody_changes_the_steps_of_an_order_on_its_way(
+    instrument: Instrument, fresh_database: Any, role: str
+):
+    """Half a lot of the new size would fill as none, and leave a position that no lot closes."""
+    say_kind(fresh_database, "test")
+    arm_fuse(make_user("ann", Role.RISK_OFFICER), make_user("ben", Role.RISK_OFFICER))
+    make_engine_ready()
+    order = make_order(instrument, quantity=Decimal("0.005"))
+    say_kind(fresh_database, "production")
+    for name in ("tick", "lot"):
+        said = attack(fresh_database, role, put(**{name: "10"}))
+        assert "while an order is open" in said
+    ended = (
+        "UPDATE trading_order SET state = 'EXPIRED', closed_at = now() WHERE id = %s", (order.pk,)
+    )  # fmt: skip
+    assert attack(fresh_database, "fa_gateway", ended) == ""
+    assert attack(fresh_database, role, put(lot="10")) == ""
 
 
 def become_worker(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from risk.domain.margin import flat_tier
 from trading.domain.market import InstrumentKind, InstrumentTerms
 from trading.domain.market.events import MarketEventKind
 from trading.domain.market.symbols import SIMULATED, normalise_symbol, normalise_venue, parse_symbol
-from trading.models import Instrument, Position
+from trading.models import Instrument, Order, Position
 from trading.services.instrument_files import shipped_terms
 from trading.services.market_events import NewMarketEvent, record_market_events
 
@@ -187,21 +187,20 @@ def refresh_terms(
 ) -> dict[str, list[str]]:
     """Bring a known instrument to what its venue states now; returns old and new by field.
 
-    A change of tick or lot waits while a position is open: its stored quantities and prices are
-    whole steps of the old ones.  A role other than the trader's takes over no lower fees or
+    A change of tick or lot waits while a position or an order is open: their quantities and prices
+    are whole steps of the old ones.  A role other than the trader's takes over no lower fees or
     maintenance: :class:`Conflict` (``looser_terms``).  Every change is an audit line and an event
     of the market.
     """
     with transaction.atomic():
         row = Instrument.objects.select_for_update().get(venue=terms.venue, symbol=terms.symbol)
         changes = _changes(row, terms)
-        is_held = Position.objects.filter(instrument=row).exclude(quantity=0).exists()
-        waiting = [name for name in ("tick", "lot") if name in changes and is_held]
-        if waiting:
+        steps = [name for name in ("tick", "lot") if name in changes]
+        if steps and (held := _in_old_steps(row)):
             raise InvalidInput(
-                f"{row.symbol}: {row.venue} changed its {' and '.join(waiting)} while a position "
+                f"{row.symbol}: {row.venue} changed its {' and '.join(steps)} while {held} "
                 f"is open; close it, then refresh again",
-                code="position_open",
+                code="steps_in_use",
             )
         row.metadata_source, row.metadata_at = source[:200], stated_at
         for name, value in _columns(terms).items():
@@ -230,6 +229,13 @@ def refresh_terms(
                 ]
             )
     return changes
+
+
+def _in_old_steps(row: Instrument) -> str:
+    """What is open in whole steps of an instrument as it is; empty where nothing is."""
+    if Position.objects.filter(instrument=row).exclude(quantity=0).exists():
+        return "a position"
+    return "an order" if Order.objects.filter(instrument=row, closed_at=None).exists() else ""
 
 
 def _refuse_two_markets(venue: str) -> None:

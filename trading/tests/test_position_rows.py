@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,6 +20,7 @@ from magnetfund.tests.walls_support import (
     make_instrument,
     make_order,
     make_user,
+    wait_for_waiter,
 )
 from risk.domain.pretrade import Side
 from trading.domain.orders import OrderAcknowledged, OrderClaimed
@@ -187,3 +189,43 @@ def test_the_traders_role_holds_what_its_fills_add_up_to(
             session.commit()
     assert Position.objects.get().quantity == 2
     assert FillTotal.objects.get().quantity == 2
+
+
+FILL_AGAIN = (
+    "INSERT INTO trading_fill (order_id, venue, venue_trade_id, book, instrument_id, strategy, "
+    "side, quantity, price, fee, realised, slippage, liquidity, reason, occurred_at, recorded_at) "
+    "SELECT id, 'x', %s, book, instrument_id, strategy, side, quantity, 100, 0, 0, 0, 'taker', '', "
+    "now(), now() FROM trading_order WHERE claimed_at IS NOT NULL"
+)
+HOLD_AGAIN = "UPDATE trading_position SET quantity = quantity + 2"
+
+
+def test_two_sessions_together_fill_no_more_than_the_order(
+    instrument: Instrument, fresh_database: Any
+) -> None:
+    """Each sees the order before the other's fill, unless the second waits for the first."""
+    order = make_order(instrument, quantity=Decimal(2))
+    record_events(order, OrderClaimed(at=utc_now()))
+    Position.objects.create(book="main", instrument=instrument, strategy="trend")
+    dsn = fresh_database.dsn("fa_gateway", "fresh")
+    refused: list[str] = []
+
+    def book_second() -> None:
+        with psycopg.connect(dsn) as session:
+            try:
+                session.execute(FILL_AGAIN.encode(), ["second"])
+                session.execute(HOLD_AGAIN.encode())
+                session.commit()
+            except psycopg.Error as error:
+                refused.append(str(error))
+
+    with psycopg.connect(dsn) as first:
+        first.execute(FILL_AGAIN.encode(), ["first"])
+        first.execute(HOLD_AGAIN.encode())
+        other = threading.Thread(target=book_second)
+        other.start()
+        wait_for_waiter(fresh_database)
+        first.commit()
+    other.join()
+    assert Position.objects.get().quantity == 2
+    assert "more than the order" in refused[0]
