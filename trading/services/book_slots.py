@@ -15,7 +15,7 @@ from trading.services.membership import (
     begin_membership,
     finish_leaving,
     members_of,
-    newest_version,
+    newest_change,
 )
 
 
@@ -29,6 +29,7 @@ class BookSlots:
     def __init__(self, *, book: str, actor: Actor) -> None:
         self.code = book
         self.actor = actor
+        self._stated_at: datetime | None = None
 
     def begin(self, *, venue: str, limits: Limits, at: datetime) -> None:
         """Take the members in force; a book without any begins with those of the venue."""
@@ -63,11 +64,14 @@ class BookSlots:
         return found != self.evidence_caps
 
     def find_change(self, *, look: bool) -> Membership | None:
-        """The members in force, where they are others; asks the rows where ``look`` says so."""
-        if not look and newest_version(self.code) == self.members.version:
+        """The members in force, where they or the terms of their instruments are others; asks the
+        rows where ``look`` says so."""
+        version, stated_at = newest_change(self.members, book=self.code)
+        if not look and (version, stated_at) == (self.members.version, self._stated_at):
             return None
-        found = members_of(self.code)
-        return found if found != self.members else None
+        found, self._stated_at = members_of(self.code), stated_at
+        is_same = found == self.members and found.terms == self.members.terms
+        return None if is_same else found
 
     def closed(self) -> frozenset[int]:
         """Slots that are paused or leaving: they open nothing."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Max
 
 from magnetfund.core.actors import Actor
@@ -21,10 +21,14 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput
 from trading.models import BookMember, Candle, Instrument, Strategy
 from trading.services.book_setup import MANUAL, active_sleeves
-from trading.services.instruments import get_instrument
+from trading.services.instruments import TERMS, get_instrument
 from trading.services.sleeve_strategies import OwnSleeve, build_sleeve_strategy
 
 State = BookMember.State
+NEWEST_CHANGE = (
+    "SELECT (SELECT max(version) FROM trading_bookmember WHERE book = %s), "
+    "(SELECT max(metadata_at) FROM trading_instrument WHERE id = ANY(%s))"
+)
 #: From which states a slot comes to each; None is a slot that the book does not have.
 COMES_FROM: dict[str, tuple[str | None, ...]] = {
     State.TRADING: (None, State.PAUSED, State.LEAVING, State.GONE),
@@ -67,6 +71,11 @@ class Membership:
         return tuple(sorted(found.values(), key=lambda row: row.symbol))
 
     @property
+    def terms(self) -> dict[int, tuple[object, ...]]:
+        """What venues state of the instruments, by key; rows compare by their key alone."""
+        return {row.pk: terms_of(row) for row in self.instruments}
+
+    @property
     def sleeves(self) -> tuple[Strategy, ...]:
         """The row of each strategy: its newest active version, or its newest."""
         codes = {m.strategy for m in self.members}
@@ -75,6 +84,22 @@ class Membership:
         for row in rows:
             newest[row.code] = row
         return tuple(sorted(newest.values(), key=lambda row: row.pk))
+
+
+def terms_of(row: Instrument) -> tuple[object, ...]:
+    """What a venue states of an instrument, as a row was read."""
+    return tuple(getattr(row, name) for name in TERMS)
+
+
+def newest_change(members: Membership, *, book: str) -> tuple[int, datetime | None]:
+    """The number of a book's last change, and when a venue last stated terms of its instruments.
+
+    One statement, since each beat asks it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(NEWEST_CHANGE, [book, [row.pk for row in members.instruments]])
+        version, stated_at = cursor.fetchone()
+    return version or 0, stated_at
 
 
 def find_book_instrument(book: str, symbol: str, *, venue: str | None = None) -> Instrument:

@@ -54,7 +54,7 @@ from trading.services.engine import (
 from trading.services.feeds import InstrumentFeed
 from trading.services.market_doubt import MarketDoubt
 from trading.services.market_reader import MarketReader
-from trading.services.membership import Membership, members_of, pause_failed
+from trading.services.membership import Membership, members_of, pause_failed, terms_of
 from trading.services.reconcile import reconcile, stop_for_difference
 from trading.services.trader_bell import Bell, PriceWatch, favour_ticks
 from trading.services.trader_figures import TraderFigures
@@ -214,12 +214,13 @@ class Trader:
         )
 
     def _rearrange(self, members: Membership, now: datetime) -> None:
-        """Trade other slots from here on; only what is new or has failed is warmed up."""
+        """Trade other slots from here on; only what is new, restated or failed is warmed up."""
         trading = {m.key for m in members.members if m.state == BookMember.State.TRADING}
         sound = frozenset(
             feed.instrument.pk
             for feed in self.feeds
-            if not any((code, feed.instrument.pk) in trading for code in feed.find_failures())
+            if members.terms.get(feed.instrument.pk) == terms_of(feed.instrument)
+            and not any((code, feed.instrument.pk) in trading for code in feed.find_failures())
         )
         codes = set(self.setup.strategies)
         self.slots.take(members, limits=self.paper.limits, at=now)

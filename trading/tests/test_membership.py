@@ -17,14 +17,16 @@ from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed
 from magnetfund.operations.people import ensure_user
+from risk.domain.margin import flat_tier
 from trading.domain.engine.slots import Layout, carry_book
-from trading.domain.market import HOUR_MS
+from trading.domain.market import HOUR_MS, InstrumentKind, InstrumentTerms
 from trading.models import BookMember, Fill, Instrument, Order, Position, Strategy
 from trading.services.candle_store import store_candles
 from trading.services.instruments import (
     add_simulated_instrument,
     ensure_instrument,
     get_instrument,
+    refresh_terms,
 )
 from trading.services.membership import change_members, members_of
 from trading.services.trader import Trader
@@ -193,6 +195,40 @@ def test_shrinking_closes_first_and_then_lets_the_slot_go(stage: Stage, operator
             reason="all of it",
             actor=operator,
         )
+
+
+def test_a_running_book_trades_by_the_terms_that_its_venue_states_now(stage: Stage):
+    """Old lots of a running book beside new ones in its rows would be sizes ten times as large."""
+    stage.beat(stage.at + 2 * STEP_MS)
+    seen = stage.trader.paper.marks()[SYMBOL]
+    row = get_instrument(SYMBOL)
+    stated = InstrumentTerms(
+        symbol=row.symbol, venue=row.venue, kind=InstrumentKind.LINEAR_PERPETUAL, base=row.base,
+        quote=row.quote, settle=row.settle, tick=Decimal("0.5"), lot=Decimal("0.01"),
+        minimum_notional=Decimal(7), maker_fee=Decimal("0.0002"), taker_fee=Decimal("0.0007"),
+        maintenance_tiers=flat_tier(rate=0.008),
+    )  # fmt: skip
+    changed = refresh_terms(
+        stated, source="x", stated_at=stage.clock.now(), actor=Actor.system("refresh")
+    )
+    assert {"tick", "lot", "taker_fee"} <= set(changed)
+    stage.beat(stage.at + STEP_MS)
+    traded = stage.trader.paper.rules.instruments[0]
+    assert (traded.tick_size, traded.lot_size) == (0.5, 0.01)
+    assert (traded.taker_fee_rate, traded.maintenance_rate) == (0.0007, 0.008)
+    assert abs(stage.trader.paper.marks()[SYMBOL] / seen - 1) < Decimal("0.05")
+    held = stage.beat_until_held()
+    assert held.quantity % Decimal("0.01") == 0
+    for order in Order.objects.filter(purpose__in=("entry", "stop")):
+        price = order.trigger_price or order.stop_price
+        assert price is not None
+        assert price % Decimal("0.5") == 0
+        assert order.quantity % Decimal("0.01") == 0
+    fill = Fill.objects.get()
+    assert fill.fee == fill.quantity * fill.price * Decimal("0.0007")
+    readers = [reader.feed for reader in stage.trader.reader.hours]
+    stage.beat(stage.at + 2 * STEP_MS)
+    assert [reader.feed for reader in stage.trader.reader.hours] == readers, "read anew once"
 
 
 def test_an_instrument_that_the_source_does_not_know_is_told_and_the_rest_trades(

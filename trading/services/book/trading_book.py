@@ -60,7 +60,7 @@ from trading.services.book.fuse_rows import Resetter, write_fuse_event
 from trading.services.book.memory import Memory, keep_memory, lay_out, layout_of, read_flows
 from trading.services.book.slots import signals_by_slot, slot_of
 from trading.services.book.words import keep_refusal
-from trading.services.book.worth import marks_of, streaks_of, value_book
+from trading.services.book.worth import count_marks, marks_of, streaks_of, value_book
 from trading.services.paper_venue import PaperVenue
 from trading.services.sleeves import Sleeve
 from trading.services.valuation import BookValue
@@ -355,7 +355,8 @@ class TradingBook:
         Raises :class:`Conflict` when a slot that is dropped is not flat.
         """
         before, self.layout = self.layout, layout_of(sleeves, instruments)
-        self.book = carry_book(book=self.book, before=before, after=self.layout)
+        book = count_marks(self.book, before=self.instruments, after=instruments)
+        self.book = carry_book(book=book, before=before, after=self.layout)
         self._take_rules(rules)
         self.sleeves = tuple(sleeves)
         self.instruments = tuple(instruments)

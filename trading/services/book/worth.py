@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -75,6 +76,16 @@ def marks_of(book: Book, instruments: Sequence[Instrument]) -> dict[str, Decimal
         for instrument, ticks in zip(instruments, book.marks, strict=True)
         if ticks > 0
     }
+
+
+def count_marks(book: Book, *, before: Sequence[Instrument], after: Sequence[Instrument]) -> Book:
+    """Last prices in the ticks that ``after`` states, instrument by instrument of ``before``."""
+    ticks = {item.pk: item.tick for item in after}
+    marks = zip(book.marks, before, strict=True)
+    return replace(
+        book,
+        marks=tuple(int(mark * item.tick / ticks.get(item.pk, item.tick)) for mark, item in marks),
+    )
 
 
 def price_of(instrument: Instrument, ticks: int) -> Decimal:
