@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.models import User
 from magnetfund.core.roles import Role
 from magnetfund.core.services.signing import SLEEVE, SignatureMissing
+from magnetfund.kernel.clock import utc_now
 from magnetfund.tests.test_decision_walls import words
 from magnetfund.tests.test_money_walls import NO_WORKER, ROLES, attack
 from magnetfund.tests.walls_support import arm_fuse, make_user, say_kind, write_signature
@@ -120,6 +122,61 @@ def test_no_strategy_comes_or_leaves_by_itself(
     back = ("UPDATE trading_strategy SET is_active = true", ())
     said = attack(fresh_database, role, back)
     assert "by the decision of two people" in said or said.startswith(NO_WORKER), said
+
+
+def test_what_was_decided_for_another_book_moves_nothing_in_the_traded_one(
+    officers: tuple[User, User], fresh_database: Any
+):
+    """The trader's role may open the clock of another book, where no signature is asked for."""
+    ann, ben = officers
+    open_clock = ("SELECT wall_open_scenario('other')", ())
+    decided = []
+    for action, code in (("add", CODE), ("retire", "trend")):
+        row = SleeveProposal.objects.create(
+            book="other", action=action, code=code, name="x", risk_fraction=Decimal("0.01"),
+            reason="x", content_hash="x", proposed_by=ann,
+        )  # fmt: skip
+        decided.append(
+            (
+                "UPDATE trading_sleeveproposal SET decision = 'approved', decided_by_id = %s, "
+                "decided_at = now() WHERE id = %s",
+                (ben.pk, row.pk),
+            )
+        )
+    assert attack(fresh_database, "fa_gateway", open_clock, *decided) == ""
+    for step in (
+        (FORGED, (CODE,)),
+        ("UPDATE trading_strategy SET is_active = false", ()),
+    ):
+        said = attack(fresh_database, "fa_gateway", step)
+        assert "by the decision of two people" in said
+
+
+def test_a_sleeve_that_left_comes_back_by_no_decision_that_was_dated_ahead(
+    officers: tuple[User, User], fresh_database: Any
+):
+    ann, ben = officers
+    row = addition(ann)
+    write_signature(fresh_database, SLEEVE, row.pk, ben)
+    version = (
+        "INSERT INTO trading_strategy (code, version, name, parameters, risk_fraction, timeframe, "
+        "expectation, is_active, created_at) SELECT code, %s, name, parameters, risk_fraction, "
+        "'1h', '', true, now() FROM trading_sleeveproposal WHERE action = 'add'"
+    )
+    ahead = (
+        "UPDATE trading_sleeveproposal SET decision = 'approved', decided_by_id = %s, "
+        "decided_at = '2126-01-01' WHERE id = %s",
+        (ben.pk, row.pk),
+    )
+    assert attack(fresh_database, "fa_app", ahead, (version, (1,))) == ""
+    row.refresh_from_db()
+    assert row.decided_at is not None
+    assert abs(row.decided_at - utc_now()) < timedelta(minutes=1)
+    leaving = propose_retirement(book="main", code=CODE, reason="enough", actor=Actor.of(ann))
+    write_signature(fresh_database, SLEEVE, leaving.pk, ben)
+    approve(leaving, ben)
+    said = attack(fresh_database, "fa_app", (version, (2,)))
+    assert "by the decision of two people" in said
 
 
 def test_the_page_leads_to_the_signer_and_keeps_the_reason(
