@@ -45,6 +45,9 @@ CURRENCY_QUANTUM: Mapping[str, Decimal] = {
     "ETH": Decimal("0.00000001"),
 }
 
+#: Currencies that the books carry at par to each other; no rate of any other is read.
+AT_PAR = ("USD", "USDT", "USDC")
+
 
 class Rounding(StrEnum):
     """Rounding modes by the names that policies store."""
@@ -97,6 +100,19 @@ def round_to_step(value: Decimal, step: Decimal, rounding: Rounding = Rounding.D
         raise InvalidInput("the step must be positive", code="bad_step")
     with localcontext(CONTEXT):
         return (value / step).to_integral_value(rounding=rounding.value) * step
+
+
+def require_at_par(currency: str, *, what: str) -> None:
+    """Raise :class:`InvalidInput` (``currency_not_carried``) unless it is one of ``AT_PAR``.
+
+    ``what`` is named in the refusal: whose currency it is.
+    """
+    if currency not in AT_PAR:
+        raise InvalidInput(
+            f"{what} is in {currency}; the books carry {', '.join(AT_PAR)} at par to each other "
+            "and read no rate of another currency",
+            code="currency_not_carried",
+        )
 
 
 def currency_quantum(currency: str) -> Decimal:

@@ -226,6 +226,15 @@ def test_a_class_in_another_currency_and_a_known_code_are_refused(staff):
     assert refused.value.code == "class_exists"
 
 
+@pytest.mark.parametrize("currency", ["EUR", "JPY", "BTC"])
+def test_a_fund_in_a_currency_that_trading_is_not_at_par_with_is_refused(staff, tmp_path, currency):
+    before = written()
+    path = changed(tmp_path, ('currency = "USD"', f'currency = "{currency}"'))
+    with pytest.raises(CommandError, match=f"is in {currency}; the books carry USD, USDT, USDC"):
+        found(path)
+    assert written() == before
+
+
 def test_a_registered_holder_cannot_subscribe_before_approval(staff):
     found()
     with pytest.raises(FundError) as refused:

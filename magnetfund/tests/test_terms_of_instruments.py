@@ -14,7 +14,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Role
 from magnetfund.env import parse_database_url
 from magnetfund.kernel.clock import utc_now
-from magnetfund.kernel.errors import Conflict
+from magnetfund.kernel.errors import Conflict, InvalidInput
 from magnetfund.tests.test_money_walls import attack
 from magnetfund.tests.walls_support import (
     arm_fuse,
@@ -28,10 +28,11 @@ from magnetfund.tests.walls_support import (
 from magnetfund.web.desk.open_work.trading import SOURCES
 from risk.domain.margin import flat_tier
 from trading.domain.market import InstrumentKind, InstrumentTerms
-from trading.models import Instrument, MarketEvent, Position
+from trading.models import Instrument, MarketEvent, Position, Strategy
 from trading.services import instrument_refresh
 from trading.services.instrument_refresh import refresh_venue
-from trading.services.instruments import refresh_terms
+from trading.services.instruments import add_instrument, refresh_terms
+from trading.services.membership import change_members
 
 TIERS = [["50000", "0.004"], ["inf", "0.01"]]
 
@@ -182,3 +183,29 @@ def test_terms_that_no_job_takes_over_wait_for_an_operator(
     assert MarketEvent.objects.count() == 1, "told once"
     assert refresh(replace(stated, maintenance_tiers=flat_tier(rate=0.02))) == []
     connection.close()
+
+
+@pytest.mark.django_db
+def test_what_settles_in_a_coin_is_history_alone():
+    terms = InstrumentTerms(
+        symbol="ETH/BTC:BTC", venue="binanceusdm", kind=InstrumentKind.LINEAR_PERPETUAL,
+        base="ETH", quote="BTC", settle="BTC", tick=Decimal("0.00001"), lot=Decimal("0.001"),
+        minimum_notional=Decimal("0.0001"), taker_fee=Decimal("0.0005"),
+        maintenance_tiers=flat_tier(rate=0.004),
+    )  # fmt: skip
+    whole: Any = {"source": "x", "stated_at": utc_now(), "actor": Actor.system("test")}
+    with pytest.raises(InvalidInput, match="ETH/BTC:BTC is in BTC") as refused:
+        add_instrument(terms, is_active=True, **whole)
+    assert refused.value.code == "currency_not_carried"
+    assert not Instrument.objects.exists()
+    row = add_instrument(terms, **whole)
+    assert not row.is_active
+    Instrument.objects.update(is_active=True)  # as a version that did not ask left it
+    Strategy.objects.create(
+        code="trend", version=1, name="Trend", risk_fraction=Decimal("0.01"), is_active=True
+    )
+    with pytest.raises(InvalidInput, match="ETH/BTC:BTC is in BTC"):
+        change_members(
+            book="main", strategies=["trend"], instruments=[Instrument.objects.get()],
+            state="trading", reason="a test", actor=Actor.system("test"),
+        )  # fmt: skip

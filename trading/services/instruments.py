@@ -17,6 +17,7 @@ from magnetfund.core.services.audit import record_audit
 from magnetfund.core.services.signing import refusal_of
 from magnetfund.kernel.clock import isoformat_z, utc_now
 from magnetfund.kernel.errors import InvalidInput
+from magnetfund.kernel.money import require_at_par
 from risk.domain.margin import flat_tier
 from trading.domain.market import InstrumentKind, InstrumentTerms
 from trading.domain.market.events import MarketEventKind
@@ -104,11 +105,13 @@ def add_instrument(
 
     ``is_active`` lets the books of this home trade it; otherwise it has history alone.
     Raises :class:`InvalidInput`: ``terms_differ`` where it exists with others, ``two_markets``
-    where this home trades another venue already.
+    where this home trades another venue already, ``currency_not_carried`` where it is to be traded
+    and settles in what the books do not carry.
     """
     with transaction.atomic():
         if is_active:
             _refuse_two_markets(terms.venue)
+            require_at_par(terms.settle, what=terms.symbol)
         row, is_new = Instrument.objects.get_or_create(
             venue=terms.venue,
             symbol=terms.symbol,

@@ -19,6 +19,7 @@ from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput
+from magnetfund.kernel.money import require_at_par
 from trading.models import BookMember, Candle, Instrument, Strategy
 from trading.services.book_setup import MANUAL, active_sleeves
 from trading.services.instruments import TERMS, get_instrument
@@ -184,8 +185,9 @@ def change_members(
 
     Slots that are in that state already stay as they are.  Adding needs ``order.submit``, pausing
     and removing ``trading.stop``.  Raises :class:`InvalidInput` for what cannot be traded
-    (``unknown_strategy``, ``sleeve_changed``, ``inactive``, ``no_candles``, ``reason_missing``) and
-    :class:`Conflict` for a move that cannot be (``member_state``, ``last_member``, ``no_change``).
+    (``unknown_strategy``, ``sleeve_changed``, ``inactive``, ``no_candles``, ``reason_missing``,
+    ``currency_not_carried``) and :class:`Conflict` for a move that cannot be (``member_state``,
+    ``last_member``, ``no_change``).
     """
     wanted = State(state)
     if actor.user is not None:
@@ -305,6 +307,7 @@ def _require_tradable(code: str, instrument: Instrument) -> None:
             f"{', '.join(known) or 'none'}",
             code="inactive",
         )
+    require_at_par(instrument.settle, what=instrument.symbol)
     if not Candle.objects.filter(instrument=instrument, timeframe="1h").exists():
         raise InvalidInput(
             f"{instrument.symbol} has no hourly candles; run import_candles or backfill_candles",
