@@ -20,6 +20,8 @@ class AdvisoryLock(IntEnum):
     CHAIN = 7002
     #: States of the engine of a book.
     ENGINE_OF_BOOK = 7005
+    #: Entries by hand of a book: each is judged with the one before it in the book.
+    ENTRIES_BY_HAND = 7035
     #: Strikes of a fund.
     STRIKE_OF_FUND = 7006
     #: Setting up the funds of this home and their holders.

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 from django.db import connection, transaction
 
 from magnetfund.core.actors import Actor
+from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
@@ -34,13 +35,15 @@ from trading.services.orders import commit_checked, commit_intent
 def submit_manual_order(request: ManualOrder, *, actor: Actor, at: datetime | None = None) -> Order:
     """Size, check and commit an entry by hand; returns the order, DENIED where something said no.
 
-    Needs the capability to submit orders.  Raises :class:`InvalidInput` for what makes no sense and
-    :class:`Unavailable` without prices or equity.
+    Two at once are judged one after the other, the second with the first in the book; the trader
+    waits for neither.  Needs the capability to submit orders.  Raises :class:`InvalidInput` for
+    what makes no sense and :class:`Unavailable` without prices or equity.
     """
     _require_right(actor)
-    at = at or utc_now()
-    plan = plan_manual_order(request, at=at)
     with transaction.atomic():
+        take_lock(AdvisoryLock.ENTRIES_BY_HAND, request.book)
+        at = at or utc_now()
+        plan = plan_manual_order(request, at=at)
         if plan.refusals:
             order = commit_intent(plan.order, actor=actor, at=at, denial_codes=plan.refusals)
         else:
