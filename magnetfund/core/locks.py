@@ -36,6 +36,8 @@ class AdvisoryLock(IntEnum):
     OPTION_CHAIN = 7034
     #: A run of research: held by its worker's session, so that a dead worker lets go of it.
     RESEARCH_RUN = 7031
+    #: A run of a job: held by its worker's session, so that a dead worker lets go of it.
+    JOB_RUN = 7036
     #: Derived figures of one sleeve.
     PERFORMANCE = 7033
 

@@ -1,6 +1,7 @@
 """Scheduled jobs that are safe to run zero, one or many times.
 
-A job owns a slot (job, scheduled_for) by inserting its row; whoever loses the insert does nothing.
+A job owns a slot (job, scheduled_for) by inserting its row; whoever loses the insert does nothing,
+unless the owner died at work: then the slot is begun again, once.
 Slots are multiples of the period since 1970 in UTC, so clocks with daylight saving do not matter.
 """
 
@@ -12,11 +13,14 @@ from datetime import UTC, datetime, timedelta
 from django.db import transaction
 
 from magnetfund.core.commits import commit_early
+from magnetfund.core.locks import AdvisoryLock, release_session_lock, try_session_lock
 from magnetfund.core.models import Heartbeat, JobRun
 from magnetfund.kernel.clock import utc_now
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KEEP = timedelta(days=14)
+#: What a row says while its second process is at work: a job that kills its worker is left then.
+BEGUN_AGAIN = "begun again"
 
 
 def slot_of(instant: datetime, period: timedelta) -> datetime:
@@ -30,13 +34,11 @@ def run_slot(*, job: str, period: timedelta, work: Callable[[datetime], str]) ->
     ``work`` returns one line that says what was done.  An exception marks the row failed and is
     raised again, so that the worker reports it.
     """
-    slot = slot_of(utc_now(), period)
-    with transaction.atomic():
-        row, is_mine = JobRun.objects.get_or_create(job=job, scheduled_for=slot)
-    if not is_mine:
+    row = _own_slot(job, slot_of(utc_now(), period))
+    if row is None:
         return None
     try:
-        row.detail = work(slot)[:500]
+        row.detail = work(row.scheduled_for)[:500]
         row.state = JobRun.State.DONE
     except Exception as error:
         row.detail = f"{type(error).__name__}: {error}"[:500]
@@ -45,7 +47,36 @@ def run_slot(*, job: str, period: timedelta, work: Callable[[datetime], str]) ->
     finally:
         row.finished_at = utc_now()
         row.save(update_fields=["state", "finished_at", "detail"])
+        release_session_lock(AdvisoryLock.JOB_RUN, _key(row))
     return row
+
+
+def _own_slot(job: str, slot: datetime) -> JobRun | None:
+    """The row of a slot, with its lock held by this session; None where it is another's or done.
+
+    A row that says running while no session holds its lock was left by a process that died: a
+    restart, or a machine that lost its power, would else cost a daily job its day.
+    """
+    with transaction.atomic():
+        row, is_new = JobRun.objects.get_or_create(job=job, scheduled_for=slot)
+        if row.state != JobRun.State.RUNNING or row.detail == BEGUN_AGAIN:
+            return None
+        # A new row is seen by others once it is locked, since this commits after it.
+        if not try_session_lock(AdvisoryLock.JOB_RUN, _key(row)):
+            return None
+        if is_new:
+            return row
+        row.refresh_from_db()
+        if row.state == JobRun.State.RUNNING and row.detail != BEGUN_AGAIN:
+            row.detail = BEGUN_AGAIN
+            row.save(update_fields=["detail"])
+            return row
+        release_session_lock(AdvisoryLock.JOB_RUN, _key(row))
+    return None
+
+
+def _key(row: JobRun) -> int:
+    return row.pk % 2**31
 
 
 def purge_old_runs() -> int:
