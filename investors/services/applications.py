@@ -26,6 +26,7 @@ from investors.services.kyc import move_case
 from investors.services.kyc_file import read_checklist
 from investors.services.screening import screen_investor
 from investors.services.sealing import make_key, seal, unseal
+from investors.services.stated_anew import reopen_checks
 from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.models import User
@@ -124,6 +125,7 @@ def invite_to_apply(*, investor: Investor, actor: Actor) -> Application:
         row = Investor.objects.select_for_update(of=("self",)).get(pk=investor.pk)
         if row.kyc_state not in _OPEN_FILES:
             raise Conflict("the file is with compliance already", code="file_open")
+        _free_of_withdrawn(row)
         found = Application.objects.filter(investor=row).first()
         if found is None:
             found = _create(kind=row.kind, email=row.email, investor=row)
@@ -133,6 +135,12 @@ def invite_to_apply(*, investor: Investor, actor: Actor) -> Application:
         mail_link(found)
         record_audit(actor=actor, action="application.invited", subject=("investor", row.pk))
     return found
+
+
+def _free_of_withdrawn(investor: Investor) -> None:
+    """Let go of an application that was taken back, so that a holder can have a new one."""
+    withdrawn = Application.State.WITHDRAWN
+    Application.objects.filter(investor=investor, state=withdrawn).update(investor=None)
 
 
 def read_answers(row: Application) -> dict[str, dict[str, Any]]:
@@ -160,7 +168,8 @@ def lock_open(row: Application) -> Application:
 
 
 def save_step(*, application: Application, step: str, answers: Mapping[str, Any]) -> Application:
-    """Keep the answers of one step, sealed.
+    """Keep the answers of one step, sealed; of a file that is known, what rests on changed ones
+    is checked anew.
 
     Raises :class:`InvalidInput` (``no_such_step``, ``too_long``, ``us_person``, ``below_minimum``).
     """
@@ -172,7 +181,8 @@ def save_step(*, application: Application, step: str, answers: Mapping[str, Any]
             raise InvalidInput(
                 "we cannot take US persons yet; nothing of this step was kept", code="us_person"
             )
-        found = {**read_answers(row), step: dict(answers)}
+        before = read_answers(row)
+        found = {**before, step: dict(answers)}
         plain = json.dumps(found, ensure_ascii=False, sort_keys=True).encode()
         if len(plain) > ANSWERS_MAX:
             raise InvalidInput("the answers are too long", code="too_long")
@@ -180,6 +190,8 @@ def save_step(*, application: Application, step: str, answers: Mapping[str, Any]
         row.steps_done = [name for name in STEPS[row.kind] if name in {*row.steps_done, step}]
         row.saved_at = utc_now()
         row.save(update_fields=["sealed_answers", "steps_done", "saved_at"])
+        if row.investor is not None and found[step] != before.get(step):
+            reopen_checks(row.investor, step=step)
     return row
 
 
@@ -311,6 +323,7 @@ def _enter_holder(row: Application, actor: Actor) -> Investor:
         return investor
     if investor.kyc_state not in _OPEN_FILES or investor.kind != row.kind:
         raise Conflict("an investor with this address exists already", code="investor_exists")
+    _free_of_withdrawn(investor)
     investor.legal_name, investor.country = legal_name, country
     investor.save(update_fields=["legal_name", "country"])
     return investor

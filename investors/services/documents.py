@@ -61,12 +61,34 @@ def add_document(*, application: Application, item: str, name: str, content: byt
     return document
 
 
+def was_sent_in(document: Document, application: Application) -> bool:
+    """Whether a document came with an application that was sent in: compliance may rest on it."""
+    sent = application.submitted_at
+    return sent is not None and document.uploaded_at <= sent
+
+
 def remove_document(*, application: Application, pk: UUID) -> None:
-    """Take a document out of an application that is not sent in; its content goes."""
+    """Take a document that was not sent in yet out of its application; its content goes.
+
+    Raises :class:`Conflict` (``document_sent_in``) for one that is in the file of compliance.
+    """
     with transaction.atomic():
         row = lock_open(application)
-        row.documents.filter(pk=pk, removed_at=None).update(
-            removed_at=utc_now(), sealed_content=b"", name=""
+        found = row.documents.filter(pk=pk, removed_at=None).first()
+        if found is None:
+            return
+        if was_sent_in(found, row):
+            raise Conflict(
+                "this document was sent in and stays in your file; store a newer one beside it",
+                code="document_sent_in",
+            )
+        found.removed_at, found.sealed_content, found.name = utc_now(), b"", ""
+        found.save(update_fields=["removed_at", "sealed_content", "name"])
+        record_audit(
+            actor=Actor.system("applicant"),
+            action="document.removed",
+            subject=("document", found.pk),
+            body={"application": row.pk, "item": found.item, "digest": found.digest},
         )
 
 

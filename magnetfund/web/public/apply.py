@@ -32,7 +32,7 @@ from investors.services.applications import (
     submit_application,
     withdraw_application,
 )
-from investors.services.documents import add_document, remove_document
+from investors.services.documents import add_document, remove_document, was_sent_in
 from investors.services.founding import KINDS
 from investors.services.policies import takes_money
 from magnetfund.kernel.clock import utc_now
@@ -198,7 +198,9 @@ def _papers(request: HttpRequest, row: Application) -> HttpResponse:
             refusal = error
         else:
             return redirect("apply_step", step="sign" if done else "papers")
-    documents = list(row.documents.filter(removed_at=None))
+    documents: list[Any] = list(row.documents.filter(removed_at=None))
+    for document in documents:
+        document.stays = was_sent_in(document, row)
     page = {
         **_frame(request, row, "papers"),
         "items": [
@@ -247,7 +249,7 @@ def _take_papers(request: HttpRequest, row: Application) -> bool:
 @never_cache
 @require_POST
 def remove_paper(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Take a document out again; its content is gone at once."""
+    """Take a document out again before it is sent in; its content is gone at once."""
     row = _own(request)
     try:
         remove_document(application=row, pk=pk)

@@ -144,11 +144,12 @@ class OwnersForm(StepForm):
         for number, line in enumerate(lines, start=1):
             parts = [part.strip() for part in line.split(",")]
             try:
-                name, born, country, share = parts
+                name, born, country, written = parts
                 _require_adult(date.fromisoformat(born))
-                total += float(share.removesuffix("%"))
-                if len(name) < 3 or country not in dict(COUNTRIES) or not 0 <= float(share) <= 100:
+                share = float(written.removesuffix("%"))
+                if len(name) < 3 or country not in dict(COUNTRIES) or not 0 <= share <= 100:
                     raise ValueError
+                total += share
             except (ValueError, ValidationError):
                 self.add_error(
                     "people",
