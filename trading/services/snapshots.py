@@ -87,12 +87,14 @@ def build_snapshot(
     entry_block: Condition | None = None,
     is_history: bool = False,
     is_bare: bool = False,
+    is_before_sending: bool = False,
 ) -> BookSnapshot:
     """Everything that :func:`risk.domain.pretrade.check_order` wants to know of the book.
 
     ``entry_block`` is the market trigger that holds against an entry now, where one does.  A
     history (``is_history``) may trade an instrument that the live books do not; under bare rules
-    (``is_bare``) none of its limits acts.
+    (``is_bare``) none of its limits acts.  Of an order that is to be sent (``is_before_sending``)
+    those that wait with it, and itself, are no part of the book.
     """
     groups = _groups(book, limits, at)
     fund = state_of(book, FUND_SCOPE)
@@ -107,7 +109,7 @@ def build_snapshot(
         instrument=_rules(instrument, groups, is_allowed=is_history or instrument.is_active),
         reference=ReferencePrice(price=reference, observed_at=observed_at or at),
         positions=_positions(book, marks, groups),
-        orders=_orders(book, groups),
+        orders=_orders(book, groups, is_before_sending=is_before_sending),
         recent=_recent(book, at),
         strategy_locked_until=lock,
         entry_block=entry_block,
@@ -167,9 +169,12 @@ def _positions(
     return tuple(found)
 
 
-def _orders(book: str, groups: Mapping[str, str]) -> tuple[BookOrder, ...]:
+def _orders(
+    book: str, groups: Mapping[str, str], *, is_before_sending: bool
+) -> tuple[BookOrder, ...]:
     found = []
-    for symbol, gap_floor, *columns in _rows(OPEN_ORDERS, book):
+    statement = OPEN_ORDERS + (" AND o.state <> 'INTENT'" if is_before_sending else "")
+    for symbol, gap_floor, *columns in _rows(statement, book):
         row = _OpenOrder(*columns)
         left = row.quantity - row.filled
         notional = left * row.reference_price

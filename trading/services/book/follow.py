@@ -21,6 +21,7 @@ from trading.domain.orders import OrderState, OrderTooOld
 from trading.models import Order
 from trading.services.book.bookings import intent_of
 from trading.services.book.recovery import recover
+from trading.services.book.second_look import find_refusals
 from trading.services.book.trading_book import TradingBook
 from trading.services.orders import has_unsettled, record_events
 
@@ -134,6 +135,9 @@ def _take(paper: TradingBook, order: Order, at: datetime) -> bool:
     barred = slot in paper.closed_slots and not order.reduces
     if slot is None or waits or barred or (held is None) == order.reduces:
         record_events(order, OrderTooOld(at=at, reason="nothing to act on"))
+        return True
+    if not order.reduces and (codes := find_refusals(paper, order, at=at)):
+        record_events(order, OrderTooOld(at=at, reason=f"not within limits: {', '.join(codes)}"))
         return True
     sent = paper.desk.submit(slot, order, at=at)
     if sent is None:
