@@ -238,6 +238,7 @@ TRIGGERS = [
     TableTrigger(table="trading_bookflow", name="flow_posted"),
     TableTrigger(table="investors_restatement", name="restatement_signed"),
     TableTrigger(table="investors_suspensionproposal", name="suspension_signed"),
+    TableTrigger(table="investors_suspensionproposal", name="decided_now"),
     TableTrigger(table="investors_fund", name="fund_opened"),
     TableTrigger(table="investors_dealingorder", name="order_receipts"),
     TableTrigger(table="investors_dealingorder", name="distributed_orders"),

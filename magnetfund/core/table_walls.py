@@ -53,6 +53,7 @@ TRIGGERS = [
     TableTrigger(table="core_user", name="address_kept"),
     TableTrigger(table="core_rolegrant", name="role_guard"),
     TableTrigger(table="core_roleproposal", name="role_signed"),
+    TableTrigger(table="core_roleproposal", name="decided_now"),
 ]
 
 #: Tables of Django and of the libraries; their rows are working state, not books.
