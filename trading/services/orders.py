@@ -98,6 +98,26 @@ def commit_intent(
     return order
 
 
+def commit_exit(order: Order, *, actor: Actor, at: datetime) -> Order:
+    """Write a reducing order of the trader as an intent, before what a person asked for.
+
+    A close by hand that waits counts at the gate as closed already; nobody has sent it, so it
+    expires where the trader's order needs its place.  Raises :class:`GateRefused` as
+    :func:`commit_intent` does.
+    """
+    try:
+        return commit_intent(order, actor=actor, at=at)
+    except GateRefused:
+        waiting = Order.objects.filter(
+            book=order.book, instrument=order.instrument, strategy=order.strategy,
+            state=life.OrderState.INTENT, reduces=True, closed_at=None,
+        )  # fmt: skip
+        late = life.OrderTooOld(at=at, reason="closed meanwhile")
+        if not [record_events(row, late) for row in waiting]:
+            raise
+        return commit_intent(order, actor=actor, at=at)
+
+
 def commit_taken(
     order: Order, *, submit: Callable[[Order], life.OrderAcknowledged], actor: Actor, at: datetime
 ) -> Order:

@@ -35,6 +35,7 @@ from trading.models import Order
 from trading.services.book.worth import price_of, quantity_of
 from trading.services.orders import (
     claim_for_sending,
+    commit_exit,
     commit_intent,
     commit_taken,
     record_events,
@@ -237,7 +238,7 @@ class OrderDesk:
             commit_taken(order, submit=lambda row: self._taken(row, at), actor=self.actor, at=at)
             self._remember(slot, role, order)
             return
-        commit_intent(order, actor=self.actor, at=at)
+        commit_exit(order, actor=self.actor, at=at)
         if self.submit(slot, order, at=at) is None:
             raise InvariantBroken(f"a reducing order was refused: {order.id}")
 
