@@ -31,6 +31,7 @@ from investors.services.kyc_file import (
     read_screenings,
     roles_of,
     say_screening,
+    still_holds,
 )
 from investors.services.messages import send_message
 from magnetfund.core.actors import Actor
@@ -45,6 +46,8 @@ MESSAGE_MAX = 1_000
 MORE_INFO_MAIL = "more_info"
 #: Moves that put a signature on what was seen.
 SIGNATURES = frozenset({KycState.APPROVED, KycState.SENIOR_APPROVAL})
+#: Moves that end a file for good: nobody screens it any more.
+ENDS = frozenset({KycState.DECLINED, KycState.EXITED})
 _WORDS = {
     MoveDenial.NO_SUCH_MOVE: "the file is in another state; reload the page",
     MoveDenial.WRONG_ROLE: "your role does not include this step",
@@ -87,8 +90,8 @@ def move_case(
     Raises what stands against the move by its code: :class:`NotAllowed` (``wrong_role``,
     ``same_person``, ``senior_manager_needed``), :class:`Conflict` (``no_such_move``,
     ``documents_missing``, ``screening_not_clear``, ``not_rated``, ``review_not_signed``,
-    ``changed``), :class:`InvalidInput` (``no_reason``), and :class:`SignatureMissing` until the
-    actor has signed that the investor is accepted.
+    ``changed``, ``still_holds``), :class:`InvalidInput` (``no_reason``), and
+    :class:`SignatureMissing` until the actor has signed that the investor is accepted.
     """
     at, reason = at or utc_now(), reason.strip()[:REASON_MAX]
     with transaction.atomic():
@@ -104,6 +107,11 @@ def move_case(
         )
         if role is None:
             raise _refusal(denial or MoveDenial.WRONG_ROLE)
+        if to in ENDS and still_holds(row):
+            raise Conflict(
+                "the fund still has units or an open order of this investor; redeem and pay first",
+                code="still_holds",
+            )
         content = hash_file(row, case, checklist, screenings)
         if to in SIGNATURES and seen_hash != content:
             raise Conflict(

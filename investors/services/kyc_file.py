@@ -16,7 +16,7 @@ from investors.domain.onboarding import (
     items_of,
     list_moves,
 )
-from investors.models import Investor, KycCase, KycCheck, KycMove, Screening
+from investors.models import DealingOrder, Holding, Investor, KycCase, KycCheck, KycMove, Screening
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.identifiers import content_hash
@@ -104,6 +104,32 @@ def is_screening_clear(lines: Sequence[ScreeningLine]) -> bool:
         bool(sanctions)
         and not any(line.is_open for line in lines)
         and not any(line.outcome == _OUTCOME.SAME_PERSON for line in sanctions)
+    )
+
+
+def is_held(investor: Investor) -> bool:
+    """Whether nothing is paid to an investor: the account is on hold, a hit is not decided, or a
+    name is on a sanctions list, whatever state the file is in meanwhile."""
+    if Investor.objects.filter(pk=investor.pk, kyc_state=KycState.RESTRICTED).exists():
+        return True
+    lines = read_screenings(investor)
+    return any(
+        line.is_open
+        or (line.row.kind == Screening.Kind.SANCTIONS and line.outcome == _OUTCOME.SAME_PERSON)
+        for line in lines
+    )
+
+
+#: States of an order of which something is left to deal or to pay.
+_OPEN_ORDERS = ("submitted", "accepted", "funded", "deferred", "set_aside", "payable")
+
+
+def still_holds(investor: Investor) -> bool:
+    """Whether the fund still has units of an investor, or an order that is open or to be
+    paid."""
+    return (
+        Holding.objects.filter(investor=investor, units__gt=0).exists()
+        or DealingOrder.objects.filter(investor=investor, state__in=_OPEN_ORDERS).exists()
     )
 
 

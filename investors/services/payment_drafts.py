@@ -10,7 +10,6 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Max, Sum
 
-from investors.domain.onboarding import KycState
 from investors.domain.payments import (
     ACTIVE,
     PaymentKind,
@@ -23,6 +22,7 @@ from investors.models import (
     Payment,
     StatementLine,
 )
+from investors.services.kyc_file import is_held
 from investors.services.payment_books import (
     book_holdback_release,
     owed_balance,
@@ -313,9 +313,8 @@ def require_receiver(payee: PayeeAccount, *, currency: str, fund: Fund, at: date
 
 
 def require_not_held(investor: Investor) -> None:
-    """Raise :class:`NotAllowed` (``on_hold``) while the investor's identity check holds payouts."""
-    investor.refresh_from_db(fields=["kyc_state"])
-    if investor.kyc_state == KycState.RESTRICTED:
+    """Raise :class:`NotAllowed` (``on_hold``) while the investor's file holds payouts."""
+    if is_held(investor):
         raise NotAllowed("payments to this investor are on hold", code="on_hold")
 
 
