@@ -51,6 +51,7 @@ TRIGGERS = [
     TableTrigger(table="core_user", name="no_superuser"),
     TableTrigger(table="core_user", name="one_person"),
     TableTrigger(table="core_user", name="address_kept"),
+    TableTrigger(table="core_user", name="last_director"),
     TableTrigger(table="core_rolegrant", name="role_guard"),
     TableTrigger(table="core_roleproposal", name="role_signed"),
     TableTrigger(table="core_roleproposal", name="decided_now"),

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.db.models import QuerySet
 from django.urls import reverse
 
 from investors.services.accounts import sign_invitation
@@ -31,11 +32,21 @@ MAIL = "staff_invitation"
 REASON_MAX = 300
 
 
-def has_director() -> bool:
-    """Whether somebody can decide about roles."""
+def _directors() -> QuerySet[RoleGrant]:
     return RoleGrant.objects.filter(
         role=Role.DIRECTOR.value, revoked_at=None, user__is_active=True, user__is_simulated=False
-    ).exists()
+    )
+
+
+def has_director() -> bool:
+    """Whether somebody can decide about roles."""
+    return _directors().exists()
+
+
+def is_last_director(user: User) -> bool:
+    """Whether nobody could decide about roles any more without this account."""
+    others = _directors().exclude(user=user)
+    return _directors().filter(user=user).exists() and not others.exists()
 
 
 def propose_role(

@@ -26,7 +26,7 @@ from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.core.spreadsheets import safe_cell
 from magnetfund.web.administration import money
-from magnetfund.web.administration.forms import FORMS, ServiceForm, dress
+from magnetfund.web.administration.forms import CHANGE_FORMS, FORMS, ServiceForm, dress
 from magnetfund.web.administration.kyc_forms import KYC_TABLES
 
 APPS = ("core", "risk", "trading", "investors", "operations")
@@ -123,6 +123,9 @@ class BookAdmin(ModelAdmin):  # type: ignore[misc]  # untyped
                 require_step_up(request)
             bound = {"actor": Actor.of(request.user), "dress": staticmethod(dress)}
             return type(form.__name__, (form,), bound)
+        changing = CHANGE_FORMS.get(self.opts.label_lower)
+        if changing is not None:
+            kwargs["form"] = changing
         return super().get_form(request, obj, change=change, **kwargs)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

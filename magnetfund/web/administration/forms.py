@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 from unfold import widgets
 
+from magnetfund.operations.role_changes import is_last_director
 from magnetfund.web.policy_forms import BookMemberForm, LimitsForm, TermsForm
 from magnetfund.web.service_forms import ServiceForm, declare
 from magnetfund.web.setup_forms import (
@@ -16,7 +19,7 @@ from magnetfund.web.setup_forms import (
     ShareClassForm,
 )
 
-__all__ = ["FORMS", "ServiceForm", "declare", "dress"]
+__all__ = ["CHANGE_FORMS", "FORMS", "ServiceForm", "declare", "dress"]
 
 #: What the admin creates, by the table that it lands in.
 FORMS: dict[str, type[ServiceForm]] = {
@@ -61,3 +64,20 @@ def dress(field: forms.Field) -> None:
             if choices is not None:
                 field.choices = choices  # type: ignore[attr-defined]  # a choice field
             return
+
+
+class AccountForm(forms.ModelForm):  # type: ignore[type-arg]  # of the one table of accounts
+    """What an administrator changes of an account by himself."""
+
+    def clean_is_active(self) -> bool:
+        """Without a director one person would give every role; PostgreSQL keeps the last too."""
+        wanted = bool(self.cleaned_data["is_active"])
+        if not wanted and is_last_director(self.instance):
+            raise forms.ValidationError(
+                "This is the last director: somebody else becomes one first."
+            )
+        return wanted
+
+
+#: What an administrator changes of a row that is there, by its table.
+CHANGE_FORMS: dict[str, type[Any]] = {"core.user": AccountForm}
