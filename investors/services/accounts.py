@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.core import signing
 from django.db import transaction
@@ -78,9 +80,15 @@ def read_invitation(word: str) -> User:
 
 
 def open_account(*, user: User, password: str | None) -> User:
-    """Open an invited account: the address is proved by the link, a password is set if given."""
+    """Open an invited account: the address is proved by the link, a password is set if given.
+
+    ``user`` is as the link was read; raises :class:`NotFound` (``link_over``) where somebody opened
+    the account since.
+    """
     with transaction.atomic():
         row = User.objects.select_for_update(of=("self",)).get(pk=user.pk)
+        if not row.is_active or _state(row) != _state(user):
+            raise NotFound("this link was used already", code="link_over")
         if password is not None:
             row.set_password(password)
             row.save(update_fields=["password"])
@@ -89,6 +97,16 @@ def open_account(*, user: User, password: str | None) -> User:
         )
         record_audit(actor=Actor.of(row), action="account.opened", subject=("user", row.pk))
     return row
+
+
+def erase_account(user: User, *, name: str, address: str) -> None:
+    """Close an account for good and take from it who its owner was, in the caller's transaction."""
+    EmailAddress.objects.filter(user=user).delete()
+    Authenticator.objects.filter(user=user).delete()
+    UserSession.objects.filter(user=user).delete()
+    user.name, user.email, user.is_active = name, address, False
+    user.set_unusable_password()
+    user.save(update_fields=["name", "email", "is_active", "password"])
 
 
 def _state(user: User) -> str:

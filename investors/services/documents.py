@@ -9,6 +9,7 @@ from django.db import transaction
 
 from investors.domain.onboarding.uploads import CheckedFile, check_upload
 from investors.models import Application, Document
+from investors.services.accounts import erase_account
 from investors.services.applications import PAPERS, lock_open
 from investors.services.sealing import destroy_key, seal, unseal
 from magnetfund.core.actors import Actor
@@ -108,7 +109,8 @@ def open_document(*, document: Document, actor: Actor) -> bytes:
 
 
 def erase_application(*, application: Application, reason: str, actor: Actor) -> Application:
-    """Erase what a person sent: the key is destroyed, so that no backup can bring it back.
+    """Erase what a person sent: the key is destroyed, so that no backup can bring it back.  An
+    account is closed and loses its name, address, keys and sessions.
 
     Raises :class:`InvalidInput` (``no_reason``) and :class:`Conflict` (``retention``) while the law
     asks to keep the file, ``erased`` where it is done.
@@ -134,6 +136,8 @@ def erase_application(*, application: Application, reason: str, actor: Actor) ->
             investor.email = f"erased-{investor.pk}@example.invalid"
             investor.country = ""
             investor.save(update_fields=["legal_name", "email", "country"])
+            if investor.user is not None:
+                erase_account(investor.user, name=investor.legal_name, address=investor.email)
         row.email = f"erased-{row.pk}@example.invalid"
         row.sealed_answers, row.erased_at = b"", now
         row.save(update_fields=["email", "sealed_answers", "erased_at"])

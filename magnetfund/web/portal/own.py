@@ -81,11 +81,13 @@ def inbox(request: HttpRequest) -> HttpResponse:
 @require_POST
 @login_required
 def read(request: HttpRequest) -> HttpResponse:
-    """Mark one message, or all, as read."""
+    """Mark one message, or all where none is named, as read."""
     investor = own_investor(request)
     number = request.POST.get("message", "")
-    is_one = number.isdecimal() and len(number) < 19
-    mark_read(investor=investor, pk=int(number) if is_one else None)
+    if not number:
+        mark_read(investor=investor)
+    elif number.isdecimal() and len(number) < 19:
+        mark_read(investor=investor, pk=int(number))
     return redirect("messages")
 
 

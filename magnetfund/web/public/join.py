@@ -72,7 +72,11 @@ def join(request: HttpRequest, word: str) -> HttpResponse:
     form = PasswordForm(user, request.POST if request.method == "POST" else None)
     if with_passkey or (form.is_bound and form.is_valid()):
         password = None if with_passkey else form.cleaned_data["password"]
-        row = open_account(user=user, password=password)
+        try:
+            row = open_account(user=user, password=password)
+        except NotFound as error:
+            page = {**page_context(request), "refusal": error}
+            return render(request, "public/join.html", page, status=404)
         login(request, row, backend=BACKEND)
         record_authentication(request, row, "code" if with_passkey else "password")
         return redirect("mfa_add_webauthn" if with_passkey else "home")
