@@ -10,16 +10,20 @@ from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from investors.models import Document, Investor
+from investors.models import Application, Document, Investor, Screening
 from investors.services.applications import invite_to_apply
 from investors.services.founding import register_investor
 from investors.services.kyc_file import read_checklist
 from investors.services.kyc_work import note_check
+from investors.services.rescreening import screen_everybody
+from investors.services.screening import import_list
 from investors.tests.fund_support import make_fund
+from investors.tests.test_screening import OFAC
 from investors.tests.test_uploads import png
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import AuditEvent, User
 from magnetfund.core.roles import Role
+from magnetfund.kernel.errors import InvariantBroken
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.test_apply import ABOUT, begin, fill, mailed_link, sign
 
@@ -126,3 +130,23 @@ def test_a_share_may_be_written_with_its_sign_and_nothing_else_counts():
         line = f"Aoife Hollis, 1979-02-14, IE, {share}"
         answer = client.post("/apply/owners/", {"people": line, "rest": "on"})
         assert (answer.status_code, "Line 1" in answer.content.decode()) == (422, True)
+
+
+def test_one_file_that_cannot_be_read_keeps_nobody_from_being_screened(settings: Any):
+    for email, name in (("a@example.com", "Aaron First"), ("b@example.com", "Conor Reed")):
+        client = begin(email=email)
+        fill(client)
+        client.post("/apply/about/", {**ABOUT, "name": name})
+        assert sign(client).status_code == 302
+    for row in Application.objects.filter(email="a@example.com"):
+        (Path(settings.DOCUMENT_KEYS) / f"{row.pk}.key").unlink()
+    list_of = import_list(content=OFAC, form="ofac", kind="sanctions", actor=Actor.system("lists"))
+    with pytest.raises(InvariantBroken) as caught:
+        screen_everybody()
+    broken, other = (Investor.objects.get(legal_name=n) for n in ("Aaron First", "Conor Reed"))
+    assert (caught.value.code, broken.number in caught.value.message) == (
+        "answers_unreadable", True
+    )  # fmt: skip
+    found = Screening.objects.filter(list_name=list_of.name)
+    assert found.get(investor=broken).outcome == "clear"
+    assert found.get(investor=other).outcome == "possible"
