@@ -23,7 +23,7 @@ from investors.services.messages import send_message
 from investors.services.sealing import make_key
 from investors.tests.fund_support import make_fund
 from magnetfund.core.actors import Actor
-from magnetfund.core.models import User
+from magnetfund.core.models import RoleGrant, User
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import NotFound
@@ -93,3 +93,14 @@ def test_a_message_that_is_none_marks_no_other_as_read(ann: User):
         assert Message.objects.filter(read_at=None).count() == 1, number
     client.post("/messages/read/")
     assert not Message.objects.filter(read_at=None).exists()
+
+
+@pytest.mark.parametrize("path", ["/overview/", "/messages/", "/redeem/", "/statements/"])
+def test_the_portal_closes_with_the_role(ann: User, path: str):
+    client = Client()
+    client.force_login(ann)
+    assert client.get(path).status_code == 200
+    RoleGrant.objects.filter(user=ann).update(revoked_at=utc_now())
+    for method in (client.get, client.head, client.post):
+        assert method(path).status_code in (404, 405)
+    assert client.get(path).status_code == 404
