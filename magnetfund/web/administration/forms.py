@@ -66,7 +66,7 @@ def dress(field: forms.Field) -> None:
             return
 
 
-class AccountForm(forms.ModelForm):  # type: ignore[type-arg]  # of the one table of accounts
+class AccountChangeForm(forms.ModelForm):  # type: ignore[type-arg]  # of the one table of accounts
     """What an administrator changes of an account by himself."""
 
     def clean_is_active(self) -> bool:
@@ -80,4 +80,4 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]  # of the one tabl
 
 
 #: What an administrator changes of a row that is there, by its table.
-CHANGE_FORMS: dict[str, type[Any]] = {"core.user": AccountForm}
+CHANGE_FORMS: dict[str, type[Any]] = {"core.user": AccountChangeForm}
