@@ -125,15 +125,14 @@ def test_nobody_changes_the_steps_of_an_order_on_its_way(
     assert attack(fresh_database, role, put(lot="10")) == ""
 
 
-def become_worker(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def become_worker(cluster: Any) -> None:
+    """The suite's own sign-in comes back with the end of ``fresh_database``."""
     connection.close()
-    login = parse_database_url("test", cluster.dsn("fa_worker", "fresh"))
-    for name, value in login.items():
-        monkeypatch.setitem(connection.settings_dict, name, value)
+    connection.settings_dict.update(parse_database_url("test", cluster.dsn("fa_worker", "fresh")))
 
 
 def test_a_refresh_by_a_job_says_who_takes_looser_terms_over(
-    instrument: Instrument, fresh_database: Any, monkeypatch: pytest.MonkeyPatch
+    instrument: Instrument, fresh_database: Any
 ):
     stated = InstrumentTerms(
         symbol=instrument.symbol, venue=instrument.venue, kind=InstrumentKind.LINEAR_PERPETUAL,
@@ -141,7 +140,7 @@ def test_a_refresh_by_a_job_says_who_takes_looser_terms_over(
         minimum_notional=Decimal(5), taker_fee=Decimal("0.0005"),
         maintenance_tiers=flat_tier(rate=0.002),
     )  # fmt: skip
-    become_worker(fresh_database, monkeypatch)
+    become_worker(fresh_database)
     with pytest.raises(Conflict, match="refresh_instruments") as refused:
         refresh_terms(stated, source="x", stated_at=utc_now(), actor=Actor.system("refresh"))
     assert refused.value.code == "looser_terms"
@@ -166,7 +165,7 @@ def test_terms_that_no_job_takes_over_wait_for_an_operator(
     monkeypatch.setattr(
         instrument_refresh, "ask_exchange", lambda client, ask: {instrument.symbol: market}
     )
-    become_worker(fresh_database, monkeypatch)
+    become_worker(fresh_database)
 
     def refresh(terms: InstrumentTerms) -> list[str]:
         monkeypatch.setattr(instrument_refresh, "fetch_terms", lambda *_, **__: (terms, "x"))
