@@ -104,6 +104,20 @@ def test_killed_workers_lose_no_finished_trial_and_count_none_twice(fresh_databa
     print(f"{drilled(100)} kills over {number} sweeps, {taken_again} chunks taken again")
 
 
+def test_a_worker_that_read_the_run_before_it_was_planned_leaves_its_result(
+    fresh_database: object,
+) -> None:
+    """It prepares for as long as the others take for the whole sweep."""
+    store(make_random_bars(count=9_000, seed=31))
+    run = ask(0)
+    late = ResearchRun.objects.get(pk=run.pk)
+    follow_sweep(run, threads=1, lease=LEASE_SECONDS)
+    follow_sweep(late, threads=1, lease=LEASE_SECONDS)
+    run.refresh_from_db()
+    assert run.state == RunState.DONE
+    assert _check(run, 0) == 1_600
+
+
 def _check(run: ResearchRun, counted: int) -> int:
     """The run says what an undisturbed one says; returns the trials that are counted by now."""
     assert run.result["sweep"] == describe_sweep(_sweep_alone(run))

@@ -275,7 +275,12 @@ def fail_run(run: ResearchRun, error: Exception) -> ResearchRun:
 
 
 def repeat_run(run: ResearchRun, known: ResearchRun) -> ResearchRun:
-    """Point a run at the finished one of equal inputs, and give that one."""
+    """Point a run at the finished one of equal inputs, and give that one.
+
+    A run that another process finished meanwhile is that one itself, and keeps its result.
+    """
+    if known.pk == run.pk:
+        return known
     run.state, run.finished_at, run.progress = RunState.REPEATED, utc_now(), 1.0
     run.result = {"same_as": known.pk}
     run.save(update_fields=["state", "finished_at", "progress", "result"])
