@@ -86,6 +86,7 @@ GRANTS = [
         "email",
         "state",
         "generation",
+        "opened_generation",
         "sealed_answers",
         "steps_done",
         "share_class_id",

@@ -30,6 +30,10 @@ class Application(models.Model):
     generation = models.PositiveIntegerField(
         default=1, help_text="Number of the newest link; older links are no longer good."
     )
+    opened_generation = models.PositiveIntegerField(
+        default=0,
+        help_text="Number of the newest link that was opened; sessions of older ones are over.",
+    )
     sealed_answers = models.BinaryField(default=b"", editable=False)
     steps_done = models.JSONField(default=list, blank=True)
     share_class = models.ForeignKey(

@@ -33,7 +33,8 @@ def sign_link(row: Application) -> str:
 
 
 def open_link(word: str) -> Application:
-    """The application of a link, whose address is proved by it.
+    """The application of a link, whose address is proved by it.  Sessions that an older link opened
+    are over; a newer link that was only mailed, which anybody can ask for, ends none.
 
     Raises :class:`NotFound` (``link_over``) for an old, replaced or forged one.
     """
@@ -42,9 +43,9 @@ def open_link(word: str) -> Application:
         row = Application.objects.get(pk=pk, generation=generation, erased_at=None)
     except (signing.BadSignature, Application.DoesNotExist, ValueError, TypeError):
         raise NotFound("this link is no longer valid", code="link_over") from None
-    if row.email_proved_at is None:
-        row.email_proved_at = utc_now()
-        row.save(update_fields=["email_proved_at"])
+    row.email_proved_at = row.email_proved_at or utc_now()
+    row.opened_generation = row.generation
+    row.save(update_fields=["email_proved_at", "opened_generation"])
     return row
 
 

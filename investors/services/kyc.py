@@ -109,7 +109,8 @@ def move_case(
             raise _refusal(denial or MoveDenial.WRONG_ROLE)
         if to in ENDS and still_holds(row):
             raise Conflict(
-                "the fund still has units or an open order of this investor; redeem and pay first",
+                "the fund still has units, an open order or money of this investor; redeem and pay "
+                "first",
                 code="still_holds",
             )
         content = hash_file(row, case, checklist, screenings)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Q
+
 from investors.domain.onboarding import (
     ITEMS,
     Decider,
@@ -16,7 +18,19 @@ from investors.domain.onboarding import (
     items_of,
     list_moves,
 )
-from investors.models import DealingOrder, Holding, Investor, KycCase, KycCheck, KycMove, Screening
+from investors.domain.payments import ACTIVE
+from investors.models import (
+    DealingOrder,
+    Fund,
+    Holding,
+    Investor,
+    KycCase,
+    KycCheck,
+    KycMove,
+    Payment,
+    Screening,
+)
+from investors.services.rebates import owed_rebates
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.identifiers import content_hash
@@ -125,11 +139,14 @@ _OPEN_ORDERS = ("submitted", "accepted", "funded", "deferred", "set_aside", "pay
 
 
 def still_holds(investor: Investor) -> bool:
-    """Whether the fund still has units of an investor, or an order that is open or to be
-    paid."""
+    """Whether the fund still has units of an investor, an order that is open or to be paid, a
+    payment to him on its way, or a rebate that it owes him."""
+    paid = Q(order__investor=investor) | Q(payee__investor=investor)
     return (
         Holding.objects.filter(investor=investor, units__gt=0).exists()
         or DealingOrder.objects.filter(investor=investor, state__in=_OPEN_ORDERS).exists()
+        or Payment.objects.filter(paid, state__in=ACTIVE).exists()
+        or any(owed_rebates(fund, investor) for fund in Fund.objects.all())
     )
 
 

@@ -9,12 +9,20 @@ from typing import Any
 import pytest
 from django.db import transaction
 
+from investors.domain.onboarding import KycState
 from investors.domain.payments import PaymentKind
 from investors.models import Entry, NavStrike, Payment, Rebate
 from investors.services.investor_statements import make_statements
+from investors.services.kyc import move_case
 from investors.services.ledger import read_balances
 from investors.services.money_accounts import add_payee
-from investors.services.payment_drafts import list_rebates, owed, prepare_fee, prepare_rebate
+from investors.services.payment_drafts import (
+    list_rebates,
+    owed,
+    prepare_fee,
+    prepare_proceeds,
+    prepare_rebate,
+)
 from investors.services.payments import approve_payment, return_payment
 from investors.services.rebates import decide_rebate, propose_rebate
 from investors.services.verification import verify_fund
@@ -22,7 +30,9 @@ from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund, 
 from investors.tests.test_payments import bank_of, pay, payee_of
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import AuditEvent
+from magnetfund.core.roles import Role
 from magnetfund.kernel.errors import FundError
+from magnetfund.tests.walls_support import make_user
 
 pytestmark = pytest.mark.django_db
 D = Decimal
@@ -153,6 +163,25 @@ def test_a_rebate_is_paid_once_returned_and_paid_again():
     assert owed(small.fund, PaymentKind.MANAGEMENT_FEE) == 0
     assert small.strike(APRIL).state == NavStrike.State.DEALT
     assert verify_fund(small.fund) == []
+
+
+def test_a_former_holder_whom_a_rebate_is_owed_to_does_not_leave():
+    small = found_fund()
+    agree(small)
+    order = small.redeem("ann", None, before=FEBRUARY)
+    small.strike(FEBRUARY)
+    account, payee = bank_of(small), payee_of(small)
+    row = prepare_proceeds(order=order, payee=payee, actor=small.maker)
+    given: dict[str, Any] = {
+        "investor": small.investor("ann"), "to": KycState.EXITED, "reason": "moved away",
+        "actor": Actor.of(make_user("lea", Role.COMPLIANCE)),
+    }  # fmt: skip
+    pay(small, row, account)
+    assert refused(move_case, **given) == "still_holds"
+    row = prepare_rebate(fund=small.fund, payee=payee, actor=small.maker)
+    assert refused(move_case, **given) == "still_holds"
+    pay(small, row, account)
+    assert move_case(**given).kyc_state == "exited"
 
 
 def test_no_rebate_leaves_for_another_or_for_an_account_that_nobody_approved():

@@ -169,6 +169,10 @@ def test_answers_survive_leaving_and_a_newer_link_ends_the_older():
     old = re.search(r"(/apply/open/\S+)", mail.outbox[-1].body)
     assert old is not None
     first.post("/apply/about/", ABOUT)
+    assert first.get("/apply/tax/").status_code == 200
+    begun = Client().post("/apply/", {"kind": "person", "email": "tomasz@example.com"})
+    assert "Check your mail" in begun.content.decode()
+    assert first.get("/apply/tax/").status_code == 200, "anybody could have asked for that mail"
     again = begin()
     page = again.get("/apply/about/").content.decode()
     assert 'value="ul. Dluga 4"' in page

@@ -101,6 +101,14 @@ def test_a_redemption_from_the_simulator_to_the_order_and_back(small: SmallFund)
     assert Holding.objects.get(investor=order.investor).reserved_units == 0
 
 
+def test_taking_an_order_back_asks_for_a_fresh_factor(small: SmallFund, settings: Any):
+    client = client_of(small)
+    address = client.post("/redeem/confirm/", fields(client.get("/redeem/confirm/", REDEEM))).url
+    settings.SECOND_FACTOR_REQUIRED = True
+    assert client.post(f"{address}cancel/").url.startswith("/account/")
+    assert DealingOrder.objects.get(kind="redemption").state == "accepted"
+
+
 def test_everything_and_an_amount_are_orders_too(small: SmallFund):
     client = client_of(small)
     amount = fields(client.get("/redeem/confirm/", {**REDEEM, "what": "amount", "size": "1,000"}))

@@ -332,7 +332,8 @@ def note(request: HttpRequest, pk: UUID, strike: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Take one's own order back before its cut-off, after the page that says what that means."""
+    """Take one's own order back before its cut-off, after the page that says what that means and
+    with a fresh second factor."""
     investor = own_investor(request)
     order = _own_order(investor, pk)
     if request.method != "POST":
@@ -342,6 +343,7 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
             "can_cancel": not order.is_compulsory and can_cancel(order, at=utc_now()),
         }
         return render_page(request, "portal/order_cancel.html", context, parts=())
+    require_step_up(request)
     try:
         done = cancel_order(order=order, actor=actor_of(request))
     except FundError as error:

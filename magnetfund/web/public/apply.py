@@ -114,7 +114,7 @@ def open_by_link(request: HttpRequest, word: str) -> HttpResponse:
         page = {**page_context(request), "refusal": error, "form": StartForm()}
         return render(request, "public/apply_start.html", page, status=404)
     request.session.cycle_key()
-    request.session[SESSION_KEY] = [str(row.pk), row.generation]
+    request.session[SESSION_KEY] = [str(row.pk), row.opened_generation]
     return _go_on(row)
 
 
@@ -126,12 +126,12 @@ def _go_on(row: Application) -> HttpResponse:
 
 
 def _own(request: HttpRequest) -> Application:
-    """The application of the session; a newer link ends older sessions too."""
+    """The application of the session; opening a newer link ends it."""
     kept = request.session.get(SESSION_KEY)
     if not isinstance(kept, list) or len(kept) != 2:
         raise Http404
     row = find_application(str(kept[0]))
-    if row is None or row.generation != kept[1]:
+    if row is None or row.opened_generation != kept[1]:
         raise Http404
     return row
 
