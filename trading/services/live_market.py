@@ -287,7 +287,8 @@ class LiveMarket:
 
     def _find_doubt_of(self, symbol: str, now_ms: int) -> str:
         limit = STALE_POLLS * POLL_MS
-        newest, held = self.prices.newest(symbol), self.prices.held(symbol)
+        # A quote that comes while a beat is under way is no price of the beat's own instant.
+        newest, held = self.prices.newest_by(symbol, now_ms), self.prices.held(symbol)
         if symbol in self._settled:
             return ""
         if newest is None:
