@@ -56,6 +56,7 @@ try:
     TRADING_MODE = _env.trading_mode(LIVE_VENUES)
     INITIAL_EQUITY = _env.decimal("INITIAL_EQUITY", "0", may_be_zero=True)
     MARKET = _env.text("MARKET", "").lower()
+    STABLECOIN_RATES = _env.text("STABLECOIN_RATES", "")
     EXCHANGE_HOST = _env.url("EXCHANGE_HOST", "", ("http", "https"))
     EXCHANGE_PROXY = _env.url("EXCHANGE_PROXY", "", ("http", "https"))
     LOG_LEVEL = _env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))

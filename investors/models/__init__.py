@@ -33,6 +33,7 @@ from investors.models.nav import ClassNav, LotNav, NavStrike
 from investors.models.papers import Paper
 from investors.models.payments import Payment, PaymentFile
 from investors.models.proposals import DealingProposal, Distribution
+from investors.models.rates import CoinRate, RateProposal
 from investors.models.rebates import Rebate
 from investors.models.restatements import Restatement
 
@@ -43,6 +44,7 @@ __all__ = [
     "BookBreak",
     "ClassNav",
     "ClassPolicyVersion",
+    "CoinRate",
     "DealingDay",
     "DealingOrder",
     "DealingProposal",
@@ -70,6 +72,7 @@ __all__ = [
     "Payment",
     "PaymentFile",
     "Posting",
+    "RateProposal",
     "Rebate",
     "Restatement",
     "Screening",

@@ -24,7 +24,7 @@ from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import require_utc, utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput
-from magnetfund.kernel.money import currency_quantum, require_at_par
+from magnetfund.kernel.money import currency_quantum, require_carried
 
 _CODE = re.compile(r"[A-Z0-9][A-Z0-9-]*")
 _CODE_MAX = {"fund": 20, "class": 10}
@@ -104,14 +104,14 @@ def create_fund(
 
     ``inception`` is the valuation of its first dealing day.  Raises :class:`Conflict`:
     ``fund_exists`` for a code that is taken, ``book_taken`` where the book has a fund; and
-    :class:`InvalidInput` (``currency_not_carried``) for a currency that its trading is not at par
-    with.
+    :class:`InvalidInput` (``currency_not_carried``) for a currency that the books read no rate
+    of.
     """
     actor.require(Capability.FUND_SET_UP)
     check_code(code, of="fund")
     plain = check_name(name)
     currency_quantum(currency)
-    require_at_par(currency, what=f"the fund {code}")
+    require_carried(currency, what=f"the fund {code}")
     find_zone(zone)
     require_utc(inception)
     if not 1 <= len(book) <= BOOK_MAX:

@@ -21,10 +21,17 @@ from investors.domain.strike import (
 )
 from investors.models import (
     ClassNav,
+    CoinRate,
     DealingDay,
     Fund,
     LotNav,
     NavStrike,
+)
+from investors.services.coin_values import (
+    HeldCoins,
+    changed_rates,
+    plain_coins,
+    require_par,
 )
 from investors.services.dealing_rules import require_open
 from investors.services.expenses import post_expenses
@@ -32,7 +39,7 @@ from investors.services.ledger import (
     owns_and_owes,
 )
 from investors.services.nav_calendar import find_due, next_version, require_instant
-from investors.services.nav_checks import check_book_breaks, check_strike
+from investors.services.nav_checks import check_book_breaks, check_coins, check_strike
 from investors.services.nav_dealing import deal_strike
 from investors.services.nav_inputs import gather_inputs
 from investors.services.trading_books import (
@@ -115,11 +122,13 @@ def _prepare(
             version=version,
             actor=Actor.system("nav"),
         )
+        coins = require_par(fund, at=valuation_at, positions=positions)
         inputs = gather_inputs(fund, valuation_at)
         strike = compute_strike(inputs)
         second = recompute_strike(inputs)
         checks = check_strike(fund, valuation_at, inputs, strike, second)
-        plain = _plain_inputs(inputs, positions, fund, valuation_at)
+        checks += [check_coins(coins)] if coins else []
+        plain = _plain_inputs(inputs, positions, coins, fund, valuation_at)
         row = NavStrike.objects.create(
             fund=fund,
             valuation_at=valuation_at,
@@ -262,7 +271,11 @@ def _store_results(row: NavStrike, strike: Strike, inputs: StrikeInputs) -> None
 
 
 def _plain_inputs(
-    inputs: StrikeInputs, positions: list[SleevePosition], fund: Fund, valuation_at: datetime
+    inputs: StrikeInputs,
+    positions: list[SleevePosition],
+    coins: list[tuple[HeldCoins, CoinRate]],
+    fund: Fund,
+    valuation_at: datetime,
 ) -> dict[str, Any]:
     """Everything the result depends on, as it is hashed."""
     plain: dict[str, Any] = canonical(
@@ -280,6 +293,7 @@ def _plain_inputs(
                 }
                 for item in positions
             ],
+            **({"coins": plain_coins(coins)} if coins else {}),
         }
     )
     return plain
@@ -316,6 +330,7 @@ def _require_same_books(row: NavStrike) -> None:
     post_expenses(fund, before=at, actor=Actor.system("nav"))
     now = _plain_books(gather_inputs(fund, at))
     changed = sorted(name for name, value in now.items() if row.inputs.get(name) != value)
+    changed += changed_rates(row)
     if changed:
         raise Conflict(
             "the books changed after this NAV was prepared; return it to the preparer "

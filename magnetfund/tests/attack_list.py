@@ -360,6 +360,17 @@ REFUSED: dict[str, str] = {
         "decided_by_id, decided_at, is_approved) VALUES (gen_random_uuid(), gen_random_uuid(), 1, "
         f"1, 1, '2030-01-01', 'x', '', {_OFFICER}, now(), {_OFFICER}, now(), true)"
     ),
+    "enter a rate in two names": (
+        "INSERT INTO investors_rateproposal (id, fund_id, coin, currency, source, lines, reason, "
+        "proposed_by_id, proposed_at, decided_by_id, decided_at, is_approved) VALUES "
+        "(gen_random_uuid(), 1, 'USDC', 'USD', 'x', '[]', '', "
+        f"{_OFFICER}, now(), {_OFFICER}, now(), true)"
+    ),
+    "backdate a rate": (
+        "INSERT INTO investors_coinrate (coin, currency, rate, source, observed_at, arrived_at, "
+        "held) VALUES ('USDC', 'USD', 1, 'x', now() - interval '1 day', now(), '')"
+    ),
+    "rewrite a rate": "UPDATE investors_coinrate SET rate = 1",
     "give more of the fees back": "UPDATE investors_rebate SET management_share = 1",
     "hide a migration": (
         "INSERT INTO django_migrations (app, name, applied) VALUES ('x', 'x', now())"

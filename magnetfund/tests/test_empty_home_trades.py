@@ -284,12 +284,23 @@ def take_the_money(scene: Scene) -> None:
     )  # fmt: skip
 
 
+def enter_the_rate(scene: Scene, at: datetime) -> None:
+    """What the exchange settles in, at par at a NAV's instant: no source of it is configured."""
+    dmitri, oskar = scene["dmitri"], scene["oskar"]
+    dmitri.go("/desk/fund/rates/").press(
+        "Enter", coin="USDT", rate="1", observed_at=f"{at:%Y-%m-%dT%H:%M}", source="exchange page"
+    )
+    oskar.go("/desk/fund/rates/").press("Approve")
+    oskar.sign("Approve")
+
+
 def strike_what_is_due(scene: Scene, name: str) -> None:
     """Prepared by the accountant, approved and signed by the controller; the end of a fiscal year
     that lies between two dealing days has a NAV of its own."""
     dmitri, oskar = scene["dmitri"], scene["oskar"]
-    while "Prepare NAV of" in dmitri.go("/desk/fund/").text():
-        dmitri.press("Prepare NAV of")
+    while due := re.search(r"Prepare NAV of (\d+ \w+ \d{4})", dmitri.go("/desk/fund/").text()):
+        enter_the_rate(scene, datetime.strptime(due[1], "%d %b %Y").replace(tzinfo=UTC))
+        dmitri.go("/desk/fund/").press("Prepare NAV of")
         oskar.go("/desk/fund/").see(f"{name}-prepared").press("Approve NAV")
         oskar.sign("Approve NAV")
     oskar.go("/desk/fund/").see(name)

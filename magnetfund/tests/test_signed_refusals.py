@@ -14,7 +14,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from investors.models import Application, DealingOrder, Document, Rebate, Restatement
+from investors.models import Application, DealingOrder, Document, RateProposal, Rebate, Restatement
+from investors.services.coin_rates import decide_rates, propose_rates
 from investors.services.dealing_proposals import decide_dealing, propose_dealing
 from investors.services.distributions import decide_distribution
 from investors.services.expenses import decide_expense, propose_end
@@ -22,7 +23,7 @@ from investors.services.nav import approve_strike
 from investors.services.rebates import decide_rebate, propose_rebate
 from investors.services.restatements import decline_restatement
 from investors.services.suspension import decide_suspension
-from investors.tests.fund_support import SmallFund, first_of
+from investors.tests.fund_support import FIRST, SmallFund, first_of
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import RoleProposal
 from magnetfund.core.roles import Role
@@ -74,6 +75,13 @@ def rebate(fund: SmallFund) -> Rebate:
     )  # fmt: skip
 
 
+def rate(fund: SmallFund) -> RateProposal:
+    return propose_rates(
+        fund=fund.fund, coin="USDC", source="a page", lines=[(FIRST, Decimal("0.88"))],
+        actor=fund.maker,
+    )  # fmt: skip
+
+
 def ended(fund: SmallFund) -> Any:
     return propose_end(expense=cost(fund), last_day=date(2025, 6, 30), actor=fund.maker)
 
@@ -99,6 +107,10 @@ REFUSALS: dict[str, tuple[Callable[[SmallFund], Any], str, bool, Decide]] = {
     "rebate": (
         rebate, "investors_rebate", False,
         lambda row, actor: decide_rebate(proposal=row, is_approved=False, reason="no", actor=actor),
+    ),
+    "rate": (
+        rate, "investors_rateproposal", False,
+        lambda row, actor: decide_rates(proposal=row, is_approved=False, reason="no", actor=actor),
     ),
     "dealing": (
         transfer, "investors_dealingproposal", False,

@@ -261,6 +261,11 @@ TAMPERINGS = (
               "gen_random_uuid(), h.investor_id, h.share_class_id, 1, 0, '2099-01-01', 'x', '', "
               "a.id, now(), b.id, now(), true FROM (SELECT * FROM investors_holding LIMIT 1) h, "
               f"{TWO_PEOPLE}"),
+    Tampering(name="a rate in two names", names="no audit line rate.approved tells",
+              sql="INSERT INTO investors_rateproposal (id, fund_id, coin, currency, source, "
+              "lines, reason, proposed_by_id, proposed_at, decided_by_id, decided_at, is_approved) "
+              "SELECT gen_random_uuid(), f.id, 'USDC', 'USD', 'x', '[]', '', a.id, now(), b.id, "
+              f"now(), true FROM investors_fund f, {TWO_PEOPLE}"),
 )  # fmt: skip
 #: One of every kind, with every change.
 SAMPLE = {

@@ -17,7 +17,7 @@ from magnetfund.core.services.audit import record_audit
 from magnetfund.core.services.signing import refusal_of
 from magnetfund.kernel.clock import isoformat_z, utc_now
 from magnetfund.kernel.errors import InvalidInput
-from magnetfund.kernel.money import require_at_par
+from magnetfund.kernel.money import require_carried
 from risk.domain.margin import flat_tier
 from trading.domain.market import InstrumentKind, InstrumentTerms
 from trading.domain.market.events import MarketEventKind
@@ -111,7 +111,7 @@ def add_instrument(
     with transaction.atomic():
         if is_active:
             _refuse_two_markets(terms.venue)
-            require_at_par(terms.settle, what=terms.symbol)
+            require_carried(terms.settle, what=terms.symbol)
         row, is_new = Instrument.objects.get_or_create(
             venue=terms.venue,
             symbol=terms.symbol,

@@ -19,7 +19,7 @@ from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput
-from magnetfund.kernel.money import require_at_par
+from magnetfund.kernel.money import require_carried
 from trading.models import BookMember, Candle, Instrument, Strategy
 from trading.services.book_setup import MANUAL, active_sleeves
 from trading.services.instruments import TERMS, get_instrument
@@ -307,7 +307,7 @@ def _require_tradable(code: str, instrument: Instrument) -> None:
             f"{', '.join(known) or 'none'}",
             code="inactive",
         )
-    require_at_par(instrument.settle, what=instrument.symbol)
+    require_carried(instrument.settle, what=instrument.symbol)
     if not Candle.objects.filter(instrument=instrument, timeframe="1h").exists():
         raise InvalidInput(
             f"{instrument.symbol} has no hourly candles; run import_candles or backfill_candles",

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from magnetfund.kernel.errors import Unavailable
+from trading.venues.ccxt_calls import ask_exchange
 from trading.venues.market_data import BestPrices
 
 #: Symbol, price, venue time (ms), announced funding rate and its stamp (ms).
@@ -67,3 +69,16 @@ def _positive(value: Any) -> Decimal | None:
     if value is None or not math.isfinite(float(value)) or float(value) <= 0.0:
         return None
     return Decimal(repr(float(value)))
+
+
+def read_middle(client: Any, symbol: str) -> Decimal:
+    """The middle of best bid and ask, in the symbol's quote currency, as its book stands now.
+
+    Raises :class:`Unavailable`: ``no_book`` where a side is empty or they cross, and
+    ``exchange_away``; :class:`InvalidInput` (``unknown_instrument``).
+    """
+    book = ask_exchange(client, lambda: client.fetch_order_book(symbol, 5), symbol=symbol)
+    best = best_of(book, symbol=symbol, arrived_ms=0)
+    if best is None:
+        raise Unavailable(f"{client.id} shows no bid and ask of {symbol}", code="no_book")
+    return best.middle

@@ -26,6 +26,7 @@ from investors.services.verification.money import (
     find_payable_differences,
 )
 from investors.services.verification.orders import find_dealing_differences
+from investors.services.verification.rates import find_rate_differences
 from investors.services.verification.rebates import find_rebate_differences
 from investors.services.verification.register import (
     find_lot_differences,
@@ -103,6 +104,7 @@ CHECKS: tuple[Check, ...] = (
     find_payable_differences,
     find_expense_differences,
     find_rebate_differences,
+    find_rate_differences,
     find_suspension_differences,
     find_strike_hash_differences,
     find_strike_differences,

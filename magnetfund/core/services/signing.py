@@ -32,6 +32,7 @@ SUSPENSION = "suspension.approve"
 EXPENSE = "expense.approve"
 EXPENSE_CHANGE = "expense_change.approve"
 REBATE = "rebate.approve"
+RATE = "rate.approve"
 SLEEVE = "sleeve.approve"
 
 #: How a refusal for want of a signature begins.

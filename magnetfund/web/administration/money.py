@@ -26,6 +26,7 @@ from investors.models import (
     StatementLine,
 )
 from investors.services.breaks import assign_break, close_break
+from investors.services.coin_rates import decide_rates
 from investors.services.dealing import cancel_order
 from investors.services.dealing_proposals import decide_dealing
 from investors.services.distributions import decide_distribution
@@ -66,6 +67,7 @@ from magnetfund.web.dealing_forms import (
 )
 from magnetfund.web.expense_forms import ExpenseForm
 from magnetfund.web.investor_field import InvestorField
+from magnetfund.web.rate_forms import RateForm
 from magnetfund.web.rebate_forms import RebateForm
 from magnetfund.web.signing import words_to_sign
 
@@ -171,6 +173,7 @@ FORMS: dict[str, type[ServiceForm]] = {
         RestatementForm,
         BreakForm,
         ExpenseForm,
+        RateForm,
         RebateForm,
     )
 }
@@ -314,6 +317,7 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
     ),
     **dict.fromkeys(("investors.expense", "investors.expensechange"), decisions(decide_expense)),
     "investors.rebate": decisions(decide_rebate),
+    "investors.rateproposal": decisions(decide_rates),
     "investors.suspensionproposal": (
         action(
             "Sign (controller, director)",

@@ -44,6 +44,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         "NAV and books",
         (
             ("NAVs", "functions", "investors.navstrike"),
+            ("Rates entered", "currency_exchange", "investors.rateproposal"),
+            ("Rates of stablecoins", "show_chart", "investors.coinrate"),
             ("Ledger entries", "menu_book", "investors.entry"),
             ("Accounts", "list_alt", "investors.account"),
         ),

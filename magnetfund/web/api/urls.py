@@ -29,6 +29,7 @@ from magnetfund.web.api import (
     people,
     portfolio,
     proof,
+    rates,
     rebates,
     register,
     research,
@@ -219,6 +220,12 @@ urlpatterns = [
         "api/money/expenses/<uuid:pk>/step",
         expenses.ExpenseStepView.as_view(),
         name="api_expense_step",
+    ),
+    path("api/money/rates", rates.RatesView.as_view(), name="api_rates"),
+    path(
+        "api/money/rates/<uuid:pk>/decision",
+        rates.RateDecisionView.as_view(),
+        name="api_rate_decision",
     ),
     path("api/money/rebates", rebates.RebatesView.as_view(), name="api_rebates"),
     path(
