@@ -176,6 +176,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "magnetfund.core.doors.SecondFactorMiddleware",
+    "magnetfund.web.portal.read_only.AdviserMiddleware",
 ]
 
 ROOT_URLCONF = "magnetfund.urls"

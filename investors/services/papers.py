@@ -99,6 +99,16 @@ def note_download(paper: Paper, *, actor: Actor) -> bytes:
     return bytes(paper.content)
 
 
+def note_reading(paper: Paper, *, actor: Actor) -> None:
+    """Note that somebody read a paper as a page who is not its holder."""
+    record_audit(
+        actor=actor,
+        action="paper.read",
+        subject=("paper", paper.pk),
+        body={"number": paper.number, "sha256": paper.sha256},
+    )
+
+
 def render_paper(template: str, data: dict[str, Any]) -> bytes:
     """A PDF of a template; raises :class:`Conflict` (``missing_glyph``)."""
     text = json.dumps(data, sort_keys=True, ensure_ascii=False)

@@ -21,7 +21,8 @@ from investors.models import (
 )
 from magnetfund.core.models import AuditEvent
 
-DOWNLOADED = "paper.downloaded"
+#: Lines of the audit trail that tell who took a paper, or read it in another's portal.
+TAKEN = ("paper.downloaded", "paper.read")
 
 
 def papers_of_fund(fund: Fund | None) -> QuerySet[Paper]:
@@ -93,11 +94,11 @@ class Download:
 
 
 def downloads_of(papers: Collection[UUID]) -> dict[UUID, list[Download]]:
-    """Downloads of some papers, newest first, by the audit trail."""
+    """Who took or, as an adviser, read some papers, newest first, by the audit trail."""
     names = {str(pk): pk for pk in papers}
     found: dict[UUID, list[Download]] = {}
     lines: Any = AuditEvent.objects.filter(
-        action=DOWNLOADED, subject_type="paper", subject_id__in=list(names)
+        action__in=TAKEN, subject_type="paper", subject_id__in=list(names)
     ).order_by("-seq")
     for subject, who, at in lines.values_list("subject_id", "actor_label", "occurred_at"):
         found.setdefault(names[subject], []).append(Download(who=who, at=at))

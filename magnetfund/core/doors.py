@@ -33,6 +33,8 @@ _log = logging.getLogger("magnetfund.doors")
 STEP_UP_SECONDS = 300
 #: The account's own pages, where a factor is set up or shown, and signing out.
 ACCOUNT_PAGES = "/account/"
+#: What no cache keeps, also for whoever is not signed in yet.
+PRIVATE_PATHS = (ACCOUNT_PAGES, "/admin/", "/desk/", "/api/auth/", "/join/", "/advise/")
 #: Requests that a page makes by itself keep no session alive.
 BACKGROUND_PATHS = ("/live",)
 SEEN = "seen_at"
@@ -213,7 +215,7 @@ class PrivatePageMiddleware:
         if (
             is_signed_in
             or "Authorization" in request.headers
-            or request.path.startswith((ACCOUNT_PAGES, "/admin/", "/desk/", "/api/auth/", "/join/"))
+            or request.path.startswith(PRIVATE_PATHS)
         ):
             # Also for what a page set by itself: a shared cache must never hold it.
             response.headers["Cache-Control"] = "no-store"

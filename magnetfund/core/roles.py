@@ -15,6 +15,7 @@ from magnetfund.kernel.errors import NotAllowed
 
 class Role(StrEnum):
     INVESTOR = "investor"
+    ADVISER = "adviser"
     OPERATOR = "operator"
     RISK_OFFICER = "risk_officer"
     ACCOUNTANT = "accountant"
@@ -29,6 +30,7 @@ class Role(StrEnum):
 
 class Capability(StrEnum):
     PORTAL_VIEW = "portal.view"
+    PORTAL_READ = "portal.read"
     DESK_VIEW = "desk.view"
     ORDER_SUBMIT = "order.submit"
     MARKET_IMPORT = "market.import"
@@ -72,6 +74,8 @@ _STAFF_BASE = frozenset({Capability.DESK_VIEW, Capability.TRADING_STOP, Capabili
 
 CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
     Role.INVESTOR: frozenset({Capability.PORTAL_VIEW}),
+    # Reads what a holder lets him read, and writes nothing.
+    Role.ADVISER: frozenset({Capability.PORTAL_READ}),
     Role.OPERATOR: _STAFF_BASE
     | {Capability.ORDER_SUBMIT, Capability.MARKET_IMPORT, Capability.RESEARCH_RUN},
     Role.RISK_OFFICER: _STAFF_BASE

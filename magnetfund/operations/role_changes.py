@@ -96,9 +96,9 @@ def _check(user: User | None, name: str, role: str, actor: Actor, *, is_grant: b
         raise InvalidInput("give the person's full name", code="bad_name")
     if user is not None and (user.pk == actor.person or user.person == actor.person):
         raise InvalidInput("nobody changes the roles of his own", code="own_role")
-    if user is not None and Role.INVESTOR in user.roles:
+    if user is not None and user.roles & {Role.INVESTOR, Role.ADVISER}:
         raise InvalidInput(
-            "this is an investor's account; people of the house have their own",
+            "this is the account of an investor or an adviser; people of the house have their own",
             code="not_of_the_house",
         )
     holds = user is not None and role in user.roles

@@ -372,6 +372,18 @@ REFUSED: dict[str, str] = {
     ),
     "rewrite a rate": "UPDATE investors_coinrate SET rate = 1",
     "give more of the fees back": "UPDATE investors_rebate SET management_share = 1",
+    "read a holder's portal unsigned": (
+        "INSERT INTO investors_adviseraccess (id, investor_id, name, email, sees_holdings, "
+        "sees_papers, until, invited_by_id, invited_at, granted_by_id, granted_at, confirmed_how) "
+        "VALUES (gen_random_uuid(), gen_random_uuid(), 'x', 'x@example.com', true, true, now(), "
+        f"{_OFFICER}, now(), {_OFFICER}, now(), '')"
+    ),
+    "show an adviser more": "UPDATE investors_adviseraccess SET sees_papers = true",
+    "keep an adviser longer": "UPDATE investors_adviseraccess SET until = '2099-01-01'",
+    "make an officer an adviser": (
+        "INSERT INTO core_rolegrant (user_id, role, granted_at) SELECT "
+        f"{_OFFICER}, 'adviser', now()"
+    ),
     "hide a migration": (
         "INSERT INTO django_migrations (app, name, applied) VALUES ('x', 'x', now())"
     ),

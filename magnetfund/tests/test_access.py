@@ -58,7 +58,7 @@ INVESTOR = {
     "/overview/", "/overview/returns.csv", "/activity/", "/statements/", "/proof/",
     "/proof/check_units.py", "/messages/", "/settings/", "/navs/", "/trades/", "/my-risk/",
     "/redeem/", "/redeem/confirm/", "/switch/", "/switch/confirm/",
-    "/subscribe/", "/subscribe/confirm/",
+    "/subscribe/", "/subscribe/confirm/", "/advisers/",
 }  # fmt: skip
 #: For accounts with a portal; one that belongs to no investor is told so.
 API_OWN = {
@@ -74,6 +74,8 @@ API_READ = {
     "/api/risk/attribution", "/api/risk/events", "/api/risk/stresses",
     "/api/options", "/api/founding",
 }  # fmt: skip
+#: Roles without a door into the house.
+PORTAL = (Role.INVESTOR, Role.ADVISER)
 #: POST paths with the roles that pass the door (what is behind may still refuse the body).
 POSTS: dict[str, set[Role]] = {
     "/desk/risk/stop/": {
@@ -105,7 +107,7 @@ FORMS: dict[str, set[Role]] = {
     "/desk/research/strategies/propose/": {Role.RISK_OFFICER},
     "/desk/research/backtests/": RESEARCH,
     "/desk/risk/stresses/save/": RESEARCH,
-    "/desk/risk/events/enter/": {r for r in Role if r not in (Role.INVESTOR, Role.AUDITOR)},
+    "/desk/risk/events/enter/": {r for r in Role if r not in (*PORTAL, Role.AUDITOR)},
     "/desk/research/sweeps/start/": RESEARCH,
 }
 API_POSTS: dict[str, set[Role]] = {
@@ -117,7 +119,7 @@ API_POSTS: dict[str, set[Role]] = {
     "/api/backtests": RESEARCH,
     "/api/dealing/proposals/import": {Role.ACCOUNTANT},
     "/api/risk/stresses": RESEARCH,
-    "/api/risk/events": {r for r in Role if r not in (Role.INVESTOR, Role.AUDITOR)},
+    "/api/risk/events": {r for r in Role if r not in (*PORTAL, Role.AUDITOR)},
     "/api/sweeps": RESEARCH,
     "/api/money/statements": {Role.ACCOUNTANT},
     "/api/money/breaks": {Role.ACCOUNTANT, Role.CONTROLLER},
@@ -128,14 +130,14 @@ API_POSTS: dict[str, set[Role]] = {
     "/api/papers/statements": {Role.ACCOUNTANT},
     "/api/restatements": {Role.ACCOUNTANT, Role.CONTROLLER, Role.DIRECTOR},
     "/api/dealing/proposals": {Role.ACCOUNTANT, Role.CONTROLLER, Role.DIRECTOR},
-    "/api/leverage/calculate": {r for r in Role if r is not Role.INVESTOR},
-    "/api/growth/calculate": {r for r in Role if r is not Role.INVESTOR},
-    "/api/kelly/calculate": {r for r in Role if r is not Role.INVESTOR},
-    "/api/margin/calculate": {r for r in Role if r is not Role.INVESTOR},
-    "/api/sizing/calculate": {r for r in Role if r is not Role.INVESTOR},
+    "/api/leverage/calculate": {r for r in Role if r not in PORTAL},
+    "/api/growth/calculate": {r for r in Role if r not in PORTAL},
+    "/api/kelly/calculate": {r for r in Role if r not in PORTAL},
+    "/api/margin/calculate": {r for r in Role if r not in PORTAL},
+    "/api/sizing/calculate": {r for r in Role if r not in PORTAL},
     "/api/trade/execute": {Role.OPERATOR, Role.COORDINATOR},
     "/api/system/emergency-stop": {
-        r for r in Role if r not in (Role.INVESTOR, Role.AUDITOR)
+        r for r in Role if r not in (*PORTAL, Role.AUDITOR)
     },
 }  # fmt: skip
 STAFF = [
@@ -189,6 +191,11 @@ def test_an_investor_never_sees_the_desk():
 @pytest.mark.parametrize("role", STAFF)
 def test_every_member_of_the_house_sees_every_desk_page(role: Role):
     assert statuses(client_of(role), DESK) == dict.fromkeys(DESK, 200)
+
+
+def test_an_adviser_without_a_holder_reads_nothing_and_never_sees_the_desk():
+    paths = DESK | TRADE | FILES | VAULT | INVESTOR
+    assert statuses(client_of(Role.ADVISER), paths) == dict.fromkeys(paths, 403)
 
 
 def test_staff_without_a_holding_find_no_investor_page():
@@ -252,7 +259,10 @@ def test_an_investors_own_figures_need_an_investors_token(path: str):
     for role in Role:
         answer = Client().get(path, headers=bearer(role))
         code = answer.json()["error"]["code"]
-        expected = (404, "no_investor") if role is Role.INVESTOR else (403, "not_allowed")
+        expected = {
+            Role.INVESTOR: (404, "no_investor"),
+            Role.ADVISER: (403, "no_access"),
+        }.get(role, (403, "not_allowed"))
         assert (answer.status_code, code) == expected, role
 
 
@@ -297,6 +307,9 @@ def test_every_path_is_in_this_matrix_or_takes_an_identifier():
         "/desk/people/propose/",
         # test_portal_own.py has theirs.
         "/desk/fund/suspension/", "/messages/read/",
+        # test_advisers.py has theirs.
+        "/advised/", "/advised/begin/", "/advised/own/", "/api/investor/advisers",
+        "/api/investor/holders", "/api/advisers",
         "/home/", "/live", "/api/positions/open", "/api/money/receipts", "/api/money/payments",
         "/api/auth/token", "/api/auth/refresh", "/api/auth/step-up",
         "/api/investor/login", "/api/investor/withdraw",

@@ -52,6 +52,7 @@ from magnetfund.core.models import RoleGrant, User
 from magnetfund.core.roles import CAPABILITIES, Capability, Role
 from magnetfund.core.services.signing import (
     ACCOUNT,
+    ADVISER,
     ARM,
     DEALING,
     DISTRIBUTION,
@@ -492,6 +493,7 @@ NEEDED = {
     REBATE: {Capability.TERMS_APPROVE},
     RATE: {Capability.NAV_APPROVE},
     "rate.decline": {Capability.NAV_APPROVE},
+    ADVISER: {Capability.PORTAL_VIEW, Capability.KYC_APPROVE},
     "rebate.decline": {Capability.TERMS_APPROVE},
     SLEEVE: {Capability.LIMITS_APPROVE},
     "sleeve.decline": {Capability.LIMITS_PROPOSE},

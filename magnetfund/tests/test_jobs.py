@@ -17,7 +17,8 @@ from magnetfund.tests.test_access import DESK, FILES, INVESTOR, PUBLIC, TRADE, V
 ROOT = Path(__file__).resolve().parents[2]
 #: Who opens a part of the map; a stranger and a program have no role.
 ROLES = {
-    "Investor": Role.INVESTOR, "Operator": Role.OPERATOR, "Researcher": Role.OPERATOR,
+    "Investor": Role.INVESTOR, "Adviser of an investor": Role.ADVISER,
+    "Operator": Role.OPERATOR, "Researcher": Role.OPERATOR,
     "Risk officer": Role.RISK_OFFICER, "Accountant": Role.ACCOUNTANT,
     "Controller": Role.CONTROLLER, "Compliance officer": Role.COMPLIANCE,
     "Director": Role.DIRECTOR, "Auditor": Role.AUDITOR, "Administrator": Role.ADMINISTRATOR,
@@ -33,6 +34,7 @@ ASKED = {
 OTHER = {
     "/account/", "/admin/", "/apply/status/", "/desk/books/", "/desk/books/check_books.py",
     "/desk/fund/suspension/", "/found/<word>/", "/join/<word>/", "/live",
+    "/advise/<word>/", "/advised/",
 }  # fmt: skip
 
 
@@ -55,7 +57,7 @@ def endpoints() -> set[str]:
     return {f"{verb.upper()} {path}" for path, verbs in paths.items() for verb in verbs}
 
 
-def test_the_map_holds_the_jobs_of_eleven_kinds_of_people_and_of_programs():
+def test_the_map_holds_the_jobs_of_twelve_kinds_of_people_and_of_programs():
     people = {person for person, _, _ in jobs()}
     assert people == {*ROLES, "A stranger who may invest", "A program"}
     assert len({(person, job) for person, job, _ in jobs()}) >= 78
@@ -88,7 +90,7 @@ def opens(path: str, person: str) -> bool:
     if path in OTHER or path in PUBLIC:
         return True
     role = ROLES.get(person)
-    if role is Role.INVESTOR:
+    if role in (Role.INVESTOR, Role.ADVISER):
         return path in INVESTOR
     if role is None or path not in DESK | TRADE | FILES | VAULT:
         return False

@@ -265,7 +265,7 @@ def test_a_key_takes_an_invitation_of_the_owner(officers: tuple[User, User]):
         assert Client().get("/enrol/made-up/").status_code == 404
     with pytest.raises(CommandError, match="rejected by the database"):
         call_command("invite", "--email", officers[0].email)
-    with pytest.raises(CommandError, match="not a staff account"):
+    with pytest.raises(CommandError, match="neither a staff account nor an investor"):
         call_command("invite", "--email", "nobody@example.com")
 
 

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.signing import (
     ACCOUNT,
+    ADVISER,
     ARM,
     DEALING,
     DISTRIBUTION,
@@ -33,7 +34,7 @@ from magnetfund.core.services.signing import (
     ask_to_sign,
 )
 
-#: The page of the desk to which the signer leads back.
+#: The page to which the signer leads back.
 BACK = {
     ARM: "desk_risk",
     NAV: "desk_nav",
@@ -54,6 +55,7 @@ BACK = {
     ROLE: "desk_people",
     ROLE_TAKEN: "desk_people",
     SLEEVE: "desk_strategies",
+    ADVISER: "advisers",
 }
 #: The same by the first word of an action, which its refusal has too.
 PAGE_OF = {action.partition(".")[0]: page for action, page in BACK.items()}

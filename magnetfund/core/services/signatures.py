@@ -127,7 +127,7 @@ def find_untold_grants() -> list[str]:
 
 
 def _untold(told: dict[str, set[tuple[str, str]]]) -> Iterator[str]:
-    staff = ~Q(role="investor")
+    staff = ~Q(role__in=("investor", "adviser"))
     for grant in RoleGrant.objects.filter(staff).select_related("user").order_by("pk"):
         key = (str(grant.user_id), grant.role)
         if key not in told["role.granted"]:

@@ -34,6 +34,7 @@ EXPENSE_CHANGE = "expense_change.approve"
 REBATE = "rebate.approve"
 RATE = "rate.approve"
 SLEEVE = "sleeve.approve"
+ADVISER = "adviser.approve"
 
 #: How a refusal for want of a signature begins.
 SIGNATURE_SAYS = "signature: "

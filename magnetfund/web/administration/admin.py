@@ -25,7 +25,7 @@ from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.core.spreadsheets import safe_cell
-from magnetfund.web.administration import money
+from magnetfund.web.administration import money, others
 from magnetfund.web.administration.forms import CHANGE_FORMS, FORMS, ServiceForm, dress
 from magnetfund.web.administration.kyc_forms import KYC_TABLES
 
@@ -209,7 +209,11 @@ def _build_admin(model: type[models.Model]) -> type[BookAdmin]:
         f"{model.__name__}Admin",
         (BookAdmin,),
         {
-            "actions": (*BookAdmin.actions, *money.ACTIONS.get(model._meta.label_lower, ())),
+            "actions": (
+                *BookAdmin.actions,
+                *money.ACTIONS.get(model._meta.label_lower, ()),
+                *others.ACTIONS.get(model._meta.label_lower, ()),
+            ),
             "list_display": columns,
             "search_fields": texts,
             "list_filter": filters,

@@ -27,6 +27,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Orders", "receipt_long", "investors.dealingorder"),
             ("Holdings", "pie_chart", "investors.holding"),
             ("Lots", "layers", "investors.unitlot"),
+            ("Advisers", "visibility", "investors.adviseraccess"),
         ),
     ),
     (

@@ -8,14 +8,14 @@ from typing import Any
 
 from django.core.cache import caches
 from django.http import HttpResponse
-from rest_framework.permissions import BasePermission
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.throttling import UserRateThrottle
 from rest_framework.views import APIView
 
-from magnetfund.core.roles import Capability
+from magnetfund.core.roles import Capability, Role
 from magnetfund.core.services.idempotency import StoredAnswer, fingerprint_of, run_once
-from magnetfund.kernel.errors import InvalidInput
+from magnetfund.kernel.errors import InvalidInput, NotAllowed
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
@@ -27,13 +27,13 @@ def needs(*capabilities: Capability) -> type[BasePermission]:
         message = f"you need the capability {capabilities[0].value} for this request"
 
         def has_permission(self, request: Request, view: APIView) -> bool:
-            user = request.user
-            return bool(
-                user
-                and user.is_authenticated
-                and user.is_active
-                and any(user.can(item) for item in capabilities)
-            )
+            user: Any = request.user
+            is_open = bool(user and user.is_authenticated and user.is_active)
+            if is_open and any(user.can(item) for item in capabilities):
+                return True
+            if is_open and request.method not in SAFE_METHODS and user.roles == {Role.ADVISER}:
+                raise NotAllowed("an adviser reads and changes nothing", code="read_only")
+            return False
 
     return HasCapability
 

@@ -10,13 +10,15 @@ from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from investors.models import Holding, Investor, InvestorSnapshot
+from investors.services.advisers import accesses_of, note_look
 from magnetfund.core.roles import Capability
-from magnetfund.kernel.errors import InvalidInput, NotFound
+from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from magnetfund.web.api.access import needs
 from magnetfund.web.api.fields import plain, plain_number
 from risk.services.fuse import state_of
@@ -51,23 +53,71 @@ class InvestorPerformanceAnswer(serializers.Serializer[Any]):
     points = InvestorPoint(many=True)
 
 
-class OwnView(APIView):
-    """A view of the investor that the account belongs to."""
+#: Which holder an adviser reads; his own account needs none.
+HOLDER = OpenApiParameter(
+    "holder", OpenApiTypes.STR, description="For an adviser: the holder's number."
+)
 
-    permission_classes = [needs(Capability.PORTAL_VIEW)]
+
+class OwnView(APIView):
+    """A view of the investor that the account belongs to; where ``shows`` names what of it, also of
+    the holder whose portal an adviser may read."""
+
+    permission_classes = [needs(Capability.PORTAL_VIEW, Capability.PORTAL_READ)]
+    #: The field of an adviser's access that opens the view; none does without one.
+    shows = ""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuses a write of an adviser (``read_only``) before anything else is asked."""
+        super().initial(request, *args, **kwargs)
+        if request.method not in SAFE_METHODS and _is_advising(request):
+            raise NotAllowed("an adviser reads and changes nothing", code="read_only")
 
     def investor(self, request: Request) -> Investor:
-        """Raises :class:`NotFound` (``no_investor``) for an account without one."""
+        """Raises :class:`NotFound` (``no_investor``) for an account without one, and what
+        :func:`_read_as_adviser` does."""
+        if _is_advising(request):
+            return _read_as_adviser(request, self.shows)
         found = Investor.objects.filter(user=request.user.pk).first()
         if found is None:
             raise NotFound("this account belongs to no investor", code="no_investor")
         return found
 
 
+def _is_advising(request: Request) -> bool:
+    user: Any = request.user
+    if not user.can(Capability.PORTAL_READ):
+        return False
+    return "holder" in request.query_params or not user.can(Capability.PORTAL_VIEW)
+
+
+def _read_as_adviser(request: Request, shows: str) -> Investor:
+    """The holder whom the request names, or the only one.
+
+    Raises :class:`NotAllowed` (``no_access``, ``not_shown``) and :class:`Conflict`
+    (``which_holder``: several may be read and none is named).
+    """
+    user: Any = request.user
+    number = request.query_params.get("holder", "")
+    found = list(accesses_of(user).filter(**({"investor__number": number} if number else {})))
+    if not found:
+        raise NotAllowed("no such holder lets you read his portal now", code="no_access")
+    if len(found) > 1 and not number:
+        raise Conflict("name the holder in the parameter holder", code="which_holder")
+    if not shows or not getattr(found[0], shows):
+        raise NotAllowed("the holder does not show you this", code="not_shown")
+    note_look(found[0])
+    return found[0].investor
+
+
 class DashboardView(OwnView):
     """What the investor holds, what it is worth and how it went."""
 
-    @extend_schema(operation_id="investor_dashboard", responses={200: DashboardAnswer})
+    shows = "sees_holdings"
+
+    @extend_schema(
+        operation_id="investor_dashboard", parameters=[HOLDER], responses={200: DashboardAnswer}
+    )
     def get(self, request: Request) -> Response:
         investor = self.investor(request)
         own = InvestorSnapshot.objects.filter(investor=investor)
@@ -98,9 +148,11 @@ class DashboardView(OwnView):
 class InvestorPerformanceView(OwnView):
     """Values of each NAV and of the estimates since, oldest first."""
 
+    shows = "sees_holdings"
+
     @extend_schema(
         operation_id="investor_performance",
-        parameters=[OpenApiParameter("since", OpenApiTypes.DATE)],
+        parameters=[OpenApiParameter("since", OpenApiTypes.DATE), HOLDER],
         responses={200: InvestorPerformanceAnswer},
     )
     def get(self, request: Request) -> Response:

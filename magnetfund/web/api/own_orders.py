@@ -21,7 +21,7 @@ from magnetfund.core.doors import require_step_up
 from magnetfund.kernel.clock import isoformat_z
 from magnetfund.web.api.access import answer_once, key_of
 from magnetfund.web.api.fields import plain
-from magnetfund.web.api.investors import OwnView
+from magnetfund.web.api.investors import HOLDER, OwnView
 from magnetfund.web.api.money import KEY_HEADER
 from magnetfund.web.parts import send_pdf
 
@@ -115,8 +115,11 @@ class OwnOrderCancelView(OwnView):
 class OwnOrderNoteView(OwnView):
     """The contract note of what the newest NAV dealt of an order; each download is noted."""
 
+    shows = "sees_papers"
+
     @extend_schema(
         operation_id="investor_order_note",
+        parameters=[HOLDER],
         responses={(200, "application/pdf"): OpenApiTypes.BINARY},
     )
     def get(self, request: Request, pk: UUID) -> HttpResponse:

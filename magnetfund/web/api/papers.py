@@ -16,14 +16,14 @@ from rest_framework.views import APIView
 from investors.models import Investor, NavStrike, Paper
 from investors.services.fund_papers import TITLES, fund_paper, fund_table
 from investors.services.investor_statements import make_statements
-from investors.services.papers import note_download
+from investors.services.papers import note_download, note_reading
 from investors.services.vault import papers_of, papers_of_fund
 from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import isoformat_z
 from magnetfund.kernel.errors import NotFound
 from magnetfund.web.api.access import answer_once, key_of, needs
-from magnetfund.web.api.investors import OwnView
+from magnetfund.web.api.investors import HOLDER, OwnView
 from magnetfund.web.api.money import KEY_HEADER, own_fund
 from magnetfund.web.parts import TABLE_TYPES, send_file, send_pdf
 
@@ -113,7 +113,13 @@ def _statement(row: Any) -> dict[str, Any]:
 class OwnStatementsView(OwnView):
     """The investor's monthly statements, newest first."""
 
-    @extend_schema(operation_id="investor_statements", responses={200: OwnStatementsAnswer})
+    shows = "sees_papers"
+
+    @extend_schema(
+        operation_id="investor_statements",
+        parameters=[HOLDER],
+        responses={200: OwnStatementsAnswer},
+    )
     def get(self, request: Request) -> Response:
         rows = papers_of(self.investor(request)).filter(kind=Paper.Kind.STATEMENT)
         rows = rows.order_by("-period", "-version")[:PAPERS_MAX]
@@ -123,19 +129,30 @@ class OwnStatementsView(OwnView):
 class OwnStatementView(OwnView):
     """One statement with every line that it prints."""
 
-    @extend_schema(operation_id="investor_statement", responses={200: OwnStatementAnswer})
+    shows = "sees_papers"
+
+    @extend_schema(
+        operation_id="investor_statement", parameters=[HOLDER], responses={200: OwnStatementAnswer}
+    )
     def get(self, request: Request, pk: UUID) -> Response:
-        row = papers_of(self.investor(request)).filter(pk=pk, kind=Paper.Kind.STATEMENT).first()
+        investor = self.investor(request)
+        row = papers_of(investor).filter(pk=pk, kind=Paper.Kind.STATEMENT).first()
         if row is None:
             raise NotFound("no such statement")
+        if investor.user_id != request.user.pk:
+            note_reading(row, actor=actor_of(request))
         return Response({**_statement(row), "printed": row.data})
 
 
 class OwnPaperView(OwnView):
     """The PDF of one's own paper; each download is noted."""
 
+    shows = "sees_papers"
+
     @extend_schema(
-        operation_id="investor_paper", responses={(200, "application/pdf"): OpenApiTypes.BINARY}
+        operation_id="investor_paper",
+        parameters=[HOLDER],
+        responses={(200, "application/pdf"): OpenApiTypes.BINARY},
     )
     def get(self, request: Request, pk: UUID) -> HttpResponse:
         return _send(request, Paper.objects.filter(pk=pk, investor=self.investor(request)).first())

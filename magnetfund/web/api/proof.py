@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from magnetfund.kernel.errors import InvalidInput, NotFound
 from magnetfund.operations.books.unit_proof import prove_units, write_proof
-from magnetfund.web.api.investors import OwnView
+from magnetfund.web.api.investors import HOLDER, OwnView
 from magnetfund.web.api.money import own_fund
 
 
@@ -43,9 +43,14 @@ class ProofAnswer(serializers.Serializer[Any]):
 class OwnProofView(OwnView):
     """The way of each own lot to the register's root, as check_units.py reads it."""
 
+    shows = "sees_holdings"
+
     @extend_schema(
         operation_id="investor_proof",
-        parameters=[OpenApiParameter("number", OpenApiTypes.INT, description="Newest without it.")],
+        parameters=[
+            OpenApiParameter("number", OpenApiTypes.INT, description="Newest without it."),
+            HOLDER,
+        ],
         responses={200: ProofAnswer},
     )
     def get(self, request: Request) -> Response:

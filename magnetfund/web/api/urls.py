@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from magnetfund.web.api import (
     accounts,
+    advisers,
     blackouts,
     breaks,
     calculators,
@@ -121,6 +122,33 @@ urlpatterns = [
         name="api_nav_paper",
     ),
     path("api/papers/statements", papers.MakeStatementsView.as_view(), name="api_make_statements"),
+    path("api/investor/advisers", advisers.OwnAdvisersView.as_view(), name="api_own_advisers"),
+    path(
+        "api/investor/advisers/<uuid:pk>/grant",
+        advisers.OwnAdviserGrantView.as_view(),
+        name="api_own_adviser_grant",
+    ),
+    path(
+        "api/investor/advisers/<uuid:pk>/end",
+        advisers.OwnAdviserEndView.as_view(),
+        name="api_own_adviser_end",
+    ),
+    path(
+        "api/investor/holders",
+        advisers.ReadableHoldersView.as_view(),
+        name="api_readable_holders",
+    ),
+    path("api/advisers", advisers.AdvisersView.as_view(), name="api_advisers"),
+    path(
+        "api/advisers/<uuid:pk>/confirm",
+        advisers.AdviserConfirmView.as_view(),
+        name="api_adviser_confirm",
+    ),
+    path(
+        "api/advisers/<uuid:pk>/end",
+        advisers.AdviserEndView.as_view(),
+        name="api_adviser_end",
+    ),
     path(
         "api/investor/performance",
         investors.InvestorPerformanceView.as_view(),

@@ -38,6 +38,7 @@ from magnetfund.web.public.apply_forms import FORMS, STEP_WORDS
 from magnetfund.web.public.pages import asked_page
 
 PAGE_SIZE = 25
+ADVISERS_SHOWN = 20
 WORDS = dict(KYC_CHOICES)
 #: States in which the house has work to do; the others wait for the investor or for nobody.
 OPEN = (
@@ -172,6 +173,8 @@ def case(request: HttpRequest, pk: UUID) -> HttpResponse:
             for to in shown.possible
         ],
         **_application(investor),
+        "advisers": investor.advisers.all()[:ADVISERS_SHOWN],
+        "may_confirm": Capability.KYC_APPROVE.value in _capabilities(request),
         "may_work": Capability.KYC_REVIEW.value in _capabilities(request) and bool(shown.roles),
     }
     return render_page(request, "desk/case.html", context, parts=())

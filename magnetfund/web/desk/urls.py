@@ -2,6 +2,7 @@ from django.urls import path
 
 from magnetfund.web.desk import (
     accounts,
+    advisers,
     blackouts,
     books,
     breaks,
@@ -136,6 +137,12 @@ urlpatterns = [
         kyc.document,
         name="desk_case_document",
     ),
+    path(
+        "desk/investors/advisers/<uuid:pk>/confirm/",
+        advisers.confirm,
+        name="desk_adviser_confirm",
+    ),
+    path("desk/investors/advisers/<uuid:pk>/end/", advisers.end, name="desk_adviser_end"),
     path("desk/investors/<uuid:pk>/<slug:name>/", kyc.step, name="desk_case_step"),
     path("desk/fund/suspension/", suspension.suspension, name="desk_suspension"),
     path("desk/fund/suspension/<uuid:pk>/", suspension.decide, name="desk_suspension_decide"),

@@ -50,7 +50,7 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.forms import figure_field, send_once
 from magnetfund.web.parts import render_page, send_pdf
-from magnetfund.web.portal.access import own_investor
+from magnetfund.web.portal.access import PAPERS, own_investor, seen_investor
 from magnetfund.web.public.pages import page_context
 
 #: How long one estimate of the prices serves everybody, in seconds.
@@ -319,7 +319,7 @@ def show_order(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 def note(request: HttpRequest, pk: UUID, strike: UUID) -> HttpResponse:
     """The contract note of one deal of one's own; each download is noted."""
-    order = _own_order(own_investor(request), pk)
+    order = _own_order(seen_investor(request, PAPERS), pk)
     found = get_object_or_404(NavStrike, pk=strike, pk__in=[row.pk for row in list_notes(order)])
     try:
         paper = contract_note(order=order, strike=found)

@@ -22,7 +22,7 @@ from magnetfund.web.forms import LongSelect
 from magnetfund.web.months import MONTHS
 from magnetfund.web.parts import render_page
 from magnetfund.web.portal import own_selectors as own
-from magnetfund.web.portal.access import own_investor
+from magnetfund.web.portal.access import HOLDINGS, own_investor, seen_investor
 from magnetfund.web.public.pages import asked_page, page_context, used_shares
 from trading.selectors.research import find_survival
 
@@ -111,7 +111,7 @@ def preferences(request: HttpRequest) -> HttpResponse:
 @login_required
 def past_navs(request: HttpRequest) -> HttpResponse:
     """Prices of one's own classes at every NAV, by range."""
-    investor = own_investor(request)
+    investor = seen_investor(request, HOLDINGS)
     asked = request.GET.get("range", "1y")
     chosen = asked if asked in RANGES else "1y"
     days = RANGES[chosen]
@@ -131,7 +131,7 @@ def past_navs(request: HttpRequest) -> HttpResponse:
 @login_required
 def trades(request: HttpRequest) -> HttpResponse:
     """Closed trades while the investor held units, each with its why and one's own part."""
-    investor = own_investor(request)
+    investor = seen_investor(request, HOLDINGS)
     page = {
         **page_context(request, "trades"),
         "investor": investor,
@@ -144,7 +144,7 @@ def trades(request: HttpRequest) -> HttpResponse:
 @login_required
 def my_risk(request: HttpRequest) -> HttpResponse:
     """One's own part of what is at risk, what a stop would cost, and how close the limits are."""
-    investor = own_investor(request)
+    investor = seen_investor(request, HOLDINGS)
     context = page_context(request, "risk")
     page = {
         **context,

@@ -24,7 +24,7 @@ from magnetfund.operations.books.unit_proof import (
     write_proof,
 )
 from magnetfund.web.parts import render_page
-from magnetfund.web.portal.access import own_investor
+from magnetfund.web.portal.access import HOLDINGS, seen_investor
 from magnetfund.web.public.pages import page_context
 
 ROOTS_SHOWN = 10
@@ -34,7 +34,7 @@ ROOTS_SHOWN = 10
 @login_required
 def proof(request: HttpRequest) -> HttpResponse:
     """One's units in the newest root, how to check them, and the roots of the last days."""
-    investor, fund = own_investor(request), _fund()
+    investor, fund = seen_investor(request, HOLDINGS), _fund()
     own: OwnProof | None = None
     if fund is not None:
         try:
@@ -85,7 +85,7 @@ def _way(leaf: OwnLeaf) -> list[dict[str, Any]]:
 @login_required
 def proof_file(request: HttpRequest, number: int) -> HttpResponse:
     """The proof of one's own lots at one root."""
-    investor, fund = own_investor(request), _fund()
+    investor, fund = seen_investor(request, HOLDINGS), _fund()
     if fund is None:
         raise Http404
     try:
@@ -102,7 +102,7 @@ def proof_file(request: HttpRequest, number: int) -> HttpResponse:
 @login_required
 def checker(request: HttpRequest) -> FileResponse:
     """The program that checks a proof offline; the same for everybody."""
-    own_investor(request)
+    seen_investor(request, HOLDINGS)
     return FileResponse(
         Path(check_units.__file__).open("rb"),
         as_attachment=True,

@@ -1,6 +1,15 @@
 from django.urls import path
 
-from magnetfund.web.portal import dealing, own, proof, switching, vault, views
+from magnetfund.web.portal import (
+    advisers,
+    advising,
+    dealing,
+    own,
+    proof,
+    switching,
+    vault,
+    views,
+)
 
 urlpatterns = [
     path("overview/", views.overview, name="overview"),
@@ -16,6 +25,14 @@ urlpatterns = [
     path("messages/", own.inbox, name="messages"),
     path("messages/read/", own.read, name="messages_read"),
     path("settings/", own.preferences, name="preferences"),
+    path("advisers/", advisers.advisers, name="advisers"),
+    path("advisers/<uuid:pk>/sign/", advisers.sign, name="adviser_sign"),
+    path("advisers/<uuid:pk>/end/", advisers.end, name="adviser_end"),
+    path("advise/<str:word>/", advising.accept, name="adviser_link"),
+    path("advised/", advising.advised, name="advised"),
+    path("advised/begin/", advising.begin, name="advised_begin"),
+    path("advised/own/", advising.leave, name="advised_leave"),
+    path("advised/<uuid:pk>/", advising.choose, name="advised_choose"),
     path("navs/", own.past_navs, name="navs"),
     path("trades/", own.trades, name="own_trades"),
     path("my-risk/", own.my_risk, name="my_risk"),

@@ -13,13 +13,13 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_safe
 
 from investors.models import DealingProposal, Investor, Paper
-from investors.services.papers import note_download
+from investors.services.papers import note_download, note_reading
 from investors.services.transfer_note import transfer_note
 from investors.services.vault import notes_of, papers_of, transfers_of
 from magnetfund.core.actors import actor_of
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.parts import render_page, send_pdf
-from magnetfund.web.portal.access import own_investor
+from magnetfund.web.portal.access import PAPERS, is_advising, seen_investor
 from magnetfund.web.public.pages import page_context
 
 #: Ten years of months, and as many notes; who has more asks for a file.
@@ -31,7 +31,7 @@ KINDS = (("", "All kinds"), ("statements", "Statements"), ("notes", "Contract no
 @login_required
 def statements(request: HttpRequest) -> HttpResponse:
     """Every paper of one's own, by year and kind."""
-    investor = own_investor(request)
+    investor = seen_investor(request, PAPERS)
     rows: list[Any] = list(
         papers_of(investor)
         .filter(kind=Paper.Kind.STATEMENT)
@@ -75,8 +75,10 @@ def _line(row: Any) -> dict[str, Any]:
 @login_required
 def statement(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One statement as a page, figure for figure what the PDF prints."""
-    investor = own_investor(request)
+    investor = seen_investor(request, PAPERS)
     row = get_object_or_404(papers_of(investor), pk=pk, kind=Paper.Kind.STATEMENT)
+    if is_advising(request):
+        note_reading(row, actor=actor_of(request))
     context = {
         **page_context(request, "statements"),
         "investor": investor,
@@ -93,7 +95,7 @@ def statement(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 def paper(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The PDF of one's own paper; each download is noted."""
-    row = _own_paper(own_investor(request), pk)
+    row = _own_paper(seen_investor(request, PAPERS), pk)
     return send_pdf(row.number, note_download(row, actor=actor_of(request)))
 
 
@@ -101,7 +103,7 @@ def paper(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 def transfer(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The note of a transfer that one gave or received; each download is noted."""
-    investor = own_investor(request)
+    investor = seen_investor(request, PAPERS)
     row = get_object_or_404(
         DealingProposal.objects.filter(Q(investor=investor) | Q(receiver=investor)),
         pk=pk,

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 
 from magnetfund.web.parts import render_page
 from magnetfund.web.portal import selectors
-from magnetfund.web.portal.access import own_investor
+from magnetfund.web.portal.access import HOLDINGS, seen_investor
 from magnetfund.web.portal.activity import find_activity
 from magnetfund.web.public.pages import asked_page, page_context, used_shares
 
@@ -18,7 +18,7 @@ from magnetfund.web.public.pages import asked_page, page_context, used_shares
 @login_required
 def overview(request: HttpRequest) -> HttpResponse:
     """What I have, how it went, how safe it is now."""
-    investor = own_investor(request)
+    investor = seen_investor(request, HOLDINGS)
     context = page_context(request, "overview")
     return render(
         request,
@@ -36,7 +36,11 @@ def overview(request: HttpRequest) -> HttpResponse:
 @login_required
 def returns_file(request: HttpRequest) -> HttpResponse:
     """How my gain comes of each amount that I put in, to be rebuilt outside."""
-    struck = [row for row in selectors.find_values(own_investor(request)) if not row.is_estimate]
+    struck = [
+        row
+        for row in selectors.find_values(seen_investor(request, HOLDINGS))
+        if not row.is_estimate
+    ]
     found = selectors.build_own_bridge(struck)
     if found is None:
         raise Http404
@@ -49,7 +53,7 @@ def returns_file(request: HttpRequest) -> HttpResponse:
 @login_required
 def activity(request: HttpRequest) -> HttpResponse:
     """Every order, movement of units and price, newest first."""
-    investor = own_investor(request)
+    investor = seen_investor(request, HOLDINGS)
     return render_page(
         request,
         "portal/activity.html",

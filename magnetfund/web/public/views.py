@@ -13,6 +13,8 @@ from django.views.decorators.http import require_safe
 
 from investors.selectors import read_net_records
 from investors.services.policies import terms_by_class
+from magnetfund.core.models import User
+from magnetfund.core.roles import Capability
 from magnetfund.kernel.clock import utc_now
 from magnetfund.web.public.busy import same_for_strangers
 from magnetfund.web.public.pages import page_context, record_charts, used_shares
@@ -67,4 +69,6 @@ def home(request: HttpRequest) -> HttpResponse:
         return redirect("desk_today")
     if getattr(user, "investor", None) is not None:
         return redirect("overview")
+    if isinstance(user, User) and user.can(Capability.PORTAL_READ):
+        return redirect("advised_begin")
     return redirect("landing")

@@ -1,4 +1,5 @@
-"""Print a link with which one person of the staff enrols a signing key, once, within a day."""
+"""Print a link with which one person of the house, or one investor, enrols a signing key, once,
+within a day."""
 
 from __future__ import annotations
 
