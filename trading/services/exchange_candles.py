@@ -96,12 +96,20 @@ def _read_page(client: Any, symbol: str, timeframe: str, since: int) -> list[lis
     return rows
 
 
-def fetch_funding(client: Any, *, symbol: str, start_ms: int, end_ms: int) -> FundingRates:
-    """Funding rates with ``start_ms <= stamp < end_ms``, as the venue charged them."""
+def fetch_funding(
+    client: Any,
+    *,
+    symbol: str,
+    start_ms: int,
+    end_ms: int,
+    ask: Callable[..., Any] = ask_exchange,
+) -> FundingRates:
+    """Funding rates with ``start_ms <= stamp < end_ms``, as the venue charged them; ``ask`` as for
+    :func:`fetch_candles`."""
     rows: dict[int, float] = {}
     cursor = start_ms
     while cursor < end_ms:
-        page = ask_exchange(
+        page = ask(
             client,
             partial(client.fetch_funding_rate_history, symbol, since=cursor, limit=PAGE),
             symbol=symbol,

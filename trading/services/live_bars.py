@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from trading.domain.market import HOUR_MS, MINUTE_MS, Candles
-from trading.services.exchange_candles import fetch_candles
+from trading.services.exchange_candles import fetch_candles, fetch_funding
 from trading.services.live_candles import no_candles, read_raw, read_told, without_spikes
 from trading.services.live_prices import LivePrices
 from trading.venues.ccxt_calls import ask_once
@@ -70,6 +70,18 @@ class LiveBars:
             before=self._prices.newest_by(symbol, start),
             after=self._prices.newest(symbol),
         )
+
+    def fetch_charges(self, symbol: str, start: int, venue_ms: int) -> None:
+        """Fetch what the venue charged since ``start``, in time that nobody watched.
+
+        Stamps fall on whole hours.
+        """
+        has_stamp = start // HOUR_MS != venue_ms // HOUR_MS
+        if has_stamp and self._client.has.get("fetchFundingRateHistory"):
+            rates = fetch_funding(
+                self._client, symbol=symbol, start_ms=start, end_ms=venue_ms, ask=ask_once
+            )
+            self._prices.note_charges(symbol, rates)
 
     # ---- memory --------------------------------------------------------------------------------
 

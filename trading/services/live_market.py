@@ -261,6 +261,7 @@ class LiveMarket:
         for symbol in self._asked():
             first = self._minutes_wanted(symbol)
             if first is not None and first + MINUTE_MS <= venue_ms:
+                self._bars.fetch_charges(symbol, first, venue_ms)
                 self._bars.fetch_minutes(symbol, first, venue_ms)
 
     # ---- what the trader reads -----------------------------------------------------------------
@@ -359,8 +360,8 @@ class LiveMarket:
     def funding(self, symbol: str, start_ms: int, end_ms: int) -> tuple[ChargedFunding, ...]:
         return tuple(
             ChargedFunding(symbol=symbol, stamp_ms=stamp, rate=rate)
-            for (name, stamp), rate in self.prices.charged().items()
-            if name == symbol and start_ms <= stamp < end_ms
+            for stamp, rate in sorted(self.prices.charged(symbol).items())
+            if start_ms <= stamp < end_ms
         )
 
     def quotes(self, now_ms: int) -> tuple[Quote, ...]:

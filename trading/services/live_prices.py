@@ -18,6 +18,7 @@ from typing import Any
 from trading.domain.magnets.order_flow import DepthSnapshot
 from trading.domain.market import HOUR_MS, MINUTE_MS
 from trading.domain.market.events import MarketEventKind
+from trading.domain.market.funding import FundingRates, round_stamps
 from trading.venues.market_data import (
     BestPrices,
     BookWish,
@@ -70,7 +71,7 @@ class LivePrices:
         self._wishes: dict[str, BookWish] = {}
         self._books: dict[str, deque[DepthSnapshot]] = {}
         self._broken: set[str] = set()
-        self._charged: dict[tuple[str, int], float] = {}
+        self._charged: dict[str, dict[int, float]] = {}
         self._notes: deque[SourceNote] = deque(maxlen=NOTES_KEPT)
         self._noted: dict[tuple[str, str], int] = {}
         #: How often what happened since the start, by kind of event.
@@ -158,7 +159,8 @@ class LivePrices:
         if last.funding_at_ms is None or last.funding_rate is None:
             return
         if quote.venue_time_ms >= last.funding_at_ms:
-            self._charged[last.symbol, last.funding_at_ms] = last.funding_rate
+            charged = self._charged.setdefault(last.symbol, {})
+            charged.setdefault(last.funding_at_ms, last.funding_rate)
 
     def take_best(self, best: BestPrices) -> None:
         self._best[best.symbol] = best
@@ -327,8 +329,24 @@ class LivePrices:
         with self._lock:
             return tuple(s for s in self._books.get(symbol, ()) if start_ms < s.at <= end_ms)
 
-    def charged(self) -> dict[tuple[str, int], float]:
-        return dict(self._charged)
+    def charged(self, symbol: str) -> dict[int, float]:
+        """The rates that are known to have been charged, by stamp (ms), and the one announced.
+
+        A stamp may be past by our clock while the first price after it is on its way.
+        """
+        newest = self.newest(symbol)
+        with self._lock:
+            found = dict(self._charged.get(symbol, {}))
+        if newest is not None and newest.funding_at_ms and newest.funding_rate is not None:
+            found.setdefault(newest.funding_at_ms, newest.funding_rate)
+        return found
+
+    def note_charges(self, symbol: str, rates: FundingRates) -> None:
+        """Take over what the venue says that it charged."""
+        stamps = round_stamps(rates.stamp_ms).tolist()
+        with self._lock:
+            known = self._charged.setdefault(symbol, {})
+            known.update(zip(stamps, rates.rate.tolist(), strict=True))
 
     def forced(self, symbol: str, since_ms: int) -> tuple[ForcedOrder, ...]:
         """Liquidations told since then."""

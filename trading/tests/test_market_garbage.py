@@ -195,7 +195,7 @@ class Doors:
                 COUNTS[f"unsafe depth {depth}"] += 1
             if self.prices.forced(symbol, 0):
                 COUNTS["unsafe forced order"] += 1
-        for (_, stamp), rate in self.prices.charged().items():
+        for stamp, rate in [c for name in NAMES for c in self.prices.charged(name).items()]:
             if stamp % (8 * HOUR_MS) or abs(rate) > 0.001:
                 COUNTS["unsafe funding"] += 1
         self._look_at_candles()
