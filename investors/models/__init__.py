@@ -9,6 +9,7 @@ from investors.models.applications import (
     ScreeningName,
     Signature,
 )
+from investors.models.attorneys import PowerOfAttorney
 from investors.models.breaks import BookBreak
 from investors.models.dealing import DealingDay, DealingOrder
 from investors.models.expenses import Expense, ExpenseChange
@@ -74,6 +75,7 @@ __all__ = [
     "Payment",
     "PaymentFile",
     "Posting",
+    "PowerOfAttorney",
     "RateProposal",
     "Rebate",
     "Restatement",

@@ -163,6 +163,14 @@ class DealingOrder(models.Model):
     submitted_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True
     )
+    under_power = models.ForeignKey(
+        "investors.PowerOfAttorney",
+        on_delete=models.PROTECT,
+        related_name="orders",
+        null=True,
+        blank=True,
+        help_text="By which an attorney placed it.",
+    )
     received_at = models.DateTimeField(default=utc_now)
     updated_at = models.DateTimeField(default=utc_now)
     recorded_at = models.DateTimeField(auto_now_add=True)

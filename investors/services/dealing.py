@@ -97,7 +97,7 @@ def submit_subscription(
 ) -> DealingOrder:
     """Take in a subscription by amount; units and price are known only after the strike."""
     at = at or utc_now()
-    require_own(investor, actor)
+    power = require_own(investor, actor, may="may_subscribe")
     require_subscribable(investor=investor, share_class=share_class, amount=amount, at=at)
     with transaction.atomic():
         day = next_dealing_day(share_class.fund, received_at=at)
@@ -110,6 +110,7 @@ def submit_subscription(
             dealing_day=day,
             first_day=day.day,
             submitted_by=actor.user,
+            under_power=power,
             received_at=at,
             updated_at=at,
         )
@@ -134,7 +135,7 @@ def submit_redemption(
     another order took them a moment ago.
     """
     at = at or utc_now()
-    require_own(investor, actor)
+    power = require_own(investor, actor, may="may_redeem")
     require_open(share_class.fund)
     terms = terms_in_force(share_class, at=at)
     with transaction.atomic():
@@ -149,6 +150,7 @@ def submit_redemption(
             share_class=share_class,
             units=units,
             reason=reason[:REASON_MAX],
+            under_power=power,
         )
         return reserve(order, wanted, day=day, actor=actor, at=at)
 
@@ -198,7 +200,8 @@ def cancel_order(*, order: DealingOrder, actor: Actor, at: datetime | None = Non
     compulsory redemption is taken back by the house alone."""
     at = at or utc_now()
     if not order.is_compulsory:
-        require_own(order.investor, actor)
+        may = "may_redeem" if order.takes_units else "may_subscribe"
+        require_own(order.investor, actor, may=may)
     with transaction.atomic():
         row = DealingOrder.objects.select_for_update().get(pk=order.pk)
         is_aside = row.state == DealingOrder.State.SET_ASIDE
@@ -259,6 +262,7 @@ def _note(actor: Actor, action: str, order: DealingOrder, at: datetime) -> None:
             **({"into": str(order.into_class_id)} if order.into_class_id else {}),
             "amount": None if order.amount is None else f"{order.amount:f}",
             "units": None if order.units is None else f"{order.units:f}",
+            **({"attorney": order.under_power.acts_as} if order.under_power else {}),
         },
         at=at,
     )

@@ -17,7 +17,16 @@ from investors.domain.dealing import (
 )
 from investors.domain.fees import ClassTerms, LockUp
 from investors.domain.onboarding import KycState
-from investors.models import ClassNav, Fund, Holding, Investor, ShareClass, UnitLot
+from investors.models import (
+    ClassNav,
+    Fund,
+    Holding,
+    Investor,
+    PowerOfAttorney,
+    ShareClass,
+    UnitLot,
+)
+from investors.services.attorneys import find_power
 from investors.services.policies import takes_money
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
@@ -190,10 +199,16 @@ def _require_measure(value: Decimal, *, quantum: Decimal, what: str) -> None:
         raise InvalidInput(f"the {what} must be a multiple of {quantum:f}", code="too_fine")
 
 
-def require_own(investor: Investor, actor: Actor) -> None:
-    """Investors may order only for themselves; staff need the capability dealing.process."""
-    if actor.user is None:
-        return
-    if investor.user_id == actor.user.pk:
-        return
-    actor.require(Capability.DEALING_PROCESS)
+def require_own(investor: Investor, actor: Actor, *, may: str) -> PowerOfAttorney | None:
+    """Investors may order only for themselves, attorneys for their holders (the power is answered;
+    ``may`` names the field that allows the step), staff with the capability dealing.process.
+
+    Raises :class:`NotAllowed` (``not_in_power``: the power does not include the step)."""
+    if actor.user is None or investor.user_id == actor.user.pk:
+        return None
+    power = find_power(investor, actor.user)
+    if power is None:
+        actor.require(Capability.DEALING_PROCESS)
+    elif not getattr(power, may):
+        raise NotAllowed("your power of attorney does not include this", code="not_in_power")
+    return power

@@ -159,6 +159,7 @@ def describe_note(order: DealingOrder, strike: NavStrike, number: str) -> dict[s
                 "rows": [
                     ["Holder", f"{order.investor.legal_name}, {order.investor.number}"],
                     ["Order", f"{order.reference}, {kind.lower()}"],
+                    *([["Placed by", order.under_power.acts_as]] if order.under_power else []),
                     ["Received", f"{order.received_at:%-d %b %Y, %H:%M} UTC"],
                     ["Dealing day", f"{day.day:%-d %b %Y}" if day else "-"],
                     ["Cut-off", f"{day.cutoff_at:%-d %b %Y, %H:%M} UTC" if day else "-"],

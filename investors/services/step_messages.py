@@ -23,9 +23,10 @@ def say_units(units: Decimal) -> str:
 
 
 def tell_received(order: DealingOrder, *, actor: Actor) -> None:
-    """Confirm an order that the investor placed himself; one that staff placed tells him anyway."""
-    investor = order.investor
-    if actor.user is None or actor.user.pk != investor.user_id:
+    """Confirm an order that the investor or his attorney placed; one that staff placed tells him
+    anyway."""
+    investor, power = order.investor, order.under_power
+    if power is None and (actor.user is None or actor.user.pk != investor.user_id):
         return
     day, currency = order.dealing_day, order.share_class.fund.currency
     what = f"{order.get_kind_display()} order {order.reference}"
@@ -35,7 +36,8 @@ def tell_received(order: DealingOrder, *, actor: Actor) -> None:
     elif order.units is not None:
         size = say_units(order.units)
     into = f" into class {order.into_class.code}" if order.into_class else ""
-    lines = [f"We received your order over {size}, class {order.share_class.code}{into}."]
+    by = f", placed by {power.acts_as}" if power is not None else ""
+    lines = [f"We received your order over {size}, class {order.share_class.code}{into}{by}."]
     if day is not None:
         lines.append(
             f"It is dealt at the NAV of {day.day:%-d %b %Y}; you can take it back until "
@@ -46,7 +48,7 @@ def tell_received(order: DealingOrder, *, actor: Actor) -> None:
                 f"The money must be there by {day.funding_deadline_at:%-d %b %Y, %H:%M} UTC, with "
                 f"the reference {order.reference}."
             )
-    lines.append("If it was not you, call us at once.")
+    lines.append(f"If it was not you{' or him' if by else ''}, call us at once.")
     send_messages(
         [
             Draft(

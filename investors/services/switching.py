@@ -58,7 +58,7 @@ def submit_switch(
     (``same_class``, ``other_fund``, ``below_minimum``) and :class:`NotAllowed` (``kyc_open``).
     """
     at = at or utc_now()
-    require_own(investor, actor)
+    power = require_own(investor, actor, may="may_redeem")
     require_open(share_class.fund)
     terms = terms_in_force(share_class, at=at)
     with transaction.atomic():
@@ -74,6 +74,7 @@ def submit_switch(
             share_class=share_class,
             into_class=into_class,
             units=units,
+            under_power=power,
         )
         return reserve(order, wanted, day=day, actor=actor, at=at)
 

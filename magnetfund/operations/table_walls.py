@@ -33,6 +33,7 @@ NOT_BY_WORKER = (
     "investors_payeeaccount",
     "investors_payment",
     "investors_posting",
+    "investors_powerofattorney",
     "investors_rateproposal",
     "investors_rebate",
     "investors_restatement",

@@ -380,6 +380,21 @@ REFUSED: dict[str, str] = {
     ),
     "show an adviser more": "UPDATE investors_adviseraccess SET sees_papers = true",
     "keep an adviser longer": "UPDATE investors_adviseraccess SET until = '2099-01-01'",
+    "approve a power of attorney in two names": (
+        "INSERT INTO investors_powerofattorney (id, investor_id, attorney_id, may_subscribe, "
+        "may_redeem, first_day, last_day, deed_name, deed_type, deed_size, deed_digest, "
+        "sealed_content, reason, end_reason, proposed_by_id, proposed_at, decided_by_id, "
+        "decided_at, is_approved) VALUES (gen_random_uuid(), gen_random_uuid(), "
+        "gen_random_uuid(), true, true, now(), now(), 'x', 'x', 1, 'x', 'x', '', '', "
+        f"{_OFFICER}, now(), {_OFFICER}, now(), true)"
+    ),
+    "widen a power of attorney": "UPDATE investors_powerofattorney SET may_redeem = true",
+    "change the deed of an attorney": (
+        "UPDATE investors_powerofattorney SET sealed_content = 'x', deed_digest = 'x'"
+    ),
+    "name an attorney on an order": (
+        "UPDATE investors_dealingorder SET under_power_id = gen_random_uuid()"
+    ),
     "make an officer an adviser": (
         "INSERT INTO core_rolegrant (user_id, role, granted_at) SELECT "
         f"{_OFFICER}, 'adviser', now()"

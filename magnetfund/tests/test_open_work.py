@@ -32,6 +32,7 @@ from magnetfund.tests.walls_support import (
 from magnetfund.web.desk.open_work import Facts, listing
 from magnetfund.web.desk.open_work import fund as fund_work
 from magnetfund.web.desk.open_work import money as money_work
+from magnetfund.web.desk.open_work import others as others_work
 from magnetfund.web.desk.open_work import rates as rates_work
 from magnetfund.web.desk.open_work import trading as trading_work
 from magnetfund.web.desk.open_work import upkeep as upkeep_work
@@ -314,6 +315,6 @@ def test_a_backup_that_failed_or_did_not_restore_waits_for_an_administrator():
 
 
 def test_a_name_of_a_source_is_taken_once():
-    works = (trading_work, fund_work, money_work, rates_work, upkeep_work)
+    works = (trading_work, fund_work, money_work, others_work, rates_work, upkeep_work)
     parts = [work.SOURCES for work in works]
     assert len(SOURCES) == sum(len(part) for part in parts)

@@ -13,6 +13,7 @@ from magnetfund.core.services.signing import (
     ACCOUNT,
     ADVISER,
     ARM,
+    ATTORNEY,
     DEALING,
     DISTRIBUTION,
     EXPENSE,
@@ -56,6 +57,7 @@ BACK = {
     ROLE_TAKEN: "desk_people",
     SLEEVE: "desk_strategies",
     ADVISER: "advisers",
+    ATTORNEY: "desk_cases",
 }
 #: The same by the first word of an action, which its refusal has too.
 PAGE_OF = {action.partition(".")[0]: page for action, page in BACK.items()}

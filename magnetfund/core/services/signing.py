@@ -35,6 +35,7 @@ REBATE = "rebate.approve"
 RATE = "rate.approve"
 SLEEVE = "sleeve.approve"
 ADVISER = "adviser.approve"
+ATTORNEY = "attorney.approve"
 
 #: How a refusal for want of a signature begins.
 SIGNATURE_SAYS = "signature: "

@@ -28,6 +28,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Holdings", "pie_chart", "investors.holding"),
             ("Lots", "layers", "investors.unitlot"),
             ("Advisers", "visibility", "investors.adviseraccess"),
+            ("Powers of attorney", "gavel", "investors.powerofattorney"),
         ),
     ),
     (

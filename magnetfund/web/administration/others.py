@@ -1,11 +1,12 @@
-"""Others who act for a holder, in the admin: what ends it."""
+"""Others who read or act for a holder, in the admin: powers decided, and what ends either."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from investors.services.advisers import end_access
-from magnetfund.web.administration.money import Action, action
+from investors.services.attorneys import decide_power, revoke_power
+from magnetfund.web.administration.money import Action, action, decisions
 
 #: Actions by table.
 ACTIONS: Mapping[str, tuple[Action, ...]] = {
@@ -14,6 +15,17 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
             "End access",
             "ended",
             lambda row, actor: end_access(access=row, actor=actor),
+            step_up=True,
+        ),
+    ),
+    "investors.powerofattorney": (
+        *decisions(decide_power),
+        action(
+            "Revoke",
+            "revoked",
+            lambda row, actor: revoke_power(
+                power=row, actor=actor, reason="revoked in the administration"
+            ),
             step_up=True,
         ),
     ),

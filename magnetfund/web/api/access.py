@@ -46,14 +46,19 @@ class StopThrottle(UserRateThrottle):
 
 
 def answer_once(
-    request: Request, *, key: str, work: Callable[[], tuple[int, dict[str, Any]]]
+    request: Request,
+    *,
+    key: str,
+    work: Callable[[], tuple[int, dict[str, Any]]],
+    upload: bytes = b"",
 ) -> HttpResponse:
     """Run a money request once for its key; a repetition gets the stored bytes.
 
     A refusal by the platform (an error) is not stored, so the caller may mend the
-    request and use the key again; a denial is an answer and is stored.
+    request and use the key again; a denial is an answer and is stored.  ``upload`` is the content
+    of a file, of which the body holds the name alone.
     """
-    body = _raw_body(request)
+    body = _raw_body(request) + upload
 
     def execute() -> StoredAnswer:
         status, answer = work()

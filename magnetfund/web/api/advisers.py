@@ -19,6 +19,7 @@ from investors.services.advisers import (
     grant_access,
     invite_adviser,
 )
+from investors.services.attorneys import powers_of
 from magnetfund.core.actors import actor_of
 from magnetfund.core.doors import require_step_up
 from magnetfund.core.models import User
@@ -80,8 +81,17 @@ class ReadableHolder(serializers.Serializer[Any]):
     until = serializers.DateField()
 
 
+class HolderOfAttorney(serializers.Serializer[Any]):
+    investor = serializers.CharField(help_text="Send it as the parameter holder.")
+    name = serializers.CharField()
+    may_subscribe = serializers.BooleanField()
+    may_redeem = serializers.BooleanField(help_text="Redeem and switch.")
+    last_day = serializers.DateField()
+
+
 class ReadableHoldersAnswer(serializers.Serializer[Any]):
     holders = ReadableHolder(many=True)
+    acts_for = HolderOfAttorney(many=True, help_text="By a power of attorney.")
 
 
 def _answer(row: AdviserAccess) -> dict[str, Any]:
@@ -179,9 +189,9 @@ class OwnAdviserEndView(_OwnStep):
 
 
 class ReadableHoldersView(APIView):
-    """The holders whose portals an adviser's account may read now."""
+    """The holders whose portals the account may read now, and for whom it acts as attorney."""
 
-    permission_classes = [needs(Capability.PORTAL_READ)]
+    permission_classes = [needs(Capability.PORTAL_READ, Capability.PORTAL_VIEW)]
 
     @extend_schema(operation_id="investor_holders", responses={200: ReadableHoldersAnswer})
     def get(self, request: Request) -> Response:
@@ -197,7 +207,17 @@ class ReadableHoldersView(APIView):
                         "until": row.until.isoformat(),
                     }
                     for row in accesses_of(request.user)[:SHOWN]
-                ]
+                ],
+                "acts_for": [
+                    {
+                        "investor": row.investor.number,
+                        "name": row.investor.legal_name,
+                        "may_subscribe": row.may_subscribe,
+                        "may_redeem": row.may_redeem,
+                        "last_day": row.last_day.isoformat(),
+                    }
+                    for row in powers_of(request.user)[:SHOWN]
+                ],
             }
         )
 

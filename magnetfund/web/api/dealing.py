@@ -22,7 +22,7 @@ from magnetfund.kernel.clock import isoformat_z, utc_now
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.web.api.access import IDEMPOTENCY_HEADER, answer_once, key_of
 from magnetfund.web.api.fields import ExactDecimal, plain
-from magnetfund.web.api.investors import OwnView
+from magnetfund.web.api.investors import HOLDER, OwnView
 
 
 class WithdrawRequest(serializers.Serializer[Any]):
@@ -120,11 +120,14 @@ class WithdrawView(OwnView):
     for its dealing day, and the NAV that deals it is approved by two people. Asks for a fresh
     second factor (403 step_up_needed)."""
 
+    may = "may_redeem"
+
     @extend_schema(
         operation_id="investor_withdraw",
         request=WithdrawRequest,
         parameters=[
-            OpenApiParameter(IDEMPOTENCY_HEADER, str, OpenApiParameter.HEADER, required=False)
+            OpenApiParameter(IDEMPOTENCY_HEADER, str, OpenApiParameter.HEADER, required=False),
+            HOLDER,
         ],
         responses={202: WithdrawAnswer},
     )
@@ -172,11 +175,14 @@ class WithdrawView(OwnView):
 class SubscribeView(OwnView):
     """Place a subscription; it is dealt once its money came and the NAV is approved by two."""
 
+    may = "may_subscribe"
+
     @extend_schema(
         operation_id="investor_subscribe",
         request=SubscribeRequest,
         parameters=[
-            OpenApiParameter(IDEMPOTENCY_HEADER, str, OpenApiParameter.HEADER, required=False)
+            OpenApiParameter(IDEMPOTENCY_HEADER, str, OpenApiParameter.HEADER, required=False),
+            HOLDER,
         ],
         responses={202: SubscribeAnswer},
     )
@@ -211,6 +217,8 @@ class SubscribeView(OwnView):
 class SwitchQuoteView(OwnView):
     """What a switch would be now; nothing is ordered."""
 
+    may = "may_redeem"
+
     @extend_schema(
         operation_id="investor_switch_quote",
         request=SwitchRequest,
@@ -243,11 +251,14 @@ class SwitchView(OwnView):
     """Place a switch between two classes: both halves are dealt at one NAV and no cash leaves.
     Asks for a fresh second factor (403 step_up_needed)."""
 
+    may = "may_redeem"
+
     @extend_schema(
         operation_id="investor_switch",
         request=SwitchRequest,
         parameters=[
-            OpenApiParameter(IDEMPOTENCY_HEADER, str, OpenApiParameter.HEADER, required=False)
+            OpenApiParameter(IDEMPOTENCY_HEADER, str, OpenApiParameter.HEADER, required=False),
+            HOLDER,
         ],
         responses={202: SwitchAnswer},
     )

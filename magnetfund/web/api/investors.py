@@ -15,8 +15,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from investors.models import Holding, Investor, InvestorSnapshot
+from investors.models import Holding, Investor, InvestorSnapshot, PowerOfAttorney
 from investors.services.advisers import accesses_of, note_look
+from investors.services.attorneys import powers_of
+from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from magnetfund.web.api.access import needs
@@ -53,29 +55,46 @@ class InvestorPerformanceAnswer(serializers.Serializer[Any]):
     points = InvestorPoint(many=True)
 
 
-#: Which holder an adviser reads; his own account needs none.
+#: Whose portal is meant, of an adviser or attorney; one's own account needs none.
 HOLDER = OpenApiParameter(
-    "holder", OpenApiTypes.STR, description="For an adviser: the holder's number."
+    "holder",
+    OpenApiTypes.STR,
+    description="For an adviser or an attorney: the holder's number.",
 )
+#: That any power of attorney opens a view, whatever else it allows.
+ANY_POWER = "is_approved"
 
 
 class OwnView(APIView):
     """A view of the investor that the account belongs to; where ``shows`` names what of it, also of
-    the holder whose portal an adviser may read."""
+    the holder whose portal an adviser may read; where ``may`` names a field of a power, also of the
+    holder for whom an attorney acts."""
 
     permission_classes = [needs(Capability.PORTAL_VIEW, Capability.PORTAL_READ)]
     #: The field of an adviser's access that opens the view; none does without one.
     shows = ""
+    #: The field of a power of attorney that opens the view; reads that an adviser is shown are open
+    #: to every attorney.
+    may = ""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuses a write of an adviser (``read_only``) before anything else is asked."""
         super().initial(request, *args, **kwargs)
-        if request.method not in SAFE_METHODS and _is_advising(request):
-            raise NotAllowed("an adviser reads and changes nothing", code="read_only")
+        if request.method in SAFE_METHODS or _named_power(request) is not None:
+            return
+        if _is_advising(request):
+            raise NotAllowed("you act for no such holder; an adviser only reads", code="read_only")
 
     def investor(self, request: Request) -> Investor:
-        """Raises :class:`NotFound` (``no_investor``) for an account without one, and what
-        :func:`_read_as_adviser` does."""
+        """Raises :class:`NotFound` (``no_investor``) for an account without one,
+        :class:`NotAllowed` (``not_in_power``) of an attorney, and what :func:`_read_as_adviser`
+        does."""
+        power = _named_power(request)
+        if power is not None:
+            asked = self.may or (ANY_POWER if self.shows else "")
+            if not asked or not getattr(power, asked):
+                raise NotAllowed("the power of attorney does not include this", code="not_in_power")
+            return power.investor
         if _is_advising(request):
             return _read_as_adviser(request, self.shows)
         found = Investor.objects.filter(user=request.user.pk).first()
@@ -84,11 +103,21 @@ class OwnView(APIView):
         return found
 
 
+def _named_power(request: Request) -> PowerOfAttorney | None:
+    """The power by which the account acts for the holder whom the request names."""
+    number = request.query_params.get("holder", "")
+    if not number or not isinstance(request.user, User):
+        return None
+    return next((row for row in powers_of(request.user) if row.investor.number == number), None)
+
+
 def _is_advising(request: Request) -> bool:
     user: Any = request.user
+    if "holder" in request.query_params:
+        return True
     if not user.can(Capability.PORTAL_READ):
         return False
-    return "holder" in request.query_params or not user.can(Capability.PORTAL_VIEW)
+    return not user.can(Capability.PORTAL_VIEW)
 
 
 def _read_as_adviser(request: Request, shows: str) -> Investor:

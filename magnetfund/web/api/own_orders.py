@@ -21,7 +21,7 @@ from magnetfund.core.doors import require_step_up
 from magnetfund.kernel.clock import isoformat_z
 from magnetfund.web.api.access import answer_once, key_of
 from magnetfund.web.api.fields import plain
-from magnetfund.web.api.investors import HOLDER, OwnView
+from magnetfund.web.api.investors import ANY_POWER, HOLDER, OwnView
 from magnetfund.web.api.money import KEY_HEADER
 from magnetfund.web.parts import send_pdf
 
@@ -51,6 +51,9 @@ class OwnOrderLine(serializers.Serializer[Any]):
     fee_amount = serializers.CharField()
     into_units = serializers.CharField(help_text="Units that a switch bought.")
     paid_amount = serializers.CharField(help_text="Proceeds that the bank confirmed.")
+    placed_by = serializers.CharField(
+        allow_blank=True, help_text="The attorney who placed it, and for whom."
+    )
 
 
 class OwnOrdersAnswer(serializers.Serializer[Any]):
@@ -73,6 +76,7 @@ def _answer(row: DealingOrder) -> dict[str, Any]:
         "is_all": row.is_all,
         "dealing_day": row.dealing_day.day.isoformat() if row.dealing_day else None,
         "received_at": isoformat_z(row.received_at),
+        "placed_by": row.under_power.acts_as if row.under_power else "",
         **{name: None if value is None else plain(value) for name, value in figures.items()},
     }
 
@@ -80,11 +84,21 @@ def _answer(row: DealingOrder) -> dict[str, Any]:
 class OwnOrdersView(OwnView):
     """The account's newest orders."""
 
-    @extend_schema(operation_id="investor_orders", responses={200: OwnOrdersAnswer})
+    may = ANY_POWER
+
+    @extend_schema(
+        operation_id="investor_orders", parameters=[HOLDER], responses={200: OwnOrdersAnswer}
+    )
     def get(self, request: Request) -> Response:
         rows = (
             DealingOrder.objects.filter(investor=self.investor(request))
-            .select_related("share_class", "into_class", "dealing_day")
+            .select_related(
+                "share_class",
+                "into_class",
+                "dealing_day",
+                "under_power__attorney",
+                "under_power__investor",
+            )
             .order_by("-received_at")
         )
         return Response({"orders": [_answer(row) for row in rows[:ORDERS_MAX]]})
@@ -93,10 +107,12 @@ class OwnOrdersView(OwnView):
 class OwnOrderCancelView(OwnView):
     """Take an order back before its cut-off, with a fresh second factor."""
 
+    may = ANY_POWER
+
     @extend_schema(
         operation_id="investor_order_cancel",
         request=CancelRequest,
-        parameters=[KEY_HEADER],
+        parameters=[KEY_HEADER, HOLDER],
         responses={200: OwnOrderLine},
     )
     def post(self, request: Request, pk: UUID) -> HttpResponse:

@@ -9,6 +9,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from magnetfund.web.api import (
     accounts,
     advisers,
+    attorneys,
     blackouts,
     breaks,
     calculators,
@@ -137,6 +138,23 @@ urlpatterns = [
         "api/investor/holders",
         advisers.ReadableHoldersView.as_view(),
         name="api_readable_holders",
+    ),
+    path("api/investor/powers", attorneys.OwnPowersView.as_view(), name="api_own_powers"),
+    path(
+        "api/investor/powers/<uuid:pk>/revoke",
+        attorneys.OwnPowerRevokeView.as_view(),
+        name="api_own_power_revoke",
+    ),
+    path("api/powers", attorneys.PowersView.as_view(), name="api_powers"),
+    path(
+        "api/powers/<uuid:pk>/decision",
+        attorneys.PowerDecisionView.as_view(),
+        name="api_power_decision",
+    ),
+    path(
+        "api/powers/<uuid:pk>/revoke",
+        attorneys.PowerRevokeView.as_view(),
+        name="api_power_revoke",
     ),
     path("api/advisers", advisers.AdvisersView.as_view(), name="api_advisers"),
     path(

@@ -30,6 +30,7 @@ from magnetfund.core.services.signing import KYC, SignatureMissing
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError, InvalidInput, NotFound
 from magnetfund.web.desk.access import desk_view
+from magnetfund.web.desk.attorneys import PowerForm
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.signing import go_to_sign
 from magnetfund.web.lists import Choices, Column, ListSpec
@@ -173,6 +174,13 @@ def case(request: HttpRequest, pk: UUID) -> HttpResponse:
             for to in shown.possible
         ],
         **_application(investor),
+        "powers": investor.powers.select_related("investor", "attorney", "proposed_by").defer(
+            "sealed_content"
+        )[:ADVISERS_SHOWN],
+        "power_form": PowerForm(),
+        "may_decide_power": bool(
+            _capabilities(request) & {Capability.KYC_APPROVE.value, Capability.KYC_SENIOR.value}
+        ),
         "advisers": investor.advisers.all()[:ADVISERS_SHOWN],
         "may_confirm": Capability.KYC_APPROVE.value in _capabilities(request),
         "may_work": Capability.KYC_REVIEW.value in _capabilities(request) and bool(shown.roles),

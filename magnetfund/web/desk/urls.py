@@ -3,6 +3,7 @@ from django.urls import path
 from magnetfund.web.desk import (
     accounts,
     advisers,
+    attorneys,
     blackouts,
     books,
     breaks,
@@ -137,6 +138,10 @@ urlpatterns = [
         kyc.document,
         name="desk_case_document",
     ),
+    path("desk/investors/<uuid:pk>/powers/propose/", attorneys.propose, name="desk_power_propose"),
+    path("desk/investors/powers/<uuid:pk>/decide/", attorneys.decide, name="desk_power_decide"),
+    path("desk/investors/powers/<uuid:pk>/revoke/", attorneys.revoke, name="desk_power_revoke"),
+    path("desk/investors/powers/<uuid:pk>/deed/", attorneys.deed, name="desk_power_deed"),
     path(
         "desk/investors/advisers/<uuid:pk>/confirm/",
         advisers.confirm,

@@ -14,8 +14,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from investors.models import AdviserAccess
+from investors.models import AdviserAccess, PowerOfAttorney
 from investors.services.advisers import LONGEST, end_access, grant_access, invite_adviser
+from investors.services.attorneys import revoke_power
 from magnetfund.core.actors import actor_of
 from magnetfund.core.doors import require_step_up
 from magnetfund.core.services.signing import SignatureMissing, ask_to_sign
@@ -78,6 +79,9 @@ def advisers(request: HttpRequest) -> HttpResponse:
         "investor": investor,
         "form": form,
         "rows": AdviserAccess.objects.filter(investor=investor)[:SHOWN],
+        "powers": PowerOfAttorney.objects.filter(investor=investor, is_approved=True)
+        .select_related("investor", "attorney")
+        .defer("sealed_content")[:SHOWN],
     }
     return render(request, "portal/advisers.html", page, status=422 if form.is_bound else 200)
 
@@ -118,4 +122,18 @@ def end(request: HttpRequest, pk: UUID) -> HttpResponse:
         messages.error(request, f"Not ended: {error.message}. ({error.code})")
     else:
         messages.success(request, f"{row.name} can no longer read your portal.")
+    return redirect("advisers")
+
+
+@require_POST
+@login_required
+def revoke(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Revoke a power of attorney at once, by the holder alone."""
+    row = get_object_or_404(PowerOfAttorney, pk=pk, investor=own_investor(request))
+    try:
+        revoke_power(power=row, actor=actor_of(request), reason="")
+    except FundError as error:
+        messages.error(request, f"Not revoked: {error.message}. ({error.code})")
+    else:
+        messages.success(request, "Revoked. Orders that were placed before stay.")
     return redirect("advisers")

@@ -23,11 +23,18 @@ from investors.services.advisers import (
     open_adviser_account,
     read_adviser_link,
 )
+from investors.services.attorneys import powers_of
 from magnetfund.core.actors import actor_of
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import FundError
-from magnetfund.web.portal.access import CHOSEN, choose_access, place_of
+from magnetfund.web.portal.access import (
+    ACTS_UNDER,
+    CHOSEN,
+    choose_access,
+    choose_power,
+    place_of,
+)
 from magnetfund.web.public.join import BACKEND, PasswordForm
 from magnetfund.web.public.pages import page_context
 
@@ -101,14 +108,15 @@ def begin(request: HttpRequest) -> HttpResponse:
 @require_safe
 @login_required
 def advised(request: HttpRequest) -> HttpResponse:
-    """Whose portals the account may read now."""
+    """Whose portals the account may read now, and for whom it may act."""
     user: Any = request.user
-    if not user.can(Capability.PORTAL_READ):
+    if not (user.can(Capability.PORTAL_READ) or user.can(Capability.PORTAL_VIEW)):
         raise Http404
     found = list(accesses_of(user))
     page = {
         **page_context(request, "advised"),
         "accesses": found,
+        "powers": powers_of(user),
         "chosen": request.session.get(CHOSEN),
         "has_own": user.can(Capability.PORTAL_VIEW),
         "adviser": user,
@@ -125,7 +133,16 @@ def choose(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @require_POST
 @login_required
+def act(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Act for one holder from now on."""
+    choose_power(request, pk)
+    return redirect("overview")
+
+
+@require_POST
+@login_required
 def leave(request: HttpRequest) -> HttpResponse:
     """Go back to one's own portal."""
     request.session.pop(CHOSEN, None)
+    request.session.pop(ACTS_UNDER, None)
     return redirect("home")

@@ -50,7 +50,7 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.forms import figure_field, send_once
 from magnetfund.web.parts import render_page, send_pdf
-from magnetfund.web.portal.access import PAPERS, own_investor, seen_investor
+from magnetfund.web.portal.access import PAPERS, ordering_investor, seen_investor
 from magnetfund.web.public.pages import page_context
 
 #: How long one estimate of the prices serves everybody, in seconds.
@@ -179,7 +179,7 @@ def _redemption(request: HttpRequest, investor: Investor) -> dict[str, Any]:
 @login_required
 def redeem(request: HttpRequest) -> HttpResponse:
     """Try out a redemption: day, units, fees and the estimated money; nothing is ordered."""
-    investor = own_investor(request)
+    investor = ordering_investor(request, "may_redeem")
     context = {
         **frame_of(request, investor, "redeem"),
         "holdings": own_holdings(investor),
@@ -192,7 +192,7 @@ def redeem(request: HttpRequest) -> HttpResponse:
 @login_required
 def confirm_redemption(request: HttpRequest) -> HttpResponse:
     """What exactly would be ordered; a POST orders it once, with a fresh second factor."""
-    investor = own_investor(request)
+    investor = ordering_investor(request, "may_redeem")
     if request.method != "POST":
         context = _redemption(request, investor)
         if context["quote"] is None:
@@ -222,7 +222,7 @@ def confirm_redemption(request: HttpRequest) -> HttpResponse:
 @login_required
 def subscribe(request: HttpRequest) -> HttpResponse:
     """Try out a subscription: day, fee, estimated units, minimum; nothing is ordered."""
-    investor = own_investor(request)
+    investor = ordering_investor(request, "may_subscribe")
     context = {**frame_of(request, investor, "subscribe"), **_subscription(request, investor)}
     context["day"] = (
         find_dealing_day(context["fund"], received_at=utc_now()) if context["fund"] else None
@@ -264,7 +264,7 @@ def _applied_for(investor: Investor) -> dict[str, Any]:
 @login_required
 def confirm_subscription(request: HttpRequest) -> HttpResponse:
     """What exactly would be ordered; a POST orders it once."""
-    investor = own_investor(request)
+    investor = ordering_investor(request, "may_subscribe")
     if request.method != "POST":
         context = _subscription(request, investor)
         if context["quote"] is None:
@@ -293,7 +293,7 @@ def confirm_subscription(request: HttpRequest) -> HttpResponse:
 @login_required
 def show_order(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One order of one's own: its state, its day, and how to pay for it."""
-    investor = own_investor(request)
+    investor = ordering_investor(request)
     order = _own_order(investor, pk)
     received = order.funded_amount or Decimal(0)
     context = {
@@ -334,7 +334,7 @@ def note(request: HttpRequest, pk: UUID, strike: UUID) -> HttpResponse:
 def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Take one's own order back before its cut-off, after the page that says what that means and
     with a fresh second factor."""
-    investor = own_investor(request)
+    investor = ordering_investor(request)
     order = _own_order(investor, pk)
     if request.method != "POST":
         context = {

@@ -20,7 +20,7 @@ from magnetfund.core.doors import require_step_up
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.parts import render_page
-from magnetfund.web.portal.access import own_investor
+from magnetfund.web.portal.access import ordering_investor
 from magnetfund.web.portal.dealing import (
     RedeemForm,
     estimate_of,
@@ -86,7 +86,7 @@ def _try_out(request: HttpRequest, investor: Investor) -> dict[str, Any]:
 @login_required
 def switch(request: HttpRequest) -> HttpResponse:
     """Try out a switch: fees of both classes, units of the new one; nothing is ordered."""
-    investor = own_investor(request)
+    investor = ordering_investor(request, "may_redeem")
     context = {
         **frame_of(request, investor, "redeem"),
         "holdings": own_holdings(investor),
@@ -100,7 +100,7 @@ def switch(request: HttpRequest) -> HttpResponse:
 @login_required
 def confirm_switch(request: HttpRequest) -> HttpResponse:
     """What exactly would be ordered; a POST orders it once, with a fresh second factor."""
-    investor = own_investor(request)
+    investor = ordering_investor(request, "may_redeem")
     if request.method != "POST":
         context = _try_out(request, investor)
         if context["quote"] is None:

@@ -19,7 +19,7 @@ from investors.services.vault import notes_of, papers_of, transfers_of
 from magnetfund.core.actors import actor_of
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.parts import render_page, send_pdf
-from magnetfund.web.portal.access import PAPERS, is_advising, seen_investor
+from magnetfund.web.portal.access import PAPERS, seen_investor
 from magnetfund.web.public.pages import page_context
 
 #: Ten years of months, and as many notes; who has more asks for a file.
@@ -77,7 +77,7 @@ def statement(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One statement as a page, figure for figure what the PDF prints."""
     investor = seen_investor(request, PAPERS)
     row = get_object_or_404(papers_of(investor), pk=pk, kind=Paper.Kind.STATEMENT)
-    if is_advising(request):
+    if investor.user_id != request.user.pk:
         note_reading(row, actor=actor_of(request))
     context = {
         **page_context(request, "statements"),

@@ -10,7 +10,6 @@ from django.db.models.functions import Coalesce
 
 from investors.domain.reconciliation import BreakState
 from investors.models import (
-    AdviserAccess,
     BookBreak,
     DealingDay,
     DealingOrder,
@@ -92,11 +91,6 @@ def _select_kyc(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
 
 def _select_kyc_senior(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     return _select_files(("senior_approval",))
-
-
-def _select_advisers(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
-    rows = AdviserAccess.objects.filter(granted_at=None, ended_at=None, until__gte=now.date())
-    return columns_of(rows, since="invited_at", who="name", words="investor__legal_name")
 
 
 def _select_terms(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
@@ -334,16 +328,6 @@ SOURCES = {
         describe=lambda row: (
             f"KYC file of {row['who']}",
             str(row["words"]).replace("_", " "),
-        ),
-    ),
-    "adviser_unsigned": Source(
-        kind="KYC",
-        role=Role.COMPLIANCE,
-        url_name="desk_cases",
-        select=_select_advisers,
-        describe=lambda row: (
-            f"Call {row['words']} back about an adviser",
-            f"{row['who']}; done too once the holder signs",
         ),
     ),
     "kyc_senior": Source(

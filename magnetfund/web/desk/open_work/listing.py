@@ -16,7 +16,7 @@ from django.db.models.functions import Cast
 
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
-from magnetfund.web.desk.open_work import fund, money, rates, trading, upkeep
+from magnetfund.web.desk.open_work import fund, money, others, rates, trading, upkeep
 from magnetfund.web.desk.open_work.states import find_states
 from magnetfund.web.desk.open_work.tasks import INVESTOR, Facts, OpenWork, Source
 
@@ -29,6 +29,7 @@ SOURCES: dict[str, Source] = {
     **trading.SOURCES,
     **fund.SOURCES,
     **money.SOURCES,
+    **others.SOURCES,
     **rates.SOURCES,
     **upkeep.SOURCES,
 }
