@@ -29,6 +29,7 @@ APPEND_ONLY_TABLES = (
     "investors_screeningname",
     "investors_paymentfile",
     "investors_paper",
+    "investors_pocketentry",
 )
 
 #: What a decision writes on a proposal.
@@ -166,6 +167,7 @@ GRANTS = [
     mutable("investors_rebate", *DECISION),
     mutable("investors_powerofattorney", *DECISION, "ended_by_id", "ended_at", "end_reason"),
     mutable("investors_rateproposal", *DECISION),
+    mutable("investors_sidepocket", *DECISION, "strike_id", "withdrawn_at"),
     mutable("investors_fundaccount", "approved_by_id", "approved_at", "closed_at"),
     mutable("investors_payeeaccount", "approved_by_id", "approved_at", "usable_from", "closed_at"),
     mutable(
@@ -229,6 +231,11 @@ TRIGGERS = [
     TableTrigger(table="investors_adviseraccess", name="adviser_signed"),
     TableTrigger(table="investors_powerofattorney", name="power_signed"),
     TableTrigger(table="investors_dealingorder", name="order_of_attorney"),
+    TableTrigger(table="investors_sidepocket", name="pocket_signed"),
+    TableTrigger(table="investors_sidepocket", name="pocket_made"),
+    TableTrigger(table="investors_sidepocket", name="decided_now"),
+    TableTrigger(table="investors_pocketentry", name="pocket_units"),
+    TableTrigger(table="investors_pocketentry", name="pocket_recorded"),
     TableTrigger(table="investors_payment", name="payment_signed"),
     TableTrigger(table="investors_payment", name="payment_booked"),
     TableTrigger(table="investors_statementline", name="line_read"),

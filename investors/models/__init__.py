@@ -34,6 +34,7 @@ from investors.models.money import (
 from investors.models.nav import ClassNav, LotNav, NavStrike
 from investors.models.papers import Paper
 from investors.models.payments import Payment, PaymentFile
+from investors.models.pockets import PocketEntry, SidePocket
 from investors.models.proposals import DealingProposal, Distribution
 from investors.models.rates import CoinRate, RateProposal
 from investors.models.rebates import Rebate
@@ -74,6 +75,7 @@ __all__ = [
     "PayeeAccount",
     "Payment",
     "PaymentFile",
+    "PocketEntry",
     "Posting",
     "PowerOfAttorney",
     "RateProposal",
@@ -83,6 +85,7 @@ __all__ = [
     "ScreeningList",
     "ScreeningName",
     "ShareClass",
+    "SidePocket",
     "Signature",
     "StatementFile",
     "StatementLine",

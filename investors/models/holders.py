@@ -142,7 +142,7 @@ class UnitEntry(models.Model):
         SWITCH_IN = "switch_in", "Switch from another class"
         TRANSFER_OUT = "transfer_out"
         TRANSFER_IN = "transfer_in"
-        SIDE_POCKET_OUT = "side_pocket_out"
+        SIDE_POCKET_OUT = "side_pocket_out", "Set apart in a side pocket"
         SIDE_POCKET_IN = "side_pocket_in"
         MERGE = "merge", "Side pocket merged back"
         COMPENSATION = "compensation"

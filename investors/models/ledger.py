@@ -76,7 +76,7 @@ class Entry(models.Model):
 class Posting(models.Model):
     entry = models.ForeignKey(Entry, on_delete=models.PROTECT, related_name="postings")
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="postings")
-    currency = models.CharField(max_length=24)
+    currency = models.CharField(max_length=48)
     amount = ExactField(help_text="Debit positive, credit negative.")
     share_class = models.CharField(max_length=10, blank=True)
     lot = models.UUIDField(null=True, blank=True)
@@ -104,7 +104,7 @@ class EntryBalance(models.Model):
     """
 
     entry = models.ForeignKey(Entry, on_delete=models.PROTECT, related_name="+")
-    currency = models.CharField(max_length=24)
+    currency = models.CharField(max_length=48)
     total = ExactField()
 
     class Meta:

@@ -1,7 +1,8 @@
 """The capital activity of a NAV: each holding from the dealing of the NAV before to its own.
 
-Every line adds up: opening, transferred, subscribed, less redeemed, switched, less distributed and
-the result after fees give the closing value.  Opening and closing are those of the register.
+Every line adds up: opening, transferred, subscribed, less redeemed, switched, less distributed,
+less what was set apart in side pockets, and the result after fees give the closing value.  Opening
+and closing are those of the register.
 """
 
 from __future__ import annotations
@@ -25,14 +26,15 @@ _COLUMNS = {
     Kind.REDEEM: "redeemed",
     Kind.SWITCH_OUT: "switched",
     Kind.SWITCH_IN: "switched",
+    Kind.SIDE_POCKET_OUT: "set_apart",
 }
 HEADS = [
     "Class", "Account", "Name", "Opening", "Transferred", "Subscribed", "Redeemed", "Switched",
-    "Distributed", "Result after fees", "Closing",
+    "Distributed", "Set apart", "Result after fees", "Closing",
 ]  # fmt: skip
 NAMES = (
-    "opening", "transferred", "subscribed", "redeemed", "switched", "distributed", "result",
-    "closing",
+    "opening", "transferred", "subscribed", "redeemed", "switched", "distributed", "set_apart",
+    "result", "closing",
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Case, F, Q, QuerySet, Sum, Value, When
 from django.db.models.functions import Coalesce
 
@@ -79,6 +80,7 @@ def net_invested(fund: Fund, *, until: datetime | None = None) -> dict[UUID, Dec
     A distribution is taken out when it is declared.  Units that were transferred (up to
     ``until``) count as taken out by the giver and put in by the receiver, at what they were worth
     at the NAV before, less what was distributed on them since: that went to who held them then.
+    What a side pocket set apart counts as taken out, at its net value of that NAV.
     """
     orders = DealingOrder.objects.filter(share_class__fund=fund).exclude(
         kind=DealingOrder.Kind.SWITCH
@@ -100,6 +102,25 @@ def net_invested(fund: Fund, *, until: datetime | None = None) -> dict[UUID, Dec
         found[row.investor_id] = found.get(row.investor_id, ZERO) - worth
         if row.receiver_id is not None:
             found[row.receiver_id] = found.get(row.receiver_id, ZERO) + worth
+    for who, value in _set_apart(fund, until):
+        found[who] = found.get(who, ZERO) - value
+    return found
+
+
+def _set_apart(fund: Fund, until: datetime | None) -> list[tuple[UUID, Decimal]]:
+    """Net value of each investor's units as they went into side pockets, in cents."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT h.investor_id, round(-sum(u.units * n.net_value_per_unit), 2)
+               FROM investors_unitentry u JOIN investors_unitlot l ON l.id = u.lot_id
+               JOIN investors_holding h ON h.id = l.holding_id
+               JOIN investors_lotnav n ON n.lot_id = u.lot_id AND n.strike_id = u.strike_id
+               WHERE u.fund_id = %s AND u.kind = 'side_pocket_out'
+                 AND (%s::timestamptz IS NULL OR u.effective_at <= %s)
+               GROUP BY h.investor_id, u.strike_id""",
+            [fund.pk, until, until],
+        )
+        found: list[tuple[UUID, Decimal]] = cursor.fetchall()
     return found
 
 

@@ -30,6 +30,7 @@ from investors.models import (
     Payment,
     Screening,
 )
+from investors.services.pocket_books import has_pocket_units
 from investors.services.rebates import owed_rebates
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
@@ -139,11 +140,12 @@ _OPEN_ORDERS = ("submitted", "accepted", "funded", "deferred", "set_aside", "pay
 
 
 def still_holds(investor: Investor) -> bool:
-    """Whether the fund still has units of an investor, an order that is open or to be paid, a
-    payment to him on its way, or a rebate that it owes him."""
+    """Whether the fund still has units of an investor, also in a side pocket, an order that is open
+    or to be paid, a payment to him on its way, or a rebate that it owes him."""
     paid = Q(order__investor=investor) | Q(payee__investor=investor)
     return (
         Holding.objects.filter(investor=investor, units__gt=0).exists()
+        or has_pocket_units(investor.pk)
         or DealingOrder.objects.filter(investor=investor, state__in=_OPEN_ORDERS).exists()
         or Payment.objects.filter(paid, state__in=ACTIVE).exists()
         or any(owed_rebates(fund, investor) for fund in Fund.objects.all())

@@ -14,6 +14,7 @@ from decimal import Decimal
 from django.db import connection, transaction
 
 from investors.domain.ledger import ACCOUNTS, JournalEntry, Leg, sum_legs, value_net_assets
+from investors.domain.ledger.chart import POCKET_ASSETS
 from investors.models import Account, Entry, Fund, NavStrike, Posting
 from magnetfund.core.actors import Actor
 from magnetfund.core.bulk import copy_rows
@@ -194,17 +195,21 @@ def read_balances(
 
 
 def owns_and_owes(fund: Fund, *, before: datetime) -> list[tuple[str, Decimal]]:
-    """Balances of the asset and liability accounts in the fund's currency that are not zero."""
+    """Balances of the asset and liability accounts in the fund's currency that are not zero,
+    without what stands apart in side pockets."""
     balances = read_balances(fund, before=before)
     return [
         (code, balances[(code, fund.currency)])
         for code, _, kind in CHART
-        if kind in (*ASSETS, *LIABILITIES) and balances.get((code, fund.currency))
+        if kind in (*ASSETS, *LIABILITIES)
+        and code != POCKET_ASSETS
+        and balances.get((code, fund.currency))
     ]
 
 
 def net_assets(fund: Fund, *, before: datetime, known_at: datetime | None = None) -> Decimal:
-    """Assets less liabilities in the fund's currency, without the performance-fee accrual.
+    """Assets less liabilities in the fund's currency, without the performance-fee accrual and
+    without what stands apart in side pockets.
 
     Counts entries effective strictly before the instant: what happens at a valuation instant
     belongs to the period that begins there.  ``known_at`` leaves out what was recorded later.

@@ -255,6 +255,7 @@ def _store_results(row: NavStrike, strike: Strike, inputs: StrikeInputs) -> None
                 "rounding": f"{item.nav - sum(item.lot_values, ZERO):f}",
                 "gav_before": f"{given.gav_before:f}",
                 "nav_before": f"{given.nav_before:f}",
+                **({"pockets": [part.plain() for part in item.pockets]} if item.pockets else {}),
             },
         )
         copy_rows(
@@ -307,6 +308,11 @@ def _plain_books(inputs: StrikeInputs) -> dict[str, Any]:
             "net_assets": inputs.net_assets,
             "unallocated": inputs.unallocated,
             **({"expenses": inputs.expenses} if inputs.expenses else {}),
+            **(
+                {"pockets": [[item.pocket, item.value] for item in inputs.pockets]}
+                if inputs.pockets
+                else {}
+            ),
             "classes": [
                 {
                     "code": item.code,
@@ -329,7 +335,8 @@ def _require_same_books(row: NavStrike) -> None:
     post_trading(fund, before=at, actor=Actor.system("nav"))
     post_expenses(fund, before=at, actor=Actor.system("nav"))
     now = _plain_books(gather_inputs(fund, at))
-    changed = sorted(name for name, value in now.items() if row.inputs.get(name) != value)
+    named = now.keys() | ({"pockets"} & row.inputs.keys())
+    changed = sorted(name for name in named if row.inputs.get(name) != now.get(name))
     changed += changed_rates(row)
     if changed:
         raise Conflict(
@@ -341,7 +348,8 @@ def _require_same_books(row: NavStrike) -> None:
 
 
 def hash_result(strike: Strike) -> str:
-    """What the approver of a NAV signs: day, totals, price, units and fees of every class."""
+    """What the approver of a NAV signs: day, totals, price, units and fees of every class, and
+    what goes into side pockets."""
     return content_hash(_plain_strike(strike))
 
 
@@ -355,6 +363,11 @@ def _plain_strike(strike: Strike) -> dict[str, Any]:
                 [item.code, item.price, item.units, item.management_fee, item.performance_fee]
                 for item in strike.classes
             ],
+            **(
+                {"pockets": [[part.plain() for part in item.pockets] for item in strike.classes]}
+                if any(item.pockets for item in strike.classes)
+                else {}
+            ),
         }
     )
     return plain

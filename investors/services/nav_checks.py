@@ -8,7 +8,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from investors.domain.ledger.chart import SUSPENSE, UNALLOCATED, UNITS_HELD
+from investors.domain.ledger.chart import (
+    POCKET_ASSETS,
+    POCKET_CAPITAL,
+    SUSPENSE,
+    UNALLOCATED,
+    UNITS_HELD,
+)
 from investors.domain.strike import (
     Strike,
     StrikeInputs,
@@ -22,6 +28,8 @@ from investors.services.coin_values import HeldCoins
 from investors.services.ledger import (
     read_balances,
 )
+from investors.services.pocket_books import compare_pockets
+from investors.services.pockets import pockets_due
 from trading.models import Reconciliation
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
@@ -69,6 +77,7 @@ def check_strike(
     checks.append(_check_sums(strike))
     checks.append(_check_units(fund, inputs))
     checks += [_check_suspense(fund, valuation_at), _check_breaks(fund), check_book_breaks(fund)]
+    checks += _check_pockets(fund, valuation_at, strike, second)
     if inputs.unallocated:
         checks.append(
             BlockingCheck(
@@ -149,6 +158,59 @@ def check_book_breaks(fund: Fund) -> BlockingCheck:
         )
         or "every break is closed",
     )
+
+
+def _check_pockets(
+    fund: Fund, valuation_at: datetime, strike: Strike, second: dict[str, dict[str, Decimal]]
+) -> list[BlockingCheck]:
+    """Claims that this strike sets apart stand in their account, and both engines take the same;
+    what stands apart is what its units were given and earned."""
+    due = {row.name: row for row in pockets_due(fund)}
+    found = []
+    balances = read_balances(fund, before=valuation_at)
+    taken: dict[str, Decimal] = {}
+    for name in dict.fromkeys(part.pocket for item in strike.classes for part in item.pockets):
+        row = due[name]
+        parts = {
+            item.code: part
+            for item in strike.classes
+            for part in item.pockets
+            if part.pocket == name
+        }
+        taken[row.account] = taken.get(row.account, ZERO) + row.value
+        stands = balances.get((row.account, fund.currency), ZERO)
+        agrees = all(
+            second[code].get(f"pocket:{name}") == part.value
+            and second[code].get(f"pocket_units:{name}") == part.units
+            for code, part in parts.items()
+        )
+        of_all = sum((part.value for part in parts.values()), ZERO)
+        found.append(
+            BlockingCheck(
+                name=f"side pocket {name} is set apart",
+                passed=agrees and of_all == row.value and taken[row.account] <= stands,
+                words=f"{row.value:,.2f} of {stands:,.2f} on account {row.account}; "
+                + ", ".join(
+                    f"class {code} {part.value:,.2f} with {part.units.normalize():,f} units"
+                    for code, part in parts.items()
+                )
+                + ("" if agrees else "; the second engine takes another part"),
+            )
+        )
+    if balances.get((POCKET_ASSETS, fund.currency)) or balances.get(
+        (POCKET_CAPITAL, fund.currency)
+    ):
+        wrong = compare_pockets(fund, before=valuation_at)
+        apart = balances.get((POCKET_ASSETS, fund.currency), ZERO)
+        found.append(
+            BlockingCheck(
+                name="side pockets agree with ledger",
+                passed=not wrong,
+                words="; ".join(wrong)
+                or f"{apart:,.2f} {fund.currency} stand apart and in no class's NAV",
+            )
+        )
+    return found
 
 
 def _check_units(fund: Fund, inputs: StrikeInputs) -> BlockingCheck:

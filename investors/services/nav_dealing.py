@@ -13,7 +13,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from investors.domain.dealing import size_holdback
-from investors.domain.dealing.desk import ClassPlan
+from investors.domain.dealing.desk import ClassDesk, ClassPlan
 from investors.domain.dealing.plan import plan_dealing
 from investors.domain.exact import round_to_total
 from investors.domain.fees import ClassTerms
@@ -41,6 +41,12 @@ from investors.services.nav_lots import (
 from investors.services.nav_orders import reserve_everything, save_orders
 from investors.services.nav_settlement import settle_strike, snapshot_investors
 from investors.services.nav_switches import deal_switches
+from investors.services.pocket_dealing import (
+    PocketSplit,
+    create_pockets,
+    lots_apart,
+    plan_pockets,
+)
 from investors.services.rebate_accruals import post_rebates
 from magnetfund.core.actors import Actor
 
@@ -51,12 +57,14 @@ def deal_strike(strike: NavStrike, *, actor: Actor, at: datetime) -> None:
     """Carry out everything that an approved strike means, in the caller's transaction."""
     book = open_book(strike)
     _post_fees(book, actor)
-    desks = [describe_class(book, row, terms) for row, terms in book.rows]
-    plans = plan_dealing(desks=desks, fund_nav=strike.nav)
+    splits = plan_pockets(strike, book.rows)
+    desks, plans = _plan(book, splits)
     lots = {lot.lot: lot for desk in desks for lot in desk.lots}
     paid_in, held = ZERO, dict[str, Decimal]()
     for (row, _), plan in zip(book.rows, plans, strict=True):
         _reserve(row, plan)
+    create_pockets(book, splits, actor=actor)
+    for (row, _), plan in zip(book.rows, plans, strict=True):
         _redeem(book, row, plan, lots, actor)
     deal_switches(book, plans, lots, actor)
     for (row, terms), plan in zip(book.rows, plans, strict=True):
@@ -81,10 +89,18 @@ def deal_strike(strike: NavStrike, *, actor: Actor, at: datetime) -> None:
 def preview_dealing(strike: NavStrike) -> Sequence[tuple[ClassNav, ClassPlan]]:
     """What approving a prepared strike would deal; nothing is written."""
     book = open_book(strike, lock=False)
-    plans = plan_dealing(
-        desks=[describe_class(book, row, terms) for row, terms in book.rows], fund_nav=strike.nav
-    )
+    _, plans = _plan(book, plan_pockets(strike, book.rows))
     return list(zip((row for row, _ in book.rows), plans, strict=True))
+
+
+def _plan(
+    book: DealingBook, splits: Sequence[PocketSplit]
+) -> tuple[list[ClassDesk], Sequence[ClassPlan]]:
+    """What is dealt of the units that stay when the pockets have theirs."""
+    apart = {row.pk: lots_apart(splits, row) for row, _ in book.rows}
+    desks = [describe_class(book, row, terms, apart[row.pk]) for row, terms in book.rows]
+    left = book.strike.nav - sum((item.nav for item in apart.values()), ZERO)
+    return desks, plan_dealing(desks=desks, fund_nav=left)
 
 
 def _post_fees(book: DealingBook, actor: Actor) -> None:

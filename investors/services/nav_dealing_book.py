@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from uuid import UUID
@@ -25,6 +25,7 @@ from investors.models import (
 )
 from investors.services.nav_calendar import ends_period
 from investors.services.policies import terms_in_force
+from magnetfund.kernel.money import Rounding, quantize
 
 ZERO = Decimal(0)
 _REDEEMING = ("submitted", "accepted", "deferred")
@@ -44,6 +45,19 @@ class DealingBook:
     due: frozenset[str]
     dealable: frozenset[str]
     funded: dict[str, Sequence[SubscriptionOrder]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LotsApart:
+    """Units and cost by lot of a class that go into side pockets at a NAV, and what they are of its
+    NAV."""
+
+    units: Mapping[str, Decimal]
+    cost: Mapping[str, Decimal]
+    nav: Decimal
+
+
+NOTHING_APART = LotsApart(units={}, cost={}, nav=ZERO)
 
 
 def open_book(strike: NavStrike, *, lock: bool = True) -> DealingBook:
@@ -144,7 +158,10 @@ def _find_funded(
     return dict(found)
 
 
-def describe_class(book: DealingBook, row: ClassNav, terms: ClassTerms) -> ClassDesk:
+def describe_class(
+    book: DealingBook, row: ClassNav, terms: ClassTerms, apart: LotsApart = NOTHING_APART
+) -> ClassDesk:
+    """A class as the day finds it, after what of it goes ``apart`` into side pockets."""
     strike = book.strike
     ends = ends_period(terms, strike.valuation_at)
     asked = [
@@ -155,18 +172,17 @@ def describe_class(book: DealingBook, row: ClassNav, terms: ClassTerms) -> Class
     codes = {item.share_class_id: item.share_class.code for item, _ in book.rows}
     is_needed = bool(asked) or ends
     forced = {str(order.investor_id) for order in asked if order.is_compulsory}
+    lots = [_without(lot, apart) for lot in read_lots_of(row.share_class_id)] if is_needed else []
+    size = _fit_orders(asked, lots, apart, book.dealable, terms.unit_quantum)
     return ClassDesk(
         code=row.share_class.code,
         terms=terms,
         price=row.issue_price,
-        nav=row.nav,
+        nav=row.nav - apart.nav,
         day=strike.valuation_at.date(),
         lots=tuple(
-            replace(lot, lockup_until=None) if lot.holder in forced else lot
-            for lot in read_lots_of(row.share_class_id)
-        )
-        if is_needed
-        else (),
+            replace(lot, lockup_until=None) if lot.holder in forced else lot for lot in lots
+        ),
         fees={
             str(lot): fee
             for lot, fee in strike.lots.filter(
@@ -180,7 +196,7 @@ def describe_class(book: DealingBook, row: ClassNav, terms: ClassTerms) -> Class
             Redeeming(
                 order=str(order.pk),
                 holder=str(order.investor_id),
-                units=None if order.is_all else order.units,
+                units=None if order.is_all else size.get(order.pk, order.units),
                 first_day=order.first_day or strike.valuation_at.date(),
                 is_due=str(order.pk) in book.dealable,
                 into=codes[order.into_class_id] if order.into_class_id else "",
@@ -189,6 +205,42 @@ def describe_class(book: DealingBook, row: ClassNav, terms: ClassTerms) -> Class
         ),
         subscriptions=tuple(book.funded.get(str(row.share_class_id), ())),
     )
+
+
+def _without(lot: LotInput, apart: LotsApart) -> LotInput:
+    if lot.lot not in apart.units:
+        return lot
+    units, cost = lot.units - apart.units[lot.lot], lot.cost - apart.cost[lot.lot]
+    return replace(lot, units=units, cost=cost)
+
+
+def _fit_orders(
+    asked: Sequence[DealingOrder],
+    lots: Sequence[LotInput],
+    apart: LotsApart,
+    dealable: frozenset[str],
+    step: Decimal,
+) -> dict[UUID, Decimal]:
+    """New sizes of due orders that ask for more than a side pocket leaves their holder: each in
+    proportion, so that the part of the order that can be dealt is."""
+    if not apart.units:
+        return {}
+    held: dict[str, Decimal] = {}
+    for lot in lots:
+        held[lot.holder] = held.get(lot.holder, ZERO) + lot.units
+    found = {}
+    by_holder: dict[str, list[DealingOrder]] = {}
+    for order in asked:
+        if str(order.pk) in dealable and not order.is_all:
+            by_holder.setdefault(str(order.investor_id), []).append(order)
+    for holder, orders in by_holder.items():
+        wanted = sum((order.units or ZERO for order in orders), ZERO)
+        left = held.get(holder, ZERO)
+        if wanted > left:
+            for order in orders:
+                share = (order.units or ZERO) * left / wanted
+                found[order.pk] = quantize(share, step, Rounding.DOWN)
+    return found
 
 
 def read_lots_of(share_class_id: int) -> list[LotInput]:

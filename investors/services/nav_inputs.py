@@ -14,6 +14,7 @@ from investors.domain.ledger.chart import PERFORMANCE_ACCRUAL, REDEMPTIONS_PAYAB
 from investors.domain.strike import (
     ClassInput,
     LotInput,
+    PocketInput,
     StrikeInputs,
 )
 from investors.models import (
@@ -28,6 +29,7 @@ from investors.services.ledger import (
     class_balance,
     net_assets,
 )
+from investors.services.pockets import pockets_at
 from investors.services.policies import build_terms, policy_in_force
 from magnetfund.kernel.money import quantize
 
@@ -52,6 +54,8 @@ def gather_inputs(fund: Fund, valuation_at: datetime, *, is_pooled: bool = False
             _class_input(item, previous, valuation_at, is_pooled=is_pooled)
             for item in fund.classes.order_by("code")
         ),
+        # An estimate values what there is; what the next NAV sets apart is in it still.
+        pockets=() if is_pooled else pockets_at(fund, valuation_at),
     )
 
 
@@ -62,6 +66,7 @@ def build_inputs(
     money: Decimal,
     expenses: Decimal,
     classes: tuple[ClassInput, ...],
+    pockets: tuple[PocketInput, ...] = (),
 ) -> StrikeInputs:
     """The inputs of a strike; money without any unit is set apart as unallocated, never priced."""
     unallocated = ZERO
@@ -74,6 +79,7 @@ def build_inputs(
         unallocated=unallocated,
         expenses=expenses,
         classes=classes,
+        pockets=pockets,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -34,6 +34,11 @@ from investors.models import (
     Fund,
     NavStrike,
 )
+from investors.services.pocket_books import (
+    PocketHolding,
+    group_by_holder,
+    read_pocket_holdings,
+)
 from investors.services.statement_periods import Period
 from investors.services.statement_rebates import RebateMove, read_rebates
 
@@ -48,8 +53,8 @@ PAYABLE_LINES: Mapping[str, str] = {
     "exit_fee": "redemptions",
     "distribution_reinvested": "distributions",
 }
-FLOW_LINES = ("subscriptions", "redemptions", "distributions", "transfers")
-ISSUES = ("issue", "switch_in", "compensation", "merge", "side_pocket_in")
+FLOW_LINES = ("subscriptions", "redemptions", "distributions", "transfers", "side_pockets")
+ISSUES = ("issue", "switch_in", "compensation", "merge")
 TRANSFERS = ("transfer_in", "transfer_out")
 
 
@@ -99,6 +104,8 @@ class PeriodBooks:
     periods: tuple[FundPeriod, ...]
     holders: dict[UUID, HolderBook]
     capital: dict[UUID, Decimal]
+    #: Units of side pockets at the close, by holder.
+    pockets: Mapping[UUID, Sequence[PocketHolding]]
 
 
 def read_books(
@@ -122,14 +129,19 @@ def read_books(
     _read_money(fund, strikes, holders, asked)
     _read_distributions(fund, strikes, holders, asked)
     _read_transfers(fund, strikes, holders, asked)
+    _read_pockets(fund, strikes, holders, asked)
     _read_moves(fund, strikes, holders, asked)
     for who, rebates in read_rebates(fund, until=period.closing.valuation_at, asked=asked).items():
         holders.setdefault(who, HolderBook()).rebates = rebates
+    pockets = group_by_holder(
+        read_pocket_holdings(fund, at=strikes[-1].valuation_at - timedelta(microseconds=1))
+    )
     begin = 0 if first is None else first
     present = {
         who: book
         for who, book in holders.items()
         if book.values.get(last)
+        or who in pockets
         or (first is not None and book.values.get(first))
         or any(begin <= at < last for at in book.money)
     }
@@ -144,6 +156,7 @@ def read_books(
         ),
         holders=present,
         capital=_read_capital(fund, strikes[last]),
+        pockets=pockets,
     )
 
 
@@ -252,6 +265,30 @@ def _read_transfers(
             book.fee_moved[k] = book.fee_moved.get(k, ZERO) + worth - sign * value
 
 
+def _read_pockets(
+    fund: Fund,
+    strikes: Sequence[NavStrike],
+    holders: dict[UUID, HolderBook],
+    asked: list[UUID] | None,
+) -> None:
+    """What went into side pockets leaves the classes at its net value of the NAV that set it
+    apart; the fee that was accrued on it goes with it."""
+    for who, at, net, gross in _rows(
+        """SELECT h.investor_id, u.effective_at,
+                  round(sum(u.units * n.net_value_per_unit), 2), sum(u.units * u.price)
+           FROM investors_unitentry u JOIN investors_unitlot l ON l.id = u.lot_id
+           JOIN investors_holding h ON h.id = l.holding_id
+           JOIN investors_lotnav n ON n.lot_id = u.lot_id AND n.strike_id = u.strike_id
+           WHERE u.fund_id = %s AND u.effective_at < %s AND u.kind = 'side_pocket_out'
+             AND (%s::uuid[] IS NULL OR h.investor_id = ANY(%s))
+           GROUP BY 1, 2""",
+        [fund.pk, strikes[-1].valuation_at, asked, asked],
+    ):
+        book, k = holders.setdefault(who, HolderBook()), _place(strikes, at)
+        book.add_money(k, "side_pockets", net)
+        book.fee_moved[k] = book.fee_moved.get(k, ZERO) + gross - net
+
+
 def _read_moves(
     fund: Fund,
     strikes: Sequence[NavStrike],
@@ -347,6 +384,7 @@ def roll_units(books: PeriodBooks, holder: HolderBook) -> dict[str, UnitRoll]:
             fee_units=-sums.get("fee_units", ZERO),
             transferred=sums.get("transferred", ZERO),
             closing=after.get(code, ZERO),
+            set_apart=-sums.get("set_apart", ZERO),
         )
     return rolls
 
@@ -356,6 +394,8 @@ def _roll_name(kind: str) -> str:
         return "issued"
     if kind in TRANSFERS:
         return "transferred"
+    if kind == "side_pocket_out":
+        return "set_apart"
     return "fee_units" if kind == "fee_cancel" else "redeemed"
 
 

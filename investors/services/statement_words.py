@@ -11,6 +11,7 @@ from investors.domain.exact import ZERO
 from investors.domain.fees import ClassTerms, DayCount
 from investors.domain.statements import FEE_COMPONENTS, Span, Statement
 from investors.models import Investor, ShareClass, UnitEntry
+from investors.services.pocket_books import PocketHolding
 from investors.services.statement_books import HolderBook, PeriodBooks, UnitMove
 from investors.services.statement_rebates import list_rebate_rows
 from magnetfund.core.templatetags.figures import money, percent, signed, signed_percent
@@ -19,6 +20,7 @@ LINES = {
     "subscriptions": "Deposits",
     "redemptions": "Redemptions",
     "transfers": "Units transferred",
+    "side_pockets": "Set apart in side pockets",
     "distributions": "Distributions",
     "realised_result": "Trading, realised",
     "unrealised_result": "Trading, change in unrealised",
@@ -65,6 +67,7 @@ MOVES = {
     "switch_in": "Switch from another class",
     "transfer_out": "Transfer to another holder",
     "transfer_in": "Transfer from another holder",
+    "side_pocket_out": "Set apart in a side pocket",
 }
 
 
@@ -89,6 +92,7 @@ def describe_statement(
     moves = made.holder.moves
     rebates = list_rebate_rows(made.holder.rebates, period)
     presented = _presented(statement)
+    pockets = [_pocket(item) for item in books.pockets.get(investor.pk, ())]
     return {
         "title": f"Statement for {name}",
         "month": name,
@@ -139,10 +143,13 @@ def describe_statement(
         "units": [
             [
                 code, _units(roll.opening), _units(roll.issued), _units(-roll.redeemed),
-                _units(-roll.fee_units), _units(roll.transferred), _units(roll.closing),
+                _units(-roll.fee_units), _units(roll.transferred - roll.set_apart),
+                _units(roll.closing),
             ]
             for code, roll in statement.units.items()
         ],
+        # As with rebates: a statement from before there were any keeps its figures.
+        **({"pockets": pockets} if pockets else {}),
         "moves": [_move(item) for item in moves if begin <= item.strike < books.last],
         "dealt": [_move(item) for item in moves if item.at == period.closing.valuation_at],
         "returns": [_returns(label, span) for label, span in made.spans],
@@ -238,6 +245,16 @@ def _move(item: UnitMove) -> list[str]:
     return [
         _day(item.at.date()), words, item.share_class, signed(item.units, 6),
         _price(item.price), signed(item.units * item.price),
+    ]  # fmt: skip
+
+
+def _pocket(item: PocketHolding) -> list[str]:
+    """Units of a side pocket that belong to one lot: no part of the closing value."""
+    strike = item.pocket.strike
+    return [
+        f"{item.pocket.name}, {item.pocket.asset}", item.share_class, _day(item.entry_day),
+        _units(item.units), money(item.value), _price(item.mark),
+        "" if strike is None else _day(strike.valuation_at.date()),
     ]  # fmt: skip
 
 

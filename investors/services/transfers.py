@@ -39,6 +39,7 @@ from investors.services.nav_calendar import find_due_period_end
 from investors.services.nav_dealing_book import read_lots_of
 from investors.services.nav_inputs import last_dealt
 from investors.services.nav_orders import reserve_everything
+from investors.services.pocket_books import read_pocket_holdings
 from investors.services.policies import terms_in_force
 from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
@@ -65,16 +66,30 @@ def check_transfer(
 
     Raises :class:`InvalidInput` (``same_holder``, ``not_positive``, ``too_fine``),
     :class:`NotAllowed` (``on_hold``, ``kyc_open`` of the receiver) and :class:`Conflict`
-    (``fund_suspended``, ``not_enough_units``).
+    (``fund_suspended``, ``not_enough_units``, ``pocket_units``).
     """
     require_open(share_class.fund)
     if giver.pk == receiver.pk:
         raise InvalidInput("a transfer needs a different holder", code="same_holder")
     require_kyc(receiver)
+    _require_whole(giver, share_class)
     holding = lock_holding(giver, share_class)
     return require_available(
         investor=giver, holding=holding, units=units, quantum=quantum_of(share_class)
     )
+
+
+def _require_whole(giver: Investor, share_class: ShareClass) -> None:
+    """Raise :class:`Conflict` (``pocket_units``) for lots that have a part in a side pocket: the
+    claim stays with who held them when it was set apart."""
+    held = read_pocket_holdings(share_class.fund, investor=giver.pk)
+    names = dict.fromkeys(row.pocket.name for row in held if row.share_class == share_class.code)
+    if names:
+        raise Conflict(
+            f"lots of this holder have units of {', '.join(names)}; they are transferred once that "
+            "is paid",
+            code="pocket_units",
+        )
 
 
 def quantum_of(share_class: ShareClass) -> Decimal:

@@ -302,7 +302,7 @@ def test_a_pocket_split_and_merged_at_one_price_gives_every_unit_back(
     own: list[LotInput], part: Decimal, pocket_price: Decimal, main_price: Decimal
 ) -> None:
     part = min(part, D("0.999999"))
-    moves = split_side_pocket(lots=own, share=part, first_number=50)
+    moves = split_side_pocket(lots=own, value=part * 3, gross=3) if part else ()
     pockets = [move.goes for move in moves]
     for move in moves:
         assert move.stays is not None

@@ -51,6 +51,7 @@ class Capability(StrEnum):
     ACCOUNTS_APPROVE = "accounts.approve"
     PAYMENTS_APPROVE = "payments.approve"
     PAYMENTS_DIRECT = "payments.direct"
+    POCKETS_APPROVE = "pockets.approve"
     TERMS_PROPOSE = "terms.propose"
     TERMS_APPROVE = "terms.approve"
     RESTATE_APPROVE = "restate.approve"
@@ -123,6 +124,7 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
     | {
         Capability.OVERRIDE_SIGN,
         Capability.PAYMENTS_DIRECT,
+        Capability.POCKETS_APPROVE,
         Capability.KYC_VIEW,
         Capability.KYC_SENIOR,
         Capability.DEALING_APPROVE,

@@ -37,6 +37,8 @@ NOT_BY_WORKER = (
     "investors_rateproposal",
     "investors_rebate",
     "investors_restatement",
+    "investors_pocketentry",
+    "investors_sidepocket",
     "investors_statementline",
     "investors_suspensionproposal",
     "investors_termsproposal",

@@ -399,6 +399,19 @@ REFUSED: dict[str, str] = {
         "INSERT INTO core_rolegrant (user_id, role, granted_at) SELECT "
         f"{_OFFICER}, 'adviser', now()"
     ),
+    "set a claim apart in two names": (
+        "INSERT INTO investors_sidepocket (id, fund_id, number, asset, account, value, cause, "
+        "notice, reason, proposed_by_id, proposed_at, decided_by_id, decided_at, is_approved) "
+        f"VALUES (gen_random_uuid(), 1, 9, 'x', '1030', 1, 'x', 'x', '', {_OFFICER}, now(), "
+        f"{_OFFICER}, now(), true)"
+    ),
+    "change what a claim is worth": "UPDATE investors_sidepocket SET value = 1",
+    "move units of a side pocket": (
+        "INSERT INTO investors_pocketentry (pocket_id, lot_id, kind, units, price, value, "
+        "high_water_mark, hurdle_start, strike_id, entry_id, effective_at) VALUES "
+        "(gen_random_uuid(), gen_random_uuid(), 'created', 1, 1, 1, 1, '2030-01-01', "
+        "gen_random_uuid(), gen_random_uuid(), now())"
+    ),
     "hide a migration": (
         "INSERT INTO django_migrations (app, name, applied) VALUES ('x', 'x', now())"
     ),

@@ -40,6 +40,7 @@ DESK = {
     "/desk/fund/payments/", "/desk/fund/payments.csv",
     "/desk/fund/expenses/", "/desk/fund/expenses.csv", "/desk/fund/rebates/",
     "/desk/fund/rebates.csv", "/desk/fund/rates/", "/desk/fund/rates.csv",
+    "/desk/fund/pockets/",
     "/desk/research/", "/desk/research/compare/", "/desk/research/parameters/",
     "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",
     "/desk/research/strategies/", "/desk/research/replays/",
@@ -47,7 +48,7 @@ DESK = {
 #: Compliance's own; test_desk_kyc.py has their matrix.
 FILES = {"/desk/investors/"}
 #: The vault; test_vault.py has its matrix.
-VAULT = {"/desk/fund/papers/", "/desk/fund/register/"}
+VAULT = {"/desk/fund/papers/", "/desk/fund/register/", "/desk/fund/pockets.csv"}
 #: Pages of the desk for some of the house only; test_desk_ticket.py, test_desk_market.py,
 #: test_desk_stop.py and test_dealing_proposals.py have their matrix.
 TRADE = {
@@ -124,6 +125,7 @@ API_POSTS: dict[str, set[Role]] = {
     "/api/money/statements": {Role.ACCOUNTANT},
     "/api/money/breaks": {Role.ACCOUNTANT, Role.CONTROLLER},
     "/api/money/expenses": {Role.ACCOUNTANT, Role.CONTROLLER},
+    "/api/dealing/pockets": {Role.ACCOUNTANT, Role.DIRECTOR},
     "/api/money/rebates": {Role.ACCOUNTANT, Role.CONTROLLER},
     "/api/money/rates": {Role.ACCOUNTANT, Role.CONTROLLER},
     "/api/dealing/distributions": {Role.ACCOUNTANT, Role.CONTROLLER, Role.DIRECTOR},

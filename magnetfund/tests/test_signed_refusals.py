@@ -14,12 +14,21 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from investors.models import Application, DealingOrder, Document, RateProposal, Rebate, Restatement
+from investors.models import (
+    Application,
+    DealingOrder,
+    Document,
+    RateProposal,
+    Rebate,
+    Restatement,
+    SidePocket,
+)
 from investors.services.coin_rates import decide_rates, propose_rates
 from investors.services.dealing_proposals import decide_dealing, propose_dealing
 from investors.services.distributions import decide_distribution
 from investors.services.expenses import decide_expense, propose_end
 from investors.services.nav import approve_strike
+from investors.services.pockets import decide_pocket, propose_pocket
 from investors.services.rebates import decide_rebate, propose_rebate
 from investors.services.restatements import decline_restatement
 from investors.services.suspension import decide_suspension
@@ -82,6 +91,13 @@ def rate(fund: SmallFund) -> RateProposal:
     )  # fmt: skip
 
 
+def pocket(fund: SmallFund) -> SidePocket:
+    return propose_pocket(
+        fund=fund.fund, asset="a claim", account="1030", value=Decimal(10), cause="it is frozen",
+        notice="It is frozen.", actor=fund.maker,
+    )  # fmt: skip
+
+
 def ended(fund: SmallFund) -> Any:
     return propose_end(expense=cost(fund), last_day=date(2025, 6, 30), actor=fund.maker)
 
@@ -111,6 +127,12 @@ REFUSALS: dict[str, tuple[Callable[[SmallFund], Any], str, bool, Decide]] = {
     "rate": (
         rate, "investors_rateproposal", False,
         lambda row, actor: decide_rates(proposal=row, is_approved=False, reason="no", actor=actor),
+    ),
+    "pocket": (
+        pocket, "investors_sidepocket", True,
+        lambda row, actor: decide_pocket(
+            proposal=row, is_approved=False, reason="no", actor=actor
+        ),
     ),
     "dealing": (
         transfer, "investors_dealingproposal", False,

@@ -93,6 +93,10 @@ FORGED: dict[str, tuple[str, str, dict[str, Any]]] = {
     "what was held back": ("holdback_released", "holdback:{order}", {}),
     "a receipt put to use": ("receipt_identified", "allocation:{}:1", {}),
     "a kind that nothing posts": ("income_received", "x", {"part": "cash"}),
+    "a side pocket": (
+        "side_pocket_created", "side_pocket_created:{strike}:A",
+        {"part": "venue_cash", "effective_at": FIRST},
+    ),
     "a rebate": (
         "fee_rebate", "fee_rebate:{strike}:A", {"part": "management", "effective_at": FIRST},
     ),

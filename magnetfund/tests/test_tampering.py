@@ -254,6 +254,12 @@ TAMPERINGS = (
               "decided_at, is_approved) SELECT gen_random_uuid(), f.id, '5040', 'x', 'x', 1, "
               "true, now(), '', a.id, now(), b.id, now(), true FROM "
               f"investors_fund f, {TWO_PEOPLE}"),
+    Tampering(name="a side pocket in two names", names="no audit line pocket.approved tells",
+              sql="INSERT INTO investors_sidepocket (id, fund_id, number, asset, account, value, "
+              "cause, notice, reason, proposed_by_id, proposed_at, decided_by_id, decided_at, "
+              "is_approved) SELECT gen_random_uuid(), f.id, 99, 'x', '1030', 1, 'x', 'x', '', "
+              "a.id, now(), b.id, now(), true FROM "
+              f"investors_fund f, {TWO_PEOPLE}"),
     Tampering(name="a rebate in two names", names="no audit line rebate.approved tells",
               sql="INSERT INTO investors_rebate (id, investor_id, share_class_id, "
               "management_share, performance_share, first_day, reference, reason, "

@@ -15,7 +15,6 @@ from investors.domain.exact import (
     ZERO,
     Number,
     exactly,
-    fraction_below_one,
     positive,
     share_of_one,
 )
@@ -26,6 +25,7 @@ from investors.domain.strike.dealing import (
     SubscriptionResult,
     deal_subscription,
 )
+from investors.domain.strike.pockets import count_pocket_units
 from investors.domain.strike.types import LotInput
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import Rounding, quantize
@@ -123,26 +123,28 @@ def deal_switch(
 def split_side_pocket(
     *,
     lots: Sequence[LotInput],
-    share: Number,
-    first_number: int,
+    value: Number,
+    gross: Number,
     unit_quantum: Decimal = UNIT_QUANTUM,
     cash_quantum: Decimal = CASH_QUANTUM,
 ) -> tuple[LotMove, ...]:
-    """Put ``share`` of every lot into a pocket: same holders, same marks, no later subscriber.
+    """Put the share ``value / gross`` of every lot into a pocket: same holders, same marks, no
+    later subscriber.
 
-    Pocket units round down, so the main part keeps the dust.  A lot too small to give one unit
-    step stays whole and is not listed.  ``share`` in [0, 1).
+    ``value`` is that of the claim, ``gross`` of all classes with it.  Pocket units round down, so
+    the main part keeps the dust.  A lot too small to give one unit step stays whole and is not
+    listed.  Raises what :func:`count_pocket_units` raises.
     """
-    part = fraction_below_one(share, name="share")
+    claim, whole = positive(value, name="value"), positive(gross, name="gross")
     moves: list[LotMove] = []
     for lot in order_first_in_first_out(lots):
-        units = quantize(lot.units * part, unit_quantum, Rounding.DOWN)
+        units = count_pocket_units(lot.units, value=claim, gross=whole, step=unit_quantum)
         if units == 0:
             continue
         stays, goes = _cut(lot, units, cash_quantum)
-        number = first_number + len(moves)
-        goes = replace(goes, lot=f"{lot.lot}/pocket", number=number)
-        moves.append(LotMove(stays=stays, goes=goes, parent=lot.lot))
+        moves.append(
+            LotMove(stays=stays, goes=replace(goes, lot=f"{lot.lot}/pocket"), parent=lot.lot)
+        )
     return tuple(moves)
 
 

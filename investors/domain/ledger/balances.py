@@ -10,6 +10,7 @@ from investors.domain.exact import ZERO, exactly
 from investors.domain.ledger.chart import (
     ACCOUNTS,
     PERFORMANCE_ACCRUAL,
+    POCKET_ASSETS,
     find_account,
 )
 from investors.domain.ledger.types import Leg
@@ -61,14 +62,15 @@ def value_net_assets(
 ) -> Decimal:
     """Assets less liabilities in one currency, of balances by account and currency.
 
-    Without the accrual it leaves out the uncrystallised performance fee, which every strike
-    computes anew.
+    What stands in side pockets is no class's.  Without the accrual it leaves out the uncrystallised
+    performance fee, which every strike computes anew.
     """
     return sum(
         (
             amount
             for (account, unit), amount in balances.items()
             if unit == currency
+            and account != POCKET_ASSETS
             and find_account(account).kind in ("asset", "liability")
             and (with_accrual or account != PERFORMANCE_ACCRUAL)
         ),

@@ -155,7 +155,7 @@ def _legs(
                 currency=currency,
                 share_class=place.share_class,
                 lot=place.lot,
-                instrument=place.instrument,
+                instrument=place.instrument or place.pocket,
                 strategy=place.strategy,
             )
         )
@@ -167,7 +167,7 @@ def _currency(measure: Measure, currencies: tuple[str, str, str], place: Tags) -
     if measure is Measure.UNITS:
         if not fund or not place.share_class or place.lot is None:
             raise InvalidInput("units name their fund, class and lot", code="no_unit_tags")
-        return f"U:{fund}:{place.share_class}"
+        return f"U:{fund}:{place.share_class}" + (f":{place.pocket}" if place.pocket else "")
     found = other if measure is Measure.OTHER_MONEY else main
     if not found:
         raise InvalidInput("the entry names no currency", code="no_currency")

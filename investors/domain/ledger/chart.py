@@ -89,6 +89,7 @@ UNMATCHED, REDEMPTIONS_PAYABLE, HOLDBACK = "2015", "2020", "2030"
 MANAGEMENT_PAYABLE, PERFORMANCE_ACCRUAL = "2100", "2110"
 PERFORMANCE_PAYABLE, EXPENSES_PAYABLE, REBATES_PAYABLE = "2120", "2130", "2160"
 COMPENSATION_PAYABLE = "2310"
+POCKET_ASSETS, POCKET_CAPITAL = "1500", "3020"
 UNALLOCATED, UNIT_CAPITAL, UNITS_HELD = "2340", "3010", "8010"
 #: What the bank must hold after a dealing day until people pay it.
 OWED_FROM_BANK = (
@@ -98,6 +99,8 @@ OWED_FROM_BANK = (
 #: Accounts that no lot has a part of: the accrual and the contra of units are the class's, what
 #: rounding leaves is the fund's.
 POOLED = frozenset((PERFORMANCE_ACCRUAL, "3900", "8020"))
+#: Where the carrying value of a claim stands before it is set apart in a side pocket.
+POCKET_SOURCES = ("1030", "1200")
 #: Accounts that an administrator's choice of expense may name.
 EXPENSES = ("5030", "5040", "5050", "5060", "5070", "5080")
 

@@ -119,12 +119,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tags:
-    """Where a side of an entry belongs: class, lot, instrument, strategy."""
+    """Where a side of an entry belongs: class, lot, instrument, strategy.
+
+    Units with a ``pocket`` are those of that side pocket, a currency of their own.
+    """
 
     share_class: str = ""
     lot: UUID | None = None
     instrument: str = ""
     strategy: str = ""
+    pocket: str = ""
 
 
 def money(part: str, debit: str, credit: str, *, either_sign: bool = False) -> PostingRule:

@@ -165,6 +165,7 @@ VALUE_BRIDGE_ORDER = (
     "redemptions",
     "transfers",
     "distributions",
+    "side_pockets",
     "realised_result",
     "unrealised_result",
     "funding",

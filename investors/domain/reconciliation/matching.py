@@ -202,7 +202,8 @@ def move_break(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitRoll:
-    """Units of one lot, class or fund over a period; fee units and redemptions are positive."""
+    """Units of one lot, class or fund over a period; fee units, redemptions and what went into side
+    pockets are positive."""
 
     opening: Decimal
     issued: Decimal
@@ -210,14 +211,17 @@ class UnitRoll:
     fee_units: Decimal
     transferred: Decimal
     closing: Decimal
+    set_apart: Decimal = ZERO
 
     def __post_init__(self) -> None:
         coerce_decimals(
-            self, "opening", "issued", "redeemed", "fee_units", "transferred", "closing"
-        )
+            self, "opening", "issued", "redeemed", "fee_units", "transferred", "closing",
+            "set_apart",
+        )  # fmt: skip
 
     @property
     def unexplained(self) -> Decimal:
-        """Closing less (opening + issued - redeemed - fee units + transferred): must be 0."""
+        """Closing less (opening + issued - redeemed - fee units + transferred - set apart): must
+        be 0."""
         expected = self.opening + self.issued - self.redeemed - self.fee_units + self.transferred
-        return self.closing - expected
+        return self.closing - expected + self.set_apart

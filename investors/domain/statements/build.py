@@ -24,7 +24,13 @@ from magnetfund.kernel.errors import InvalidInput
 
 CENT = Decimal("0.01")
 #: Money that crosses the investor's edge; everything else in the bridge is result or cost.
-FLOW_COMPONENTS = ("subscriptions", "redemptions", "transfers", "distributions")
+FLOW_COMPONENTS = (
+    "subscriptions",
+    "redemptions",
+    "transfers",
+    "distributions",
+    "side_pockets",
+)
 FEE_COMPONENTS = (
     "management_fee",
     "performance_fee_accrued",

@@ -17,18 +17,22 @@ from investors.domain.strike.dealing import (
     deal_redemptions,
     deal_subscription,
 )
+from investors.domain.strike.pockets import count_pocket_units, set_apart
 from investors.domain.strike.recompute import recompute_strike
 from investors.domain.strike.types import (
     ClassInput,
+    ClassPocket,
     ClassStrike,
     LotInput,
     LotStrike,
+    PocketInput,
     Strike,
     StrikeInputs,
 )
 
 __all__ = [
     "ClassInput",
+    "ClassPocket",
     "ClassStrike",
     "ClassTerms",
     "Crystallisation",
@@ -36,6 +40,7 @@ __all__ = [
     "LotCut",
     "LotInput",
     "LotStrike",
+    "PocketInput",
     "RedemptionOrder",
     "RedemptionResult",
     "Strike",
@@ -43,8 +48,10 @@ __all__ = [
     "SubscriptionOrder",
     "SubscriptionResult",
     "compute_strike",
+    "count_pocket_units",
     "crystallise_lots",
     "deal_redemptions",
     "deal_subscription",
     "recompute_strike",
+    "set_apart",
 ]

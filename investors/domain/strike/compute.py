@@ -8,7 +8,8 @@
 2. management fee per class on that same NAV, posted as the change of the rounded cumulative;
 3. g = GAV / units, rounded half even to the price step: what everybody deals at;
 4. performance fee per lot over its own mark, its sum rounded to cash;
-5. NAV = GAV - fee; n = g - pf per lot, and the values of the lots in cents.
+5. NAV = GAV - fee; n = g - pf per lot, and the values of the lots in cents;
+6. claims to be set apart: each class's part by GAV, and the units that leave its lots.
 
 A class without units has no price; its next unit is issued at its launch price.
 """
@@ -21,6 +22,7 @@ from decimal import Decimal
 
 from investors.domain.exact import exactly, round_to_total
 from investors.domain.fees import compute_accrued_fee, compute_management_fee, compute_posting
+from investors.domain.strike.pockets import set_apart
 from investors.domain.strike.types import (
     ClassInput,
     ClassStrike,
@@ -42,7 +44,7 @@ def compute_strike(inputs: StrikeInputs) -> Strike:
     Raises :class:`InvalidInput`: ``nav_not_positive`` where a class with units would be worth
     nothing or less (such a fund is never priced), ``money_without_units`` where money
     is there but no class has units (it is a liability first), ``no_weights`` where no class has a
-    value to share by, ``strike_order``.
+    value to share by, ``strike_order``, and what :func:`set_apart` raises.
     """
     if inputs.previous_day is not None and inputs.day < inputs.previous_day:
         raise InvalidInput("a strike lies after the one before it", code="strike_order")
@@ -56,6 +58,7 @@ def compute_strike(inputs: StrikeInputs) -> Strike:
         )
         for item, gav0 in zip(inputs.classes, _share(inputs.classes, net, quantum), strict=True)
     )
+    classes = set_apart(classes, inputs.classes, inputs.pockets)
     fees = sum((item.management_fee for item in classes), ZERO)
     performance = sum((item.performance_fee for item in classes), ZERO)
     nav = sum((item.nav for item in classes), ZERO)

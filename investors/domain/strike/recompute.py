@@ -21,10 +21,43 @@ def recompute_strike(inputs: StrikeInputs) -> dict[str, dict[str, Decimal]]:
     """Per class: price, management_fee, performance_fee and nav, as the second engine sees them.
 
     A class without units has no price.  Compare to the cent (price to its step) before anybody may
-    approve.
+    approve.  Where claims are set apart, each class has ``pocket:NAME``, its part of the money, and
+    ``pocket_units:NAME``, the units that leave.
     """
     values = _spread(inputs)
-    return {item.code: _one_class(item, values[item.code], inputs) for item in inputs.classes}
+    found = {item.code: _one_class(item, values[item.code], inputs) for item in inputs.classes}
+    if inputs.pockets:
+        _set_apart(inputs, values, found)
+    return found
+
+
+def _set_apart(
+    inputs: StrikeInputs, values: dict[str, Fraction], found: dict[str, dict[str, Decimal]]
+) -> None:
+    """Each claim over the classes' worth after the management fee: money by largest remainder,
+    units lot by lot in whole steps."""
+    held = [item for item in inputs.classes if _units(item)]
+    worth = {
+        item.code: values[item.code] - Fraction(found[item.code]["management_fee"]) for item in held
+    }
+    total = sum(worth.values(), Fraction(0))
+    cent = Fraction(inputs.classes[0].terms.cash_quantum)
+    for pocket in inputs.pockets:
+        claim = Fraction(pocket.value)
+        exact = {code: claim * own / total / cent for code, own in worth.items()}
+        whole = {code: part.numerator // part.denominator for code, part in exact.items()}
+        ranked = sorted(worth, key=lambda code: (whole[code] - exact[code], code))
+        for code in ranked[: _half_even(claim / cent) - sum(whole.values())]:
+            whole[code] += 1
+        for item in held:
+            step = Fraction(item.terms.unit_quantum)
+            taken = sum(
+                (Fraction(lot.units) * claim / total // step for lot in item.lots), Fraction(0)
+            )
+            if whole[item.code]:
+                name = pocket.pocket
+                found[item.code][f"pocket:{name}"] = _decimal(whole[item.code] * cent)
+                found[item.code][f"pocket_units:{name}"] = _decimal(taken * step)
 
 
 def _spread(inputs: StrikeInputs) -> dict[str, Fraction]:

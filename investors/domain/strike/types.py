@@ -57,6 +57,37 @@ class ClassInput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PocketInput:
+    """A claim that this strike sets apart: its name, and its value in ``net_assets``."""
+
+    pocket: str
+    value: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassPocket:
+    """What one class puts into a new side pocket.
+
+    ``value`` is its part of the claim in cents, ``units`` are those that leave its lots, and
+    ``fee_released`` the performance fee that was accrued on them.
+    """
+
+    pocket: str
+    value: Decimal
+    units: Decimal
+    fee_released: Decimal
+
+    def plain(self) -> dict[str, str]:
+        """As the strike's row keeps it and its signer's hash covers it."""
+        return {
+            "pocket": self.pocket,
+            "value": f"{self.value:f}",
+            "units": f"{self.units:f}",
+            "fee_released": f"{self.fee_released:f}",
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrikeInputs:
     """A whole fund at one valuation instant.
 
@@ -65,6 +96,8 @@ class StrikeInputs:
     the books while no class has units; it was taken out of ``net_assets`` as a liability.
     ``expenses`` are the period's, booked before and so out of ``net_assets`` already: they only
     part the waterfall.  Days count from ``previous_day`` (exclusive) to ``day`` (inclusive).
+    ``net_assets`` is without the claims of side pockets that stand, and with those of ``pockets``,
+    which leave the classes with this strike's dealing.
     """
 
     day: date
@@ -73,6 +106,7 @@ class StrikeInputs:
     classes: tuple[ClassInput, ...]
     unallocated: Decimal = ZERO
     expenses: Decimal = ZERO
+    pockets: tuple[PocketInput, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +133,9 @@ class ClassStrike:
     A class without units has no price (``None``) and issues its next unit at ``issue_price``, its
     launch price; elsewhere that is g.  ``expenses`` is its part of the period's, which ``gav0`` is
     without.  ``residue`` is gav - price x units: what the rounding of the
-    price leaves to the next strike.  ``lot_values`` are the lots' net values in cents, in the order
-    of ``lots``; they add to their own exact sum, rounded once.
+    price leaves to the next strike.  ``pockets`` are what the class puts into side pockets when
+    the strike is dealt: every figure here is still with it.  ``lot_values`` are the lots' net
+    values in cents, in the order of ``lots``; they add to their own exact sum, rounded once.
     """
 
     code: str
@@ -120,6 +155,7 @@ class ClassStrike:
     residue: Decimal
     lots: tuple[LotStrike, ...]
     lot_values: tuple[Decimal, ...]
+    pockets: tuple[ClassPocket, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from investors.services.verification.money import (
     find_payable_differences,
 )
 from investors.services.verification.orders import find_dealing_differences
+from investors.services.verification.pockets import find_pocket_differences
 from investors.services.verification.rates import find_rate_differences
 from investors.services.verification.rebates import find_rebate_differences
 from investors.services.verification.register import (
@@ -105,6 +106,7 @@ CHECKS: tuple[Check, ...] = (
     find_expense_differences,
     find_rebate_differences,
     find_rate_differences,
+    find_pocket_differences,
     find_suspension_differences,
     find_strike_hash_differences,
     find_strike_differences,

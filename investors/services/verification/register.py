@@ -88,8 +88,9 @@ def find_unit_differences(fund: Fund) -> list[str]:
         cursor.execute(
             """SELECT p.lot, sum(p.amount) FROM investors_posting p
                JOIN investors_entry e ON e.id = p.entry_id
-               WHERE e.fund_id = %s AND p.account_id = %s GROUP BY p.lot""",
-            [fund.pk, UNITS_HELD],
+               WHERE e.fund_id = %s AND p.account_id = %s
+                 AND p.currency = 'U:' || %s || ':' || p.share_class GROUP BY p.lot""",
+            [fund.pk, UNITS_HELD, fund.code],
         )
         ledger = dict(cursor.fetchall())
     for lot in UnitLot.objects.filter(share_class__fund=fund):

@@ -36,6 +36,7 @@ RATE = "rate.approve"
 SLEEVE = "sleeve.approve"
 ADVISER = "adviser.approve"
 ATTORNEY = "attorney.approve"
+POCKET = "pocket.approve"
 
 #: How a refusal for want of a signature begins.
 SIGNATURE_SAYS = "signature: "

@@ -45,6 +45,7 @@ from investors.services.payment_drafts import (
     release_holdback,
 )
 from investors.services.payments import approve_payment, cancel_payment
+from investors.services.pockets import decide_pocket
 from investors.services.policies import approve_terms
 from investors.services.rebates import decide_rebate
 from investors.services.receipt_suggestions import suggest
@@ -60,13 +61,10 @@ from magnetfund.core.services.signing import SignatureMissing
 from magnetfund.kernel.errors import Conflict, FundError
 from magnetfund.web.administration.forms import ServiceForm
 from magnetfund.web.break_forms import BreakForm
-from magnetfund.web.dealing_forms import (
-    DealingProposalForm,
-    DistributionForm,
-    RestatementForm,
-)
+from magnetfund.web.dealing_forms import DealingProposalForm, DistributionForm, RestatementForm
 from magnetfund.web.expense_forms import ExpenseForm
 from magnetfund.web.investor_field import InvestorField
+from magnetfund.web.pocket_forms import PocketForm
 from magnetfund.web.rate_forms import RateForm
 from magnetfund.web.rebate_forms import RebateForm
 from magnetfund.web.signing import words_to_sign
@@ -175,6 +173,7 @@ FORMS: dict[str, type[ServiceForm]] = {
         ExpenseForm,
         RateForm,
         RebateForm,
+        PocketForm,
     )
 }
 
@@ -318,6 +317,7 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
     **dict.fromkeys(("investors.expense", "investors.expensechange"), decisions(decide_expense)),
     "investors.rebate": decisions(decide_rebate),
     "investors.rateproposal": decisions(decide_rates),
+    "investors.sidepocket": decisions(decide_pocket),
     "investors.suspensionproposal": (
         action(
             "Sign (controller, director)",

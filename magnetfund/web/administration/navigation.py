@@ -40,6 +40,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Lines of statements", "receipt", "investors.statementline"),
             ("Payments", "payments", "investors.payment"),
             ("Rebates of fees", "undo", "investors.rebate"),
+            ("Side pockets", "inventory_2", "investors.sidepocket"),
         ),
     ),
     (

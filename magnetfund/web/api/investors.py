@@ -18,12 +18,20 @@ from rest_framework.views import APIView
 from investors.models import Holding, Investor, InvestorSnapshot, PowerOfAttorney
 from investors.services.advisers import accesses_of, note_look
 from investors.services.attorneys import powers_of
+from investors.services.pocket_books import read_own_pockets
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from magnetfund.web.api.access import needs
 from magnetfund.web.api.fields import plain, plain_number
 from risk.services.fuse import state_of
+
+
+class OwnPocketLine(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    asset = serializers.CharField()
+    units = serializers.CharField()
+    carried_at = serializers.CharField(help_text="Before any performance fee.")
 
 
 class DashboardAnswer(serializers.Serializer[Any]):
@@ -38,6 +46,7 @@ class DashboardAnswer(serializers.Serializer[Any]):
     return_percent = serializers.CharField(allow_null=True, help_text="total_return, in per cent.")
     investment_date = serializers.DateField(allow_null=True)
     current_system_state = serializers.CharField()
+    side_pockets = OwnPocketLine(many=True, help_text="Claims set apart; no part of equity_value.")
 
 
 class InvestorPoint(serializers.Serializer[Any]):
@@ -170,6 +179,15 @@ class DashboardView(OwnView):
                 "return_percent": plain(round(gain / put_in * 100, 6)) if put_in > 0 else None,
                 "investment_date": first.isoformat() if first is not None else None,
                 "current_system_state": state_of(settings.MAGNET_BOOK),
+                "side_pockets": [
+                    {
+                        "name": own.pocket.name,
+                        "asset": own.pocket.asset,
+                        "units": plain(own.units),
+                        "carried_at": plain(own.value),
+                    }
+                    for own in read_own_pockets(investor.pk)
+                ],
             }
         )
 

@@ -29,6 +29,7 @@ from magnetfund.web.api import (
     papers,
     payments,
     people,
+    pockets,
     portfolio,
     proof,
     rates,
@@ -272,6 +273,12 @@ urlpatterns = [
         "api/money/rates/<uuid:pk>/decision",
         rates.RateDecisionView.as_view(),
         name="api_rate_decision",
+    ),
+    path("api/dealing/pockets", pockets.PocketsView.as_view(), name="api_pockets"),
+    path(
+        "api/dealing/pockets/<uuid:pk>/step",
+        pockets.PocketStepView.as_view(),
+        name="api_pocket_step",
     ),
     path("api/money/rebates", rebates.RebatesView.as_view(), name="api_rebates"),
     path(

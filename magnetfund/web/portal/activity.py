@@ -109,5 +109,6 @@ def _entry_words(entry: UnitEntry) -> str:
         "transfer_in": "Units received by transfer",
         "switch_out": "Switch dealt, units left",
         "switch_in": "Switch dealt, units issued",
+        "side_pocket_out": "Units set apart in a side pocket",
     }
     return words.get(entry.kind, entry.get_kind_display().capitalize())

@@ -37,6 +37,7 @@ from investors.models import (
 )
 from investors.services.lot_presentation import read_presentations
 from investors.services.lot_values import net_values
+from investors.services.pocket_books import read_own_pockets
 from magnetfund.core.templatetags.figures import money, signed
 from magnetfund.kernel.clock import utc_now
 from magnetfund.web.portal.activity import find_activity
@@ -84,6 +85,7 @@ def find_overview(investor: Investor) -> dict[str, Any]:
         "strike": strike,
         "lots": lots,
         "units": sum((lot.units for lot in lots), ZERO),
+        "pockets": read_own_pockets(investor.pk),
         "gain": gain,
         "put_in": newest.net_invested if newest is not None else ZERO,
         "twr": compute_time_weighted(struck),

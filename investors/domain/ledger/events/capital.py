@@ -173,11 +173,13 @@ CAPITAL: tuple[Event, ...] = (
     ),
     Event(
         name="side_pocket_created",
-        meaning="An asset that cannot be sold was set apart for the holders of that day",
+        meaning="A claim was set apart for the holders of that day, with the fee accrued on it",
         rules=(
             money("capital", "3010", "3020"),
-            money("asset_cost", "1500", "1100"),
-            money("asset_unrealised", "1500", "1110", either_sign=True),
+            money("result", "3100", "3020", either_sign=True),
+            money("venue_cash", "1500", "1030"),
+            money("receivable", "1500", "1200"),
+            money("fee_released", "2110", "5020"),
             units_out("units_out"),
             units_in("units_in", other=True),
         ),

@@ -21,6 +21,7 @@ from investors.models import (
     NavStrike,
     Rebate,
     Restatement,
+    SidePocket,
     SuspensionProposal,
     TermsProposal,
 )
@@ -157,6 +158,11 @@ def _select_expense_changes(book: str, now: datetime) -> QuerySet[Any, dict[str,
     )
 
 
+def _select_pockets(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    rows = SidePocket.objects.filter(fund__book=book, is_approved=None)
+    return columns_of(rows, since="proposed_at", who=name_of("proposed_by"), words="asset")
+
+
 def _select_rebates(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     rows = Rebate.objects.filter(share_class__fund__book=book, is_approved=None)
     return columns_of(
@@ -281,6 +287,16 @@ SOURCES = {
         describe=lambda row: (
             f"Approve or decline a change of {row['words']}'s expense",
             f"proposed by {row['who']}",
+        ),
+    ),
+    "pocket_proposed": Source(
+        kind="Side pocket",
+        role=Role.DIRECTOR,
+        url_name="desk_pockets",
+        select=_select_pockets,
+        describe=lambda row: (
+            f"Approve or decline a side pocket: {row['words']}",
+            f"proposed by {row['who']}; the next NAV sets it apart",
         ),
     ),
     "rebate_proposed": Source(

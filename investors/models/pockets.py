@@ -1,0 +1,101 @@
+"""Side pockets: claims set apart for those who held units on the day, and the units of them.
+
+``PocketEntry`` is the append-only truth of pocket units; there is no balance beside it.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from investors.domain.ledger import ACCOUNTS
+from investors.domain.ledger.chart import POCKET_SOURCES
+from investors.models.expenses import TwoPersonProposal, checks_of_two
+from magnetfund.core.fields import ExactField, in_range, not_negative, positive
+
+#: (code, name) of the accounts that a claim may be taken from.
+SOURCE_ACCOUNTS = tuple((code, ACCOUNTS[code].name) for code in POCKET_SOURCES)
+
+
+class SidePocket(TwoPersonProposal):
+    """A claim and what it is carried at; ``strike`` is the NAV whose dealing set it apart.
+
+    What was proposed never changes.  An approved one without a NAV waits for the next.
+    """
+
+    fund = models.ForeignKey("investors.Fund", on_delete=models.PROTECT, related_name="pockets")
+    number = models.PositiveIntegerField()
+    asset = models.CharField(max_length=200, help_text="What is claimed, and from whom.")
+    account = models.CharField(max_length=4, choices=SOURCE_ACCOUNTS)
+    value = ExactField(help_text="What it is carried at, in the fund's currency.")
+    cause = models.CharField(max_length=300, help_text="Why it is set apart.")
+    notice = models.CharField(max_length=1000, help_text="What the holders are told.")
+    strike = models.ForeignKey(
+        "investors.NavStrike",
+        on_delete=models.PROTECT,
+        related_name="pockets",
+        null=True,
+        blank=True,
+    )
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta(TwoPersonProposal.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["fund", "number"], name="investors_sidepocket_number"),
+            *positive("investors_sidepocket", "value"),
+            *checks_of_two("investors_sidepocket"),
+            models.CheckConstraint(
+                condition=Q(strike=None) | Q(is_approved=True, withdrawn_at=None),
+                name="investors_sidepocket_created",
+            ),
+        ]
+
+    @property
+    def name(self) -> str:
+        """What the ledger and every page call it."""
+        return f"SP-{self.number}"
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.asset}"
+
+
+class PocketEntry(models.Model):
+    """One movement of pocket units that belong to a lot; positive adds.
+
+    ``value`` is what the movement adds to the pocket's capital, ``price`` that of a pocket unit.
+    Mark and hurdle clock are the lot's as they were when the units were set apart.
+    """
+
+    class Kind(models.TextChoices):
+        CREATED = "created", "Set apart"
+
+    pocket = models.ForeignKey(SidePocket, on_delete=models.PROTECT, related_name="entries")
+    lot = models.ForeignKey(
+        "investors.UnitLot", on_delete=models.PROTECT, related_name="pocket_entries"
+    )
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    units = ExactField()
+    price = ExactField()
+    value = ExactField()
+    high_water_mark = ExactField()
+    hurdle_start = models.DateField()
+    strike = models.ForeignKey("investors.NavStrike", on_delete=models.PROTECT, related_name="+")
+    entry = models.ForeignKey("investors.Entry", on_delete=models.PROTECT, related_name="+")
+    effective_at = models.DateTimeField()
+    recorded_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "pocket entries"
+        ordering = ["effective_at", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["pocket", "lot", "strike"], name="investors_pocketentry_once"
+            ),
+            *in_range("investors_pocketentry", "units", "value"),
+            *not_negative("investors_pocketentry", "price"),
+            *positive("investors_pocketentry", "high_water_mark"),
+            models.CheckConstraint(condition=~Q(units=0), name="investors_pocketentry_not_zero"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.units}"

@@ -1,0 +1,105 @@
+"""Side pockets: signed by two people, set apart as a NAV said, standing as their units moved."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import connection
+
+from investors.domain.strike import count_pocket_units
+from investors.models import Fund, NavStrike, PocketEntry, SidePocket
+from investors.services.pocket_books import compare_pockets
+from investors.services.pockets import describe_pocket
+from investors.services.policies import terms_in_force
+from investors.services.verification.proofs import proved_since
+from magnetfund.core.roles import Capability
+from magnetfund.core.services.signatures import SignedAct, SignedRow, find_signature_faults
+from magnetfund.core.services.signing import POCKET
+
+ZERO = Decimal(0)
+SHOWN = 40
+
+
+def find_pocket_differences(fund: Fund) -> list[str]:
+    """Pockets were signed; every lot gave the share that its NAV said, out of its own units; claim,
+    capital and units agree."""
+    rows = list(fund.pockets.filter(is_approved=True).select_related("strike"))
+    since = proved_since(fund)
+    found = find_signature_faults([_signed(row, since) for row in rows])
+    found += compare_pockets(fund) + _find_unmoved(fund)
+    for row in rows:
+        if row.strike is not None:
+            found += _find_shares(row, row.strike)
+    return found
+
+
+def _find_shares(pocket: SidePocket, strike: NavStrike) -> list[str]:
+    """Units of every lot of the NAV again: the claim's share of it, in whole steps."""
+    if strike.state not in (NavStrike.State.DEALT, NavStrike.State.SUPERSEDED):
+        return [f"{pocket.name}: set apart by a NAV that was not dealt"]
+    classes = {row.share_class_id: row for row in strike.classes.select_related("share_class")}
+    gross = sum((row.gav for row in classes.values() if row.units > 0), ZERO)
+    taking = {
+        pk
+        for pk, row in classes.items()
+        if any(part["pocket"] == pocket.name for part in row.detail.get("pockets", ()))
+    }
+    steps = {
+        pk: terms_in_force(classes[pk].share_class, at=strike.valuation_at).unit_quantum
+        for pk in taking
+    }
+    kind = PocketEntry.Kind.CREATED
+    moved = dict(pocket.entries.filter(kind=kind).values_list("lot_id", "units"))
+    found = []
+    lots = strike.lots.filter(lot__share_class__in=taking).values_list(
+        "lot_id", "lot__number", "lot__share_class_id", "units"
+    )
+    for lot, number, share_class, units in lots:
+        again = count_pocket_units(units, value=pocket.value, gross=gross, step=steps[share_class])
+        stored = moved.pop(lot, ZERO)
+        if stored != again:
+            found.append(f"{pocket.name} lot {number}: {stored} units set apart, its share {again}")
+    found += [f"{pocket.name}: units of a lot {lot} that the NAV does not know" for lot in moved]
+    given = sum(pocket.entries.filter(kind=kind).values_list("value", flat=True), ZERO)
+    if given != pocket.value:
+        found.append(f"{pocket.name}: {given} set apart, signed {pocket.value}")
+    return found[:SHOWN]
+
+
+def _find_unmoved(fund: Fund) -> list[str]:
+    """What left the lots for pockets came into them, by lot and NAV."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT l.number, coalesce(o.units, 0), coalesce(i.units, 0)
+               FROM (SELECT u.lot_id, u.strike_id, -sum(u.units) AS units
+                     FROM investors_unitentry u
+                     WHERE u.fund_id = %s AND u.kind = 'side_pocket_out' GROUP BY 1, 2) o
+               FULL JOIN (SELECT x.lot_id, x.strike_id, sum(x.units) AS units
+                     FROM investors_pocketentry x JOIN investors_sidepocket k ON k.id = x.pocket_id
+                     WHERE k.fund_id = %s AND x.kind = 'created' GROUP BY 1, 2) i
+                 USING (lot_id, strike_id)
+               JOIN investors_unitlot l ON l.id = lot_id
+               WHERE o.units IS DISTINCT FROM i.units ORDER BY l.number LIMIT %s""",
+            [fund.pk, fund.pk, SHOWN],
+        )
+        return [
+            f"lot {number}: {out} units left for side pockets, {into} came in"
+            for number, out, into in cursor.fetchall()
+        ]
+
+
+def _signed(row: SidePocket, since: datetime | None) -> SignedRow:
+    assert row.decided_by_id is not None
+    return SignedRow(
+        what=f"side pocket {row.name}",
+        signatures=(
+            SignedAct(user=row.proposed_by_id, capability=Capability.DEALING_PROCESS),
+            SignedAct(user=row.decided_by_id, capability=Capability.POCKETS_APPROVE, by_line=True),
+        ),
+        action="pocket.approved",
+        subject=("side_pocket", str(row.pk)),
+        body=tuple(describe_pocket(row).items()),
+        proof=(POCKET, row.pk),
+        proof_since=since,
+    )

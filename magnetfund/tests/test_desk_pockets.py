@@ -1,0 +1,174 @@
+"""Side pockets by page, API, admin, Today and portal: proposed, signed, set apart, seen."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.test import Client
+from rest_framework.test import APIClient
+
+from investors.models import SidePocket
+from investors.services.kyc_file import still_holds
+from investors.services.pocket_books import has_pocket_units
+from investors.services.transfers import check_transfer
+from investors.services.verification import verify_fund
+from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund
+from magnetfund.core.roles import Role
+from magnetfund.kernel.errors import Conflict
+from magnetfund.operations.people import ensure_user
+
+pytestmark = pytest.mark.django_db
+FEBRUARY, MARCH = first_of(2025, 2), first_of(2025, 3)
+PAGE, API = "/desk/fund/pockets/", "/api/dealing/pockets"
+ADMIN = "/admin/investors/sidepocket/"
+
+
+@pytest.fixture
+def small() -> SmallFund:
+    """Ann holds 600 units of 100, Bob 400."""
+    fund = make_fund("main", performance_rate="0", management_rate="0")
+    for at in (FIRST, FEBRUARY, MARCH):
+        fund.day(at)
+    fund.subscribe("ann", "60000", before=FIRST)
+    fund.subscribe("bob", "40000", before=FIRST)
+    fund.strike(FIRST)
+    return fund
+
+
+def claim(**more: Any) -> dict[str, Any]:
+    return {
+        "asset": "Claim against Example Exchange", "account": "1030", "value": "10000",
+        "cause": "it stopped paying out", "notice": "Example Exchange stopped paying out.", **more,
+    }  # fmt: skip
+
+
+def client_of(role: Role) -> Client:
+    client = Client()
+    client.force_login(
+        ensure_user(email=f"{role.value}@example.com", name=role.value.title(), roles=[role])
+    )
+    return client
+
+
+def text(client: Client, path: str) -> str:
+    return client.get(path).content.decode()
+
+
+def test_the_page_takes_a_claim_from_the_proposal_to_the_holders(small: SmallFund):
+    clerk, director = client_of(Role.ACCOUNTANT), client_of(Role.DIRECTOR)
+    wrong = clerk.post(PAGE, claim(value="100001", key="s0"))
+    assert (wrong.status_code, "are to be taken out" in wrong.content.decode()) == (422, True)
+    assert director.post(PAGE, claim(key="s1")).status_code == 403
+    for _ in range(2):
+        assert clerk.post(PAGE, claim(key="s1")).status_code == 303
+    row = SidePocket.objects.get()
+    assert "Approve or decline a side pocket: Claim against" in text(director, "/desk/")
+    assert 'value="approve"' not in text(clerk, PAGE)
+    decide = f"{PAGE}{row.pk}/decide/"
+    assert clerk.post(decide, {"decision": "approve"}).status_code == 403
+    director.post(decide, {"decision": "decline"})
+    row.refresh_from_db()
+    assert row.is_approved is None, "a refusal says why"
+    director.post(decide, {"decision": "approve"})
+    assert "Why SP-1, Claim against Example Exchange is withdrawn" in text(clerk, PAGE)
+    assert client_of(Role.ACCOUNTANT).get(f"{PAGE}{row.pk}/").status_code == 404
+    strike = small.prepare(FEBRUARY)
+    nav = text(clerk, f"/desk/fund/?strike={strike.pk}")
+    assert "Side pocket SP-1 is set apart" in nav
+    assert "class A 10,000.00 with 100 units" in nav
+    small.approve(strike)
+    page = text(clerk, f"{PAGE}{row.pk}/")
+    assert ("6,000.00" in page, "4,000.00" in page, "Ann" in page) == (True, True, True)
+    [names, *lines] = text(clerk, f"{PAGE[:-1]}.csv").splitlines()
+    assert names.startswith("pocket,asset,account_number")
+    assert [line.split(",")[-3:] for line in sorted(lines)] == [
+        ["60", "6000", "100"], ["40", "4000", "100"],
+    ]  # fmt: skip
+    assert verify_fund(small.fund) == []
+
+
+def test_an_approved_claim_is_withdrawn_on_the_page(small: SmallFund):
+    clerk, director = client_of(Role.ACCOUNTANT), client_of(Role.DIRECTOR)
+    clerk.post(PAGE, claim(key="s1"))
+    row = SidePocket.objects.get()
+    director.post(f"{PAGE}{row.pk}/decide/", {"decision": "approve"})
+    clerk.post(f"{PAGE}{row.pk}/withdraw/", {"reason": ""})
+    row.refresh_from_db()
+    assert row.withdrawn_at is None
+    clerk.post(f"{PAGE}{row.pk}/withdraw/", {"reason": "paid after all"})
+    row.refresh_from_db()
+    assert row.withdrawn_at is not None
+    assert "withdrawn before a NAV set it apart" in text(clerk, PAGE)
+
+
+def test_the_api_reaches_the_same_steps(small: SmallFund):
+    clerk, director = APIClient(), APIClient()
+    clerk.force_authenticate(
+        ensure_user(email="clerk@example.com", name="Clerk", roles=[Role.ACCOUNTANT])
+    )
+    director.force_authenticate(
+        ensure_user(email="dora@example.com", name="Dora", roles=[Role.DIRECTOR])
+    )
+    given = claim(source_account="1030")
+    refused = clerk.post(API, given | {"value": "200000", "idempotency_key": "j"}, format="json")
+    assert refused.json()["error"]["code"] == "not_in_account"
+    made = clerk.post(API, given | {"idempotency_key": "k"}, format="json")
+    assert (made.status_code, made.json()["name"]) == (201, "SP-1")
+    step = f"{API}/{made.json()['id']}/step"
+    assert (
+        clerk.post(step, {"step": "approve", "idempotency_key": "l"}, format="json").status_code
+        == 403
+    )
+    done = director.post(step, {"step": "approve", "idempotency_key": "m"}, format="json")
+    assert (done.status_code, done.json()["is_approved"]) == (200, True)
+    small.strike(FEBRUARY)
+    (row,) = director.get(API).json()["pockets"]
+    assert (row["carried_at"], row["nav_of"]) == ("10000", "2025-02-01T00:00:00Z")
+    late = clerk.post(
+        step, {"step": "withdraw", "reason": "x", "idempotency_key": "n"}, format="json"
+    )
+    assert late.json()["error"]["code"] == "not_waiting"
+
+
+def test_the_holder_sees_his_part_and_it_holds_his_file_and_his_lots(small: SmallFund):
+    ann = small.investor("ann")
+    ann.user = ensure_user(email="ann@example.com", name="Ann", roles=[Role.INVESTOR])
+    ann.save(update_fields=["user"])
+    client_of(Role.ACCOUNTANT).post(PAGE, claim(key="s1"))
+    row = SidePocket.objects.get()
+    client_of(Role.DIRECTOR).post(f"{PAGE}{row.pk}/decide/", {"decision": "approve"})
+    small.redeem("ann", None, before=FEBRUARY)
+    small.strike(FEBRUARY)
+    small.strike(MARCH)
+    portal, api = Client(), APIClient()
+    portal.force_login(ann.user)
+    api.force_authenticate(ann.user)
+    assert "Example Exchange stopped paying out." in text(portal, "/messages/")
+    answer = api.get("/api/investor/dashboard").json()
+    assert answer["side_pockets"] == [
+        {"name": "SP-1", "asset": row.asset, "units": "60", "carried_at": "6000"}
+    ]
+    assert Decimal(answer["equity_value"]) == 0
+    assert has_pocket_units(ann.pk)
+    assert still_holds(ann)
+    with pytest.raises(Conflict) as refused:
+        check_transfer(
+            giver=small.investor("bob"), receiver=ann, share_class=small.share_class(), units=None
+        )
+    assert refused.value.code == "pocket_units"
+
+
+def test_the_administration_proposes_and_signs(small: SmallFund):
+    clerk, director = client_of(Role.ACCOUNTANT), client_of(Role.DIRECTOR)
+    answer = clerk.post(f"{ADMIN}add/", claim())
+    row = SidePocket.objects.get()
+    assert answer.status_code == 302
+    chosen = {"action": "approve", "_selected_action": [str(row.pk)]}
+    clerk.post(ADMIN, chosen)
+    row.refresh_from_db()
+    assert row.is_approved is None
+    director.post(ADMIN, chosen)
+    row.refresh_from_db()
+    assert row.is_approved

@@ -1,0 +1,161 @@
+"""Side pockets tried from beside, as a stolen web or worker would send its SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import Error
+
+from investors.models import NavStrike, PocketEntry, SidePocket, UnitLot
+from investors.services import nav_dealing, pocket_dealing
+from investors.services.nav import approve_strike
+from investors.services.pockets import decide_pocket, propose_pocket
+from investors.services.verification import verify_fund
+from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund
+from magnetfund.core.actors import Actor
+from magnetfund.core.roles import Role
+from magnetfund.core.services.signing import NAV, POCKET, SignatureMissing
+from magnetfund.operations.people import ensure_user
+from magnetfund.tests.test_decision_walls import checker_of, words
+from magnetfund.tests.test_money_walls import ROLES, attack
+from magnetfund.tests.test_signed_decisions import dora
+from magnetfund.tests.walls_support import say_kind, write_signature
+
+D = Decimal
+FEBRUARY = first_of(2025, 2)
+
+
+def tell() -> SmallFund:
+    """Ann holds 600 units at 100, Bob 400."""
+    fund = make_fund("main", performance_rate="0", management_rate="0")
+    for at in (FIRST, FEBRUARY):
+        fund.day(at)
+    fund.subscribe("ann", "60000", before=FIRST)
+    fund.subscribe("bob", "40000", before=FIRST)
+    fund.strike(FIRST)
+    ensure_user(email="dora@example.com", name="Dora", roles=[Role.DIRECTOR])
+    return fund
+
+
+@pytest.fixture(scope="module")
+def story() -> Callable[[], SmallFund]:
+    return tell
+
+
+@pytest.fixture
+def small(fresh_database: Any, told: Any) -> SmallFund:
+    say_kind(fresh_database, "production")
+    return deepcopy(told.value)
+
+
+def propose(small: SmallFund) -> SidePocket:
+    return propose_pocket(
+        fund=small.fund, asset="Claim against Example Exchange", account="1030", value=D(10000),
+        cause="it stopped paying out", notice="It stopped paying out.", actor=small.maker,
+    )  # fmt: skip
+
+
+def agree(cluster: Any, small: SmallFund) -> SidePocket:
+    row, director = propose(small), dora()
+    write_signature(cluster, POCKET, row.pk, director)
+    return decide_pocket(proposal=row, is_approved=True, actor=Actor.of(director))
+
+
+def strike(cluster: Any, small: SmallFund) -> NavStrike:
+    row = small.prepare(FEBRUARY)
+    write_signature(cluster, NAV, row.pk, checker_of(small))
+    return approve_strike(strike=row, seen_hash=row.result_hash, actor=small.checker)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_claim_takes_a_directors_signature_and_stays_as_it_was_signed(
+    small: SmallFund, fresh_database: Any, role: str
+):
+    row, director = propose(small), dora()
+    approval = (
+        "UPDATE investors_sidepocket SET decided_by_id = %s, decided_at = now(), "
+        "is_approved = true WHERE id = %s",
+        (director.pk, row.pk),
+    )
+    by_controller = (approval[0], (checker_of(small).pk, row.pk))
+    more = ("UPDATE investors_sidepocket SET value = 50000", ())
+    created = (
+        "UPDATE investors_sidepocket SET strike_id = (SELECT id FROM investors_navstrike)",
+        (),
+    )
+    for step in (approval, by_controller, more, created):
+        assert attack(fresh_database, role, step) != ""
+    if role != "fa_app":
+        return
+    assert "has not signed this" in attack(fresh_database, role, approval)
+    assert "permission denied" in attack(fresh_database, role, more)
+    said = words(POCKET, row.pk)
+    assert "Carried at: 10000 USD, out of account 1030" in said
+    with pytest.raises(SignatureMissing):
+        decide_pocket(proposal=row, is_approved=True, actor=Actor.of(director))
+    write_signature(fresh_database, POCKET, row.pk, director)
+    decide_pocket(proposal=row, is_approved=True, actor=Actor.of(director))
+    # Signed, it still waits for a NAV that is being dealt and names it.
+    assert "no NAV that is being dealt" in attack(fresh_database, role, created)
+
+
+def test_units_come_into_a_pocket_with_its_nav_alone(small: SmallFund, fresh_database: Any):
+    agree(fresh_database, small)
+    done = strike(fresh_database, small)
+    lot, entry = UnitLot.objects.first(), PocketEntry.objects.first()
+    assert (lot is not None, entry is not None) == (True, True)
+    assert "Set apart in side pocket SP-1: 10000" in words(NAV, done.pk)
+    assert PocketEntry.objects.count() == 2
+    assert verify_fund(small.fund) == []
+    minted = (
+        "INSERT INTO investors_pocketentry (pocket_id, lot_id, kind, units, price, value, "
+        "high_water_mark, hurdle_start, strike_id, entry_id, effective_at) SELECT pocket_id, %s, "
+        "'created', 1000, price, 0, high_water_mark, hurdle_start, strike_id, entry_id, "
+        "effective_at FROM investors_pocketentry LIMIT 1",
+        (lot.pk if lot else None,),
+    )
+    taken = (
+        "INSERT INTO investors_unitentry (lot_id, kind, units, price, high_water_mark, "
+        "hurdle_start, strike_id, entry_id, effective_at) SELECT lot_id, 'side_pocket_out', -1, "
+        "price, high_water_mark, hurdle_start, strike_id, entry_id, effective_at "
+        "FROM investors_pocketentry LIMIT 1",
+        (),
+    )
+    for role in ROLES:
+        for step in (minted, taken, ("DELETE FROM investors_pocketentry", ())):
+            assert attack(fresh_database, role, step) != ""
+
+
+@pytest.mark.parametrize("change", ["another share", "one lot left out", "another value"])
+def test_a_stolen_web_sets_nothing_else_apart_than_the_nav_says(
+    small: SmallFund, fresh_database: Any, monkeypatch: pytest.MonkeyPatch, change: str
+):
+    """With every signature there, the dealing itself splits otherwise."""
+    agree(fresh_database, small)
+    honest = pocket_dealing.plan_pockets
+
+    def forged(*args: Any) -> Any:
+        (split,) = honest(*args)
+        if change == "one lot left out":
+            return [replace(split, moves=split.moves[:1], values=split.values[:1])]
+        if change == "another value":
+            return [
+                replace(split, value=split.value + 1, values=[split.values[0] + 1, split.values[1]])
+            ]
+        first, second = split.moves
+        more = replace(first, goes=replace(first.goes, units=first.goes.units + 5))
+        return [replace(split, moves=(more, second))]
+
+    monkeypatch.setattr(nav_dealing, "plan_pockets", forged)
+    row = small.prepare(FEBRUARY)
+    write_signature(fresh_database, NAV, row.pk, checker_of(small))
+    with pytest.raises((Error, psycopg.Error)):
+        approve_strike(strike=row, seen_hash=row.result_hash, actor=small.checker)
+    row.refresh_from_db()
+    assert (row.state, PocketEntry.objects.count()) == ("prepared", 0)
