@@ -64,7 +64,7 @@ from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund_o
 from investors.tests.test_payments import bank_of, payee_of
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Role
-from magnetfund.kernel.errors import FundError
+from magnetfund.kernel.errors import FundError, InvalidInput
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.drill_size import IS_SHORT
 from magnetfund.tests.rebates_by_day import require_rebate
@@ -133,7 +133,11 @@ class History:
                 act: Callable[[datetime], Any] = getattr(self, f"_{kind}")
                 self._try(kind, lambda act=act, at=day: act(at))
             self._earn(before + timedelta(days=4))
-            self._strike(day)
+            try:
+                self._strike(day)
+            except InvalidInput as error:
+                self._require_eaten(error, before)
+                return
 
     def _try(self, kind: str, act: Callable[[], Any]) -> None:
         """A refusal is an answer too: nothing may change by it, which the NAV shows."""
@@ -331,6 +335,12 @@ class History:
         for name in NAMES:
             for row in strike.classes.all():
                 require_rebate(row, self.small.investor(name), since=before)
+
+    def _require_eaten(self, error: InvalidInput, before: datetime) -> None:
+        """A NAV is refused only where its costs are worth as much as a small fund."""
+        costs = sum((state.total for state in read_expenses(self.small.fund)), D(0))
+        assert error.code == "nav_not_positive", self.done
+        assert costs * 2 > _value_of(before), (costs, self.done)
 
     def _require_payables(self) -> None:
         """What the ledger owes for orders is what they say is left to pay and held back."""
