@@ -46,17 +46,18 @@ class BookSlots:
     def set_up(self, limits: Limits, *, at: datetime) -> None:
         """The rules of the members under ``limits``, correlations measured anew."""
         instruments = self.members.instruments
-        self.evidence_caps = find_evidence_caps(instruments, limits=limits, at=at)
+        caps = find_evidence_caps(instruments, limits=limits, at=at)
         measure_correlations(book=self.code, instruments=instruments, at=at)
         symbols = [item.symbol for item in instruments]
         self.setup = build_setup(
             instruments=instruments,
             sleeves=self.members.sleeves,
             limits=limits,
-            evidence_caps=self.evidence_caps,
+            evidence_caps=caps,
             groups=find_correlation_groups(book=self.code, symbols=symbols, limits=limits, at=at),
             only={member.key for member in self.members.members},
         )
+        self.evidence_caps = caps
 
     def has_other_evidence(self, limits: Limits, *, at: datetime) -> bool:
         """Whether the evidence allows another leverage than the rules say."""

@@ -59,6 +59,9 @@ class HourReader:
         self._source = source
         self.levels = StreamLevels(feed=feed, source=source)
         self._waiting: list[Candles] = []
+        #: Hours that were read and are not known to be decided on.
+        self._read: list[ClosedHour] = []
+        self._has_readings = False
         #: Why the source gave no candles when it was last asked; empty where it did.
         self.problem = ""
 
@@ -82,26 +85,30 @@ class HourReader:
             self._waiting.append(stored.between(past, len(stored)))
 
     def read(self, now_ms: int, *, between: Callable[[], object] = do_nothing) -> list[ClosedHour]:
-        """The hours that closed and were not read before, oldest first; empty where none came.
+        """The hours that closed and were not dropped as decided, oldest first.
 
-        ``between`` is called after each short part of the work.  Their levels wait for
-        :meth:`store_levels`.
+        One that a lost database kept from its decision is told again.  ``between`` is called after
+        each short part of the work.  Their levels wait for :meth:`store_levels`.
         """
         hour = now_ms // HOUR_MS * HOUR_MS
-        found: list[ClosedHour] = []
-        for candles in self._waiting:
-            found += self._take(candles, between)
-        self._waiting = []
+        while self._waiting:
+            self._take(self._waiting[0], between)
+            del self._waiting[0]
         if self.feed.newest_open_ms + HOUR_MS < hour:
             newer = self._fetch(max(0, self.feed.newest_open_ms + HOUR_MS), hour)
             if newer is not None and len(newer):
                 fresh = self._store(newer)
                 between()
-                found += self._take(fresh, between)
-        if found:
+                self._take(fresh, between)
+        if self._has_readings:
             self._log.save()
+            self._has_readings = False
             between()
-        return found
+        return list(self._read)
+
+    def drop_decided(self, open_ms: int) -> None:
+        """Forget the hours up to this open time: the book has decided on them."""
+        self._read = [hour for hour in self._read if hour.candle.open_time > open_ms]
 
     def store_levels(self) -> bool:
         """Write the next levels that came or ended; returns whether more of them wait."""
@@ -117,12 +124,13 @@ class HourReader:
         self.problem = ""
         return candles
 
-    def _take(self, candles: Candles, between: Callable[[], object]) -> list[ClosedHour]:
-        found = []
+    def _take(self, candles: Candles, between: Callable[[], object]) -> None:
         self.feed.expect_walls(list_walls(self.feed.instrument, after_ms=self.feed.walls_known_ms))
         for index in range(len(candles)):
             between()
             candle = candles.at(index)
+            if candle.open_time <= self.feed.newest_open_ms:
+                continue  # taken before the database went
             signals = self.feed.update(candle)
             full = index >= len(candles) - MAPS_KEPT
             self._log.note(
@@ -132,8 +140,8 @@ class HourReader:
                 full=full,
                 newest=index == len(candles) - 1,
             )
-            found.append(ClosedHour(candle=candle, signals=signals))
-        return found
+            self._read.append(ClosedHour(candle=candle, signals=signals))
+            self._has_readings = True
 
     def is_late(self, now_ms: int) -> bool:
         """Whether an hour that closed over :data:`LATE_MS` ago has not been read yet."""

@@ -30,7 +30,8 @@ class LiveBars:
         self._hours: dict[str, Candles] = {}
         #: What was asked for and is not fetched: start and end, ms.
         self._wanted: dict[str, tuple[int, int]] = {}
-        self._minutes: dict[str, Candles] = {}
+        #: By symbol: from when on minutes were asked for (ms), and those that came.
+        self._minutes: dict[str, tuple[int, Candles]] = {}
         self._lock = threading.Lock()
 
     # ---- the network ---------------------------------------------------------------------------
@@ -65,11 +66,12 @@ class LiveBars:
     def fetch_minutes(self, symbol: str, start: int, venue_ms: int) -> None:
         """Fetch the minutes from ``start`` on, but for those that no price bears out."""
         minutes = self.fetch(symbol, "1m", MINUTE_MS, start, venue_ms)
-        self._minutes[symbol] = without_spikes(
+        kept = without_spikes(
             minutes,
             before=self._prices.newest_by(symbol, start),
             after=self._prices.newest(symbol),
         )
+        self._minutes[symbol] = (start, kept)
 
     def fetch_charges(self, symbol: str, start: int, venue_ms: int) -> None:
         """Fetch what the venue charged since ``start``, in time that nobody watched.
@@ -101,11 +103,16 @@ class LiveBars:
         return no_candles(symbol, HOUR_MS)
 
     def close_before(self, symbol: str, at_ms: int) -> float | None:
-        """The close of the minute that ended by then, where it ended less than one ago."""
-        minutes = self._minutes.get(symbol)
-        if minutes is None or not len(minutes):
+        """The close of the minute that ended by then, where it ended less than one ago.
+
+        Where the venue has a later minute and none between, nothing was traded meanwhile: the
+        close before stands, and at the beginning the open after.
+        """
+        asked_ms, minutes = self._minutes.get(symbol, (0, None))
+        if minutes is None or not len(minutes) or at_ms - MINUTE_MS < asked_ms:
             return None
         row = int(np.searchsorted(minutes.open_time, at_ms - MINUTE_MS, side="right")) - 1
-        if row < 0 or at_ms - int(minutes.open_time[row]) >= 2 * MINUTE_MS:
+        is_known = row >= 0 and at_ms - int(minutes.open_time[row]) < 2 * MINUTE_MS
+        if not is_known and row + 1 == len(minutes):
             return None
-        return float(minutes.close[row])
+        return float(minutes.close[row] if row >= 0 else minutes.open[0])

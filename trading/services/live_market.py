@@ -102,10 +102,11 @@ class LiveMarket:
         self.poll()
         if self._failure:
             raise Unavailable(self._failure, code="exchange_away")
-        missing = [symbol for symbol in self._asked() if self.prices.newest(symbol) is None]
-        if missing:
+        asked = self._asked()
+        # One of several is a doubt of its own; the others are traded, and their stops watched.
+        if asked and not any(self.prices.newest(symbol) for symbol in asked):
             raise Unavailable(
-                f"{self.venue} states no price of {', '.join(missing)}", code="no_price"
+                f"{self.venue} states no price of {', '.join(asked)}", code="no_price"
             )
 
     def watch(self, symbols: Sequence[str]) -> None:

@@ -96,7 +96,7 @@ class MarketReader:
     def closed_hours(
         self, now_ms: int, *, between: Callable[[], object] = do_nothing
     ) -> dict[int, dict[int, ClosedHour]]:
-        """The hours that closed since they were last read: by close, then by instrument.
+        """The hours that closed and are not decided on: by close, then by instrument.
 
         ``between`` is called after each short part of the work.
         """
@@ -105,6 +105,11 @@ class MarketReader:
             for hour in reader.read(now_ms, between=between):
                 read.setdefault(hour.close_ms, {})[index] = hour
         return read
+
+    def drop_decided(self, decided: Mapping[str, int]) -> None:
+        """Forget the hours that the book has decided on; ``decided`` as for :meth:`prepare`."""
+        for reader in self.hours:
+            reader.drop_decided(decided.get(reader.feed.instrument.symbol, -1))
 
     def cut_minutes(self, now_ms: int, *, between: Callable[[], object] = do_nothing) -> None:
         """Judge the books of the minute that ended last, before the hours that closed with it.
@@ -188,11 +193,19 @@ class MarketReader:
         self._unpriced.pop(symbol, None)
         return price
 
-    def find_problems(self) -> dict[str, str]:
-        """What keeps an instrument from being read, by symbol."""
-        found = dict(self._unpriced)
-        found.update({r.feed.instrument.symbol: r.problem for r in self.hours if r.problem})
-        return found
+    def find_problems(self) -> list[str]:
+        """What keeps a slot from trading, each with the way out."""
+        unread = dict(self._unpriced)
+        unread.update({r.feed.instrument.symbol: r.problem for r in self.hours if r.problem})
+        return [
+            f"{symbol} has no prices: {why}. Import its candles or remove it from the book."
+            for symbol, why in sorted(unread.items())
+            if symbol not in self.doubt.ended
+        ] + [
+            f"{symbol} was ended by {self.source.venue} ({why}): nothing new is opened on it, and "
+            f"what is held is closed at its last price."
+            for symbol, why in sorted(self.doubt.ended.items())
+        ]
 
     def _funding_due(self, now_ms: int, since_ms: int) -> Sequence[float]:
         """By instrument: the rate of each stamp once, at the first price on or after it.

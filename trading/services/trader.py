@@ -52,6 +52,7 @@ from trading.services.engine import (
     waits_for_comparison,
 )
 from trading.services.feeds import InstrumentFeed
+from trading.services.hours import HourReader
 from trading.services.market_doubt import MarketDoubt
 from trading.services.market_reader import MarketReader
 from trading.services.membership import Membership, members_of, pause_failed, terms_of
@@ -79,7 +80,7 @@ class Trader:
         self.lease: HeldLease | None = None
         self.doubt = MarketDoubt(book=book, source=source, actor=self.actor)
         self.prices = PriceWatch(Bell(source.wake_handle), self._step_tick)
-        self._is_torn = False
+        self._is_torn = self._is_arranging = False
         self._evidence_hour: datetime | None = None
         self.slots = BookSlots(book=book, actor=self.actor)
         self.reader = MarketReader(source=source, doubt=self.doubt, actor=self.actor)
@@ -176,13 +177,12 @@ class Trader:
         limits = limits_in_force(self.code, at=now)
         hour = now.replace(minute=0, second=0, microsecond=0)
         is_known = hour == self._evidence_hour or not self.slots.has_other_evidence(limits, at=now)
+        if not is_known or limits.version != self.paper.limits.version:
+            self.slots.set_up(limits, at=now)
+            self.paper.take_rules(self.setup.rules, limits)
+            self.reader.set_heavy_reach(float(limits.opposite_distance_atr))
+            _log.info("limits version %s in force", limits.version)
         self._evidence_hour = hour
-        if is_known and limits.version == self.paper.limits.version:
-            return
-        self.slots.set_up(limits, at=now)
-        self.paper.take_rules(self.setup.rules, limits)
-        self.reader.set_heavy_reach(float(limits.opposite_distance_atr))
-        _log.info("limits version %s in force", limits.version)
 
     def _follow_members(self, now: datetime, *, look: bool) -> bool:
         """Take over a new membership; close what leaves, and let go of it once it is flat."""
@@ -213,8 +213,22 @@ class Trader:
             at=now,
         )
 
+    def _take_up_again(self, now: datetime) -> None:
+        """What was under way when the database went may stand half done: begin as a start does."""
+        if self._is_arranging:
+            self.slots.take(members_of(self.code), limits=self.paper.limits, at=now)
+        self._open_book(self.paper.limits, now)
+        if self._is_arranging:
+            readers = self.reader.prepare(
+                self.setup, decided=self.paper.decided, now_ms=to_milliseconds(now),
+                between=self._keep_lease_in_time,
+            )  # fmt: skip
+            self._end_arranging(readers)
+            self.paper.save()
+
     def _rearrange(self, members: Membership, now: datetime) -> None:
         """Trade other slots from here on; only what is new, restated or failed is warmed up."""
+        self._is_arranging = True
         trading = {m.key for m in members.members if m.state == BookMember.State.TRADING}
         sound = frozenset(
             feed.instrument.pk
@@ -236,11 +250,15 @@ class Trader:
         self.paper.rearrange(
             rules=setup.rules, instruments=setup.instruments, sleeves=setup.sleeves
         )
+        self._end_arranging(readers)
+
+    def _end_arranging(self, readers: list[HourReader]) -> None:
         self.reader.hours = readers
         self.reader.set_heavy_reach(float(self.paper.limits.opposite_distance_atr))
         self._close_slots()
-        self.source.watch([item.symbol for item in setup.instruments])
+        self.source.watch([item.symbol for item in self.setup.instruments])
         continue_episodes(self.paper)
+        self._is_arranging = False
 
     def stop(self) -> None:
         """Release the lease on the book; resting stops and targets stay at the venue."""
@@ -272,9 +290,10 @@ class Trader:
         A stop, a target or the fuse acts on the tick itself; hours, orders and accounts wait for
         the beat.
         """
-        now_ms = to_milliseconds(now)
+        now_ms, of_beat = to_milliseconds(now), self.doubt.unpriced
         is_held = self.doubt.reason or self._find_doubt(now_ms)
         if is_held or now_ms <= self.paper.book.time_ms:
+            self.doubt.unpriced = of_beat  # a beat under way goes on at its own instant
             return False
         events = walk_missed(self.paper, self.reader, now_ms=now_ms)
         events += step_price(self.paper, self.reader, now_ms=now_ms)
@@ -289,9 +308,12 @@ class Trader:
 
         Returns the instant at which the beat goes on.  A long beat keeps the lease as well.
         """
+        self._keep_lease_in_time()
+        return self.prices.heed()
+
+    def _keep_lease_in_time(self) -> None:
         if time.monotonic() - self._renewed > LEASE_SECONDS / 4:
             self._keep_lease()
-        return self.prices.heed()
 
     def _keep_lease(self) -> None:
         assert self.lease is not None
@@ -302,8 +324,8 @@ class Trader:
         """One beat; raises :class:`Conflict` when another trader took the book over."""
         now = self.prices.begin_beat()
         self._keep_lease()
-        if self._is_torn:  # what was under way when the database went may stand half done
-            self._open_book(self.paper.limits, now)
+        if self._is_torn:
+            self._take_up_again(now)
             self._is_torn = False
         self._follow_limits(self._heed_prices())
         now = self._heed_prices()
@@ -316,7 +338,7 @@ class Trader:
         self.doubt.record_notes()
         now = self._heed_prices()
         self.figures.beat(
-            self.paper, now, market=self.doubt.facts(now), problems=self.find_problems()
+            self.paper, now, market=self.doubt.facts(now), problems=self.reader.find_problems()
         )
         self._heed_prices()
         self.reader.store_levels(seconds=LEVELS_SECONDS, between=self._heed_prices)
@@ -343,18 +365,6 @@ class Trader:
             self._close_slots()
         return reason
 
-    def find_problems(self) -> list[str]:
-        """What keeps a slot from trading, each with the way out."""
-        return [
-            f"{symbol} has no prices: {why}. Import its candles or remove it from the book."
-            for symbol, why in sorted(self.reader.find_problems().items())
-            if symbol not in self.doubt.ended
-        ] + [
-            f"{symbol} was ended by {self.source.venue} ({why}): nothing new is opened on it, and "
-            f"what is held is closed at its last price."
-            for symbol, why in sorted(self.doubt.ended.items())
-        ]
-
     def _trade(self, now: datetime) -> None:
         """One beat on believable prices; the way back after a doubt is a reconciliation."""
         is_minute = to_milliseconds(now) - self._reconciled_ms >= RECONCILE_MS
@@ -362,6 +372,7 @@ class Trader:
         changed = self._follow_members(now, look=is_minute or failed)
         now_ms = to_milliseconds(self._heed_prices())
         missed = walk_missed(self.paper, self.reader, now_ms=now_ms)
+        self.reader.drop_decided(self.paper.decided)
         self.reader.cut_minutes(now_ms, between=self._heed_prices)
         read = self.reader.closed_hours(now_ms, between=self._heed_prices)
         now = self.prices.now

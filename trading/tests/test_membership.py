@@ -247,7 +247,8 @@ def test_an_instrument_that_the_source_does_not_know_is_told_and_the_rest_trades
         at=stage.clock.now(),
     )
     stage.beat(stage.at + 2 * STEP_MS)
-    assert any(OTHER in line and "remove it" in line for line in stage.trader.find_problems())
+    problems = stage.trader.reader.find_problems()
+    assert any(OTHER in line and "remove it" in line for line in problems)
     assert SYMBOL in stage.trader.paper.marks()
 
 

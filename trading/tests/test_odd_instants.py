@@ -1,0 +1,134 @@
+"""A trader on a real venue at odd instants: holes, doubts within a beat, a silent start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from magnetfund.kernel.clock import from_milliseconds, use_clock
+from magnetfund.kernel.errors import Unavailable
+from simulated_exchange.server import Exchange
+from trading.domain.market import MINUTE_MS
+from trading.services.engine import engine_state_of
+from trading.services.live_market import LiveMarket
+from trading.services.market_choice import choose_market
+from trading.services.trader import Trader
+from trading.tests.exchange_ground import (
+    BOOK,
+    SYMBOL,
+    Dial,
+    Ground,
+    HoldingMarket,
+    draw_listing,
+    serve_exchange,
+)
+
+pytestmark = pytest.mark.usefixtures("as_gateway")
+OTHER = "ETH/USDT:USDT"
+
+
+@pytest.fixture
+def dial() -> Dial:
+    return Dial()
+
+
+@pytest.fixture
+def exchange(settings: Any, dial: Dial) -> Iterator[Exchange]:
+    with serve_exchange(settings, dial) as served:
+        yield served
+
+
+def move(ground: Ground, now_ms: int) -> None:
+    ground.dial.now_ms = now_ms
+    ground.clock.move_to(from_milliseconds(now_ms))
+
+
+def restart(ground: Ground, *, at_ms: int) -> None:
+    """The trader ends, and another one begins at ``at_ms``."""
+    with use_clock(ground.clock):
+        ground.trader.stop()
+        ground.source.close()
+    move(ground, at_ms)
+    with use_clock(ground.clock):
+        source = choose_market()
+        assert isinstance(source, LiveMarket)
+        source._client.enableRateLimit = False
+        ground.source, ground.trader = source, Trader(book=BOOK, source=source)
+        ground.trader.start()
+
+
+@pytest.mark.usefixtures("exchange")
+@pytest.mark.parametrize("first", [0, 2])
+def test_a_minute_that_the_venue_never_had_does_not_hold_the_book_for_good(
+    dial: Dial, monkeypatch: pytest.MonkeyPatch, first: int
+):
+    ground = Ground(dial)
+    ground.start()
+    ground.beat(3, step_ms=MINUTE_MS)
+    start = dial.now_ms // MINUTE_MS * MINUTE_MS
+    hole = {start + k * MINUTE_MS for k in (first, first + 1)}
+    klines = HoldingMarket.klines
+
+    def without(self: HoldingMarket, symbol: str, interval: str, **asked: Any) -> Any:
+        rows = klines(self, symbol, interval, **asked)
+        return [row for row in rows if interval != "1m" or row[0] not in hole]
+
+    monkeypatch.setattr(HoldingMarket, "klines", without)
+    ground.beat(1, step_ms=10 * MINUTE_MS)
+    ground.beat(10, step_ms=2_000)
+    assert engine_state_of(BOOK) == "READY"
+
+
+def test_a_doubt_of_the_venue_in_the_midst_of_a_beat_ends_nothing(
+    exchange: Exchange, dial: Dial, monkeypatch: pytest.MonkeyPatch
+):
+    """One instrument is silent, and the clock of the venue is found off while a beat is at work."""
+    exchange.market.listings["ETHUSDT"] = draw_listing("ETH", seed=34)
+    ground = Ground(dial, SYMBOL, OTHER)
+    ground.start()
+    del exchange.market.listings["ETHUSDT"]
+    ground.beat(2)
+    assert list(ground.trader.doubt.instruments) == [OTHER]
+    reader = ground.trader.reader
+    read = reader.closed_hours
+
+    def slowly(now_ms: int, **asked: Any) -> Any:
+        move(ground, dial.now_ms + 1_000)
+        ground.source._offset_ms = 3_000
+        ground.source._wake()
+        asked["between"]()
+        return read(now_ms, **asked)
+
+    monkeypatch.setattr(reader, "closed_hours", slowly)
+    ground.beat()
+    monkeypatch.undo()
+    ground.beat(2)
+    assert engine_state_of(BOOK) == "READY"
+
+
+def test_one_silent_instrument_keeps_no_trader_from_starting(
+    exchange: Exchange, dial: Dial, monkeypatch: pytest.MonkeyPatch
+):
+    exchange.market.listings["ETHUSDT"] = draw_listing("ETH", seed=34)
+    ground = Ground(dial, SYMBOL, OTHER)
+    ground.start()
+    ground.beat(2)
+    premium, silent = HoldingMarket.premium, {"ETHUSDT"}
+
+    def told(self: HoldingMarket, symbol: str) -> dict[str, object]:
+        known = premium(self, symbol)
+        return {**known, "markPrice": "0.00000000"} if symbol in silent else known
+
+    monkeypatch.setattr(HoldingMarket, "premium", told)
+    restart(ground, at_ms=dial.now_ms + 30_000)
+    ground.beat(1, step_ms=2_000)
+    assert list(ground.trader.doubt.instruments) == [OTHER]
+    assert engine_state_of(BOOK) == "READY"
+    silent.clear()
+    ground.beat(2, step_ms=2_000)
+    assert not ground.trader.doubt.instruments
+    silent |= {"BTCUSDT", "ETHUSDT"}
+    with pytest.raises(Unavailable, match="states no price"):
+        restart(ground, at_ms=dial.now_ms + 30_000)
