@@ -168,6 +168,7 @@ GRANTS = [
     mutable("investors_powerofattorney", *DECISION, "ended_by_id", "ended_at", "end_reason"),
     mutable("investors_rateproposal", *DECISION),
     mutable("investors_sidepocket", *DECISION, "strike_id", "withdrawn_at"),
+    mutable("investors_parterm", *DECISION),
     mutable("investors_fundaccount", "approved_by_id", "approved_at", "closed_at"),
     mutable("investors_payeeaccount", "approved_by_id", "approved_at", "usable_from", "closed_at"),
     mutable(
@@ -227,6 +228,7 @@ TRIGGERS = [
     TableTrigger(table="investors_expensechange", name="expense_decided"),
     TableTrigger(table="investors_rebate", name="rebate_signed"),
     TableTrigger(table="investors_rateproposal", name="rates_signed"),
+    TableTrigger(table="investors_parterm", name="par_signed"),
     TableTrigger(table="investors_coinrate", name="rate_taken"),
     TableTrigger(table="investors_adviseraccess", name="adviser_signed"),
     TableTrigger(table="investors_powerofattorney", name="power_signed"),

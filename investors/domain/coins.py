@@ -3,6 +3,10 @@
 A rate is how much of the fund's currency one coin is worth.  It counts at an instant while it is at
 most :data:`RATE_AGE_MAX` old, and one that departs from the rate before it by more than
 :data:`JUMP` waits for a second source or a person.
+
+Coins stand in the books one for one; their difference to par is the amount times (rate - 1).  Money
+becomes coins at the rate of its NAV, so what the difference moves afterwards is
+(rate now - rate at purchase) x amount.
 """
 
 from __future__ import annotations
@@ -11,9 +15,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 from investors.domain.exact import exactly
 from magnetfund.kernel.errors import InvalidInput
+from magnetfund.kernel.money import quantize
 
 #: A strike takes no older rate; the limit of prices.
 RATE_AGE_MAX = timedelta(hours=6)
@@ -21,6 +27,8 @@ RATE_AGE_MAX = timedelta(hours=6)
 PAR_BAND = Decimal("0.005")
 #: From the rate before it, as a fraction: what is further away waits to be confirmed.
 JUMP = Decimal("0.02")
+#: Differences to par, and coins that money becomes, are rounded half even to it.
+COIN_STEP = Decimal("1e-8")
 #: How old another source's reading may be to confirm a jump.
 CONFIRMED_WITHIN = timedelta(minutes=15)
 
@@ -74,6 +82,39 @@ def is_jump(before: Decimal, rate: Decimal) -> bool:
 def is_at_par(rate: Decimal) -> bool:
     """Whether a coin at ``rate`` is within :data:`PAR_BAND` of 1, the band itself included."""
     return abs(rate - 1) <= PAR_BAND
+
+
+def applied_rate(rate: Decimal, *, is_par_agreed: bool) -> Decimal:
+    """The rate by which a NAV takes a coin: 1 where par is agreed and not void, else its own."""
+    return Decimal(1) if is_par_agreed and is_at_par(rate) else rate
+
+
+@exactly
+def value_difference(amount: Decimal, applied: Decimal) -> Decimal:
+    """What ``amount`` coins are worth beyond one for one; below zero for less."""
+    return quantize(amount * (applied - 1), COIN_STEP)
+
+
+@exactly
+def convert_money(paid: Decimal, applied: Decimal) -> Decimal:
+    """The coins that money becomes at a rate; below zero for coins that become money."""
+    return quantize(paid / applied, COIN_STEP)
+
+
+def recompute_difference(
+    parts: Iterable[Decimal], rate: Decimal, *, is_par_agreed: bool
+) -> Decimal:
+    """:func:`value_difference` of coins by their movements, in exact rationals.
+
+    It shares no arithmetic with the first: the worth of every movement is added up, and what they
+    are one for one taken off.
+    """
+    moved = [Fraction(part) for part in parts]
+    each = Fraction(rate)
+    if is_par_agreed and Fraction(199, 200) <= each <= Fraction(201, 200):
+        each = Fraction(1)
+    worth = sum((part * each for part in moved), Fraction(0)) - sum(moved, Fraction(0))
+    return Decimal(round(worth * 10**8)) * COIN_STEP
 
 
 def is_fresh(observed_at: datetime, *, at: datetime) -> bool:

@@ -36,7 +36,7 @@ from investors.models.papers import Paper
 from investors.models.payments import Payment, PaymentFile
 from investors.models.pockets import PocketEntry, SidePocket
 from investors.models.proposals import DealingProposal, Distribution
-from investors.models.rates import CoinRate, RateProposal
+from investors.models.rates import CoinRate, ParTerm, RateProposal
 from investors.models.rebates import Rebate
 from investors.models.restatements import Restatement
 
@@ -72,6 +72,7 @@ __all__ = [
     "Message",
     "NavStrike",
     "Paper",
+    "ParTerm",
     "PayeeAccount",
     "Payment",
     "PaymentFile",

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from investors.models.expenses import TwoPersonProposal, checks_of_two
+from investors.models.expenses import STANDS, TwoPersonProposal, checks_of_two
 from magnetfund.core.fields import ExactField, positive
 
 
@@ -67,3 +67,29 @@ class CoinRate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.coin} {self.rate.normalize():f} {self.currency}, {self.source}"
+
+
+class ParTerm(TwoPersonProposal):
+    """A fund's term that a coin is carried at par, or no longer, from a day's NAV on.
+
+    The approved one that began last is in force.  It is void at a NAV whose rate departs from 1 by
+    more than half a per cent.
+    """
+
+    fund = models.ForeignKey("investors.Fund", on_delete=models.PROTECT, related_name="par_terms")
+    coin = models.CharField(max_length=8)
+    is_at_par = models.BooleanField()
+    first_day = models.DateField()
+    reference = models.CharField(max_length=80, help_text="Where it was resolved.")
+
+    class Meta(TwoPersonProposal.Meta):
+        constraints = [
+            models.UniqueConstraint(
+                fields=["fund", "coin", "first_day"], condition=STANDS,
+                name="investors_parterm_once",
+            ),
+            *checks_of_two("investors_parterm"),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.coin} {'at par' if self.is_at_par else 'by its rate'}, {self.reference}"

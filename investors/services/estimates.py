@@ -18,6 +18,7 @@ from uuid import UUID
 from investors.domain.ledger.chart import DERIVATIVES, VENUE_CASH
 from investors.domain.strike import StrikeInputs, compute_strike
 from investors.models import Fund
+from investors.services.coin_values import estimate_change
 from investors.services.expenses import expenses_due
 from investors.services.holder_values import HolderValue
 from investors.services.ledger import net_assets, read_balances
@@ -55,6 +56,7 @@ def estimate_inputs(fund: Fund, *, at: datetime, is_pooled: bool = False) -> Str
     balances = read_balances(fund, before=at)
     posted = sum((balances.get((code, fund.currency), ZERO) for code in TRADING_ACCOUNTS), ZERO)
     money = net_assets(fund, before=at) - posted + newest.equity - expenses_due(fund, at=at)
+    money += estimate_change(fund, at=at, equity=newest.equity)
     inputs = gather_inputs(fund, at, is_pooled=is_pooled)
     return replace(inputs, net_assets=money, unallocated=ZERO)
 

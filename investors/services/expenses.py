@@ -226,9 +226,15 @@ def post_expenses(fund: Fund, *, before: datetime, actor: Actor) -> Decimal:
 
 
 def posted_between(
-    fund: Fund, *, since: datetime | None, before: datetime, known_at: datetime | None = None
+    fund: Fund,
+    *,
+    since: datetime | None,
+    before: datetime,
+    known_at: datetime | None = None,
+    accounts: Iterable[str] = EXPENSES,
 ) -> Decimal:
-    """Expenses of a period in the ledger: effective from ``since`` until before ``before``."""
+    """Expenses of a period in the ledger, or what ``accounts`` took in it as debits: effective from
+    ``since`` until before ``before``."""
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT coalesce(sum(p.amount), 0)
@@ -237,7 +243,7 @@ def posted_between(
                  AND (%s::timestamptz IS NULL OR e.effective_at >= %s) AND e.effective_at < %s
                  AND (%s::timestamptz IS NULL OR e.recorded_at <= %s)""",
             [
-                fund.pk, list(EXPENSES), fund.currency, since, since, before, known_at, known_at,
+                fund.pk, list(accounts), fund.currency, since, since, before, known_at, known_at,
             ],
         )  # fmt: skip
         total: Decimal = cursor.fetchone()[0]

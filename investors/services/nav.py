@@ -21,17 +21,17 @@ from investors.domain.strike import (
 )
 from investors.models import (
     ClassNav,
-    CoinRate,
     DealingDay,
     Fund,
     LotNav,
     NavStrike,
 )
 from investors.services.coin_values import (
-    HeldCoins,
+    ValuedCoins,
     changed_rates,
     plain_coins,
-    require_par,
+    post_coin_values,
+    value_held,
 )
 from investors.services.dealing_rules import require_open
 from investors.services.expenses import post_expenses
@@ -122,12 +122,13 @@ def _prepare(
             version=version,
             actor=Actor.system("nav"),
         )
-        coins = require_par(fund, at=valuation_at, positions=positions)
+        coins = value_held(fund, at=valuation_at, positions=positions)
+        post_coin_values(fund, coins, at=valuation_at, version=version, actor=Actor.system("nav"))
         inputs = gather_inputs(fund, valuation_at)
         strike = compute_strike(inputs)
         second = recompute_strike(inputs)
         checks = check_strike(fund, valuation_at, inputs, strike, second)
-        checks += [check_coins(coins)] if coins else []
+        checks += check_coins(fund, valuation_at, coins, positions)
         plain = _plain_inputs(inputs, positions, coins, fund, valuation_at)
         row = NavStrike.objects.create(
             fund=fund,
@@ -274,7 +275,7 @@ def _store_results(row: NavStrike, strike: Strike, inputs: StrikeInputs) -> None
 def _plain_inputs(
     inputs: StrikeInputs,
     positions: list[SleevePosition],
-    coins: list[tuple[HeldCoins, CoinRate]],
+    coins: list[ValuedCoins],
     fund: Fund,
     valuation_at: datetime,
 ) -> dict[str, Any]:
@@ -313,6 +314,7 @@ def _plain_books(inputs: StrikeInputs) -> dict[str, Any]:
                 if inputs.pockets
                 else {}
             ),
+            **({"currency_result": inputs.currency_result} if inputs.currency_result else {}),
             "classes": [
                 {
                     "code": item.code,

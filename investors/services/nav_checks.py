@@ -8,28 +8,31 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from investors.domain.coins import recompute_difference
 from investors.domain.ledger.chart import (
     POCKET_ASSETS,
     POCKET_CAPITAL,
     SUSPENSE,
     UNALLOCATED,
     UNITS_HELD,
+    VENUE_CASH,
 )
 from investors.domain.strike import (
     Strike,
     StrikeInputs,
 )
 from investors.models import (
-    CoinRate,
     Fund,
 )
 from investors.services.breaks import open_breaks
-from investors.services.coin_values import HeldCoins
+from investors.services.coin_recount import recount_coins, unrealised_by_symbol
+from investors.services.coin_values import ValuedCoins
 from investors.services.ledger import (
     read_balances,
 )
 from investors.services.pocket_books import compare_pockets
 from investors.services.pockets import pockets_due
+from investors.services.trading_books import SleevePosition
 from trading.models import Reconciliation
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
@@ -90,17 +93,48 @@ def check_strike(
     return checks
 
 
-def check_coins(coins: Sequence[tuple[HeldCoins, CoinRate]]) -> BlockingCheck:
-    """What is held in stablecoins, each with the rate that lets it be taken one for one."""
-    return BlockingCheck(
-        name="stablecoins within 0.5 % of par",
-        passed=True,
-        words="; ".join(
-            f"{held.amount:,.2f} {held.coin} at {row.rate.normalize():f}, {row.source}, "
-            f"{row.observed_at:%Y-%m-%d %H:%M} UTC"
-            for held, row in coins
-        ),
-    )
+def check_coins(
+    fund: Fund,
+    valuation_at: datetime,
+    coins: Sequence[ValuedCoins],
+    positions: Sequence[SleevePosition],
+) -> list[BlockingCheck]:
+    """What is held in each stablecoin by the rate that was taken, against a second count of it."""
+    again = recount_coins(fund, before=valuation_at, unrealised=unrealised_by_symbol(positions))
+    checks = []
+    for item in coins:
+        row, parts = item.row, again.get(item.held.coin, [])
+        second = recompute_difference(parts, row.rate, is_par_agreed=item.is_par_agreed)
+        if item.is_void:
+            taken = "par is void beyond 0.5 %, taken by its rate"
+        else:
+            taken = "at par" if item.applied == 1 else "taken by its rate"
+        checks.append(
+            BlockingCheck(
+                name=f"{item.held.coin} valued and counted again",
+                passed=second == item.difference and sum(parts, ZERO) == item.held.amount,
+                words=f"{item.held.amount:,.2f} at {row.rate.normalize():f} ({row.source}, "
+                f"{row.observed_at:%Y-%m-%d %H:%M} UTC), {taken}: difference "
+                f"{item.difference:,.2f} against {second:,.2f}",
+            )
+        )
+    return checks + _check_claims(fund, coins)
+
+
+def _check_claims(fund: Fund, coins: Sequence[ValuedCoins]) -> list[BlockingCheck]:
+    """A claim on venue cash leaves it one for one: its value only while coins are at par."""
+    taken = [row.name for row in pockets_due(fund) if row.account == VENUE_CASH]
+    off = [item.held.coin for item in coins if item.applied != 1]
+    if not taken or not off:
+        return []
+    return [
+        BlockingCheck(
+            name="side pockets take venue cash at par",
+            passed=False,
+            words=f"{', '.join(taken)} would leave venue cash one for one, while "
+            f"{', '.join(off)} is not at par: withdraw it, and set it apart at a NAV at par",
+        )
+    ]
 
 
 def _check_sums(strike: Strike) -> BlockingCheck:

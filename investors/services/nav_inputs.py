@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models import QuerySet, Sum, TextField
 from django.db.models.functions import Cast
 
-from investors.domain.ledger.chart import PERFORMANCE_ACCRUAL, REDEMPTIONS_PAYABLE
+from investors.domain.ledger.chart import COIN_RESULT, PERFORMANCE_ACCRUAL, REDEMPTIONS_PAYABLE
 from investors.domain.strike import (
     ClassInput,
     LotInput,
@@ -43,13 +43,13 @@ def gather_inputs(fund: Fund, valuation_at: datetime, *, is_pooled: bool = False
     one lot: prices are the same, since they come before the performance fee, and no lot is read.
     """
     previous = last_dealt(fund, before=valuation_at)
+    since = None if previous is None else previous.valuation_at
     return build_inputs(
         day=valuation_at.date(),
         previous=previous,
         money=net_assets(fund, before=valuation_at),
-        expenses=posted_between(
-            fund, since=None if previous is None else previous.valuation_at, before=valuation_at
-        ),
+        expenses=posted_between(fund, since=since, before=valuation_at),
+        currency_result=currency_result(fund, since=since, before=valuation_at),
         classes=tuple(
             _class_input(item, previous, valuation_at, is_pooled=is_pooled)
             for item in fund.classes.order_by("code")
@@ -59,12 +59,22 @@ def gather_inputs(fund: Fund, valuation_at: datetime, *, is_pooled: bool = False
     )
 
 
+def currency_result(
+    fund: Fund, *, since: datetime | None, before: datetime, known_at: datetime | None = None
+) -> Decimal:
+    """What stablecoins gained in a period by the ledger; below zero for a loss."""
+    return -posted_between(
+        fund, since=since, before=before, known_at=known_at, accounts=(COIN_RESULT,)
+    )
+
+
 def build_inputs(
     *,
     day: date,
     previous: NavStrike | None,
     money: Decimal,
     expenses: Decimal,
+    currency_result: Decimal,
     classes: tuple[ClassInput, ...],
     pockets: tuple[PocketInput, ...] = (),
 ) -> StrikeInputs:
@@ -78,6 +88,7 @@ def build_inputs(
         net_assets=money - unallocated,
         unallocated=unallocated,
         expenses=expenses,
+        currency_result=currency_result,
         classes=classes,
         pockets=pockets,
     )

@@ -9,9 +9,11 @@ from decimal import Decimal
 from django.db import connection
 from django.db.models import Sum
 
-from investors.domain.ledger import JointLine, build_joint_entry
+from investors.domain.coins import convert_money
+from investors.domain.ledger import JointLine, Tags, build_joint_entry
 from investors.domain.ledger.chart import BANK, OWED_FROM_BANK
 from investors.models import DealingOrder, Fund, NavStrike
+from investors.services.coin_values import rate_of_flows
 from investors.services.holder_values import HolderValue, write_snapshots
 from investors.services.ledger import NewEntry, post_entries, read_balances
 from magnetfund.core.actors import Actor
@@ -41,7 +43,9 @@ def settle_strike(strike: NavStrike, *, paid_in: Decimal, actor: Actor) -> None:
 def level_bank(fund: Fund, *, at: datetime, source: str, text: str, actor: Actor) -> Decimal:
     """Bring the bank to what is owed from it, from or to the venue; gives what the venue got.
 
-    Money that waits to buy units of the fund itself does not leave and is not fetched.
+    Where the venue holds a stablecoin the money becomes coins, or coins money, at the rate of the
+    newest NAV: the entry has the amount in each, and no result.  Money that waits to buy units of
+    the fund itself does not leave and is not fetched.
     """
     balances = read_balances(fund, before=at + timedelta(microseconds=1))
     owed = -sum((balances.get((account, fund.currency), ZERO) for account in OWED_FROM_BANK), ZERO)
@@ -51,18 +55,24 @@ def level_bank(fund: Fund, *, at: datetime, source: str, text: str, actor: Actor
     flow = balances.get((BANK, fund.currency), ZERO) - owed + (waiting or ZERO)
     if not flow:
         return ZERO
+    coin, applied = rate_of_flows(fund, at=at)
+    sent = convert_money(flow, applied) if applied != 1 else flow
+    amounts = {"amount": flow} if sent == flow else {"coins": sent, "paid": flow}
     entry = build_joint_entry(
         event="venue_funded",
         source_ref=f"venue_funded:{source}",
         effective_at=at,
-        lines=[JointLine(amounts={"amount": flow})],
+        lines=[JointLine(amounts=amounts, tags=Tags(instrument=coin))],
         currency=fund.currency,
+        text=f"{flow:,.2f} {fund.currency} against {sent:,.8f} {coin} at {applied.normalize():f}"
+        if applied != 1
+        else "",
     )
     post_entries(fund, [NewEntry.of(entry)], actor=actor)
     BookFlow.objects.create(
-        book=fund.book, amount=flow, source_ref=source, text=text, occurred_at=at
+        book=fund.book, amount=sent, source_ref=source, text=text, occurred_at=at
     )
-    return flow
+    return sent
 
 
 def snapshot_investors(strike: NavStrike) -> None:

@@ -26,7 +26,7 @@ LINES = {
     "unrealised_result": "Trading, change in unrealised",
     "funding": "Funding and borrowing",
     "staking_and_interest": "Interest and staking",
-    "fx": "Currency",
+    "fx": "Currency result of stablecoins",
     "trading_cost": "Trading fees",
     "financing_cost": "Financing",
     "other_income": "Dealing fees and rounding kept by the fund",

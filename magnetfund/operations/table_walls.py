@@ -30,6 +30,7 @@ NOT_BY_WORKER = (
     "investors_fundaccount",
     "investors_lineallocation",
     "investors_navstrike",
+    "investors_parterm",
     "investors_payeeaccount",
     "investors_payment",
     "investors_posting",

@@ -366,6 +366,13 @@ REFUSED: dict[str, str] = {
         "(gen_random_uuid(), 1, 'USDC', 'USD', 'x', '[]', '', "
         f"{_OFFICER}, now(), {_OFFICER}, now(), true)"
     ),
+    "carry a coin at par in two names": (
+        "INSERT INTO investors_parterm (id, fund_id, coin, is_at_par, first_day, reference, "
+        "reason, proposed_by_id, proposed_at, decided_by_id, decided_at, is_approved) VALUES "
+        "(gen_random_uuid(), 1, 'USDC', true, '2030-01-01', 'x', '', "
+        f"{_OFFICER}, now(), {_OFFICER}, now(), true)"
+    ),
+    "begin a term of par earlier": "UPDATE investors_parterm SET first_day = '2020-01-01'",
     "backdate a rate": (
         "INSERT INTO investors_coinrate (coin, currency, rate, source, observed_at, arrived_at, "
         "held) VALUES ('USDC', 'USD', 1, 'x', now() - interval '1 day', now(), '')"

@@ -128,6 +128,7 @@ API_POSTS: dict[str, set[Role]] = {
     "/api/dealing/pockets": {Role.ACCOUNTANT, Role.DIRECTOR},
     "/api/money/rebates": {Role.ACCOUNTANT, Role.CONTROLLER},
     "/api/money/rates": {Role.ACCOUNTANT, Role.CONTROLLER},
+    "/api/money/par": {Role.ACCOUNTANT},
     "/api/dealing/distributions": {Role.ACCOUNTANT, Role.CONTROLLER, Role.DIRECTOR},
     "/api/papers/statements": {Role.ACCOUNTANT},
     "/api/restatements": {Role.ACCOUNTANT, Role.CONTROLLER, Role.DIRECTOR},

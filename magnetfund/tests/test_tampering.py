@@ -267,6 +267,11 @@ TAMPERINGS = (
               "gen_random_uuid(), h.investor_id, h.share_class_id, 1, 0, '2099-01-01', 'x', '', "
               "a.id, now(), b.id, now(), true FROM (SELECT * FROM investors_holding LIMIT 1) h, "
               f"{TWO_PEOPLE}"),
+    Tampering(name="par in two names", names="no audit line par.approved tells",
+              sql="INSERT INTO investors_parterm (id, fund_id, coin, is_at_par, first_day, "
+              "reference, reason, proposed_by_id, proposed_at, decided_by_id, decided_at, "
+              "is_approved) SELECT gen_random_uuid(), f.id, 'USDC', true, '2099-01-01', 'x', '', "
+              f"a.id, now(), b.id, now(), true FROM investors_fund f, {TWO_PEOPLE}"),
     Tampering(name="a rate in two names", names="no audit line rate.approved tells",
               sql="INSERT INTO investors_rateproposal (id, fund_id, coin, currency, source, "
               "lines, reason, proposed_by_id, proposed_at, decided_by_id, decided_at, is_approved) "

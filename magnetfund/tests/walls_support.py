@@ -36,14 +36,16 @@ def make_user(name: str, *roles: Role, **extra: Any) -> User:
     return user
 
 
-def make_instrument(symbol: str = "BTC/USDT:USDT", venue: str = "sim") -> Instrument:
+def make_instrument(
+    symbol: str = "BTC/USDT:USDT", venue: str = "sim", *, settle: str = "USDT"
+) -> Instrument:
     return Instrument.objects.create(
         venue=venue,
         symbol=symbol,
         kind="linear_perpetual",
         base="BTC",
-        quote="USDT",
-        settle="USDT",
+        quote=settle,
+        settle=settle,
         tick=Decimal("0.1"),
         lot=Decimal("0.001"),
         minimum_notional=Decimal(5),

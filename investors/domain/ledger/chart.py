@@ -24,6 +24,7 @@ CHART: tuple[LedgerAccount, ...] = (
     LedgerAccount("1010", "Bank, operating", "asset"),
     LedgerAccount("1020", "Bank, collection (client money)", "asset"),
     LedgerAccount("1030", "Venue cash and margin", "asset"),
+    LedgerAccount("1040", "Stablecoins, difference to par", "asset"),
     LedgerAccount("1100", "Positions at cost", "asset"),
     LedgerAccount("1110", "Unrealised P&L on positions", "asset"),
     LedgerAccount("1120", "Derivatives at market value", "asset"),
@@ -62,6 +63,7 @@ CHART: tuple[LedgerAccount, ...] = (
     LedgerAccount("4030", "Funding income", "income"),
     LedgerAccount("4040", "Interest and staking income", "income"),
     LedgerAccount("4050", "Foreign-exchange gains and losses", "income"),
+    LedgerAccount("4055", "Currency result of stablecoins", "income"),
     LedgerAccount("4060", "Entry and exit fees retained by the fund", "income"),
     LedgerAccount("4070", "NAV-error recovery", "income"),
     LedgerAccount("5010", "Management fee", "expense"),
@@ -84,6 +86,7 @@ ACCOUNTS: dict[str, LedgerAccount] = {account.code: account for account in CHART
 #: Accounts that a service reads or settles against by what they are.
 BANK, VENUE_CASH = "1010", "1030"
 DERIVATIVES, SUSPENSE = "1120", "1900"
+COIN_DIFFERENCE, COIN_RESULT = "1040", "4055"
 CLIENT_MONEY, DEALING_FEES = "2010", "4060"
 UNMATCHED, REDEMPTIONS_PAYABLE, HOLDBACK = "2015", "2020", "2030"
 MANAGEMENT_PAYABLE, PERFORMANCE_ACCRUAL = "2100", "2110"

@@ -23,6 +23,7 @@ RESULT_LINES: Mapping[str, str] = {
     "5100": "funding",
     "4040": "staking_and_interest",
     "4050": "fx",
+    "4055": "fx",
     "5090": "trading_cost",
     "4060": "other_income",
     "3900": "other_income",

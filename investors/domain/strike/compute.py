@@ -51,6 +51,7 @@ def compute_strike(inputs: StrikeInputs) -> Strike:
     quantum = inputs.classes[0].terms.cash_quantum
     net = quantize(inputs.net_assets, quantum)
     expenses = quantize(inputs.expenses, quantum)
+    currency = quantize(inputs.currency_result, quantum)
     costs = _share_expenses(inputs.classes, expenses, quantum)
     classes = tuple(
         _strike_class(
@@ -71,7 +72,8 @@ def compute_strike(inputs: StrikeInputs) -> Strike:
         classes=classes,
         waterfall=(
             ("opening net assets, before performance fee", opening),
-            ("trading result for the period", net - opening + expenses),
+            ("trading result for the period", net - opening + expenses - currency),
+            *([("currency result of stablecoins", currency)] if currency else []),
             *([("expenses", -expenses)] if expenses else []),
             ("net assets before fees", net),
             ("management fee", -fees),

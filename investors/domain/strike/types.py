@@ -94,10 +94,11 @@ class StrikeInputs:
     ``net_assets`` is GAV0: all assets less all liabilities, without this period's management fee
     and without the uncrystallised performance-fee accrual.  ``unallocated`` is money that stands in
     the books while no class has units; it was taken out of ``net_assets`` as a liability.
-    ``expenses`` are the period's, booked before and so out of ``net_assets`` already: they only
-    part the waterfall.  Days count from ``previous_day`` (exclusive) to ``day`` (inclusive).
-    ``net_assets`` is without the claims of side pockets that stand, and with those of ``pockets``,
-    which leave the classes with this strike's dealing.
+    ``expenses`` are the period's, booked before and so out of ``net_assets`` already, and
+    ``currency_result`` is what stablecoins gained in it: both only part the waterfall.  Days count
+    from ``previous_day`` (exclusive) to ``day`` (inclusive).  ``net_assets`` is without the claims
+    of side pockets that stand, and with those of ``pockets``, which leave the classes with this
+    strike's dealing.
     """
 
     day: date
@@ -107,6 +108,7 @@ class StrikeInputs:
     unallocated: Decimal = ZERO
     expenses: Decimal = ZERO
     pockets: tuple[PocketInput, ...] = ()
+    currency_result: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,16 +1,23 @@
-"""Rates of stablecoins: entered ones were signed, and each NAV took rates that are stored."""
+"""Stablecoins: rates and terms of par were signed, and each NAV valued what was held by them."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 
-from investors.models import CoinRate, Fund, NavStrike, RateProposal
+from investors.domain.coins import recompute_difference
+from investors.models import CoinRate, Fund, NavStrike, ParTerm, RateProposal
 from investors.services.coin_rates import describe_rates
+from investors.services.coin_recount import recount_coins
+from investors.services.coin_values import standing_differences
+from investors.services.par_terms import describe_par, is_par_agreed
 from investors.services.verification.proofs import proved_since
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.signatures import SignedAct, SignedRow, find_signature_faults
-from magnetfund.core.services.signing import RATE
+from magnetfund.core.services.signing import PAR, RATE
 from magnetfund.kernel.clock import isoformat_z
+
+ZERO = Decimal(0)
 
 
 def find_rate_differences(fund: Fund) -> list[str]:
@@ -26,7 +33,9 @@ def find_rate_differences(fund: Fund) -> list[str]:
         )
         if taken != (sorted(row.lines) if row.is_approved else []):
             found.append(f"rates {row}: what counts is not what was signed")
-    return found + _find_in_strikes(fund)
+    terms = ParTerm.objects.filter(fund=fund, is_approved=True)
+    found += find_signature_faults([_signed_par(row, since) for row in terms])
+    return found + _find_in_strikes(fund) + _find_values(fund)
 
 
 def _find_in_strikes(fund: Fund) -> list[str]:
@@ -49,6 +58,59 @@ def _find_in_strikes(fund: Fund) -> list[str]:
                 f"{item['rate']} counted then"
             )
     return found
+
+
+def _find_values(fund: Fund) -> list[str]:
+    """Coins of each dealt NAV counted again by their movements, against its line and account 1040.
+
+    NAVs of before coins were valued named rates and took par.
+    """
+    found = []
+    for strike in NavStrike.objects.filter(
+        fund=fund, state=NavStrike.State.DEALT, inputs__has_key="coins"
+    ).order_by("valuation_at"):
+        at: datetime = strike.valuation_at
+        opened: dict[str, Decimal] = {}
+        for item in strike.inputs["positions"]:
+            symbol = item["instrument"]
+            opened[symbol] = opened.get(symbol, ZERO) + Decimal(item["unrealised"])
+        again = recount_coins(fund, before=at, unrealised=opened)
+        stands = standing_differences(fund, before=at)
+        for item in strike.inputs["coins"]:
+            if "applied" not in item:
+                continue
+            coin, parts = item["coin"], again.get(item["coin"], [])
+            agreed = is_par_agreed(fund, coin, at=at)
+            told = [
+                ("amount", Decimal(item["amount"]), sum(parts, ZERO)),
+                (
+                    "difference", stands.get(coin, ZERO),
+                    recompute_difference(parts, Decimal(item["rate"]), is_par_agreed=agreed),
+                ),
+                ("par", item["is_par_agreed"], agreed),
+            ]  # fmt: skip
+            found += [
+                f"NAV of {at:%Y-%m-%d}: {name} of {coin} {stored}, recomputed {counted}"
+                for name, stored, counted in told
+                if stored != counted
+            ]
+    return found
+
+
+def _signed_par(row: ParTerm, since: datetime | None) -> SignedRow:
+    assert row.decided_by_id is not None
+    return SignedRow(
+        what=f"term of {row}",
+        signatures=(
+            SignedAct(user=row.proposed_by_id, capability=Capability.TERMS_PROPOSE),
+            SignedAct(user=row.decided_by_id, capability=Capability.TERMS_APPROVE, by_line=True),
+        ),
+        action="par.approved",
+        subject=("par_term", str(row.pk)),
+        body=tuple(describe_par(row).items()),
+        proof=(PAR, row.pk),
+        proof_since=since,
+    )
 
 
 def _signed(row: RateProposal, since: datetime | None) -> SignedRow:

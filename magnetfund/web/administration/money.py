@@ -38,6 +38,7 @@ from investors.services.money_accounts import (
     open_account,
 )
 from investors.services.nav import approve_strike
+from investors.services.par_terms import decide_par
 from investors.services.payment_drafts import (
     PAID_OUT,
     prepare_proceeds,
@@ -65,7 +66,7 @@ from magnetfund.web.dealing_forms import DealingProposalForm, DistributionForm, 
 from magnetfund.web.expense_forms import ExpenseForm
 from magnetfund.web.investor_field import InvestorField
 from magnetfund.web.pocket_forms import PocketForm
-from magnetfund.web.rate_forms import RateForm
+from magnetfund.web.rate_forms import ParForm, RateForm
 from magnetfund.web.rebate_forms import RebateForm
 from magnetfund.web.signing import words_to_sign
 
@@ -172,6 +173,7 @@ FORMS: dict[str, type[ServiceForm]] = {
         BreakForm,
         ExpenseForm,
         RateForm,
+        ParForm,
         RebateForm,
         PocketForm,
     )
@@ -318,6 +320,7 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
     "investors.rebate": decisions(decide_rebate),
     "investors.rateproposal": decisions(decide_rates),
     "investors.sidepocket": decisions(decide_pocket),
+    "investors.parterm": decisions(decide_par),
     "investors.suspensionproposal": (
         action(
             "Sign (controller, director)",

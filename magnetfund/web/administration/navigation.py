@@ -49,6 +49,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("NAVs", "functions", "investors.navstrike"),
             ("Rates entered", "currency_exchange", "investors.rateproposal"),
             ("Rates of stablecoins", "show_chart", "investors.coinrate"),
+            ("Terms of par", "balance", "investors.parterm"),
             ("Ledger entries", "menu_book", "investors.entry"),
             ("Accounts", "list_alt", "investors.account"),
         ),

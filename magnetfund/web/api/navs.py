@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.db.models.fields.json import KeyTransform
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -15,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from investors.models import NavStrike
+from investors.services.coin_values import say_taken
 from investors.services.nav import approve_strike, prepare_due, reject_strike
 from investors.services.nav_as_known import nav_as_known
 from investors.services.nav_calendar import find_due
@@ -94,6 +96,16 @@ class NavCheckLine(serializers.Serializer[Any]):
     passed = serializers.BooleanField()
 
 
+class NavCoinLine(serializers.Serializer[Any]):
+    coin = serializers.CharField()
+    amount = serializers.CharField(help_text="Coins: cash, margin and open result.")
+    rate = serializers.CharField(help_text="Of one coin in the fund's currency.")
+    shown_by = serializers.CharField(help_text="The source of the rate.")
+    observed_at = serializers.DateTimeField()
+    taken = serializers.CharField(help_text="At par, by its rate, or by its rate as par is void.")
+    difference = serializers.CharField(help_text="What they are worth beyond one for one.")
+
+
 class NavLine(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     valuation_at = serializers.DateTimeField()
@@ -106,6 +118,7 @@ class NavLine(serializers.Serializer[Any]):
     approved_by = serializers.CharField(allow_null=True)
     checks = NavCheckLine(many=True)
     classes = NavClassLine(many=True)
+    coins = NavCoinLine(many=True, help_text="Stablecoins that the venue held.")
 
 
 class NavsAnswer(serializers.Serializer[Any]):
@@ -138,6 +151,7 @@ class NavsView(APIView):
         rows = (
             NavStrike.objects.filter(fund=fund)
             .defer("inputs", "second_engine", "balances")
+            .annotate(taken=KeyTransform("coins", "inputs"))
             .select_related("prepared_by", "approved_by", "dealing_day")
             .prefetch_related("classes__share_class")
             .order_by("-valuation_at", "-version")
@@ -202,7 +216,20 @@ def _decide(row: NavStrike, given: dict[str, Any], actor: Actor) -> NavStrike:
 
 
 def _answer(row: NavStrike) -> dict[str, Any]:
+    taken = row.taken if hasattr(row, "taken") else row.inputs.get("coins")
     return {
+        "coins": [
+            {
+                "coin": item["coin"],
+                "amount": item["amount"],
+                "rate": item["rate"],
+                "shown_by": item["source"],
+                "observed_at": item["observed_at"],
+                "taken": say_taken(item),
+                "difference": item.get("difference", "0"),
+            }
+            for item in taken or ()
+        ],
         "id": str(row.pk),
         "valuation_at": isoformat_z(row.valuation_at),
         "dealing_day": row.dealing_day.day.isoformat() if row.dealing_day else None,

@@ -12,8 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from investors.models import CoinRate, RateProposal
+from investors.models import CoinRate, ParTerm, RateProposal
 from investors.services.coin_rates import decide_rates, propose_rates
+from investors.services.par_terms import decide_par, propose_par
 from magnetfund.core.actors import actor_of
 from magnetfund.core.doors import require_step_up
 from magnetfund.core.roles import Capability
@@ -72,9 +73,28 @@ class RateProposalAnswer(serializers.Serializer[Any]):
     reason = serializers.CharField()
 
 
+class ParRequest(serializers.Serializer[Any]):
+    coin = serializers.CharField(max_length=8)
+    is_at_par = serializers.BooleanField(help_text="False ends a term of before.")
+    first_day = serializers.DateField(help_text="Of the first NAV that it counts for.")
+    reference = serializers.CharField(max_length=80, help_text="Where it was resolved.")
+    idempotency_key = serializers.CharField(max_length=200, required=False)
+
+
+class ParAnswer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    coin = serializers.CharField()
+    is_at_par = serializers.BooleanField()
+    first_day = serializers.DateField()
+    reference = serializers.CharField()
+    is_approved = serializers.BooleanField(allow_null=True, help_text="Null while it waits.")
+    reason = serializers.CharField()
+
+
 class RatesAnswer(serializers.Serializer[Any]):
     rates = CoinRateAnswer(many=True)
     proposals = RateProposalAnswer(many=True)
+    par = ParAnswer(many=True, help_text="Terms of par, the newest proposal first.")
 
 
 def _answer(row: RateProposal) -> dict[str, Any]:
@@ -84,6 +104,18 @@ def _answer(row: RateProposal) -> dict[str, Any]:
         "currency": row.currency,
         "source": row.source,
         "lines": row.lines,
+        "is_approved": row.is_approved,
+        "reason": row.reason,
+    }
+
+
+def _answer_par(row: ParTerm) -> dict[str, Any]:
+    return {
+        "id": str(row.pk),
+        "coin": row.coin,
+        "is_at_par": row.is_at_par,
+        "first_day": row.first_day.isoformat(),
+        "reference": row.reference,
         "is_approved": row.is_approved,
         "reason": row.reason,
     }
@@ -117,6 +149,7 @@ class RatesView(APIView):
                 "proposals": [
                     _answer(row) for row in RateProposal.objects.filter(fund=fund)[:SHOWN]
                 ],
+                "par": [_answer_par(row) for row in ParTerm.objects.filter(fund=fund)[:SHOWN]],
             }
         )
 
@@ -171,6 +204,63 @@ class RateDecisionView(APIView):
                 actor=actor_of(request),
             )  # fmt: skip
             return 200, _answer(done)
+
+        return answer_once(
+            request, key=key_of(request, given.get("idempotency_key", "")), work=work
+        )
+
+
+class ParView(APIView):
+    """A POST proposes a term of par, which a second person signs."""
+
+    permission_classes = [needs(Capability.TERMS_PROPOSE)]
+
+    @extend_schema(
+        operation_id="par_propose",
+        request=ParRequest,
+        parameters=[KEY_HEADER],
+        responses={201: ParAnswer},
+    )
+    def post(self, request: Request) -> HttpResponse:
+        form = ParRequest(data=request.data)
+        form.is_valid(raise_exception=True)
+        given = dict(form.validated_data)
+        key = key_of(request, given.pop("idempotency_key", ""))
+
+        def work() -> tuple[int, dict[str, Any]]:
+            row = propose_par(fund=own_fund(), **given, actor=actor_of(request))
+            return 201, _answer_par(row)
+
+        return answer_once(request, key=key, work=work)
+
+
+class ParDecisionView(APIView):
+    """The second person's decision, with a fresh second factor, once this person has signed it at
+    the signer (409 signature_missing until then)."""
+
+    permission_classes = [needs(Capability.TERMS_APPROVE)]
+
+    @extend_schema(
+        operation_id="par_decide",
+        request=RateDecisionRequest,
+        parameters=[KEY_HEADER],
+        responses={200: ParAnswer, 409: ConflictAnswer},
+    )
+    def post(self, request: Request, pk: UUID) -> HttpResponse:
+        require_step_up(request)
+        form = RateDecisionRequest(data=request.data)
+        form.is_valid(raise_exception=True)
+        given = form.validated_data
+
+        def work() -> tuple[int, dict[str, Any]]:
+            row = ParTerm.objects.filter(pk=pk, fund=own_fund()).first()
+            if row is None:
+                raise NotFound("no such term")
+            done = decide_par(
+                proposal=row, is_approved=given["is_approved"], reason=given.get("reason", ""),
+                actor=actor_of(request),
+            )  # fmt: skip
+            return 200, _answer_par(done)
 
         return answer_once(
             request, key=key_of(request, given.get("idempotency_key", "")), work=work

@@ -280,6 +280,12 @@ urlpatterns = [
         pockets.PocketStepView.as_view(),
         name="api_pocket_step",
     ),
+    path("api/money/par", rates.ParView.as_view(), name="api_par"),
+    path(
+        "api/money/par/<uuid:pk>/decision",
+        rates.ParDecisionView.as_view(),
+        name="api_par_decision",
+    ),
     path("api/money/rebates", rebates.RebatesView.as_view(), name="api_rebates"),
     path(
         "api/money/rebates/<uuid:pk>/decision",

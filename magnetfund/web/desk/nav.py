@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -13,11 +14,13 @@ from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
+from django.utils.timesince import timesince
 from django.views.decorators.http import require_POST, require_safe
 
 from investors.domain.fee_methods import FeeProof
 from investors.models import ClassNav, Fund, LotNav, NavStrike
 from investors.selectors import read_balance_sheet, read_dealing, read_fee_proofs
+from investors.services.coin_values import say_taken
 from investors.services.nav import (
     approve_strike,
     prepare_due,
@@ -129,10 +132,29 @@ def _strike_context(strike: NavStrike, fund: Fund, listing: Listing) -> dict[str
         ),
         **lots.aggregate(lot_count=Count("pk"), lot_units=Sum("units"), lot_value=Sum("net_value")),
         "sheet": read_balance_sheet(strike, fund),
+        "coins": _say_coins(strike),
         "dealing": read_dealing(strike) if strike.state == NavStrike.State.PREPARED else None,
         "rounding": sum((row.rounding for row in classes), Decimal(0)),
         "passed": sum(1 for line in strike.checklist if line["passed"]),
     }
+
+
+def _say_coins(strike: NavStrike) -> list[dict[str, Any]]:
+    """What was held in stablecoins, by which rate it was taken, and its age at the valuation."""
+    rows = NavStrike.objects.filter(pk=strike.pk).values_list("inputs__coins", flat=True)
+    return [
+        {
+            "coin": item["coin"],
+            "amount": Decimal(item["amount"]),
+            "rate": Decimal(item["rate"]),
+            "source": item["source"],
+            "observed_at": (observed := datetime.fromisoformat(item["observed_at"])),
+            "age": timesince(observed, strike.valuation_at),
+            "taken": say_taken(item),
+            "difference": Decimal(item.get("difference", 0)),
+        }
+        for item in rows.first() or ()
+    ]
 
 
 def _say_proof(proof: FeeProof) -> dict[str, Any]:

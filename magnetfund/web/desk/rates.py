@@ -14,9 +14,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from investors.domain.coins import is_at_par, is_fresh
-from investors.models import CoinRate, Fund, RateProposal
+from investors.models import CoinRate, Fund, ParTerm, RateProposal
 from investors.services.coin_rates import decide_rates, usable_rates
-from investors.services.coin_values import funding_coin
+from investors.services.coin_values import find_restated_rates, funding_coin
+from investors.services.par_terms import decide_par
 from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.core.spreadsheets import safe_cell
@@ -28,7 +29,7 @@ from magnetfund.web.desk.money import own_fund
 from magnetfund.web.desk.signing import answer_decision, list_waiting
 from magnetfund.web.forms import submit_once
 from magnetfund.web.parts import render_page
-from magnetfund.web.rate_forms import RateForm
+from magnetfund.web.rate_forms import ParForm, RateForm
 from magnetfund.web.service_forms import bind
 
 SHOWN = 60
@@ -41,6 +42,12 @@ COLUMNS = (
 
 def _proposals() -> Any:
     return RateProposal.objects.filter(fund__book=settings.MAGNET_BOOK).select_related(
+        "proposed_by", "decided_by"
+    )
+
+
+def _terms() -> Any:
+    return ParTerm.objects.filter(fund__book=settings.MAGNET_BOOK).select_related(
         "proposed_by", "decided_by"
     )
 
@@ -72,15 +79,21 @@ def rates(request: HttpRequest) -> HttpResponse:
     """What each coin is worth now, what waits for a second person, every rate, and the form."""
     user: Any = request.user
     may_propose = user.can(Capability.NAV_PREPARE)
-    bound = bind(RateForm, actor_of(request))
-    form = bound()
+    actor = actor_of(request)
+    form: Any = bind(RateForm, actor)(prefix="rate")
+    par: Any = bind(ParForm, actor)(prefix="par")
     if request.method == "POST":
         if not may_propose:
             raise PermissionDenied
-        form = bound(request.POST)
-        if submit_once(request, form, verb="entered", after="a controller signs it."):
+        if "par-coin" in request.POST:
+            par = bind(ParForm, actor)(request.POST, prefix="par")
+        else:
+            form = bind(RateForm, actor)(request.POST, prefix="rate")
+        sent = par if par.is_bound else form
+        if submit_once(request, sent, verb="entered", after="a controller signs it."):
             return HttpResponseRedirect(reverse("desk_rates"), status=303)
     fund = own_fund()
+    terms = _terms()
     waiting = list_waiting(request, _proposals().filter(is_approved=None)[:SHOWN])
     for item in waiting:
         item["lines"] = item["row"].lines[:LINES_SHOWN]
@@ -88,6 +101,10 @@ def rates(request: HttpRequest) -> HttpResponse:
     context = {
         **build_frame(request, "nav"),
         "form": form,
+        "par": par,
+        "par_waiting": list_waiting(request, terms.filter(is_approved=None)[:SHOWN]),
+        "terms": terms.filter(is_approved=True).order_by("-first_day", "coin")[:SHOWN],
+        "restated": [] if fund is None else find_restated_rates(fund),
         "fund": fund,
         "needed": "" if fund is None else funding_coin(fund),
         "may_propose": may_propose,
@@ -110,6 +127,17 @@ def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
     return answer_decision(
         request, get_object_or_404(_proposals(), pk=pk), decide=decide_rates,
         back=reverse("desk_rates"), approved=lambda done: f"{done} counts from now on",
+    )  # fmt: skip
+
+
+@require_POST
+@desk_view(Capability.TERMS_APPROVE, step_up=True)
+def decide_term(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The second person's decision on a term of par, on his signature."""
+    return answer_decision(
+        request, get_object_or_404(_terms(), pk=pk), decide=decide_par,
+        back=reverse("desk_rates"),
+        approved=lambda done: f"it counts from the NAV of {done.first_day:%-d %b %Y}",
     )  # fmt: skip
 
 

@@ -176,6 +176,7 @@ urlpatterns = [
     path("desk/fund/pockets/<uuid:pk>/", pockets.pocket, name="desk_pocket"),
     path("desk/fund/pockets/<uuid:pk>/decide/", pockets.decide, name="desk_pocket_decide"),
     path("desk/fund/pockets/<uuid:pk>/withdraw/", pockets.withdraw, name="desk_pocket_withdraw"),
+    path("desk/fund/rates/par/<uuid:pk>/", rates.decide_term, name="desk_par_decide"),
     path("desk/fund/rebates/", rebates.rebates, name="desk_rebates"),
     path("desk/fund/rebates.csv", rebates.export, name="desk_rebates_export"),
     path("desk/fund/rebates/<uuid:pk>/", rebates.decide, name="desk_rebate_decide"),

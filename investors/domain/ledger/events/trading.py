@@ -113,7 +113,13 @@ TRADING: tuple[Event, ...] = (
     Event(
         name="venue_funded",
         meaning="Money moved from the bank to a venue; back is the mirror",
-        rules=(money("amount", "1030", "1010", either_sign=True),),
+        rules=(
+            money("amount", "1030", "1010", either_sign=True),
+            money("coins", "1030", "1040", either_sign=True),
+            PostingRule(
+                part="paid", debit="1040", credit="1010", either_sign=True, credit_to_other=True
+            ),
+        ),
     ),
     Event(
         name="transfer_sent",
@@ -133,6 +139,11 @@ TRADING: tuple[Event, ...] = (
             money("sold", "9010", "1030"),
             money("fee", "5090", "1030"),
         ),
+    ),
+    Event(
+        name="coins_valued",
+        meaning="Coins that are held, brought to their rate at a strike; a loss is the mirror",
+        rules=(money("change", "1040", "4055", either_sign=True),),
     ),
     Event(
         name="currency_revalued",

@@ -18,7 +18,7 @@ from django.db.models import (
 from django.db.models.functions import Least
 
 from investors.domain.coins import RATE_AGE_MAX
-from investors.models import CoinRate, DealingDay, NavStrike, RateProposal
+from investors.models import CoinRate, DealingDay, NavStrike, ParTerm, RateProposal
 from magnetfund.core.roles import Role
 from magnetfund.web.desk.open_work.tasks import Source, columns_of, name_of
 from trading.domain.market.symbols import SIMULATED
@@ -30,6 +30,11 @@ AHEAD = timedelta(days=1)
 
 def _select_entered(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     rows = RateProposal.objects.filter(fund__book=book, is_approved=None)
+    return columns_of(rows, since="proposed_at", who=name_of("proposed_by"), words="coin")
+
+
+def _select_par(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    rows = ParTerm.objects.filter(fund__book=book, is_approved=None)
     return columns_of(rows, since="proposed_at", who=name_of("proposed_by"), words="coin")
 
 
@@ -70,6 +75,16 @@ SOURCES = {
         describe=lambda row: (
             f"Approve or decline a rate of {row['words']}",
             f"entered by {row['who']}; no NAV takes it before",
+        ),
+    ),
+    "par_proposed": Source(
+        kind="NAV",
+        role=Role.CONTROLLER,
+        url_name="desk_rates",
+        select=_select_par,
+        describe=lambda row: (
+            f"Approve or decline a term of par of {row['words']}",
+            f"proposed by {row['who']}; no NAV takes it before",
         ),
     ),
     "rate_missing": Source(
