@@ -12,6 +12,7 @@ from investors.models.applications import (
 from investors.models.attorneys import PowerOfAttorney
 from investors.models.breaks import BookBreak
 from investors.models.dealing import DealingDay, DealingOrder
+from investors.models.estates import DeathReport, EstateStep
 from investors.models.expenses import Expense, ExpenseChange
 from investors.models.fund import (
     ClassPolicyVersion,
@@ -52,10 +53,12 @@ __all__ = [
     "DealingDay",
     "DealingOrder",
     "DealingProposal",
+    "DeathReport",
     "Distribution",
     "Document",
     "Entry",
     "EntryBalance",
+    "EstateStep",
     "Expense",
     "ExpenseChange",
     "Fund",

@@ -24,6 +24,7 @@ class Paper(models.Model):
         TRIAL_BALANCE = "trial_balance", "Trial balance"
         NAV_PACK = "nav_pack", "NAV pack"
         CAPITAL = "capital", "Capital activity"
+        ESTATE = "estate", "Valuation for an estate"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     kind = models.CharField(max_length=16, choices=Kind.choices)

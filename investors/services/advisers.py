@@ -209,6 +209,14 @@ def end_access(*, access: AdviserAccess, actor: Actor) -> AdviserAccess:
     return row
 
 
+def end_all_access(investor: Investor, *, actor: Actor) -> None:
+    """End every access to a holder's portal, in the caller's transaction."""
+    for row in AdviserAccess.objects.select_for_update(of=("self",)).filter(
+        investor=investor, ended_at=None
+    ):
+        _end(row, actor)
+
+
 def accesses_of(user: User) -> QuerySet[AdviserAccess]:
     """What an account may read now, by the holders' names: accepted, in time, and of holders whose
     own account is open."""
@@ -274,14 +282,14 @@ def _end(row: AdviserAccess, actor: Actor) -> None:
     row.save(update_fields=["ended_by", "ended_at"])
     _note(actor, "adviser.ended", row)
     if row.user is not None:
-        _sign_out(row.user)
+        sign_out(row.user)
         if not accesses_of(row.user).exists():
             RoleGrant.objects.filter(
                 user=row.user, role=Role.ADVISER.value, revoked_at=None
             ).update(revoked_at=row.ended_at, revoked_by=actor.user)
 
 
-def _sign_out(user: User) -> None:
+def sign_out(user: User) -> None:
     """End every session and every API sign-in of an account."""
     for session in UserSession.objects.filter(user=user):
         session.end()

@@ -10,6 +10,7 @@ import hashlib
 from datetime import date
 
 from django.db import transaction
+from django.db.models import Q
 
 from investors.domain.onboarding import KycState
 from investors.domain.onboarding.uploads import check_upload
@@ -140,6 +141,16 @@ def revoke_power(*, power: PowerOfAttorney, actor: Actor, reason: str) -> PowerO
             words = f"{row.acts_as}: the power was revoked. Orders that were placed before stay."
             _tell(person, f"power-ended:{row.pk}", "A power of attorney has ended", words)
     return row
+
+
+def end_all_powers(investor: Investor, *, actor: Actor, reason: str) -> None:
+    """End every power by which others act for an investor, or he for others, in the caller's
+    transaction."""
+    own = Q(investor=investor) | Q(attorney=investor)
+    for row in PowerOfAttorney.objects.select_for_update(of=("self",)).filter(
+        own, is_approved=True, ended_at=None
+    ):
+        _end(row, actor, reason)
 
 
 def find_power(investor: Investor, user: User) -> PowerOfAttorney | None:

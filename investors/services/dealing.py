@@ -33,6 +33,7 @@ from investors.services.dealing_rules import (
     require_redeemable,
     require_subscribable,
 )
+from investors.services.estate_rules import require_living
 from investors.services.policies import terms_in_force
 from investors.services.receipts import release_money
 from investors.services.step_messages import tell_received
@@ -98,6 +99,7 @@ def submit_subscription(
     """Take in a subscription by amount; units and price are known only after the strike."""
     at = at or utc_now()
     power = require_own(investor, actor, may="may_subscribe")
+    require_living(investor)
     require_subscribable(investor=investor, share_class=share_class, amount=amount, at=at)
     with transaction.atomic():
         day = next_dealing_day(share_class.fund, received_at=at)
@@ -136,6 +138,7 @@ def submit_redemption(
     """
     at = at or utc_now()
     power = require_own(investor, actor, may="may_redeem")
+    require_living(investor)
     require_open(share_class.fund)
     terms = terms_in_force(share_class, at=at)
     with transaction.atomic():

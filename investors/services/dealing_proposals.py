@@ -23,6 +23,7 @@ from investors.services.dealing import (
     submit_subscription,
 )
 from investors.services.dealing_rules import require_available, require_open, require_subscribable
+from investors.services.estate_rules import require_living
 from investors.services.messages import send_message
 from investors.services.step_messages import say_units
 from investors.services.switching import submit_switch
@@ -169,6 +170,8 @@ def _require_possible(row: DealingProposal) -> None:
         )
         return
     require_open(row.share_class.fund)
+    if row.kind in INSTRUCTED:
+        require_living(row.investor)
     if row.kind == Kind.SUBSCRIPTION:
         assert row.amount is not None
         require_subscribable(

@@ -30,6 +30,7 @@ from investors.models import (
     Payment,
     Screening,
 )
+from investors.services.estate_rules import open_report
 from investors.services.pocket_books import has_pocket_units
 from investors.services.rebates import owed_rebates
 from magnetfund.core.actors import Actor
@@ -123,8 +124,10 @@ def is_screening_clear(lines: Sequence[ScreeningLine]) -> bool:
 
 
 def is_held(investor: Investor) -> bool:
-    """Whether nothing is paid to an investor: the account is on hold, a hit is not decided, or a
-    name is on a sanctions list, whatever state the file is in meanwhile."""
+    """Whether nothing is paid to an investor: a death was reported, the account is on hold, a hit
+    is not decided, or a name is on a sanctions list, whatever state the file is in meanwhile."""
+    if open_report(investor) is not None:
+        return True
     if Investor.objects.filter(pk=investor.pk, kyc_state=KycState.RESTRICTED).exists():
         return True
     lines = read_screenings(investor)

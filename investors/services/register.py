@@ -67,7 +67,10 @@ held AS (
   FROM valued GROUP BY holding_id, code
 ),
 holders AS MATERIALIZED (
-  SELECT i.id, i.number, i.legal_name AS name, i.kind, i.country, i.kyc_state, v.code,
+  SELECT i.id, i.number, i.legal_name || coalesce((
+      SELECT ' (death of ' || d.deceased || ' on ' || to_char(d.died_on, 'FMDD Mon YYYY') || ')'
+      FROM investors_deathreport d WHERE d.investor_id = i.id AND d.closed_at IS NULL), '') AS name,
+    i.kind, i.country, i.kyc_state, v.code,
     v.lots, v.units, v.value
   FROM held v
   JOIN investors_holding h ON h.id = v.holding_id

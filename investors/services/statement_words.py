@@ -11,6 +11,7 @@ from investors.domain.exact import ZERO
 from investors.domain.fees import ClassTerms, DayCount
 from investors.domain.statements import FEE_COMPONENTS, Span, Statement
 from investors.models import Investor, ShareClass, UnitEntry
+from investors.services.estate_rules import say_holder
 from investors.services.pocket_books import PocketHolding
 from investors.services.statement_books import HolderBook, PeriodBooks, UnitMove
 from investors.services.statement_rebates import list_rebate_rows
@@ -101,7 +102,7 @@ def describe_statement(
         "supersedes": statement.head.supersedes,
         "fund": fund.name,
         "currency": fund.currency,
-        "holder": investor.legal_name,
+        "holder": say_holder(investor),
         "account": investor.number,
         "classes": ", ".join(item.code for item, _ in made.terms),
         "period": f"{_day(period.start)}, 00:00 UTC to {_day(period.end)}, 00:00 UTC",

@@ -31,6 +31,7 @@ from investors.services.dealing_rules import (
     require_own,
     require_redeemable,
 )
+from investors.services.estate_rules import require_living
 from investors.services.estimates import PriceEstimate
 from investors.services.policies import terms_in_force
 from magnetfund.core.actors import Actor
@@ -59,6 +60,7 @@ def submit_switch(
     """
     at = at or utc_now()
     power = require_own(investor, actor, may="may_redeem")
+    require_living(investor)
     require_open(share_class.fund)
     terms = terms_in_force(share_class, at=at)
     with transaction.atomic():

@@ -33,6 +33,7 @@ from investors.services.dealing_rules import (
     require_kyc,
     require_open,
 )
+from investors.services.estate_rules import require_transmissible
 from investors.services.ledger import NewEntry, post_entries
 from investors.services.lot_values import net_values
 from investors.services.nav_calendar import find_due_period_end
@@ -66,13 +67,15 @@ def check_transfer(
 
     Raises :class:`InvalidInput` (``same_holder``, ``not_positive``, ``too_fine``),
     :class:`NotAllowed` (``on_hold``, ``kyc_open`` of the receiver) and :class:`Conflict`
-    (``fund_suspended``, ``not_enough_units``, ``pocket_units``).
+    (``fund_suspended``, ``not_enough_units``, ``pocket_units``); ``death_reported`` and
+    ``no_probate`` of :func:`require_transmissible`.
     """
     require_open(share_class.fund)
     if giver.pk == receiver.pk:
         raise InvalidInput("a transfer needs a different holder", code="same_holder")
     require_kyc(receiver)
     _require_whole(giver, share_class)
+    require_transmissible(giver, receiver)
     holding = lock_holding(giver, share_class)
     return require_available(
         investor=giver, holding=holding, units=units, quantum=quantum_of(share_class)

@@ -395,6 +395,15 @@ REFUSED: dict[str, str] = {
         "gen_random_uuid(), true, true, now(), now(), 'x', 'x', 1, 'x', 'x', '', '', "
         f"{_OFFICER}, now(), {_OFFICER}, now(), true)"
     ),
+    "decide on an estate in two names": (
+        "INSERT INTO investors_estatestep (id, report_id, kind, ground, survivor, paper_name, "
+        "paper_type, paper_digest, sealed_content, reason, proposed_by_id, proposed_at, "
+        "decided_by_id, decided_at, is_approved) VALUES (gen_random_uuid(), gen_random_uuid(), "
+        f"'lift', 'x', '', 'x', 'x', 'x', 'x', '', {_OFFICER}, now(), {_OFFICER}, now(), true)"
+    ),
+    "move a death to another holder": (
+        "UPDATE investors_deathreport SET investor_id = gen_random_uuid()"
+    ),
     "widen a power of attorney": "UPDATE investors_powerofattorney SET may_redeem = true",
     "change the deed of an attorney": (
         "UPDATE investors_powerofattorney SET sealed_content = 'x', deed_digest = 'x'"

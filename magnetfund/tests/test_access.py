@@ -315,6 +315,8 @@ def test_every_path_is_in_this_matrix_or_takes_an_identifier():
         "/api/investor/holders", "/api/advisers",
         # test_attorneys.py has theirs.
         "/api/powers", "/api/investor/powers",
+        # test_estates.py has it.
+        "/api/deaths",
         "/home/", "/live", "/api/positions/open", "/api/money/receipts", "/api/money/payments",
         "/api/auth/token", "/api/auth/refresh", "/api/auth/step-up",
         "/api/investor/login", "/api/investor/withdraw",

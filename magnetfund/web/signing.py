@@ -16,6 +16,7 @@ from magnetfund.core.services.signing import (
     ATTORNEY,
     DEALING,
     DISTRIBUTION,
+    ESTATE,
     EXPENSE,
     EXPENSE_CHANGE,
     KYC,
@@ -62,6 +63,7 @@ BACK = {
     SLEEVE: "desk_strategies",
     ADVISER: "advisers",
     ATTORNEY: "desk_cases",
+    ESTATE: "desk_cases",
 }
 #: The same by the first word of an action, which its refusal has too.
 PAGE_OF = {action.partition(".")[0]: page for action, page in BACK.items()}

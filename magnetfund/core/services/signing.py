@@ -38,6 +38,7 @@ SLEEVE = "sleeve.approve"
 ADVISER = "adviser.approve"
 ATTORNEY = "attorney.approve"
 POCKET = "pocket.approve"
+ESTATE = "estate.approve"
 
 #: How a refusal for want of a signature begins.
 SIGNATURE_SAYS = "signature: "

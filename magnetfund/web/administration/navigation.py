@@ -29,6 +29,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Lots", "layers", "investors.unitlot"),
             ("Advisers", "visibility", "investors.adviseraccess"),
             ("Powers of attorney", "gavel", "investors.powerofattorney"),
+            ("Deaths", "event", "investors.deathreport"),
+            ("Estates", "family_restroom", "investors.estatestep"),
         ),
     ),
     (

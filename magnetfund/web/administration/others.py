@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from investors.services.advisers import end_access
 from investors.services.attorneys import decide_power, revoke_power
+from investors.services.estates import decide_step
 from magnetfund.web.administration.money import Action, action, decisions
 
 #: Actions by table.
@@ -18,6 +19,7 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
             step_up=True,
         ),
     ),
+    "investors.estatestep": decisions(decide_step),
     "investors.powerofattorney": (
         *decisions(decide_power),
         action(

@@ -17,6 +17,7 @@ from magnetfund.web.api import (
     dealing_proposals,
     distributions,
     errors,
+    estates,
     expenses,
     founding,
     investors,
@@ -145,6 +146,17 @@ urlpatterns = [
         "api/investor/powers/<uuid:pk>/revoke",
         attorneys.OwnPowerRevokeView.as_view(),
         name="api_own_power_revoke",
+    ),
+    path("api/deaths", estates.DeathsView.as_view(), name="api_deaths"),
+    path(
+        "api/deaths/<uuid:pk>/steps",
+        estates.EstateStepsView.as_view(),
+        name="api_estate_steps",
+    ),
+    path(
+        "api/estates/<uuid:pk>/decision",
+        estates.EstateDecisionView.as_view(),
+        name="api_estate_decision",
     ),
     path("api/powers", attorneys.PowersView.as_view(), name="api_powers"),
     path(

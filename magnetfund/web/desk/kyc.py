@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from investors.domain.onboarding import FACTORS, HIGH_FROM, MEDIUM_FROM, POINTS_MAX, KycState
-from investors.models import Application, Document, Investor, KycCheck, Screening
+from investors.models import Application, DeathReport, Document, Investor, KycCheck, Screening
 from investors.models.holders import KYC_CHOICES
 from investors.services.applications import invite_to_apply, read_answers
 from investors.services.documents import erase_application, open_document
@@ -31,6 +31,7 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError, InvalidInput, NotFound
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.attorneys import PowerForm
+from magnetfund.web.desk.estates import DeathForm, EstateForm
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.signing import go_to_sign
 from magnetfund.web.lists import Choices, Column, ListSpec
@@ -178,6 +179,7 @@ def case(request: HttpRequest, pk: UUID) -> HttpResponse:
             "sealed_content"
         )[:ADVISERS_SHOWN],
         "power_form": PowerForm(),
+        **_estate(investor),
         "may_decide_power": bool(
             _capabilities(request) & {Capability.KYC_APPROVE.value, Capability.KYC_SENIOR.value}
         ),
@@ -186,6 +188,22 @@ def case(request: HttpRequest, pk: UUID) -> HttpResponse:
         "may_work": Capability.KYC_REVIEW.value in _capabilities(request) and bool(shown.roles),
     }
     return render_page(request, "desk/case.html", context, parts=())
+
+
+def _estate(investor: Investor) -> dict[str, Any]:
+    """Reported deaths of the holder with their steps, and the forms."""
+    deaths = list(
+        DeathReport.objects.filter(investor=investor)
+        .select_related("valuation")
+        .defer("sealed_content", "valuation__content")
+        .prefetch_related("steps__executor")
+    )
+    return {
+        "deaths": deaths,
+        "has_open_report": any(row.closed_at is None for row in deaths),
+        "death_form": DeathForm(),
+        "estate_form": EstateForm(),
+    }
 
 
 def _capabilities(request: HttpRequest) -> set[str]:

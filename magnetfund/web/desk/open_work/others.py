@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from investors.models import AdviserAccess, PowerOfAttorney
+from investors.models import AdviserAccess, EstateStep, PowerOfAttorney
 from magnetfund.core.roles import Role
 from magnetfund.web.desk.open_work.tasks import Source, columns_of, name_of
 
@@ -24,6 +24,13 @@ def _select_powers(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     )
 
 
+def _select_estates(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    rows = EstateStep.objects.filter(is_approved=None)
+    return columns_of(
+        rows, since="proposed_at", who=name_of("proposed_by"), words="report__deceased"
+    )
+
+
 SOURCES = {
     "adviser_unsigned": Source(
         kind="KYC",
@@ -33,6 +40,16 @@ SOURCES = {
         describe=lambda row: (
             f"Call {row['words']} back about an adviser",
             f"{row['who']}; done too once the holder signs",
+        ),
+    ),
+    "estate_proposed": Source(
+        kind="KYC",
+        role=Role.COMPLIANCE,
+        url_name="desk_cases",
+        select=_select_estates,
+        describe=lambda row: (
+            f"Decide on the estate of {row['words']}",
+            f"proposed by {row['who']}; another person decides",
         ),
     ),
     "power_proposed": Source(
