@@ -29,10 +29,13 @@ def unrealised_by_symbol(positions: Iterable[SleevePosition]) -> dict[str, Decim
 
 
 def recount_coins(
-    fund: Fund, *, before: datetime, unrealised: Mapping[str, Decimal]
+    fund: Fund, *, before: datetime, unrealised: Mapping[str, Decimal], own: str | None = None
 ) -> dict[str, list[Decimal]]:
-    """The movements of each coin of a real market before an instant, the open result last."""
-    own, coins = funding_coin(fund), coin_of_symbols(fund)
+    """The movements of each coin of a real market before an instant, the open result last.
+
+    ``own`` is the coin of money whose entry names none; without it the one of flows now.
+    """
+    own, coins = own or funding_coin(fund), coin_of_symbols(fund)
     if not own and not coins:
         return {}
     found: dict[str, list[Decimal]] = {}

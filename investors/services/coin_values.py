@@ -44,6 +44,8 @@ class HeldCoins:
     coin: str
     cash: Decimal
     unrealised: Decimal
+    #: Whether money that is sent becomes this coin.
+    is_of_flows: bool
 
     @property
     def amount(self) -> Decimal:
@@ -117,10 +119,13 @@ def list_held(
         coin = coins.get(position.instrument, own)
         opened[coin] = opened.get(coin, ZERO) + position.unrealised
     return [
-        HeldCoins(coin=coin, cash=cash.get(coin, ZERO), unrealised=opened.get(coin, ZERO))
+        HeldCoins(
+            coin=coin, cash=cash.get(coin, ZERO), unrealised=opened.get(coin, ZERO),
+            is_of_flows=coin == own,
+        )
         for coin in sorted(cash.keys() | opened.keys())
         if coin not in ("", fund.currency) and (coin == own or cash.get(coin) or opened.get(coin))
-    ]
+    ]  # fmt: skip
 
 
 def value_held(
@@ -181,6 +186,7 @@ def plain_coins(coins: Iterable[ValuedCoins]) -> list[dict[str, Any]]:
             "rate_id": item.row.pk,
             "source": item.row.source,
             "observed_at": item.row.observed_at,
+            "is_of_flows": item.held.is_of_flows,
             "is_par_agreed": item.is_par_agreed,
             "applied": f"{item.applied.normalize():f}",
             "difference": f"{item.difference.normalize():f}",

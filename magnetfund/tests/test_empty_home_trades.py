@@ -287,8 +287,10 @@ def take_the_money(scene: Scene) -> None:
 def enter_the_rate(scene: Scene, at: datetime) -> None:
     """What the exchange settles in, at par at a NAV's instant: no source of it is configured."""
     dmitri, oskar = scene["dmitri"], scene["oskar"]
+    typed = {"coin": "USDT", "rate": "1", "observed_at": f"{at:%Y-%m-%dT%H:%M}",
+             "source": "exchange page"}  # fmt: skip
     dmitri.go("/desk/fund/rates/").press(
-        "Enter", coin="USDT", rate="1", observed_at=f"{at:%Y-%m-%dT%H:%M}", source="exchange page"
+        "Enter", **{f"rate-{name}": value for name, value in typed.items()}
     )
     oskar.go("/desk/fund/rates/").press("Approve")
     oskar.sign("Approve")

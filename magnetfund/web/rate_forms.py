@@ -23,11 +23,18 @@ def _own_fund() -> Fund:
     return fund
 
 
+def _coins() -> list[tuple[str, str]]:
+    """What the own fund may hold beside its currency."""
+    fund = Fund.objects.filter(book=settings.MAGNET_BOOK).first()
+    own = "" if fund is None else fund.currency
+    return [(name, name) for name in CARRIED if name != own]
+
+
 class RateForm(ServiceForm):
     """What a market showed one coin to be worth in the fund's currency, and when."""
 
     capability = Capability.NAV_PREPARE
-    coin = forms.ChoiceField(choices=[(name, name) for name in CARRIED])
+    coin = forms.ChoiceField(choices=_coins)
     rate = forms.DecimalField(help_text="What one coin was worth in the fund's currency.")
     observed_at = forms.DateTimeField(
         label="At, UTC",
@@ -53,7 +60,7 @@ class ParForm(ServiceForm):
     """Whether NAVs from a day on carry a stablecoin at par."""
 
     capability = Capability.TERMS_PROPOSE
-    coin = forms.ChoiceField(choices=[(name, name) for name in CARRIED])
+    coin = forms.ChoiceField(choices=_coins)
     is_at_par = forms.TypedChoiceField(
         label="From then on",
         choices=[("yes", "At par, void beyond 0.5 %"), ("no", "By its rate")],

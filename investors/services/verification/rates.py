@@ -74,7 +74,11 @@ def _find_values(fund: Fund) -> list[str]:
         for item in strike.inputs["positions"]:
             symbol = item["instrument"]
             opened[symbol] = opened.get(symbol, ZERO) + Decimal(item["unrealised"])
-        again = recount_coins(fund, before=at, unrealised=opened)
+        # Money of before coins had rates counts as at that NAV, whatever is traded first now.
+        own = next(
+            (item["coin"] for item in strike.inputs["coins"] if item.get("is_of_flows")), None
+        )
+        again = recount_coins(fund, before=at, unrealised=opened, own=own)
         stands = standing_differences(fund, before=at)
         for item in strike.inputs["coins"]:
             if "applied" not in item:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -96,7 +97,9 @@ def rates(request: HttpRequest) -> HttpResponse:
     terms = _terms()
     waiting = list_waiting(request, _proposals().filter(is_approved=None)[:SHOWN])
     for item in waiting:
-        item["lines"] = item["row"].lines[:LINES_SHOWN]
+        item["lines"] = [
+            (datetime.fromisoformat(at), rate) for at, rate in item["row"].lines[:LINES_SHOWN]
+        ]
         item["more"] = max(0, len(item["row"].lines) - LINES_SHOWN)
     context = {
         **build_frame(request, "nav"),
