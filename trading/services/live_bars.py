@@ -7,15 +7,19 @@ Minutes stand in for the time in which no price was heard.
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from magnetfund.kernel.errors import FundError
 from trading.domain.market import HOUR_MS, MINUTE_MS, Candles
 from trading.services.exchange_candles import fetch_candles, fetch_funding
 from trading.services.live_candles import no_candles, read_raw, read_told, without_spikes
 from trading.services.live_prices import LivePrices
 from trading.venues.ccxt_calls import ask_once
+from trading.venues.ccxt_quotes import is_charged
 
 #: The stream has so long to tell an hour's closed candle before REST is asked for it.
 STREAM_GRACE_MS = 5_000
@@ -32,36 +36,47 @@ class LiveBars:
         self._wanted: dict[str, tuple[int, int]] = {}
         #: By symbol: from when on minutes were asked for (ms), and those that came.
         self._minutes: dict[str, tuple[int, Candles]] = {}
+        #: When the bars of a symbol failed last (monotonic seconds), until they come.
+        self._failed: dict[str, float] = {}
         self._lock = threading.Lock()
 
     # ---- the network ---------------------------------------------------------------------------
 
     def fetch(self, symbol: str, timeframe: str, step: int, start: int, end: int) -> Candles:
         """Bars whose open time lies in [start, end), straight from the venue; times in ms."""
-        raw = fetch_candles(
-            self._client,
-            symbol=symbol,
-            timeframe=timeframe,
-            start_ms=start,
-            end_ms=end,
-            ask=ask_once,
-        )
+        try:
+            raw = fetch_candles(
+                self._client,
+                symbol=symbol,
+                timeframe=timeframe,
+                start_ms=start,
+                end_ms=end,
+                ask=ask_once,
+            )
+        except FundError:
+            self._failed[symbol] = time.monotonic()
+            raise
+        self._failed.pop(symbol, None)
         return read_raw(raw, symbol, step)
 
-    def fetch_hours(self, venue_ms: int, *, is_streamed: bool) -> None:
+    def in_turn(self, symbols: Iterable[str]) -> list[str]:
+        """The symbols in order, those whose bars failed last at the end."""
+        return sorted(symbols, key=lambda symbol: self._failed.get(symbol, 0.0))
+
+    def fetch_hours(self, symbol: str, venue_ms: int, *, is_streamed: bool) -> None:
         """Fetch the hours that were asked for and have closed by the venue's clock."""
-        for symbol, (start, end) in list(self._wanted.items()):
-            if start + HOUR_MS > venue_ms:
-                continue
-            # The one hour wanted closed so lately that the stream may still tell it.
-            is_one = start + HOUR_MS == end
-            if is_one and is_streamed and venue_ms - end < STREAM_GRACE_MS:
-                continue
-            hours = self.fetch(symbol, "1h", HOUR_MS, start, min(end, venue_ms))
-            with self._lock:
-                self._hours[symbol] = hours
-                if len(hours) and self._wanted.get(symbol) == (start, end):
-                    del self._wanted[symbol]
+        start, end = self._wanted.get(symbol, (venue_ms, venue_ms))
+        if start + HOUR_MS > venue_ms:
+            return
+        # The one hour wanted closed so lately that the stream may still tell it.
+        is_one = start + HOUR_MS == end
+        if is_one and is_streamed and venue_ms - end < STREAM_GRACE_MS:
+            return
+        hours = self.fetch(symbol, "1h", HOUR_MS, start, min(end, venue_ms))
+        with self._lock:
+            self._hours[symbol] = hours
+            if len(hours) and self._wanted.get(symbol) == (start, end):
+                del self._wanted[symbol]
 
     def fetch_minutes(self, symbol: str, start: int, venue_ms: int) -> None:
         """Fetch the minutes from ``start`` on, but for those that no price bears out."""
@@ -78,7 +93,7 @@ class LiveBars:
 
         Stamps fall on whole hours.
         """
-        has_stamp = start // HOUR_MS != venue_ms // HOUR_MS
+        has_stamp = start // HOUR_MS != venue_ms // HOUR_MS and is_charged(self._client, symbol)
         if has_stamp and self._client.has.get("fetchFundingRateHistory"):
             rates = fetch_funding(
                 self._client, symbol=symbol, start_ms=start, end_ms=venue_ms, ask=ask_once

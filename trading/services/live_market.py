@@ -49,6 +49,7 @@ SKEW_MAX_MS = 1_000
 COMPARE_EVERY_MS = 60_000
 #: How far a streamed and a polled mark may lie apart, as a fraction.
 DIFFER_MAX = Decimal("0.01")
+LIST_EVERY_MS = 60_000
 DEPTH_AGE_MS = 10_000
 #: Share of the request budget beyond which only prices and the clock are asked for.
 BUDGET_SHARE = 0.75
@@ -76,7 +77,7 @@ class LiveMarket:
         self._minutes_from = 0
         self._offset_ms = 0
         self._clock_at = -CLOCK_EVERY_MS
-        self._compared_at = 0
+        self._compared_at = self._listed_at = 0
         self._resume_at = 0.0
         self._failure = ""
         self._follows = False
@@ -111,6 +112,9 @@ class LiveMarket:
 
     def watch(self, symbols: Sequence[str]) -> None:
         self._symbols = tuple(symbols)
+        self._watch_streams()
+
+    def _watch_streams(self) -> None:
         if self.streams is not None and self._thread is not None:
             self.streams.watch(self._asked())
 
@@ -118,9 +122,10 @@ class LiveMarket:
         self._settled.setdefault(symbol, price)
 
     def _asked(self) -> tuple[str, ...]:
-        """The symbols that the venue is asked for: what it ended and no longer lists is not."""
+        """The symbols that the venue is asked for: one that it does not list would be an error for
+        all of them."""
         listed = self._client.markets or {}
-        return tuple(s for s in self._symbols if s not in self._settled or s in listed)
+        return tuple(symbol for symbol in self._symbols if symbol in listed)
 
     def follow(self) -> None:
         self._follows = True
@@ -177,6 +182,7 @@ class LiveMarket:
             now_ms = to_milliseconds(utc_now())
             if now_ms - self._clock_at >= CLOCK_EVERY_MS or self._offset_is_large:
                 self._read_clock()
+            self._read_list(now_ms)
             if self._lacks_price(now_ms) or self._is_comparison_due(now_ms):
                 asked = self._asked()
                 found = (
@@ -191,6 +197,15 @@ class LiveMarket:
                 _log.warning("%s", error.message)
             self._failure = error.message
             self._resume_at = time.monotonic() + float(error.details.get("wait_seconds", 0.0))
+
+    def _read_list(self, now_ms: int) -> None:
+        """What the venue lists: at first, and once a minute while it lacks an instrument."""
+        listed = self._client.markets
+        lacks = any(s not in (listed or ()) and s not in self._settled for s in self._symbols)
+        if not listed or (lacks and abs(now_ms - self._listed_at) >= LIST_EVERY_MS):
+            self._listed_at = now_ms
+            ask_once(self._client, lambda: self._client.load_markets(True))
+            self._watch_streams()
 
     def _streams_now(self, now_ms: int) -> bool:
         """Whether the stream tells the marks at present."""
@@ -257,13 +272,27 @@ class LiveMarket:
             self.prices.take_best(found)
 
     def _fetch_missing(self) -> None:
+        """Hours and minutes that are wanted.  One failure is the instrument's, and keeps no other
+        waiting; a second one is taken for the venue's, and raised like a wish to be left alone."""
         venue_ms = to_milliseconds(utc_now()) + self._offset_ms
-        self._bars.fetch_hours(venue_ms, is_streamed=self._streams_now(venue_ms))
-        for symbol in self._asked():
-            first = self._minutes_wanted(symbol)
-            if first is not None and first + MINUTE_MS <= venue_ms:
-                self._bars.fetch_charges(symbol, first, venue_ms)
-                self._bars.fetch_minutes(symbol, first, venue_ms)
+        failure: FundError | None = None
+        for symbol in self._bars.in_turn(self._asked()):
+            try:
+                self._fetch_missing_of(symbol, venue_ms)
+            except FundError as error:
+                if failure is not None or error.details.get("wait_seconds"):
+                    raise
+                failure = error
+        if failure is not None:
+            raise failure
+
+    def _fetch_missing_of(self, symbol: str, venue_ms: int) -> None:
+        is_streamed = self._streams_now(venue_ms)
+        self._bars.fetch_hours(symbol, venue_ms, is_streamed=is_streamed)
+        first = self._minutes_wanted(symbol)
+        if first is not None and first + MINUTE_MS <= venue_ms:
+            self._bars.fetch_charges(symbol, first, venue_ms)
+            self._bars.fetch_minutes(symbol, first, venue_ms)
 
     # ---- what the trader reads -----------------------------------------------------------------
 

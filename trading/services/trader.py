@@ -259,6 +259,8 @@ class Trader:
         self.source.watch([item.symbol for item in self.setup.instruments])
         continue_episodes(self.paper)
         self._is_arranging = False
+        # One that is new has no price yet: the doubts of this beat are those of the former ones.
+        self._find_doubt(to_milliseconds(self.prices.now))
 
     def stop(self) -> None:
         """Release the lease on the book; resting stops and targets stay at the venue."""

@@ -147,7 +147,8 @@ class BinanceStreams:
         return client
 
     async def _load_markets(self, client: Any) -> None:
-        if self._markets:
+        known = {market["symbol"] for market in self._markets}
+        if self._markets and known.issuperset(self._symbols):
             client.set_markets(self._markets)
             return
         await client.load_markets()

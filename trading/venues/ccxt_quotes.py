@@ -16,13 +16,22 @@ Found = tuple[str, Decimal, int, float | None, int | None]
 
 
 def quotes_of(client: Any, symbols: Sequence[str]) -> list[Found]:
-    """One quote a symbol; a symbol without a positive price or a time has none."""
-    if client.has.get("fetchFundingRate"):
-        rows = _funding_rows(client, symbols)
-        if all(row.get("markPrice") is not None for row in rows):
-            return [found for row in rows if (found := _of_funding(row)) is not None]
-    tickers = [client.fetch_ticker(symbol) for symbol in symbols]
-    return [found for row in tickers if (found := _of_ticker(row)) is not None]
+    """One quote a symbol: the mark of a contract, else the last price; a symbol without a positive
+    price or a time has none."""
+    charged = [symbol for symbol in symbols if is_charged(client, symbol)]
+    rows = _funding_rows(client, charged) if charged else []
+    marked = [row for row in rows if row.get("markPrice") is not None]
+    others = [row["symbol"] for row in rows if row.get("markPrice") is None]
+    others += [symbol for symbol in symbols if symbol not in charged]
+    found = [_of_funding(row) for row in marked]
+    found += [_of_ticker(client.fetch_ticker(symbol)) for symbol in others]
+    return [quote for quote in found if quote is not None]
+
+
+def is_charged(client: Any, symbol: str) -> bool:
+    """Whether the venue states funding of a symbol; one that lists spot as well has none of it."""
+    listed = (client.markets or {}).get(symbol, {})
+    return bool(client.has.get("fetchFundingRate")) and bool(listed.get("contract", True))
 
 
 def best_of(book: Any, *, symbol: str, arrived_ms: int) -> BestPrices | None:
