@@ -297,6 +297,26 @@ def test_the_admin_lists_and_ends(small: SmallFund):
     assert row.state == "ended"
 
 
+def test_an_access_that_is_over_opens_no_other_holders_portal(
+    small: SmallFund, monkeypatch: pytest.MonkeyPatch
+):
+    """What the adviser chose ran out; his next page is not silently another holder's."""
+    today = utc_now()
+    rows = [
+        invite(holder(small, name), until=today.date() + timedelta(days=days))
+        for name, days in (("ann", 1), ("bob", 9))
+    ]
+    tom = adviser_of(rows[0])
+    accept_access(access=rows[1], actor=Actor.of(User.objects.get(email="tom@example.com")))
+    tom.post(f"/advised/{rows[0].pk}/")
+    assert tom.get("/overview/").status_code == 200
+    monkeypatch.setattr(advisers, "utc_now", lambda: today + timedelta(days=2))
+    gone = tom.get("/overview/")
+    assert (gone.status_code, "no_access" in gone.content.decode()) == (403, True)
+    tom.post(f"/advised/{rows[1].pk}/")
+    assert tom.get("/overview/").status_code == 200
+
+
 def api(user: User) -> dict[str, str]:
     return {"Authorization": f"Bearer {RefreshToken.for_user(user).access_token}"}
 

@@ -148,6 +148,50 @@ def test_an_attorney_acts_in_the_portal_within_his_power(small: SmallFund):
     assert "attorney of" not in tom.get("/overview/").content.decode()
 
 
+def test_a_page_of_one_holder_orders_nothing_for_another(small: SmallFund):
+    """Opened for Ann; then another tab of the same session went back to Tom's own portal."""
+    row = approve(small)
+    tom = client_of(person(small, "tom"))
+    tom.post(f"/advised/powers/{row.pk}/")
+    pages = {
+        "/redeem/confirm/": {"share_class": "A", "what": "units", "size": "5"},
+        "/subscribe/confirm/": {"share_class": "A", "amount": "5000"},
+        "/switch/confirm/": {"share_class": "A", "into": "B", "what": "units", "size": "5"},
+    }
+    for path, given in pages.items():
+        tom.post(f"/advised/powers/{row.pk}/")
+        if "switch" not in path:
+            shown = tom.get(path, given).content.decode()
+            assert f'name="holder" value="{person(small, "ann").number}"' in shown
+        tom.post("/advised/own/")
+        sent = {
+            **given, "holder": person(small, "ann").number, "understood": "on", "key": path,
+        }  # fmt: skip
+        answer = tom.post(path, sent, follow=True).content.decode()
+        assert "other_holder" in answer, path
+    assert not DealingOrder.objects.filter(investor=person(small, "tom"), state="accepted").exists()
+    tom.post(f"/advised/powers/{row.pk}/")
+    given = {**pages["/redeem/confirm/"], "holder": person(small, "ann").number}
+    done = tom.post("/redeem/confirm/", {**given, "understood": "on", "key": "k"}, follow=True)
+    assert "Your order is received" in done.content.decode()
+
+
+@pytest.mark.usefixtures("token_keys")
+def test_a_key_used_for_one_holder_answers_for_no_other(small: SmallFund):
+    approve(small)
+    tom = api(person(small, "tom").user)
+    body = {"share_class": "A", "amount": "5000", "idempotency_key": "same"}
+    ann = f"/api/investor/subscribe?holder={person(small, 'ann').number}"
+    first, own = (
+        Client().post(path, body, content_type="application/json", headers=tom)
+        for path in (ann, "/api/investor/subscribe")
+    )
+    assert first.status_code < 300, first.content
+    assert (own.status_code, own.json()["error"]["code"]) == (422, "key_reused"), own.content
+    again = Client().post(ann, body, content_type="application/json", headers=tom)
+    assert again["Idempotent-Replayed"] == "true"
+
+
 def test_the_contract_note_names_the_attorney(small: SmallFund):
     following = FIRST + timedelta(days=31)
     small.day(following)

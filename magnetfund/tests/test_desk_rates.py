@@ -68,6 +68,8 @@ def test_the_page_takes_a_rate_from_the_accountant_to_the_controller(small: Smal
     clerk, signer = client_of(Role.ACCOUNTANT), client_of(Role.CONTROLLER)
     assert "USDT has no rate for the NAV of" in text(clerk, "/desk/")
     assert "is USDT, which has no rate" in text(clerk, PAGE)
+    assert 'value="USDC"' in text(clerk, PAGE)
+    assert 'value="USD"' not in text(clerk, PAGE), "a fund in USD has no rate of USD"
     wrong = clerk.post(PAGE, sent("rate", rate="0", key="r0"))
     assert (wrong.status_code, "a rate lies between" in wrong.content.decode()) == (422, True)
     assert signer.post(PAGE, sent("rate", key="r1")).status_code == 403

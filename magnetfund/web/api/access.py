@@ -67,7 +67,8 @@ def answer_once(
     answer = run_once(
         principal=principal_of(request),
         key=key,
-        fingerprint=fingerprint_of(request.method or "", request.path, body),
+        # With the query: it names the holder for whom an attorney acts.
+        fingerprint=fingerprint_of(request.method or "", request.get_full_path(), body),
         execute=execute,
     )
     return respond(answer)

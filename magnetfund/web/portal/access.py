@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.http import Http404, HttpRequest
 
 from investors.models import AdviserAccess, Investor, PowerOfAttorney
@@ -83,6 +84,19 @@ def ordering_investor(request: HttpRequest, may: str = "") -> Investor:
     return _act(request, power)
 
 
+def is_of_holder(request: HttpRequest, investor: Investor) -> bool:
+    """Whether the page that was confirmed named this holder, with a message where it did not: the
+    session chose another one after it was opened."""
+    if request.POST.get("holder", investor.number) == investor.number:
+        return True
+    messages.error(
+        request,
+        f"Not ordered: that page was of another holder, and you act for {investor.legal_name} "
+        "now. (other_holder)",
+    )
+    return False
+
+
 def _act(request: HttpRequest, power: PowerOfAttorney) -> Investor:
     request.acting = power  # type: ignore[attr-defined]  # for the frame of the page
     return power.investor
@@ -119,11 +133,12 @@ def is_advising(request: HttpRequest) -> bool:
 
 
 def find_access(request: HttpRequest) -> AdviserAccess | None:
-    """The access that the session chose, or the first one of the account."""
+    """The access that the session chose, none once it is over; the first one of the account where
+    it chose none."""
     assert isinstance(request.user, User)
-    found = list(accesses_of(request.user))
+    found = accesses_of(request.user)
     chosen = request.session.get(CHOSEN)
-    return next((row for row in found if str(row.pk) == chosen), found[0] if found else None)
+    return found.first() if chosen is None else found.filter(pk=chosen).first()
 
 
 def choose_access(request: HttpRequest, pk: UUID) -> AdviserAccess:

@@ -50,7 +50,7 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.forms import figure_field, send_once
 from magnetfund.web.parts import render_page, send_pdf
-from magnetfund.web.portal.access import PAPERS, ordering_investor, seen_investor
+from magnetfund.web.portal.access import PAPERS, is_of_holder, ordering_investor, seen_investor
 from magnetfund.web.public.pages import page_context
 
 #: How long one estimate of the prices serves everybody, in seconds.
@@ -202,6 +202,8 @@ def confirm_redemption(request: HttpRequest) -> HttpResponse:
     require_step_up(request)
     form = RedeemForm(investor, request.POST)
     back = f"{reverse('redeem')}?{typed_query(request, form)}"
+    if not is_of_holder(request, investor):
+        return go_to(reverse("redeem"))
     if not form.is_valid() or form.cleaned_data["what"] == "amount":
         messages.error(request, "Not ordered: the order is incomplete. Calculate it again.")
         return go_to(back)
@@ -273,6 +275,8 @@ def confirm_subscription(request: HttpRequest) -> HttpResponse:
         return render_page(request, "portal/subscribe_confirm.html", page, parts=())
     form = SubscribeForm(request.POST)
     back = f"{reverse('subscribe')}?{typed_query(request, form)}"
+    if not is_of_holder(request, investor):
+        return go_to(reverse("subscribe"))
     if not form.is_valid():
         messages.error(request, "Not ordered: the order is incomplete. Calculate it again.")
         return go_to(back)

@@ -20,7 +20,7 @@ from magnetfund.core.doors import require_step_up
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.parts import render_page
-from magnetfund.web.portal.access import ordering_investor
+from magnetfund.web.portal.access import is_of_holder, ordering_investor
 from magnetfund.web.portal.dealing import (
     RedeemForm,
     estimate_of,
@@ -110,6 +110,8 @@ def confirm_switch(request: HttpRequest) -> HttpResponse:
     require_step_up(request)
     form = SwitchForm(investor, request.POST)
     back = f"{reverse('switch')}?{typed_query(request, form)}"
+    if not is_of_holder(request, investor):
+        return go_to(reverse("switch"))
     if not form.is_valid() or form.cleaned_data["what"] == "amount":
         messages.error(request, "Not ordered: the order is incomplete. Calculate it again.")
         return go_to(back)
