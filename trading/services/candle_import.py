@@ -42,6 +42,7 @@ from trading.services.candle_comparison import (
 )
 from trading.services.candle_records import (
     count_open_gaps,
+    drop_told,
     record_gaps,
     record_levels,
     record_refusals,
@@ -121,7 +122,8 @@ def import_candles(
             on_progress=on_progress,
         )
         new_refusals = [r for r in checked.refusals if r.row < merged.incoming]
-        record_refusals(new_refusals, raw, merged.rows, instrument, timeframe, source)
+        untold = drop_told(new_refusals, instrument, timeframe)
+        record_refusals(untold, raw, merged.rows, instrument, timeframe, source)
         levels = record_levels(checked, span, instrument, timeframe, source, confirm_jumps)
         if len(fresh):
             record_gaps(instrument, timeframe, fresh)
@@ -135,7 +137,7 @@ def import_candles(
             levels=levels,
             gaps=count_open_gaps(instrument, timeframe),
         )
-        if report.taken or report.refused or report.differing:
+        if report.taken or untold or report.differing:
             record_audit(
                 actor=actor,
                 action="market.imported",

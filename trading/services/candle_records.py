@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,6 +26,32 @@ from trading.services.market_events import NewMarketEvent, record_market_events
 
 #: Refused bars that are kept with their content; the rest is counted.
 REFUSALS_KEPT = 1_000
+
+
+def drop_told(
+    refusals: Sequence[CandleRefusal], instrument: Instrument, timeframe: str
+) -> list[CandleRefusal]:
+    """The refusals but for bars that were refused before for the same reason and content: a source
+    is asked for such an hour until the next one comes."""
+    if not refusals:
+        return []
+    rows = MarketRefusal.objects.filter(
+        instrument=instrument,
+        raw__timeframe=timeframe,
+        raw__open_time__gte=min(refusal.open_time for refusal in refusals),
+        raw__open_time__lte=max(refusal.open_time for refusal in refusals),
+    )
+    told = {(reason, _identify(raw)) for reason, raw in rows.values_list("reason", "raw")}
+    return [
+        refusal
+        for refusal in refusals
+        if (refusal.reason.value, _identify({"timeframe": timeframe, **_plain_bar(refusal)}))
+        not in told
+    ]
+
+
+def _identify(raw: dict[str, object]) -> str:
+    return json.dumps(raw, sort_keys=True)
 
 
 def record_refusals(

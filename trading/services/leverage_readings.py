@@ -6,30 +6,35 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from magnetfund.core.models import Heartbeat
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.counting import count_of
+from magnetfund.kernel.errors import Unavailable
 from risk.domain.leverage import LeverageCase, LeverageDecision, choose_leverage
 from risk.services.limits import limits_in_force
 from trading.models import Instrument, LeverageReading, Signal
 from trading.services.leverage_inputs import read_leverage_inputs
+from trading.services.manual_plan import live_price
 
 #: A reading of the strategies that is older says nothing of now.
 READING_AGE_MAX = timedelta(hours=2)
+#: A price that is older is none.
+PRICE_AGE_MAX = timedelta(seconds=15)
 #: A row is kept where something changed, and otherwise so often.
 KEEP_EVERY = timedelta(minutes=15)
 PLACES = 2
 
 
 def recalculate_leverage(book: str, *, at: datetime) -> str:
-    """Recalculate every active instrument that has a price; says how many changed."""
-    beat = Heartbeat.objects.filter(part="trader", instance=book).first()
-    prices = beat.detail.get("prices", {}) if beat is not None else {}
+    """Recalculate every active instrument that has a price of now; says how many changed."""
     counted = changed = 0
     for instrument in Instrument.objects.filter(is_active=True):
-        if instrument.symbol in prices:
+        try:
+            seen = live_price(book, instrument)
+        except Unavailable:
+            continue
+        if utc_now() - seen.observed_at <= PRICE_AGE_MAX:
             counted += 1
-            changed += _recalculate(instrument, Decimal(prices[instrument.symbol]), book, at)
+            changed += _recalculate(instrument, seen.price, book, at)
     return f"{count_of(counted, 'instrument')}, {changed} changed"
 
 

@@ -169,12 +169,18 @@ def plan_manual_order(request: ManualOrder, *, at: datetime) -> OrderPlan:
 
 
 def live_price(book: str, instrument: Instrument) -> LivePrice:
-    """What the trader saw last; raises :class:`Unavailable` when the trader reports no price."""
+    """What the trader saw last, and when; raises :class:`Unavailable` when it reports no price.
+
+    It goes on reporting while a market is away: the book, or the instrument, was priced earlier.
+    """
     beat = Heartbeat.objects.filter(part="trader", instance=book).first()
     text = (beat.detail.get("prices") or {}).get(instrument.symbol) if beat else None
     if beat is None or text is None:
         raise Unavailable("no live price: the trader is not running", code="no_trader")
-    return LivePrice(price=Decimal(text), observed_at=beat.seen_at)
+    told = (beat.detail.get("market") or {}).get("price_at") or {}
+    times = filter(None, (beat.detail.get("priced_at"), told.get(instrument.symbol)))
+    observed_at = min([beat.seen_at, *map(datetime.fromisoformat, times)])
+    return LivePrice(price=Decimal(text), observed_at=observed_at)
 
 
 def _side(request: ManualOrder) -> Side:

@@ -78,6 +78,7 @@ class TraderFigures:
             price_at=min(market["price_at"].values(), default=isoformat_z(now)),
             market=market,
             equity=str(paper.value(now).equity),
+            priced_at=isoformat_z(from_milliseconds(paper.book.time_ms)),
             prices={symbol: f"{price:f}" for symbol, price in paper.marks().items()},
             streaks=paper.streaks(),
             problems=problems,

@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 
-from magnetfund.kernel.clock import from_milliseconds, use_clock
+from magnetfund.kernel.clock import from_milliseconds, to_milliseconds, use_clock
 from magnetfund.kernel.errors import Unavailable
+from simulated_exchange.faults import Fault
 from simulated_exchange.server import Exchange
 from trading.domain.market import MINUTE_MS
+from trading.models import Instrument
 from trading.services.engine import engine_state_of
+from trading.services.leverage_readings import recalculate_leverage
 from trading.services.live_market import LiveMarket
+from trading.services.manual_plan import LivePrice, live_price
 from trading.services.market_choice import choose_market
 from trading.services.trader import Trader
 from trading.tests.exchange_ground import (
@@ -132,3 +136,31 @@ def test_one_silent_instrument_keeps_no_trader_from_starting(
     silent |= {"BTCUSDT", "ETHUSDT"}
     with pytest.raises(Unavailable, match="states no price"):
         restart(ground, at_ms=dial.now_ms + 30_000)
+
+
+def test_a_price_of_before_an_outage_is_not_told_as_one_of_now(exchange: Exchange, dial: Dial):
+    """The trader reports on while a market is away; whoever reads a price learns how old it is."""
+    exchange.market.listings["ETHUSDT"] = draw_listing("ETH", seed=34)
+    ground = Ground(dial, SYMBOL, OTHER)
+    ground.start()
+    ground.beat(2, step_ms=2_000)
+    btc, eth = (Instrument.objects.get(symbol=symbol) for symbol in (SYMBOL, OTHER))
+    silent_ms = dial.now_ms
+    del exchange.market.listings["ETHUSDT"]
+    ground.beat(6, step_ms=10_000)
+    assert age_ms(live_price(BOOK, btc), dial) < 1_000
+    assert age_ms(live_price(BOOK, eth), dial) == dial.now_ms - silent_ms
+    away_ms = dial.now_ms
+    exchange.faults.append(Fault(kind="html", times=10_000))
+    ground.beat(6, step_ms=10_000)
+    assert age_ms(live_price(BOOK, btc), dial) >= dial.now_ms - away_ms - 1
+    with use_clock(ground.clock):
+        assert recalculate_leverage(BOOK, at=ground.clock.now()).startswith("0 instruments")
+    exchange.faults.clear()
+    ground.beat(2, step_ms=2_000)
+    with use_clock(ground.clock):
+        assert recalculate_leverage(BOOK, at=ground.clock.now()).startswith("1 instrument,")
+
+
+def age_ms(seen: LivePrice, dial: Dial) -> int:
+    return dial.now_ms - to_milliseconds(seen.observed_at)

@@ -108,18 +108,27 @@ def open_bench(
 
 
 def compute_cut_day(prepared: Prepared) -> int:
-    """How many days of the run are seen; the rest judges the choice."""
-    time_ms = prepared.market.time_ms
-    days = find_day_ends(time_ms, prepared.rules.bar_ms).size
+    """How many days of the run are seen; the rest judges the choice.
+
+    Days without a bar are none: a gap, or a market that closes, moves no cut.
+    """
+    days = _list_days(prepared)
     if prepared.request.unseen_ms is None:
-        return round(days * (1.0 - UNSEEN_SHARE))
-    first_day = int(time_ms[0]) // DAY_MS
-    return int(np.clip(prepared.request.unseen_ms // DAY_MS - first_day, 1, days - 1))
+        return round(days.size * (1.0 - UNSEEN_SHARE))
+    first = int(np.searchsorted(days, prepared.request.unseen_ms // DAY_MS))
+    return int(np.clip(first, 1, days.size - 1))
 
 
 def compute_cut_ms(prepared: Prepared) -> int:
     """The instant at which the unseen days begin."""
-    return (int(prepared.market.time_ms[0]) // DAY_MS + compute_cut_day(prepared)) * DAY_MS
+    days, cut = _list_days(prepared), compute_cut_day(prepared)
+    return int(days[cut] if cut < days.size else days[-1] + 1) * DAY_MS
+
+
+def _list_days(prepared: Prepared) -> NDArray[np.int64]:
+    """Numbers of the UTC days of a run that hold a close."""
+    time_ms, bar_ms = prepared.market.time_ms, prepared.rules.bar_ms
+    return (time_ms[find_day_ends(time_ms, bar_ms)] + bar_ms - 1) // DAY_MS
 
 
 def judge_rows(
