@@ -35,7 +35,7 @@ from investors.models.money import (
 from investors.models.nav import ClassNav, LotNav, NavStrike
 from investors.models.papers import Paper
 from investors.models.payments import Payment, PaymentFile
-from investors.models.pockets import PocketEntry, SidePocket
+from investors.models.pockets import PocketChange, PocketEntry, SidePocket
 from investors.models.proposals import DealingProposal, Distribution
 from investors.models.rates import CoinRate, ParTerm, RateProposal
 from investors.models.rebates import Rebate
@@ -79,6 +79,7 @@ __all__ = [
     "PayeeAccount",
     "Payment",
     "PaymentFile",
+    "PocketChange",
     "PocketEntry",
     "Posting",
     "PowerOfAttorney",

@@ -240,6 +240,7 @@ class LineAllocation(models.Model):
         ORDER = "order", "Funds an order"
         ADVANCE = "advance", "Kept for the investor's next order"
         REFUND = "refund", "Went back to its sender"
+        POCKET = "pocket", "Paid for the claim of a side pocket"
 
     line = models.ForeignKey(StatementLine, on_delete=models.PROTECT, related_name="allocations")
     use = models.CharField(max_length=8, choices=Use.choices)
@@ -275,7 +276,8 @@ class LineAllocation(models.Model):
             models.CheckConstraint(
                 condition=Q(use="order", order__isnull=False)
                 | Q(use="advance", order__isnull=True, investor__isnull=False)
-                | Q(use="refund", order__isnull=True, payment__isnull=False),
+                | Q(use="refund", order__isnull=True, payment__isnull=False)
+                | Q(use="pocket", order__isnull=True, investor__isnull=True, payment__isnull=True),
                 name="investors_lineallocation_named",
             ),
         ]

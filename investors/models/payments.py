@@ -44,6 +44,7 @@ class Payment(models.Model):
         PERFORMANCE_FEE = "performance_fee", "Performance fee"
         EXPENSE = "expense"
         REBATE = "rebate", "Fee rebate"
+        POCKET = "pocket", "Side-pocket proceeds"
 
     class State(models.TextChoices):
         PREPARED = "prepared"

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from investors.domain.ledger import ACCOUNTS
 from investors.domain.ledger.chart import POCKET_SOURCES
-from investors.models.expenses import TwoPersonProposal, checks_of_two
+from investors.models.expenses import STANDS, TwoPersonProposal, checks_of_two
 from magnetfund.core.fields import ExactField, in_range, not_negative, positive
 
 #: (code, name) of the accounts that a claim may be taken from.
@@ -59,15 +59,75 @@ class SidePocket(TwoPersonProposal):
         return f"{self.name}, {self.asset}"
 
 
-class PocketEntry(models.Model):
-    """One movement of pocket units that belong to a lot; positive adds.
+class PocketChange(TwoPersonProposal):
+    """A new value of a claim, or cash that came in for it; ``strike`` is the NAV that books it.
 
-    ``value`` is what the movement adds to the pocket's capital, ``price`` that of a pocket unit.
-    Mark and hurdle clock are the lot's as they were when the units were set apart.
+    What was proposed never changes.  ``value`` is what the claim is carried at afterwards: at zero
+    the pocket is closed, and its units leave.
+    """
+
+    class Kind(models.TextChoices):
+        VALUE = "value", "New value"
+        CASH = "cash", "Cash paid out"
+
+    pocket = models.ForeignKey(SidePocket, on_delete=models.PROTECT, related_name="changes")
+    kind = models.CharField(max_length=5, choices=Kind.choices)
+    value = ExactField(help_text="What the claim is carried at afterwards.")
+    cash = ExactField(default=0, help_text="What came in for it and is paid to its holders.")
+    line = models.ForeignKey(
+        "investors.StatementLine",
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        help_text="The receipt that the cash is; without one the venue paid it.",
+    )
+    source = models.CharField(max_length=300, help_text="What the value or the payment rests on.")
+    strike = models.ForeignKey(
+        "investors.NavStrike",
+        on_delete=models.PROTECT,
+        related_name="pocket_changes",
+        null=True,
+        blank=True,
+    )
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta(TwoPersonProposal.Meta):
+        constraints = [
+            *not_negative("investors_pocketchange", "value", "cash"),
+            *checks_of_two("investors_pocketchange"),
+            models.CheckConstraint(
+                condition=Q(kind="value", cash=0, line=None) | Q(kind="cash", cash__gt=0),
+                name="investors_pocketchange_measured",
+            ),
+            models.CheckConstraint(
+                condition=Q(strike=None) | Q(is_approved=True, withdrawn_at=None),
+                name="investors_pocketchange_booked",
+            ),
+            models.UniqueConstraint(
+                fields=["pocket"],
+                condition=STANDS & Q(strike=None, withdrawn_at=None),
+                name="investors_pocketchange_open",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pocket.name}, {self.get_kind_display().lower()}"
+
+
+class PocketEntry(models.Model):
+    """One movement of a lot's part of a pocket: of its units, its value, or both; positive adds.
+
+    ``value`` is what the movement adds to the pocket's capital, ``price`` that of a pocket unit,
+    ``fee`` the performance fee taken of what it pays.  Mark and hurdle clock are the lot's as they
+    were when the units were set apart.
     """
 
     class Kind(models.TextChoices):
         CREATED = "created", "Set apart"
+        VALUED = "valued", "New value"
+        PAID = "paid", "Paid to the holder"
+        CLOSED = "closed", "Nothing is left"
 
     pocket = models.ForeignKey(SidePocket, on_delete=models.PROTECT, related_name="entries")
     lot = models.ForeignKey(
@@ -77,6 +137,7 @@ class PocketEntry(models.Model):
     units = ExactField()
     price = ExactField()
     value = ExactField()
+    fee = ExactField(default=0)
     high_water_mark = ExactField()
     hurdle_start = models.DateField()
     strike = models.ForeignKey("investors.NavStrike", on_delete=models.PROTECT, related_name="+")
@@ -89,12 +150,15 @@ class PocketEntry(models.Model):
         ordering = ["effective_at", "id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["pocket", "lot", "strike"], name="investors_pocketentry_once"
+                fields=["pocket", "lot", "strike", "kind"], name="investors_pocketentry_once"
             ),
             *in_range("investors_pocketentry", "units", "value"),
-            *not_negative("investors_pocketentry", "price"),
+            *not_negative("investors_pocketentry", "price", "fee"),
             *positive("investors_pocketentry", "high_water_mark"),
-            models.CheckConstraint(condition=~Q(units=0), name="investors_pocketentry_not_zero"),
+            models.CheckConstraint(
+                condition=~Q(units=0) | Q(kind__in=("valued", "paid")),
+                name="investors_pocketentry_not_zero",
+            ),
         ]
 
     def __str__(self) -> str:

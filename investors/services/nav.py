@@ -42,6 +42,7 @@ from investors.services.nav_calendar import find_due, next_version, require_inst
 from investors.services.nav_checks import check_book_breaks, check_coins, check_strike
 from investors.services.nav_dealing import deal_strike
 from investors.services.nav_inputs import gather_inputs
+from investors.services.pocket_changes import changed_pockets, plain_changes
 from investors.services.trading_books import (
     SleevePosition,
     positions_at,
@@ -284,6 +285,7 @@ def _plain_inputs(
         {
             "fund": fund.code,
             "valuation_at": valuation_at,
+            **({"pocket_changes": changes} if (changes := plain_changes(fund)) else {}),
             **_plain_books(inputs),
             "positions": [
                 {
@@ -339,7 +341,7 @@ def _require_same_books(row: NavStrike) -> None:
     now = _plain_books(gather_inputs(fund, at))
     named = now.keys() | ({"pockets"} & row.inputs.keys())
     changed = sorted(name for name in named if row.inputs.get(name) != now.get(name))
-    changed += changed_rates(row)
+    changed += changed_rates(row) + changed_pockets(row)
     if changed:
         raise Conflict(
             "the books changed after this NAV was prepared; return it to the preparer "

@@ -47,6 +47,7 @@ from investors.services.pocket_dealing import (
     lots_apart,
     plan_pockets,
 )
+from investors.services.pocket_proceeds import book_changes
 from investors.services.rebate_accruals import post_rebates
 from magnetfund.core.actors import Actor
 
@@ -64,6 +65,7 @@ def deal_strike(strike: NavStrike, *, actor: Actor, at: datetime) -> None:
     for (row, _), plan in zip(book.rows, plans, strict=True):
         _reserve(row, plan)
     create_pockets(book, splits, actor=actor)
+    paid_in += book_changes(book, actor)
     for (row, _), plan in zip(book.rows, plans, strict=True):
         _redeem(book, row, plan, lots, actor)
     deal_switches(book, plans, lots, actor)

@@ -13,6 +13,7 @@ from investors.domain.ledger.chart import (
     EXPENSES_PAYABLE,
     MANAGEMENT_PAYABLE,
     PERFORMANCE_PAYABLE,
+    POCKET_PAYABLE,
     REBATES_PAYABLE,
     REDEMPTIONS_PAYABLE,
     UNMATCHED,
@@ -35,7 +36,7 @@ from investors.services.ledger import (
     read_balances,
     read_entry,
 )
-from investors.services.rebates import owed_rebates
+from investors.services.rebates import owed_by_lot
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.errors import Conflict
 from magnetfund.kernel.money import currency_quantum
@@ -51,7 +52,10 @@ CLEARS: Mapping[PaymentKind, tuple[str, str]] = {
     PaymentKind.PERFORMANCE_FEE: ("performance_fee_paid", PERFORMANCE_PAYABLE),
     PaymentKind.EXPENSE: ("expense_paid", EXPENSES_PAYABLE),
     PaymentKind.REBATE: ("rebate_paid", REBATES_PAYABLE),
+    PaymentKind.POCKET: ("pocket_paid", POCKET_PAYABLE),
 }
+#: Kinds that are owed to a holder by his lots.
+OF_LOTS = (PaymentKind.REBATE, PaymentKind.POCKET)
 
 
 def owed_balance(fund: Fund, kind: PaymentKind) -> Decimal:
@@ -114,13 +118,15 @@ def unbook_payment(row: Payment, *, actor: Actor, at: datetime) -> None:
 
 
 def _lines(row: Payment, kind: PaymentKind, at: datetime) -> list[JointLine]:
-    """What a payment clears: the order's class, fees by what each class owes, rebates by lot."""
+    """What a payment clears: the order's class, fees by what each class owes, rebates and
+    side-pocket proceeds by lot."""
     if row.order is not None:
         return [_line(row.order.share_class.code, row.amount)]
-    if kind is PaymentKind.REBATE:
+    if kind in OF_LOTS:
         assert row.payee is not None
         assert row.payee.investor is not None
-        owed = owed_rebates(row.fund, row.payee.investor).get(row.payee.investor.pk, {})
+        own = owed_by_lot(row.fund, CLEARS[kind][1], row.payee.investor)
+        owed = own.get(row.payee.investor.pk, {})
         if sum(owed.values(), ZERO) < row.amount:
             raise Conflict("less is owed than this payment", code="nothing_owed")
         lots = dict(UnitLot.objects.filter(pk__in=owed).values_list("pk", "share_class__code"))

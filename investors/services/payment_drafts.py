@@ -24,10 +24,11 @@ from investors.models import (
 )
 from investors.services.kyc_file import is_held
 from investors.services.payment_books import (
+    CLEARS,
     book_holdback_release,
     owed_balance,
 )
-from investors.services.rebates import owed_rebates
+from investors.services.rebates import owed_by_lot
 from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.roles import Capability
@@ -54,6 +55,10 @@ PAID_OUT = {
     DealingOrder.Kind.REINVESTMENT: PaymentKind.DISTRIBUTION,
     DealingOrder.Kind.COMPENSATION: PaymentKind.COMPENSATION,
 }
+
+
+#: What the text of a payment by lots begins with.
+WORDS = {PaymentKind.REBATE: "Fee rebate", PaymentKind.POCKET: "Side-pocket proceeds"}
 
 
 def payable_of(order: DealingOrder) -> Decimal:
@@ -173,15 +178,21 @@ def prepare_fee(
 
 def list_rebates(fund: Fund) -> dict[UUID, Decimal]:
     """Rebates that are owed and not in a payment yet, by investor."""
+    return list_owed_by_lot(fund, PaymentKind.REBATE)
+
+
+def list_owed_by_lot(fund: Fund, kind: PaymentKind) -> dict[UUID, Decimal]:
+    """What holders are owed by their lots (a rebate, side-pocket proceeds) and no payment has yet,
+    by investor."""
     spoken = dict(
-        fund.payments.filter(kind=PaymentKind.REBATE.value, state__in=ACTIVE)
+        fund.payments.filter(kind=kind.value, state__in=ACTIVE)
         .values_list("payee__investor")
         .annotate(total=Sum("amount"))
         .order_by()
     )
     left = {
         who: sum(lots.values(), ZERO) - spoken.get(who, ZERO)
-        for who, lots in owed_rebates(fund).items()
+        for who, lots in owed_by_lot(fund, CLEARS[kind][1]).items()
     }
     return {who: amount for who, amount in left.items() if amount > 0}
 
@@ -189,7 +200,21 @@ def list_rebates(fund: Fund) -> dict[UUID, Decimal]:
 def prepare_rebate(
     *, fund: Fund, payee: PayeeAccount, actor: Actor, at: datetime | None = None
 ) -> Payment:
-    """Prepare all that is owed in rebates to the investor whose account ``payee`` is.
+    """Prepare all that is owed in rebates to the investor whose account ``payee`` is; raises what
+    :func:`prepare_of_lots` raises."""
+    return prepare_of_lots(fund=fund, kind=PaymentKind.REBATE, payee=payee, actor=actor, at=at)
+
+
+def prepare_of_lots(
+    *,
+    fund: Fund,
+    kind: PaymentKind,
+    payee: PayeeAccount,
+    actor: Actor,
+    at: datetime | None = None,
+) -> Payment:
+    """Prepare all that is owed of a rebate or of side pockets to the investor whose account
+    ``payee`` is.
 
     Raises :class:`Conflict` (``nothing_owed``), :class:`InvalidInput` (``third_party`` for an
     account of nobody's), :class:`NotAllowed` (``on_hold``) and what :func:`require_receiver`
@@ -197,18 +222,16 @@ def prepare_rebate(
     """
     actor.require(Capability.DEALING_PROCESS)
     if payee.investor is None:
-        raise InvalidInput(
-            "a rebate is paid only to an account of the investor", code="third_party"
-        )
+        raise InvalidInput("this is paid only to an account of the investor", code="third_party")
     with transaction.atomic():
         take_lock(AdvisoryLock.STRIKE_OF_FUND, fund.pk)
-        amount = list_rebates(fund).get(payee.investor.pk, ZERO)
+        amount = list_owed_by_lot(fund, kind).get(payee.investor.pk, ZERO)
         if amount <= 0:
-            raise Conflict("no rebate is owed to this investor", code="nothing_owed")
+            raise Conflict("nothing of this is owed to the investor", code="nothing_owed")
         require_not_held(payee.investor)
         return _prepare(
-            fund=fund, kind=PaymentKind.REBATE, amount=amount, currency=fund.currency,
-            payee=payee, text=f"Fee rebate {payee.investor.number}", actor=actor,
+            fund=fund, kind=kind, amount=amount, currency=fund.currency,
+            payee=payee, text=f"{WORDS[kind]} {payee.investor.number}", actor=actor,
             at=at or utc_now(),
         )  # fmt: skip
 

@@ -191,6 +191,24 @@ def group_by_holder(rows: Iterable[PocketHolding]) -> dict[UUID, list[PocketHold
     return found
 
 
+def read_set_apart(
+    fund: Fund, *, until: datetime, asked: list[UUID] | None
+) -> list[tuple[UUID, datetime, Decimal, Decimal]]:
+    """What left the classes for side pockets before an instant: holder, NAV, net value in cents and
+    value before fees, both below zero."""
+    return _rows(
+        """SELECT h.investor_id, u.effective_at,
+                  round(sum(u.units * n.net_value_per_unit), 2), sum(u.units * u.price)
+           FROM investors_unitentry u JOIN investors_unitlot l ON l.id = u.lot_id
+           JOIN investors_holding h ON h.id = l.holding_id
+           JOIN investors_lotnav n ON n.lot_id = u.lot_id AND n.strike_id = u.strike_id
+           WHERE u.fund_id = %s AND u.effective_at < %s AND u.kind = 'side_pocket_out'
+             AND (%s::uuid[] IS NULL OR h.investor_id = ANY(%s))
+           GROUP BY 1, 2""",
+        [fund.pk, until, asked, asked],
+    )
+
+
 def has_pocket_units(investor: UUID, fund: Fund | None = None) -> bool:
     """Whether an investor holds units of a side pocket, of one fund or of any."""
     return bool(

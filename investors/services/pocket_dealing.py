@@ -33,8 +33,8 @@ ZERO, CENT = Decimal(0), Decimal("0.01")
 #: The ledger's part of the value by the account that it comes from.
 PARTS = {"1030": "venue_cash", "1200": "receivable"}
 ENTERED = (
-    "pocket_id", "lot_id", "kind", "units", "price", "value", "high_water_mark", "hurdle_start",
-    "strike_id", "entry_id", "effective_at",
+    "pocket_id", "lot_id", "kind", "units", "price", "value", "fee", "high_water_mark",
+    "hurdle_start", "strike_id", "entry_id", "effective_at",
 )  # fmt: skip
 
 
@@ -172,7 +172,7 @@ def _write_class(
         ENTERED,
         (
             (split.pocket.pk, UUID(move.parent), PocketEntry.Kind.CREATED.value, move.goes.units,
-             row.issue_price, value, move.goes.mark, move.goes.clock, strike.pk, entry.pk,
+             row.issue_price, value, ZERO, move.goes.mark, move.goes.clock, strike.pk, entry.pk,
              strike.valuation_at)
             for split in own
             for move, value in zip(split.moves, split.values, strict=True)

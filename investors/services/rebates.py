@@ -118,6 +118,13 @@ def read_agreements(fund: Fund, *, until: date) -> Mapping[int, Mapping[UUID, li
 def owed_rebates(fund: Fund, investor: Investor | None = None) -> dict[UUID, dict[UUID, Decimal]]:
     """What the ledger owes in rebates, by holder and the lot that it was credited to; of one
     ``investor``, or of all."""
+    return owed_by_lot(fund, REBATES_PAYABLE, investor)
+
+
+def owed_by_lot(
+    fund: Fund, account: str, investor: Investor | None = None
+) -> dict[UUID, dict[UUID, Decimal]]:
+    """What the ledger owes on an account that is kept by lot: by holder and lot."""
     who = None if investor is None else investor.pk
     found: dict[UUID, dict[UUID, Decimal]] = {}
     with connection.cursor() as cursor:
@@ -130,7 +137,7 @@ def owed_rebates(fund: Fund, investor: Investor | None = None) -> dict[UUID, dic
                  AND (%s::uuid IS NULL OR h.investor_id = %s)
                GROUP BY h.investor_id, l.number, p.lot HAVING sum(p.amount) <> 0
                ORDER BY l.number""",
-            [fund.pk, REBATES_PAYABLE, fund.currency, who, who],
+            [fund.pk, account, fund.currency, who, who],
         )
         for holder, lot, amount in cursor.fetchall():
             found.setdefault(holder, {})[lot] = amount

@@ -38,6 +38,7 @@ from investors.services.pocket_books import (
     PocketHolding,
     group_by_holder,
     read_pocket_holdings,
+    read_set_apart,
 )
 from investors.services.statement_periods import Period
 from investors.services.statement_rebates import RebateMove, read_rebates
@@ -129,7 +130,10 @@ def read_books(
     _read_money(fund, strikes, holders, asked)
     _read_distributions(fund, strikes, holders, asked)
     _read_transfers(fund, strikes, holders, asked)
-    _read_pockets(fund, strikes, holders, asked)
+    for who, at, net, gross in read_set_apart(fund, until=strikes[-1].valuation_at, asked=asked):
+        book, k = holders.setdefault(who, HolderBook()), _place(strikes, at)
+        book.add_money(k, "side_pockets", net)
+        book.fee_moved[k] = book.fee_moved.get(k, ZERO) + gross - net
     _read_moves(fund, strikes, holders, asked)
     for who, rebates in read_rebates(fund, until=period.closing.valuation_at, asked=asked).items():
         holders.setdefault(who, HolderBook()).rebates = rebates
@@ -192,7 +196,7 @@ def _read_money(
            JOIN investors_unitlot l ON l.id = p.lot
            JOIN investors_holding h ON h.id = l.holding_id
            WHERE e.fund_id = %s AND e.effective_at < %s AND p.currency = %s
-             AND p.account_id = ANY(%s)
+             AND p.account_id = ANY(%s) AND e.kind <> 'side_pocket_realised'
              AND (%s::uuid[] IS NULL OR h.investor_id = ANY(%s))
            GROUP BY 1, 2, 3, 4""",
         [
@@ -263,30 +267,6 @@ def _read_transfers(
             worth, units = gross.get((who, at), (sign * value, ZERO))
             book.add_money(k, "transfers", sign * value - units * paid.get((item, k), ZERO))
             book.fee_moved[k] = book.fee_moved.get(k, ZERO) + worth - sign * value
-
-
-def _read_pockets(
-    fund: Fund,
-    strikes: Sequence[NavStrike],
-    holders: dict[UUID, HolderBook],
-    asked: list[UUID] | None,
-) -> None:
-    """What went into side pockets leaves the classes at its net value of the NAV that set it
-    apart; the fee that was accrued on it goes with it."""
-    for who, at, net, gross in _rows(
-        """SELECT h.investor_id, u.effective_at,
-                  round(sum(u.units * n.net_value_per_unit), 2), sum(u.units * u.price)
-           FROM investors_unitentry u JOIN investors_unitlot l ON l.id = u.lot_id
-           JOIN investors_holding h ON h.id = l.holding_id
-           JOIN investors_lotnav n ON n.lot_id = u.lot_id AND n.strike_id = u.strike_id
-           WHERE u.fund_id = %s AND u.effective_at < %s AND u.kind = 'side_pocket_out'
-             AND (%s::uuid[] IS NULL OR h.investor_id = ANY(%s))
-           GROUP BY 1, 2""",
-        [fund.pk, strikes[-1].valuation_at, asked, asked],
-    ):
-        book, k = holders.setdefault(who, HolderBook()), _place(strikes, at)
-        book.add_money(k, "side_pockets", net)
-        book.fee_moved[k] = book.fee_moved.get(k, ZERO) + gross - net
 
 
 def _read_moves(

@@ -129,6 +129,8 @@ def tell_paid(payment: Payment, *, at: datetime) -> None:
         investor, what = order.investor_id, f"your order {order.reference}"
     elif payee is not None and payee.investor_id is not None:
         investor, what = payee.investor_id, "the rebate of fees that is agreed with you"
+        if payment.kind == Payment.Kind.POCKET:
+            what = "your part of what came in for a side pocket"
     else:
         return
     send_messages(

@@ -40,6 +40,7 @@ NOT_BY_WORKER = (
     "investors_rateproposal",
     "investors_rebate",
     "investors_restatement",
+    "investors_pocketchange",
     "investors_pocketentry",
     "investors_sidepocket",
     "investors_statementline",

@@ -422,6 +422,7 @@ REFUSED: dict[str, str] = {
         f"{_OFFICER}, now(), true)"
     ),
     "change what a claim is worth": "UPDATE investors_sidepocket SET value = 1",
+    "change what a claim came to": "UPDATE investors_pocketchange SET cash = 1",
     "move units of a side pocket": (
         "INSERT INTO investors_pocketentry (pocket_id, lot_id, kind, units, price, value, "
         "high_water_mark, hurdle_start, strike_id, entry_id, effective_at) VALUES "

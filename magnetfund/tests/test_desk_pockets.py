@@ -9,12 +9,13 @@ import pytest
 from django.test import Client
 from rest_framework.test import APIClient
 
-from investors.models import SidePocket
+from investors.models import Payment, PocketChange, SidePocket
 from investors.services.kyc_file import still_holds
 from investors.services.pocket_books import has_pocket_units
 from investors.services.transfers import check_transfer
 from investors.services.verification import verify_fund
 from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund
+from investors.tests.test_payments import payee_of
 from magnetfund.core.roles import Role
 from magnetfund.kernel.errors import Conflict
 from magnetfund.operations.people import ensure_user
@@ -87,6 +88,60 @@ def test_the_page_takes_a_claim_from_the_proposal_to_the_holders(small: SmallFun
         ["60", "6000", "100"], ["40", "4000", "100"],
     ]  # fmt: skip
     assert verify_fund(small.fund) == []
+
+
+def test_the_page_takes_what_came_in_to_the_payment(small: SmallFund):
+    clerk, director = client_of(Role.ACCOUNTANT), client_of(Role.DIRECTOR)
+    clerk.post(PAGE, claim(key="s1"))
+    row = SidePocket.objects.get()
+    director.post(f"{PAGE}{row.pk}/decide/", {"decision": "approve"})
+    small.strike(FEBRUARY)
+    given = {"pocket": row.pk, "value": "0", "cash": "9000", "receipt": "", "source": "letter"}
+    wrong = clerk.post(f"{PAGE}changes/", given | {"receipt": "none", "key": "c0"})
+    assert (wrong.status_code, "no receipt has this" in wrong.content.decode()) == (422, True)
+    assert clerk.post(f"{PAGE}changes/", given | {"key": "c1"}).status_code == 303
+    change = PocketChange.objects.get()
+    assert "Approve or decline a value or a payment" in text(director, "/desk/")
+    director.post(f"{PAGE}changes/{change.pk}/decide/", {"decision": "approve"})
+    assert "paid by the venue" in text(clerk, f"{PAGE}changes/")
+    small.strike(MARCH)
+    page = text(clerk, f"{PAGE}{row.pk}/")
+    assert "Closed: nobody holds units of it any more." in page
+    payee = payee_of(small)
+    assert "Side-pocket proceeds<small>Ann</small>" in text(clerk, "/desk/fund/payments/")
+    clerk.post(
+        "/desk/fund/payments/prepare/", {"kind": "pocket", "payee": str(payee.pk), "key": "p1"}
+    )
+    payment = Payment.objects.get()
+    assert (payment.kind, payment.amount) == ("pocket", Decimal(5400))
+    assert verify_fund(small.fund) == []
+
+
+def test_the_api_takes_what_came_in(small: SmallFund):
+    clerk, director = APIClient(), APIClient()
+    for client, role in ((clerk, Role.ACCOUNTANT), (director, Role.DIRECTOR)):
+        client.force_authenticate(
+            ensure_user(email=f"{role.value}@example.com", name=role.value.title(), roles=[role])
+        )
+    client_of(Role.ACCOUNTANT).post(PAGE, claim(key="s1"))
+    row = SidePocket.objects.get()
+    client_of(Role.DIRECTOR).post(f"{PAGE}{row.pk}/decide/", {"decision": "approve"})
+    small.strike(FEBRUARY)
+    given = {"pocket": "SP-1", "value": "5000", "rests_on": "letter", "idempotency_key": "a"}
+    made = clerk.post(f"{API}/changes", given, format="json")
+    assert (made.status_code, made.json()["cash"]) == (201, "0")
+    lost = clerk.post(
+        f"{API}/changes", given | {"pocket": "SP-9", "idempotency_key": "b"}, format="json"
+    )
+    assert lost.status_code == 404
+    step = f"{API}/changes/{made.json()['id']}/step"
+    done = director.post(step, {"step": "approve", "idempotency_key": "c"}, format="json")
+    assert done.json()["is_approved"] is True
+    small.strike(MARCH)
+    (change,) = director.get(f"{API}/changes").json()["changes"]
+    assert (change["value"], change["nav_of"]) == ("5000", "2025-03-01T00:00:00Z")
+    (pocket,) = director.get(API).json()["pockets"]
+    assert pocket["carried_at"] == "5000"
 
 
 def test_an_approved_claim_is_withdrawn_on_the_page(small: SmallFund):

@@ -59,7 +59,7 @@ PAGES: dict[str, tuple[str, ...]] = {
         "/desk/market/", "/desk/market/instruments/", "/desk/research/strategies/",
         "/desk/people/", "/desk/fund/money/", "/desk/fund/payments/", "/desk/fund/accounts/",
         "/desk/fund/rebates/", "/desk/fund/rates/",
-        "/desk/fund/pockets/",
+        "/desk/fund/pockets/", "/desk/fund/pockets/changes/",
         "/desk/fund/register/", "/desk/fund/papers/", "/desk/fund/suspension/",
         "/desk/fund/proposals/", "/desk/fund/proposals/import/", "/desk/fund/orders/?state=settled",
     ),

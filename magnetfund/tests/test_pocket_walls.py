@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -12,15 +13,16 @@ import psycopg
 import pytest
 from django.db import Error
 
-from investors.models import NavStrike, PocketEntry, SidePocket, UnitLot
-from investors.services import nav_dealing, pocket_dealing
+from investors.models import NavStrike, PocketChange, PocketEntry, SidePocket, UnitLot
+from investors.services import nav_dealing, pocket_dealing, pocket_proceeds
 from investors.services.nav import approve_strike
+from investors.services.pocket_changes import decide_change, propose_change
 from investors.services.pockets import decide_pocket, propose_pocket
 from investors.services.verification import verify_fund
 from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Role
-from magnetfund.core.services.signing import NAV, POCKET, SignatureMissing
+from magnetfund.core.services.signing import NAV, POCKET, POCKET_CHANGE, SignatureMissing
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.test_decision_walls import checker_of, words
 from magnetfund.tests.test_money_walls import ROLES, attack
@@ -28,13 +30,13 @@ from magnetfund.tests.test_signed_decisions import dora
 from magnetfund.tests.walls_support import say_kind, write_signature
 
 D = Decimal
-FEBRUARY = first_of(2025, 2)
+FEBRUARY, MARCH = first_of(2025, 2), first_of(2025, 3)
 
 
 def tell() -> SmallFund:
     """Ann holds 600 units at 100, Bob 400."""
-    fund = make_fund("main", performance_rate="0", management_rate="0")
-    for at in (FIRST, FEBRUARY):
+    fund = make_fund("main", performance_rate="0.2", management_rate="0")
+    for at in (FIRST, FEBRUARY, MARCH):
         fund.day(at)
     fund.subscribe("ann", "60000", before=FIRST)
     fund.subscribe("bob", "40000", before=FIRST)
@@ -67,8 +69,8 @@ def agree(cluster: Any, small: SmallFund) -> SidePocket:
     return decide_pocket(proposal=row, is_approved=True, actor=Actor.of(director))
 
 
-def strike(cluster: Any, small: SmallFund) -> NavStrike:
-    row = small.prepare(FEBRUARY)
+def strike(cluster: Any, small: SmallFund, at: datetime = FEBRUARY) -> NavStrike:
+    row = small.prepare(at)
     write_signature(cluster, NAV, row.pk, checker_of(small))
     return approve_strike(strike=row, seen_hash=row.result_hash, actor=small.checker)
 
@@ -159,3 +161,86 @@ def test_a_stolen_web_sets_nothing_else_apart_than_the_nav_says(
         approve_strike(strike=row, seen_hash=row.result_hash, actor=small.checker)
     row.refresh_from_db()
     assert (row.state, PocketEntry.objects.count()) == ("prepared", 0)
+
+
+def come_to(cluster: Any, small: SmallFund) -> PocketChange:
+    """The claim of 10,000 comes to 24,000: half of it in cash."""
+    agree(cluster, small)
+    strike(cluster, small)
+    row = propose_change(
+        pocket=SidePocket.objects.get(), value=D(12000), cash=D(12000), source="letter",
+        actor=small.maker,
+    )  # fmt: skip
+    write_signature(cluster, POCKET_CHANGE, row.pk, dora())
+    return decide_change(proposal=row, is_approved=True, actor=Actor.of(dora()))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_a_claim_came_to_takes_a_directors_signature(
+    small: SmallFund, fresh_database: Any, role: str
+):
+    agree(fresh_database, small)
+    strike(fresh_database, small)
+    row = propose_change(
+        pocket=SidePocket.objects.get(), value=D(1), source="letter", actor=small.maker
+    )
+    approval = (
+        "UPDATE investors_pocketchange SET decided_by_id = %s, decided_at = now(), "
+        "is_approved = true WHERE id = %s",
+        (dora().pk, row.pk),
+    )
+    steps = (
+        approval, (approval[0], (checker_of(small).pk, row.pk)),
+        ("UPDATE investors_pocketchange SET cash = 5000, kind = 'cash'", ()),
+        ("UPDATE investors_pocketchange SET strike_id = (SELECT id FROM investors_navstrike "
+         "LIMIT 1)", ()),
+        ("INSERT INTO investors_pocketentry (pocket_id, lot_id, kind, units, price, value, fee, "
+         "high_water_mark, hurdle_start, strike_id, entry_id, effective_at) SELECT pocket_id, "
+         "lot_id, 'paid', -units, price, -value, 0, high_water_mark, hurdle_start, strike_id, "
+         "entry_id, effective_at FROM investors_pocketentry LIMIT 1", ()),
+    )  # fmt: skip
+    for step in steps:
+        assert attack(fresh_database, role, step) != ""
+    if role == "fa_app":
+        assert "has not signed this" in attack(fresh_database, role, approval)
+    assert words(POCKET_CHANGE, row.pk).startswith("Carry the claim of side pocket SP-1")
+
+
+def test_an_honest_booking_passes(small: SmallFund, fresh_database: Any):
+    """24,000 over 100 units are 240; of Ann's 60 units half leaves for 7,200, and a fifth of 30
+    times 140 above her mark of 100 is the fee of 840."""
+    come_to(fresh_database, small)
+    done = strike(fresh_database, small, MARCH)
+    assert "Side pocket SP-1: carried at 12000, paid out 12000" in words(NAV, done.pk)
+    paid = PocketEntry.objects.filter(kind="paid").order_by("lot__number")
+    assert sorted((row.units, row.value, row.fee) for row in paid) == [
+        (-30, -7200, 840), (-20, -4800, 560),
+    ]  # fmt: skip
+    assert verify_fund(small.fund) == []
+
+
+@pytest.mark.parametrize("change", ["all to one", "a higher fee", "no fee and less claim"])
+def test_a_stolen_web_books_nothing_else_than_was_signed(
+    small: SmallFund, fresh_database: Any, monkeypatch: pytest.MonkeyPatch, change: str
+):
+    """With every signature there, the dealing itself books otherwise."""
+    come_to(fresh_database, small)
+    honest = pocket_proceeds.change_pocket
+
+    def forged(**given: Any) -> Any:
+        one, two = honest(**given)
+        if change == "all to one":
+            return (
+                replace(one, gross=one.gross + 100), replace(two, gross=two.gross - 100)
+            )  # fmt: skip
+        if change == "a higher fee":
+            return (replace(one, fee=one.fee + 1000), two)
+        return (replace(one, change=one.change + 500), two)
+
+    monkeypatch.setattr(pocket_proceeds, "change_pocket", forged)
+    row = small.prepare(MARCH)
+    write_signature(fresh_database, NAV, row.pk, checker_of(small))
+    with pytest.raises((Error, psycopg.Error)):
+        approve_strike(strike=row, seen_hash=row.result_hash, actor=small.checker)
+    row.refresh_from_db()
+    assert (row.state, PocketEntry.objects.exclude(kind="created").count()) == ("prepared", 0)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.conf import settings
 
-from investors.models import Fund, SidePocket
+from investors.models import Fund, PocketChange, SidePocket, StatementLine
 from investors.models.pockets import SOURCE_ACCOUNTS
+from investors.services.pocket_changes import SOURCE_MAX, propose_change
 from investors.services.pockets import WORDS_MAX, propose_pocket
 from magnetfund.core.roles import Capability
-from magnetfund.kernel.errors import NotFound
+from magnetfund.kernel.errors import InvalidInput, NotFound
 from magnetfund.web.service_forms import ServiceForm
 
 
@@ -31,7 +33,9 @@ class PocketForm(ServiceForm):
     )
     cause = forms.CharField(max_length=WORDS_MAX["cause"], label="Why it is set apart")
     notice = forms.CharField(
-        max_length=WORDS_MAX["notice"], label="Notice to holders", widget=forms.Textarea
+        max_length=WORDS_MAX["notice"],
+        label="Notice to holders",
+        widget=forms.Textarea(attrs={"rows": 4}),
     )
 
     class Meta(ServiceForm.Meta):
@@ -43,3 +47,60 @@ class PocketForm(ServiceForm):
             raise NotFound("no fund is founded yet")
         words = {name: given[name] for name in ("asset", "account", "value", "cause", "notice")}
         return propose_pocket(fund=fund, actor=self.actor, **words)
+
+
+def standing_pockets() -> Any:
+    return (
+        SidePocket.objects.filter(fund__book=settings.MAGNET_BOOK)
+        .exclude(strike=None)
+        .order_by("number")
+    )
+
+
+class PocketChangeForm(ServiceForm):
+    """What a claim is carried at from the next NAV on, and cash that came in for it."""
+
+    capability = Capability.DEALING_PROCESS
+    pocket = forms.ModelChoiceField(SidePocket.objects.all(), empty_label="Choose a pocket")
+    value = forms.DecimalField(label="Carried at afterwards", help_text="Zero closes the pocket.")
+    cash = forms.DecimalField(
+        label="Cash that came in", required=False, help_text="Paid to who holds its units."
+    )
+    receipt = forms.CharField(
+        max_length=100,
+        required=False,
+        label="Receipt",
+        help_text="Reference of the bank's line; without one the venue paid it.",
+    )
+    source = forms.CharField(
+        max_length=SOURCE_MAX, label="What it rests on", help_text="A letter, a price, a notice."
+    )
+
+    class Meta(ServiceForm.Meta):
+        model = PocketChange
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["pocket"].queryset = standing_pockets()  # type: ignore[attr-defined]
+
+    def perform(self, given: dict[str, Any]) -> PocketChange:
+        return propose_change(
+            pocket=given["pocket"],
+            value=given["value"],
+            cash=given["cash"] or Decimal(0),
+            line=find_receipt(given["pocket"], given["receipt"]),
+            source=given["source"],
+            actor=self.actor,
+        )
+
+
+def find_receipt(pocket: SidePocket, reference: str) -> StatementLine | None:
+    """The receipt of a reference, ``None`` for none; raises ``InvalidInput`` (``unknown_line``)."""
+    if not reference.strip():
+        return None
+    found = StatementLine.objects.filter(
+        fund=pocket.fund_id, reference=reference.strip(), amount__gt=0
+    ).first()
+    if found is None:
+        raise InvalidInput("no receipt has this reference", code="unknown_line")
+    return found

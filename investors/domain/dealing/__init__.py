@@ -34,6 +34,7 @@ from investors.domain.dealing.moves import (
     split_side_pocket,
     transfer_units,
 )
+from investors.domain.dealing.pockets import PocketLot, PocketStep, change_pocket
 from investors.domain.dealing.sizing import (
     LotUnits,
     gross_of_net,
@@ -55,13 +56,16 @@ __all__ = [
     "LockedLot",
     "LotMove",
     "LotUnits",
+    "PocketLot",
     "PocketMerge",
+    "PocketStep",
     "Rank",
     "RedemptionRefusal",
     "SubscriptionStep",
     "Switch",
     "allot_distribution",
     "cap_by_holder",
+    "change_pocket",
     "check_redemption",
     "choose_dealing_date",
     "compute_free_units",

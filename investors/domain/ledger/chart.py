@@ -38,6 +38,7 @@ CHART: tuple[LedgerAccount, ...] = (
     LedgerAccount("2015", "Unmatched receipts, due to their senders", "liability"),
     LedgerAccount("2020", "Redemptions payable", "liability"),
     LedgerAccount("2030", "Redemption holdback payable", "liability"),
+    LedgerAccount("2040", "Side-pocket proceeds payable", "liability"),
     LedgerAccount("2100", "Management fee payable", "liability"),
     LedgerAccount("2110", "Accrued performance fee (not crystallised)", "liability"),
     LedgerAccount("2120", "Performance fee payable (crystallised)", "liability"),
@@ -92,12 +93,12 @@ UNMATCHED, REDEMPTIONS_PAYABLE, HOLDBACK = "2015", "2020", "2030"
 MANAGEMENT_PAYABLE, PERFORMANCE_ACCRUAL = "2100", "2110"
 PERFORMANCE_PAYABLE, EXPENSES_PAYABLE, REBATES_PAYABLE = "2120", "2130", "2160"
 COMPENSATION_PAYABLE = "2310"
-POCKET_ASSETS, POCKET_CAPITAL = "1500", "3020"
+POCKET_ASSETS, POCKET_CAPITAL, POCKET_PAYABLE = "1500", "3020", "2040"
 UNALLOCATED, UNIT_CAPITAL, UNITS_HELD = "2340", "3010", "8010"
 #: What the bank must hold after a dealing day until people pay it.
 OWED_FROM_BANK = (
     REDEMPTIONS_PAYABLE, HOLDBACK, MANAGEMENT_PAYABLE, PERFORMANCE_PAYABLE, REBATES_PAYABLE,
-    COMPENSATION_PAYABLE,
+    COMPENSATION_PAYABLE, POCKET_PAYABLE,
 )  # fmt: skip
 #: Accounts that no lot has a part of: the accrual and the contra of units are the class's, what
 #: rounding leaves is the fund's.

@@ -34,6 +34,7 @@ class PaymentKind(StrEnum):
     PERFORMANCE_FEE = "performance_fee"
     EXPENSE = "expense"
     REBATE = "rebate"
+    POCKET = "pocket"
 
 
 _S = PaymentState

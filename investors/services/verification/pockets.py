@@ -8,14 +8,15 @@ from decimal import Decimal
 from django.db import connection
 
 from investors.domain.strike import count_pocket_units
-from investors.models import Fund, NavStrike, PocketEntry, SidePocket
+from investors.models import Fund, NavStrike, PocketChange, PocketEntry, SidePocket
 from investors.services.pocket_books import compare_pockets
+from investors.services.pocket_changes import describe_change
 from investors.services.pockets import describe_pocket
 from investors.services.policies import terms_in_force
 from investors.services.verification.proofs import proved_since
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.signatures import SignedAct, SignedRow, find_signature_faults
-from magnetfund.core.services.signing import POCKET
+from magnetfund.core.services.signing import POCKET, POCKET_CHANGE
 
 ZERO = Decimal(0)
 SHOWN = 40
@@ -31,6 +32,32 @@ def find_pocket_differences(fund: Fund) -> list[str]:
     for row in rows:
         if row.strike is not None:
             found += _find_shares(row, row.strike)
+    changes = PocketChange.objects.filter(pocket__fund=fund, is_approved=True).select_related(
+        "pocket", "strike"
+    )
+    found += find_signature_faults([_signed_change(row, since) for row in changes])
+    for change in changes:
+        if change.strike is not None:
+            found += _find_booked(change, change.strike)
+    return found
+
+
+def _find_booked(change: PocketChange, strike: NavStrike) -> list[str]:
+    """What a change moved: its cash, and the value that rested after it."""
+    what = f"{change.pocket.name} at the NAV of {strike.valuation_at:%Y-%m-%d}"
+    entries = change.pocket.entries.filter(effective_at__lte=strike.valuation_at)
+    paid = -sum(
+        entries.filter(strike=strike, kind=PocketEntry.Kind.PAID).values_list("value", flat=True),
+        ZERO,
+    )
+    rests = sum(entries.values_list("value", flat=True), ZERO)
+    found = []
+    if paid != change.cash:
+        found.append(f"{what}: {paid} paid out, signed {change.cash}")
+    if rests != change.value:
+        found.append(f"{what}: carried at {rests}, signed {change.value}")
+    if not change.value and (left := sum(entries.values_list("units", flat=True), ZERO)):
+        found.append(f"{what}: {left} units of a claim of which nothing is left")
     return found
 
 
@@ -87,6 +114,22 @@ def _find_unmoved(fund: Fund) -> list[str]:
             f"lot {number}: {out} units left for side pockets, {into} came in"
             for number, out, into in cursor.fetchall()
         ]
+
+
+def _signed_change(row: PocketChange, since: datetime | None) -> SignedRow:
+    assert row.decided_by_id is not None
+    return SignedRow(
+        what=f"change of side pocket {row.pocket.name}",
+        signatures=(
+            SignedAct(user=row.proposed_by_id, capability=Capability.DEALING_PROCESS),
+            SignedAct(user=row.decided_by_id, capability=Capability.POCKETS_APPROVE, by_line=True),
+        ),
+        action="pocket_change.approved",
+        subject=("pocket_change", str(row.pk)),
+        body=tuple(describe_change(row).items()),
+        proof=(POCKET_CHANGE, row.pk),
+        proof_since=since,
+    )
 
 
 def _signed(row: SidePocket, since: datetime | None) -> SignedRow:

@@ -39,6 +39,7 @@ ADVISER = "adviser.approve"
 ATTORNEY = "attorney.approve"
 POCKET = "pocket.approve"
 ESTATE = "estate.approve"
+POCKET_CHANGE = "pocket_change.approve"
 
 #: How a refusal for want of a signature begins.
 SIGNATURE_SAYS = "signature: "

@@ -46,6 +46,7 @@ from investors.services.payment_drafts import (
     release_holdback,
 )
 from investors.services.payments import approve_payment, cancel_payment
+from investors.services.pocket_changes import decide_change
 from investors.services.pockets import decide_pocket
 from investors.services.policies import approve_terms
 from investors.services.rebates import decide_rebate
@@ -65,7 +66,7 @@ from magnetfund.web.break_forms import BreakForm
 from magnetfund.web.dealing_forms import DealingProposalForm, DistributionForm, RestatementForm
 from magnetfund.web.expense_forms import ExpenseForm
 from magnetfund.web.investor_field import InvestorField
-from magnetfund.web.pocket_forms import PocketForm
+from magnetfund.web.pocket_forms import PocketChangeForm, PocketForm
 from magnetfund.web.rate_forms import ParForm, RateForm
 from magnetfund.web.rebate_forms import RebateForm
 from magnetfund.web.signing import words_to_sign
@@ -176,6 +177,7 @@ FORMS: dict[str, type[ServiceForm]] = {
         ParForm,
         RebateForm,
         PocketForm,
+        PocketChangeForm,
     )
 }
 
@@ -183,10 +185,8 @@ FORMS: dict[str, type[ServiceForm]] = {
 def action(
     description: str, done: str, work: Callable[[Any, Actor], Any], *, step_up: bool = False
 ) -> Action:
-    """An action that runs a service on each chosen row; a refusal stops nothing else.
-
-    ``step_up`` asks for a fresh second factor before the first of them.
-    """
+    """An action that runs a service on each chosen row; a refusal stops nothing else.  ``step_up``
+    asks for a fresh second factor before the first of them."""
 
     def run(_: Any, request: HttpRequest, queryset: QuerySet[models.Model]) -> None:
         assert isinstance(request.user, User)
@@ -321,6 +321,7 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
     "investors.rateproposal": decisions(decide_rates),
     "investors.sidepocket": decisions(decide_pocket),
     "investors.parterm": decisions(decide_par),
+    "investors.pocketchange": decisions(decide_change),
     "investors.suspensionproposal": (
         action(
             "Sign (controller, director)",

@@ -43,6 +43,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Payments", "payments", "investors.payment"),
             ("Rebates of fees", "undo", "investors.rebate"),
             ("Side pockets", "inventory_2", "investors.sidepocket"),
+            ("Values and cash of pockets", "price_change", "investors.pocketchange"),
         ),
     ),
     (

@@ -15,12 +15,13 @@ from rest_framework.views import APIView
 from investors.domain.payments import PaymentKind
 from investors.models import DealingOrder, PayeeAccount, Payment, StatementLine
 from investors.services.money_accounts import find_account
+from investors.services.payment_books import OF_LOTS
 from investors.services.payment_drafts import (
     PAID_OUT,
     payable_of,
     prepare_fee,
+    prepare_of_lots,
     prepare_proceeds,
-    prepare_rebate,
     prepare_refund,
     release_holdback,
 )
@@ -139,8 +140,8 @@ def _prepare(given: dict[str, Any], actor: Actor) -> Payment:
         if order is None:
             raise NotFound("no such order")
         return prepare_proceeds(order=order, payee=payee, actor=actor)
-    if kind is PaymentKind.REBATE:
-        return prepare_rebate(fund=fund, payee=payee, actor=actor)
+    if kind in OF_LOTS:
+        return prepare_of_lots(fund=fund, kind=kind, payee=payee, actor=actor)
     return prepare_fee(
         fund=fund, kind=kind, payee=payee, amount=given.get("amount"),
         text=given["text"] or kind.value, actor=actor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +14,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from investors.domain.ledger.chart import POCKET_SOURCES
-from investors.models import SidePocket
+from investors.models import PocketChange, SidePocket
 from investors.services.pocket_books import PocketBalance, read_pocket_balances
+from investors.services.pocket_changes import (
+    SOURCE_MAX,
+    decide_change,
+    propose_change,
+    withdraw_change,
+)
 from investors.services.pockets import (
     WORDS_MAX,
     decide_pocket,
@@ -30,6 +37,7 @@ from magnetfund.web.api.access import answer_once, key_of, needs
 from magnetfund.web.api.fields import ExactDecimal, plain
 from magnetfund.web.api.money import KEY_HEADER, own_fund
 from magnetfund.web.api.signing import ConflictAnswer
+from magnetfund.web.pocket_forms import find_receipt
 
 SHOWN = 500
 
@@ -168,6 +176,133 @@ class PocketStepView(APIView):
                     proposal=row, is_approved=step == "approve", reason=reason, actor=actor
                 )
             return 200, _answer(done, read_pocket_balances(fund))
+
+        return answer_once(
+            request, key=key_of(request, given.get("idempotency_key", "")), work=work
+        )
+
+
+class PocketChangeRequest(serializers.Serializer[Any]):
+    pocket = serializers.CharField(max_length=20, help_text="Its name, SP-1.")
+    value = ExactDecimal(help_text="What the claim is carried at afterwards; zero closes it.")
+    cash = ExactDecimal(required=False, help_text="What came in and is paid to its holders.")
+    receipt = serializers.CharField(
+        max_length=100, required=False, help_text="The bank's reference; without: the venue paid."
+    )
+    rests_on = serializers.CharField(
+        max_length=SOURCE_MAX, help_text="A letter, a price, a notice."
+    )
+    idempotency_key = serializers.CharField(max_length=200, required=False)
+
+
+class PocketChangeAnswer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    pocket = serializers.CharField()
+    value = serializers.CharField()
+    cash = serializers.CharField()
+    receipt = serializers.CharField(allow_null=True)
+    rests_on = serializers.CharField()
+    is_approved = serializers.BooleanField(allow_null=True, help_text="Null while it waits.")
+    reason = serializers.CharField()
+    nav_of = serializers.DateTimeField(allow_null=True, help_text="Of the NAV that booked it.")
+    withdrawn_at = serializers.DateTimeField(allow_null=True)
+
+
+class PocketChangesAnswer(serializers.Serializer[Any]):
+    changes = PocketChangeAnswer(many=True)
+
+
+def _change(row: PocketChange) -> dict[str, Any]:
+    return {
+        "id": str(row.pk),
+        "pocket": row.pocket.name,
+        "value": plain(row.value),
+        "cash": plain(row.cash),
+        "receipt": None if row.line is None else row.line.reference,
+        "rests_on": row.source,
+        "is_approved": row.is_approved,
+        "reason": row.reason,
+        "nav_of": None if row.strike is None else isoformat_z(row.strike.valuation_at),
+        "withdrawn_at": None if row.withdrawn_at is None else isoformat_z(row.withdrawn_at),
+    }
+
+
+class PocketChangesView(APIView):
+    """New values of claims and cash that came in, the newest proposal first; a POST proposes."""
+
+    permission_classes = [needs(Capability.DEALING_PROCESS, Capability.POCKETS_APPROVE)]
+
+    @extend_schema(operation_id="pocket_changes", responses={200: PocketChangesAnswer})
+    def get(self, request: Request) -> Response:
+        rows = PocketChange.objects.filter(pocket__fund=own_fund()).select_related(
+            "pocket", "strike", "line"
+        )
+        return Response({"changes": [_change(row) for row in rows[:SHOWN]]})
+
+    @extend_schema(
+        operation_id="pocket_change_propose",
+        request=PocketChangeRequest,
+        parameters=[KEY_HEADER],
+        responses={201: PocketChangeAnswer},
+    )
+    def post(self, request: Request) -> HttpResponse:
+        form = PocketChangeRequest(data=request.data)
+        form.is_valid(raise_exception=True)
+        given = dict(form.validated_data)
+        key = key_of(request, given.pop("idempotency_key", ""))
+
+        def work() -> tuple[int, dict[str, Any]]:
+            number = given["pocket"].removeprefix("SP-")
+            row = SidePocket.objects.filter(
+                fund=own_fund(), number=int(number) if number.isdecimal() else 0
+            ).first()
+            if row is None:
+                raise NotFound("no such side pocket")
+            done = propose_change(
+                pocket=row,
+                value=given["value"],
+                cash=given.get("cash", Decimal(0)),
+                line=find_receipt(row, given.get("receipt", "")),
+                source=given["rests_on"],
+                actor=actor_of(request),
+            )
+            return 201, _change(done)
+
+        return answer_once(request, key=key, work=work)
+
+
+class PocketChangeStepView(APIView):
+    """A director's decision on a change, with a fresh second factor, once he has signed it at the
+    signer (409 signature_missing until then); or the withdrawal of an approved one."""
+
+    permission_classes = [needs(Capability.DEALING_PROCESS, Capability.POCKETS_APPROVE)]
+
+    @extend_schema(
+        operation_id="pocket_change_step",
+        request=PocketStepRequest,
+        parameters=[KEY_HEADER],
+        responses={200: PocketChangeAnswer, 409: ConflictAnswer},
+    )
+    def post(self, request: Request, pk: UUID) -> HttpResponse:
+        form = PocketStepRequest(data=request.data)
+        form.is_valid(raise_exception=True)
+        given = form.validated_data
+        step, reason = given["step"], given.get("reason", "")
+        if step != "withdraw":
+            require_step_up(request)
+
+        def work() -> tuple[int, dict[str, Any]]:
+            row = PocketChange.objects.filter(pk=pk, pocket__fund=own_fund()).first()
+            if row is None:
+                raise NotFound("no such change")
+            actor = actor_of(request)
+            if step == "withdraw":
+                done = withdraw_change(change=row, reason=reason, actor=actor)
+            else:
+                done = decide_change(
+                    proposal=row, is_approved=step == "approve", reason=reason, actor=actor
+                )
+            return 200, _change(done)
 
         return answer_once(
             request, key=key_of(request, given.get("idempotency_key", "")), work=work

@@ -298,6 +298,16 @@ urlpatterns = [
         rates.ParDecisionView.as_view(),
         name="api_par_decision",
     ),
+    path(
+        "api/dealing/pockets/changes",
+        pockets.PocketChangesView.as_view(),
+        name="api_pocket_changes",
+    ),
+    path(
+        "api/dealing/pockets/changes/<uuid:pk>/step",
+        pockets.PocketChangeStepView.as_view(),
+        name="api_pocket_change_step",
+    ),
     path("api/money/rebates", rebates.RebatesView.as_view(), name="api_rebates"),
     path(
         "api/money/rebates/<uuid:pk>/decision",

@@ -26,15 +26,16 @@ from investors.models import (
     StatementLine,
 )
 from investors.services.money_accounts import approved_accounts
+from investors.services.payment_books import OF_LOTS
 from investors.services.payment_drafts import (
     FEES,
     PAID_OUT,
+    list_owed_by_lot,
     list_payable,
-    list_rebates,
     owed,
     prepare_fee,
+    prepare_of_lots,
     prepare_proceeds,
-    prepare_rebate,
     prepare_refund,
     release_holdback,
 )
@@ -101,8 +102,9 @@ def list_owed(fund: Fund) -> dict[str, Any]:
         .select_related("investor", "share_class__fund")
         .order_by("updated_at", "pk")[:OWED_SHOWN]
     )  # fmt: skip
-    rebates = list_rebates(fund)
-    holders = list(Investor.objects.filter(pk__in=rebates).order_by("number")[:OWED_SHOWN])
+    by_lots = {kind: list_owed_by_lot(fund, kind) for kind in OF_LOTS}
+    named = {who for amounts in by_lots.values() for who in amounts}
+    holders = list(Investor.objects.filter(pk__in=named).order_by("number")[:OWED_SHOWN])
     payees: dict[UUID, list[PayeeAccount]] = {}
     for row in PayeeAccount.objects.filter(
         fund=fund, approved_at__isnull=False, closed_at=None, investor__isnull=False,
@@ -123,9 +125,12 @@ def list_owed(fund: Fund) -> dict[str, Any]:
             if amount > 0 or order.held_amount
         ],
         "rebates": [
-            {"investor": row, "amount": rebates[row.pk], "kind": PaymentKind.REBATE.value,
-             "key": row.pk, "payees": payees.get(row.pk, [])}
+            {"investor": row, "amount": amounts[row.pk], "kind": kind.value,
+             "words": Payment.Kind(kind.value).label,
+             "key": f"{kind.value}-{row.pk}", "payees": payees.get(row.pk, [])}
+            for kind, amounts in by_lots.items()
             for row in holders
+            if row.pk in amounts
         ],
         "fees": [
             {"words": Payment.Kind(kind.value).label, "amount": amount, "kind": kind.value,
@@ -188,8 +193,8 @@ def _prepare(request: HttpRequest) -> Payment:
     if kind in PAID_OUT.values():
         orders = DealingOrder.objects.filter(share_class__fund=fund)
         return prepare_proceeds(order=_find(orders, given.get("order")), payee=payee, actor=actor)
-    if kind == PaymentKind.REBATE:
-        return prepare_rebate(fund=fund, payee=payee, actor=actor)
+    if kind in OF_LOTS:
+        return prepare_of_lots(fund=fund, kind=PaymentKind(kind), payee=payee, actor=actor)
     if kind not in {item.value for item in FEES}:
         raise InvalidInput("this is not a fee or expense", code="wrong_kind")
     text = given.get("amount", "").strip()

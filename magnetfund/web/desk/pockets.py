@@ -15,12 +15,13 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from investors.models import Investor, SidePocket
+from investors.models import Investor, PocketChange, PocketEntry, SidePocket
 from investors.services.pocket_books import (
     PocketHolding,
     read_pocket_balances,
     read_pocket_holdings,
 )
+from investors.services.pocket_changes import changes_due, decide_change, withdraw_change
 from investors.services.pockets import decide_pocket, pockets_due, withdraw_pocket
 from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
@@ -32,7 +33,7 @@ from magnetfund.web.desk.money import own_fund
 from magnetfund.web.desk.signing import answer_decision, list_waiting
 from magnetfund.web.forms import submit_once
 from magnetfund.web.parts import render_page
-from magnetfund.web.pocket_forms import PocketForm
+from magnetfund.web.pocket_forms import PocketChangeForm, PocketForm
 from magnetfund.web.service_forms import bind
 
 SHOWN = 100
@@ -89,6 +90,69 @@ def pockets(request: HttpRequest) -> HttpResponse:
     return answer
 
 
+def _changes() -> Any:
+    return PocketChange.objects.filter(pocket__fund__book=settings.MAGNET_BOOK).select_related(
+        "pocket__fund", "proposed_by", "decided_by", "strike", "line"
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@desk_view()
+def changes(request: HttpRequest) -> HttpResponse:
+    """New values of claims and cash that came in: what waits, what NAVs booked, and the form."""
+    user: Any = request.user
+    may_propose = user.can(Capability.DEALING_PROCESS)
+    bound = bind(PocketChangeForm, actor_of(request))
+    form = bound()
+    if request.method == "POST":
+        if not may_propose:
+            raise PermissionDenied
+        form = bound(request.POST)
+        if submit_once(request, form, verb="proposed", after="a director signs it."):
+            return HttpResponseRedirect(reverse("desk_pocket_changes"), status=303)
+    fund = own_fund()
+    context = {
+        **build_frame(request, "nav"),
+        "form": form,
+        "fund": fund,
+        "may_propose": may_propose,
+        "may_decide": user.can(Capability.POCKETS_APPROVE),
+        "may_withdraw": may_propose or user.can(Capability.POCKETS_APPROVE),
+        "waiting": list_waiting(request, _changes().filter(is_approved=None)[:SHOWN]),
+        "due": [] if fund is None else changes_due(fund),
+        "booked": _changes().exclude(strike=None).order_by("-strike__valuation_at")[:SHOWN],
+        "past": _changes().filter(is_approved=False).order_by("-decided_at")[:SHOWN],
+        "key": request.POST.get("key") or uuid4(),
+    }
+    answer = render_page(request, "desk/pocket_changes.html", context, parts=())
+    answer.status_code = 422 if request.method == "POST" else 200
+    return answer
+
+
+@require_POST
+@desk_view(Capability.POCKETS_APPROVE, step_up=True)
+def decide_one(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The director's decision on a change, on his signature."""
+    return answer_decision(
+        request, get_object_or_404(_changes(), pk=pk), decide=decide_change,
+        back=reverse("desk_pocket_changes"), approved=lambda done: "the next NAV books it",
+    )  # fmt: skip
+
+
+@require_POST
+@desk_view()
+def withdraw_one(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Take an approved change back before a NAV has booked it."""
+    row = get_object_or_404(_changes(), pk=pk)
+    try:
+        withdraw_change(change=row, reason=request.POST.get("reason", ""), actor=actor_of(request))
+    except FundError as error:
+        messages.error(request, f"Not withdrawn: {error.message}. ({error.code})")
+    else:
+        messages.success(request, "Withdrawn; no NAV books it.")
+    return redirect("desk_pocket_changes")
+
+
 @require_safe
 @desk_view(Capability.PAPERS_VIEW)
 def pocket(request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -105,6 +169,7 @@ def pocket(request: HttpRequest, pk: UUID) -> HttpResponse:
         **build_frame(request, "nav"),
         "fund": row.fund,
         "row": row,
+        "steps": _steps(row),
         "classes": [(code, *sums) for code, sums in sorted(by_class.items())],
         "units": sum((item.units for item in held), ZERO),
         "value": sum((item.value for item in held), ZERO),
@@ -161,6 +226,27 @@ def withdraw(request: HttpRequest, pk: UUID) -> HttpResponse:
     else:
         messages.success(request, f"{row.name} is withdrawn; no NAV sets it apart.")
     return redirect("desk_pockets")
+
+
+def _steps(row: SidePocket) -> list[dict[str, Any]]:
+    """The roll-forward: what each NAV did to units and value, with what stood after it."""
+    sums: dict[tuple[Any, str], list[Decimal]] = {}
+    for at, kind, units, value, fee in row.entries.order_by("effective_at", "pk").values_list(
+        "effective_at", "kind", "units", "value", "fee"
+    ):
+        found = sums.setdefault((at, kind), [ZERO, ZERO, ZERO])
+        for place, amount in enumerate((units, value, fee)):
+            found[place] += amount
+    steps, units_left, value_left = [], ZERO, ZERO
+    for (at, kind), (units, value, fee) in sums.items():
+        units_left, value_left = units_left + units, value_left + value
+        steps.append(
+            {
+                "at": at, "words": PocketEntry.Kind(kind).label, "units": units, "value": value,
+                "fee": fee, "units_left": units_left, "value_left": value_left,
+            }
+        )  # fmt: skip
+    return steps
 
 
 def _held(row: SidePocket) -> list[PocketHolding]:

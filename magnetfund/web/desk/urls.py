@@ -182,6 +182,17 @@ urlpatterns = [
     path("desk/fund/rates/<uuid:pk>/", rates.decide, name="desk_rate_decide"),
     path("desk/fund/pockets/", pockets.pockets, name="desk_pockets"),
     path("desk/fund/pockets.csv", pockets.export, name="desk_pockets_export"),
+    path("desk/fund/pockets/changes/", pockets.changes, name="desk_pocket_changes"),
+    path(
+        "desk/fund/pockets/changes/<uuid:pk>/decide/",
+        pockets.decide_one,
+        name="desk_pocket_change_decide",
+    ),
+    path(
+        "desk/fund/pockets/changes/<uuid:pk>/withdraw/",
+        pockets.withdraw_one,
+        name="desk_pocket_change_withdraw",
+    ),
     path("desk/fund/pockets/<uuid:pk>/", pockets.pocket, name="desk_pocket"),
     path("desk/fund/pockets/<uuid:pk>/decide/", pockets.decide, name="desk_pocket_decide"),
     path("desk/fund/pockets/<uuid:pk>/withdraw/", pockets.withdraw, name="desk_pocket_withdraw"),

@@ -185,9 +185,30 @@ CAPITAL: tuple[Event, ...] = (
         ),
     ),
     Event(
+        name="side_pocket_valued",
+        meaning="A claim is worth another amount to the units of its pocket",
+        rules=(money("change", "1500", "3020", either_sign=True),),
+    ),
+    Event(
         name="side_pocket_realised",
-        meaning="A side-pocket asset was sold",
-        rules=(money("carrying", "1030", "1500"), money("gain", "1030", "4010", either_sign=True)),
+        meaning="Cash that came in for a claim is owed to its holders by their pocket units",
+        rules=(
+            money("venue_cash", "1030", "1500"),
+            money("received", "2015", "1500"),
+            money("proceeds", "3020", "2040"),
+            money("performance_fee", "3020", "2120"),
+            units_out(),
+        ),
+    ),
+    Event(
+        name="side_pocket_closed",
+        meaning="Nothing is left of a claim, and its units leave",
+        rules=(units_out(),),
+    ),
+    Event(
+        name="pocket_paid",
+        meaning="Proceeds of a side pocket left the bank",
+        rules=(money("amount", "2040", "1010"),),
     ),
     Event(
         name="side_pocket_merged",

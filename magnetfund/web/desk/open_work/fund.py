@@ -19,6 +19,7 @@ from investors.models import (
     ExpenseChange,
     Investor,
     NavStrike,
+    PocketChange,
     Rebate,
     Restatement,
     SidePocket,
@@ -163,6 +164,11 @@ def _select_pockets(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     return columns_of(rows, since="proposed_at", who=name_of("proposed_by"), words="asset")
 
 
+def _select_pocket_changes(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    rows = PocketChange.objects.filter(pocket__fund__book=book, is_approved=None)
+    return columns_of(rows, since="proposed_at", who=name_of("proposed_by"), words="pocket__asset")
+
+
 def _select_rebates(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     rows = Rebate.objects.filter(share_class__fund__book=book, is_approved=None)
     return columns_of(
@@ -297,6 +303,16 @@ SOURCES = {
         describe=lambda row: (
             f"Approve or decline a side pocket: {row['words']}",
             f"proposed by {row['who']}; the next NAV sets it apart",
+        ),
+    ),
+    "pocket_changed": Source(
+        kind="Side pocket",
+        role=Role.DIRECTOR,
+        url_name="desk_pocket_changes",
+        select=_select_pocket_changes,
+        describe=lambda row: (
+            f"Approve or decline a value or a payment: {row['words']}",
+            f"proposed by {row['who']}; the next NAV books it",
         ),
     ),
     "rebate_proposed": Source(
