@@ -75,7 +75,7 @@ class LiveMarket:
         self._settled: dict[str, float] = {}
         self._bars = LiveBars(client, self.prices)
         self._minutes_from = 0
-        self._offset_ms = 0
+        self._offset_ms = self._judged_offset_ms = 0
         self._clock_at = -CLOCK_EVERY_MS
         self._compared_at = self._listed_at = 0
         self._resume_at = 0.0
@@ -301,6 +301,8 @@ class LiveMarket:
         return abs(self._offset_ms) > SKEW_MAX_MS
 
     def find_doubts(self, now_ms: int, *, since_ms: int) -> Doubts:
+        # A clock that is read meanwhile makes no price of this instant older.
+        self._judged_offset_ms = self._offset_ms
         if self._offset_is_large:
             return Doubts(
                 venue=f"the clock of {self.venue} is {self._offset_ms / 1000:+.1f} s from ours"
@@ -334,7 +336,7 @@ class LiveMarket:
         return ""
 
     def _age_ms(self, quote: Quote, now_ms: int) -> int:
-        return max(now_ms - quote.arrived_ms, now_ms + self._offset_ms - quote.venue_time_ms)
+        return max(now_ms - quote.arrived_ms, now_ms + self._judged_offset_ms - quote.venue_time_ms)
 
     def _minutes_wanted(self, symbol: str) -> int | None:
         """The first minute (open time) that ended unseen since the book was last priced, if any."""

@@ -164,3 +164,25 @@ def test_a_price_of_before_an_outage_is_not_told_as_one_of_now(exchange: Exchang
 
 def age_ms(seen: LivePrice, dial: Dial) -> int:
     return dial.now_ms - to_milliseconds(seen.observed_at)
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_clock_that_is_read_within_a_beat_makes_no_price_too_old(
+    dial: Dial, monkeypatch: pytest.MonkeyPatch
+):
+    """A price near its bound is judged once a beat; the poll's thread reads the clock meanwhile."""
+    ground = Ground(dial)
+    ground.start()
+    ground.beat(2, step_ms=2_000)
+    read, silent_ms = ground.trader.reader.closed_hours, 5_500
+
+    def with_the_clock_read(now_ms: int, **asked: Any) -> Any:
+        ground.source._offset_ms = 900
+        return read(now_ms, **asked)
+
+    monkeypatch.setattr(ground.trader.reader, "closed_hours", with_the_clock_read)
+    move(ground, dial.now_ms + silent_ms)
+    with use_clock(ground.clock):
+        ground.trader.beat()
+    assert ground.trader.paper.book.time_ms >= dial.now_ms
+    assert engine_state_of(BOOK) == "READY"

@@ -309,7 +309,8 @@ def _split_periods(backtest: Backtest, hold: FloatColumn) -> list[dict[str, Any]
                 "run": mine,
                 "hold": theirs,
                 "trades": sum(
-                    int(times[0]) <= t.exit_time <= int(times[-1]) for t in result.trades
+                    int(times[0]) <= t.exit_time < int(times[-1]) + rules.bar_ms
+                    for t in result.trades
                 ),
             }
         )

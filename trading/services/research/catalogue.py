@@ -29,7 +29,8 @@ _PASSED: set[tuple[str, str, str]] = set()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """Strategies by name; ``own`` are those of the home's folder, ``broken`` say why by name."""
+    """Strategies by name; ``own`` are those of the home's folder, ``broken`` say why by name, or by
+    file where it bears the name of one that ships."""
 
     builders: Mapping[str, Callable[..., Strategy]]
     own: Mapping[str, OwnSource] = field(default_factory=dict)
@@ -109,11 +110,14 @@ def load_catalogue() -> Catalogue:
             source = read_source(path)
             described = describe_source(source)
         except InvalidInput as error:
-            broken[path.stem.replace("_", "-")] = error.message
+            name = path.stem.replace("_", "-")
+            broken[path.name if name in STRATEGIES else name] = error.message
             continue
         for name, told in described.items():
             if name in builders:
-                broken[name] = f"{path.name}: the name {name} is taken"
+                # One that ships is as sound as before; of two files nobody knows which is meant.
+                place = path.name if name in STRATEGIES else name
+                broken[place] = f"{path.name}: the name {name} is taken"
                 continue
             builders[name] = build_proxy(source, name, told)
             own[name], families[name] = source, told["family"]
