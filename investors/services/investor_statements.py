@@ -34,6 +34,7 @@ from investors.models import Fund, Investor, LotNav, Paper, ShareClass
 from investors.services.lot_presentation import read_presentations
 from investors.services.messages import send_message
 from investors.services.papers import render_paper
+from investors.services.pocket_books import read_pocket_holdings
 from investors.services.policies import terms_in_force
 from investors.services.statement_books import HolderBook, PeriodBooks, read_books, roll_units
 from investors.services.statement_periods import Period, find_period, list_periods
@@ -99,13 +100,19 @@ def make_due_statements(fund: Fund, *, most: int) -> str:
 
 
 def _is_missing(period: Period) -> bool:
-    """Whether somebody who held units at either end has no statement of this closing strike."""
+    """Whether somebody who held units at either end, or has some in a side pocket at the close, has
+    no statement of this closing strike."""
     ends = [period.closing] + ([period.opening] if period.opening is not None else [])
     served = Paper.objects.filter(
         kind=Paper.Kind.STATEMENT, period=period.name, strike=period.closing
     ).values("investor")
     holders = LotNav.objects.filter(strike__in=ends, units__gt=0)
-    return holders.exclude(lot__holding__investor__in=served).exists()
+    if holders.exclude(lot__holding__investor__in=served).exists():
+        return True
+    # Who left and still has a part in a claim is told what it stands at.
+    at = period.closing.valuation_at - timedelta(microseconds=1)
+    held = read_pocket_holdings(period.closing.fund, at=at)
+    return bool({row.investor for row in held} - set(served.values_list("investor", flat=True)))
 
 
 def _run(

@@ -9,8 +9,16 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from investors.models import DealingOrder, Holding, PocketEntry, SidePocket, UnitEntry, UnitLot
-from investors.services.investor_statements import make_statements
+from investors.models import (
+    DealingOrder,
+    Holding,
+    Paper,
+    PocketEntry,
+    SidePocket,
+    UnitEntry,
+    UnitLot,
+)
+from investors.services.investor_statements import make_due_statements, make_statements
 from investors.services.ledger import read_balances
 from investors.services.nav_as_known import nav_as_known
 from investors.services.pocket_books import compare_pockets, read_pocket_holdings
@@ -223,6 +231,22 @@ def test_a_statement_ties_over_the_creation_and_shows_the_pocket():
     assert lines["Set apart in side pockets"] == "\N{MINUS SIGN}6,480.00"
     assert paper.data["pockets"][0][3:5] == ["60.000000", "6,600.00"]
     assert verify_fund(small.fund) == []
+
+
+def test_who_left_and_has_a_part_in_a_claim_still_gets_a_statement():
+    """Bob redeems his main units in February; in March he has 40 units of the pocket alone."""
+    small = found_fund()
+    agree(small)
+    small.redeem("bob", None, before=FEBRUARY)
+    for at in (FEBRUARY, MARCH, APRIL):
+        small.strike(at)
+    ann, cyd = small.investor("ann"), small.investor("cyd")
+    for who in (ann, cyd):
+        make_statements(fund=small.fund, period="2025-03", actor=small.maker, investor=who)
+    assert make_due_statements(small.fund, most=9) != "0 statements made"
+    paper = Paper.objects.get(investor=small.investor("bob"), period="2025-03")
+    assert paper.data["pockets"][0][3:5] == ["40.000000", "4,400.00"]
+    assert paper.data["lots"] == []
 
 
 def test_what_a_nav_set_apart_is_replayed():

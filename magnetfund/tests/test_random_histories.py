@@ -1,9 +1,10 @@
 """Random lives of a fund through its services and its database: no value appears, none is lost.
 
 Each history subscribes, redeems, switches, transfers and forces out at random, with gains and
-losses between, running costs by day, rebates of fees, and payments of whatever is owed, some of
-which come back.  After every NAV: money in and earned = what was paid out + what is owed (to
-suppliers too) + what holders have; both engines agreed (a strike with a failing check is not
+losses between, running costs by day, rebates of fees, claims that are set apart and come to more,
+less or nothing, and payments of whatever is owed, some of which come back.  After every NAV: money
+in and earned = what was paid out + what is owed (to suppliers too) + what holders have + what
+stands apart for them; both engines agreed (a strike with a failing check is not
 approved); every book agrees with itself and every NAV replays to the bytes that were signed.
 """
 
@@ -29,6 +30,7 @@ from investors.models import (
     InvestorSnapshot,
     PayeeAccount,
     Payment,
+    PocketEntry,
     Posting,
     StatementLine,
     UnitEntry,
@@ -46,6 +48,7 @@ from investors.services.ledger import read_balances
 from investors.services.payment_drafts import (
     owed,
     prepare_fee,
+    prepare_of_lots,
     prepare_proceeds,
     prepare_rebate,
     release_holdback,
@@ -57,6 +60,9 @@ from investors.services.payments import (
     release_payments,
     return_payment,
 )
+from investors.services.pocket_books import read_pocket_balances
+from investors.services.pocket_changes import decide_change, propose_change
+from investors.services.pockets import decide_pocket, propose_pocket
 from investors.services.rebates import decide_rebate, propose_rebate
 from investors.services.switching import submit_switch
 from investors.services.verification import verify_fund
@@ -76,7 +82,7 @@ MONTHS = 3 if IS_SHORT else 6
 NAMES = ("ann", "bob", "cyd", "dan")
 KINDS = ("subscribe", "redeem", "redeem", "switch", "compulsory", "cancel")
 #: Owed to others; 2110 is computed anew by each NAV and stands on the holders' side.
-OWED = ("2010", "2015", "2020", "2030", "2100", "2120", "2160", "2340")
+OWED = ("2010", "2015", "2020", "2030", "2040", "2100", "2120", "2160", "2340")
 TERMS: tuple[dict[str, Any], ...] = (
     {},
     {"management_rate": "0.02", "performance_rate": "0.2"},
@@ -126,6 +132,10 @@ class History:
                 self._try("distribution", lambda at=before: self._distribute(at))
             if self.dice.random() < 0.5:
                 self._try("rebate", lambda at=before: self._agree(at))
+            if self.dice.random() < 0.3:
+                self._try("pocket", self._set_apart)
+            if self.dice.random() < 0.5:
+                self._try("pocket change", self._come_to)
             for _ in range(self.dice.randint(0, 3)):
                 self._try("payment", lambda at=before: self._pay(at + timedelta(days=3)))
             for _ in range(self.dice.randint(1, 4)):
@@ -248,6 +258,30 @@ class History:
         )
         decide_rebate(proposal=row, is_approved=True, actor=self.small.checker)
 
+    def _set_apart(self) -> None:
+        """A claim of up to a third of what the venue holds."""
+        cash = read_balances(self.small.fund, accounts=["1030"]).get(("1030", "USD"), D(0))
+        row = propose_pocket(
+            fund=self.small.fund, asset="a claim", account="1030",
+            value=(cash * D(self.dice.randint(1, 33)) / 100).quantize(D("0.01")),
+            cause="drawn", notice="drawn", actor=self.small.maker,
+        )  # fmt: skip
+        decide_pocket(proposal=row, is_approved=True, actor=self.director)
+
+    def _come_to(self) -> None:
+        """A claim comes to nothing or to half more, a part of it in cash."""
+        pockets = list(self.small.fund.pockets.exclude(strike=None).order_by("number"))
+        if not pockets:
+            return
+        pocket = self.dice.choice(pockets)
+        stands = read_pocket_balances(self.small.fund)[pocket.name].assets
+        worth = (stands * D(self.dice.choice((0, 50, 100, 150))) / 100).quantize(D("0.01"))
+        cash = (worth * D(self.dice.choice((0, 0, 30, 100))) / 100).quantize(D("0.01"))
+        row = propose_change(
+            pocket=pocket, value=worth - cash, cash=cash, source="drawn", actor=self.small.maker
+        )
+        decide_change(proposal=row, is_approved=True, actor=self.director)
+
     def _payee(self, name: str | None) -> PayeeAccount:
         if name not in self.payees:
             self.payees[name] = payee_of(self.small, name, f"ACCOUNT{len(self.payees):08d}")
@@ -255,7 +289,7 @@ class History:
 
     def _prepare_payment(self, at: datetime) -> Payment:
         by: dict[str, Any] = {"actor": self.small.maker, "at": at}
-        kind = self.dice.choice(("fee", "rebate", "proceeds", "proceeds"))
+        kind = self.dice.choice(("fee", "rebate", "pocket", "proceeds", "proceeds"))
         if kind == "fee":
             fee = self.dice.choice((PaymentKind.MANAGEMENT_FEE, PaymentKind.PERFORMANCE_FEE))
             part = owed(self.small.fund, fee) * D(self.dice.randint(1, 10)) / 10
@@ -264,6 +298,10 @@ class History:
                 amount=part.quantize(D("0.01")), **by,
             )  # fmt: skip
         name = self.dice.choice(NAMES)
+        if kind == "pocket":
+            return prepare_of_lots(
+                fund=self.small.fund, kind=PaymentKind.POCKET, payee=self._payee(name), **by
+            )
         if kind == "rebate":
             return prepare_rebate(fund=self.small.fund, payee=self._payee(name), **by)
         orders = DealingOrder.objects.filter(
@@ -363,7 +401,9 @@ class History:
         # Account 2130 also takes the losses that these histories make up, so it is not asked.
         debts += sum((state.total for state in read_expenses(self.small.fund)), D(0))
         accrued = -balances.get(("2110", "USD"), D(0))
-        held = _value_of(at)
+        held = _value_of(at) + balances.get(("1500", "USD"), D(0))
+        # What claims came to beyond what they were carried at.
+        gained = PocketEntry.objects.filter(kind="valued").aggregate(n=Sum("value"))["n"] or D(0)
         # Fees that the fund keeps are nobody's until the next price holds them.
         kept = -(
             Posting.objects.filter(
@@ -373,7 +413,7 @@ class History:
         )
         gone = Payment.objects.filter(fund=self.small.fund, state=PaymentState.CONFIRMED)
         out = gone.aggregate(n=Sum("amount"))["n"] or D(0)
-        gap = paid + self.earned - out - debts - accrued - held - kept
+        gap = paid + self.earned + gained - out - debts - accrued - held - kept
         # Each price is rounded at the sixth place, each holder's value at the second, and what
         # each movement pays is cut to a cent; the next price holds what was cut.
         units = Holding.objects.aggregate(n=Sum("units"))["n"] or D(0)
