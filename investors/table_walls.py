@@ -283,6 +283,7 @@ TRIGGERS = [
     TableTrigger(table="investors_dealingorder", name="distributed_orders"),
     TableTrigger(table="investors_lineallocation", name="allocation_posted"),
     TableTrigger(table="investors_investor", name="kyc_signed"),
+    TableTrigger(table="investors_investor", name="account_kept"),
     TableTrigger(table="investors_dealingproposal", name="transfer_signed"),
     TableTrigger(table="investors_unitentry", name="dealt_units"),
     TableTrigger(table="investors_unitentry", name="transferred_units"),

@@ -7,10 +7,12 @@ from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from investors.models import AdviserAccess, Investor
 from investors.services.advisers import end_access, grant_access, invite_adviser
+from investors.services.verification.others import find_other_differences
 from investors.tests.fund_support import SmallFund, make_fund
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import RoleGrant, User
@@ -119,6 +121,31 @@ def test_nobody_reads_a_portal_without_the_holders_signature(small: SmallFund, f
     again = ("UPDATE investors_adviseraccess SET ended_at = NULL, ended_by_id = NULL", ())
     assert "stays ended" in attack(fresh_database, web, again)
     assert "stays ended" in attack(fresh_database, web, take(row, "tom"))
+
+
+def test_nobody_hands_a_holders_portal_to_another_account(small: SmallFund, fresh_database: Any):
+    taken = (
+        "UPDATE investors_investor SET user_id = %s WHERE id = %s",
+        (account("zoe").pk, small.investor("ann").pk),
+    )
+    assert "keeps his account" in attack(fresh_database, "fa_app", taken)
+    assert attack(fresh_database, "fa_worker", taken) != ""
+
+
+def test_a_forged_access_is_named_where_the_books_are_verified(
+    small: SmallFund, fresh_database: Any
+):
+    row = invite(small)
+    write_signature(fresh_database, ADVISER, row.pk, account("ann"))
+    grant_access(access=row, actor=Actor.of(account("ann")))
+    assert find_other_differences(small.fund) == []
+    with psycopg.connect(fresh_database.dsn("postgres", "fresh"), autocommit=True) as session:
+        session.execute("SET session_replication_role = replica")
+        session.execute("ALTER TABLE investors_adviseraccess DISABLE TRIGGER adviser_signed")
+        session.execute("UPDATE investors_adviseraccess SET until = '2099-01-01'")
+        session.execute("ALTER TABLE investors_adviseraccess ENABLE ALWAYS TRIGGER adviser_signed")
+    [found] = find_other_differences(small.fund)
+    assert "access of tom@example.com to the portal of main-ann: no audit line" in found
 
 
 def test_compliance_signs_for_a_holder_without_a_key(small: SmallFund, fresh_database: Any):

@@ -26,6 +26,7 @@ from investors.services.verification.money import (
     find_payable_differences,
 )
 from investors.services.verification.orders import find_dealing_differences
+from investors.services.verification.others import find_other_differences
 from investors.services.verification.pockets import find_pocket_differences
 from investors.services.verification.rates import find_rate_differences
 from investors.services.verification.rebates import find_rebate_differences
@@ -108,6 +109,7 @@ CHECKS: tuple[Check, ...] = (
     find_rate_differences,
     find_pocket_differences,
     find_suspension_differences,
+    find_other_differences,
     find_strike_hash_differences,
     find_strike_differences,
     find_fund_total_differences,
