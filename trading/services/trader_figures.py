@@ -69,13 +69,19 @@ class TraderFigures:
     def beat(
         self, paper: TradingBook, now: datetime, *, market: dict[str, Any], problems: list[str]
     ) -> None:
-        """The heartbeat, with what the watchdog and the pages read of the book."""
+        """The heartbeat, with what the watchdog and the pages read of the book.
+
+        The watchdog stops entries where ``price_at`` stands still.  An instrument that takes
+        nothing new already, or that ended, does not make the prices of the others old.
+        """
+        known = {**market["doubts"], **market["ended"]}
+        told = [at for symbol, at in market["price_at"].items() if symbol not in known]
         beat_heart(
             part="trader",
             instance=self.code,
             build_id=settings.BUILD_ID,
             holder=self.holder,
-            price_at=min(market["price_at"].values(), default=isoformat_z(now)),
+            price_at=min(told, default=isoformat_z(now)),
             market=market,
             equity=str(paper.value(now).equity),
             priced_at=isoformat_z(from_milliseconds(paper.book.time_ms)),

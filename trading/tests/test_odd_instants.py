@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from magnetfund.core.models import Heartbeat
 from magnetfund.kernel.clock import from_milliseconds, to_milliseconds, use_clock
 from magnetfund.kernel.errors import Unavailable
+from magnetfund.operations.watchdog import READY, Look, WatchMemory, judge
 from simulated_exchange.faults import Fault
 from simulated_exchange.server import Exchange
 from trading.domain.market import MINUTE_MS
@@ -186,3 +188,31 @@ def test_a_clock_that_is_read_within_a_beat_makes_no_price_too_old(
         ground.trader.beat()
     assert ground.trader.paper.book.time_ms >= dial.now_ms
     assert engine_state_of(BOOK) == "READY"
+
+
+def test_one_silent_instrument_is_no_silence_of_the_prices(exchange: Exchange, dial: Dial):
+    """The watchdog stops the entries of a whole book whose prices stand still."""
+    exchange.market.listings["ETHUSDT"] = draw_listing("ETH", seed=34)
+    ground = Ground(dial, SYMBOL, OTHER)
+    ground.start()
+    ground.beat(2, step_ms=2_000)
+    del exchange.market.listings["ETHUSDT"]
+    assert watch(ground, seconds=40) == {""}
+    assert list(ground.trader.doubt.instruments) == [OTHER]
+    exchange.faults.append(Fault(kind="html", times=10_000))
+    assert any("prices are" in said for said in watch(ground, seconds=40))
+
+
+def watch(ground: Ground, *, seconds: int) -> set[str]:
+    """What a watchdog would stop the engine for while so much time passes."""
+    memory, said = WatchMemory.start(0.0), set()
+    for second in range(2, seconds + 1, 2):
+        ground.beat(step_ms=2_000)
+        beat = Heartbeat.objects.get(part="trader")
+        seen = Look(
+            beat_at=str(second), price_at=beat.detail["price_at"], equity=beat.detail["equity"],
+            engine=READY, fuse="ARMED",
+        )  # fmt: skip
+        memory, orders = judge(memory, seen, float(second))
+        said.add(orders.stop_engine)
+    return said
