@@ -54,12 +54,13 @@ def plan_pockets(
     strike: NavStrike, rows: Iterable[tuple[ClassNav, ClassTerms]]
 ) -> list[PocketSplit]:
     """The split of every lot that an approved or prepared strike froze; nothing is written."""
-    frozen = strike.inputs.get("pockets", [])
-    if not frozen:
-        return []
-    numbers = [int(name.removeprefix("SP-")) for name, _ in frozen]
-    pockets = {row.name: row for row in strike.fund.pockets.filter(number__in=numbers)}
     classes = list(rows)
+    # Not from the strike's inputs, which hold a line a lot and which pages do not read.
+    names = {part["pocket"] for row, _ in classes for part in row.detail.get("pockets", ())}
+    if not names:
+        return []
+    numbers = [int(name.removeprefix("SP-")) for name in names]
+    pockets = {row.name: row for row in strike.fund.pockets.filter(number__in=numbers)}
     gross = sum((row.gav for row, _ in classes if row.units > 0), ZERO)
     return [
         _split(pockets[part["pocket"]], row, terms, gross, part, lots)

@@ -82,6 +82,8 @@ def test_the_page_takes_a_claim_from_the_proposal_to_the_holders(small: SmallFun
     small.approve(strike)
     page = text(clerk, f"{PAGE}{row.pk}/")
     assert ("6,000.00" in page, "4,000.00" in page, "Ann" in page) == (True, True, True)
+    later = small.strike(MARCH)
+    assert "Not counted: 10,000.00 of claims" in text(clerk, f"/desk/fund/?strike={later.pk}")
     [names, *lines] = text(clerk, f"{PAGE[:-1]}.csv").splitlines()
     assert names.startswith("pocket,asset,account_number")
     assert [line.split(",")[-3:] for line in sorted(lines)] == [

@@ -27,6 +27,7 @@ from investors.services.nav import (
     reject_strike,
 )
 from investors.services.nav_calendar import find_due
+from investors.services.pocket_books import read_pocket_balances
 from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.signing import NAV, SignatureMissing
@@ -131,6 +132,13 @@ def _strike_context(strike: NavStrike, fund: Fund, listing: Listing) -> dict[str
             lots.select_related("lot__holding__investor").order_by("lot__number"), size=LOTS_SHOWN
         ),
         **lots.aggregate(lot_count=Count("pk"), lot_units=Sum("units"), lot_value=Sum("net_value")),
+        "apart": sum(
+            (
+                item.assets
+                for item in read_pocket_balances(fund, before=strike.valuation_at).values()
+            ),
+            Decimal(0),
+        ),
         "sheet": read_balance_sheet(strike, fund),
         "coins": _say_coins(strike),
         "dealing": read_dealing(strike) if strike.state == NavStrike.State.PREPARED else None,
