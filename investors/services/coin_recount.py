@@ -13,7 +13,7 @@ from decimal import Decimal
 from django.db import connection
 
 from investors.models import Fund
-from investors.services.coin_values import coin_of_symbols, funding_coin
+from investors.services.coin_values import read_market
 from investors.services.trading_books import SleevePosition
 from magnetfund.kernel.money import CARRIED
 
@@ -35,7 +35,8 @@ def recount_coins(
 
     ``own`` is the coin of money whose entry names none; without it the one of flows now.
     """
-    own, coins = own or funding_coin(fund), coin_of_symbols(fund)
+    found_own, coins = read_market(fund)
+    own = own or found_own
     if not own and not coins:
         return {}
     found: dict[str, list[Decimal]] = {}

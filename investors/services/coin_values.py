@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection
+from django.db.models import Exists, OuterRef, Q, Subquery
 
 from investors.domain.coins import (
     applied_rate,
@@ -83,23 +84,30 @@ def funding_coin(fund: Fund) -> str:
     It is what the first instrument of a real market settles in that the book ever traded, or that
     it may trade, so that it never changes under the money.
     """
-    if fund.is_simulated:
-        return ""
-    members = BookMember.objects.filter(book=fund.book).exclude(instrument__venue=SIMULATED)
-    coin = members.order_by("pk").values_list("instrument__settle", flat=True).first()
-    if coin is None:
-        traded = Instrument.objects.filter(is_active=True).exclude(venue=SIMULATED)
-        coin = traded.order_by("pk").values_list("settle", flat=True).first()
-    return "" if coin is None or coin == fund.currency else coin
+    return read_market(fund)[0]
 
 
 def coin_of_symbols(fund: Fund) -> dict[str, str]:
     """What each instrument of a real market that the book traded settles in, by symbol."""
+    return read_market(fund)[1]
+
+
+def read_market(fund: Fund) -> tuple[str, dict[str, str]]:
+    """:func:`funding_coin` and :func:`coin_of_symbols` by one query."""
     if fund.is_simulated:
-        return {}
-    traded = FillTotal.objects.filter(book=fund.book).values("instrument_id")
-    rows = Instrument.objects.filter(pk__in=traded).exclude(venue=SIMULATED)
-    return dict(rows.values_list("symbol", "settle"))
+        return "", {}
+    members = BookMember.objects.filter(book=fund.book, instrument=OuterRef("pk")).order_by("pk")
+    fills = FillTotal.objects.filter(book=fund.book, instrument=OuterRef("pk"))
+    rows = list(
+        Instrument.objects.exclude(venue=SIMULATED)
+        .annotate(joined=Subquery(members.values("pk")[:1]), is_traded=Exists(fills))
+        .filter(Q(joined__isnull=False) | Q(is_traded=True) | Q(is_active=True))
+        .order_by("joined", "pk")  # NULLs last
+        .values_list("symbol", "settle", "joined", "is_traded", "is_active")
+    )
+    first = next((row for row in rows if row[2] is not None or row[4]), None)
+    own = "" if first is None or first[1] == fund.currency else first[1]
+    return own, {row[0]: row[1] for row in rows if row[3]}
 
 
 def list_held(
@@ -107,7 +115,7 @@ def list_held(
 ) -> list[HeldCoins]:
     """What the fund holds in each coin that is not its currency, by name, the coin of its flows
     even where it holds none yet; nothing at the simulated market."""
-    own, coins = funding_coin(fund), coin_of_symbols(fund)
+    own, coins = read_market(fund)
     if not own and not coins:
         return []
     cash: dict[str, Decimal] = {own: ZERO}
@@ -195,6 +203,11 @@ def plain_coins(coins: Iterable[ValuedCoins]) -> list[dict[str, Any]]:
     ]
 
 
+def coins_taken(checklist: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The coins of a NAV by its checklist, which pages may read: each as it was frozen."""
+    return [line["figures"] for line in checklist if "figures" in line]
+
+
 def say_taken(item: Mapping[str, Any]) -> str:
     """How a NAV took the coins of a line that it froze."""
     if item.get("applied", "1") == "1" and item.get("is_par_agreed", True):
@@ -236,7 +249,7 @@ def estimate_change(fund: Fund, *, at: datetime, equity: Decimal) -> Decimal:
     held = list_held(fund, before=at, positions=())
     if not held:
         return ZERO
-    own, struck = funding_coin(fund), {}
+    own, struck = next((item.coin for item in held if item.is_of_flows), ""), {}
     for item in _newest_coins(fund, at):
         struck[item["coin"]] = Decimal(item.get("applied", ONE))
     amounts = {item.coin: item.cash for item in held}
@@ -257,10 +270,8 @@ def _newest_coins(fund: Fund, at: datetime) -> list[dict[str, Any]]:
     """The coins of the newest NAV that was approved at or before an instant, as it froze them."""
     approved = (NavStrike.State.APPROVED, NavStrike.State.DEALT)
     rows = NavStrike.objects.filter(fund=fund, valuation_at__lte=at, state__in=approved)
-    coins: list[dict[str, Any]] | None = (
-        rows.order_by("-valuation_at", "-version").values_list("inputs__coins", flat=True).first()
-    )
-    return coins or []
+    newest = rows.order_by("-valuation_at", "-version").values_list("checklist", flat=True)
+    return coins_taken(newest.first() or ())
 
 
 def _by_instrument(fund: Fund, account: str, before: datetime) -> list[tuple[str, Decimal]]:
@@ -295,11 +306,9 @@ class RestatedRate:
 def find_restated_rates(fund: Fund) -> list[RestatedRate]:
     """Dealt NAVs whose coins another rate would value now: what was signed after them."""
     found = []
-    dealt = NavStrike.objects.filter(
-        fund=fund, state=NavStrike.State.DEALT, inputs__has_key="coins"
-    )
-    for strike in dealt.order_by("valuation_at"):
-        for item in strike.inputs["coins"]:
+    dealt = NavStrike.objects.filter(fund=fund, state=NavStrike.State.DEALT)
+    for strike in dealt.only("valuation_at", "checklist").order_by("valuation_at"):
+        for item in coins_taken(strike.checklist):
             row = find_rate(item["coin"], fund.currency, at=strike.valuation_at)
             if row is None or row.pk == item["rate_id"] or "applied" not in item:
                 continue

@@ -18,7 +18,7 @@ from django.db.models import Prefetch
 
 from investors.domain.expenses import Accrued, ExpenseTerms, accrue_expense
 from investors.domain.ledger import build_entry
-from investors.domain.ledger.chart import EXPENSES, EXPENSES_PAYABLE
+from investors.domain.ledger.chart import COIN_RESULT, EXPENSES, EXPENSES_PAYABLE
 from investors.models import Expense, ExpenseChange, Fund, UnitLot
 from investors.services.ledger import NewEntry, post_entries
 from investors.services.two_people import decide_proposal
@@ -231,23 +231,24 @@ def posted_between(
     since: datetime | None,
     before: datetime,
     known_at: datetime | None = None,
-    accounts: Iterable[str] = EXPENSES,
-) -> Decimal:
-    """Expenses of a period in the ledger, or what ``accounts`` took in it as debits: effective from
-    ``since`` until before ``before``."""
+) -> tuple[Decimal, Decimal]:
+    """Expenses of a period in the ledger, and what stablecoins gained in it (below zero for a
+    loss): effective from ``since`` until before ``before``."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT coalesce(sum(p.amount), 0)
+            """SELECT coalesce(sum(p.amount) FILTER (WHERE p.account_id <> %s), 0),
+                      coalesce(-sum(p.amount) FILTER (WHERE p.account_id = %s), 0)
                FROM investors_posting p JOIN investors_entry e ON e.id = p.entry_id
                WHERE e.fund_id = %s AND p.account_id = ANY(%s) AND p.currency = %s
                  AND (%s::timestamptz IS NULL OR e.effective_at >= %s) AND e.effective_at < %s
                  AND (%s::timestamptz IS NULL OR e.recorded_at <= %s)""",
             [
-                fund.pk, list(accounts), fund.currency, since, since, before, known_at, known_at,
+                COIN_RESULT, COIN_RESULT, fund.pk, [*EXPENSES, COIN_RESULT], fund.currency, since,
+                since, before, known_at, known_at,
             ],
         )  # fmt: skip
-        total: Decimal = cursor.fetchone()[0]
-    return total
+        expenses, gained = cursor.fetchone()
+    return expenses, gained
 
 
 def _due(fund: Fund, at: datetime) -> Iterable[tuple[ExpenseState, Accrued]]:

@@ -22,7 +22,7 @@ from investors.models import ClassNav, ClassPolicyVersion, Fund, NavStrike, Shar
 from investors.services.expenses import posted_between
 from investors.services.ledger import net_assets
 from investors.services.nav import hash_result
-from investors.services.nav_inputs import build_inputs, class_after, currency_result
+from investors.services.nav_inputs import build_inputs, class_after
 from investors.services.pockets import pockets_at
 from investors.services.policies import build_terms
 from magnetfund.core.models import AuditEvent
@@ -136,12 +136,13 @@ def inputs_as_known(
             )
         )
     since = None if previous is None else previous.valuation_at
+    expenses, gained = posted_between(fund, since=since, before=valuation_at, known_at=known_at)
     return build_inputs(
         day=valuation_at.date(),
         previous=previous,
         money=net_assets(fund, before=valuation_at, known_at=known_at),
-        expenses=posted_between(fund, since=since, before=valuation_at, known_at=known_at),
-        currency_result=currency_result(fund, since=since, before=valuation_at, known_at=known_at),
+        expenses=expenses,
+        currency_result=gained,
         classes=tuple(classes),
         pockets=pockets_at(fund, valuation_at, known_at=known_at),
     )

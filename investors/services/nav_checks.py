@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -26,13 +26,14 @@ from investors.models import (
 )
 from investors.services.breaks import open_breaks
 from investors.services.coin_recount import recount_coins, unrealised_by_symbol
-from investors.services.coin_values import ValuedCoins
+from investors.services.coin_values import ValuedCoins, plain_coins
 from investors.services.ledger import (
     read_balances,
 )
 from investors.services.pocket_books import compare_pockets
 from investors.services.pockets import pockets_due
 from investors.services.trading_books import SleevePosition
+from magnetfund.kernel.identifiers import canonical
 from trading.models import Reconciliation
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
@@ -42,14 +43,17 @@ BREAKS_NAMED = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockingCheck:
-    """One blocking test of a strike, in words with its numbers."""
+    """One blocking test of a strike, in words with its numbers; ``figures`` are kept with them for
+    pages, which never read what a strike froze."""
 
     name: str
     passed: bool
     words: str
+    figures: Mapping[str, Any] | None = None
 
     def plain(self) -> dict[str, Any]:
-        return {"name": self.name, "passed": self.passed, "words": self.words}
+        kept = {} if self.figures is None else {"figures": canonical(self.figures)}
+        return {"name": self.name, "passed": self.passed, "words": self.words, **kept}
 
 
 def check_strike(
@@ -116,6 +120,7 @@ def check_coins(
                 words=f"{item.held.amount:,.2f} at {row.rate.normalize():f} ({row.source}, "
                 f"{row.observed_at:%Y-%m-%d %H:%M} UTC), {taken}: difference "
                 f"{item.difference:,.2f} against {second:,.2f}",
+                figures=plain_coins([item])[0],
             )
         )
     return checks + _check_claims(fund, coins)

@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models import QuerySet, Sum, TextField
 from django.db.models.functions import Cast
 
-from investors.domain.ledger.chart import COIN_RESULT, PERFORMANCE_ACCRUAL, REDEMPTIONS_PAYABLE
+from investors.domain.ledger.chart import PERFORMANCE_ACCRUAL, REDEMPTIONS_PAYABLE
 from investors.domain.strike import (
     ClassInput,
     LotInput,
@@ -44,27 +44,19 @@ def gather_inputs(fund: Fund, valuation_at: datetime, *, is_pooled: bool = False
     """
     previous = last_dealt(fund, before=valuation_at)
     since = None if previous is None else previous.valuation_at
+    expenses, gained = posted_between(fund, since=since, before=valuation_at)
     return build_inputs(
         day=valuation_at.date(),
         previous=previous,
         money=net_assets(fund, before=valuation_at),
-        expenses=posted_between(fund, since=since, before=valuation_at),
-        currency_result=currency_result(fund, since=since, before=valuation_at),
+        expenses=expenses,
+        currency_result=gained,
         classes=tuple(
             _class_input(item, previous, valuation_at, is_pooled=is_pooled)
             for item in fund.classes.order_by("code")
         ),
         # An estimate values what there is; what the next NAV sets apart is in it still.
         pockets=() if is_pooled else pockets_at(fund, valuation_at),
-    )
-
-
-def currency_result(
-    fund: Fund, *, since: datetime | None, before: datetime, known_at: datetime | None = None
-) -> Decimal:
-    """What stablecoins gained in a period by the ledger; below zero for a loss."""
-    return -posted_between(
-        fund, since=since, before=before, known_at=known_at, accounts=(COIN_RESULT,)
     )
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.db.models.fields.json import KeyTransform
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -16,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from investors.models import NavStrike
-from investors.services.coin_values import say_taken
+from investors.services.coin_values import coins_taken, say_taken
 from investors.services.nav import approve_strike, prepare_due, reject_strike
 from investors.services.nav_as_known import nav_as_known
 from investors.services.nav_calendar import find_due
@@ -151,7 +150,6 @@ class NavsView(APIView):
         rows = (
             NavStrike.objects.filter(fund=fund)
             .defer("inputs", "second_engine", "balances")
-            .annotate(taken=KeyTransform("coins", "inputs"))
             .select_related("prepared_by", "approved_by", "dealing_day")
             .prefetch_related("classes__share_class")
             .order_by("-valuation_at", "-version")
@@ -216,7 +214,6 @@ def _decide(row: NavStrike, given: dict[str, Any], actor: Actor) -> NavStrike:
 
 
 def _answer(row: NavStrike) -> dict[str, Any]:
-    taken = row.taken if hasattr(row, "taken") else row.inputs.get("coins")
     return {
         "coins": [
             {
@@ -228,7 +225,7 @@ def _answer(row: NavStrike) -> dict[str, Any]:
                 "taken": say_taken(item),
                 "difference": item.get("difference", "0"),
             }
-            for item in taken or ()
+            for item in coins_taken(row.checklist)
         ],
         "id": str(row.pk),
         "valuation_at": isoformat_z(row.valuation_at),

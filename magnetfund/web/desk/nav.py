@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST, require_safe
 from investors.domain.fee_methods import FeeProof
 from investors.models import ClassNav, Fund, LotNav, NavStrike
 from investors.selectors import read_balance_sheet, read_dealing, read_fee_proofs
-from investors.services.coin_values import say_taken
+from investors.services.coin_values import coins_taken, say_taken
 from investors.services.nav import (
     approve_strike,
     prepare_due,
@@ -149,7 +149,6 @@ def _strike_context(strike: NavStrike, fund: Fund, listing: Listing) -> dict[str
 
 def _say_coins(strike: NavStrike) -> list[dict[str, Any]]:
     """What was held in stablecoins, by which rate it was taken, and its age at the valuation."""
-    rows = NavStrike.objects.filter(pk=strike.pk).values_list("inputs__coins", flat=True)
     return [
         {
             "coin": item["coin"],
@@ -161,7 +160,7 @@ def _say_coins(strike: NavStrike) -> list[dict[str, Any]]:
             "taken": say_taken(item),
             "difference": Decimal(item.get("difference", 0)),
         }
-        for item in rows.first() or ()
+        for item in coins_taken(strike.checklist)
     ]
 
 
