@@ -424,9 +424,9 @@ REFUSED: dict[str, str] = {
     "change what a claim is worth": "UPDATE investors_sidepocket SET value = 1",
     "change what a claim came to": "UPDATE investors_pocketchange SET cash = 1",
     "move units of a side pocket": (
-        "INSERT INTO investors_pocketentry (pocket_id, lot_id, kind, units, price, value, "
+        "INSERT INTO investors_pocketentry (pocket_id, lot_id, kind, units, price, value, fee, "
         "high_water_mark, hurdle_start, strike_id, entry_id, effective_at) VALUES "
-        "(gen_random_uuid(), gen_random_uuid(), 'created', 1, 1, 1, 1, '2030-01-01', "
+        "(gen_random_uuid(), gen_random_uuid(), 'created', 1, 1, 1, 0, 1, '2030-01-01', "
         "gen_random_uuid(), gen_random_uuid(), now())"
     ),
     "hide a migration": (
