@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 
 from investors.domain.receipts import plain_number
 from investors.models import Fund, FundAccount, Investor, PayeeAccount
+from investors.services.messages import Draft, send_messages
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
@@ -171,7 +172,23 @@ def approve_payee(*, payee: PayeeAccount, actor: Actor, at: datetime | None = No
         with signed_step(action=PAYEE, subject=row.pk):
             row.save(update_fields=["approved_by", "approved_at", "usable_from"])
         _note(actor, "payee.approved", row)
+        if row.investor is not None:
+            body = (
+                f"You are paid to the account {mask_number(row.number)} from "
+                f"{row.usable_from:%-d %b %Y, %H:%M} UTC on. If you did not ask for this, call us "
+                "at once. Your accounts stand under Settings."
+            )
+            told = "An account that you are paid to was added"
+            draft = Draft(
+                investor=row.investor.pk, key=f"payee:{row.pk}", subject=told, body=body, at=at
+            )
+            send_messages([draft])
     return row
+
+
+def mask_number(number: str) -> str:
+    """The first and the last four signs of an account; of a short number the last four alone."""
+    return f"{number[:4]} … {number[-4:]}" if len(number) > 12 else f"… {number[-4:]}"
 
 
 def close_payee(*, payee: PayeeAccount, reason: str, actor: Actor) -> PayeeAccount:

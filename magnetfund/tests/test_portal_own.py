@@ -13,7 +13,9 @@ from django.test import Client
 
 from investors.models import Fund, Investor, InvestorSnapshot, Message
 from investors.services.messages import send_message, send_to_holders
+from investors.services.money_accounts import add_payee
 from investors.tests.fund_support import FIRST, SmallFund, make_fund
+from investors.tests.test_payments import payee_of
 from magnetfund.core.models import User
 from magnetfund.core.roles import Role
 from magnetfund.core.services.mail import send_waiting
@@ -111,6 +113,25 @@ def test_messages_are_kept_once_mailed_if_wanted_and_marked_as_read(small: Small
     ann.post("/messages/read/")
     assert not Message.objects.filter(investor=investor, read_at=None).exists()
     assert send_to_holders(fund=small.fund, key="n", subject="S", body="B") == 1
+
+
+def test_a_holder_is_told_of_an_account_and_sees_what_he_is_paid_to(small: SmallFund):
+    ann = client_of(small.investor("ann"))
+    assert "No account of yours is known yet" in ann.get("/settings/").content.decode()
+    first = payee_of(small)
+    add_payee(
+        fund=small.fund, investor=small.investor("ann"), kind="bank", name="Ann",
+        number="DE89370400440532013000", currency="USD", evidence="called back", actor=small.maker,
+    )  # fmt: skip
+    page = ann.get("/settings/").content.decode()
+    assert first.number not in page
+    assert f"{first.number[:4]} … {first.number[-4:]}" in page
+    assert "waits for a second signature" in page
+    told = Message.objects.get(investor=small.investor("ann"))
+    assert told.subject == "An account that you are paid to was added"
+    assert first.number not in told.body
+    bob = client_of(small.investor("bob")).get("/settings/").content.decode()
+    assert f"… {first.number[-4:]}" not in bob
 
 
 def test_settings_are_kept_and_times_are_shown_in_the_own_zone(small: SmallFund):

@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from investors.models import Message
+from investors.models import Fund, Message
 from investors.services.messages import mark_read, save_settings
 from magnetfund.kernel.clock import utc_now
 from magnetfund.web.forms import LongSelect
@@ -94,7 +94,7 @@ def read(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def preferences(request: HttpRequest) -> HttpResponse:
-    """Time zone, colours and mail."""
+    """Time zone, colours and mail, and the accounts that the investor is paid to."""
     investor = own_investor(request)
     user: Any = request.user
     shown = {"time_zone": user.time_zone, "theme": user.theme, "wants_mail": user.wants_mail}
@@ -103,7 +103,14 @@ def preferences(request: HttpRequest) -> HttpResponse:
         save_settings(user=user, **form.cleaned_data)
         messages.success(request, "Saved.")
         return redirect("preferences")
-    page = {**page_context(request, "messages"), "investor": investor, "form": form}
+    fund = Fund.objects.filter(book=settings.MAGNET_BOOK).first()
+    page = {
+        **page_context(request, "messages"),
+        "investor": investor,
+        "form": form,
+        "accounts": own.list_paid_accounts(investor),
+        "cooling_off_days": fund.cooling_off_days if fund is not None else 0,
+    }
     return render(request, "portal/preferences.html", page, status=422 if form.is_bound else 200)
 
 

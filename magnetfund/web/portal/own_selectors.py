@@ -11,7 +11,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from investors.models import Holding, Investor, InvestorSnapshot, UnitEntry
+from investors.models import Holding, Investor, InvestorSnapshot, PayeeAccount, UnitEntry
+from investors.services.money_accounts import mask_number
+from magnetfund.kernel.clock import utc_now
 from magnetfund.web.portal.own_returns import (
     BESIDE_MAX,
     PricePoint,
@@ -46,6 +48,32 @@ class TradesPage:
     has_older: bool
     first: date | None
     last: date | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaidAccount:
+    """An account that an investor is paid to, its number but for its ends, and from when on."""
+
+    row: PayeeAccount
+    shown: str
+    state: str
+
+
+def list_paid_accounts(investor: Investor) -> list[PaidAccount]:
+    """The accounts of an investor that are not closed, the newest first."""
+    rows = PayeeAccount.objects.filter(investor=investor, closed_at=None).order_by("-added_at")
+    return [
+        PaidAccount(row=row, shown=mask_number(row.number), state=_say_state(row, utc_now()))
+        for row in rows
+    ]
+
+
+def _say_state(row: PayeeAccount, now: datetime) -> str:
+    if row.usable_from is None:
+        return "waits for a second signature"
+    if row.usable_from > now:
+        return f"paid from {row.usable_from:%-d %b %Y, %H:%M} UTC"
+    return "paid"
 
 
 def find_prices(investor: Investor, *, since: datetime | None) -> list[dict[str, Any]]:
