@@ -37,8 +37,6 @@ def recount_coins(
     """
     found_own, coins = read_market(fund)
     own = own or found_own
-    if not own and not coins:
-        return {}
     found: dict[str, list[Decimal]] = {}
     for symbol, amount in [*_moved(fund, before), *unrealised.items()]:
         coin = symbol if symbol in CARRIED else coins.get(symbol, own)

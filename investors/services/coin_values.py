@@ -116,8 +116,6 @@ def list_held(
     """What the fund holds in each coin that is not its currency, by name, the coin of its flows
     even where it holds none yet; nothing at the simulated market."""
     own, coins = read_market(fund)
-    if not own and not coins:
-        return []
     cash: dict[str, Decimal] = {own: ZERO}
     opened: dict[str, Decimal] = {}
     for symbol, amount in _by_instrument(fund, VENUE_CASH, before):
@@ -215,15 +213,20 @@ def say_taken(item: Mapping[str, Any]) -> str:
     return "by its rate; par is void" if item["is_par_agreed"] else "by its rate"
 
 
-def changed_rates(strike: NavStrike) -> list[str]:
-    """Coins of a prepared NAV for whose instant another rate or term counts now."""
+def changed_rates(strike: NavStrike, positions: Iterable[SleevePosition]) -> list[str]:
+    """Coins of a prepared NAV for whose instant another rate or term counts now, and coins that it
+    does not value: it was prepared while they were taken one for one."""
     fund, at = strike.fund, strike.valuation_at
+    taken = {item["coin"]: item for item in strike.inputs.get("coins", ())}
+    held = {item.coin for item in list_held(fund, before=at, positions=positions)}
     return [
-        f"rate of {item['coin']}"
-        for item in strike.inputs.get("coins", ())
-        if (now := find_rate(item["coin"], fund.currency, at=at)) is None
+        f"rate of {coin}"
+        for coin in sorted(held | taken.keys())
+        if (item := taken.get(coin)) is None
+        or "applied" not in item
+        or (now := find_rate(coin, fund.currency, at=at)) is None
         or now.pk != item["rate_id"]
-        or is_par_agreed(fund, item["coin"], at=at) != item["is_par_agreed"]
+        or is_par_agreed(fund, coin, at=at) != item["is_par_agreed"]
     ]
 
 

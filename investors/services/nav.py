@@ -341,7 +341,7 @@ def _require_same_books(row: NavStrike) -> None:
     now = _plain_books(gather_inputs(fund, at))
     named = now.keys() | ({"pockets"} & row.inputs.keys())
     changed = sorted(name for name in named if row.inputs.get(name) != now.get(name))
-    changed += changed_rates(row) + changed_pockets(row)
+    changed += changed_rates(row, positions_at(fund, at=at)) + changed_pockets(row)
     if changed:
         raise Conflict(
             "the books changed after this NAV was prepared; return it to the preparer "

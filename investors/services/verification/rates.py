@@ -63,12 +63,16 @@ def _find_in_strikes(fund: Fund) -> list[str]:
 def _find_values(fund: Fund) -> list[str]:
     """Coins of each dealt NAV counted again by their movements, against its line and account 1040.
 
-    NAVs of before coins were valued named rates and took par.
+    NAVs of before coins were valued named rates and took par; every later one values what it holds.
     """
-    found = []
-    for strike in NavStrike.objects.filter(
-        fund=fund, state=NavStrike.State.DEALT, inputs__has_key="coins"
-    ).order_by("valuation_at"):
+    found, is_valued = [], False
+    for strike in NavStrike.objects.filter(fund=fund, state=NavStrike.State.DEALT).order_by(
+        "valuation_at"
+    ):
+        taken = {item["coin"] for item in strike.inputs.get("coins", ()) if "applied" in item}
+        is_valued = is_valued or bool(taken)
+        if not is_valued:
+            continue
         at: datetime = strike.valuation_at
         opened: dict[str, Decimal] = {}
         for item in strike.inputs["positions"]:
@@ -76,11 +80,17 @@ def _find_values(fund: Fund) -> list[str]:
             opened[symbol] = opened.get(symbol, ZERO) + Decimal(item["unrealised"])
         # Money of before coins had rates counts as at that NAV, whatever is traded first now.
         own = next(
-            (item["coin"] for item in strike.inputs["coins"] if item.get("is_of_flows")), None
+            (item["coin"] for item in strike.inputs.get("coins", ()) if item.get("is_of_flows")),
+            None,
         )
         again = recount_coins(fund, before=at, unrealised=opened, own=own)
         stands = standing_differences(fund, before=at)
-        for item in strike.inputs["coins"]:
+        found += [
+            f"NAV of {at:%Y-%m-%d}: {coin} is held, and it values none"
+            for coin, parts in sorted(again.items())
+            if sum(parts, ZERO) and coin not in taken
+        ]
+        for item in strike.inputs.get("coins", ()):
             if "applied" not in item:
                 continue
             coin, parts = item["coin"], again.get(item["coin"], [])
