@@ -60,6 +60,11 @@ class CoinRate(models.Model):
                 condition=Q(proposal=None),
                 name="investors_coinrate_once",
             ),
+            models.UniqueConstraint(
+                fields=["proposal", "observed_at"],
+                condition=Q(proposal__isnull=False),
+                name="investors_coinrate_signed_once",
+            ),
         ]
         indexes = [
             models.Index(fields=["coin", "currency", "-observed_at"], name="investors_coinrate_at")

@@ -51,13 +51,13 @@ def account(name: str) -> User:
     return User.objects.get(email=f"{name}@example.com")
 
 
-def propose(small: SmallFund) -> PowerOfAttorney:
+def propose(small: SmallFund, *, begun: int = 0) -> PowerOfAttorney:
     found = {name: Investor.objects.get(pk=small.investor(name).pk) for name in ("ann", "tom")}
     today = utc_now().date()
     return propose_power(
         investor=found["ann"], attorney=found["tom"], may_subscribe=False, may_redeem=True,
-        first_day=today, last_day=today + timedelta(days=9), deed_name="deed.pdf", deed=PDF,
-        actor=Actor.of(account("lea")),
+        first_day=today - timedelta(days=begun), last_day=today + timedelta(days=9),
+        deed_name="deed.pdf", deed=PDF, actor=Actor.of(account("lea")),
     )  # fmt: skip
 
 
@@ -110,8 +110,6 @@ def test_a_power_of_attorney_takes_two_people_and_a_signature(
     for wrong in (
         {"name": "ann"},
         {"holder": small.investor("tom").pk},
-        {"day": "now() - interval '3 days'"},
-        {"day": "now() + interval '30 days'"},
     ):
         assert "beyond the power" in attack(fresh_database, web, order(row, small, **wrong))
     assert "beyond the power" not in attack(fresh_database, web, order(row, small))
@@ -119,3 +117,14 @@ def test_a_power_of_attorney_takes_two_people_and_a_signature(
     again = ("UPDATE investors_powerofattorney SET ended_at = NULL, ended_by_id = NULL", ())
     assert "stays ended" in attack(fresh_database, web, again)
     assert "beyond the power" in attack(fresh_database, web, order(row, small))
+
+
+def test_an_order_under_a_power_is_of_now(small: SmallFund, fresh_database: Any):
+    """Dated back, it would be of a day before its cut-off, or before the power ended."""
+    row, web = propose(small, begun=5), "fa_app"
+    write_signature(fresh_database, ATTORNEY, row.pk, account("max"))
+    decide_power(proposal=row, is_approved=True, actor=Actor.of(account("max")))
+    for wrong in ("now() - interval '3 days'", "now() - interval '1 hour'",
+                  "now() + interval '1 hour'"):  # fmt: skip
+        assert "is of now" in attack(fresh_database, web, order(row, small, day=wrong))
+    assert "is of now" not in attack(fresh_database, web, order(row, small))

@@ -15,7 +15,7 @@ from django.db import IntegrityError
 
 from investors.models import CoinRate, RateProposal
 from investors.services import coin_values
-from investors.services.coin_rates import decide_rates, propose_rates
+from investors.services.coin_rates import decide_rates, find_rate, propose_rates
 from investors.services.par_terms import decide_par, propose_par
 from investors.services.verification import verify_fund
 from investors.tests.fund_support import SmallFund, make_fund
@@ -107,6 +107,30 @@ def test_a_signature_is_on_the_rates_that_it_names_and_on_no_other(
     for change in ("UPDATE investors_coinrate SET rate = 1", "DELETE FROM investors_coinrate"):
         assert "permission denied" in attack(fresh_database, "fa_app", (change, ()))
     assert verify_fund(small.fund) == []
+
+
+def test_a_rate_that_was_put_right_is_not_written_again(small: SmallFund, fresh_database: Any):
+    """The first signature is on 0.5 still; written anew, it would be the newest of its instant."""
+    at = utc_now() - timedelta(minutes=60)
+    rows = []
+    for value in ("0.5", "0.98"):
+        row = propose_rates(
+            fund=small.fund, coin="USDC", source="a page", lines=[(at, D(value))],
+            actor=small.maker,
+        )  # fmt: skip
+        write_signature(fresh_database, RATE, row.pk, checker_of(small))
+        rows.append(decide_rates(proposal=row, is_approved=True, actor=small.checker))
+    again = (
+        "INSERT INTO investors_coinrate (coin, currency, rate, source, observed_at, arrived_at, "
+        "held, proposal_id) SELECT coin, currency, rate, source, observed_at, now(), '', "
+        "proposal_id FROM investors_coinrate WHERE proposal_id = %s",
+        (rows[0].pk,),
+    )
+    for role in ROLES:
+        assert attack(fresh_database, role, again) != ""
+    found = find_rate("USDC", "USD", at=utc_now())
+    assert found is not None
+    assert found.rate == D("0.98")
 
 
 def test_a_long_file_is_signed_by_its_digest(small: SmallFund, fresh_database: Any):
