@@ -244,3 +244,21 @@ def test_a_stolen_web_books_nothing_else_than_was_signed(
         approve_strike(strike=row, seen_hash=row.result_hash, actor=small.checker)
     row.refresh_from_db()
     assert (row.state, PocketEntry.objects.exclude(kind="created").count()) == ("prepared", 0)
+
+
+def test_value_moved_from_one_lot_to_another_is_named(
+    small: SmallFund, fresh_database: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """Units and sums are as signed; 1,000 of Ann's part stand at Bob's lot."""
+    agree(fresh_database, small)
+    honest = pocket_dealing.plan_pockets
+
+    def forged(*args: Any) -> Any:
+        (split,) = honest(*args)
+        return [replace(split, values=[split.values[0] + 1000, split.values[1] - 1000])]
+
+    monkeypatch.setattr(nav_dealing, "plan_pockets", forged)
+    strike(fresh_database, small)
+    found = verify_fund(small.fund)
+    assert len(found) == 2
+    assert all("is not the part of its units" in line for line in found)

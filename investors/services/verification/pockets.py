@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
 from django.db import connection
 
 from investors.domain.strike import count_pocket_units
-from investors.models import Fund, NavStrike, PocketChange, PocketEntry, SidePocket
+from investors.models import ClassNav, Fund, NavStrike, PocketChange, PocketEntry, SidePocket
 from investors.services.pocket_books import compare_pockets
 from investors.services.pocket_changes import describe_change
 from investors.services.pockets import describe_pocket
@@ -18,7 +19,7 @@ from magnetfund.core.roles import Capability
 from magnetfund.core.services.signatures import SignedAct, SignedRow, find_signature_faults
 from magnetfund.core.services.signing import POCKET, POCKET_CHANGE
 
-ZERO = Decimal(0)
+ZERO, CENT = Decimal(0), Decimal("0.01")
 SHOWN = 40
 
 
@@ -87,11 +88,31 @@ def _find_shares(pocket: SidePocket, strike: NavStrike) -> list[str]:
         stored = moved.pop(lot, ZERO)
         if stored != again:
             found.append(f"{pocket.name} lot {number}: {stored} units set apart, its share {again}")
+    found += _find_values(pocket, classes.values())
     found += [f"{pocket.name}: units of a lot {lot} that the NAV does not know" for lot in moved]
     given = sum(pocket.entries.filter(kind=kind).values_list("value", flat=True), ZERO)
     if given != pocket.value:
         found.append(f"{pocket.name}: {given} set apart, signed {pocket.value}")
     return found[:SHOWN]
+
+
+def _find_values(pocket: SidePocket, classes: Iterable[ClassNav]) -> list[str]:
+    """Lots whose part of the claim is not that of their units in the class, to a cent."""
+    parts = {
+        row.share_class_id: (Decimal(part["value"]), Decimal(part["units"]))
+        for row in classes
+        for part in row.detail.get("pockets", ())
+        if part["pocket"] == pocket.name
+    }
+    created = pocket.entries.filter(kind=PocketEntry.Kind.CREATED)
+    found = []
+    for number, share_class, units, value in created.values_list(
+        "lot__number", "lot__share_class_id", "units", "value"
+    ):
+        of_class, all_units = parts.get(share_class, (ZERO, ZERO))
+        if abs(value * all_units - of_class * units) > CENT * all_units:
+            found.append(f"{pocket.name} lot {number}: {value} is not the part of its units")
+    return found
 
 
 def _find_unmoved(fund: Fund) -> list[str]:
