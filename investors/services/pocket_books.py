@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Sum
 
 from investors.domain.ledger.chart import POCKET_ASSETS, POCKET_CAPITAL, UNITS_HELD
 from investors.models import Fund, SidePocket
@@ -169,18 +170,15 @@ class OwnPocket:
 
 def read_own_pockets(investor: UUID) -> list[OwnPocket]:
     """What an investor holds of side pockets, by fund and number."""
-    found = []
-    for fund in Fund.objects.filter(classes__holdings__investor=investor).distinct():
-        sums: dict[UUID, OwnPocket] = {}
-        for row in read_pocket_holdings(fund, investor=investor):
-            had = sums.get(row.pocket.pk)
-            sums[row.pocket.pk] = OwnPocket(
-                pocket=row.pocket,
-                units=row.units + (had.units if had else ZERO),
-                value=row.value + (had.value if had else ZERO),
-            )
-        found += list(sums.values())
-    return found
+    rows = (
+        SidePocket.objects.filter(entries__lot__holding__investor=investor)
+        .annotate(own_units=Sum("entries__units"), own_value=Sum("entries__value"))
+        .filter(own_units__gt=0)
+        .select_related("fund", "strike")
+        .defer("strike__inputs")
+        .order_by("fund__code", "number")
+    )
+    return [OwnPocket(pocket=row, units=row.own_units, value=row.own_value) for row in rows]
 
 
 def group_by_holder(rows: Iterable[PocketHolding]) -> dict[UUID, list[PocketHolding]]:

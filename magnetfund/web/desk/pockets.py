@@ -45,8 +45,10 @@ COLUMNS = (
 
 
 def _rows() -> Any:
-    return SidePocket.objects.filter(fund__book=settings.MAGNET_BOOK).select_related(
-        "fund", "proposed_by", "decided_by", "strike"
+    rows = SidePocket.objects.filter(fund__book=settings.MAGNET_BOOK)
+    # The inputs of a strike hold a line for each lot of the fund.
+    return rows.select_related("fund", "proposed_by", "decided_by", "strike").defer(
+        "strike__inputs"
     )
 
 
@@ -91,8 +93,9 @@ def pockets(request: HttpRequest) -> HttpResponse:
 
 
 def _changes() -> Any:
-    return PocketChange.objects.filter(pocket__fund__book=settings.MAGNET_BOOK).select_related(
-        "pocket__fund", "proposed_by", "decided_by", "strike", "line"
+    rows = PocketChange.objects.filter(pocket__fund__book=settings.MAGNET_BOOK)
+    return rows.select_related("pocket__fund", "proposed_by", "decided_by", "strike", "line").defer(
+        "strike__inputs"
     )
 
 

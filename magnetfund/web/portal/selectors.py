@@ -33,6 +33,7 @@ from investors.models import (
     InvestorSnapshot,
     NavStrike,
     ShareClass,
+    SidePocket,
     UnitLot,
 )
 from investors.services.lot_presentation import read_presentations
@@ -73,6 +74,11 @@ def find_overview(investor: Investor) -> dict[str, Any]:
             Exists(ClassNav.objects.filter(strike=OuterRef("pk"), share_class__in=classes)),
             state=NavStrike.State.DEALT,
         )
+        .annotate(
+            has_pockets=Exists(
+                SidePocket.objects.filter(fund=OuterRef("fund")).exclude(strike=None)
+            )
+        )
         .defer("inputs", "waterfall", "checklist", "second_engine")
         .order_by("-valuation_at")
         .first()
@@ -85,7 +91,7 @@ def find_overview(investor: Investor) -> dict[str, Any]:
         "strike": strike,
         "lots": lots,
         "units": sum((lot.units for lot in lots), ZERO),
-        "pockets": read_own_pockets(investor.pk),
+        "pockets": read_own_pockets(investor.pk) if strike and strike.has_pockets else [],
         "gain": gain,
         "put_in": newest.net_invested if newest is not None else ZERO,
         "twr": compute_time_weighted(struck),
