@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Q
 
+from investors.domain.ledger.chart import POCKET_PAYABLE, REBATES_PAYABLE
 from investors.domain.onboarding import (
     ITEMS,
     Decider,
@@ -32,7 +33,7 @@ from investors.models import (
 )
 from investors.services.estate_rules import open_report
 from investors.services.pocket_books import has_pocket_units
-from investors.services.rebates import owed_rebates
+from investors.services.rebates import owed_by_lot
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
 from magnetfund.kernel.identifiers import content_hash
@@ -144,14 +145,19 @@ _OPEN_ORDERS = ("submitted", "accepted", "funded", "deferred", "set_aside", "pay
 
 def still_holds(investor: Investor) -> bool:
     """Whether the fund still has units of an investor, also in a side pocket, an order that is open
-    or to be paid, a payment to him on its way, or a rebate that it owes him."""
+    or to be paid, a payment to him on its way, or a rebate or a part of a
+    claim that it owes him."""
     paid = Q(order__investor=investor) | Q(payee__investor=investor)
     return (
         Holding.objects.filter(investor=investor, units__gt=0).exists()
         or has_pocket_units(investor.pk)
         or DealingOrder.objects.filter(investor=investor, state__in=_OPEN_ORDERS).exists()
         or Payment.objects.filter(paid, state__in=ACTIVE).exists()
-        or any(owed_rebates(fund, investor) for fund in Fund.objects.all())
+        or any(
+            owed_by_lot(fund, account, investor)
+            for fund in Fund.objects.all()
+            for account in (REBATES_PAYABLE, POCKET_PAYABLE)
+        )
     )
 
 

@@ -15,7 +15,7 @@ from investors.domain.dealing import LotMove, split_side_pocket
 from investors.domain.exact import round_to_total
 from investors.domain.fees import ClassTerms
 from investors.domain.ledger import JointLine, Tags
-from investors.domain.ledger.chart import VENUE_CASH
+from investors.domain.ledger.chart import POCKET_SOURCES, VENUE_CASH
 from investors.domain.strike import LotInput
 from investors.models import ClassNav, Entry, NavStrike, PocketEntry, SidePocket, UnitEntry
 from investors.services.ledger import NewEntry, post_entries
@@ -31,7 +31,7 @@ from trading.models import BookFlow
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
 #: The ledger's part of the value by the account that it comes from.
-PARTS = {"1030": "venue_cash", "1200": "receivable"}
+PARTS = dict(zip(POCKET_SOURCES, ("venue_cash", "receivable"), strict=True))
 ENTERED = (
     "pocket_id", "lot_id", "kind", "units", "price", "value", "fee", "high_water_mark",
     "hurdle_start", "strike_id", "entry_id", "effective_at",

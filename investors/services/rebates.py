@@ -13,7 +13,6 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from investors.domain.ledger.chart import REBATES_PAYABLE
 from investors.domain.rebates import RebateTerms
 from investors.models import Fund, Investor, Rebate, ShareClass
 from investors.services.ledger import open_since
@@ -113,12 +112,6 @@ def read_agreements(fund: Fund, *, until: date) -> Mapping[int, Mapping[UUID, li
         )  # fmt: skip
         found.setdefault(row.share_class_id, {}).setdefault(row.investor_id, []).append(terms)
     return found
-
-
-def owed_rebates(fund: Fund, investor: Investor | None = None) -> dict[UUID, dict[UUID, Decimal]]:
-    """What the ledger owes in rebates, by holder and the lot that it was credited to; of one
-    ``investor``, or of all."""
-    return owed_by_lot(fund, REBATES_PAYABLE, investor)
 
 
 def owed_by_lot(

@@ -15,6 +15,7 @@ import pytest
 from django.db import IntegrityError
 
 from investors.domain.ledger import JointLine, Tags
+from investors.domain.ledger.chart import REBATES_PAYABLE
 from investors.domain.rebates import LotRebate
 from investors.models import Entry, NavStrike, Payment, Rebate, UnitLot
 from investors.services import nav_dealing, payment_books, payment_drafts, rebate_accruals
@@ -208,11 +209,11 @@ def test_a_rebate_leaves_the_books_once_and_to_its_holder(
     monkeypatch.setattr("investors.services.payments.require_receiver", lambda *_, **__: None)
     owed = payment_drafts.list_rebates(small.fund)
     for _ in range(2):
-        monkeypatch.setattr(payment_drafts, "list_rebates", lambda _: owed)
+        monkeypatch.setattr(payment_drafts, "list_owed_by_lot", lambda *_: owed)
         rows.append(prepare_rebate(fund=small.fund, payee=payee, actor=small.maker))
-    first = payment_books.owed_rebates(small.fund)
+    first = payment_books.owed_by_lot(small.fund, REBATES_PAYABLE)
     paid(fresh_database, small, rows[0])
-    assert payment_books.owed_rebates(small.fund) == {}
+    assert payment_books.owed_by_lot(small.fund, REBATES_PAYABLE) == {}
     with pytest.raises(FundError, match="less is owed"):
         paid(fresh_database, small, rows[1])
     bobs: UUID = UnitLot.objects.get(holding__investor=small.investor("bob")).pk
@@ -220,7 +221,7 @@ def test_a_rebate_leaves_the_books_once_and_to_its_holder(
         (first, "of more than is owed"),
         ({ann: {bobs: rows[1].amount}}, "to another than the holder"),
     ):
-        monkeypatch.setattr(payment_books, "owed_rebates", lambda *_, lie=lie: lie)
+        monkeypatch.setattr(payment_books, "owed_by_lot", lambda *_, lie=lie: lie)
         with pytest.raises(IntegrityError, match=refusal):
             confirm_payment(payment=rows[1], bank_reference="B", actor=small.maker)
     assert Entry.objects.filter(kind="rebate_paid").count() == 1
