@@ -32,6 +32,8 @@ class AdvisoryLock(IntEnum):
     BOOK_MEMBERS = 7013
     #: Candles of one instrument and timeframe.
     CANDLE_SERIES = 7011
+    #: Funding rates of one instrument.
+    FUNDING_RATES = 7037
     #: Option chains of one instrument.
     OPTION_CHAIN = 7034
     #: A run of research: held by its worker's session, so that a dead worker lets go of it.

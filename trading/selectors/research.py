@@ -92,6 +92,7 @@ def judge_run(run: ResearchRun, family: TrialFamily | None = None) -> Judgement:
         facts=facts_of(run.result),
         family=family or family_named(run.family),
         trades=figures.get("metrics", {}).get("trades", 0),
+        is_open=bool(figures.get("open_positions")),
     )
 
 

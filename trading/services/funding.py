@@ -12,6 +12,7 @@ import numpy as np
 from django.db import transaction
 
 from magnetfund.core.actors import Actor
+from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import from_milliseconds, to_milliseconds
 from magnetfund.kernel.errors import InvalidInput
@@ -92,7 +93,10 @@ def read_funding_file(path: Path) -> FundingRates:
 def import_funding(
     raw: FundingRates, *, instrument: Instrument, source: str, actor: Actor
 ) -> FundingReport:
-    """Store the rates that are new, all or nothing; garbage is refused and counted."""
+    """Store the rates that are new, all or nothing; garbage is refused and counted.
+
+    Imports of one instrument wait for each other: two would both see its rates as new.
+    """
     good = (raw.stamp_ms > 0) & np.isfinite(raw.rate) & (np.abs(raw.rate) < RATE_MAX)
     stamps = round_stamps(raw.stamp_ms[good])
     found: dict[int, float] = {}
@@ -101,6 +105,7 @@ def import_funding(
         differing += found.setdefault(stamp, rate) != rate
     same = 0
     with transaction.atomic():
+        take_lock(AdvisoryLock.FUNDING_RATES, instrument.pk)
         if found:
             stored = load_funding(instrument, start_ms=min(found), end_ms=max(found) + 1)
             for stamp, rate in zip(stored.stamp_ms.tolist(), stored.rate.tolist(), strict=True):

@@ -15,12 +15,12 @@ from django.conf import settings
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import Heartbeat
-from magnetfund.kernel.clock import to_milliseconds, utc_now
+from magnetfund.kernel.clock import from_milliseconds, to_milliseconds, utc_now
 from magnetfund.kernel.counting import count_of
 from magnetfund.kernel.errors import FundError
 from trading.domain.market import HOUR_MS, MINUTE_MS
 from trading.domain.market.events import MarketEventKind
-from trading.models import Candle, Instrument
+from trading.models import Candle, CandleGap, Instrument
 from trading.services.candle_import import import_candles
 from trading.services.exchange_candles import fetch_candles, open_exchange
 from trading.services.instrument_refresh import end_instrument, say_ending
@@ -35,6 +35,10 @@ LEAVE_MS = 2 * MINUTE_MS
 LOOK_BACK = 48
 #: Hours compared anew after each close.
 COMPARED = 3
+#: A hole that is known for so long is asked for twice an hour; before that, each minute.
+LACKED_AFTER = timedelta(hours=1)
+#: Of a market that told nothing for so long, the next hour is asked for twice in ten minutes.
+SILENT_MS = 2 * HOUR_MS
 #: How far the trader's price and the polled one may lie apart, as a fraction.
 APART_MAX = 0.01
 REPORT_AGE_MAX = timedelta(seconds=15)
@@ -100,8 +104,11 @@ def _end_what_is_over(client: Any, instruments: list[Instrument]) -> dict[str, s
 
 
 def _first_wanted(instrument: Instrument, end: int, slot: datetime) -> int | None:
-    """Open time of the first hour to ask for: one that is missing, or those that just closed."""
-    since = datetime.fromtimestamp((end - LOOK_BACK * HOUR_MS) / 1000, tz=slot.tzinfo)
+    """Open time of the first hour to ask for: one that is missing, or those that just closed.
+
+    A venue can lack an hour for good, so the older a hole is the less often it is asked for.
+    """
+    since = from_milliseconds(end - LOOK_BACK * HOUR_MS)
     stored = {
         to_milliseconds(at)
         for at in Candle.objects.filter(
@@ -111,10 +118,28 @@ def _first_wanted(instrument: Instrument, end: int, slot: datetime) -> int | Non
     wanted = range(end - LOOK_BACK * HOUR_MS, end, HOUR_MS)
     first = min(stored, default=end - COMPARED * HOUR_MS)
     missing = [hour for hour in wanted if hour > first and hour not in stored]
+    has_just_closed = slot.minute in (2, 3)
+    if missing and not has_just_closed:
+        lacking = _lacking_hours(instrument, since)
+        missing = [hour for hour in missing if hour not in lacking]
+        if end - max(stored, default=end) > SILENT_MS and slot.minute % 10 not in (2, 3):
+            missing = []
     if missing:
         return missing[0]
-    has_just_closed = slot.minute in (2, 3)
     return end - COMPARED * HOUR_MS if has_just_closed else None
+
+
+def _lacking_hours(instrument: Instrument, since: datetime) -> set[int]:
+    """Hours of recorded holes that were asked for long enough."""
+    holes = CandleGap.objects.filter(
+        instrument=instrument, timeframe="1h", refilled_at=None, end__gt=since,
+        found_at__lte=utc_now() - LACKED_AFTER,
+    )  # fmt: skip
+    return {
+        hour
+        for start, end in holes.values_list("start", "end")
+        for hour in range(to_milliseconds(start), to_milliseconds(end), HOUR_MS)
+    }
 
 
 def _compare_prices(client: object, instruments: list[Instrument]) -> list[str]:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import io
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
-from magnetfund.tests.walls_support import make_instrument
+from magnetfund.core.actors import Actor
+from magnetfund.tests.walls_support import make_instrument, wait_for_waiter
 from trading.domain.market import DAY_MS, HOUR_MS, MINUTE_MS
 from trading.domain.market.funding import FUNDING_RATE_DEFAULT, FundingRates, spread_funding
 from trading.models import FundingRate
+from trading.services import funding
 from trading.services.funding import load_funding
 from trading.services.instruments import get_instrument
 from trading.services.market_reader import MarketReader
@@ -113,3 +119,40 @@ def test_the_real_files_come_in_whole(real_data: Path):
     assert "7,044 rows" in daily
     rates = load_funding(get_instrument("BTC/USDT:USDT"))
     assert rates.stamp_ms.size >= 3 * 2_348
+
+
+@pytest.mark.usefixtures("fresh_database")
+def test_two_imports_of_the_same_rates_at_once_store_each_once(
+    fresh_database: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """A trader books a stamp while a file of the same months comes in."""
+    instrument = make_instrument()
+    stored: Callable[..., FundingRates] = funding.load_funding
+    reports: list[funding.FundingReport] = []
+
+    def take() -> None:
+        try:
+            reports.append(
+                funding.import_funding(
+                    RATES, instrument=instrument, source="t", actor=Actor.system("test")
+                )
+            )
+        finally:
+            connection.close()
+
+    other = threading.Thread(target=take)
+
+    def load_late(*asked: Any, **span: Any) -> FundingRates:
+        """Before the first writes, the second is under way."""
+        found = stored(*asked, **span)
+        if threading.current_thread() is not other and not other.ident:
+            other.start()
+            wait_for_waiter(fresh_database)
+        return found
+
+    monkeypatch.setattr(funding, "load_funding", load_late)
+    funding.import_funding(RATES, instrument=instrument, source="f", actor=Actor.system("test"))
+    other.join()
+    assert FundingRate.objects.count() == 4
+    [late] = reports
+    assert (late.taken, late.already_stored, late.differing) == (0, 4, 0)

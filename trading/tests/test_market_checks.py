@@ -29,6 +29,7 @@ from trading.models import (
     AccountSnapshot,
     BookFlow,
     Candle,
+    CandleGap,
     Instrument,
     LeverageReading,
     MarketEvent,
@@ -36,6 +37,7 @@ from trading.models import (
     Strategy,
     Valuation,
 )
+from trading.services import market_poll
 from trading.services.account_checks import check_fuse, snapshot_account
 from trading.services.instrument_search import add_from_exchange
 from trading.services.leverage_readings import recalculate_leverage
@@ -78,17 +80,21 @@ def poll(minute: int = 30) -> str:
     return poll_market(slot=datetime(2026, 1, 1, 12, minute, tzinfo=UTC))
 
 
+def store_hour(instrument: Instrument, bar: Any) -> None:
+    Candle.objects.create(
+        instrument=instrument, timeframe="1h", open_time=from_milliseconds(int(bar[0])),
+        open=bar[1], high=bar[2], low=bar[3], close=bar[4], volume=2.0,
+        known_at=utc_now(), available_at=utc_now(), source="test",
+    )  # fmt: skip
+
+
 class TestPolling:
     def test_it_fills_a_hole_that_the_trader_left_and_says_so(
         self, btc: Instrument, exchange: Exchange
     ):
         assert poll() == "1 instrument, 2 hours filled, 0 differ; the trader does not report"
         bars = exchange.market.listings["BTCUSDT"].bars
-        Candle.objects.create(
-            instrument=btc, timeframe="1h", open_time=from_milliseconds(int(bars[60, 0])),
-            open=bars[60, 1], high=bars[60, 2], low=bars[60, 3], close=bars[60, 4], volume=2.0,
-            known_at=utc_now(), available_at=utc_now(), source="test",
-        )  # fmt: skip
+        store_hour(btc, bars[60])
         assert "hours filled" in poll()
         stored = Candle.objects.filter(instrument=btc).count()
         assert stored >= 33
@@ -116,6 +122,42 @@ class TestPolling:
     def test_an_exchange_that_is_away_is_one_line(self, btc: Instrument, exchange: Exchange):
         exchange.faults.append(Fault(kind="status", status=418, times=99))
         assert "cannot be reached" in poll()
+
+    def test_an_hour_that_the_venue_lacks_is_asked_for_ever_less_often(
+        self, btc: Instrument, exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+    ):
+        listing = exchange.market.listings["BTCUSDT"]
+        bars, lacked = listing.bars, len(listing.bars) - 12
+        rest = np.delete(bars, lacked, axis=0)
+        exchange.market.listings["BTCUSDT"] = replace(listing, bars=rest[: lacked - 3])
+        asked: list[int] = []
+        fetch = market_poll.fetch_candles
+
+        def note(client: Any, **wanted: Any) -> Any:
+            asked.append(wanted["start_ms"])
+            return fetch(client, **wanted)
+
+        monkeypatch.setattr(market_poll, "fetch_candles", note)
+        store_hour(btc, bars[lacked - 4])
+
+        def ask_for_an_hour() -> int:
+            del asked[:]
+            for minute in range(60):
+                poll(minute)
+            return len(asked)
+
+        assert ask_for_an_hour() == 12, "a market that tells nothing"
+        exchange.market.listings["BTCUSDT"] = replace(listing, bars=rest)
+        poll(13)
+        [gap] = CandleGap.objects.all()
+        assert gap.start == from_milliseconds(int(bars[lacked, 0]))
+        assert ask_for_an_hour() == 60
+        monkeypatch.setattr(market_poll, "LACKED_AFTER", timedelta(0))
+        assert ask_for_an_hour() == 2
+        assert asked == [int(bars[lacked, 0])] * 2
+        assert list(CandleGap.objects.values_list("pk", flat=True)) == [gap.pk]
+        exchange.market.listings["BTCUSDT"] = listing
+        assert "1 hour filled" in poll(2), "and it is taken should it come"
 
     def test_a_home_on_simulated_prices_polls_nothing(self, settings: Any):
         settings.MARKET = ""

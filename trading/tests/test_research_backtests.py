@@ -96,6 +96,19 @@ def test_the_command_stores_the_run_its_trial_and_an_audit_line(bars: Candles) -
     assert AuditEvent.objects.filter(action="research.backtest_asked").count() == 1
 
 
+def test_a_run_that_only_opened_is_not_told_to_have_no_trades(bars: Candles) -> None:
+    stored = ResearchRun.objects.get(pk=run(*ARGUMENTS)["id"])
+    [first, *_] = decode_rows(stored.trades_file)
+    # Up to an hour after the first entry: what it bought is held at the last close.
+    stop = from_milliseconds(first["entry_ms"] // 86_400_000 * 86_400_000 + 86_400_000)
+    assert first["exit_ms"] >= stop.timestamp() * 1000, "the first trade lasts beyond its day"
+    found = run(*ARGUMENTS, "--to", f"{stop:%Y-%m-%d}")
+    assert found["metrics"]["trades"] == 0
+    assert found["verdict"]["code"] == "still_open"
+    assert list_runs(verdict="no_trades")[1] == 0
+    assert list_runs(verdict="still_open")[1] == 1
+
+
 def test_equal_inputs_are_shown_again_and_are_no_new_trial(bars: Candles) -> None:
     first, again = run(*ARGUMENTS), run(*ARGUMENTS)
     assert again["id"] == first["id"]

@@ -100,6 +100,19 @@ def test_a_loser_and_a_rule_without_trades_are_named_so() -> None:
     assert judge(facts=None, family=family_of([]), trades=0).verdict is Verdict.NO_TRADES
 
 
+def test_a_rule_that_still_holds_or_traded_two_days_is_no_rule_without_trades() -> None:
+    rising = np.random.default_rng(8).normal(0.001, 0.01, 800)
+    family = family_of([0.1])
+    held = judge(facts=facts_of(rising), family=family, trades=0)
+    assert (held.verdict, held.headline) == (Verdict.STILL_OPEN, "No closed trade")
+    assert math.isnan(held.deflated), "one open position is no evidence"
+    short = judge(facts=None, family=family, trades=0, is_open=True)
+    assert short.verdict is Verdict.STILL_OPEN
+    assert judge(facts=None, family=family, trades=7).verdict is Verdict.TOO_SHORT
+    unread = replace(facts_of(rising), sharpe=math.nan)
+    assert judge(facts=unread, family=family, trades=7).verdict is Verdict.TOO_SHORT
+
+
 def test_a_walk_forward_learns_before_it_trades() -> None:
     returns = np.random.default_rng(9).normal(0.0, 0.01, (1_800, 3))
     # Column 1 is good in the first half, column 2 in the second: nobody may know that early.

@@ -34,6 +34,8 @@ VERDICTS = {
     Verdict.LUCK: "Does not survive",
     Verdict.LOSES: "Loses money",
     Verdict.NO_TRADES: "No trades",
+    Verdict.STILL_OPEN: "No closed trade",
+    Verdict.TOO_SHORT: "Too short to judge",
     RunState.REFUSED: "Refused",
     RunState.FAILED: "Failed",
     RunState.WAITING: "Waiting",

@@ -32,6 +32,8 @@ class Verdict(StrEnum):
     """What may be said of a result."""
 
     NO_TRADES = "no_trades"
+    STILL_OPEN = "still_open"
+    TOO_SHORT = "too_short"
     LOSES = "loses_money"
     LUCK = "does_not_survive"
     SURVIVES = "survives"
@@ -82,11 +84,25 @@ class TrialFamily:
         return max(known, chance)
 
 
-def judge(*, facts: TrialFacts | None, family: TrialFamily, trades: int) -> Judgement:
-    """Judge a result by its family, itself among it."""
+def judge(
+    *, facts: TrialFacts | None, family: TrialFamily, trades: int, is_open: bool = False
+) -> Judgement:
+    """Judge a result by its family, itself among it.
+
+    ``trades`` are closed ones; ``is_open`` says that a position stood at the end.  Equity that
+    moved without a closed trade says the same, where nobody counted the open ones.
+    """
     trials = max(1, family.trials)
-    if facts is None or trades == 0 or not math.isfinite(facts.sharpe):
-        return _say(Verdict.NO_TRADES, trials, "No trades", "nothing can be said of this rule")
+    if trades == 0:
+        if not is_open and facts is None:
+            return _say(Verdict.NO_TRADES, trials, "No trades", "nothing can be said of this rule")
+        held = "what it opened is still held at its mark, so nothing can be said of this rule yet"
+        return _say(Verdict.STILL_OPEN, trials, "No closed trade", held)
+    if facts is None or not math.isfinite(facts.sharpe):
+        return _say(
+            Verdict.TOO_SHORT, trials, "Too short to judge",
+            "it traded, but a Sharpe ratio needs the changes of three days",
+        )  # fmt: skip
     year = math.sqrt(YEAR_DAYS)
     variance = family.spread(facts.days)
     luck = compute_expected_sharpe_max(trials=trials, trials_variance=variance)
