@@ -16,6 +16,7 @@ from django.db import transaction
 
 from investors.domain.ledger import build_entry
 from investors.domain.receipts import (
+    OF_DAY,
     BankStatement,
     StatementRow,
     plain_number,
@@ -156,6 +157,8 @@ def confirm_statement(
                 code="refused_lines",
                 details={"refused": report.refused},
             )
+        # Many banks write the newest line first: what came back is read after what had left.
+        plan.sort(key=lambda item: item[0].amount > 0 and bool(item[0].return_code))
         report.matched = sum(_import(account, row, line, known, actor, at) for line, known in plan)
         row.confirmed_at, row.counts = at, report.plain()
         row.save(update_fields=["confirmed_at", "counts"])
@@ -173,8 +176,11 @@ def _plan(
     account: FundAccount, statement: BankStatement, at: datetime
 ) -> tuple[StatementImport, list[tuple[StatementRow, StatementLine | None]]]:
     report, plan = StatementImport(format=statement.format.value), []
-    known = _known_lines(account, statement)
+    known, undated = _known_lines(account, statement), _known_undated(account, statement)
     for row in statement.rows:
+        if row.reference in undated:
+            report.known += 1
+            continue
         there = known.get(row.reference)
         refusal = _refuse(account, row, there, at)
         if refusal is not None:
@@ -204,6 +210,28 @@ def _known_lines(account: FundAccount, statement: BankStatement) -> dict[str, St
     found = {row.reference: row for row in rows.filter(account=None)}
     found.update({row.reference: row for row in rows.filter(account=account)})
     return found
+
+
+def _known_undated(account: FundAccount, statement: BankStatement) -> set[str]:
+    """References of lines that the account has under the number of their entry alone."""
+    heads = {
+        row.reference: row.reference.rpartition(OF_DAY)[0]
+        for row in statement.rows
+        if OF_DAY in row.reference
+    }
+    if not heads:
+        return set()
+    there = {
+        line.reference: line
+        for line in StatementLine.objects.filter(account=account, reference__in=heads.values())
+    }
+    return {
+        row.reference
+        for row in statement.rows
+        if (line := there.get(heads.get(row.reference, ""))) is not None
+        and (line.amount, line.currency, line.booked_at)
+        == (row.amount, row.currency, row.booked_at)
+    }
 
 
 def _refuse(

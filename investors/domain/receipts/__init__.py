@@ -1,6 +1,6 @@
 """Money that arrives: lines of a bank or a chain, and what each of them is for."""
 
-from investors.domain.receipts.camt import read_camt053
+from investors.domain.receipts.camt import OF_DAY, read_camt053
 from investors.domain.receipts.lines import (
     LINES_MAX,
     BankStatement,
@@ -23,6 +23,7 @@ from investors.domain.receipts.tables import read_bank_csv, read_chain_csv
 
 __all__ = [
     "LINES_MAX",
+    "OF_DAY",
     "Arrival",
     "BankStatement",
     "NameBook",

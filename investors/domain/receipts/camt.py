@@ -25,13 +25,20 @@ from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import decimal_of
 
 _BOOKED = ("BOOK", "")
+#: Between the number of an entry in its statement and its day, where the bank names it by no more.
+OF_DAY = " of "
+#: A payment that came back for no stated reason, and one that the bank itself took back.
+RETURNED, REVERSED = "RTRN", "RVSL"
+RETURN_CODE_MAX = 4
 
 
 def read_camt053(content: bytes, *, zone: tzinfo = UTC) -> BankStatement:
     """The booked entries of one statement; dates without a time end their day in ``zone``.
 
-    Raises :class:`InvalidInput`: ``not_xml``, ``not_camt053``, ``several_statements``,
-    ``bad_line``, ``doubled_reference``, ``too_many_lines``, ``empty_file``.
+    An entry of nothing moves no money and is left out.  Raises :class:`InvalidInput`: ``not_xml``,
+    ``not_camt053``, ``several_statements``, ``bad_line``, ``doubled_reference``,
+    ``too_many_lines``, ``empty_file``, and ``balance_differs`` where the entries do not lead from
+    the opening balance to the closing one: then lines are missing, or were changed.
     """
     root = parse_xml(content)
     statements = [node for node in root.iter() if _name(node) == "Stmt"]
@@ -45,6 +52,7 @@ def read_camt053(content: bytes, *, zone: tzinfo = UTC) -> BankStatement:
     stmt = statements[0]
     rows = require_distinct(tuple(_rows(stmt, zone)))
     closing, closed_at, currency = _closing(stmt, zone)
+    _require_balance(stmt, rows, closing)
     return BankStatement(
         format=StatementFormat.CAMT053,
         rows=rows,
@@ -61,38 +69,55 @@ def _rows(stmt: ET.Element, zone: tzinfo) -> Iterator[StatementRow]:
         if status not in _BOOKED:
             continue
         try:
-            yield from _entry_rows(entry, zone)
+            if _amount(entry)[0]:
+                yield from _entry_rows(entry, zone)
         except InvalidInput as error:
             raise InvalidInput(f"entry {number}: {error.message}", code=error.code) from None
 
 
 def _entry_rows(entry: ET.Element, zone: tzinfo) -> Iterator[StatementRow]:
     sign = _sign(entry)
-    own = _text(entry, "AcctSvcrRef") or _text(entry, "NtryRef")
     stamp = _text(entry, "BookgDt", "DtTm") or _text(entry, "BookgDt", "Dt")
     if not stamp:
         raise InvalidInput("the entry has no booking date", code="bad_line")
     booked_at = read_time(stamp, zone=zone)
+    is_reversal = _text(entry, "RvslInd") in ("true", "1")
     details = [node for box in _all(entry, "NtryDtls") for node in _all(box, "TxDtls")]
+    named = [_text(node, "Refs", "AcctSvcrRef") for node in details]
+    own = _text(entry, "AcctSvcrRef") or (named[0] if len(details) == 1 else "")
+    if not own and (number := _text(entry, "NtryRef")):
+        # Many banks count the entries of each statement anew.
+        own = f"{number}{OF_DAY}{stamp[:10]}"
     if len(details) < 2:
         node = details[0] if details else None
         amount, currency = _amount(entry)
-        yield _row(node, own, sign * amount, currency, booked_at)
+        yield _row(node, own, sign * amount, currency, booked_at, is_reversal)
         return
     total = Decimal(0)
     for index, node in enumerate(details, start=1):
         amount, currency = _amount(node)
+        if _text(node, "CdtDbtInd"):
+            amount *= sign * _sign(node)
         total += amount
-        reference = _text(node, "Refs", "AcctSvcrRef") or f"{own}/{index}"
-        yield _row(node, reference, sign * amount, currency, booked_at)
+        if amount:
+            # A bank may repeat the reference of the entry in each of its transactions.
+            name = named[index - 1]
+            reference = name if name and named.count(name) == 1 else f"{own}/{index}"
+            yield _row(node, reference, sign * amount, currency, booked_at, is_reversal)
     if total != _amount(entry)[0]:
         raise InvalidInput("the transactions do not add to their entry", code="bad_line")
 
 
 def _row(
-    node: ET.Element | None, reference: str, amount: Decimal, currency: str, booked_at: datetime
+    node: ET.Element | None,
+    reference: str,
+    amount: Decimal,
+    currency: str,
+    booked_at: datetime,
+    is_reversal: bool,
 ) -> StatementRow:
-    party = "Dbtr" if amount > 0 else "Cdtr"
+    # A reversal names the parties of what it takes back.
+    party = "Dbtr" if (amount > 0) is not is_reversal else "Cdtr"
 
     def find(*path: str) -> str:
         return _text(node, *path)
@@ -116,17 +141,47 @@ def _row(
         party_account=account,
         text=" ".join(line for line in lines if line),
         end_to_end="" if end_to_end == "NOTPROVIDED" else end_to_end,
-        return_code=find("RtrInf", "Rsn", "Cd"),
+        return_code=_return_code(node, is_reversal),
     )
 
 
+def _return_code(node: ET.Element | None, is_reversal: bool) -> str:
+    """Why a payment came back; that it did counts, whatever the bank says of the reason."""
+    info = None if node is None else next(iter(_all(node, "RtrInf")), None)
+    if info is not None:
+        code = _text(info, "Rsn", "Cd") or _text(info, "Rsn", "Prtry")
+        return code[:RETURN_CODE_MAX] or RETURNED
+    return REVERSED if is_reversal else ""
+
+
+def _require_balance(
+    stmt: ET.Element, rows: tuple[StatementRow, ...], closing: Decimal | None
+) -> None:
+    opening = _balance(stmt, "OPBD")
+    if opening is None or closing is None:
+        return  # one page of several
+    moved = sum((row.amount for row in rows), Decimal(0))
+    if _sign(opening) * _amount(opening)[0] + moved != closing:
+        raise InvalidInput(
+            f"the entries add to {moved:,.2f}, which does not lead from the opening balance to the "
+            f"closing one, {closing:,.2f}: the file is not whole",
+            code="balance_differs",
+        )
+
+
 def _closing(stmt: ET.Element, zone: tzinfo) -> tuple[Decimal | None, datetime | None, str]:
-    for box in _all(stmt, "Bal"):
-        if _text(box, "Tp", "CdOrPrtry", "Cd") == "CLBD":
-            amount, currency = _amount(box)
-            stamp = _text(box, "Dt", "DtTm") or _text(box, "Dt", "Dt")
-            return _sign(box) * amount, read_time(stamp, zone=zone), currency
-    return None, None, _text(stmt, "Acct", "Ccy")
+    box = _balance(stmt, "CLBD")
+    if box is None:
+        return None, None, _text(stmt, "Acct", "Ccy")
+    amount, currency = _amount(box)
+    stamp = _text(box, "Dt", "DtTm") or _text(box, "Dt", "Dt")
+    return _sign(box) * amount, read_time(stamp, zone=zone), currency
+
+
+def _balance(stmt: ET.Element, code: str) -> ET.Element | None:
+    """The only balance of a kind that a statement states."""
+    found = [box for box in _all(stmt, "Bal") if _text(box, "Tp", "CdOrPrtry", "Cd") == code]
+    return found[0] if found else None
 
 
 def _sign(node: ET.Element) -> int:
