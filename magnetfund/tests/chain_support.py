@@ -12,14 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from magnetfund.operations.servers.home import socket_folder
-from magnetfund.tests.test_instance_life import KEPT, ROOT, free_port, processes_of
+from magnetfund.tests.test_instance_life import KEPT, ROOT, free_port, processes_of, send_signal
 
 CHROMIUM = next((p for n in ("chromium", "chromium-browser") if (p := shutil.which(n))), None)
 COMPILER = shutil.which("gcc")
@@ -161,13 +161,12 @@ class ShiftedHome:
         held = [pid for pid, words in processes_of(self.root).items() if "run_backups" in words]
         assert held
         for pid in held:
-            os.kill(pid, signal.SIGSTOP)
+            send_signal(pid, signal.SIGSTOP)
         try:
             yield
         finally:
             for pid in held:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+                send_signal(pid, signal.SIGCONT)
 
     def stop(self) -> None:
         self.process.terminate()

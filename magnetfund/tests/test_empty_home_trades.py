@@ -35,7 +35,7 @@ from magnetfund.tests.chain_support import (
     open_home,
 )
 from magnetfund.tests.drill_size import IS_SHORT
-from magnetfund.tests.test_instance_life import ROOT, free_port, processes_of
+from magnetfund.tests.test_instance_life import ROOT, free_port, processes_of, send_signal
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = [
@@ -314,12 +314,12 @@ def worker_held(home: ShiftedHome) -> Iterator[None]:
     find an equity that is an hour old."""
     held = [pid for pid, words in processes_of(home.root).items() if "celery" in words]
     for pid in held:
-        os.kill(pid, signal.SIGSTOP)
+        send_signal(pid, signal.SIGSTOP)
     try:
         yield
     finally:
         for pid in held:
-            os.kill(pid, signal.SIGCONT)
+            send_signal(pid, signal.SIGCONT)
 
 
 def follow(scene: Scene, at: datetime, *, seconds: float = 240.0) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -92,9 +93,18 @@ def processes_of(home: Path) -> dict[int, str]:
     return found
 
 
+def send_signal(pid: int, number: signal.Signals) -> None:
+    """To a process that was found a moment ago; one that has ended since needs none."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
 def roles_known(pid: int) -> set[str]:
-    """Database roles whose URL stands in the environment of a process."""
-    words = (Path("/proc") / str(pid) / "environ").read_bytes().decode(errors="replace")
+    """Database roles whose URL stands in the environment of a process; of an ended one, none."""
+    try:
+        words = (Path("/proc") / str(pid) / "environ").read_bytes().decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return set()
     return set(re.findall(r"postgresql://(\w+):", words))
 
 
@@ -219,7 +229,7 @@ def test_a_machine_lost_with_its_disks_comes_back_from_the_bucket(  # type: igno
             server = Postgres(Home(lost))
             for pid, words in processes_of(lost).items():
                 if re.match(r"\S*python[\d.]* ", words) and "run_backups" not in words:
-                    os.kill(pid, signal.SIGSTOP)  # nobody writes any more but the backups' beat
+                    send_signal(pid, signal.SIGSTOP)  # nobody writes any more but the backups' beat
             time.sleep(2)
             before, target = state_of_home(server), datetime.now(UTC)
             time.sleep(1)
@@ -233,7 +243,7 @@ def test_a_machine_lost_with_its_disks_comes_back_from_the_bucket(  # type: igno
             shutil.copyfile(lost / "backup.key", key)
         finally:
             for pid in processes_of(lost):
-                os.kill(pid, signal.SIGKILL)
+                send_signal(pid, signal.SIGKILL)
             running.communicate()
         for folder in (lost, server.home.cluster, server.home.sockets):
             shutil.rmtree(folder, ignore_errors=True)
