@@ -20,8 +20,14 @@ from django.urls import reverse
 from investors.domain.onboarding import KycState
 from investors.models import Application, Investor, KycCheck, ShareClass
 from investors.services.agreements import list_agreements
+from investors.services.application_drafts import (
+    APPLICANT,
+    free_of_withdrawn,
+    take_begun,
+    withdraw_drafts,
+)
 from investors.services.application_links import mail_link
-from investors.services.founding import check_holder, next_number
+from investors.services.founding import check_holder, check_holder_name, next_number
 from investors.services.kyc import move_case
 from investors.services.kyc_file import read_checklist
 from investors.services.screening import screen_investor
@@ -71,7 +77,8 @@ PAPERS: Mapping[str, Mapping[str, str]] = {
         "source_of_funds": "Proof of the money's source",
     },
 }
-APPLICANT = "applicant"
+#: Steps that name the holder.
+_NAMING = ("about", "second", "company", "trust")
 #: States of a file in which its applicant may still change the application.
 _OPEN_FILES = (KycState.NOT_STARTED, KycState.COLLECTING, KycState.MORE_INFO)
 
@@ -125,8 +132,10 @@ def invite_to_apply(*, investor: Investor, actor: Actor) -> Application:
         row = Investor.objects.select_for_update(of=("self",)).get(pk=investor.pk)
         if row.kyc_state not in _OPEN_FILES:
             raise Conflict("the file is with compliance already", code="file_open")
-        _free_of_withdrawn(row)
+        free_of_withdrawn(row)
         found = Application.objects.filter(investor=row).first()
+        if found is None:
+            found = take_begun(row)
         if found is None:
             found = _create(kind=row.kind, email=row.email, investor=row)
         else:
@@ -135,12 +144,6 @@ def invite_to_apply(*, investor: Investor, actor: Actor) -> Application:
         mail_link(found)
         record_audit(actor=actor, action="application.invited", subject=("investor", row.pk))
     return found
-
-
-def _free_of_withdrawn(investor: Investor) -> None:
-    """Let go of an application that was taken back, so that a holder can have a new one."""
-    withdrawn = Application.State.WITHDRAWN
-    Application.objects.filter(investor=investor, state=withdrawn).update(investor=None)
 
 
 def read_answers(row: Application) -> dict[str, dict[str, Any]]:
@@ -171,7 +174,8 @@ def save_step(*, application: Application, step: str, answers: Mapping[str, Any]
     """Keep the answers of one step, sealed; of a file that is known, what rests on changed ones
     is checked anew.
 
-    Raises :class:`InvalidInput` (``no_such_step``, ``too_long``, ``us_person``, ``below_minimum``).
+    Raises :class:`InvalidInput` (``no_such_step``, ``too_long``, ``us_person``, ``bad_name``,
+    ``missing_glyph``).
     """
     with transaction.atomic():
         row = lock_open(application)
@@ -183,6 +187,9 @@ def save_step(*, application: Application, step: str, answers: Mapping[str, Any]
             )
         before = read_answers(row)
         found = {**before, step: dict(answers)}
+        if step in _NAMING:
+            # A name that could not be entered is told where it is written, not at the signature.
+            check_holder_name(holder_name(row, found))
         plain = json.dumps(found, ensure_ascii=False, sort_keys=True).encode()
         if len(plain) > ANSWERS_MAX:
             raise InvalidInput("the answers are too long", code="too_long")
@@ -323,7 +330,8 @@ def _enter_holder(row: Application, actor: Actor) -> Investor:
         return investor
     if investor.kyc_state not in _OPEN_FILES or investor.kind != row.kind:
         raise Conflict("an investor with this address exists already", code="investor_exists")
-    _free_of_withdrawn(investor)
+    free_of_withdrawn(investor)
+    withdraw_drafts(investor, row)
     investor.legal_name, investor.country = legal_name, country
     investor.save(update_fields=["legal_name", "country"])
     return investor

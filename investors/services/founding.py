@@ -78,7 +78,7 @@ def check_class_currency(currency: str, *, fund_currency: str) -> None:
 
 def check_holder(*, name: str, email: str, kind: str, country: str) -> tuple[str, str]:
     """Name and address as they are stored; raises :class:`InvalidInput` naming what is wrong."""
-    legal_name, address = check_name(name, longest=LEGAL_NAME_MAX), email.strip().lower()
+    legal_name, address = check_holder_name(name), email.strip().lower()
     try:
         validate_email(address)
     except ValidationError:
@@ -88,6 +88,21 @@ def check_holder(*, name: str, email: str, kind: str, country: str) -> tuple[str
     if not re.fullmatch(r"[A-Z]{2}", country):
         raise InvalidInput("a country has two capitals, for example CH", code="bad_country")
     return legal_name, address
+
+
+def check_holder_name(name: str) -> str:
+    """The name of a holder; raises :class:`InvalidInput` (``bad_name``, and ``missing_glyph`` for
+    letters that no paper of the fund could print)."""
+    from investors.services.paper_fonts import find_missing  # loads the compiler of papers
+
+    plain = check_name(name, longest=LEGAL_NAME_MAX)
+    if missing := find_missing(plain):
+        raise InvalidInput(
+            f"our papers cannot print {missing!r}; write the name in Latin letters, as a passport "
+            "has it in its last lines",
+            code="missing_glyph",
+        )
+    return plain
 
 
 def create_fund(

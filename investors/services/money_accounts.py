@@ -131,6 +131,10 @@ def add_payee(
         )
     if not name.strip():
         raise InvalidInput("the account has no holder", code="bad_account")
+    if not f"{name.strip()}{bank.strip()}".isprintable():
+        raise InvalidInput(
+            "holder and bank are written in printable characters", code="bad_account"
+        )
     try:
         with transaction.atomic():
             row = PayeeAccount.objects.create(

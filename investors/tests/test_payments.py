@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,6 +18,7 @@ from investors.domain.payments import (
     write_pain001,
     write_wallet_instructions,
 )
+from investors.domain.receipts.xml_files import parse_xml
 from investors.models import (
     DealingOrder,
     Entry,
@@ -345,6 +348,36 @@ class TestFiles:
         assert f"<IBAN>{IBAN}</IBAN>" in text
         assert "Ann &amp; Söhne" in text
         assert "<CtrlSum>400</CtrlSum>" in text
+
+    @pytest.mark.parametrize(
+        ("bank", "written"),
+        [
+            ("POFICHBEXXX", "<BICFI>POFICHBEXXX</BICFI>"),
+            ("POFICHBE", "<BICFI>POFICHBE</BICFI>"),
+            ("Northern", "<Nm>Northern</Nm>"),
+            ("Post Finance", "<Nm>Post Finance</Nm>"),
+        ],
+    )
+    def test_one_odd_receiver_makes_no_file_that_a_bank_refuses(self, bank: str, written: str):
+        odd = replace(self.TRANSFER, bank=bank, name="Ann\x0b \u0000Soe")
+        content = write_pain001(
+            message="M-1", made_at=datetime(2025, 2, 4, tzinfo=UTC),
+            on=datetime(2025, 2, 4, tzinfo=UTC).date(),
+            debtor=Debtor(name="Fund", number=OTHER), transfers=[self.TRANSFER, odd],
+        )  # fmt: skip
+        parse_xml(content)
+        flat = re.sub(r">\s+<", "><", content.decode())
+        assert f"<FinInstnId>{written}" in flat
+        assert "<Nm>Ann Soe</Nm>" in content.decode()
+
+    def test_an_account_is_written_in_printable_characters(self):
+        small, _ = with_redemption()
+        for name, bank in (("Ann\x0bSoe", ""), ("Ann Soe", "PO\x01FI")):
+            code = refused(
+                add_payee, fund=small.fund, kind="bank", name=name, bank=bank, number=IBAN,
+                currency="USD", evidence="letter", actor=small.maker,
+            )  # fmt: skip
+            assert code == "bad_account"
 
     def test_a_wallet_has_a_table(self):
         rows = write_wallet_instructions(

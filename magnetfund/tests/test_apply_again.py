@@ -122,6 +122,64 @@ def test_an_invited_holder_who_withdrew_can_apply_again(again: str):
     assert (investor.application.state, investor.kyc_state) == ("submitted", "screening")
 
 
+@pytest.mark.parametrize("kind", ["person", "company"])
+def test_who_had_begun_before_the_house_invited_him_can_send_it_in(kind: str):
+    client = begin()
+    fill(client)
+    accountant = ensure_user(email="d@example.com", name="D", roles=[Role.ACCOUNTANT])
+    investor = register_investor(
+        name="T. Wieczorek", email="tomasz@example.com", kind=kind, country="PL",
+        actor=Actor.of(accountant),
+    )  # fmt: skip
+    lea = Actor.of(ensure_user(email="l@example.com", name="Lea", roles=[Role.COMPLIANCE]))
+    invite_to_apply(investor=investor, actor=lea)
+    states = list(Application.objects.values_list("state", "investor"))
+    if kind == "company":
+        assert len(states) == 2, "another kind of holder is another application"
+        assert "exists already" in sign(client).content.decode()
+        return
+    assert states == [("draft", investor.pk)], "the one that he began is the one he is invited to"
+    assert sign(client).status_code == 302
+    investor.refresh_from_db()
+    assert (investor.legal_name, investor.kyc_state) == ("Tomasz Wieczorek", "screening")
+
+
+def test_a_draft_beside_what_is_sent_in_is_taken_back():
+    accountant = ensure_user(email="d@example.com", name="D", roles=[Role.ACCOUNTANT])
+    investor = register_investor(
+        name="T. Wieczorek", email="tomasz@example.com", kind="person", country="PL",
+        actor=Actor.of(accountant),
+    )  # fmt: skip
+    lea = Actor.of(ensure_user(email="l@example.com", name="Lea", roles=[Role.COMPLIANCE]))
+    beside = invite_to_apply(investor=investor, actor=lea)
+    # Two drafts of one address, as homes have them from before.
+    Application.objects.filter(pk=beside.pk).update(email="elsewhere@example.com")
+    client = begin()
+    fill(client)
+    assert sign(client).status_code == 302
+    beside.refresh_from_db()
+    assert (beside.state, beside.investor) == ("withdrawn", None)
+    investor.refresh_from_db()
+    assert investor.kyc_state == "screening"
+
+
+@pytest.mark.parametrize("name", ["\u674e\u5c0f\u9f99", "Kim Jo\u200bng", "A\x0bb c"])
+def test_a_name_that_no_paper_can_carry_is_told_where_it_is_written(name: str):
+    client = begin()
+    answer = client.post("/apply/about/", {**ABOUT, "name": name})
+    assert answer.status_code == 422
+    assert any(word in answer.content.decode() for word in ("cannot print", "printable"))
+    assert Application.objects.get().steps_done == []
+    assert client.post("/apply/about/", {**ABOUT, "name": "Li Xiaolong"}).status_code == 302
+
+
+def test_two_long_names_of_joint_holders_are_told_at_the_second():
+    client = begin("joint")
+    assert client.post("/apply/about/", {**ABOUT, "name": "A" * 100}).status_code == 302
+    assert client.post("/apply/second/", {**ABOUT, "name": "B" * 100}).status_code == 422
+    assert client.post("/apply/second/", {**ABOUT, "name": "B" * 95}).status_code == 302
+
+
 def test_a_share_may_be_written_with_its_sign_and_nothing_else_counts():
     client = begin("company")
     both = "Aoife Hollis, 1979-02-14, IE, 60%\nConor Reed, 1979-05-01, IE, 40 %"

@@ -280,6 +280,30 @@ def test_the_calendar_moves_over_holidays_and_follows_the_zone():
     assert refused.value.code == "not_forward"
 
 
+@pytest.mark.parametrize(
+    ("zone", "clock", "funding_days", "is_refused"),
+    [
+        # 19:30 in New York is 00:30 UTC of the next day in winter, and 23:30 in summer.
+        ("America/New_York", time(19, 30), 1, True),
+        ("America/New_York", time(18, 30), 1, False),
+        ("America/New_York", time(19, 30), 2, False),
+        ("America/Los_Angeles", time(17), 1, True),
+        ("Pacific/Kiritimati", time(23, 59), 1, False),
+    ],
+)
+def test_no_money_is_in_time_that_comes_after_the_valuation(
+    zone: str, clock: time, funding_days: int, is_refused: bool
+):
+    rule = CalendarRule(zone=zone, cutoff_time=clock, funding_days=funding_days)
+    if is_refused:
+        with pytest.raises(InvalidInput) as refused:
+            plan_calendar(rule=rule, first=date(2027, 1, 1), months=12)
+        assert refused.value.code == "not_forward"
+        return
+    for item in plan_calendar(rule=rule, first=date(2027, 1, 1), months=12):
+        assert item.dealing.funding_deadline_at < item.dealing.valuation_at
+
+
 def test_the_page_names_what_is_missing_in_an_empty_home_and_takes_the_signatures(staff, client):
     client.force_login(staff["oskar"].user)
     page = client.get("/desk/founding/").content.decode()

@@ -76,8 +76,8 @@ def plan_calendar(
 ) -> tuple[PlannedDay, ...]:
     """The dealing days of ``months`` months from that of ``first``, none before ``first``.
 
-    Raises :class:`InvalidInput`: ``bad_months``, and ``not_forward`` where a cut-off would not lie
-    before its valuation.
+    Raises :class:`InvalidInput`: ``bad_months``, and ``not_forward`` where a cut-off or a deadline
+    of money would not lie before its valuation.
     """
     if not 1 <= months <= MONTHS_MAX:
         raise InvalidInput(f"months runs from 1 to {MONTHS_MAX}", code="bad_months")
@@ -100,12 +100,20 @@ def _plan(rule: CalendarRule, day: date) -> PlannedDay:
         wall = datetime.combine(day - timedelta(days=days), rule.cutoff_time, tzinfo=zone)
         return wall.astimezone(UTC)
 
+    valuation_at, funding_at = datetime.combine(day, time(), tzinfo=UTC), local(rule.funding_days)
+    if funding_at >= valuation_at:
+        # West of Greenwich the evening before is the day of the valuation in UTC.
+        raise InvalidInput(
+            f"money could come in until {funding_at:%Y-%m-%d %H:%M} UTC, after the valuation; "
+            "choose an earlier day or hour",
+            code="not_forward",
+        )
     return PlannedDay(
         dealing=DealingDate(
             day=day,
             cutoff_at=local(rule.cutoff_days),
-            funding_deadline_at=local(rule.funding_days),
-            valuation_at=datetime.combine(day, time(), tzinfo=UTC),
+            funding_deadline_at=funding_at,
+            valuation_at=valuation_at,
         ),
         settlement_day=day + timedelta(days=rule.settlement_days),
     )

@@ -19,6 +19,8 @@ WORD_FROM = 0.80
 #: What each word without a partner costs.
 UNPAIRED = 0.06
 _PREFIX_MAX, _PREFIX_WEIGHT = 4, 0.1
+#: Hangul fillers and the blank of Braille.
+_FILLERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 #: Words that say what a company is, not which.
 _LEGAL_FORMS = frozenset(
     {
@@ -48,13 +50,20 @@ class Match:
 
 
 def plain_words(name: str) -> tuple[str, ...]:
-    """The words of a name without accents, case, signs and legal forms, in alphabetical order."""
+    """The words of a name without accents, case, signs and legal forms, in alphabetical order.
+
+    What is not seen parts no word: a name with marks and invisible signs between its letters reads
+    like the name itself.
+    """
     folded = unicodedata.normalize("NFKD", name.replace("ß", "ss")).casefold()
-    letters = "".join(
-        sign if sign.isalnum() else " " for sign in folded if not unicodedata.combining(sign)
-    )
+    letters = "".join(sign if sign.isalnum() else " " for sign in folded if not _is_unseen(sign))
     words = sorted(set(letters.split()))
     return tuple(word for word in words if word not in _LEGAL_FORMS) or tuple(words)
+
+
+def _is_unseen(sign: str) -> bool:
+    """Accents and other marks, signs without width, and letters that are drawn as nothing."""
+    return sign in _FILLERS or unicodedata.category(sign) in ("Mn", "Me", "Mc", "Cf")
 
 
 def resemble(a: str, b: str) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from magnetfund.kernel.money import currency_quantum, quantize
 
 NAMESPACE = "urn:iso:std:iso:20022:tech:xsd:pain.001.001.09"
 NAME_MAX, TEXT_MAX = 140, 140
+#: ISO 9362: a bank by its code; anything else that stands there is its name.
+_BIC = re.compile(r"[A-Z0-9]{4}[A-Z]{2}[A-Z0-9]{2}(?:[A-Z0-9]{3})?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,9 @@ def _write_batch(
         amount = ET.SubElement(ET.SubElement(node, "Amt"), "InstdAmt", {"Ccy": item.currency})
         amount.text = f"{quantize(item.amount, currency_quantum(item.currency)):f}"
         if item.bank:
-            _leaf(ET.SubElement(ET.SubElement(node, "CdtrAgt"), "FinInstnId"), "BICFI", item.bank)
+            named = ET.SubElement(ET.SubElement(node, "CdtrAgt"), "FinInstnId")
+            is_code = _BIC.fullmatch(item.bank) is not None
+            _leaf(named, "BICFI" if is_code else "Nm", item.bank[:NAME_MAX])
         _leaf(ET.SubElement(node, "Cdtr"), "Nm", item.name[:NAME_MAX])
         _account(ET.SubElement(node, "CdtrAcct"), item.number)
         _leaf(ET.SubElement(node, "RmtInf"), "Ustrd", item.text[:TEXT_MAX])
@@ -106,7 +111,8 @@ def _sum(transfers: Sequence[Transfer]) -> str:
 
 
 def _leaf(parent: ET.Element, name: str, text: str) -> None:
-    ET.SubElement(parent, name).text = text
+    # A sign that XML has no place for would make every payment of the file unreadable.
+    ET.SubElement(parent, name).text = "".join(sign for sign in text if sign.isprintable())
 
 
 def _account(parent: ET.Element, number: str) -> None:
