@@ -335,6 +335,7 @@ SPECTACULAR_SETTINGS = {
         "ResearchState": "trading.models.RunState",
         "ResearchKind": "trading.models.ResearchRun.Kind",
         "NavLineStateEnum": "investors.models.NavStrike.State",
+        "AskedAccountState": "investors.models.AccountChange.State",
         "EstateStepKind": "investors.models.EstateStep.Kind",
     },
 }

@@ -1,5 +1,6 @@
 """Rows of the investors app: the fund and its classes, holders and lots, orders, NAV, ledger."""
 
+from investors.models.account_changes import AccountChange
 from investors.models.advisers import AdviserAccess
 from investors.models.applications import (
     AgreementText,
@@ -43,6 +44,7 @@ from investors.models.restatements import Restatement
 
 __all__ = [
     "Account",
+    "AccountChange",
     "AdviserAccess",
     "AgreementText",
     "Application",

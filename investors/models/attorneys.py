@@ -27,6 +27,9 @@ class PowerOfAttorney(TwoPersonProposal):
     )
     may_subscribe = models.BooleanField(default=False)
     may_redeem = models.BooleanField(default=False, verbose_name="may redeem and switch")
+    may_change_account = models.BooleanField(
+        default=False, verbose_name="may ask for other bank details"
+    )
     first_day = models.DateField()
     last_day = models.DateField()
     deed_name = models.CharField(max_length=120)
@@ -66,7 +69,11 @@ class PowerOfAttorney(TwoPersonProposal):
     @property
     def scope(self) -> str:
         """What he may do, in words."""
-        parts = ((self.may_subscribe, "subscribe"), (self.may_redeem, "redeem and switch"))
+        parts = (
+            (self.may_subscribe, "subscribe"),
+            (self.may_redeem, "redeem and switch"),
+            (self.may_change_account, "ask for other bank details"),
+        )
         return ", ".join(["read", *(words for may, words in parts if may)])
 
     def counts_on(self, day: date) -> bool:

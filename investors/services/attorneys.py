@@ -41,6 +41,7 @@ def propose_power(
     deed_name: str,
     deed: bytes,
     actor: Actor,
+    may_change_account: bool = False,
 ) -> PowerOfAttorney:
     """Open the file of an attorney with the deed, which is sealed; another person decides.
 
@@ -65,9 +66,10 @@ def propose_power(
             _end(known, actor, "its last day is over")
         row = PowerOfAttorney(
             investor=investor, attorney=attorney, may_subscribe=may_subscribe,
-            may_redeem=may_redeem, first_day=first_day, last_day=last_day, deed_name=found.name,
-            deed_type=found.media_type, deed_size=len(deed),
-            deed_digest=hashlib.sha256(deed).hexdigest(), proposed_by=actor.user,
+            may_redeem=may_redeem, may_change_account=may_change_account, first_day=first_day,
+            last_day=last_day, deed_name=found.name, deed_type=found.media_type,
+            deed_size=len(deed), deed_digest=hashlib.sha256(deed).hexdigest(),
+            proposed_by=actor.user,
         )  # fmt: skip
         make_key(row.pk)
         row.sealed_content = seal(row.pk, deed, place=f"deed:{row.pk}")

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.urls import reverse
 
 from investors.models import Fund, Investor, Message
@@ -24,13 +25,15 @@ MAILED_WITHIN = timedelta(days=2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A message of an event at ``at``; its key and the investor name it once."""
+    """A message of an event at ``at``; its key and the investor name it once.  Of some events a
+    mail is sent even to whoever wants none: a thief of a session could have switched it off."""
 
     investor: UUID
     key: str
     subject: str
     body: str
     at: datetime
+    is_always_mailed: bool = False
 
 
 def send_message(*, investor: Investor, key: str, subject: str, body: str) -> Message:
@@ -63,14 +66,17 @@ def send_messages(drafts: Iterable[Draft]) -> None:
             ignore_conflicts=True,
         )
         mailed = utc_now() - MAILED_WITHIN
-        new = [key for key, item in wanted.items() if key not in known and item.at >= mailed]
+        new = {key: item for key, item in wanted.items() if key not in known and item.at >= mailed}
         if new:
             _queue(new)
 
 
-def _queue(keys: list[str]) -> None:
+def _queue(drafts: Mapping[str, Draft]) -> None:
+    always = [key for key, item in drafts.items() if item.is_always_mailed]
     rows = Message.objects.filter(
-        key__in=keys, investor__user__is_active=True, investor__user__wants_mail=True
+        Q(investor__user__wants_mail=True) | Q(key__in=always),
+        key__in=list(drafts),
+        investor__user__is_active=True,
     ).select_related("investor__user")
     queue_mails(
         [

@@ -10,8 +10,13 @@ from datetime import datetime, timedelta
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
-from investors.domain.receipts import plain_number
+from investors.domain.receipts import mask_number, plain_number
 from investors.models import Fund, FundAccount, Investor, PayeeAccount
+from investors.services.account_change_rules import (
+    ACCOUNTS_PLACE,
+    refuse_asked,
+    require_payable,
+)
 from investors.services.messages import Draft, send_messages
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import User
@@ -44,7 +49,7 @@ def open_account(
     """
     actor.require(Capability.ACCOUNTS_PROPOSE)
     user = _person(actor)
-    _require_account(kind=kind, number=number, currency=currency)
+    packed = require_account(kind=kind, number=number, currency=currency)
     if not code.strip() or not bank.strip():
         raise InvalidInput("an account has a short code and a bank or chain", code="bad_account")
     if kind == "wallet" and confirmations < 1:
@@ -58,7 +63,7 @@ def open_account(
                 code=code.strip(),
                 kind=kind,
                 bank=bank.strip(),
-                number=plain_number(number),
+                number=packed,
                 currency=currency,
                 confirmations=confirmations if kind == "wallet" else 0,
                 opened_by=user,
@@ -118,17 +123,14 @@ def add_payee(
     """
     actor.require(Capability.ACCOUNTS_PROPOSE)
     user = _person(actor)
-    _require_account(kind=kind, number=number, currency=currency)
+    packed = require_account(kind=kind, number=number, currency=currency)
     if len(evidence.strip()) < EVIDENCE_MIN:
         raise InvalidInput(
             "say how the account was proved: call-back, test transfer, signed message",
             code="evidence_missing",
         )
-    if investor is not None and name.strip().casefold() != investor.legal_name.casefold():
-        raise InvalidInput(
-            f"an investor is paid on an account in the name {investor.legal_name}",
-            code="third_party",
-        )
+    if investor is not None:
+        require_own_name(investor, name)
     if not name.strip():
         raise InvalidInput("the account has no holder", code="bad_account")
     if not f"{name.strip()}{bank.strip()}".isprintable():
@@ -142,7 +144,7 @@ def add_payee(
                 investor=investor,
                 kind=kind,
                 name=name.strip(),
-                number=plain_number(number),
+                number=packed,
                 bank=bank.strip(),
                 currency=currency,
                 evidence=evidence.strip()[:300],
@@ -166,6 +168,7 @@ def approve_payee(*, payee: PayeeAccount, actor: Actor, at: datetime | None = No
         if row.approved_by_id is not None or row.closed_at is not None:
             raise Conflict("this account does not wait for a signature", code="not_waiting")
         actor.require_other_than(row.added_by, "an account that is paid")
+        require_payable(row)
         same = Q(investor=row.investor_id) if row.investor_id else Q(investor=None, name=row.name)
         is_change = PayeeAccount.objects.filter(
             same, fund=row.fund_id, approved_at__isnull=False
@@ -180,23 +183,20 @@ def approve_payee(*, payee: PayeeAccount, actor: Actor, at: datetime | None = No
             body = (
                 f"You are paid to the account {mask_number(row.number)} from "
                 f"{row.usable_from:%-d %b %Y, %H:%M} UTC on. If you did not ask for this, call us "
-                "at once. Your accounts stand under Settings."
+                f"at once. {ACCOUNTS_PLACE}"
             )
             told = "An account that you are paid to was added"
             draft = Draft(
-                investor=row.investor.pk, key=f"payee:{row.pk}", subject=told, body=body, at=at
-            )
+                investor=row.investor.pk, key=f"payee:{row.pk}", subject=told, body=body, at=at,
+                is_always_mailed=True,
+            )  # fmt: skip
             send_messages([draft])
     return row
 
 
-def mask_number(number: str) -> str:
-    """The first and the last four signs of an account; of a short number the last four alone."""
-    return f"{number[:4]} … {number[-4:]}" if len(number) > 12 else f"… {number[-4:]}"
-
-
 def close_payee(*, payee: PayeeAccount, reason: str, actor: Actor) -> PayeeAccount:
-    """Take an account off the list; either of the two who sign may."""
+    """Take an account off the list; either of the two who sign may.  The request of a holder behind
+    one that was never in use is refused with the reason."""
     if actor.user is None or not actor.user.can(Capability.ACCOUNTS_PROPOSE):
         actor.require(Capability.ACCOUNTS_APPROVE)
     if not reason.strip():
@@ -205,13 +205,30 @@ def close_payee(*, payee: PayeeAccount, reason: str, actor: Actor) -> PayeeAccou
         row = PayeeAccount.objects.select_for_update(of=("self",)).get(pk=payee.pk)
         if row.closed_at is not None:
             raise Conflict("this account is closed", code="account_closed")
-        row.closed_at = utc_now()
-        row.save(update_fields=["closed_at"])
-        _note(actor, "payee.closed", row, why=reason.strip()[:300])
+        take_off(row, actor, why=reason.strip()[:300])
+        refuse_asked(row, reason=reason, actor=actor)
     return row
 
 
-def _require_account(*, kind: str, number: str, currency: str) -> None:
+def take_off(row: PayeeAccount, actor: Actor, *, why: str) -> None:
+    """Close an account that the caller has locked and may close."""
+    row.closed_at = utc_now()
+    row.save(update_fields=["closed_at"])
+    _note(actor, "payee.closed", row, why=why)
+
+
+def require_own_name(investor: Investor, name: str) -> None:
+    """An investor is paid in his own name alone; raises :class:`InvalidInput` (``third_party``)."""
+    if name.strip().casefold() != investor.legal_name.casefold():
+        raise InvalidInput(
+            f"an investor is paid on an account in the name {investor.legal_name}",
+            code="third_party",
+        )
+
+
+def require_account(*, kind: str, number: str, currency: str) -> str:
+    """The number of an account without its spaces; raises :class:`InvalidInput` (``bad_account``,
+    ``unknown_currency``)."""
     if kind not in ("bank", "wallet"):
         raise InvalidInput("an account is a bank account or a wallet", code="bad_account")
     currency_quantum(currency)
@@ -220,6 +237,7 @@ def _require_account(*, kind: str, number: str, currency: str) -> None:
         raise InvalidInput("this is not an account number", code="bad_account")
     if packed[:2].isalpha() and packed[2:4].isdigit() and kind == "bank":
         _require_iban(packed)
+    return packed
 
 
 def _require_iban(number: str) -> None:

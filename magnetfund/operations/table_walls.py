@@ -18,6 +18,7 @@ NOT_BY_WORKER = (
     "core_user",
     "core_user_groups",
     "core_user_user_permissions",
+    "investors_accountchange",
     "investors_adviseraccess",
     "investors_classpolicyversion",
     "investors_dealingorder",

@@ -395,6 +395,15 @@ REFUSED: dict[str, str] = {
         "gen_random_uuid(), true, true, now(), now(), 'x', 'x', 1, 'x', 'x', '', '', "
         f"{_OFFICER}, now(), {_OFFICER}, now(), true)"
     ),
+    "ask for another account in a holder's name": (
+        "INSERT INTO investors_accountchange (id, fund_id, investor_id, kind, name, number, bank, "
+        "currency, asked_by_id, asked_at, called_number, spoken_with, reason) VALUES "
+        "(gen_random_uuid(), 1, gen_random_uuid(), 'bank', 'x', 'x', '', 'USD', "
+        f"{_OFFICER}, now(), '', '', '')"
+    ),
+    "change the account that a holder asked for": (
+        "UPDATE investors_accountchange SET number = 'x', name = 'x'"
+    ),
     "decide on an estate in two names": (
         "INSERT INTO investors_estatestep (id, report_id, kind, ground, survivor, paper_name, "
         "paper_type, paper_digest, sealed_content, reason, proposed_by_id, proposed_at, "

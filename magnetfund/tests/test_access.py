@@ -60,6 +60,7 @@ INVESTOR = {
     "/proof/check_units.py", "/messages/", "/settings/", "/navs/", "/trades/", "/my-risk/",
     "/redeem/", "/redeem/confirm/", "/switch/", "/switch/confirm/",
     "/subscribe/", "/subscribe/confirm/", "/advisers/",
+    "/accounts/",
 }  # fmt: skip
 #: For accounts with a portal; one that belongs to no investor is told so.
 API_OWN = {
@@ -68,6 +69,7 @@ API_OWN = {
     "/api/investor/dashboard",
     "/api/investor/performance",
     "/api/investor/orders",
+    "/api/investor/account-changes",
 }
 API_READ = {
     "/state", "/dependencies", "/api/fuse/status", "/api/strategies/health",
@@ -326,6 +328,8 @@ def test_every_path_is_in_this_matrix_or_takes_an_identifier():
         "/apply/status/", "/apply/withdraw/",
         # test_api_kyc.py has their matrix.
         "/api/kyc/cases", "/api/investor/register",
+        # For those who call back and sign; test_account_changes.py asks it by role.
+        "/api/money/account-changes",
         # It needs an instant; test_nav_as_known.py asks it by role.
         "/api/nav",
     }  # fmt: skip

@@ -6,6 +6,7 @@ from investors.domain.receipts.lines import (
     BankStatement,
     StatementFormat,
     StatementRow,
+    mask_number,
     plain_number,
 )
 from investors.domain.receipts.matching import (
@@ -34,6 +35,7 @@ __all__ = [
     "Suggestion",
     "WaitingOrder",
     "WaitingOrders",
+    "mask_number",
     "measure_match",
     "plain_number",
     "read_bank_csv",

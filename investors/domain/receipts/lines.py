@@ -134,3 +134,8 @@ def require_distinct(rows: tuple[StatementRow, ...]) -> tuple[StatementRow, ...]
             )
         seen.add(row.reference)
     return rows
+
+
+def mask_number(number: str) -> str:
+    """The first and the last four signs of an account; of a short number the last four alone."""
+    return f"{number[:4]} … {number[-4:]}" if len(number) > 12 else f"… {number[-4:]}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from investors.models import AdviserAccess, EstateStep, Fund, PowerOfAttorney
+from investors.domain.receipts import mask_number
+from investors.models import AccountChange, AdviserAccess, EstateStep, Fund, PowerOfAttorney
 from investors.services.verification.proofs import proved_since
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.signatures import SignedAct, SignedRow, find_signature_faults
@@ -16,7 +17,27 @@ def find_other_differences(fund: Fund) -> list[str]:
     """Every access, power and step of an estate has its signatures and the line that tells of it,
     with the scope and the paper as they were signed; holders are the same in every fund."""
     since = proved_since(fund)
-    return find_signature_faults([*_accesses(since), *_powers(since), *_steps(since)])
+    acts = find_signature_faults([*_accesses(since), *_powers(since), *_steps(since)])
+    return [*acts, *find_change_differences(fund)]
+
+
+def find_change_differences(fund: Fund) -> list[str]:
+    """An account that a holder asked for is his own, the one that he asked for, called back by
+    another person than he, and closed once the request was withdrawn or refused."""
+    rows = AccountChange.objects.filter(fund=fund).exclude(payee=None)
+    found = []
+    for row in rows.select_related("investor", "payee", "asked_by", "called_by"):
+        assert row.payee is not None
+        same = ("investor_id", "kind", "name", "number", "bank", "currency")
+        what = f"account {mask_number(row.number)} that {row.investor.number} asked for"
+        if any(getattr(row, name) != getattr(row.payee, name) for name in same):
+            found.append(f"{what}: another one came on the list")
+        if row.called_by is None or row.called_by.person == row.asked_by.person:
+            found.append(f"{what}: nobody else called back")
+        is_over = row.withdrawn_at is not None or row.refused_at is not None
+        if is_over and row.payee.closed_at is None:
+            found.append(f"{what}: it was {row.state}, and is on the list")
+    return found
 
 
 def _accesses(since: datetime | None) -> Iterator[SignedRow]:

@@ -25,6 +25,7 @@ from investors.models import (
     StatementFile,
     StatementLine,
 )
+from investors.services.account_changes import refuse_change
 from investors.services.breaks import assign_break, close_break
 from investors.services.coin_rates import decide_rates
 from investors.services.dealing import cancel_order
@@ -359,6 +360,14 @@ ACTIONS: Mapping[str, tuple[Action, ...]] = {
             "Approve (second person)",
             "approved",
             lambda row, actor: approve_account(account=row, actor=actor),
+            step_up=True,
+        ),
+    ),
+    "investors.accountchange": (
+        action(
+            "Refuse what the holder asked for",
+            "refused",
+            lambda row, actor: refuse_change(change=row, reason="Please call us.", actor=actor),
             step_up=True,
         ),
     ),

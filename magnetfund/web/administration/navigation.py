@@ -38,6 +38,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         (
             ("Accounts of the fund", "account_balance_wallet", "investors.fundaccount"),
             ("Accounts paid", "contacts", "investors.payeeaccount"),
+            ("Accounts asked for", "contact_phone", "investors.accountchange"),
             ("Statements", "upload_file", "investors.statementfile"),
             ("Lines of statements", "receipt", "investors.statementline"),
             ("Payments", "payments", "investors.payment"),

@@ -86,6 +86,7 @@ class HolderOfAttorney(serializers.Serializer[Any]):
     name = serializers.CharField()
     may_subscribe = serializers.BooleanField()
     may_redeem = serializers.BooleanField(help_text="Redeem and switch.")
+    may_change_account = serializers.BooleanField(help_text="Ask for other bank details.")
     last_day = serializers.DateField()
 
 
@@ -214,6 +215,7 @@ class ReadableHoldersView(APIView):
                         "name": row.investor.legal_name,
                         "may_subscribe": row.may_subscribe,
                         "may_redeem": row.may_redeem,
+                        "may_change_account": row.may_change_account,
                         "last_day": row.last_day.isoformat(),
                     }
                     for row in powers_of(request.user)[:SHOWN]

@@ -39,6 +39,9 @@ class PowerRequest(serializers.Serializer[Any]):
     may_redeem = serializers.BooleanField(
         required=False, default=False, help_text="Redeem and switch."
     )
+    may_change_account = serializers.BooleanField(
+        required=False, default=False, help_text="Ask for other bank details, by the deed."
+    )
     first_day = serializers.DateField()
     last_day = serializers.DateField()
     deed = serializers.FileField(max_length=120, help_text="PDF, JPEG or PNG; 10 MB at most.")
@@ -65,6 +68,7 @@ class PowerAnswer(serializers.Serializer[Any]):
     attorney_name = serializers.CharField()
     may_subscribe = serializers.BooleanField()
     may_redeem = serializers.BooleanField()
+    may_change_account = serializers.BooleanField()
     first_day = serializers.DateField()
     last_day = serializers.DateField()
     deed_sha256 = serializers.CharField()
@@ -88,6 +92,7 @@ def _answer(row: PowerOfAttorney) -> dict[str, Any]:
         "attorney_name": row.attorney.legal_name,
         "may_subscribe": row.may_subscribe,
         "may_redeem": row.may_redeem,
+        "may_change_account": row.may_change_account,
         "first_day": row.first_day.isoformat(),
         "last_day": row.last_day.isoformat(),
         "deed_sha256": row.deed_digest,

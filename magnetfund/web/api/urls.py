@@ -7,6 +7,7 @@ from django.views.decorators.http import require_safe
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from magnetfund.web.api import (
+    account_changes,
     accounts,
     advisers,
     attorneys,
@@ -125,6 +126,16 @@ urlpatterns = [
         name="api_nav_paper",
     ),
     path("api/papers/statements", papers.MakeStatementsView.as_view(), name="api_make_statements"),
+    path(
+        "api/investor/account-changes",
+        account_changes.OwnAccountChangesView.as_view(),
+        name="api_own_account_changes",
+    ),
+    path(
+        "api/investor/account-changes/<uuid:pk>/withdraw",
+        account_changes.OwnAccountWithdrawView.as_view(),
+        name="api_own_account_withdraw",
+    ),
     path("api/investor/advisers", advisers.OwnAdvisersView.as_view(), name="api_own_advisers"),
     path(
         "api/investor/advisers/<uuid:pk>/grant",
@@ -341,6 +352,21 @@ urlpatterns = [
         "api/money/accounts/<uuid:pk>/approve",
         accounts.AccountApproveView.as_view(),
         name="api_account_approve",
+    ),
+    path(
+        "api/money/account-changes",
+        account_changes.AccountChangesView.as_view(),
+        name="api_account_changes",
+    ),
+    path(
+        "api/money/account-changes/<uuid:pk>/call-back",
+        account_changes.AccountCallBackView.as_view(),
+        name="api_account_call_back",
+    ),
+    path(
+        "api/money/account-changes/<uuid:pk>/refuse",
+        account_changes.AccountRefuseView.as_view(),
+        name="api_account_refuse",
     ),
     path("api/money/payees", accounts.PayeesView.as_view(), name="api_payees"),
     path(

@@ -28,6 +28,7 @@ from magnetfund.core.services.signing import ACCOUNT, PAYEE, SignatureMissing
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk.access import desk_view
+from magnetfund.web.desk.account_changes import list_changes
 from magnetfund.web.desk.frame import build_frame
 from magnetfund.web.desk.money import own_fund
 from magnetfund.web.desk.signing import go_to_sign
@@ -121,6 +122,7 @@ def _show(
             }
             for row in payees
         ],
+        "changes": list_changes(),
         "account_form": account_form,
         "payee_form": payee_form,
         "room": "accounts",

@@ -31,6 +31,9 @@ class PowerForm(forms.Form):
     attorney = forms.CharField(label="Number of the attorney's file", max_length=20)
     may_subscribe = forms.BooleanField(label="May subscribe", required=False)
     may_redeem = forms.BooleanField(label="May redeem and switch", required=False)
+    may_change_account = forms.BooleanField(
+        label="May ask for other bank details, where the deed says so", required=False
+    )
     first_day = forms.DateField(
         label="From", widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
     )

@@ -1,6 +1,7 @@
 from django.urls import path
 
 from magnetfund.web.desk import (
+    account_changes,
     accounts,
     advisers,
     attorneys,
@@ -235,6 +236,16 @@ urlpatterns = [
     path("desk/fund/accounts/", accounts.accounts, name="desk_accounts"),
     path("desk/fund/accounts/add/", accounts.add_account, name="desk_account_add"),
     path("desk/fund/accounts/<uuid:pk>/", accounts.sign_account, name="desk_account_sign"),
+    path(
+        "desk/fund/accounts/asked/<uuid:pk>/call/",
+        account_changes.call_back,
+        name="desk_change_call",
+    ),
+    path(
+        "desk/fund/accounts/asked/<uuid:pk>/refuse/",
+        account_changes.refuse,
+        name="desk_change_refuse",
+    ),
     path("desk/fund/payees/add/", accounts.add_receiver, name="desk_payee_add"),
     path("desk/fund/payees/<uuid:pk>/", accounts.decide_receiver, name="desk_payee_decide"),
     path("desk/fund/register/", register.register, name="desk_register"),

@@ -11,8 +11,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from investors.domain.receipts import mask_number
 from investors.models import Holding, Investor, InvestorSnapshot, PayeeAccount, UnitEntry
-from investors.services.money_accounts import mask_number
 from magnetfund.kernel.clock import utc_now
 from magnetfund.web.portal.own_returns import (
     BESIDE_MAX,

@@ -1,6 +1,7 @@
 from django.urls import path
 
 from magnetfund.web.portal import (
+    accounts,
     advisers,
     advising,
     dealing,
@@ -25,6 +26,8 @@ urlpatterns = [
     path("messages/", own.inbox, name="messages"),
     path("messages/read/", own.read, name="messages_read"),
     path("settings/", own.preferences, name="preferences"),
+    path("accounts/", accounts.accounts, name="own_accounts"),
+    path("accounts/<uuid:pk>/withdraw/", accounts.withdraw, name="own_account_withdraw"),
     path("advisers/", advisers.advisers, name="advisers"),
     path("advisers/<uuid:pk>/sign/", advisers.sign, name="adviser_sign"),
     path("advisers/<uuid:pk>/end/", advisers.end, name="adviser_end"),

@@ -10,7 +10,14 @@ from django.db.models import Case, Exists, F, OuterRef, QuerySet, Value, When
 from django.db.models.functions import Concat
 
 from investors.domain.payments import ACTIVE, PaymentState
-from investors.models import DealingOrder, FundAccount, PayeeAccount, Payment, StatementLine
+from investors.models import (
+    AccountChange,
+    DealingOrder,
+    FundAccount,
+    PayeeAccount,
+    Payment,
+    StatementLine,
+)
 from investors.services.receipt_suggestions import IS_OPEN
 from magnetfund.core.roles import Role
 from magnetfund.web.desk.open_work.tasks import Source, columns_of, money_of, name_of
@@ -120,6 +127,13 @@ def _select_payees(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
     return columns_of(rows, since="added_at", who=name_of("added_by"), words="name")
 
 
+def _select_asked(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    rows = AccountChange.objects.filter(
+        fund__book=book, payee=None, withdrawn_at=None, refused_at=None
+    )
+    return columns_of(rows, since="asked_at", who="name", words="investor__number")
+
+
 SOURCES = {
     "unpaid": Source(
         kind="Money",
@@ -187,6 +201,17 @@ SOURCES = {
         describe=lambda row: (
             f"Approve the fund's account {row['words']}",
             f"proposed by {row['who']}",
+        ),
+    ),
+    "account_asked": Source(
+        kind="Money",
+        role=Role.ACCOUNTANT,
+        url_name="desk_accounts",
+        anchor="asked",
+        select=_select_asked,
+        describe=lambda row: (
+            f"Call {row['who']} back about another account",
+            f"holder {row['words']}; nothing is paid to it before",
         ),
     ),
     "payee_proposed": Source(
