@@ -64,8 +64,8 @@ def _moved(fund: Fund, before: datetime) -> list[tuple[str, Decimal]]:
                  JOIN investors_entry e ON e.source_ref = 'venue_funded:' || b.source_ref
                  WHERE b.book = %(book)s AND e.fund_id = %(fund)s AND e.effective_at < %(at)s
                UNION ALL SELECT '', b.amount FROM trading_bookflow b
-                 WHERE b.book = %(book)s AND starts_with(b.source_ref, 'pocket:')
-                   AND b.occurred_at < %(at)s""",
+                 WHERE b.book = %(book)s AND b.occurred_at < %(at)s
+                   AND split_part(b.source_ref, ':', 1) IN ('pocket', 'pocket-cash')""",
             {"book": fund.book, "fund": fund.pk, "at": before},
         )
         return [(symbol or "", amount) for symbol, amount in cursor.fetchall()]

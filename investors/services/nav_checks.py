@@ -31,6 +31,7 @@ from investors.services.ledger import (
     read_balances,
 )
 from investors.services.pocket_books import compare_pockets
+from investors.services.pocket_changes import changes_due
 from investors.services.pockets import pockets_due
 from investors.services.trading_books import SleevePosition
 from magnetfund.kernel.identifiers import canonical
@@ -127,18 +128,28 @@ def check_coins(
 
 
 def _check_claims(fund: Fund, coins: Sequence[ValuedCoins]) -> list[BlockingCheck]:
-    """A claim on venue cash leaves it one for one: its value only while coins are at par."""
+    """A claim on venue cash leaves it one for one, and what the venue pays for one comes so: what
+    both are worth only while coins are at par.  Else the other holders would bear the rest."""
     taken = [row.name for row in pockets_due(fund) if row.account == VENUE_CASH]
+    paid = [row.pocket.name for row in changes_due(fund) if row.cash and row.line_id is None]
     off = [item.held.coin for item in coins if item.applied != 1]
-    if not taken or not off:
+    if not off:
         return []
-    return [
-        BlockingCheck(
-            name="side pockets take venue cash at par",
-            passed=False,
-            words=f"{', '.join(taken)} would leave venue cash one for one, while "
-            f"{', '.join(off)} is not at par: withdraw it, and set it apart at a NAV at par",
+    words = []
+    if taken:
+        words.append(
+            f"{', '.join(taken)} would leave venue cash one for one, while {', '.join(off)} is not "
+            "at par: withdraw it, and set it apart at a NAV at par"
         )
+    if paid:
+        words.append(
+            f"what the venue paid for {', '.join(paid)} would come one for one, while "
+            f"{', '.join(off)} is not at par: withdraw it, and book it at a NAV at par or as the "
+            "receipt of the bank"
+        )
+    return [
+        BlockingCheck(name="side pockets take venue cash at par", passed=False, words=line)
+        for line in words
     ]
 
 

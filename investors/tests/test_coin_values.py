@@ -26,18 +26,20 @@ from investors.services.nav import reject_strike
 from investors.services.nav_as_known import nav_as_known
 from investors.services.nav_errors import measure_nav_errors
 from investors.services.par_terms import decide_par, is_par_agreed, propose_par
+from investors.services.pocket_changes import withdraw_change
 from investors.services.statement_books import read_books
 from investors.services.statement_periods import find_period
 from investors.services.verification import verify_fund
 from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund_of
 from investors.tests.test_coin_rates import HOUR, refused, say
+from investors.tests.test_pocket_changes import change
 from investors.tests.test_side_pockets import agree as set_apart
 from magnetfund.kernel.clock import utc_now
 from magnetfund.tests.walls_support import make_instrument
 from trading.models import BookFlow
 
 D = Decimal
-FEBRUARY, MARCH, APRIL = (first_of(2025, month) for month in (2, 3, 4))
+FEBRUARY, MARCH, APRIL, MAY = (first_of(2025, month) for month in (2, 3, 4, 5))
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def begin(**terms: str) -> SmallFund:
     """60,000 of Ann's went into USDC at par; 40,000 more are owed by the manager, in dollars."""
     make_instrument("BTC/USDC:USDC", venue="binanceusdm", settle="USDC")
     fund = make_fund_of("main", {"A": terms})
-    for at in (FIRST, FEBRUARY, MARCH, APRIL):
+    for at in (FIRST, FEBRUARY, MARCH, APRIL, MAY):
         fund.day(at)
     fund.subscribe("ann", "60000", before=FIRST)
     say(fund, "1", at=FIRST, coin="USDC")
@@ -248,6 +250,37 @@ def test_a_side_pocket_takes_venue_cash_at_par_alone(db: Any):
     march = small.strike(MARCH)
     assert march.inputs["coins"][0]["amount"] == "50000"
     assert lines(march)["currency result of stablecoins"] == D("-5000.00")
+    assert verify_fund(small.fund) == []
+
+
+def test_what_the_venue_pays_for_a_claim_is_counted_and_comes_at_par_alone(db: Any):
+    """Off par it would come one for one and be owed to its holders in full: at 0.9 the fund would
+    sell 11,111.11 coins for the 10,000 that came in, and the others bear the rest."""
+    small = begin(performance_rate="0", management_rate="0")
+    set_apart(small, "10000")
+    say(small, "1", at=FEBRUARY, coin="USDC")
+    before = small.strike(FEBRUARY).nav
+    waiting = change(small, "0", "10000")
+    say(small, "0.9", at=MARCH, coin="USDC")
+    row = small.prepare(MARCH)
+    assert [line["name"] for line in row.checklist if not line["passed"]] == [
+        "side pockets take venue cash at par"
+    ]
+    assert "SP-1" in row.checklist[-1]["words"]
+    reject_strike(strike=row, reason="off par", actor=small.checker)
+    withdraw_change(change=waiting, reason="off par", actor=small.maker)
+    low = small.strike(MARCH)
+    change(small, "0", "10000")
+    say(small, "1", at=APRIL, coin="USDC")
+    april = small.strike(APRIL)
+    assert april.nav == before - D(10000)
+    assert low.nav == before - D(10000) - D(5000)
+    assert (balance(small, "2040"), balance(small, "1040")) == (D(-10000), 0)
+    say(small, "1", at=MAY, coin="USDC")
+    may = small.strike(MAY)
+    assert may.nav == april.nav
+    assert may.inputs["coins"][0]["amount"] == "50000"
+    assert all(line["passed"] for line in may.checklist)
     assert verify_fund(small.fund) == []
 
 
