@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -17,8 +16,7 @@ from django.db.models import Sum
 from investors.models import ClassNav, Fund
 from investors.services.verification import verify_fund
 from magnetfund.core.actors import Actor
-from magnetfund.kernel.clock import isoformat_z, to_milliseconds, utc_now
-from magnetfund.kernel.errors import Conflict, InvalidInput
+from magnetfund.kernel.clock import to_milliseconds, utc_now
 from magnetfund.kernel.identifiers import canonical, canonical_json
 from magnetfund.operations.people import (
     arm_by_scenario,
@@ -31,9 +29,8 @@ from magnetfund.operations.replay_bare import (
     compare_with_backtest,
     run_bare_backtest,
 )
-from magnetfund.operations.replay_limits import SHIPPED_LIMITS, ReplayLimits
+from magnetfund.operations.replay_plan import ReplayPlan, check_plan, plan_in_words
 from magnetfund.operations.scenario import FundKeeper, build_fund, load_scenario
-from risk.domain.fuse import ResetPolicy
 from risk.domain.limits import Limits
 from risk.models import FuseEvent
 from risk.services.limits import REASON_MAX, limits_in_force, list_limits_in_force
@@ -42,12 +39,10 @@ from risk.services.stop_audit import chain_stops
 from trading.domain.engine.step import open_book
 from trading.domain.market import HOUR_MS, Candles
 from trading.domain.market.blackouts import Blackout
-from trading.domain.research.request import RULES
 from trading.models import (
     BookFlow,
     Fill,
     FundingPayment,
-    Instrument,
     ReplayRun,
     Strategy,
     Trade,
@@ -63,37 +58,6 @@ from trading.services.funding import load_funding
 from trading.services.history import LimitsChange, TradingHistory
 from trading.services.valuation import BookValue
 
-#: As long as a book's name may be in the tables.
-BOOK_LENGTH_MAX = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplayPlan:
-    """What is replayed.  ``start`` is 00:00 UTC of a day, ``risk`` the share a trade.
-
-    ``resolution`` is the timeframe of the candles on which orders execute; decisions are hourly.
-    ``rules``: ``fund`` is the whole fund under its limits and its fuse, ``bare`` the trading alone,
-    compared with the backtest of the same rules (:mod:`magnetfund.operations.replay_bare`).
-    ``limits`` are signed for the replay's book before it trades, unless they are the shipped ones;
-    it takes each later version at its effective time.
-    """
-
-    book: str
-    instruments: tuple[Instrument, ...]
-    start: datetime
-    end: datetime
-    sleeves: tuple[str, ...] = ("trend", "magnet")
-    risk: Decimal = Decimal("0.0035")
-    reset_policy: ResetPolicy = ResetPolicy.COOLDOWN_7D
-    resolution: str = "1h"
-    rules: str = "fund"
-    limits: ReplayLimits = SHIPPED_LIMITS
-
-    @property
-    def is_bare(self) -> bool:
-        """Whether neither fuse nor market triggers act."""
-        return self.rules == "bare"
-
 
 def run_replay(
     plan: ReplayPlan, *, on_start: Callable[[int], None], on_bar: Callable[[], None]
@@ -103,14 +67,14 @@ def run_replay(
     Raises :class:`Conflict` where the book was used before and :class:`InvalidInput` for a span
     that cannot be traded.
     """
-    _check_plan(plan)
+    check_plan(plan)
     began = time.monotonic()
     # What cannot be traded is found out before anything stays.
     backtest = run_bare_backtest(plan) if plan.is_bare else None
     with transaction.atomic():
         open_scenario(plan.book)
         run = ReplayRun.objects.create(
-            book=plan.book, parameters=canonical(_plain(plan)), started_at=utc_now()
+            book=plan.book, parameters=canonical(plan_in_words(plan)), started_at=utc_now()
         )
         people = ensure_scenario_people()
         scenario = (
@@ -149,28 +113,6 @@ def run_replay(
     run.result, run.finished_at = canonical(result), utc_now()
     run.save(update_fields=["result", "finished_at"])
     return result
-
-
-def _check_plan(plan: ReplayPlan) -> None:
-    """Refuse a plan before anything is read."""
-    if plan.rules not in RULES:
-        raise InvalidInput(f"rules must be one of {', '.join(RULES)}", code="bad_rules")
-    if plan.is_bare and not plan.limits.is_shipped:
-        raise InvalidInput("under bare rules no limits act; leave them out", code="bad_rules")
-    if plan.is_bare and plan.book == settings.MAGNET_BOOK:
-        raise Conflict(
-            f"{plan.book} is the book that is traded, never without its fuse", code="book_used"
-        )
-    if plan.start != plan.start.replace(hour=0, minute=0, second=0, microsecond=0):
-        raise InvalidInput("a replay must start at 00:00 UTC", code="bad_span")
-    if Fund.objects.filter(book=plan.book).exists():
-        raise Conflict(
-            f"book {plan.book} already exists; choose another name with --book", code="book_used"
-        )
-    if len(plan.book) > BOOK_LENGTH_MAX:
-        raise InvalidInput(
-            f"a book's name has at most {BOOK_LENGTH_MAX} characters", code="bad_book"
-        )
 
 
 def build_history(
@@ -257,21 +199,6 @@ def _read_events(plan: ReplayPlan) -> tuple[Blackout, ...]:
     )
 
 
-def _plain(plan: ReplayPlan) -> dict[str, Any]:
-    return {
-        "instruments": [item.symbol for item in plan.instruments],
-        "venues": [item.venue for item in plan.instruments],
-        "from": isoformat_z(plan.start),
-        "to": isoformat_z(plan.end),
-        "sleeves": list(plan.sleeves),
-        "risk": plan.risk,
-        "reset_policy": plan.reset_policy.code,
-        "resolution": plan.resolution,
-        "rules": plan.rules,
-        "limits": None if plan.is_bare else plan.limits.plain(),
-    }
-
-
 def _measure(
     plan: ReplayPlan, fund: Fund, history: TradingHistory, keeper: FundKeeper
 ) -> dict[str, Any]:
@@ -289,7 +216,7 @@ def _measure(
         worst = min(worst, unit / peak - 1.0)
     return {
         "book": plan.book,
-        **_plain(plan),
+        **plan_in_words(plan),
         "dated_events": len(_read_events(plan)),
         "bars": history.paper.counts.bars,
         "orders": history.paper.counts.orders,

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from magnetfund.kernel.clock import to_milliseconds
+from magnetfund.operations.replay_plan import ReplayPlan
 from magnetfund.operations.scenario import Scenario, load_scenario
 from trading.domain.backtest.reference import find_trade_difference
 from trading.domain.market import HOUR_MS
@@ -21,9 +22,6 @@ from trading.services.history import TradingHistory
 from trading.services.research.backtests import prepare_stored
 from trading.services.research.catalogue import load_catalogue
 from trading.services.research.series import load_instrument_series
-
-if TYPE_CHECKING:
-    from magnetfund.operations.replay import ReplayPlan
 
 INVESTOR = {"email": "investor@example.com", "name": "The Investor", "country": "CH"}
 

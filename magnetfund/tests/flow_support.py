@@ -8,7 +8,8 @@ from typing import Any
 
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.clock import to_milliseconds
-from magnetfund.operations.replay import ReplayPlan, run_replay
+from magnetfund.operations.replay import run_replay
+from magnetfund.operations.replay_plan import ReplayPlan
 from risk.domain.fuse import ResetPolicy
 from trading.domain.simulated_market import SimulatedInstrument
 from trading.models import Instrument

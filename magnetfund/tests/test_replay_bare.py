@@ -16,7 +16,8 @@ from django.core.management import call_command
 from investors.models import Fund
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.errors import Conflict, InvariantBroken
-from magnetfund.operations.replay import ReplayPlan, run_replay
+from magnetfund.operations.replay import run_replay
+from magnetfund.operations.replay_plan import ReplayPlan
 from magnetfund.tests.drill_size import IS_SHORT, sampled
 from magnetfund.tests.flow_support import START, SYMBOL, make_candles
 from risk.domain.limits import DEFAULT_LIMITS

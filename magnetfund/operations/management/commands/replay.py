@@ -12,7 +12,7 @@ from django.core.management.base import CommandParser
 
 from magnetfund.core.commands import FundCommand, Progress
 from magnetfund.kernel.errors import InvalidInput
-from magnetfund.operations.replay import ReplayPlan, run_replay
+from magnetfund.operations.replay import run_replay
 from magnetfund.operations.replay_limits import (
     IN_FORCE,
     SHIPPED,
@@ -23,6 +23,7 @@ from magnetfund.operations.replay_limits import (
     read_limits,
     write_limits,
 )
+from magnetfund.operations.replay_plan import ReplayPlan
 from magnetfund.operations.scratch import copy_market, run_apart, scratch_url
 from risk.domain.fuse import ResetPolicy
 from trading.domain.research.request import RULES
