@@ -337,6 +337,7 @@ SPECTACULAR_SETTINGS = {
         "NavLineStateEnum": "investors.models.NavStrike.State",
         "AskedAccountState": "investors.models.AccountChange.State",
         "EstateStepKind": "investors.models.EstateStep.Kind",
+        "SourceAccountEnum": ["1030", "1200"],
     },
 }
 

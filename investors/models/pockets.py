@@ -60,7 +60,8 @@ class SidePocket(TwoPersonProposal):
 
 
 class PocketChange(TwoPersonProposal):
-    """A new value of a claim, or cash that came in for it; ``strike`` is the NAV that books it.
+    """A new value of a claim, cash that came in for it, or its way back into the classes;
+    ``strike`` is the NAV that books it.
 
     What was proposed never changes.  ``value`` is what the claim is carried at afterwards: at zero
     the pocket is closed, and its units leave.
@@ -69,6 +70,7 @@ class PocketChange(TwoPersonProposal):
     class Kind(models.TextChoices):
         VALUE = "value", "New value"
         CASH = "cash", "Cash paid out"
+        MERGE = "merge", "Merged back"
 
     pocket = models.ForeignKey(SidePocket, on_delete=models.PROTECT, related_name="changes")
     kind = models.CharField(max_length=5, choices=Kind.choices)
@@ -82,6 +84,13 @@ class PocketChange(TwoPersonProposal):
         blank=True,
         help_text="The receipt that the cash is; without one the venue paid it.",
     )
+    merged = ExactField(default=0, help_text="What comes back into the classes as main units.")
+    account = models.CharField(
+        max_length=4,
+        choices=SOURCE_ACCOUNTS,
+        blank=True,
+        help_text="The account that a merged value comes into.",
+    )
     source = models.CharField(max_length=300, help_text="What the value or the payment rests on.")
     strike = models.ForeignKey(
         "investors.NavStrike",
@@ -94,10 +103,13 @@ class PocketChange(TwoPersonProposal):
 
     class Meta(TwoPersonProposal.Meta):
         constraints = [
-            *not_negative("investors_pocketchange", "value", "cash"),
+            *not_negative("investors_pocketchange", "value", "cash", "merged"),
             *checks_of_two("investors_pocketchange"),
             models.CheckConstraint(
-                condition=Q(kind="value", cash=0, line=None) | Q(kind="cash", cash__gt=0),
+                condition=Q(kind="value", cash=0, line=None, merged=0, account="")
+                | Q(kind="cash", cash__gt=0, merged=0, account="")
+                | Q(kind="merge", cash=0, line=None, value=0, merged__gt=0)
+                & Q(account__in=POCKET_SOURCES),
                 name="investors_pocketchange_measured",
             ),
             models.CheckConstraint(
@@ -119,7 +131,8 @@ class PocketEntry(models.Model):
     """One movement of a lot's part of a pocket: of its units, its value, or both; positive adds.
 
     ``value`` is what the movement adds to the pocket's capital, ``price`` that of a pocket unit,
-    ``fee`` the performance fee taken of what it pays.  Mark and hurdle clock are the lot's as they
+    ``fee`` the performance fee taken of what it pays.  ``into`` is the lot of main units that a
+    merge made of it.  Mark and hurdle clock are the lot's as they
     were when the units were set apart.
     """
 
@@ -128,6 +141,7 @@ class PocketEntry(models.Model):
         VALUED = "valued", "New value"
         PAID = "paid", "Paid to the holder"
         CLOSED = "closed", "Nothing is left"
+        MERGED = "merged", "Merged back into main units"
 
     pocket = models.ForeignKey(SidePocket, on_delete=models.PROTECT, related_name="entries")
     lot = models.ForeignKey(
@@ -138,6 +152,9 @@ class PocketEntry(models.Model):
     price = ExactField()
     value = ExactField()
     fee = ExactField(default=0)
+    into = models.ForeignKey(
+        "investors.UnitLot", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     high_water_mark = ExactField()
     hurdle_start = models.DateField()
     strike = models.ForeignKey("investors.NavStrike", on_delete=models.PROTECT, related_name="+")
@@ -151,6 +168,9 @@ class PocketEntry(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["pocket", "lot", "strike", "kind"], name="investors_pocketentry_once"
+            ),
+            models.UniqueConstraint(
+                fields=["into"], condition=Q(kind="merged"), name="investors_pocketentry_into_once"
             ),
             *in_range("investors_pocketentry", "units", "value"),
             *not_negative("investors_pocketentry", "price", "fee"),

@@ -1,8 +1,8 @@
 """The capital activity of a NAV: each holding from the dealing of the NAV before to its own.
 
 Every line adds up: opening, transferred, subscribed, less redeemed, switched, less distributed,
-less what was set apart in side pockets, and the result after fees give the closing value.  Opening
-and closing are those of the register.
+less what was set apart in side pockets or with what came back of them, and the result after fees
+give the closing value.  Opening and closing are those of the register.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _COLUMNS = {
     Kind.SWITCH_OUT: "switched",
     Kind.SWITCH_IN: "switched",
     Kind.SIDE_POCKET_OUT: "set_apart",
+    Kind.MERGE: "set_apart",
 }
 HEADS = [
     "Class", "Account", "Name", "Opening", "Transferred", "Subscribed", "Redeemed", "Switched",

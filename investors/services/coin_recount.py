@@ -65,7 +65,8 @@ def _moved(fund: Fund, before: datetime) -> list[tuple[str, Decimal]]:
                  WHERE b.book = %(book)s AND e.fund_id = %(fund)s AND e.effective_at < %(at)s
                UNION ALL SELECT '', b.amount FROM trading_bookflow b
                  WHERE b.book = %(book)s AND b.occurred_at < %(at)s
-                   AND split_part(b.source_ref, ':', 1) IN ('pocket', 'pocket-cash')""",
+                   AND split_part(b.source_ref, ':', 1) IN (
+                     'pocket', 'pocket-cash', 'pocket-merge')""",
             {"book": fund.book, "fund": fund.pk, "at": before},
         )
         return [(symbol or "", amount) for symbol, amount in cursor.fetchall()]

@@ -80,7 +80,8 @@ def net_invested(fund: Fund, *, until: datetime | None = None) -> dict[UUID, Dec
     A distribution is taken out when it is declared.  Units that were transferred (up to
     ``until``) count as taken out by the giver and put in by the receiver, at what they were worth
     at the NAV before, less what was distributed on them since: that went to who held them then.
-    What a side pocket set apart counts as taken out, at its net value of that NAV.
+    What a side pocket set apart counts as taken out, at its net value of that NAV, and what was
+    merged back as put in.
     """
     orders = DealingOrder.objects.filter(share_class__fund=fund).exclude(
         kind=DealingOrder.Kind.SWITCH
@@ -108,7 +109,8 @@ def net_invested(fund: Fund, *, until: datetime | None = None) -> dict[UUID, Dec
 
 
 def _set_apart(fund: Fund, until: datetime | None) -> list[tuple[UUID, Decimal]]:
-    """Net value of each investor's units as they went into side pockets, in cents."""
+    """Net value of each investor's units as they went into side pockets, less what came back of
+    them, in cents."""
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT h.investor_id, round(-sum(u.units * n.net_value_per_unit), 2)
@@ -117,8 +119,15 @@ def _set_apart(fund: Fund, until: datetime | None) -> list[tuple[UUID, Decimal]]
                JOIN investors_lotnav n ON n.lot_id = u.lot_id AND n.strike_id = u.strike_id
                WHERE u.fund_id = %s AND u.kind = 'side_pocket_out'
                  AND (%s::timestamptz IS NULL OR u.effective_at <= %s)
+               GROUP BY h.investor_id, u.strike_id
+               UNION ALL
+               SELECT h.investor_id, round(-sum(u.units * u.price), 2)
+               FROM investors_unitentry u JOIN investors_unitlot l ON l.id = u.lot_id
+               JOIN investors_holding h ON h.id = l.holding_id
+               WHERE u.fund_id = %s AND u.kind = 'merge'
+                 AND (%s::timestamptz IS NULL OR u.effective_at <= %s)
                GROUP BY h.investor_id, u.strike_id""",
-            [fund.pk, until, until],
+            [fund.pk, until, until] * 2,
         )
         found: list[tuple[UUID, Decimal]] = cursor.fetchall()
     return found

@@ -7,6 +7,7 @@ who names the hash that was shown.  Dealing happens in the approval's transactio
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -14,18 +15,14 @@ from typing import Any
 from django.db import connection, transaction
 
 from investors.domain.strike import (
+    ClassMerge,
+    ClassPocket,
     Strike,
     StrikeInputs,
     compute_strike,
     recompute_strike,
 )
-from investors.models import (
-    ClassNav,
-    DealingDay,
-    Fund,
-    LotNav,
-    NavStrike,
-)
+from investors.models import ClassNav, DealingDay, Fund, LotNav, NavStrike
 from investors.services.coin_values import (
     ValuedCoins,
     changed_rates,
@@ -35,9 +32,7 @@ from investors.services.coin_values import (
 )
 from investors.services.dealing_rules import require_open
 from investors.services.expenses import post_expenses
-from investors.services.ledger import (
-    owns_and_owes,
-)
+from investors.services.ledger import owns_and_owes
 from investors.services.nav_calendar import find_due, next_version, require_instant
 from investors.services.nav_checks import check_book_breaks, check_coins, check_strike
 from investors.services.nav_dealing import deal_strike
@@ -258,6 +253,7 @@ def _store_results(row: NavStrike, strike: Strike, inputs: StrikeInputs) -> None
                 "gav_before": f"{given.gav_before:f}",
                 "nav_before": f"{given.nav_before:f}",
                 **({"pockets": [part.plain() for part in item.pockets]} if item.pockets else {}),
+                **({"merges": [part.plain() for part in item.merges]} if item.merges else {}),
             },
         )
         copy_rows(
@@ -316,6 +312,7 @@ def _plain_books(inputs: StrikeInputs) -> dict[str, Any]:
                 if inputs.pockets
                 else {}
             ),
+            **({"merges": [item.plain() for item in inputs.merges]} if inputs.merges else {}),
             **({"currency_result": inputs.currency_result} if inputs.currency_result else {}),
             "classes": [
                 {
@@ -339,7 +336,7 @@ def _require_same_books(row: NavStrike) -> None:
     post_trading(fund, before=at, actor=Actor.system("nav"))
     post_expenses(fund, before=at, actor=Actor.system("nav"))
     now = _plain_books(gather_inputs(fund, at))
-    named = now.keys() | ({"pockets"} & row.inputs.keys())
+    named = now.keys() | ({"pockets", "merges"} & row.inputs.keys())
     changed = sorted(name for name in named if row.inputs.get(name) != now.get(name))
     changed += changed_rates(row, positions_at(fund, at=at)) + changed_pockets(row)
     if changed:
@@ -353,7 +350,7 @@ def _require_same_books(row: NavStrike) -> None:
 
 def hash_result(strike: Strike) -> str:
     """What the approver of a NAV signs: day, totals, price, units and fees of every class, and
-    what goes into side pockets."""
+    what goes into side pockets or comes back."""
     return content_hash(_plain_strike(strike))
 
 
@@ -367,14 +364,17 @@ def _plain_strike(strike: Strike) -> dict[str, Any]:
                 [item.code, item.price, item.units, item.management_fee, item.performance_fee]
                 for item in strike.classes
             ],
-            **(
-                {"pockets": [[part.plain() for part in item.pockets] for item in strike.classes]}
-                if any(item.pockets for item in strike.classes)
-                else {}
-            ),
+            **_plain_parts("pockets", [item.pockets for item in strike.classes]),
+            **_plain_parts("merges", [item.merges for item in strike.classes]),
         }
     )
     return plain
+
+
+def _plain_parts(
+    name: str, parts: Sequence[Sequence[ClassPocket | ClassMerge]]
+) -> dict[str, list[list[dict[str, str]]]]:
+    return {name: [[part.plain() for part in own] for own in parts]} if any(parts) else {}
 
 
 def _database_time() -> datetime:

@@ -23,6 +23,7 @@ from investors.services.expenses import posted_between
 from investors.services.ledger import net_assets
 from investors.services.nav import hash_result
 from investors.services.nav_inputs import build_inputs, class_after
+from investors.services.pocket_changes import merges_at
 from investors.services.pockets import pockets_at
 from investors.services.policies import build_terms
 from magnetfund.core.models import AuditEvent
@@ -145,6 +146,7 @@ def inputs_as_known(
         currency_result=gained,
         classes=tuple(classes),
         pockets=pockets_at(fund, valuation_at, known_at=known_at),
+        merges=merges_at(fund, valuation_at, known_at=known_at),
     )
 
 

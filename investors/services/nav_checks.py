@@ -30,7 +30,7 @@ from investors.services.coin_values import ValuedCoins, plain_coins
 from investors.services.ledger import (
     read_balances,
 )
-from investors.services.pocket_books import compare_pockets
+from investors.services.pocket_books import compare_pockets, read_pocket_balances
 from investors.services.pocket_changes import changes_due
 from investors.services.pockets import pockets_due
 from investors.services.trading_books import SleevePosition
@@ -86,6 +86,7 @@ def check_strike(
     checks.append(_check_units(fund, inputs))
     checks += [_check_suspense(fund, valuation_at), _check_breaks(fund), check_book_breaks(fund)]
     checks += _check_pockets(fund, valuation_at, strike, second)
+    checks += _check_merges(fund, valuation_at, inputs, strike, second)
     if inputs.unallocated:
         checks.append(
             BlockingCheck(
@@ -131,7 +132,9 @@ def _check_claims(fund: Fund, coins: Sequence[ValuedCoins]) -> list[BlockingChec
     """A claim on venue cash leaves it one for one, and what the venue pays for one comes so: what
     both are worth only while coins are at par.  Else the other holders would bear the rest."""
     taken = [row.name for row in pockets_due(fund) if row.account == VENUE_CASH]
-    paid = [row.pocket.name for row in changes_due(fund) if row.cash and row.line_id is None]
+    due = changes_due(fund)
+    paid = [row.pocket.name for row in due if row.cash and row.line_id is None]
+    back = [row.pocket.name for row in due if row.account == VENUE_CASH]
     off = [item.held.coin for item in coins if item.applied != 1]
     if not off:
         return []
@@ -146,6 +149,11 @@ def _check_claims(fund: Fund, coins: Sequence[ValuedCoins]) -> list[BlockingChec
             f"what the venue paid for {', '.join(paid)} would come one for one, while "
             f"{', '.join(off)} is not at par: withdraw it, and book it at a NAV at par or as the "
             "receipt of the bank"
+        )
+    if back:
+        words.append(
+            f"{', '.join(back)} would come back to venue cash one for one, while "
+            f"{', '.join(off)} is not at par: withdraw it, and merge it at a NAV at par"
         )
     return [
         BlockingCheck(name="side pockets take venue cash at par", passed=False, words=line)
@@ -258,6 +266,50 @@ def _check_pockets(
                 passed=not wrong,
                 words="; ".join(wrong)
                 or f"{apart:,.2f} {fund.currency} stand apart and in no class's NAV",
+            )
+        )
+    return found
+
+
+def _check_merges(
+    fund: Fund,
+    valuation_at: datetime,
+    inputs: StrikeInputs,
+    strike: Strike,
+    second: dict[str, dict[str, Decimal]],
+) -> list[BlockingCheck]:
+    """Pockets that come back bring what they are carried at, and both engines make the same units
+    of it for the same fee."""
+    if not inputs.merges:
+        return []
+    balances = read_pocket_balances(fund, before=valuation_at)
+    signed = {row.pocket.name: row.merged for row in changes_due(fund)}
+    found = []
+    for name in (item.pocket for item in inputs.merges):
+        parts = {
+            item.code: part
+            for item in strike.classes
+            for part in item.merges
+            if part.pocket == name
+        }
+        agrees = all(
+            second[code].get(f"merge_fee:{name}") == part.fee
+            and second[code].get(f"merge_units:{name}") == part.units
+            for code, part in parts.items()
+        )
+        whole = sum((part.value for part in parts.values()), ZERO)
+        stands = balances[name].capital if name in balances else ZERO
+        found.append(
+            BlockingCheck(
+                name=f"side pocket {name} is merged back",
+                passed=agrees and whole == stands == signed.get(name),
+                words=f"{whole:,.2f} of {stands:,.2f} carried; "
+                + ", ".join(
+                    f"class {code} {part.units.normalize():,f} units for {part.value:,.2f} less a "
+                    f"fee of {part.fee:,.2f}"
+                    for code, part in parts.items()
+                )
+                + ("" if agrees else "; the second engine makes other units or another fee"),
             )
         )
     return found

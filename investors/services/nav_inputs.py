@@ -14,6 +14,7 @@ from investors.domain.ledger.chart import PERFORMANCE_ACCRUAL, REDEMPTIONS_PAYAB
 from investors.domain.strike import (
     ClassInput,
     LotInput,
+    MergeInput,
     PocketInput,
     StrikeInputs,
 )
@@ -29,6 +30,7 @@ from investors.services.ledger import (
     class_balance,
     net_assets,
 )
+from investors.services.pocket_changes import merges_at
 from investors.services.pockets import pockets_at
 from investors.services.policies import build_terms, policy_in_force
 from magnetfund.kernel.money import quantize
@@ -55,8 +57,10 @@ def gather_inputs(fund: Fund, valuation_at: datetime, *, is_pooled: bool = False
             _class_input(item, previous, valuation_at, is_pooled=is_pooled)
             for item in fund.classes.order_by("code")
         ),
-        # An estimate values what there is; what the next NAV sets apart is in it still.
+        # An estimate values what there is; what the next NAV sets apart is in it still,
+        # and what it brings back is not.
         pockets=() if is_pooled else pockets_at(fund, valuation_at),
+        merges=() if is_pooled else merges_at(fund, valuation_at),
     )
 
 
@@ -69,6 +73,7 @@ def build_inputs(
     currency_result: Decimal,
     classes: tuple[ClassInput, ...],
     pockets: tuple[PocketInput, ...] = (),
+    merges: tuple[MergeInput, ...] = (),
 ) -> StrikeInputs:
     """The inputs of a strike; money without any unit is set apart as unallocated, never priced."""
     unallocated = ZERO
@@ -83,6 +88,7 @@ def build_inputs(
         currency_result=currency_result,
         classes=classes,
         pockets=pockets,
+        merges=merges,
     )
 
 

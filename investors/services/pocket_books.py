@@ -13,7 +13,8 @@ from django.db import connection
 from django.db.models import Sum
 
 from investors.domain.ledger.chart import POCKET_ASSETS, POCKET_CAPITAL, UNITS_HELD
-from investors.models import Fund, SidePocket
+from investors.domain.strike import PocketLot
+from investors.models import Fund, PocketChange, SidePocket
 
 ZERO = Decimal(0)
 
@@ -62,6 +63,12 @@ def read_pocket_balances(fund: Fund, *, before: datetime | None = None) -> dict[
             name: PocketBalance(name=name, assets=assets, capital=capital)
             for name, assets, capital in cursor.fetchall()
         }
+
+
+def read_merged(fund: Fund) -> dict[UUID, datetime]:
+    """The NAV's instant at which each pocket that came back became main units."""
+    rows = PocketChange.objects.filter(pocket__fund=fund, kind=PocketChange.Kind.MERGE)
+    return dict(rows.exclude(strike=None).values_list("pocket_id", "strike__valuation_at"))
 
 
 def compare_pockets(fund: Fund, *, before: datetime | None = None) -> list[str]:
@@ -129,6 +136,30 @@ def _held(fund: Fund, before: datetime | None) -> dict[tuple[str, str], Decimal]
     return {key: units for key, units in found.items() if units}
 
 
+def read_pocket_lots(
+    pocket: UUID, *, before: datetime | None = None, known_at: datetime | None = None
+) -> list[PocketLot]:
+    """Pocket units of each lot with their carrying value, by number of the lot: effective strictly
+    before an instant, recorded by another."""
+    return [
+        PocketLot(lot=lot, share_class=code, holder=who, units=units, price=price, value=value,
+                  mark=mark, clock=clock)
+        for lot, code, who, units, price, value, mark, clock in _rows(
+            """SELECT x.lot_id::text, c.code, h.investor_id::text, sum(x.units),
+                      max(x.price) FILTER (WHERE x.kind = 'created'), sum(x.value),
+                      max(x.high_water_mark), max(x.hurdle_start)
+               FROM investors_pocketentry x JOIN investors_unitlot l ON l.id = x.lot_id
+               JOIN investors_holding h ON h.id = l.holding_id
+               JOIN investors_shareclass c ON c.id = l.share_class_id
+               WHERE x.pocket_id = %s AND (%s::timestamptz IS NULL OR x.effective_at < %s)
+                 AND (%s::timestamptz IS NULL OR x.recorded_at <= %s)
+               GROUP BY x.lot_id, l.number, c.code, h.investor_id
+               HAVING sum(x.units) > 0 ORDER BY l.number""",
+            [pocket, before, before, known_at, known_at],
+        )
+    ]  # fmt: skip
+
+
 def read_pocket_holdings(
     fund: Fund, *, investor: UUID | None = None, at: datetime | None = None
 ) -> list[PocketHolding]:
@@ -192,8 +223,8 @@ def group_by_holder(rows: Iterable[PocketHolding]) -> dict[UUID, list[PocketHold
 def read_set_apart(
     fund: Fund, *, until: datetime, asked: list[UUID] | None
 ) -> list[tuple[UUID, datetime, Decimal, Decimal]]:
-    """What left the classes for side pockets before an instant: holder, NAV, net value in cents and
-    value before fees, both below zero."""
+    """What left the classes for side pockets before an instant (below zero), or came back: holder,
+    NAV, net value in cents and value before fees.  What comes back has paid its fee."""
     return _rows(
         """SELECT h.investor_id, u.effective_at,
                   round(sum(u.units * n.net_value_per_unit), 2), sum(u.units * u.price)
@@ -202,8 +233,16 @@ def read_set_apart(
            JOIN investors_lotnav n ON n.lot_id = u.lot_id AND n.strike_id = u.strike_id
            WHERE u.fund_id = %s AND u.effective_at < %s AND u.kind = 'side_pocket_out'
              AND (%s::uuid[] IS NULL OR h.investor_id = ANY(%s))
+           GROUP BY 1, 2
+           UNION ALL
+           SELECT h.investor_id, u.effective_at, round(sum(u.units * u.price), 2),
+                  round(sum(u.units * u.price), 2)
+           FROM investors_unitentry u JOIN investors_unitlot l ON l.id = u.lot_id
+           JOIN investors_holding h ON h.id = l.holding_id
+           WHERE u.fund_id = %s AND u.effective_at < %s AND u.kind = 'merge'
+             AND (%s::uuid[] IS NULL OR h.investor_id = ANY(%s))
            GROUP BY 1, 2""",
-        [fund.pk, until, asked, asked],
+        [fund.pk, until, asked, asked] * 2,
     )
 
 

@@ -1,4 +1,5 @@
-"""What a claim is worth now, and cash that came in for it: proposed, signed, booked by a NAV.
+"""What a claim is worth now, cash that came in for it, and its way back into the classes: proposed,
+signed, booked by a NAV.
 
 An accountant proposes with what it rests on, a director signs, and the next NAV books it
 (:mod:`investors.services.pocket_proceeds`); until then it can be withdrawn.
@@ -6,16 +7,24 @@ An accountant proposes with what it rests on, a director signs, and the next NAV
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
+from investors.domain.ledger.chart import POCKET_SOURCES
+from investors.domain.strike import MergeInput
 from investors.models import Fund, NavStrike, PocketChange, SidePocket, StatementLine
-from investors.services.pocket_books import read_pocket_holdings
+from investors.services.pocket_books import (
+    read_pocket_balances,
+    read_pocket_holdings,
+    read_pocket_lots,
+)
 from investors.services.two_people import decide_proposal
 from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
+from magnetfund.core.models import User
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.core.services.signing import POCKET_CHANGE
@@ -43,24 +52,14 @@ def propose_change(
     :class:`InvalidInput` (``source_missing``, ``wrong_amount``, ``not_received``) and
     :class:`Conflict` (``not_set_apart``, ``pocket_empty``, ``proposal_open``).
     """
-    actor.require(Capability.DEALING_PROCESS)
-    if actor.user is None:
-        raise NotAllowed("a change is proposed by a person", code="needs_person")
-    words = source.strip()[:SOURCE_MAX]
-    if not words:
-        raise InvalidInput("say what the value or the payment rests on", code="source_missing")
+    maker, words = _require_maker(actor, source)
     step = currency_quantum(pocket.fund.currency)
     if min(value, cash) < 0 or any(quantize(sum_, step) != sum_ for sum_ in (value, cash)):
         raise InvalidInput("this is not an amount of the fund's currency", code="wrong_amount")
     with transaction.atomic():
         take_lock(AdvisoryLock.STRIKE_OF_FUND, pocket.fund_id)
         _require_standing(pocket)
-        if (
-            pocket.changes.exclude(is_approved=False)
-            .filter(strike=None, withdrawn_at=None)
-            .exists()
-        ):
-            raise Conflict("a change of this pocket waits already", code="proposal_open")
+        _require_alone(pocket)
         if line is not None:
             require_received(pocket, line, cash)
         row = PocketChange.objects.create(
@@ -70,10 +69,59 @@ def propose_change(
             cash=cash,
             line=line if cash else None,
             source=words,
-            proposed_by=actor.user,
+            proposed_by=maker,
         )
         _note(actor, "pocket_change.proposed", row)
     return row
+
+
+def propose_merge(*, pocket: SidePocket, account: str, source: str, actor: Actor) -> PocketChange:
+    """Propose that the next NAV makes main units of a pocket's units, at what it is carried at.
+
+    The value comes into ``account`` (venue cash or receivables); ``source`` says why the claim can
+    be sold and priced again.  Raises :class:`InvalidInput` (``source_missing``,
+    ``unknown_account``) and :class:`Conflict` (``not_set_apart``, ``pocket_empty``,
+    ``proposal_open``).
+    """
+    maker, words = _require_maker(actor, source)
+    if account not in POCKET_SOURCES:
+        raise InvalidInput("a claim does not come back into this account", code="unknown_account")
+    with transaction.atomic():
+        take_lock(AdvisoryLock.STRIKE_OF_FUND, pocket.fund_id)
+        _require_standing(pocket)
+        _require_alone(pocket)
+        carried = read_pocket_balances(pocket.fund)[pocket.name].assets
+        if carried <= 0:
+            raise Conflict("nothing is carried that could be merged", code="pocket_empty")
+        row = PocketChange.objects.create(
+            pocket=pocket,
+            kind=PocketChange.Kind.MERGE,
+            value=ZERO,
+            cash=ZERO,
+            merged=carried,
+            account=account,
+            source=words,
+            proposed_by=maker,
+        )
+        _note(actor, "pocket_change.proposed", row)
+    return row
+
+
+def _require_maker(actor: Actor, source: str) -> tuple[User, str]:
+    """Who proposes, and the words that it rests on; raises where either is missing."""
+    actor.require(Capability.DEALING_PROCESS)
+    if actor.user is None:
+        raise NotAllowed("a change is proposed by a person", code="needs_person")
+    words = source.strip()[:SOURCE_MAX]
+    if not words:
+        raise InvalidInput("say what the change rests on", code="source_missing")
+    return actor.user, words
+
+
+def _require_alone(pocket: SidePocket) -> None:
+    waiting = pocket.changes.exclude(is_approved=False).filter(strike=None, withdrawn_at=None)
+    if waiting.exists():
+        raise Conflict("a change of this pocket waits already", code="proposal_open")
 
 
 def decide_change(
@@ -150,12 +198,44 @@ def changes_due(fund: Fund) -> QuerySet[PocketChange]:
     )
 
 
-def plain_changes(fund: Fund) -> list[list[str]]:
-    """The same as a NAV freezes and names them: pocket, value afterwards, cash."""
+def merges_at(
+    fund: Fund, valuation_at: datetime, *, known_at: datetime | None = None
+) -> tuple[MergeInput, ...]:
+    """Pockets that come back with a NAV of an instant, with their lots before it: those of its
+    dealing, or else those that wait.  ``known_at`` leaves out what was recorded later."""
+    rows = PocketChange.objects.filter(
+        pocket__fund=fund, kind=PocketChange.Kind.MERGE, is_approved=True, withdrawn_at=None
+    ).select_related("pocket")
+    dealt = fund.strikes.filter(valuation_at=valuation_at, state__in=("approved", "dealt"))
+    if dealt.exists():
+        rows = rows.filter(strike__in=dealt)
+    else:
+        rows = rows.filter(Q(strike=None) | Q(strike__valuation_at__gte=valuation_at))
+    if known_at is not None:
+        rows = rows.filter(decided_at__lte=known_at)
+    return tuple(
+        MergeInput(
+            pocket=row.pocket.name,
+            lots=tuple(read_pocket_lots(row.pocket_id, before=valuation_at, known_at=known_at)),
+        )
+        for row in rows.order_by("pocket__number")
+    )
+
+
+def plain_change(row: PocketChange) -> list[str]:
+    """A change as a NAV freezes and names it: pocket, value afterwards, cash; of a merge also what
+    comes back and into which account."""
+    amounts = [row.value, row.cash] + ([row.merged] if row.merged else [])
     return [
-        [row.pocket.name, f"{row.value.normalize():f}", f"{row.cash.normalize():f}"]
-        for row in changes_due(fund)
+        row.pocket.name,
+        *(f"{amount.normalize():f}" for amount in amounts),
+        *([row.account] if row.account else []),
     ]
+
+
+def plain_changes(fund: Fund) -> list[list[str]]:
+    """What :func:`changes_due` gives, as a NAV freezes it."""
+    return [plain_change(row) for row in changes_due(fund)]
 
 
 def changed_pockets(strike: NavStrike) -> list[str]:
@@ -173,6 +253,9 @@ def describe_change(row: PocketChange) -> dict[str, object]:
         "cash": f"{row.cash.normalize():f}",
         "line": None if row.line_id is None else str(row.line_id),
         "source": row.source,
+        **(
+            {"merged": f"{row.merged.normalize():f}", "account": row.account} if row.account else {}
+        ),
     }
 
 

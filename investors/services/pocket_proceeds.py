@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
-from django.db import connection
-
-from investors.domain.dealing import PocketLot, PocketStep, change_pocket
+from investors.domain.dealing import PocketStep, change_pocket
 from investors.domain.ledger import JointLine, Tags
 from investors.models import (
     ClassNav,
@@ -28,7 +26,9 @@ from investors.services.ledger import NewEntry, post_entries
 from investors.services.messages import Draft, send_messages
 from investors.services.nav_dealing_book import DealingBook
 from investors.services.nav_lots import entry_of
-from investors.services.pocket_changes import changes_due
+from investors.services.pocket_books import read_pocket_lots
+from investors.services.pocket_changes import changes_due, plain_change
+from investors.services.pocket_merges import merge_pockets
 from magnetfund.core.actors import Actor
 from magnetfund.core.bulk import copy_rows
 from magnetfund.core.services.audit import record_audit
@@ -64,25 +64,28 @@ def book_changes(book: DealingBook, actor: Actor) -> Decimal:
     Raises :class:`InvariantBroken` where other changes wait than the NAV names.
     """
     strike = book.strike
-    frozen = {name: (value, cash) for name, value, cash in strike.inputs.get("pocket_changes", [])}
+    frozen = {name: said for name, *said in strike.inputs.get("pocket_changes", [])}
     if not frozen:
         return ZERO
     terms = {row.share_class.code: terms for row, terms in book.rows}
     day = strike.valuation_at.date()
-    booked = []
+    booked, merging = [], []
     for change in changes_due(strike.fund):
-        said = f"{change.value.normalize():f}", f"{change.cash.normalize():f}"
-        if frozen.pop(change.pocket.name, None) != said:
+        if frozen.pop(change.pocket.name, None) != plain_change(change)[1:]:
             raise InvariantBroken(f"{change} is not what the NAV says")
+        change.strike = strike
+        change.save(update_fields=["strike"])
+        if change.kind == PocketChange.Kind.MERGE:
+            merging.append(change)
+            continue
         steps = change_pocket(
             lots=read_pocket_lots(change.pocket_id), cash=change.cash, rest=change.value,
             terms=terms, day=day,
         )  # fmt: skip
         booked.append(BookedChange(change=change, steps=steps))
-        change.strike = strike
-        change.save(update_fields=["strike"])
     if frozen:
         raise InvariantBroken(f"{', '.join(frozen)}: no change waits any more")
+    merge_pockets(book, merging, actor)
     entries: dict[tuple[str, str], Entry] = {}
     for row, _ in book.rows:
         entries |= _post_class(book, row, booked, actor)
@@ -95,27 +98,6 @@ def book_changes(book: DealingBook, actor: Actor) -> Decimal:
             subject=("pocket_change", one.change.pk), body={"nav": str(strike.pk)},
         )  # fmt: skip
     return received
-
-
-def read_pocket_lots(pocket: UUID) -> list[PocketLot]:
-    """Pocket units of each lot with their carrying value, by number of the lot."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT x.lot_id::text, c.code, h.investor_id::text, sum(x.units),
-                      max(x.price) FILTER (WHERE x.kind = 'created'), sum(x.value),
-                      max(x.high_water_mark), max(x.hurdle_start)
-               FROM investors_pocketentry x JOIN investors_unitlot l ON l.id = x.lot_id
-               JOIN investors_holding h ON h.id = l.holding_id
-               JOIN investors_shareclass c ON c.id = l.share_class_id
-               WHERE x.pocket_id = %s GROUP BY x.lot_id, l.number, c.code, h.investor_id
-               HAVING sum(x.units) > 0 ORDER BY l.number""",
-            [pocket],
-        )
-        return [
-            PocketLot(lot=lot, share_class=code, holder=who, units=units, price=price,
-                      value=value, mark=mark, clock=clock)
-            for lot, code, who, units, price, value, mark, clock in cursor.fetchall()
-        ]  # fmt: skip
 
 
 def _post_class(

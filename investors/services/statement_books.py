@@ -55,7 +55,8 @@ PAYABLE_LINES: Mapping[str, str] = {
     "distribution_reinvested": "distributions",
 }
 FLOW_LINES = ("subscriptions", "redemptions", "distributions", "transfers", "side_pockets")
-ISSUES = ("issue", "switch_in", "compensation", "merge")
+ISSUES = ("issue", "switch_in", "compensation")
+POCKETS = ("side_pocket_out", "merge")
 TRANSFERS = ("transfer_in", "transfer_out")
 
 
@@ -196,7 +197,8 @@ def _read_money(
            JOIN investors_unitlot l ON l.id = p.lot
            JOIN investors_holding h ON h.id = l.holding_id
            WHERE e.fund_id = %s AND e.effective_at < %s AND p.currency = %s
-             AND p.account_id = ANY(%s) AND e.kind <> 'side_pocket_realised'
+             AND p.account_id = ANY(%s)
+             AND e.kind NOT IN ('side_pocket_realised', 'side_pocket_merged')
              AND (%s::uuid[] IS NULL OR h.investor_id = ANY(%s))
            GROUP BY 1, 2, 3, 4""",
         [
@@ -374,7 +376,7 @@ def _roll_name(kind: str) -> str:
         return "issued"
     if kind in TRANSFERS:
         return "transferred"
-    if kind == "side_pocket_out":
+    if kind in POCKETS:
         return "set_apart"
     return "fee_units" if kind == "fee_cancel" else "redeemed"
 

@@ -69,6 +69,7 @@ MOVES = {
     "transfer_out": "Transfer to another holder",
     "transfer_in": "Transfer from another holder",
     "side_pocket_out": "Set apart in a side pocket",
+    "merge": "Merged back from a side pocket",
 }
 
 
@@ -174,6 +175,8 @@ def _bridge(statement: Statement, start: date, end: date) -> list[list[str]]:
     for line in statement.bridge.lines:
         name, _, sleeve = line.label.partition(":")
         words = LINES[name] + (f", {sleeve}" if sleeve else "")
+        if name == "side_pockets" and line.amount > 0:
+            words = "Merged back from side pockets"
         rows.append([words, signed(line.amount), "fee" if name in FEE_COMPONENTS else "line"])
     if statement.bridge.rounding:
         rows.append(["Rounding", signed(statement.bridge.rounding), "line"])

@@ -21,7 +21,7 @@ TERMS: Mapping[str, str] = MappingProxyType(
         "high-water mark": "The higher of a lot's entry price and its value when a "
         "performance fee was last taken for good.",
         "side pocket": "A claim set apart for those who held units when a NAV did it; in no "
-        "class's NAV, without fees until it is paid.",
+        "class's NAV, without fees until it is paid or merged back.",
         "hurdle": "Return below which no performance fee is due.",
         "accrued": "Counted so far and able to fall again.",
         "crystallised": "Taken for good; it cannot fall again.",

@@ -119,6 +119,45 @@ def test_the_page_takes_what_came_in_to_the_payment(small: SmallFund):
     assert verify_fund(small.fund) == []
 
 
+def test_a_claim_that_turned_good_comes_back_by_page_api_and_admin(small: SmallFund):
+    clerk, director = client_of(Role.ACCOUNTANT), client_of(Role.DIRECTOR)
+    clerk.post(PAGE, claim(key="s1"))
+    row = SidePocket.objects.get()
+    director.post(f"{PAGE}{row.pk}/decide/", {"decision": "approve"})
+    small.strike(FEBRUARY)
+    given = {"pocket": row.pk, "merge_into": "1030", "source": "it pays out again"}
+    for number, wrong in enumerate(({"value": "1"}, {"merge_into": ""}, {"merge_into": "1010"})):
+        refused = clerk.post(f"{PAGE}changes/", given | wrong | {"key": f"m{number}"})
+        assert refused.status_code == 422
+    assert director.post(f"{PAGE}changes/", given | {"key": "m8"}).status_code == 403
+    api = APIClient()
+    api.force_authenticate(ensure_user(email="x@example.com", name="X", roles=[Role.ACCOUNTANT]))
+    made = api.post(
+        f"{API}/changes",
+        {"pocket": "SP-1", "merge_into": "1030", "rests_on": "letter", "idempotency_key": "a"},
+        format="json",
+    ).json()
+    assert (made["merged"], made["merge_into"], made["value"]) == ("10000", "1030", "0")
+    director.post(f"{PAGE}changes/{made['id']}/decide/", {"decision": "approve"})
+    clerk.post(f"{PAGE}changes/{made['id']}/withdraw/", {"reason": "too early"})
+    clerk.post("/admin/investors/pocketchange/add/", given)
+    change = PocketChange.objects.get(withdrawn_at=None)
+    director.post(
+        "/admin/investors/pocketchange/",
+        {"action": "approve", "_selected_action": [str(change.pk)]},
+    )
+    assert "into Venue cash and margin" in text(clerk, f"{PAGE}changes/")
+    strike = small.prepare(MARCH)
+    nav = text(clerk, f"/desk/fund/?strike={strike.pk}")
+    assert "Side pocket SP-1 is merged back" in nav
+    small.approve(strike)
+    assert "Merged back into main units at the NAV of" in text(clerk, f"{PAGE}{row.pk}/")
+    assert "merged back" in text(clerk, PAGE)
+    (pocket,) = api.get(API).json()["pockets"]
+    assert (pocket["carried_at"], pocket["merged_back_at"]) == ("0", "2025-03-01T00:00:00Z")
+    assert verify_fund(small.fund) == []
+
+
 def test_the_api_takes_what_came_in(small: SmallFund):
     clerk, director = APIClient(), APIClient()
     for client, role in ((clerk, Role.ACCOUNTANT), (director, Role.DIRECTOR)):

@@ -11,10 +11,18 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import Error
+from django.db import Error, connection, transaction
 
-from investors.models import NavStrike, PocketChange, PocketEntry, SidePocket, UnitLot
+from investors.domain.ledger import JointLine, Tags, build_joint_entry
+from investors.models import (
+    NavStrike,
+    PocketChange,
+    PocketEntry,
+    SidePocket,
+    UnitLot,
+)
 from investors.services import nav_dealing, pocket_dealing, pocket_proceeds
+from investors.services.ledger import NewEntry, post_entries
 from investors.services.nav import approve_strike
 from investors.services.pocket_changes import decide_change, propose_change
 from investors.services.pockets import decide_pocket, propose_pocket
@@ -30,13 +38,13 @@ from magnetfund.tests.test_signed_decisions import dora
 from magnetfund.tests.walls_support import say_kind, write_signature
 
 D = Decimal
-FEBRUARY, MARCH = first_of(2025, 2), first_of(2025, 3)
+FEBRUARY, MARCH, APRIL = (first_of(2025, month) for month in (2, 3, 4))
 
 
 def tell() -> SmallFund:
     """Ann holds 600 units at 100, Bob 400."""
     fund = make_fund("main", performance_rate="0.2", management_rate="0")
-    for at in (FIRST, FEBRUARY, MARCH):
+    for at in (FIRST, FEBRUARY, MARCH, APRIL):
         fund.day(at)
     fund.subscribe("ann", "60000", before=FIRST)
     fund.subscribe("bob", "40000", before=FIRST)
@@ -246,10 +254,10 @@ def test_a_stolen_web_books_nothing_else_than_was_signed(
     assert (row.state, PocketEntry.objects.exclude(kind="created").count()) == ("prepared", 0)
 
 
-def test_value_moved_from_one_lot_to_another_is_named(
+def test_value_moved_from_one_lot_to_another_is_refused(
     small: SmallFund, fresh_database: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    """Units and sums are as signed; 1,000 of Ann's part stand at Bob's lot."""
+    """Units and sums are as signed; 1,000 of Ann's part would stand at Bob's lot."""
     agree(fresh_database, small)
     honest = pocket_dealing.plan_pockets
 
@@ -258,7 +266,73 @@ def test_value_moved_from_one_lot_to_another_is_named(
         return [replace(split, values=[split.values[0] + 1000, split.values[1] - 1000])]
 
     monkeypatch.setattr(nav_dealing, "plan_pockets", forged)
+    with pytest.raises((Error, psycopg.Error)):
+        strike(fresh_database, small)
+    assert PocketEntry.objects.count() == 0
+
+
+def test_no_row_moves_value_beside_a_booking(
+    small: SmallFund, fresh_database: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """The value stays, so no lot has a row of its own; the checks of the commit are asked for
+    early, and then 1,000 of Ann's part go to Bob's lot."""
+    agree(fresh_database, small)
     strike(fresh_database, small)
-    found = verify_fund(small.fund)
-    assert len(found) == 2
-    assert all("is not the part of its units" in line for line in found)
+    row = propose_change(
+        pocket=SidePocket.objects.get(), value=D(10000), source="letter", actor=small.maker
+    )
+    write_signature(fresh_database, POCKET_CHANGE, row.pk, dora())
+    decide_change(proposal=row, is_approved=True, actor=Actor.of(dora()))
+    honest = pocket_proceeds.copy_rows
+    said = []
+
+    def forged(model: Any, names: Any, rows: Any) -> None:
+        honest(model, names, rows)
+        nav = NavStrike.objects.get(state="approved")
+        parts = [
+            (item, D(-1000) if item.units == 60 else D(1000)) for item in PocketEntry.objects.all()
+        ]
+        lines = [
+            JointLine(amounts={"change": part},
+                      tags=Tags(share_class="A", lot=item.lot_id, pocket="SP-1"))
+            for item, part in parts
+        ]  # fmt: skip
+        entry = build_joint_entry(
+            event="side_pocket_valued", source_ref=f"side_pocket_valued:{nav.pk}:A", lines=lines,
+            effective_at=MARCH, currency="USD",
+        )  # fmt: skip
+        (posted,) = post_entries(small.fund, [NewEntry.of(entry)], actor=small.checker)
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS change_made IMMEDIATE")
+        try:
+            with transaction.atomic():
+                honest(
+                    model,
+                    names,
+                    [
+                        (
+                            item.pocket_id,
+                            item.lot_id,
+                            "valued",
+                            D(0),
+                            item.price,
+                            part,
+                            D(0),
+                            item.high_water_mark,
+                            item.hurdle_start,
+                            nav.pk,
+                            posted.pk,
+                            MARCH,
+                        )
+                        for item, part in parts
+                    ],
+                )
+        except psycopg.Error as error:
+            said.append(str(error))
+            raise
+
+    monkeypatch.setattr(pocket_proceeds, "copy_rows", forged)
+    with pytest.raises((Error, psycopg.Error)):
+        strike(fresh_database, small, MARCH)
+    assert "another booking than was signed" in said[0]
+    assert PocketEntry.objects.exclude(kind="created").count() == 0

@@ -2,9 +2,9 @@
 
 Each history subscribes, redeems, switches, transfers and forces out at random, with gains and
 losses between, running costs by day, rebates of fees, claims that are set apart and come to more,
-less or nothing, and payments of whatever is owed, some of which come back.  After every NAV: money
-in and earned = what was paid out + what is owed (to suppliers too) + what holders have + what
-stands apart for them; both engines agreed (a strike with a failing check is not
+less or nothing or back into units, and payments of whatever is owed, some of which come back.
+After every NAV: money in and earned = what was paid out + what is owed (to suppliers too) + what
+holders have + what stands apart for them; both engines agreed (a strike with a failing check is not
 approved); every book agrees with itself and every NAV replays to the bytes that were signed.
 """
 
@@ -21,7 +21,7 @@ import pytest
 from django.db import connection
 from django.db.models import Sum
 
-from investors.domain.ledger.chart import EXPENSES
+from investors.domain.ledger.chart import EXPENSES, POCKET_SOURCES
 from investors.domain.payments import PaymentKind, PaymentState, is_director_needed
 from investors.models import (
     DealingOrder,
@@ -61,7 +61,7 @@ from investors.services.payments import (
     return_payment,
 )
 from investors.services.pocket_books import read_pocket_balances
-from investors.services.pocket_changes import decide_change, propose_change
+from investors.services.pocket_changes import decide_change, propose_change, propose_merge
 from investors.services.pockets import decide_pocket, propose_pocket
 from investors.services.rebates import decide_rebate, propose_rebate
 from investors.services.switching import submit_switch
@@ -269,12 +269,20 @@ class History:
         decide_pocket(proposal=row, is_approved=True, actor=self.director)
 
     def _come_to(self) -> None:
-        """A claim comes to nothing or to half more, a part of it in cash."""
+        """A claim comes to nothing or to half more, a part of it in cash, or back into units."""
         pockets = list(self.small.fund.pockets.exclude(strike=None).order_by("number"))
         if not pockets:
             return
         pocket = self.dice.choice(pockets)
         stands = read_pocket_balances(self.small.fund)[pocket.name].assets
+        if self.dice.random() < 0.3:
+            row = propose_merge(
+                pocket=pocket, account=self.dice.choice(POCKET_SOURCES), source="drawn",
+                actor=self.small.maker,
+            )  # fmt: skip
+            decide_change(proposal=row, is_approved=True, actor=self.director)
+            self.done["merge"] += 1
+            return
         worth = (stands * D(self.dice.choice((0, 50, 100, 150))) / 100).quantize(D("0.01"))
         cash = (worth * D(self.dice.choice((0, 0, 30, 100))) / 100).quantize(D("0.01"))
         row = propose_change(

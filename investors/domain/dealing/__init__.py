@@ -27,14 +27,12 @@ from investors.domain.dealing.liquidity import (
 from investors.domain.dealing.locks import FreeLots, compute_lockup_end, list_free_lots
 from investors.domain.dealing.moves import (
     LotMove,
-    PocketMerge,
     Switch,
     deal_switch,
-    merge_side_pocket,
     split_side_pocket,
     transfer_units,
 )
-from investors.domain.dealing.pockets import PocketLot, PocketStep, change_pocket
+from investors.domain.dealing.pockets import PocketStep, change_pocket
 from investors.domain.dealing.sizing import (
     LotUnits,
     gross_of_net,
@@ -42,6 +40,7 @@ from investors.domain.dealing.sizing import (
     size_gross_redemption,
 )
 from investors.domain.fees import FeeForm, LockUp, Rank
+from investors.domain.strike.types import PocketLot
 
 __all__ = [
     "Allotment",
@@ -57,7 +56,6 @@ __all__ = [
     "LotMove",
     "LotUnits",
     "PocketLot",
-    "PocketMerge",
     "PocketStep",
     "Rank",
     "RedemptionRefusal",
@@ -77,7 +75,6 @@ __all__ = [
     "gross_of_net",
     "list_free_lots",
     "lower_mark",
-    "merge_side_pocket",
     "order_first_in_first_out",
     "size_gross_redemption",
     "size_holdback",

@@ -16,7 +16,6 @@ from investors.domain.exact import (
     Number,
     exactly,
     positive,
-    share_of_one,
 )
 from investors.domain.fees import ClassTerms
 from investors.domain.strike.dealing import (
@@ -146,39 +145,3 @@ def split_side_pocket(
             LotMove(stays=stays, goes=replace(goes, lot=f"{lot.lot}/pocket"), parent=lot.lot)
         )
     return tuple(moves)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PocketMerge:
-    """Main units for one pocket lot.  ``residue`` is the value that rounding leaves the fund."""
-
-    pocket: LotInput
-    units: Decimal
-    value: Decimal
-    residue: Decimal
-
-
-@exactly
-def merge_side_pocket(
-    *,
-    pockets: Sequence[LotInput],
-    pocket_price: Number,
-    main_price: Number,
-    realised_share: Number = 1,
-    unit_quantum: Decimal = UNIT_QUANTUM,
-) -> tuple[PocketMerge, ...]:
-    """Merge pocket lots back: main units = u x pocket price / main price, rounded down.
-
-    ``realised_share`` of each lot's value is merged (the rest was paid in cash).
-    ``units * main_price + residue == value`` exactly, and the residue stays with the fund.
-    """
-    inner, outer = positive(pocket_price, name="pocket_price"), positive(main_price, name="main")
-    part = share_of_one(realised_share, name="realised_share")
-    merged = []
-    for pocket in pockets:
-        value = pocket.units * inner * part
-        units = quantize(value / outer, unit_quantum, Rounding.DOWN)
-        merged.append(
-            PocketMerge(pocket=pocket, units=units, value=value, residue=value - units * outer)
-        )
-    return tuple(merged)

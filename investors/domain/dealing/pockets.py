@@ -13,25 +13,11 @@ from decimal import Decimal
 
 from investors.domain.exact import ZERO, exactly, not_negative, round_to_total
 from investors.domain.fees import ClassTerms, compute_accrued_fee
+from investors.domain.strike.types import PocketLot
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import Rounding, quantize
 
 CENT = Decimal("0.01")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PocketLot:
-    """Pocket units of one lot: ``price`` is what one was worth when it was set apart, ``value``
-    what they are carried at now."""
-
-    lot: str
-    share_class: str
-    holder: str
-    units: Decimal
-    price: Decimal
-    value: Decimal
-    mark: Decimal
-    clock: date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

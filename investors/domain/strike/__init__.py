@@ -17,21 +17,26 @@ from investors.domain.strike.dealing import (
     deal_redemptions,
     deal_subscription,
 )
+from investors.domain.strike.merges import PocketMerge, merge_side_pocket
 from investors.domain.strike.pockets import count_pocket_units, set_apart
 from investors.domain.strike.recompute import recompute_strike
 from investors.domain.strike.types import (
     ClassInput,
+    ClassMerge,
     ClassPocket,
     ClassStrike,
     LotInput,
     LotStrike,
+    MergeInput,
     PocketInput,
+    PocketLot,
     Strike,
     StrikeInputs,
 )
 
 __all__ = [
     "ClassInput",
+    "ClassMerge",
     "ClassPocket",
     "ClassStrike",
     "ClassTerms",
@@ -40,7 +45,10 @@ __all__ = [
     "LotCut",
     "LotInput",
     "LotStrike",
+    "MergeInput",
     "PocketInput",
+    "PocketLot",
+    "PocketMerge",
     "RedemptionOrder",
     "RedemptionResult",
     "Strike",
@@ -52,6 +60,7 @@ __all__ = [
     "crystallise_lots",
     "deal_redemptions",
     "deal_subscription",
+    "merge_side_pocket",
     "recompute_strike",
     "set_apart",
 ]

@@ -22,6 +22,7 @@ from decimal import Decimal
 
 from investors.domain.exact import exactly, round_to_total
 from investors.domain.fees import compute_accrued_fee, compute_management_fee, compute_posting
+from investors.domain.strike.merges import bring_back
 from investors.domain.strike.pockets import set_apart
 from investors.domain.strike.types import (
     ClassInput,
@@ -44,7 +45,8 @@ def compute_strike(inputs: StrikeInputs) -> Strike:
     Raises :class:`InvalidInput`: ``nav_not_positive`` where a class with units would be worth
     nothing or less (such a fund is never priced), ``money_without_units`` where money
     is there but no class has units (it is a liability first), ``no_weights`` where no class has a
-    value to share by, ``strike_order``, and what :func:`set_apart` raises.
+    value to share by, ``strike_order``, and what :func:`set_apart` and
+    :func:`bring_back` raise.
     """
     if inputs.previous_day is not None and inputs.day < inputs.previous_day:
         raise InvalidInput("a strike lies after the one before it", code="strike_order")
@@ -60,6 +62,7 @@ def compute_strike(inputs: StrikeInputs) -> Strike:
         for item, gav0 in zip(inputs.classes, _share(inputs.classes, net, quantum), strict=True)
     )
     classes = set_apart(classes, inputs.classes, inputs.pockets)
+    classes = bring_back(classes, inputs.classes, inputs.merges, day=inputs.day)
     fees = sum((item.management_fee for item in classes), ZERO)
     performance = sum((item.performance_fee for item in classes), ZERO)
     nav = sum((item.nav for item in classes), ZERO)

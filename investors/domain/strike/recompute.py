@@ -13,7 +13,7 @@ from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from fractions import Fraction
 
 from investors.domain.fees import ClassTerms, DayCount, Hurdle
-from investors.domain.strike.types import ClassInput, LotInput, StrikeInputs
+from investors.domain.strike.types import ClassInput, LotInput, MergeInput, StrikeInputs
 from magnetfund.kernel.money import CONTEXT
 
 
@@ -22,13 +22,42 @@ def recompute_strike(inputs: StrikeInputs) -> dict[str, dict[str, Decimal]]:
 
     A class without units has no price.  Compare to the cent (price to its step) before anybody may
     approve.  Where claims are set apart, each class has ``pocket:NAME``, its part of the money, and
-    ``pocket_units:NAME``, the units that leave.
+    ``pocket_units:NAME``, the units that leave; where one comes back ``merge_fee:NAME`` and
+    ``merge_units:NAME``.
     """
     values = _spread(inputs)
     found = {item.code: _one_class(item, values[item.code], inputs) for item in inputs.classes}
     if inputs.pockets:
         _set_apart(inputs, values, found)
+    for merge in inputs.merges:
+        _bring_back(inputs, merge, found)
     return found
+
+
+def _bring_back(
+    inputs: StrikeInputs, merge: MergeInput, found: dict[str, dict[str, Decimal]]
+) -> None:
+    """Lot by lot the fee over its own mark, and the units that the rest buys."""
+    given = {item.code: item for item in inputs.classes}
+    rose = Fraction(merge.value) / sum(
+        (Fraction(lot.units) * Fraction(lot.price) for lot in merge.lots), Fraction(0)
+    )
+    sums: dict[str, list[Fraction]] = {}
+    for lot in merge.lots:
+        item = given[lot.share_class]
+        terms, paid = item.terms, Fraction(lot.value)
+        main = Fraction(found[item.code].get("price", item.launch_price))
+        hurdle = _hurdle(terms, min(lot.clock, inputs.day), inputs)
+        a_unit = _fee(terms, Fraction(lot.price) * rose, Fraction(lot.mark), hurdle)
+        owed = Fraction(lot.units) * _half_even(a_unit * 10**12) / 10**12
+        cash, step = Fraction(terms.cash_quantum), Fraction(terms.unit_quantum)
+        fee = min(paid, owed // cash * cash)
+        own = sums.setdefault(item.code, [Fraction(0), Fraction(0)])
+        own[0] += fee
+        own[1] += (paid - fee) / main // step * step
+    for code, (fee, units) in sums.items():
+        found[code][f"merge_fee:{merge.pocket}"] = _decimal(fee)
+        found[code][f"merge_units:{merge.pocket}"] = _decimal(units)
 
 
 def _set_apart(

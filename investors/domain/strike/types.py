@@ -88,6 +88,59 @@ class ClassPocket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PocketLot:
+    """Pocket units of one lot: ``price`` is what one was worth when it was set apart, ``value``
+    what they are carried at now."""
+
+    lot: str
+    share_class: str
+    holder: str
+    units: Decimal
+    price: Decimal
+    value: Decimal
+    mark: Decimal
+    clock: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeInput:
+    """A side pocket that becomes main units with this strike: its name, and all of its lots."""
+
+    pocket: str
+    lots: tuple[PocketLot, ...]
+
+    @property
+    def value(self) -> Decimal:
+        """What the claim is carried at, which comes into the classes."""
+        return sum((lot.value for lot in self.lots), ZERO)
+
+    def plain(self) -> list[object]:
+        """As a strike's inputs are frozen: the name, and each lot with what decides about it."""
+        lots = [[x.lot, x.units, x.price, x.value, x.mark, x.clock] for x in self.lots]
+        return [self.pocket, lots]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassMerge:
+    """What a side pocket brings one class: its lots' value in cents, the performance fee that is
+    taken of it, and the main units that the rest buys."""
+
+    pocket: str
+    value: Decimal
+    fee: Decimal
+    units: Decimal
+
+    def plain(self) -> dict[str, str]:
+        """As the strike's row keeps it and its signer's hash covers it."""
+        return {
+            "pocket": self.pocket,
+            "value": f"{self.value:f}",
+            "fee": f"{self.fee:f}",
+            "units": f"{self.units:f}",
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrikeInputs:
     """A whole fund at one valuation instant.
 
@@ -98,7 +151,7 @@ class StrikeInputs:
     ``currency_result`` is what stablecoins gained in it: both only part the waterfall.  Days count
     from ``previous_day`` (exclusive) to ``day`` (inclusive).  ``net_assets`` is without the claims
     of side pockets that stand, and with those of ``pockets``, which leave the classes with this
-    strike's dealing.
+    strike's dealing; ``merges`` come back with it, and are not in it.
     """
 
     day: date
@@ -108,6 +161,7 @@ class StrikeInputs:
     unallocated: Decimal = ZERO
     expenses: Decimal = ZERO
     pockets: tuple[PocketInput, ...] = ()
+    merges: tuple[MergeInput, ...] = ()
     currency_result: Decimal = ZERO
 
 
@@ -136,7 +190,8 @@ class ClassStrike:
     launch price; elsewhere that is g.  ``expenses`` is its part of the period's, which ``gav0`` is
     without.  ``residue`` is gav - price x units: what the rounding of the
     price leaves to the next strike.  ``pockets`` are what the class puts into side pockets when
-    the strike is dealt: every figure here is still with it.  ``lot_values`` are the lots' net
+    the strike is dealt: every figure here is still with it, and without ``merges``, which come
+    back then.  ``lot_values`` are the lots' net
     values in cents, in the order of ``lots``; they add to their own exact sum, rounded once.
     """
 
@@ -158,6 +213,7 @@ class ClassStrike:
     lots: tuple[LotStrike, ...]
     lot_values: tuple[Decimal, ...]
     pockets: tuple[ClassPocket, ...] = ()
+    merges: tuple[ClassMerge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

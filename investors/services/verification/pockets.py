@@ -8,9 +8,17 @@ from decimal import Decimal
 
 from django.db import connection
 
-from investors.domain.strike import count_pocket_units
-from investors.models import ClassNav, Fund, NavStrike, PocketChange, PocketEntry, SidePocket
-from investors.services.pocket_books import compare_pockets
+from investors.domain.strike import count_pocket_units, merge_side_pocket
+from investors.models import (
+    ClassNav,
+    Fund,
+    NavStrike,
+    PocketChange,
+    PocketEntry,
+    SidePocket,
+    UnitEntry,
+)
+from investors.services.pocket_books import compare_pockets, read_pocket_lots
 from investors.services.pocket_changes import describe_change
 from investors.services.pockets import describe_pocket
 from investors.services.policies import terms_in_force
@@ -40,6 +48,8 @@ def find_pocket_differences(fund: Fund) -> list[str]:
     for change in changes:
         if change.strike is not None:
             found += _find_booked(change, change.strike)
+            if change.kind == PocketChange.Kind.MERGE:
+                found += _find_merged(change, change.strike)
     return found
 
 
@@ -53,6 +63,12 @@ def _find_booked(change: PocketChange, strike: NavStrike) -> list[str]:
     )
     rests = sum(entries.values_list("value", flat=True), ZERO)
     found = []
+    back = -sum(
+        entries.filter(strike=strike, kind=PocketEntry.Kind.MERGED).values_list("value", flat=True),
+        ZERO,
+    )
+    if back != change.merged:
+        found.append(f"{what}: {back} merged back, signed {change.merged}")
     if paid != change.cash:
         found.append(f"{what}: {paid} paid out, signed {change.cash}")
     if rests != change.value:
@@ -60,6 +76,50 @@ def _find_booked(change: PocketChange, strike: NavStrike) -> list[str]:
     if not change.value and (left := sum(entries.values_list("units", flat=True), ZERO)):
         found.append(f"{what}: {left} units of a claim of which nothing is left")
     return found
+
+
+def _find_merged(change: PocketChange, strike: NavStrike) -> list[str]:
+    """Fee, units and mark of every lot that came back again, by the rule and the NAV's prices."""
+    name, at = change.pocket.name, strike.valuation_at
+    rows = list(strike.classes.select_related("share_class"))
+    parts = merge_side_pocket(
+        lots=read_pocket_lots(change.pocket_id, before=at),
+        terms={row.share_class.code: terms_in_force(row.share_class, at=at) for row in rows},
+        prices={row.share_class.code: row.issue_price for row in rows},
+        day=at.date(),
+    )
+    stored = {
+        str(lot): (number, -units, -value, fee, into)
+        for lot, number, units, value, fee, into in change.pocket.entries.filter(
+            strike=strike, kind=PocketEntry.Kind.MERGED
+        ).values_list("lot_id", "lot__number", "units", "value", "fee", "into_id")
+    }
+    bought = {
+        lot: (units, mark, clock)
+        for lot, units, mark, clock in UnitEntry.objects.filter(
+            strike=strike, kind=UnitEntry.Kind.MERGE
+        ).values_list("lot_id", "units", "high_water_mark", "hurdle_start")
+    }
+    found = []
+    for part in parts:
+        lot = part.pocket
+        number, *left, into = stored.pop(lot.lot, ("?", ZERO, ZERO, ZERO, None))
+        if left != [lot.units, lot.value, part.fee]:
+            found.append(
+                f"{name} lot {number}: {left[0]} units worth {left[1]} left it for a fee of "
+                f"{left[2]}, by the rule {lot.units} worth {lot.value} for {part.fee}"
+            )
+        again = (part.units, part.mark, part.clock) if part.units else None
+        own = None if into is None else bought.pop(into, None)
+        if own != again:
+            found.append(f"{name} lot {number}: not the main units, mark or clock of its value")
+    others = set(
+        PocketEntry.objects.filter(strike=strike, kind=PocketEntry.Kind.MERGED)
+        .exclude(pocket=change.pocket_id)
+        .values_list("into_id", flat=True)
+    )
+    found += [f"{name}: units of a lot {lot} that no pocket gave" for lot in {*bought} - others]
+    return found[:SHOWN]
 
 
 def _find_shares(pocket: SidePocket, strike: NavStrike) -> list[str]:

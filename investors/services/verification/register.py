@@ -108,7 +108,8 @@ def find_lot_differences(fund: Fund) -> list[str]:
         cursor.execute(
             """SELECT l.number, l.entry_price, f.price, l.high_water_mark, n.high_water_mark,
                       l.hurdle_start, n.hurdle_start, l.strike_id, f.strike_id, l.cost, paid.cost,
-                      l.share_class_id = h.share_class_id, l.parent_id IS NULL
+                      l.share_class_id = h.share_class_id,
+                      l.parent_id IS NULL OR f.kind = 'merge'
                FROM investors_unitlot l
                JOIN investors_shareclass c ON c.id = l.share_class_id
                JOIN investors_holding h ON h.id = l.holding_id

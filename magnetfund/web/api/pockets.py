@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +15,10 @@ from rest_framework.views import APIView
 
 from investors.domain.ledger.chart import POCKET_SOURCES
 from investors.models import PocketChange, SidePocket
-from investors.services.pocket_books import PocketBalance, read_pocket_balances
+from investors.services.pocket_books import PocketBalance, read_merged, read_pocket_balances
 from investors.services.pocket_changes import (
     SOURCE_MAX,
     decide_change,
-    propose_change,
     withdraw_change,
 )
 from investors.services.pockets import (
@@ -37,7 +36,7 @@ from magnetfund.web.api.access import answer_once, key_of, needs
 from magnetfund.web.api.fields import ExactDecimal, plain
 from magnetfund.web.api.money import KEY_HEADER, own_fund
 from magnetfund.web.api.signing import ConflictAnswer
-from magnetfund.web.pocket_forms import find_receipt
+from magnetfund.web.pocket_forms import propose
 
 SHOWN = 500
 
@@ -83,14 +82,19 @@ class PocketAnswer(serializers.Serializer[Any]):
         allow_null=True, help_text="Valuation of the NAV that set it apart."
     )
     withdrawn_at = serializers.DateTimeField(allow_null=True)
+    merged_back_at = serializers.DateTimeField(
+        allow_null=True, help_text="Valuation of the NAV that made main units of it."
+    )
 
 
 class PocketsAnswer(serializers.Serializer[Any]):
     pockets = PocketAnswer(many=True)
 
 
-def _answer(row: SidePocket, balances: dict[str, PocketBalance]) -> dict[str, Any]:
-    stands = balances.get(row.name)
+def _answer(
+    row: SidePocket, balances: dict[str, PocketBalance], merged: dict[UUID, datetime]
+) -> dict[str, Any]:
+    stands, back = balances.get(row.name), merged.get(row.pk)
     return {
         "id": str(row.pk),
         "name": row.name,
@@ -104,6 +108,7 @@ def _answer(row: SidePocket, balances: dict[str, PocketBalance]) -> dict[str, An
         "reason": row.reason,
         "nav_of": None if row.strike is None else isoformat_z(row.strike.valuation_at),
         "withdrawn_at": None if row.withdrawn_at is None else isoformat_z(row.withdrawn_at),
+        "merged_back_at": None if back is None else isoformat_z(back),
     }
 
 
@@ -115,9 +120,9 @@ class PocketsView(APIView):
     @extend_schema(operation_id="pockets", responses={200: PocketsAnswer})
     def get(self, request: Request) -> Response:
         fund = own_fund()
-        balances = read_pocket_balances(fund)
+        balances, merged = read_pocket_balances(fund), read_merged(fund)
         rows = SidePocket.objects.filter(fund=fund).select_related("strike")
-        return Response({"pockets": [_answer(row, balances) for row in rows[:SHOWN]]})
+        return Response({"pockets": [_answer(row, balances, merged) for row in rows[:SHOWN]]})
 
     @extend_schema(
         operation_id="pocket_propose",
@@ -138,7 +143,7 @@ class PocketsView(APIView):
                 fund=own_fund(),
                 actor=actor_of(request),
             )
-            return 201, _answer(row, {})
+            return 201, _answer(row, {}, {})
 
         return answer_once(request, key=key, work=work)
 
@@ -175,7 +180,7 @@ class PocketStepView(APIView):
                 done = decide_pocket(
                     proposal=row, is_approved=step == "approve", reason=reason, actor=actor
                 )
-            return 200, _answer(done, read_pocket_balances(fund))
+            return 200, _answer(done, read_pocket_balances(fund), read_merged(fund))
 
         return answer_once(
             request, key=key_of(request, given.get("idempotency_key", "")), work=work
@@ -184,10 +189,18 @@ class PocketStepView(APIView):
 
 class PocketChangeRequest(serializers.Serializer[Any]):
     pocket = serializers.CharField(max_length=20, help_text="Its name, SP-1.")
-    value = ExactDecimal(help_text="What the claim is carried at afterwards; zero closes it.")
+    value = ExactDecimal(
+        required=False, help_text="What the claim is carried at afterwards; zero closes it."
+    )
     cash = ExactDecimal(required=False, help_text="What came in and is paid to its holders.")
     receipt = serializers.CharField(
         max_length=100, required=False, help_text="The bank's reference; without: the venue paid."
+    )
+    merge_into = serializers.ChoiceField(
+        choices=POCKET_SOURCES,
+        required=False,
+        help_text="All of it becomes main units at the next NAV, and its value comes into this "
+        "account; without value and cash.",
     )
     rests_on = serializers.CharField(
         max_length=SOURCE_MAX, help_text="A letter, a price, a notice."
@@ -201,6 +214,8 @@ class PocketChangeAnswer(serializers.Serializer[Any]):
     value = serializers.CharField()
     cash = serializers.CharField()
     receipt = serializers.CharField(allow_null=True)
+    merged = serializers.CharField(help_text="What comes back into main units.")
+    merge_into = serializers.CharField(allow_null=True)
     rests_on = serializers.CharField()
     is_approved = serializers.BooleanField(allow_null=True, help_text="Null while it waits.")
     reason = serializers.CharField()
@@ -219,6 +234,8 @@ def _change(row: PocketChange) -> dict[str, Any]:
         "value": plain(row.value),
         "cash": plain(row.cash),
         "receipt": None if row.line is None else row.line.reference,
+        "merged": plain(row.merged),
+        "merge_into": row.account or None,
         "rests_on": row.source,
         "is_approved": row.is_approved,
         "reason": row.reason,
@@ -228,7 +245,8 @@ def _change(row: PocketChange) -> dict[str, Any]:
 
 
 class PocketChangesView(APIView):
-    """New values of claims and cash that came in, the newest proposal first; a POST proposes."""
+    """New values of claims, cash that came in and merges back into main units, the newest proposal
+    first; a POST proposes."""
 
     permission_classes = [needs(Capability.DEALING_PROCESS, Capability.POCKETS_APPROVE)]
 
@@ -258,11 +276,12 @@ class PocketChangesView(APIView):
             ).first()
             if row is None:
                 raise NotFound("no such side pocket")
-            done = propose_change(
-                pocket=row,
-                value=given["value"],
-                cash=given.get("cash", Decimal(0)),
-                line=find_receipt(row, given.get("receipt", "")),
+            done = propose(
+                row,
+                value=given.get("value"),
+                cash=given.get("cash"),
+                receipt=given.get("receipt", ""),
+                merge_into=given.get("merge_into", ""),
                 source=given["rests_on"],
                 actor=actor_of(request),
             )

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from investors.models import Investor, PocketChange, PocketEntry, SidePocket
 from investors.services.pocket_books import (
     PocketHolding,
+    read_merged,
     read_pocket_balances,
     read_pocket_holdings,
 )
@@ -68,6 +69,7 @@ def pockets(request: HttpRequest) -> HttpResponse:
             return HttpResponseRedirect(reverse("desk_pockets"), status=303)
     fund = own_fund()
     balances = {} if fund is None else read_pocket_balances(fund)
+    merged = {} if fund is None else read_merged(fund)
     created = list(_rows().exclude(strike=None).order_by("-number")[:SHOWN])
     context = {
         **build_frame(request, "nav"),
@@ -79,7 +81,11 @@ def pockets(request: HttpRequest) -> HttpResponse:
         "waiting": list_waiting(request, _rows().filter(is_approved=None)[:SHOWN]),
         "due": [] if fund is None else pockets_due(fund),
         "standing": [
-            {"row": row, "carried": balances[row.name].assets if row.name in balances else ZERO}
+            {
+                "row": row,
+                "carried": balances[row.name].assets if row.name in balances else ZERO,
+                "merged": merged.get(row.pk),
+            }
             for row in created
         ],
         "carried": sum((item.assets for item in balances.values()), ZERO),
@@ -102,7 +108,7 @@ def _changes() -> Any:
 @require_http_methods(["GET", "HEAD", "POST"])
 @desk_view()
 def changes(request: HttpRequest) -> HttpResponse:
-    """New values of claims and cash that came in: what waits, what NAVs booked, and the form."""
+    """New values of claims, cash that came in, merges: what waits, what NAVs booked, the form."""
     user: Any = request.user
     may_propose = user.can(Capability.DEALING_PROCESS)
     bound = bind(PocketChangeForm, actor_of(request))
@@ -173,6 +179,7 @@ def pocket(request: HttpRequest, pk: UUID) -> HttpResponse:
         "fund": row.fund,
         "row": row,
         "steps": _steps(row),
+        "merged": read_merged(row.fund).get(row.pk),
         "classes": [(code, *sums) for code, sums in sorted(by_class.items())],
         "units": sum((item.units for item in held), ZERO),
         "value": sum((item.value for item in held), ZERO),

@@ -110,5 +110,6 @@ def _entry_words(entry: UnitEntry) -> str:
         "switch_out": "Switch dealt, units left",
         "switch_in": "Switch dealt, units issued",
         "side_pocket_out": "Units set apart in a side pocket",
+        "merge": "Units merged back from a side pocket",
     }
     return words.get(entry.kind, entry.get_kind_display().capitalize())

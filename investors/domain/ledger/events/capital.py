@@ -212,9 +212,13 @@ CAPITAL: tuple[Event, ...] = (
     ),
     Event(
         name="side_pocket_merged",
-        meaning="Pocket units became main units by the ratio of their values",
+        meaning="Pocket units became main units at a NAV's price, less the fee over their marks",
         rules=(
-            money("capital", "3020", "3010"),
+            money("venue_cash", "1030", "1500"),
+            money("receivable", "1200", "1500"),
+            PostingRule(part="capital", debit="3020", credit="3010", credit_to_other=True),
+            money("performance_fee", "3020", "2120"),
+            money("residue", "3020", "3900"),
             units_out("units_out"),
             units_in("units_in", other=True),
         ),
