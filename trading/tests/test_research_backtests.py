@@ -20,7 +20,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.models import AuditEvent
 from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import from_milliseconds
-from magnetfund.kernel.errors import NotAllowed
+from magnetfund.kernel.errors import InvalidInput, NotAllowed
 from magnetfund.operations.people import ensure_user
 from risk.domain.limits import Limits
 from trading.domain.market import Candles
@@ -36,6 +36,7 @@ from trading.services.research import backtests
 from trading.services.research.backtests import ask_backtest, hold_run, prepare_stored
 from trading.services.research.catalogue import load_catalogue
 from trading.services.research.queue import work_one, work_waiting
+from trading.services.research.sweep_control import cancel_run
 from trading.services.research.tables import decode_rows
 from trading.tests.magnet_bars import make_random_bars, without_bars
 
@@ -337,6 +338,60 @@ def test_a_run_that_breaks_is_marked_and_stops_nobody_else(
     fine.refresh_from_db()
     assert (broken.state, fine.state) == (RunState.FAILED, RunState.DONE)
     assert "planted" in broken.refusal
+
+
+def test_of_two_equal_runs_at_once_the_second_shows_the_first(
+    bars: Candles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both workers looked before either was done."""
+    first = run(*ARGUMENTS)
+    asked = ask_backtest(request=request(), actor=officer())
+    real, looks = backtests.find_finished, iter([None])
+    monkeypatch.setattr(
+        backtests, "find_finished", lambda *given: next(looks, real) and real(*given)
+    )
+    work_waiting()
+    asked.refresh_from_db()
+    assert (asked.state, asked.result) == (RunState.REPEATED, {"same_as": first["id"]})
+    assert Trial.objects.count() == 1
+
+
+@pytest.mark.parametrize("ending", ["done", "refused", "broken"])
+def test_a_run_that_is_cancelled_while_it_is_worked_on_stays_cancelled(
+    bars: Candles, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    asked = ask_backtest(request=request(), actor=officer())
+    real = backtests.run_backtest
+
+    def cancelled_meanwhile(prepared: Any, **options: Any) -> Any:
+        assert cancel_run(run=asked, actor=officer())
+        if ending == "refused":
+            raise InvalidInput("the planted refusal", code="planted")
+        if ending == "broken":
+            raise RuntimeError("the planted error")
+        return real(prepared, **options)
+
+    monkeypatch.setattr(backtests, "run_backtest", cancelled_meanwhile)
+    work_waiting()
+    asked.refresh_from_db()
+    assert (asked.state, asked.refusal_code) == (RunState.CANCELLED, "")
+    assert asked.refusal.startswith("cancelled by")
+    assert asked.result == {}
+    assert not Trial.objects.exists()
+
+
+def test_a_command_whose_run_is_cancelled_says_so(
+    bars: Candles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = backtests.run_backtest
+
+    def cancelled_meanwhile(prepared: Any, **options: Any) -> Any:
+        cancel_run(run=ResearchRun.objects.get(), actor=officer())
+        return real(prepared, **options)
+
+    monkeypatch.setattr(backtests, "run_backtest", cancelled_meanwhile)
+    with pytest.raises(CommandError, match=r"cancelled by .* \(cancelled\)"):
+        run(*ARGUMENTS)
 
 
 def test_a_trial_can_be_neither_changed_nor_taken_away(bars: Candles) -> None:

@@ -196,7 +196,8 @@ def _number(item: ParameterField, value: Any, *, whole: bool) -> int | float:
             code="out_of_bounds",
             details={"parameter": item.name, "low": item.low, "high": item.high},
         )
-    return int(number) if whole else number
+    # Minus zero is zero, also where the values of a trial are compared as texts.
+    return int(number) if whole else number + 0.0
 
 
 def _bad(item: ParameterField, why: str) -> InvalidInput:

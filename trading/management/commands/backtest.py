@@ -27,12 +27,13 @@ from trading.domain.research.request import (
     SleeveRequest,
 )
 from trading.domain.research.run import find_engine_difference
-from trading.models import ResearchRun, RunState
+from trading.models import ResearchRun
 from trading.selectors.research import describe_run, judge_run, parameter_texts
 from trading.services.research.backtests import (
     ask_backtest,
     hold_run,
     prepare_stored,
+    require_done,
     work_backtest,
 )
 from trading.services.research.catalogue import Catalogue, load_catalogue
@@ -83,8 +84,7 @@ class Command(FundCommand):
         )
         with hold_run(run.pk), notice_after(NOTICE_SECONDS, COMPILING):
             run = work_backtest(run, series=series)
-        if run.state == RunState.REFUSED:
-            raise InvalidInput(run.refusal, code=run.refusal_code)
+        require_done(run)
         if options["both_engines"]:
             self._compare_engines(request, series)
         self._write_files(run, options)

@@ -11,9 +11,9 @@ from magnetfund.core.commands import FundCommand
 from magnetfund.kernel.errors import InvalidInput
 from trading.management.commands.backtest import read_day, read_file_candles
 from trading.management.commands.test_magnets import add_study_arguments
-from trading.models import ResearchRun, RunState
+from trading.models import ResearchRun
 from trading.selectors.research import describe_run
-from trading.services.research.backtests import hold_run
+from trading.services.research.backtests import hold_run, require_done
 from trading.services.research.studies import ask_study
 from trading.services.research.survival import work_survival
 
@@ -48,8 +48,7 @@ class Command(FundCommand):
         )
         with hold_run(run.pk):
             run = work_survival(run, candles=candles)
-        if run.state == RunState.REFUSED:
-            raise InvalidInput(run.refusal, code=run.refusal_code)
+        require_done(run)
         self.say(f"Survival {run.pk}: {run.result['paths']:,} paths a row, over 365 days.")
         self.say(f"{'account':<46}{'liquidated':>12}{'ruined':>10}{'below half':>12}{'median':>8}")
         for row in run.result["rows"]:

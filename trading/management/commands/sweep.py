@@ -19,9 +19,8 @@ from trading.management.commands.backtest import (
     read_series,
     shown,
 )
-from trading.models import RunState
 from trading.selectors.research import describe_run, judge_run
-from trading.services.research.backtests import hold_run
+from trading.services.research.backtests import hold_run, require_done
 from trading.services.research.child_process import hold_processes
 from trading.services.research.sweep_asking import ask_sweep
 from trading.services.research.sweeps import follow_sweep
@@ -93,10 +92,7 @@ class Command(FundCommand):
         alone = hold_run(run.pk) if series is not None else nullcontext()
         with alone, notice_after(NOTICE_SECONDS, COMPILING):
             run = follow_sweep(run, series=series, on_progress=bar)
-        if run.state == RunState.CANCELLED:
-            raise InvalidInput(f"sweep {run.pk} was cancelled", code="cancelled")
-        if run.state == RunState.REFUSED:
-            raise InvalidInput(run.refusal, code=run.refusal_code)
+        require_done(run)
         result = run.result["sweep"]
         verdict = judge_run(run)
         best, over = result["best"], result["overfitting"]

@@ -8,16 +8,15 @@ from django.core.management.base import CommandParser
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.commands import FundCommand
-from magnetfund.kernel.errors import InvalidInput
 from trading.management.commands.backtest import (
     add_file_arguments,
     read_day,
     read_file_candles,
     shown,
 )
-from trading.models import ResearchRun, RunState
+from trading.models import ResearchRun
 from trading.selectors.research import describe_run
-from trading.services.research.backtests import hold_run
+from trading.services.research.backtests import hold_run, require_done
 from trading.services.research.studies import ask_study, work_evidence
 
 
@@ -41,8 +40,7 @@ class Command(FundCommand):
         )
         with hold_run(run.pk):
             run = work_evidence(run, candles=candles)
-        if run.state == RunState.REFUSED:
-            raise InvalidInput(run.refusal, code=run.refusal_code)
+        require_done(run)
         found = run.result
         self.say(
             f"Evidence {run.pk}: {found['decisions']:,} decisions over {found['bars']:,} hours."

@@ -7,13 +7,13 @@ whose worker died is taken up again at once, and nobody works on one that is bei
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, release_session_lock, try_session_lock
@@ -118,7 +118,8 @@ def work_backtest(
     run: ResearchRun, *, series: Mapping[str, InstrumentSeries] | None = None
 ) -> ResearchRun:
     """Work on one claimed backtest to its end; a refusal is an answer and is stored."""
-    begin_work(run)
+    if not begin_work(run):
+        return run
     began = time.monotonic()
     try:
         request = request_of(run.request)
@@ -160,29 +161,22 @@ def work_backtest(
     run.strategy_version = ", ".join(s.traits.version for s in prepared.strategies)[:80]
     run.inputs_hash, run.data_hash = inputs_hash, prepared.data_hash
     run.wall_ms = round(1000 * (time.monotonic() - began))
-    with transaction.atomic():
-        finish_run(run)
-        Trial.objects.bulk_create(
-            [
-                Trial(
-                    family=run.family,
-                    strategy=" and ".join(s.strategy for s in prepared.request.sleeves)[:60],
-                    parameters={s.strategy: dict(s.parameters) for s in prepared.request.sleeves},
-                    inputs_hash=hash_trial(prepared.trial_base, prepared.strategies),
-                    data_hash=prepared.data_hash,
-                    run=run,
-                    sharpe_daily=facts.sharpe if facts else None,
-                    days=facts.days if facts else 0,
-                    trades=len(rows),
-                    total_return=figures["metrics"]["total_return"],
-                    drawdown_max=figures["metrics"]["drawdown_max"],
-                    first_at=from_milliseconds(int(prepared.market.time_ms[0])),
-                    last_at=from_milliseconds(int(prepared.market.time_ms[-1])),
-                )
-            ],
-            ignore_conflicts=True,
-        )
-    return run
+    trial = Trial(
+        family=run.family,
+        strategy=" and ".join(s.strategy for s in prepared.request.sleeves)[:60],
+        parameters={s.strategy: dict(s.parameters) for s in prepared.request.sleeves},
+        inputs_hash=hash_trial(prepared.trial_base, prepared.strategies),
+        data_hash=prepared.data_hash,
+        run=run,
+        sharpe_daily=facts.sharpe if facts else None,
+        days=facts.days if facts else 0,
+        trades=len(rows),
+        total_return=figures["metrics"]["total_return"],
+        drawdown_max=figures["metrics"]["drawdown_max"],
+        first_at=from_milliseconds(int(prepared.market.time_ms[0])),
+        last_at=from_milliseconds(int(prepared.market.time_ms[-1])),
+    )
+    return close_run(run, trials=[trial])
 
 
 def _compute_columns(strategy: Strategy, candles: Candles) -> Signals:
@@ -242,10 +236,18 @@ def find_finished(kind: str, inputs_hash: str) -> ResearchRun | None:
     ).first()
 
 
-def begin_work(run: ResearchRun) -> None:
-    """Mark a run as being worked on."""
-    run.state, run.started_at = RunState.RUNNING, utc_now()
-    run.save(update_fields=["state", "started_at"])
+def begin_work(run: ResearchRun) -> bool:
+    """Mark a run as being worked on; False where it was cancelled meanwhile, or is finished."""
+    began = utc_now()
+    is_open = bool(
+        ResearchRun.objects.filter(pk=run.pk, state__in=(RunState.WAITING, RunState.RUNNING))
+        .update(state=RunState.RUNNING, started_at=began)
+    )  # fmt: skip
+    if is_open:
+        run.state, run.started_at = RunState.RUNNING, began
+    else:
+        run.refresh_from_db(fields=["state", "result", "refusal", "refusal_code"])
+    return is_open
 
 
 def finish_run(run: ResearchRun) -> None:
@@ -258,19 +260,52 @@ def finish_run(run: ResearchRun) -> None:
     )  # fmt: skip
 
 
+def close_run(run: ResearchRun, *, trials: Sequence[Trial] = ()) -> ResearchRun:
+    """Store a finished run with its trials, unless it was cancelled meanwhile.
+
+    Where equal inputs were finished first, by another worker, that run is given.
+    """
+    try:
+        with transaction.atomic():
+            held = ResearchRun.objects.select_for_update().only("state").get(pk=run.pk)
+            if held.state != RunState.RUNNING:
+                run.refresh_from_db(fields=["state", "result", "refusal", "refusal_code"])
+                return run
+            finish_run(run)
+            Trial.objects.bulk_create(trials, ignore_conflicts=True)
+    except IntegrityError:
+        known = find_finished(run.kind, run.inputs_hash)
+        if known is None:
+            raise
+        return repeat_run(run, known)
+    return run
+
+
+def require_done(run: ResearchRun) -> None:
+    """Raise :class:`InvalidInput` for a run that was refused, with its code, or ``cancelled``."""
+    if run.state == RunState.REFUSED:
+        raise InvalidInput(run.refusal, code=run.refusal_code)
+    if run.state == RunState.CANCELLED:
+        raise InvalidInput(f"run {run.pk} was {run.refusal or 'cancelled'}", code="cancelled")
+
+
 def refuse_run(run: ResearchRun, error: FundError) -> ResearchRun:
     """Store why a run was refused; nothing of it counts as a trial."""
-    run.state, run.finished_at = RunState.REFUSED, utc_now()
-    run.refusal_code, run.refusal = error.code[:60], error.message[:400]
-    run.save(update_fields=["state", "finished_at", "refusal_code", "refusal"])
-    return run
+    return _end_run(run, RunState.REFUSED, error.code, error.message)
 
 
 def fail_run(run: ResearchRun, error: Exception) -> ResearchRun:
     """Store that a run broke; the log holds the trace."""
-    run.state, run.finished_at = RunState.FAILED, utc_now()
-    run.refusal_code, run.refusal = "failed", f"{type(error).__name__}: {error}"[:400]
-    run.save(update_fields=["state", "finished_at", "refusal_code", "refusal"])
+    return _end_run(run, RunState.FAILED, "failed", f"{type(error).__name__}: {error}")
+
+
+def _end_run(run: ResearchRun, state: RunState, code: str, words: str) -> ResearchRun:
+    """End an open run without a result; one that was cancelled meanwhile stays so."""
+    opened = (RunState.WAITING, RunState.RUNNING, RunState.PAUSED)
+    ResearchRun.objects.filter(pk=run.pk, state__in=opened).update(
+        state=state, finished_at=utc_now(), refusal_code=code[:60], refusal=words[:400]
+    )
+    run.refresh_from_db(fields=["state", "finished_at", "refusal_code", "refusal"])
     return run
 
 

@@ -36,8 +36,8 @@ from trading.services.instruments import get_instrument
 from trading.services.membership import members_of
 from trading.services.research.backtests import (
     begin_work,
+    close_run,
     find_finished,
-    finish_run,
     refuse_run,
     repeat_run,
 )
@@ -134,7 +134,8 @@ def ask_unless_waiting(*, kind: str, instrument: str) -> bool:
 
 def work_evidence(run: ResearchRun, *, candles: Candles | None = None) -> ResearchRun:
     """The evidence test over the instrument's hours; Holm's correction counts earlier markets."""
-    begin_work(run)
+    if not begin_work(run):
+        return run
     began = time.monotonic()
     asked = run.request
     try:
@@ -193,8 +194,7 @@ def work_evidence(run: ResearchRun, *, candles: Candles | None = None) -> Resear
         }
     )  # fmt: skip
     run.wall_ms = round(1000 * (time.monotonic() - began))
-    finish_run(run)
-    return run
+    return close_run(run)
 
 
 def _judge_twice(

@@ -26,8 +26,8 @@ from trading.models import Instrument, ResearchRun, Valuation
 from trading.services.membership import members_of
 from trading.services.research.backtests import (
     begin_work,
+    close_run,
     find_finished,
-    finish_run,
     refuse_run,
     repeat_run,
 )
@@ -122,7 +122,8 @@ def find_accounts(limits: Limits) -> tuple[tuple[str, str, AccountRules], ...]:
 
 def work_survival(run: ResearchRun, *, candles: Candles | None = None) -> ResearchRun:
     """Bootstrapped accounts without an edge: liquidated, ruined, ever under half, by horizon."""
-    begin_work(run)
+    if not begin_work(run):
+        return run
     began = time.monotonic()
     asked = run.request
     try:
@@ -185,8 +186,7 @@ def work_survival(run: ResearchRun, *, candles: Candles | None = None) -> Resear
         }
     )
     run.wall_ms = round(1000 * (time.monotonic() - began))
-    finish_run(run)
-    return run
+    return close_run(run)
 
 
 def _share(value: float, paths: int) -> dict[str, float]:
