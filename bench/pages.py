@@ -224,7 +224,7 @@ def measure(beginnings: tuple[str, ...] = ("/",)) -> list[Reading]:
         throttle.THROTTLE_RATES = {**throttle.THROTTLE_RATES, "user": None, "anon": None}
     askers = (
         (Client(), PUBLIC),
-        (sign_in(OPERATOR), DESK),
+        (sign_in(EVERYBODY), DESK),
         (sign_in(INVESTOR), PORTAL),
         (sign_in(OPERATOR, token=True), READS),
         (sign_in(AUDITOR), ADMIN),

@@ -159,6 +159,7 @@ class DealtLine:
     code: str
     kind: str
     investor: str
+    number: str
     units: Decimal
     money: Decimal
     deferred: Decimal
@@ -192,6 +193,7 @@ def read_dealing(strike: NavStrike) -> DealingPreview:
                     code=code,
                     kind="Switch out" if out.order in plan.switches else "Redemption",
                     investor=orders[out.order].investor.legal_name,
+                    number=orders[out.order].investor.number,
                     units=-out.units,
                     money=-out.payout,
                     deferred=out.deferred,
@@ -207,6 +209,7 @@ def read_dealing(strike: NavStrike) -> DealingPreview:
                     code=code,
                     kind="Subscription",
                     investor=order.investor.legal_name,
+                    number=order.investor.number,
                     units=bought.units,
                     money=order.amount or ZERO,
                     deferred=ZERO,
@@ -219,6 +222,7 @@ def read_dealing(strike: NavStrike) -> DealingPreview:
                     code=code,
                     kind=orders[pk].get_kind_display(),
                     investor=orders[pk].investor.legal_name,
+                    number=orders[pk].investor.number,
                     units=ZERO,
                     money=ZERO,
                     deferred=ZERO,
@@ -239,6 +243,7 @@ def _bought_by_switch(order: DealingOrder, switch: Switch) -> DealtLine:
         code=order.into_class.code,
         kind="Switch in",
         investor=order.investor.legal_name,
+        number=order.investor.number,
         units=switch.subscription.units,
         money=switch.clearing,
         deferred=ZERO,

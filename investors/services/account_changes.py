@@ -62,6 +62,10 @@ def ask_change(
     require_changeable(investor)
     packed = require_account(kind=kind, number=number, currency=currency)
     require_own_name(investor, name)
+    if not f"{name.strip()}{bank.strip()}".isprintable():
+        raise InvalidInput(
+            "holder and bank are written in printable characters", code="bad_account"
+        )
     listed = PayeeAccount.objects.filter(
         fund=fund, investor=investor, number=packed, closed_at=None
     )

@@ -259,5 +259,5 @@ def _note(actor: Actor, action: str, row: FundAccount | PayeeAccount, **more: st
         actor=actor,
         action=action,
         subject=("account", row.pk),
-        body={"number": row.number, "currency": row.currency, **more},
+        body={"number": mask_number(row.number), "currency": row.currency, **more},
     )

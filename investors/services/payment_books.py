@@ -75,7 +75,7 @@ def book_payment(row: Payment, *, actor: Actor, at: datetime) -> Entry:
         effective_at=effective,
         lines=_lines(row, kind, effective),
         currency=row.currency,
-        text=f"{row.reference} {row.to_name}",
+        text=f"Payment {row.reference}",
     )
     posted = post_entry(row.fund, NewEntry.of(entry), actor=actor)
     if posted is None:

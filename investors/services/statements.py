@@ -325,7 +325,8 @@ def book_line(line: StatementLine, *, actor: Actor, at: datetime) -> None:
         effective_at=max(min(line.booked_at, at), open_since(line.fund)),
         amounts={"amount": line.amount},
         currency=line.currency,
-        text=f"Receipt {line.reference} {line.party}".strip(),
+        # No name: the ledger is kept for ever, a holder is not.
+        text=f"Receipt {line.reference}",
     )
     posted: Entry | None = post_entry(line.fund, NewEntry.of(entry), actor=actor)
     if posted is None:

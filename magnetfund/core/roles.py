@@ -56,6 +56,8 @@ class Capability(StrEnum):
     TERMS_APPROVE = "terms.approve"
     RESTATE_APPROVE = "restate.approve"
     PAPERS_VIEW = "papers.view"
+    #: Reads who holds units, orders and is paid, by name, and accounts by their whole number.
+    HOLDERS_VIEW = "holders.view"
     KYC_VIEW = "kyc.view"
     KYC_REVIEW = "kyc.review"
     KYC_APPROVE = "kyc.approve"
@@ -98,6 +100,7 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
         Capability.ACCOUNTS_PROPOSE,
         Capability.ADMIN_VIEW,
         Capability.PAPERS_VIEW,
+        Capability.HOLDERS_VIEW,
     },
     Role.CONTROLLER: _STAFF_BASE
     | {
@@ -110,6 +113,7 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
         Capability.RESTATE_APPROVE,
         Capability.ADMIN_VIEW,
         Capability.PAPERS_VIEW,
+        Capability.HOLDERS_VIEW,
     },
     Role.COMPLIANCE: _STAFF_BASE
     | {
@@ -119,6 +123,7 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
         Capability.ERASE,
         Capability.ADMIN_VIEW,
         Capability.PAPERS_VIEW,
+        Capability.HOLDERS_VIEW,
     },
     Role.DIRECTOR: _STAFF_BASE
     | {
@@ -134,6 +139,7 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
         Capability.RESEARCH_RUN,
         Capability.ADMIN_VIEW,
         Capability.PAPERS_VIEW,
+        Capability.HOLDERS_VIEW,
     },
     Role.COORDINATOR: frozenset(
         {Capability.API_READ, Capability.API_EXECUTE, Capability.TRADING_STOP}
@@ -145,6 +151,7 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
             Capability.API_READ,
             Capability.ADMIN_VIEW,
             Capability.PAPERS_VIEW,
+            Capability.HOLDERS_VIEW,
             Capability.KYC_VIEW,
         }
     ),

@@ -12,8 +12,9 @@ from django.urls import get_resolver
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from magnetfund.core.models import User
-from magnetfund.core.roles import Role, roles_with
+from magnetfund.core.roles import Capability, Role, roles_with
 from magnetfund.operations.people import ensure_user
+from magnetfund.web.administration.admin import OF_THE_FUND
 from magnetfund.web.administration.kyc_forms import KYC_TABLES
 from magnetfund.web.setup_steps import PAGES
 
@@ -33,13 +34,13 @@ DESK = {
     "/desk/trading/trades.csv", "/desk/trading/orders/", "/desk/trading/orders.csv",
     "/desk/signals/", "/desk/options/", "/desk/options/options.csv",
     "/desk/market/", "/desk/market/instruments/",
-    "/desk/fund/", "/desk/fund/orders/", "/desk/fund/money/", "/desk/fund/accounts/",
-    "/desk/fund/proposals/", "/desk/fund/distributions/",
+    "/desk/fund/", "/desk/fund/accounts/",
+
     "/desk/fund/nav/known/", "/desk/fund/nav/error/", "/desk/fund/restatements/",
     "/desk/fund/breaks/", "/desk/fund/breaks.csv",
-    "/desk/fund/payments/", "/desk/fund/payments.csv",
-    "/desk/fund/expenses/", "/desk/fund/expenses.csv", "/desk/fund/rebates/",
-    "/desk/fund/rebates.csv", "/desk/fund/rates/", "/desk/fund/rates.csv",
+
+    "/desk/fund/expenses/", "/desk/fund/expenses.csv",
+    "/desk/fund/rates/", "/desk/fund/rates.csv",
     "/desk/fund/pockets/", "/desk/fund/pockets/changes/",
     "/desk/research/", "/desk/research/compare/", "/desk/research/parameters/",
     "/desk/research/sweeps/", "/desk/research/evidence/", "/desk/research/survival/",
@@ -49,6 +50,12 @@ DESK = {
 FILES = {"/desk/investors/"}
 #: The vault; test_vault.py has its matrix.
 VAULT = {"/desk/fund/papers/", "/desk/fund/register/", "/desk/fund/pockets.csv"}
+#: Who holds, orders and is paid, by name: for those who pay, sign, file or check.
+HOLDERS = {
+    "/desk/fund/orders/", "/desk/fund/money/", "/desk/fund/proposals/",
+    "/desk/fund/distributions/", "/desk/fund/payments/", "/desk/fund/payments.csv",
+    "/desk/fund/rebates/", "/desk/fund/rebates.csv",
+}  # fmt: skip
 #: Pages of the desk for some of the house only; test_desk_ticket.py, test_desk_market.py,
 #: test_desk_stop.py and test_dealing_proposals.py have their matrix.
 TRADE = {
@@ -182,7 +189,9 @@ def test_public_paths_are_open_to_everybody(path: str):
     assert Client().get(path).status_code in (200, 503)
 
 
-@pytest.mark.parametrize("path", sorted(DESK | TRADE | FILES | VAULT | INVESTOR | {"/home/"}))
+@pytest.mark.parametrize(
+    "path", sorted(DESK | HOLDERS | TRADE | FILES | VAULT | INVESTOR | {"/home/"})
+)
 def test_nobody_is_sent_to_the_sign_in(path: str):
     answer = Client().get(path)
     assert answer.status_code == 302
@@ -190,17 +199,19 @@ def test_nobody_is_sent_to_the_sign_in(path: str):
 
 
 def test_an_investor_never_sees_the_desk():
-    paths = DESK | TRADE | FILES | VAULT
+    paths = DESK | HOLDERS | TRADE | FILES | VAULT
     assert statuses(client_of(Role.INVESTOR), paths) == dict.fromkeys(paths, 403)
 
 
 @pytest.mark.parametrize("role", STAFF)
 def test_every_member_of_the_house_sees_every_desk_page(role: Role):
     assert statuses(client_of(role), DESK) == dict.fromkeys(DESK, 200)
+    named = 200 if role in roles_with(Capability.HOLDERS_VIEW) else 403
+    assert statuses(client_of(role), HOLDERS) == dict.fromkeys(HOLDERS, named)
 
 
 def test_an_adviser_without_a_holder_reads_nothing_and_never_sees_the_desk():
-    paths = DESK | TRADE | FILES | VAULT | INVESTOR
+    paths = DESK | HOLDERS | TRADE | FILES | VAULT | INVESTOR
     assert statuses(client_of(Role.ADVISER), paths) == dict.fromkeys(paths, 403)
 
 
@@ -243,7 +254,13 @@ def test_an_administrator_adds_no_row_to_the_books():
             continue
         base = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
         refused[base] = (client.get(base).status_code, client.get(base + "add/").status_code)
-    kept = {f"/admin/{name.replace('.', '/')}/" for name in KYC_TABLES}
+    named = {
+        model._meta.label_lower
+        for model in admin.site._registry
+        if model._meta.app_label == "investors" and model._meta.label_lower not in OF_THE_FUND
+    }
+    kept = {f"/admin/{name.replace('.', '/')}/" for name in named | {"core.outgoingmail"}}
+    assert kept >= {f"/admin/{name.replace('.', '/')}/" for name in KYC_TABLES}
     assert {path for path, found in refused.items() if found == (403, 403)} == kept
     # Anybody on the staff may make a book do less, in the admin as on the desk.
     less = {"/admin/trading/bookmember/"}
@@ -291,6 +308,7 @@ def test_every_path_is_in_this_matrix_or_takes_an_identifier():
     known = (
         PUBLIC
         | DESK
+        | HOLDERS
         | TRADE
         | FILES
         | VAULT
@@ -376,7 +394,7 @@ def test_pages_carry_a_strict_policy():
 
 def test_every_page_of_the_desk_and_the_portal_is_told_of() -> None:
     told = (Path(__file__).resolve().parents[2] / "docs/pages.md").read_text(encoding="utf-8")
-    pages = DESK | FILES | VAULT | TRADE | INVESTOR
+    pages = DESK | HOLDERS | FILES | VAULT | TRADE | INVESTOR
     parts = {"/desk/research/parameters/"}  # a part of a form, no page
     named = {path for path in pages - parts if path.endswith("/")}
     assert [path for path in sorted(named) if f"`{path}`" not in told] == []

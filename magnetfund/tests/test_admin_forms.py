@@ -173,10 +173,12 @@ def test_every_form_stands_in_the_admin():
 
 
 def test_the_side_bar_leads_to_lists_that_open():
-    client = signed_in(Role.ADMINISTRATOR)
-    groups = build_navigation(client.get("/admin/").wsgi_request)
-    links = [item["link"] for group in groups for item in group["items"]]
-    assert {client.get(link).status_code for link in links} == {200}
+    for role in (Role.ADMINISTRATOR, Role.AUDITOR):
+        client = signed_in(role)
+        groups = build_navigation(client.get("/admin/").wsgi_request)
+        links = [item["link"] for group in groups for item in group["items"]]
+        assert {client.get(link).status_code for link in links} == {200}
+        assert ("/admin/investors/investor/" in links) == (role is Role.AUDITOR)
     assert client.get("/admin/").content.decode().count('href="/admin/investors/fund/"') >= 1
 
 

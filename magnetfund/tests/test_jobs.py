@@ -12,7 +12,7 @@ from django.core.management import get_commands
 from django.urls import Resolver404, resolve
 
 from magnetfund.core.roles import Capability, Role, capabilities_of
-from magnetfund.tests.test_access import DESK, FILES, INVESTOR, PUBLIC, TRADE, VAULT
+from magnetfund.tests.test_access import DESK, FILES, HOLDERS, INVESTOR, PUBLIC, TRADE, VAULT
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Who opens a part of the map; a stranger and a program have no role.
@@ -27,6 +27,7 @@ ROLES = {
 ASKED = {
     **dict.fromkeys(FILES, Capability.KYC_VIEW),
     **dict.fromkeys(VAULT, Capability.PAPERS_VIEW),
+    **dict.fromkeys(HOLDERS, Capability.HOLDERS_VIEW),
     "/desk/trading/ticket/": Capability.ORDER_SUBMIT,
     "/desk/risk/stop/confirm/": Capability.TRADING_STOP,
 }
@@ -92,7 +93,7 @@ def opens(path: str, person: str) -> bool:
     role = ROLES.get(person)
     if role in (Role.INVESTOR, Role.ADVISER):
         return path in INVESTOR
-    if role is None or path not in DESK | TRADE | FILES | VAULT:
+    if role is None or path not in DESK | HOLDERS | TRADE | FILES | VAULT:
         return False
     asked = ASKED.get(path, Capability.DESK_VIEW)
     return asked in capabilities_of([role])

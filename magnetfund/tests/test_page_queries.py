@@ -59,8 +59,9 @@ def askers(
     """A fund that traded for a month, and who opens which pages with how many queries at most."""
     # What marks a session as seen once a minute would count to the page that is open then.
     monkeypatch.setattr(sessions, "SEEN_SECONDS", 3_600.0)
-    for email, role in ((OPERATOR, Role.OPERATOR), (AUDITOR, Role.AUDITOR)):
-        ensure_user(email=email, name=email, roles=[role])
+    # Some pages of the desk name holders, which an operator alone may not read.
+    for email, roles in ((OPERATOR, [Role.OPERATOR, Role.AUDITOR]), (AUDITOR, [Role.AUDITOR])):
+        ensure_user(email=email, name=email, roles=roles)
     holder = Investor.objects.filter(holdings__units__gt=0).order_by("number")[0]
     holder.user = ensure_user(email=INVESTOR, name="Ines", roles=[Role.INVESTOR])
     holder.email = INVESTOR

@@ -38,6 +38,17 @@ EDITABLE: dict[str, tuple[str, ...]] = {
     "trading.instrument": ("is_restricted", "is_active", "source_label"),
     "trading.strategy": ("is_active",),
 }
+#: Tables of the fund's terms, days and books, in which no holder is named; every other one of the
+#: app investors, the texts of its ledger too, and mails, are for those who may read who holds.
+OF_THE_FUND = frozenset(
+    f"investors.{name}"
+    for name in (
+        "fund", "shareclass", "classpolicyversion", "termsproposal", "dealingday", "fundholiday",
+        "navstrike", "classnav", "account", "entrybalance", "expense",
+        "expensechange", "rateproposal", "coinrate", "parterm", "sidepocket", "pocketchange",
+        "bookbreak", "suspensionproposal", "screeninglist", "screeningname", "agreementtext",
+    )
+)  # fmt: skip
 #: Locks and keys of the database's own functions, which no run-time role may read.
 UNREADABLE = frozenset({"risk.fuselatch", "core.signingkey", "core.signinginvite"})
 #: By what people look for a row of another table: its columns, as the related table names them.
@@ -82,12 +93,17 @@ class BookAdmin(ModelAdmin):  # type: ignore[misc]  # untyped
     def _may_look(self, request: HttpRequest) -> bool:
         user = request.user
         # Why a file was held is for people of compliance, directors and auditors alone.
-        is_kept = self.opts.label_lower in KYC_TABLES
+        table = self.opts.label_lower
+        is_kept = table in KYC_TABLES
+        is_named = table == "core.outgoingmail" or (
+            self.opts.app_label == "investors" and table not in OF_THE_FUND
+        )
         return bool(
             isinstance(user, User)
             and user.is_active
             and user.can(Capability.ADMIN_VIEW)
             and (not is_kept or user.can(Capability.KYC_VIEW))
+            and (not is_named or user.can(Capability.HOLDERS_VIEW))
         )
 
     def _editable(self) -> tuple[str, ...]:

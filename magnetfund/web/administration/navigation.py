@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
+from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -90,8 +92,9 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
 
 
 def build_navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """Groups as the admin's side bar wants them; asked anew for each page."""
-    return [
+    """Groups as the admin's side bar wants them, with the lists that open to who asks; asked anew
+    for each page."""
+    found = [
         {
             "title": title,
             "collapsible": False,
@@ -102,7 +105,9 @@ def build_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                     "link": reverse(f"admin:{table.replace('.', '_')}_changelist"),
                 }
                 for name, icon, table in tables
+                if admin.site._registry[apps.get_model(table)].has_view_permission(request)
             ],
         }
         for title, tables in GROUPS
     ]
+    return [group for group in found if group["items"]]

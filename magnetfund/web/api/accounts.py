@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from investors.domain.receipts import mask_number
 from investors.models import FundAccount, Investor, PayeeAccount
 from investors.services.money_accounts import (
     add_payee,
@@ -107,7 +108,8 @@ class PayeeStepRequest(AccountStepRequest):
 
 
 class AccountsView(APIView):
-    """The open accounts of the fund and those that it may pay; a POST proposes one of the fund."""
+    """The open accounts of the fund and those that it may pay; a POST proposes one of the fund.
+    Without the capability holders.view the fund's alone, their numbers but for the ends."""
 
     def get_permissions(self) -> list[BasePermission]:
         is_read = self.request.method != "POST"
@@ -117,12 +119,19 @@ class AccountsView(APIView):
     def get(self, request: Request) -> Response:
         fund = own_fund()
         own = FundAccount.objects.filter(fund=fund, closed_at=None).select_related("opened_by")
+        user: Any = request.user
+        sees_all = user.can(Capability.HOLDERS_VIEW)
         payees = PayeeAccount.objects.filter(fund=fund, closed_at=None).select_related(
             "investor", "added_by"
         )
+        if not sees_all:
+            payees = payees.none()
         return Response(
             {
-                "accounts": [_account(row) for row in own],
+                "accounts": [
+                    {**_account(row), **({} if sees_all else {"number": mask_number(row.number)})}
+                    for row in own
+                ],
                 "payees": [
                     _payee(row) for row in payees.order_by("approved_at", "name")[:PAYEES_MAX]
                 ],

@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from investors.domain.receipts import mask_number
 from investors.models import Fund, FundAccount, Investor, PayeeAccount
 from investors.services.money_accounts import (
     add_payee,
@@ -100,18 +101,24 @@ def _show(
     account_form: AccountForm,
     payee_form: PayeeForm,
 ) -> HttpResponse:
+    user: Any = request.user
+    sees_all = user.can(Capability.HOLDERS_VIEW)
     own = FundAccount.objects.filter(fund=fund, closed_at=None) if fund else []
     payees = (
         PayeeAccount.objects.filter(fund=fund, closed_at=None)
         .select_related("investor", "added_by", "approved_by")
         .order_by("approved_at", "name")[:PAYEES_SHOWN]
-        if fund
+        if fund and sees_all
         else []
     )
     context = {
         "fund": fund,
         "own": [
-            {"row": row, "may_sign": not row.approved_at and _may_sign(request.user, row.opened_by)}
+            {
+                "row": row,
+                "number": row.number if sees_all else mask_number(row.number),
+                "may_sign": not row.approved_at and _may_sign(request.user, row.opened_by),
+            }
             for row in own
         ],
         "payees": [
@@ -122,7 +129,8 @@ def _show(
             }
             for row in payees
         ],
-        "changes": list_changes(),
+        "changes": list_changes() if sees_all else [],
+        "sees_all": sees_all,
         "account_form": account_form,
         "payee_form": payee_form,
         "room": "accounts",

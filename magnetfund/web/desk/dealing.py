@@ -186,7 +186,7 @@ class ReceiptForm(forms.Form):
 
 
 @require_safe
-@desk_view()
+@desk_view(Capability.HOLDERS_VIEW)
 def orders(request: HttpRequest) -> HttpResponse:
     """Open dealing orders, filtered, sorted and in pages."""
     frame = build_frame(request, "nav")
@@ -222,7 +222,7 @@ def orders(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@desk_view()
+@desk_view(Capability.HOLDERS_VIEW)
 def order(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One order: what was asked, what it came to line by line and lot by lot, its payments."""
     rows = _orders().select_related("strike", "submitted_by").defer("strike__inputs")

@@ -49,7 +49,7 @@ HOLDERS, FIELDS = "holders", "fields"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@desk_view()
+@desk_view(Capability.HOLDERS_VIEW)
 def proposals(request: HttpRequest) -> HttpResponse:
     """What waits for a second person, what was decided, and the form for those who propose."""
     user: Any = request.user

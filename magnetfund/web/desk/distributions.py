@@ -32,7 +32,7 @@ HOLDERS_SHOWN = 200
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@desk_view()
+@desk_view(Capability.HOLDERS_VIEW)
 def distributions(request: HttpRequest) -> HttpResponse:
     """What waits for a second person, what was declared, and the form."""
     user: Any = request.user

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
+from magnetfund.core.roles import Capability
 from magnetfund.core.spreadsheets import safe_cell
 from magnetfund.kernel.clock import isoformat_z
 from magnetfund.web.desk.access import desk_view
@@ -74,7 +75,7 @@ def orders(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@desk_view()
+@desk_view(Capability.HOLDERS_VIEW)
 def payments(request: HttpRequest) -> HttpResponse:
     """The payments of the list's own query, with exact figures; account numbers stay in the
     payment file."""

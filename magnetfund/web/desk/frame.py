@@ -10,6 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from magnetfund.core.models import Heartbeat
+from magnetfund.core.roles import Capability
 from magnetfund.web.desk import selectors as desk
 from magnetfund.web.desk.market_page import read_report
 from magnetfund.web.desk.open_work import Facts, list_open_work
@@ -41,6 +42,7 @@ def build_frame(
             data_at=valuation.at if valuation is not None else None,
             is_stale=context["is_stale"],
         ),
+        names_holders=user.can(Capability.HOLDERS_VIEW),
     )
     return {
         **context,

@@ -122,7 +122,7 @@ class UploadForm(forms.Form):
 
 
 @require_safe
-@desk_view()
+@desk_view(Capability.HOLDERS_VIEW)
 def money(request: HttpRequest) -> HttpResponse:
     """Open receipts, what came lately, and the files that brought it."""
     frame = build_frame(request, "nav")

@@ -142,7 +142,7 @@ def list_owed(fund: Fund) -> dict[str, Any]:
 
 
 @require_safe
-@desk_view()
+@desk_view(Capability.HOLDERS_VIEW)
 def payments(request: HttpRequest) -> HttpResponse:
     """What is owed, and the payments with their life."""
     frame = build_frame(request, "nav")
@@ -219,7 +219,7 @@ def _find(rows: Any, pk: str | None) -> Any:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@desk_view()
+@desk_view(Capability.HOLDERS_VIEW)
 def payment(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One payment: who, how much, where; and its next step after a confirmation."""
     if request.method == "POST":

@@ -43,7 +43,7 @@ def _rows() -> Any:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@desk_view()
+@desk_view(Capability.HOLDERS_VIEW)
 def rebates(request: HttpRequest) -> HttpResponse:
     """What waits for a second person, what NAVs give back, what is owed, and the form."""
     user: Any = request.user
@@ -94,7 +94,7 @@ def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_safe
-@desk_view()
+@desk_view(Capability.HOLDERS_VIEW)
 def export(request: HttpRequest) -> HttpResponse:
     """Every approved agreement with exact shares."""
     response = HttpResponse(content_type="text/csv; charset=utf-8")

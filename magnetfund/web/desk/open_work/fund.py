@@ -231,6 +231,7 @@ SOURCES = {
         kind="Dealing",
         role=Role.CONTROLLER,
         url_name="desk_distributions",
+        names_holders=True,
         select=_select_distributions,
         describe=lambda row: (
             f"Declare or decline a distribution of class {row['words']}",
@@ -269,6 +270,7 @@ SOURCES = {
         kind="Dealing",
         role=Role.CONTROLLER,
         url_name="desk_dealing_proposals",
+        names_holders=True,
         select=_select_dealings,
         describe=lambda row: (
             f"A dealing for {row['words']} waits for a second person",
@@ -319,6 +321,7 @@ SOURCES = {
         kind="Fees",
         role=Role.CONTROLLER,
         url_name="desk_rebates",
+        names_holders=True,
         select=_select_rebates,
         describe=lambda row: (
             f"Approve or decline a rebate of fees to {row['words']}",
@@ -356,6 +359,7 @@ SOURCES = {
         kind="KYC",
         role=Role.COMPLIANCE,
         url_name="desk_cases",
+        names_holders=True,
         select=_select_kyc,
         describe=lambda row: (
             f"KYC file of {row['who']}",
@@ -366,6 +370,7 @@ SOURCES = {
         kind="KYC",
         role=Role.DIRECTOR,
         url_name="desk_cases",
+        names_holders=True,
         select=_select_kyc_senior,
         describe=lambda row: (
             f"KYC file of {row['who']} waits for a director",
@@ -387,6 +392,7 @@ SOURCES = {
         kind="Dealing",
         role=Role.ACCOUNTANT,
         url_name="desk_dealing",
+        names_holders=True,
         select=_select_submitted,
         describe=lambda row: (
             f"{str(row['words']).capitalize()} of {row['who']}, {money_of(row)}",

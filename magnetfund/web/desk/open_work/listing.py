@@ -35,12 +35,13 @@ SOURCES: dict[str, Source] = {
 }
 
 
-def list_open_work(book: str, facts: Facts) -> list[OpenWork]:
-    """States first, for they stop the fund; then rows, oldest first."""
-    return [*find_states(book, facts), *find_rows(book)]
+def list_open_work(book: str, facts: Facts, *, names_holders: bool = True) -> list[OpenWork]:
+    """States first, for they stop the fund; then rows, oldest first.  Without ``names_holders`` as
+    somebody sees it who may not read who holds and is paid."""
+    return [*find_states(book, facts), *find_rows(book, names_holders=names_holders)]
 
 
-def find_rows(book: str) -> list[OpenWork]:
+def find_rows(book: str, *, names_holders: bool = True) -> list[OpenWork]:
     """Tasks of every row source, oldest first, at most :data:`TASKS_SHOWN` of each."""
     statement, parameters = _compile()
     now = utc_now()
@@ -48,7 +49,10 @@ def find_rows(book: str) -> list[OpenWork]:
         cursor.execute(statement, [_fill(value, book, now) for value in parameters])
         names = [column.name for column in cursor.description or ()]
         rows = cursor.fetchall()
-    return [_task(dict(zip(names, row, strict=True))) for row in rows]
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    return [
+        _task(row) for row in found if names_holders or not SOURCES[row["source"]].names_holders
+    ]
 
 
 @cache

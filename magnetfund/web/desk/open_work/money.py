@@ -139,6 +139,7 @@ SOURCES = {
         kind="Money",
         role=None,
         url_name="desk_dealing",
+        names_holders=True,
         select=_select_unpaid,
         describe=lambda row: (
             f"{row['who']}, {money_of(row)}",
@@ -149,6 +150,7 @@ SOURCES = {
         kind="Money",
         role=Role.ACCOUNTANT,
         url_name="desk_money",
+        names_holders=True,
         select=_select_receipts,
         describe=lambda row: (
             f"Decide on a receipt from {row['who'] or 'an unnamed sender'}, {money_of(row)}",
@@ -159,6 +161,7 @@ SOURCES = {
         kind="Money",
         role=Role.ACCOUNTANT,
         url_name="desk_payments",
+        names_holders=True,
         select=_select_payable,
         describe=lambda row: (
             f"Payment due to {row['who']}, {money_of(row)}",
@@ -169,6 +172,7 @@ SOURCES = {
         kind="Money",
         role=Role.CONTROLLER,
         url_name="desk_payments",
+        names_holders=True,
         select=_select_unsigned,
         describe=_describe_payment("Approve", "prepared by {who}; another person approves"),
     ),
@@ -176,6 +180,7 @@ SOURCES = {
         kind="Money",
         role=Role.DIRECTOR,
         url_name="desk_payments",
+        names_holders=True,
         select=_select_undirected,
         describe=_describe_payment("Sign", "above the amount that a controller signs alone"),
     ),
@@ -183,6 +188,7 @@ SOURCES = {
         kind="Money",
         role=Role.ACCOUNTANT,
         url_name="desk_payments",
+        names_holders=True,
         select=_select_signed,
         describe=_describe_payment("Release", "approved; the bank's file is not written yet"),
     ),
@@ -190,6 +196,7 @@ SOURCES = {
         kind="Money",
         role=Role.ACCOUNTANT,
         url_name="desk_payments",
+        names_holders=True,
         select=_select_released,
         describe=_describe_payment("Confirm", "released; the bank's statement confirms it"),
     ),
@@ -207,6 +214,7 @@ SOURCES = {
         kind="Money",
         role=Role.ACCOUNTANT,
         url_name="desk_accounts",
+        names_holders=True,
         anchor="asked",
         select=_select_asked,
         describe=lambda row: (
@@ -218,6 +226,7 @@ SOURCES = {
         kind="Money",
         role=Role.CONTROLLER,
         url_name="desk_accounts",
+        names_holders=True,
         select=_select_payees,
         describe=lambda row: (
             f"Approve or close the account of {row['words']}",

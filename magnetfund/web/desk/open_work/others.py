@@ -36,6 +36,7 @@ SOURCES = {
         kind="KYC",
         role=Role.COMPLIANCE,
         url_name="desk_cases",
+        names_holders=True,
         select=_select_advisers,
         describe=lambda row: (
             f"Call {row['words']} back about an adviser",
@@ -46,6 +47,7 @@ SOURCES = {
         kind="KYC",
         role=Role.COMPLIANCE,
         url_name="desk_cases",
+        names_holders=True,
         select=_select_estates,
         describe=lambda row: (
             f"Decide on the estate of {row['words']}",
@@ -56,6 +58,7 @@ SOURCES = {
         kind="KYC",
         role=Role.COMPLIANCE,
         url_name="desk_cases",
+        names_holders=True,
         select=_select_powers,
         describe=lambda row: (
             f"Approve or decline a power of attorney for {row['words']}",

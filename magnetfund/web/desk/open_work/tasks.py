@@ -69,6 +69,8 @@ class Source:
     select: Callable[[str, datetime], QuerySet[Any, dict[str, Any]]]
     describe: Callable[[Mapping[str, Any]], tuple[str, str]]
     anchor: str = ""
+    #: Whether it names a holder, or leads to a page that does: it is for those who may read them.
+    names_holders: bool = False
 
 
 def columns_of(
