@@ -115,6 +115,8 @@ def list_held(
 ) -> list[HeldCoins]:
     """What the fund holds in each coin that is not its currency, by name, the coin of its flows
     even where it holds none yet; nothing at the simulated market."""
+    if fund.is_simulated:
+        return []
     own, coins = read_market(fund)
     cash: dict[str, Decimal] = {own: ZERO}
     opened: dict[str, Decimal] = {}

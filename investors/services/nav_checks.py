@@ -106,8 +106,10 @@ def check_coins(
     positions: Sequence[SleevePosition],
 ) -> list[BlockingCheck]:
     """What is held in each stablecoin by the rate that was taken, against a second count of it."""
-    again = recount_coins(fund, before=valuation_at, unrealised=unrealised_by_symbol(positions))
     checks = []
+    again = {} if not coins else recount_coins(
+        fund, before=valuation_at, unrealised=unrealised_by_symbol(positions)
+    )  # fmt: skip
     for item in coins:
         row, parts = item.row, again.get(item.held.coin, [])
         second = recompute_difference(parts, row.rate, is_par_agreed=item.is_par_agreed)

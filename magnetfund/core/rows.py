@@ -7,39 +7,68 @@ fields, so defaults, types and refusals are those of ``save``; signals play no p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
+from uuid import UUID
 
 from django.db import connection, models
 
+from magnetfund.core.fields import ExactField
+
 Row = TypeVar("Row", bound=models.Model)
+#: A statement and its values.
+Statement = tuple[str, Sequence[Any]]
+
+#: Types that the driver writes as they are where the column is of that kind; the rest, and so every
+#: wrong one, is the field's to convert or refuse.
+AS_IT_IS: dict[type[models.Field[Any, Any]], type] = {
+    models.CharField: str,
+    models.TextField: str,
+    models.BooleanField: bool,
+    models.IntegerField: int,
+    models.BigIntegerField: int,
+    models.BigAutoField: int,
+    models.PositiveIntegerField: int,
+    models.PositiveSmallIntegerField: int,
+    models.FloatField: float,
+    models.UUIDField: UUID,
+    models.DateTimeField: datetime,
+    ExactField: Decimal,
+}
+#: Of these kinds not every value is one that the column holds.
+CHECKED: Mapping[type | None, Callable[[Any], bool]] = {
+    Decimal: Decimal.is_finite,
+    datetime: lambda instant: instant.tzinfo is not None,
+}
 
 
-def insert_rows(*rows: models.Model, then: str = "", values: Sequence[Any] = ()) -> None:
+def insert_rows(*rows: models.Model, then: Sequence[Statement] = ()) -> None:
     """Insert new rows in their order in one round trip: all or none, in a transaction or not.
 
-    ``then`` is what follows them in that trip, with its ``values``.
+    ``then`` is what follows them in that trip.
     """
-    given: list[Any] = []
-    for row in rows:
-        for field in _written(type(row)):
-            given.append(field.get_db_prep_save(field.pre_save(row, add=True), connection))
-    statements = [_insert_into(type(row)) for row in rows] + ([then] if then else [])
+    given = [(_insert_into(type(row)), _values_of(row)) for row in rows]
     with connection.cursor() as cursor:
-        cursor.execute("; ".join(statements), [*given, *values])
+        send(cursor, *given, *then)
         for row in rows:
             (row.pk,) = cursor.fetchone()
             row._state.adding, row._state.db = False, connection.alias
             cursor.nextset()
 
 
-def update_row(row: models.Model, names: tuple[str, ...]) -> None:
-    """Write the named columns (a foreign key by its ``_id``) of a stored row."""
-    fields = {field.attname: field for field in type(row)._meta.concrete_fields}
-    values = [fields[name].get_db_prep_save(getattr(row, name), connection) for name in names]
-    with connection.cursor() as cursor:
-        cursor.execute(_update(type(row), names), [*values, row.pk])
+def send(cursor: Any, *statements: Statement) -> None:
+    """Run statements in one round trip; each finds its values by itself, so that the driver knows
+    it again, which it does of no text with more than fifty."""
+    cursor.execute("; ".join(cursor.mogrify(text, values) for text, values in statements))
+
+
+def update_of(row: models.Model, names: tuple[str, ...]) -> Statement:
+    """What writes the named columns (a foreign key by its ``_id``) of a stored row."""
+    values = [_value_of(row, *column) for column in _columns_named(type(row), names)]
+    return _update(type(row), names), [*values, row.pk]
 
 
 @cache
@@ -59,6 +88,45 @@ def _fields(model: type[models.Model]) -> tuple[models.Field[Any, Any], ...]:
     if any(hasattr(field, "get_placeholder") for field in fields):
         raise TypeError(f"{model.__name__} has a column that only its queries can write")
     return fields
+
+
+def _values_of(row: models.Model) -> list[Any]:
+    for field in _stamped(type(row)):
+        field.pre_save(row, add=True)
+    return [_value_of(row, *column) for column in _columns_written(type(row))]
+
+
+def _value_of(row: models.Model, name: str, kind: type | None, field: Any) -> Any:
+    """What is sent for a column: the field converts or refuses what is not of its kind."""
+    value: Any = getattr(row, name)
+    is_its_kind = type(value) is kind
+    if value is None or (is_its_kind and (kind not in CHECKED or CHECKED[kind](value))):
+        return value
+    return field.get_db_prep_save(value, connection)
+
+
+@cache
+def _columns_written(model: type[models.Model]) -> tuple[tuple[str, type | None, Any], ...]:
+    return tuple(_column_of(item) for item in _written(model))
+
+
+@cache
+def _columns_named(
+    model: type[models.Model], names: tuple[str, ...]
+) -> tuple[tuple[str, type | None, Any], ...]:
+    fields = {field.attname: field for field in _fields(model)}
+    return tuple(_column_of(fields[name]) for name in names)
+
+
+def _column_of(field: models.Field[Any, Any]) -> tuple[str, type | None, Any]:
+    told = field.target_field if isinstance(field, models.ForeignKey) else field
+    return field.attname, AS_IT_IS.get(type(told)), field
+
+
+@cache
+def _stamped(model: type[models.Model]) -> tuple[models.Field[Any, Any], ...]:
+    """Columns that are given the time of their writing."""
+    return tuple(item for item in _written(model) if isinstance(item, models.DateTimeField))
 
 
 @cache

@@ -7,12 +7,16 @@ from uuid import UUID
 
 from django.db import connection
 
-from magnetfund.core.rows import insert_rows
+from magnetfund.core.rows import Statement, insert_rows
 from magnetfund.kernel.errors import InvariantBroken
 from risk.domain.limits import Limits
 from risk.domain.pretrade import BookSnapshot, OrderRequest, PreTradeVerdict, check_order
 from risk.models import PreTradeCheck, Reservation
 from risk.services.scenario_clock import is_told
+
+RELEASE = (
+    "UPDATE risk_reservation SET state = %s, released_at = %s WHERE order_id = %s AND state = %s"
+)
 
 
 def check_and_reserve(
@@ -64,11 +68,12 @@ def check_and_reserve(
 def release_reservation(order_id: UUID, *, at: datetime) -> None:
     """Give the margin of a filled, refused or expired order back; harmless when none is held."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE risk_reservation SET state = %s, released_at = %s "
-            "WHERE order_id = %s AND state = %s",
-            [Reservation.State.RELEASED.value, at, order_id, Reservation.State.HELD.value],
-        )
+        cursor.execute(*release_of(order_id, at=at))
+
+
+def release_of(order_id: UUID, *, at: datetime) -> Statement:
+    """The statement of :func:`release_reservation`."""
+    return RELEASE, [Reservation.State.RELEASED.value, at, order_id, Reservation.State.HELD.value]
 
 
 def _plain(check: object) -> dict[str, str | None]:

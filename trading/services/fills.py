@@ -7,17 +7,17 @@ Only the gateway role may write these rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from django.db import connection, transaction
 
-from magnetfund.core.rows import insert_rows, row_of, select_from, update_row
-from magnetfund.kernel.clock import to_milliseconds, utc_now
-from magnetfund.kernel.errors import InvariantBroken
+from magnetfund.core.rows import Statement, insert_rows, row_of, select_from, update_of
+from magnetfund.kernel.clock import to_milliseconds
 from magnetfund.kernel.identifiers import derived_uuid
 from trading.domain.orders import OrderFilled
 from trading.domain.positions import (
@@ -27,8 +27,8 @@ from trading.domain.positions import (
     apply_fill,
     split_fill,
 )
-from trading.models import Fill, FundingPayment, Instrument, Order, Position, Trade
-from trading.services.orders import record_events
+from trading.models import Fill, Order, Position, Trade
+from trading.services.orders import advance_order
 from trading.venues.execution import VenueFill
 
 ZERO = Decimal(0)
@@ -42,21 +42,12 @@ LOCK_POSITION = """
 WHERE book = %s AND instrument_id = %s AND strategy = %s FOR UPDATE;
 SELECT id FROM trading_fill WHERE venue = %s AND venue_trade_id = %s
 """
-FILLS_SINCE = " WHERE book = %s AND instrument_id = %s AND strategy = %s AND id >= %s ORDER BY id"
-#: One statement, so that payment and position stand or fall together, whoever else writes them.
-PAY_FUNDING = """
-WITH paid AS (
-    INSERT INTO trading_fundingpayment
-           (book, instrument_id, strategy, stamp, rate, notional, amount, recorded_at)
-    SELECT book, instrument_id, strategy, %(stamp)s, %(rate)s, %(notional)s, %(amount)s, %(now)s
-    FROM trading_position
-    WHERE book = %(book)s AND instrument_id = %(instrument)s AND strategy = %(strategy)s
-    ON CONFLICT DO NOTHING RETURNING amount
-)
-UPDATE trading_position AS position SET funding = position.funding + paid.amount FROM paid
-WHERE position.book = %(book)s AND position.instrument_id = %(instrument)s
-  AND position.strategy = %(strategy)s
+FILLS_SINCE = """
+WHERE book = %s AND instrument_id = %s AND strategy = %s AND id >= %s ORDER BY id;
+SELECT why FROM trading_proposal WHERE id = %s
 """
+#: The key of a fill that is written in the same trip.
+KEY_OF_FILL = "(SELECT id FROM trading_fill WHERE venue = %s AND venue_trade_id = %s)"
 
 
 class FillRow(Protocol):
@@ -117,13 +108,12 @@ def _lock_position(order: Order, trade_id: str) -> tuple[Position, int | None]:
         held = cursor.fetchone()
         cursor.nextset()
         known = cursor.fetchone()
-    if held is None:
-        position, _ = Position.objects.select_for_update().get_or_create(
-            book=order.book, instrument=order.instrument, strategy=order.strategy
-        )
-    else:
-        position = row_of(Position, held)
-    return position, known[0] if known else None
+    if held is not None:
+        return row_of(Position, held), known[0] if known else None
+    Position.objects.get_or_create(
+        book=order.book, instrument=order.instrument, strategy=order.strategy
+    )
+    return _lock_position(order, trade_id)
 
 
 def record_fill(
@@ -140,7 +130,9 @@ def record_fill(
     the fill, whose order is as it stands after it, and the closed round trip, if this fill ended
     one.  A repeated report returns the stored fill and changes nothing.
     """
-    with transaction.atomic():
+    # Nobody but its teller moves the orders of a history, and its one writing trip is whole.
+    is_alone = order.told is not None and not connection.in_atomic_block
+    with nullcontext() if is_alone else transaction.atomic():
         position, known = _lock_position(order, report.trade_id)
         if known is not None:
             return Fill.objects.select_related("order__instrument").get(pk=known), None
@@ -163,8 +155,7 @@ def record_fill(
             reason=reason,
             occurred_at=report.occurred_at,
         )
-        insert_rows(fill)
-        fill.order = record_events(
+        moved, statements = advance_order(
             order,
             OrderFilled(
                 at=report.occurred_at,
@@ -173,43 +164,33 @@ def record_fill(
                 price=report.price,
             ),
         )
-        closed = None
+        closed, opens = None, False
         for part in split_fill(position=held, fill=told):
-            _apply(position, part, fill)
+            opens |= _apply(position, part, fill)
             if entry is not None and position.quantity != 0:
                 _remember_entry(position, entry, report)
             if position.quantity == 0:
                 closed = _close_round_trip(position, report, trade, fill, abs(part.quantity))
         position.updated_at = report.occurred_at
-        update_row(position, MOVED_COLUMNS)
+        insert_rows(
+            fill, *([] if closed is None else [closed]),
+            then=[*statements, *_position_statements(position, fill, opens=opens)],
+        )  # fmt: skip
+        fill.order = moved
     return fill, closed
 
 
-def record_funding(
-    *,
-    book: str,
-    instrument: Instrument,
-    strategy: str,
-    stamp: datetime,
-    rate: float,
-    notional: Decimal,
-    amount: Decimal,
-) -> None:
-    """Book one funding payment of a sleeve's position; a repeated stamp changes nothing.
-
-    Raises :class:`InvariantBroken` where there is no position.
-    """
-    key: dict[str, Any] = {
-        "book": book,
-        "instrument": instrument.pk,
-        "strategy": strategy,
-        "stamp": stamp,
-    }
-    paid: dict[str, Any] = {"rate": rate, "notional": notional, "amount": amount, "now": utc_now()}
-    with connection.cursor() as cursor:
-        cursor.execute(PAY_FUNDING, {**key, **paid})
-        if not cursor.rowcount and not FundingPayment.objects.filter(**key).exists():
-            raise InvariantBroken(f"funding of {strategy} without a position")
+def _position_statements(position: Position, fill: Fill, *, opens: bool) -> list[Statement]:
+    """What writes the position; of a fill that ``opens`` it the key is known there alone."""
+    written = [update_of(position, MOVED_COLUMNS)]
+    if opens:
+        written.append(
+            (
+                f"UPDATE trading_position SET entry_fill = {KEY_OF_FILL} WHERE id = %s",  # noqa: S608
+                [fill.venue, fill.venue_trade_id, position.pk],
+            )
+        )
+    return written
 
 
 def fold_fills(fills: Iterable[AnyFill]) -> Iterator[tuple[AnyFill, FillEffect]]:
@@ -245,13 +226,15 @@ def _read(position: Position) -> NetPosition:
     )
 
 
-def _apply(position: Position, part: PositionFill, fill: Fill) -> None:
-    """Fold a fill, or the part of it that only closes or only opens, into the locked row."""
+def _apply(position: Position, part: PositionFill, fill: Fill) -> bool:
+    """Fold a fill, or the part of it that only closes or only opens, into the locked row; whether
+    it is the one that opens what is held."""
     effect = apply_fill(position=_read(position), fill=part)
     after = effect.position
+    opens = bool(effect.opened) and position.quantity == 0
     if effect.opened:
-        if position.quantity == 0:
-            position.opened_at, position.entry_fill = fill.occurred_at, fill.pk
+        if opens:
+            position.opened_at = fill.occurred_at
         position.entry_quantity = max(position.entry_quantity, abs(after.quantity))
         position.entry_notional += effect.opened * part.price
     if after.quantity:
@@ -262,6 +245,7 @@ def _apply(position: Position, part: PositionFill, fill: Fill) -> None:
         after.realised,
         after.fees,
     )
+    return opens
 
 
 def _remember_entry(position: Position, entry: EntryFacts, report: VenueFill) -> None:
@@ -288,7 +272,7 @@ def _close_round_trip(
     order = last.order
     direction = "long" if order.side == "sell" else "short"
     opened = position.opened_at or report.occurred_at
-    fills = _fills_of_trip(position, last, closed)
+    fills, why = _fills_of_trip(position, last, closed)
     out = [(f, part) for f, part in fills if f.side == order.side]
     leaving = sum((part for _, part in out), ZERO)
     exit_price = sum((part * f.price for f, part in out), ZERO) / leaving
@@ -315,13 +299,12 @@ def _close_round_trip(
         leverage=position.leverage,
         tier=position.tier,
         closure_reason=last.reason or "manual",
-        why_opened=_why_opened(position) if facts else "",
+        why_opened=why if facts else "",
         why_closed=facts.why_closed if facts else "",
         is_ambiguous=facts.is_ambiguous if facts else False,
         opened_at=opened,
         closed_at=report.occurred_at,
     )
-    insert_rows(trade)
     for name in ("average_price", "realised", "fees", "funding"):
         setattr(position, name, ZERO)
     position.entry_quantity = position.entry_notional = ZERO
@@ -331,15 +314,6 @@ def _close_round_trip(
     position.entry_proposal = position.entry_fill = position.opened_at = None
     position.leverage = 1.0
     return trade
-
-
-def _why_opened(position: Position) -> str:
-    if position.entry_proposal is None:
-        return ""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT why FROM trading_proposal WHERE id = %s", [position.entry_proposal])
-        found = cursor.fetchone()
-    return found[0] if found else ""
 
 
 def _expected_price(order: Order) -> Decimal:
@@ -352,20 +326,30 @@ def _slippage_of(fill: Fill, part: Decimal) -> Decimal:
     return fill.slippage if part == fill.quantity else fill.slippage * part / fill.quantity
 
 
-def _fills_of_trip(position: Position, last: Fill, closed: Decimal) -> list[tuple[Fill, Decimal]]:
-    """The fills of a round trip with the quantity of each that belongs to it.
+def _fills_of_trip(
+    position: Position, last: Fill, closed: Decimal
+) -> tuple[list[tuple[Fill, Decimal]], str]:
+    """The fills of a round trip that ``last`` ends, with the quantity of each that belongs to it,
+    and why it was opened.
 
     Both ends may be flips, of which only a part does; what went in is what came out.
     """
     with connection.cursor() as cursor:
         cursor.execute(
             select_from(Fill) + FILLS_SINCE,
-            [last.book, last.instrument_id, last.strategy, position.entry_fill or 0],
-        )
+            [
+                last.book, last.instrument_id, last.strategy, position.entry_fill or 0,
+                position.entry_proposal,
+            ],
+        )  # fmt: skip
         rows = [row_of(Fill, values) for values in cursor.fetchall()]
-    parts = {row: closed if row.pk == last.pk else row.quantity for row in rows}
-    leaving = sum((part for row, part in parts.items() if row.side == last.side), ZERO)
-    entering = [row for row in parts if row.side != last.side]
+        cursor.nextset()
+        found = cursor.fetchone()
+    parts = [(row, row.quantity) for row in rows]
+    leaving = sum((part for row, part in parts if row.side == last.side), closed)
+    entering = [index for index, (row, _) in enumerate(parts) if row.side != last.side]
     if entering and position.entry_fill is not None:
-        parts[entering[0]] = leaving - sum((row.quantity for row in entering[1:]), ZERO)
-    return list(parts.items())
+        first = entering[0]
+        rest = sum((parts[index][1] for index in entering[1:]), ZERO)
+        parts[first] = (parts[first][0], leaving - rest)
+    return [*parts, (last, closed)], found[0] if found else ""

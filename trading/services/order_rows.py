@@ -15,6 +15,7 @@ from typing import Any
 from django.db import connection
 from psycopg.types.json import Jsonb
 
+from magnetfund.core.rows import Statement
 from magnetfund.kernel.clock import utc_now
 from trading.domain.orders import Told
 from trading.models import Order
@@ -32,7 +33,8 @@ SELECT kind, to_state, occurred_at FROM trading_orderevent WHERE order_id = %s O
 
 MOVE = """
 UPDATE trading_order SET state = %s, venue_order_id = %s, filled_quantity = %s, average_price = %s,
-       closed_at = %s WHERE id = %s;
+       closed_at = %s WHERE id = %s"""
+TELL = """
 INSERT INTO trading_orderevent
        (order_id, seq, kind, from_state, to_state, detail, occurred_at, recorded_at) VALUES
 """
@@ -71,23 +73,19 @@ def lock_order(order: Order) -> tuple[Order, list[Told]]:
     return row, told
 
 
-def store_steps(row: Order, steps: Sequence[Step], *, after: int) -> None:
-    """Write the columns that moved and the steps behind them, the first as number ``after`` + 1."""
-    with connection.cursor() as cursor:
-        cursor.execute(*move_of(row, steps, after=after))
-    if row.told is not None:
-        row.told = (*row.told, *map(told_of, steps))
+def move_of(row: Order) -> Statement:
+    """The statement that writes the columns that moved."""
+    return MOVE, [*(getattr(row, name) for name in MOVED_COLUMNS), row.pk]
 
 
-def move_of(row: Order, steps: Sequence[Step], *, after: int) -> tuple[str, list[Any]]:
-    """The statement of :func:`store_steps` and its values."""
-    values: list[Any] = [getattr(row, name) for name in MOVED_COLUMNS]
-    values.append(row.pk)
+def tell_of(row: Order, steps: Sequence[Step], *, after: int = 0) -> Statement:
+    """The statement that writes steps of an order, the first as number ``after`` + 1."""
+    values: list[Any] = []
     now = utc_now()
     for number, step in enumerate(steps, start=after + 1):
         values += [row.pk, number, step.kind, step.from_state, step.to_state]
         values += [Jsonb(step.detail), step.occurred_at, now]
-    return MOVE + ", ".join([ONE_STEP] * len(steps)), values
+    return TELL + ", ".join([ONE_STEP] * len(steps)), values
 
 
 def told_of(step: Step) -> Told:

@@ -19,22 +19,22 @@ from typing import Any
 from django.db import IntegrityError, InternalError, connection, transaction
 
 from magnetfund.core.actors import Actor
-from magnetfund.core.rows import insert_rows
+from magnetfund.core.rows import Statement, insert_rows, send
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.kernel.identifiers import canonical, client_order_id
 from magnetfund.kernel.money import CONTEXT, decimal_from_float
 from risk.domain.limits import Limits
 from risk.domain.pretrade import BookSnapshot, OrderRequest, OrderType, Side
-from risk.services.pretrade import check_and_reserve, release_reservation
+from risk.services.pretrade import check_and_reserve, release_of, release_reservation
 from trading.domain import orders as life
-from trading.models import Order, OrderEvent
+from trading.models import Order
 from trading.services.order_rows import (
     MOVED_COLUMNS,
     Step,
     lock_order,
     move_of,
-    store_steps,
+    tell_of,
     told_of,
 )
 from trading.venues.execution import ExecutionVenue
@@ -90,11 +90,11 @@ def commit_intent(
         # One round trip is a transaction of its own; within another it needs a way back.
         is_alone = is_history and not connection.in_atomic_block
         with nullcontext() if is_alone else transaction.atomic():
-            insert_rows(order, first)
+            insert_rows(order, then=[tell_of(order, [first])])
     except (IntegrityError, InternalError) as error:
         raise GateRefused(_gate_reason(error)) from None
     if is_history:
-        order.told = (life.Told(first.kind, first.to_state, at),)
+        order.told = (told_of(first),)
     return order
 
 
@@ -126,28 +126,22 @@ def commit_taken(
 
     The gate judges the intent and the claim; raises :class:`GateRefused` with its reason.
     """
-    first = _begin(order, actor=actor, at=at)
-    told = [life.Told(first.kind, first.to_state, at)]
-    after, statements, values = copy(order), [], []
+    told = [_begin(order, actor=actor, at=at)]
+    after, moves = copy(order), []
     for event in (life.OrderClaimed(at=at), submit(order)):
-        steps = _advance(after, told, [event])
-        statement, given = move_of(after, steps, after=len(told))
-        statements.append(statement)
-        values += given
-        told += map(told_of, steps)
+        told += _advance(after, [told_of(step) for step in told], [event])
+        moves.append(move_of(after))
     try:
-        insert_rows(order, first, then="; ".join(statements), values=values)
+        insert_rows(order, then=[*moves, tell_of(order, told)])
     except (IntegrityError, InternalError) as error:
         raise GateRefused(_gate_reason(error)) from None
     for name in MOVED_COLUMNS:
         setattr(order, name, getattr(after, name))
-    order.told = tuple(told)
+    order.told = tuple(map(told_of, told))
     return order
 
 
-def _begin(
-    order: Order, *, actor: Actor, at: datetime, denial_codes: Sequence[str] = ()
-) -> OrderEvent:
+def _begin(order: Order, *, actor: Actor, at: datetime, denial_codes: Sequence[str] = ()) -> Step:
     """Complete a new order; returns its first event."""
     order.client_order_id = client_order_id(order.id, order.instrument.venue)
     order.venue = order.instrument.venue
@@ -156,7 +150,7 @@ def _begin(
     order.actor, order.actor_label = actor.user, actor.label
     order.occurred_at = at
     order.closed_at = at if denial_codes else None
-    return OrderEvent(order=order, seq=1, kind="intent", to_state=order.state, occurred_at=at)
+    return Step(kind="intent", from_state="", to_state=order.state, detail={}, occurred_at=at)
 
 
 def commit_checked(
@@ -220,16 +214,33 @@ def record_events(
     is_alone = order.told is not None and not connection.in_atomic_block
     try:
         with nullcontext() if is_alone else transaction.atomic(savepoint=savepoint):
-            row, history = lock_order(order)
-            steps = _advance(row, history, events, detail=detail, rules=rules)
-            if not steps:
-                return row
-            store_steps(row, steps, after=len(history))
-            if row.state in life.FINAL_STATES and row.pretrade_check is not None:
-                release_reservation(row.id, at=steps[-1].occurred_at)
+            row, statements = advance_order(order, *events, detail=detail, rules=rules)
+            if statements:
+                with connection.cursor() as cursor:
+                    send(cursor, *statements)
     except (IntegrityError, InternalError) as error:
         raise GateRefused(_gate_reason(error)) from None
     return row
+
+
+def advance_order(
+    order: Order,
+    *events: life.OrderNews,
+    detail: Mapping[str, Any] | None = None,
+    rules: life.AbsenceRules | None = None,
+) -> tuple[Order, list[Statement]]:
+    """The order as what happened to it leaves it, under its row lock, and the statements that
+    write so; none for what was known.  For a caller that has more to write in the same trip."""
+    row, history = lock_order(order)
+    steps = _advance(row, history, events, detail=detail, rules=rules)
+    if not steps:
+        return row, []
+    if row.told is not None:
+        row.told = (*row.told, *map(told_of, steps))
+    statements = [move_of(row), tell_of(row, steps, after=len(history))]
+    if row.state in life.FINAL_STATES and row.pretrade_check is not None:
+        statements.append(release_of(row.id, at=steps[-1].occurred_at))
+    return row, statements
 
 
 def _advance(

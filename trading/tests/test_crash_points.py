@@ -207,8 +207,8 @@ def test_kills_at_any_commit_lose_and_double_nothing(
     left = {"commits": -1}
     real = BaseDatabaseWrapper.commit
 
-    def insert(*rows: Model) -> None:
-        insert_rows(*rows)
+    def insert(*rows: Model, **given: Any) -> None:
+        insert_rows(*rows, **given)
         if left["commits"] < 0 and stage.kills < 40:
             left["commits"] = rng.randint(0, 6)
 

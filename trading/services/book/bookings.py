@@ -13,7 +13,8 @@ from trading.domain.paper_venue import Charge, Execution, Kind
 from trading.models import Instrument, Order
 from trading.services.book.words import WHY_CLOSED, finite_or_none
 from trading.services.book.worth import price_of
-from trading.services.fills import EntryFacts, TradeFacts, record_fill, record_funding
+from trading.services.fills import EntryFacts, TradeFacts, record_fill
+from trading.services.funding_payments import FundingPaid
 from trading.services.sleeves import Sleeve
 from trading.venues.execution import FundingCharge, VenueFill
 
@@ -116,10 +117,9 @@ def book_exit(
     return fill.order
 
 
-def book_funding(event: FundingCharge, funding: Funding, *, code: str, sleeve: Sleeve) -> None:
-    """Book a funding payment."""
-    record_funding(
-        book=code,
+def funding_of(event: FundingCharge, funding: Funding, *, sleeve: Sleeve) -> FundingPaid:
+    """A funding payment as it is booked."""
+    return FundingPaid(
         instrument=sleeve.instrument,
         strategy=sleeve.strategy,
         stamp=event.occurred_at,

@@ -48,9 +48,9 @@ from trading.models import Instrument
 from trading.services.book.bookings import (
     book_entry,
     book_exit,
-    book_funding,
     charge_in_lots,
     fill_in_lots,
+    funding_of,
     intent_of,
 )
 from trading.services.book.counts import StepCounts
@@ -61,6 +61,7 @@ from trading.services.book.memory import Memory, keep_memory, lay_out, layout_of
 from trading.services.book.slots import signals_by_slot, slot_of
 from trading.services.book.words import keep_refusal
 from trading.services.book.worth import count_marks, marks_of, streaks_of, value_book
+from trading.services.funding_payments import FundingLog
 from trading.services.paper_venue import PaperVenue
 from trading.services.sleeves import Sleeve
 from trading.services.valuation import BookValue
@@ -109,6 +110,7 @@ class TradingBook:
         self.counts = StepCounts()
         self.is_history = is_history
         self._reset = reset
+        self._funding = FundingLog(code, is_history=is_history)
         self._priced = time.monotonic()
         self.venue = PaperVenue(
             code=code,
@@ -215,8 +217,9 @@ class TradingBook:
             take(working, charge_in_lots(event, slot, sleeve.instrument))
             funding = working.events[-1]
             assert isinstance(funding, Funding)
-            book_funding(event, funding, code=self.code, sleeve=sleeve)
+            self._funding.note(funding_of(event, funding, sleeve=sleeve))
             return
+        self._funding.save()  # a round trip that ends here counts it
         self.counts.fills += 1
         order = self.desk.find(event.client_order_id) if event.client_order_id else None
         execution = fill_in_lots(event, slot, sleeve.instrument, order)
@@ -306,11 +309,10 @@ class TradingBook:
 
     def save(self) -> None:
         """Store what is remembered; a history stores its venue's rows with it."""
-        if self.is_history:
-            with transaction.atomic():
+        with transaction.atomic():
+            if self.is_history:
+                self._funding.save()
                 self.venue.store()
-                keep_memory(self.code, self._memory(self.book))
-        else:
             keep_memory(self.code, self._memory(self.book))
 
     def _keep(self, book: Book) -> None:
