@@ -106,3 +106,19 @@ def test_an_order_placed_after_the_year_ended_pays_the_fee_once():
     assert units_of(small, "ann") == (0, 0)
     assert NavStrike.objects.filter(fund=small.fund).count() == 4
     assert verify_fund(small.fund) == []
+
+
+def test_who_leaves_last_takes_what_the_rounding_of_the_price_left_and_the_books_agree():
+    """100,000 units of 10,000,000.33 are 100.0000033, priced 100.000003: the 0.30 beside the price
+    are the last holder's, and no difference of the books."""
+    small = make_fund()
+    for at in (FIRST, first_of(2025, 2)):
+        small.day(at)
+    small.subscribe("ann", "10000000", before=FIRST)
+    small.strike(FIRST)
+    small.earn("0.33", at=FIRST + timedelta(days=2))
+    order = small.redeem("ann", None, before=first_of(2025, 2))
+    small.strike(first_of(2025, 2))
+    order.refresh_from_db()
+    assert (order.dealt_price, order.dealt_amount) == (D("100.000003"), D("10000000.33"))
+    assert verify_fund(small.fund) == []

@@ -53,7 +53,8 @@ def _compare_line(order: DealingOrder, line: dict[str, Any] | None) -> list[str]
 
 
 def _compare_moves(order: DealingOrder, move: dict[str, Decimal] | None) -> list[str]:
-    """Units, price and money of a dealt order.  Each lot of a redemption may round by a cent."""
+    """Units, price and money of a dealt order.  Each lot of a redemption may round by a cent, and
+    who leaves a class empty takes what the rounding of its price had left."""
     if move is None:
         return ["dealt without a movement of units"] if order.dealt_units else []
     if order.into_units != move["bought"]:
@@ -64,27 +65,42 @@ def _compare_moves(order: DealingOrder, move: dict[str, Decimal] | None) -> list
     if order.dealt_price != move["price"]:
         found.append(f"dealt at {order.dealt_price}, units moved at {move['price']}")
     money = (order.dealt_amount or ZERO) + (order.fee_amount if order.takes_units else ZERO)
-    if abs(money - move["money"]) > CENT * move["rows"]:
+    if abs(money - move["money"]) > CENT * move["rows"] + move["rest"]:
         found.append(f"dealt for {money}, the movements are worth {move['money']}")
     return found
 
 
 def _read_moves(fund: Fund) -> dict[Any, dict[str, Decimal]]:
-    """Units, newest price, money and rows moved for each order; ``bought``: by a switch."""
+    """Units, newest price, money and rows moved for each order; ``bought``: by a switch, ``rest``:
+    the most that the rounding of a class left that the order's NAV emptied, as its wall allows."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT u.order_id,
+            """WITH emptied AS (
+                 SELECT n.share_class_id AS class, n.strike_id AS strike,
+                   0.01 * count(*) + n.units * r.step AS rest
+                 FROM investors_classnav n
+                 JOIN investors_unitlot l ON l.share_class_id = n.share_class_id
+                 JOIN investors_unitentry u ON u.lot_id = l.id AND u.strike_id = n.strike_id
+                   AND u.units < 0
+                 CROSS JOIN LATERAL (SELECT max((p.terms ->> 'price_quantum')::numeric) AS step
+                   FROM investors_classpolicyversion p WHERE p.share_class_id = n.share_class_id) r
+                 WHERE u.fund_id = %s
+                 GROUP BY n.share_class_id, n.strike_id, n.units, r.step
+                 HAVING sum(-u.units) >= n.units)
+               SELECT u.order_id,
                       abs(coalesce(sum(u.units) FILTER (WHERE u.kind <> 'switch_in'), 0)),
                       (array_agg(u.price ORDER BY u.id DESC)
                          FILTER (WHERE u.kind <> 'switch_in'))[1],
                       sum(CASE WHEN u.kind = 'switch_in' THEN 0 WHEN u.units > 0 THEN l.cost
                           ELSE -u.units * (u.price - coalesce(n.performance_fee_per_unit, 0)) END),
                       count(*),
-                      coalesce(sum(u.units) FILTER (WHERE u.kind = 'switch_in'), 0)
+                      coalesce(sum(u.units) FILTER (WHERE u.kind = 'switch_in'), 0),
+                      coalesce(max(e.rest) FILTER (WHERE u.units < 0), 0)
                FROM investors_unitentry u JOIN investors_unitlot l ON l.id = u.lot_id
                LEFT JOIN investors_lotnav n ON n.lot_id = l.id AND n.strike_id = u.strike_id
+               LEFT JOIN emptied e ON e.class = l.share_class_id AND e.strike = u.strike_id
                WHERE u.fund_id = %s AND u.order_id IS NOT NULL GROUP BY u.order_id""",
-            [fund.pk],
+            [fund.pk, fund.pk],
         )
         return {
             order: {
@@ -93,6 +109,7 @@ def _read_moves(fund: Fund) -> dict[Any, dict[str, Decimal]]:
                 "money": money,
                 "rows": Decimal(rows),
                 "bought": bought,
+                "rest": rest,
             }
-            for order, units, price, money, rows, bought in cursor.fetchall()
+            for order, units, price, money, rows, bought, rest in cursor.fetchall()
         }
