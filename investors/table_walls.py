@@ -262,6 +262,7 @@ TRIGGERS = [
     TableTrigger(table="investors_pocketentry", name="pocket_units"),
     TableTrigger(table="investors_pocketentry", name="pocket_moves"),
     TableTrigger(table="investors_pocketentry", name="pocket_recorded"),
+    TableTrigger(table="investors_pocketentry", name="pocket_transferred"),
     TableTrigger(table="investors_payment", name="payment_signed"),
     TableTrigger(table="investors_payment", name="payment_booked"),
     TableTrigger(table="investors_statementline", name="line_read"),

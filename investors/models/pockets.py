@@ -132,8 +132,8 @@ class PocketEntry(models.Model):
 
     ``value`` is what the movement adds to the pocket's capital, ``price`` that of a pocket unit,
     ``fee`` the performance fee taken of what it pays.  ``into`` is the lot of main units that a
-    merge made of it.  Mark and hurdle clock are the lot's as they
-    were when the units were set apart.
+    merge made of it, or the receiver's lot of a transfer, which no NAV makes.  Mark and
+    hurdle clock are the lot's as they were when the units were set apart.
     """
 
     class Kind(models.TextChoices):
@@ -142,6 +142,8 @@ class PocketEntry(models.Model):
         PAID = "paid", "Paid to the holder"
         CLOSED = "closed", "Nothing is left"
         MERGED = "merged", "Merged back into main units"
+        TRANSFER_OUT = "transfer_out", "Transferred to another holder"
+        TRANSFER_IN = "transfer_in", "Transferred from another holder"
 
     pocket = models.ForeignKey(SidePocket, on_delete=models.PROTECT, related_name="entries")
     lot = models.ForeignKey(
@@ -157,7 +159,9 @@ class PocketEntry(models.Model):
     )
     high_water_mark = ExactField()
     hurdle_start = models.DateField()
-    strike = models.ForeignKey("investors.NavStrike", on_delete=models.PROTECT, related_name="+")
+    strike = models.ForeignKey(
+        "investors.NavStrike", on_delete=models.PROTECT, null=True, related_name="+"
+    )
     entry = models.ForeignKey("investors.Entry", on_delete=models.PROTECT, related_name="+")
     effective_at = models.DateTimeField()
     recorded_at = models.DateTimeField(auto_now_add=True)

@@ -271,6 +271,11 @@ def _transfer(row: DealingProposal, actor: Actor, at: datetime) -> None:
         f"No price was dealt and no fee was taken. At the last NAV the units were worth "
         f"{moved.value:,.2f} {fund.currency} after accrued fees."
     )
+    if moved.parts:
+        body += (
+            "\n\nTheir part of side pockets went along, with its marks: "
+            f"{'; '.join(moved.parts)}. What a pocket paid before stays with who held it then."
+        )
     for holder in (row.investor, row.receiver):
         send_message(
             investor=holder, key=f"dealing:{row.pk}", subject="Units transferred", body=body

@@ -98,6 +98,15 @@ def require_redeemable(
     return wanted
 
 
+def require_not_on_hold(investor: Investor) -> None:
+    """Raise :class:`NotAllowed` (``on_hold``) for an account that compliance restricted."""
+    if investor.kyc_state == KycState.RESTRICTED:
+        raise NotAllowed(
+            "this account is on hold; the fund's compliance officer can tell you more",
+            code="on_hold",
+        )
+
+
 def require_available(
     *,
     investor: Investor,
@@ -112,11 +121,8 @@ def require_available(
     :class:`InvalidInput` (``not_positive``, ``too_fine``) and :class:`Conflict`
     (``not_enough_units``).
     """
-    if investor.kyc_state == KycState.RESTRICTED and not is_forced:
-        raise NotAllowed(
-            "this account is on hold; the fund's compliance officer can tell you more",
-            code="on_hold",
-        )
+    if not is_forced:
+        require_not_on_hold(investor)
     if units is not None:
         _require_measure(units, quantum=quantum, what="number of units")
     free = holding.units - holding.reserved_units if holding is not None else Decimal(0)

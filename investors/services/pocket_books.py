@@ -14,7 +14,7 @@ from django.db.models import Sum
 
 from investors.domain.ledger.chart import POCKET_ASSETS, POCKET_CAPITAL, UNITS_HELD
 from investors.domain.strike import PocketLot
-from investors.models import Fund, PocketChange, SidePocket
+from investors.models import Fund, PocketChange, ShareClass, SidePocket
 
 ZERO = Decimal(0)
 
@@ -146,8 +146,8 @@ def read_pocket_lots(
                   mark=mark, clock=clock)
         for lot, code, who, units, price, value, mark, clock in _rows(
             """SELECT x.lot_id::text, c.code, h.investor_id::text, sum(x.units),
-                      max(x.price) FILTER (WHERE x.kind = 'created'), sum(x.value),
-                      max(x.high_water_mark), max(x.hurdle_start)
+                      max(x.price) FILTER (WHERE x.kind IN ('created', 'transfer_in')),
+                      sum(x.value), max(x.high_water_mark), max(x.hurdle_start)
                FROM investors_pocketentry x JOIN investors_unitlot l ON l.id = x.lot_id
                JOIN investors_holding h ON h.id = l.holding_id
                JOIN investors_shareclass c ON c.id = l.share_class_id
@@ -158,6 +158,21 @@ def read_pocket_lots(
             [pocket, before, before, known_at, known_at],
         )
     ]  # fmt: skip
+
+
+def read_parts_of_holding(
+    investor: UUID, share_class: ShareClass
+) -> list[tuple[SidePocket, PocketLot]]:
+    """Every side pocket's part of each lot of one holder in a class, by number of both."""
+    pockets = SidePocket.objects.filter(
+        entries__lot__holding__investor=investor, entries__lot__share_class=share_class
+    )
+    return [
+        (pocket, lot)
+        for pocket in pockets.distinct().order_by("number")
+        for lot in read_pocket_lots(pocket.pk)
+        if (lot.holder, lot.share_class) == (str(investor), share_class.code)
+    ]
 
 
 def read_pocket_holdings(

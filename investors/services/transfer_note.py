@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
@@ -11,6 +12,7 @@ from investors.models import DealingProposal, Investor, NavStrike, Paper, UnitEn
 from investors.services.lot_values import net_values
 from investors.services.nav_inputs import last_dealt
 from investors.services.papers import render_paper
+from investors.services.pocket_transfers import read_transferred
 from magnetfund.kernel.errors import Conflict, NotFound
 
 
@@ -62,7 +64,7 @@ def describe_transfer(proposal: DealingProposal, strike: NavStrike, number: str)
         .order_by("lot__number")
     )
     net = net_values([move.lot_id for move in moves], strike)
-    units = sum(move.units for move in moves)
+    units = sum((move.units for move in moves), Decimal(0))
     return {
         "title": "Transfer note",
         "number": number,
@@ -81,7 +83,8 @@ def describe_transfer(proposal: DealingProposal, strike: NavStrike, number: str)
                     ["Value at the last NAV, after fees", f"{proposal.value:,.2f} {fund.currency}"],
                     ["NAV", f"{strike.valuation_at:%-d %b %Y}, version {strike.version}"],
                 ],
-            }
+            },
+            *_pocket_part(proposal, fund.currency),
         ],
         "lots": [
             [
@@ -97,3 +100,16 @@ def describe_transfer(proposal: DealingProposal, strike: NavStrike, number: str)
         "remarks": "The lots keep their dates, high-water marks, hurdle dates and lock-ups. No "
         "price was dealt and no fee was taken. Keep this note with your records.",
     }
+
+
+def _pocket_part(proposal: DealingProposal, currency: str) -> list[dict[str, Any]]:
+    """What went along of side pockets; no part where nothing did."""
+    moved = read_transferred(f"units_transferred:{proposal.pk}")
+    rows = [
+        [
+            f"{pocket.name}, {pocket.asset}",
+            f"{units:,.6f} units, carried at {value:,.2f} {currency}",
+        ]
+        for pocket, units, value in moved
+    ]
+    return [{"name": "Side pockets", "rows": rows}] if rows else []

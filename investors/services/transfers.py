@@ -6,6 +6,7 @@ nor across a dealing day that waits to be struck, so that every NAV has one hold
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -31,6 +32,7 @@ from investors.services.dealing_rules import (
     last_price,
     require_available,
     require_kyc,
+    require_not_on_hold,
     require_open,
 )
 from investors.services.estate_rules import require_transmissible
@@ -40,7 +42,15 @@ from investors.services.nav_calendar import find_due_period_end
 from investors.services.nav_dealing_book import read_lots_of
 from investors.services.nav_inputs import last_dealt
 from investors.services.nav_orders import reserve_everything
-from investors.services.pocket_books import read_pocket_holdings
+from investors.services.pocket_books import read_parts_of_holding
+from investors.services.pocket_transfers import (
+    PocketPartOf,
+    lines_of_parts,
+    lots_of_parts_alone,
+    plan_parts,
+    record_parts,
+    say_parts,
+)
 from investors.services.policies import terms_in_force
 from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
@@ -58,6 +68,8 @@ class Transferred:
     units: Decimal
     value: Decimal
     lots: int
+    #: What went along of each side pocket, in words.
+    parts: tuple[str, ...] = ()
 
 
 def check_transfer(
@@ -65,34 +77,24 @@ def check_transfer(
 ) -> Decimal:
     """Units that a transfer would move now (``None``: all that are free); locks the holding.
 
-    Raises :class:`InvalidInput` (``same_holder``, ``not_positive``, ``too_fine``),
-    :class:`NotAllowed` (``on_hold``, ``kyc_open`` of the receiver) and :class:`Conflict`
-    (``fund_suspended``, ``not_enough_units``, ``pocket_units``); ``death_reported`` and
-    ``no_probate`` of :func:`require_transmissible`.
+    Zero is all of a holder who has units of side pockets alone.  Raises :class:`InvalidInput`
+    (``same_holder``, ``not_positive``, ``too_fine``), :class:`NotAllowed` (``on_hold``,
+    ``kyc_open`` of the receiver) and :class:`Conflict` (``fund_suspended``,
+    ``not_enough_units``); ``death_reported`` and ``no_probate`` of :func:`require_transmissible`.
     """
     require_open(share_class.fund)
     if giver.pk == receiver.pk:
         raise InvalidInput("a transfer needs a different holder", code="same_holder")
     require_kyc(receiver)
-    _require_whole(giver, share_class)
     require_transmissible(giver, receiver)
     holding = lock_holding(giver, share_class)
+    has_none = holding is not None and holding.units == 0
+    if units is None and has_none and read_parts_of_holding(giver.pk, share_class):
+        require_not_on_hold(giver)
+        return Decimal(0)
     return require_available(
         investor=giver, holding=holding, units=units, quantum=quantum_of(share_class)
     )
-
-
-def _require_whole(giver: Investor, share_class: ShareClass) -> None:
-    """Raise :class:`Conflict` (``pocket_units``) for lots that have a part in a side pocket: the
-    claim stays with who held them when it was set apart."""
-    held = read_pocket_holdings(share_class.fund, investor=giver.pk)
-    names = dict.fromkeys(row.pocket.name for row in held if row.share_class == share_class.code)
-    if names:
-        raise Conflict(
-            f"lots of this holder have units of {', '.join(names)}; they are transferred once that "
-            "is paid",
-            code="pocket_units",
-        )
 
 
 def quantum_of(share_class: ShareClass) -> Decimal:
@@ -111,8 +113,9 @@ def transfer(
     at: datetime,
 ) -> Transferred:
     """Move units in the caller's transaction, first in first out, each lot with its mark, hurdle
-    clock, dealing day, lock-up and part of the cost.
+    clock, dealing day, lock-up and part of the cost, and with its part of every side pocket.
 
+    All of a holder takes the pocket units of lots along that have no main units any more.
     ``key`` names the transfer once.  Raises what :func:`check_transfer` raises, and
     :class:`Conflict` (``day_unstruck``) while a dealing day is valued and not struck.
     """
@@ -121,22 +124,35 @@ def transfer(
     wanted = check_transfer(giver=giver, receiver=receiver, share_class=share_class, units=units)
     require_struck(fund, at)
     newest = UnitLot.objects.aggregate(n=Max("number"))["n"] or 0
-    moves = transfer_units(
-        lots=read_lots_of(share_class.pk),
-        from_holder=str(giver.pk),
-        to_holder=str(receiver.pk),
-        units=wanted,
-        first_number=newest + 1,
+    had = read_lots_of(share_class.pk)
+    moves: tuple[LotMove, ...] = ()
+    if wanted:
+        moves = transfer_units(
+            lots=had,
+            from_holder=str(giver.pk),
+            to_holder=str(receiver.pk),
+            units=wanted,
+            first_number=newest + 1,
+        )
+    is_everything = units is None and wanted == sum(
+        (lot.units for lot in had if lot.holder == str(giver.pk)), Decimal(0)
     )
+    parts = plan_parts(
+        giver, share_class, had=had, moves=moves, is_everything=is_everything,
+        unit_quantum=quantum_of(share_class),
+    )  # fmt: skip
+    moves += lots_of_parts_alone(parts, moves, first_number=newest + len(moves) + 1)
     Holding.objects.get_or_create(
         investor=receiver, share_class=share_class, defaults={"updated_at": at}
     )
     holding = lock_holding(receiver, share_class)
     assert holding is not None
     lots = _open_lots(key, holding, moves, at)
-    _write_moves(key, share_class, moves, lots, actor, at)
+    _write_moves(key, share_class, moves, lots, parts, actor, at)
     reserve_everything(fund)
-    return Transferred(units=wanted, value=_value(fund, moves, at), lots=len(lots))
+    return Transferred(
+        units=wanted, value=_value(fund, moves, at), lots=len(lots), parts=say_parts(parts, fund)
+    )
 
 
 def require_struck(fund: Fund, at: datetime) -> None:
@@ -189,11 +205,14 @@ def _write_moves(
     share_class: ShareClass,
     moves: tuple[LotMove, ...],
     lots: list[UnitLot],
+    parts: Sequence[PocketPartOf],
     actor: Actor,
     at: datetime,
 ) -> None:
-    """One entry with a line for each lot, and both movements of each."""
+    """One entry with a line for each lot and each part of a side pocket, and both movements of
+    each."""
     fund = share_class.fund
+    into = {move.parent: lot.pk for move, lot in zip(moves, lots, strict=True)}
     entry = build_joint_entry(
         event="units_transferred",
         source_ref=f"units_transferred:{key}",
@@ -205,14 +224,18 @@ def _write_moves(
                 other=Tags(share_class=share_class.code, lot=lot.pk),
             )
             for move, lot in zip(moves, lots, strict=True)
-        ],
+        ]
+        + lines_of_parts(parts, into, share_class),
         currency=fund.currency,
         fund=fund.code,
     )
     (posted,) = post_entries(fund, [NewEntry.of(entry)], actor=actor)
+    record_parts(parts, into, posted, at)
     price = last_price(share_class)
     rows = []
     for move, lot in zip(moves, lots, strict=True):
+        if not move.goes.units:
+            continue
         for lot_id, kind, units in (
             (UUID(move.parent), UnitEntry.Kind.TRANSFER_OUT, -move.goes.units),
             (lot.pk, UnitEntry.Kind.TRANSFER_IN, move.goes.units),

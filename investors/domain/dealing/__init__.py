@@ -32,7 +32,12 @@ from investors.domain.dealing.moves import (
     split_side_pocket,
     transfer_units,
 )
-from investors.domain.dealing.pockets import PocketStep, change_pocket
+from investors.domain.dealing.pockets import (
+    PocketPart,
+    PocketStep,
+    change_pocket,
+    take_pocket_part,
+)
 from investors.domain.dealing.sizing import (
     LotUnits,
     gross_of_net,
@@ -56,6 +61,7 @@ __all__ = [
     "LotMove",
     "LotUnits",
     "PocketLot",
+    "PocketPart",
     "PocketStep",
     "Rank",
     "RedemptionRefusal",
@@ -79,5 +85,6 @@ __all__ = [
     "size_gross_redemption",
     "size_holdback",
     "split_side_pocket",
+    "take_pocket_part",
     "transfer_units",
 ]

@@ -86,6 +86,34 @@ def change_pocket(
     return tuple(steps)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PocketPart:
+    """Pocket units of a lot that go to another holder with main units, and their value."""
+
+    lot: PocketLot
+    units: Decimal
+    value: Decimal
+
+
+@exactly
+def take_pocket_part(
+    lot: PocketLot, *, taken: Decimal, held: Decimal, unit_quantum: Decimal
+) -> PocketPart | None:
+    """What goes along when ``taken`` of a lot's ``held`` main units are transferred.
+
+    All of it with all main units, also where there are none any more; else the same proportion,
+    rounded down to whole steps, ``None`` where that is none.  The value goes by units, in cents
+    down, so that the giver's lot keeps what rounding leaves.
+    """
+    if taken >= held:
+        return PocketPart(lot=lot, units=lot.units, value=lot.value)
+    units = quantize(lot.units * taken / held, unit_quantum, Rounding.DOWN)
+    if not units:
+        return None
+    value = quantize(lot.value * units / lot.units, CENT, Rounding.DOWN)
+    return PocketPart(lot=lot, units=units, value=value)
+
+
 def _fee(
     lot: PocketLot, terms: ClassTerms, *, price: Decimal, units: Decimal, gross: Decimal, day: date
 ) -> Decimal:

@@ -27,6 +27,7 @@ from investors.services.verification.money import (
 )
 from investors.services.verification.orders import find_dealing_differences
 from investors.services.verification.others import find_other_differences
+from investors.services.verification.pocket_transfers import find_transfer_differences
 from investors.services.verification.pockets import find_pocket_differences
 from investors.services.verification.rates import find_rate_differences
 from investors.services.verification.rebates import find_rebate_differences
@@ -108,6 +109,7 @@ CHECKS: tuple[Check, ...] = (
     find_rebate_differences,
     find_rate_differences,
     find_pocket_differences,
+    find_transfer_differences,
     find_suspension_differences,
     find_other_differences,
     find_strike_hash_differences,

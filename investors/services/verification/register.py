@@ -128,6 +128,8 @@ def find_lot_differences(fund: Fund) -> list[str]:
         if not same_class:
             found.append(f"lot {number}: its class is not that of its holding")
         price, first, mark, newest, clock, last, strike, issued_at, cost, paid = pairs
+        if first is None and not is_first:
+            continue  # a transfer gave it units of side pockets alone
         told = [("mark", mark, newest), ("hurdle date", clock, last)]
         if is_first:
             told += [("price", price, first), ("NAV", strike, issued_at), ("cost", cost, paid)]

@@ -241,7 +241,9 @@ def withdraw(request: HttpRequest, pk: UUID) -> HttpResponse:
 def _steps(row: SidePocket) -> list[dict[str, Any]]:
     """The roll-forward: what each NAV did to units and value, with what stood after it."""
     sums: dict[tuple[Any, str], list[Decimal]] = {}
-    for at, kind, units, value, fee in row.entries.order_by("effective_at", "pk").values_list(
+    # What goes from holder to holder leaves the pocket as it was.
+    entries = row.entries.exclude(kind__in=("transfer_out", "transfer_in"))
+    for at, kind, units, value, fee in entries.order_by("effective_at", "pk").values_list(
         "effective_at", "kind", "units", "value", "fee"
     ):
         found = sums.setdefault((at, kind), [ZERO, ZERO, ZERO])

@@ -123,6 +123,7 @@ CAPITAL: tuple[Event, ...] = (
         rules=(
             between_lots("capital", "3010"),
             between_lots("result", "3100", either_sign=True),
+            between_lots("pocket", "3020"),
             units_out(),
             units_in(other=True),
         ),
