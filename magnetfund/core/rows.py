@@ -16,6 +16,7 @@ from uuid import UUID
 
 from django.db import connection, models
 
+from magnetfund.core.bulk import copy_rows
 from magnetfund.core.fields import ExactField
 
 Row = TypeVar("Row", bound=models.Model)
@@ -57,6 +58,28 @@ def insert_rows(*rows: models.Model, then: Sequence[Statement] = ()) -> None:
             (row.pk,) = cursor.fetchone()
             row._state.adding, row._state.db = False, connection.alias
             cursor.nextset()
+
+
+def copy_new(rows: Sequence[models.Model]) -> None:
+    """Insert new rows of one table by COPY; a key that the server gives stays unknown."""
+    if not rows:
+        return
+    model = type(rows[0])
+    names = [name for name, _, _ in _columns_written(model)]
+    copy_rows(model, names, (_values_of(row) for row in rows))
+    for row in rows:
+        row._state.adding, row._state.db = False, connection.alias
+
+
+def read_rows(*statements: Statement) -> list[list[tuple[Any, ...]]]:
+    """What each of some queries finds, asked in one round trip."""
+    found = []
+    with connection.cursor() as cursor:
+        send(cursor, *statements)
+        for _ in statements:
+            found.append(cursor.fetchall())
+            cursor.nextset()
+    return found
 
 
 def send(cursor: Any, *statements: Statement) -> None:

@@ -16,7 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from investors.domain.onboarding import KycState
-from investors.models import DealingDay, DealingOrder, Fund, Holding, Investor, ShareClass
+from investors.models import (
+    DealingDay,
+    DealingOrder,
+    Entry,
+    Fund,
+    Holding,
+    Investor,
+    Posting,
+    ShareClass,
+)
 from investors.services.dealing import submit_redemption, submit_subscription
 from investors.services.expenses import decide_expense, propose_expense
 from investors.services.ledger import ensure_chart
@@ -24,6 +33,7 @@ from investors.services.nav import approve_strike, prepare_strike
 from investors.services.policies import set_terms
 from investors.services.statements import record_receipt
 from magnetfund.core.actors import Actor
+from magnetfund.core.bulk import is_doubled, refresh_statistics
 from magnetfund.core.models import User
 from magnetfund.kernel.clock import VirtualClock, use_clock
 from magnetfund.kernel.errors import InvalidInput
@@ -293,6 +303,8 @@ class FundKeeper:
         )
         pay_what_is_owed(self.fund, people=self.people, at=at + timedelta(microseconds=4))
         self.strikes += 1
+        if is_doubled(self.strikes):
+            refresh_statistics(Entry, Posting)
         if self.on_strike is not None:
             self.on_strike(at)
 

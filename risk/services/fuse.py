@@ -32,11 +32,14 @@ from risk.models import (
 )
 from risk.services.stop_statements import BARRIER, STOP, Barrier, FuseFacts, stop_values
 
+#: The state in force of a book's scope, as the order gate sees it.
+STATE_OF = "SELECT risk_fuse_state(%s, %s)"
+
 
 def state_of(book: str, scope: str = FUND_SCOPE) -> str:
     """The state in force, as the order gate sees it; never armed is DISARMED for the fund."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT risk_fuse_state(%s, %s)", [book, scope])
+        cursor.execute(STATE_OF, [book, scope])
         return str(cursor.fetchone()[0])
 
 
@@ -131,37 +134,33 @@ def reduce_instrument(
     *, book: str, instrument: str, facts: FuseFacts, actor: Actor, at: datetime | None = None
 ) -> FuseEvent:
     """Put one instrument into REDUCING, or note that its episode deepened."""
-    at = at or utc_now()
-    with transaction.atomic():
-        deepened = state_of(book, instrument) == FuseState.REDUCING
-        return _write(
-            book=book,
-            scope=instrument,
-            state=FuseState.REDUCING,
-            kind="deepened" if deepened else "reducing",
-            facts=facts,
-            actor=actor,
-            at=at,
-        )
+    deepened = state_of(book, instrument) == FuseState.REDUCING
+    return _write(
+        book=book,
+        scope=instrument,
+        state=FuseState.REDUCING,
+        kind="deepened" if deepened else "reducing",
+        facts=facts,
+        actor=actor,
+        at=at or utc_now(),
+    )
 
 
 def clear_instrument(
     *, book: str, instrument: str, facts: FuseFacts, actor: Actor, at: datetime | None = None
 ) -> FuseEvent:
     """End an episode after its cooldown; raises :class:`Conflict` when none is open."""
-    at = at or utc_now()
-    with transaction.atomic():
-        if state_of(book, instrument) != FuseState.REDUCING:
-            raise Conflict(f"{instrument} is not in state REDUCING", code="not_reducing")
-        return _write(
-            book=book,
-            scope=instrument,
-            state=FuseState.ARMED,
-            kind="cleared",
-            facts=facts,
-            actor=actor,
-            at=at,
-        )
+    if state_of(book, instrument) != FuseState.REDUCING:
+        raise Conflict(f"{instrument} is not in state REDUCING", code="not_reducing")
+    return _write(
+        book=book,
+        scope=instrument,
+        state=FuseState.ARMED,
+        kind="cleared",
+        facts=facts,
+        actor=actor,
+        at=at or utc_now(),
+    )
 
 
 def lock_strategy(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import CharField, Exists, OuterRef
 from django.db.models.functions import Cast
 
@@ -13,6 +14,7 @@ from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.models import AuditEvent
 from magnetfund.core.roles import Capability
+from magnetfund.core.rows import read_rows
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict
@@ -28,15 +30,18 @@ DIFFERENCE = "books do not reconcile"
 BATCH = 200
 
 
+NEWEST_STATE = "SELECT state FROM trading_enginetransition WHERE book = %s ORDER BY id DESC LIMIT 1"
+
+
 def engine_state_of(book: str) -> str:
     """The state in force; a book without any row is STOPPED."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT state FROM trading_enginetransition WHERE book = %s ORDER BY id DESC LIMIT 1",
-            [book],
-        )
-        newest = cursor.fetchone()
-    return str(newest[0]) if newest else EngineState.STOPPED
+    (newest,) = read_rows((NEWEST_STATE, [book]))
+    return state_told(newest)
+
+
+def state_told(newest: Sequence[tuple[str]]) -> str:
+    """The state that :data:`NEWEST_STATE` found."""
+    return str(newest[0][0]) if newest else EngineState.STOPPED
 
 
 def _move(

@@ -17,16 +17,19 @@ from typing import Any, Protocol
 import numpy as np
 from django.db import connection, transaction
 
+from magnetfund.core.bulk import is_doubled, refresh_statistics
 from magnetfund.kernel.clock import VirtualClock, from_milliseconds, to_milliseconds, use_clock
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.fuse import FuseMove, Trigger
 from risk.domain.limits import Limits
+from risk.models import FuseEvent
 from trading.domain.engine.book import BookFill, CloseReason, Event, RoundTrip
 from trading.domain.market import DAY_MS, HOUR_MS, Candle, Candles
 from trading.domain.market.blackouts import Blackout, find_barred
 from trading.domain.market.candles import list_candles
 from trading.domain.market.funding import FundingRates
 from trading.domain.strategies.signals import Signal
+from trading.models import Fill, FundingPayment, Order, OrderEvent
 from trading.services.book.follow import follow
 from trading.services.book.slots import slots_on
 from trading.services.book.trading_book import TradingBook
@@ -131,7 +134,7 @@ class TradingHistory:
         self._valuation_ms = valuation_hours * HOUR_MS
         self._on_bar = on_bar
         self._unsaved: list[BookValue] = []
-        self._unsaved_days = 0
+        self._unsaved_days = self._saved = 0
         self._ahead = [
             _within(candles[item.symbol], start_ms, end_ms) for item in setup.instruments
         ]
@@ -223,6 +226,9 @@ class TradingHistory:
                 while log.store_levels():
                     pass
             self.paper.save()
+        self._saved += 1
+        if is_doubled(self._saved):
+            refresh_statistics(Order, OrderEvent, Fill, FundingPayment, FuseEvent)
 
     # ---- hours ---------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from decimal import Decimal
 
 from django.db import transaction
 
+from magnetfund.core.rows import copy_new
 from magnetfund.kernel.clock import from_milliseconds
 from risk.domain.pretrade import Side
 from trading.domain.engine.book import Bar
@@ -203,14 +204,17 @@ class PaperVenue:
 
     def store(self) -> None:
         """Store what a history kept back."""
+        orders = list(self._new_orders.values())
+        stored = [row for row in orders if not row._state.adding]
+        copy_new([row for row in orders if row._state.adding])
         PaperOrder.objects.bulk_create(
-            list(self._new_orders.values()),
+            stored,
             update_conflicts=True,
             unique_fields=["client_order_id"],
             update_fields=MOVED_COLUMNS,
             batch_size=500,
         )
-        PaperEvent.objects.bulk_create(self._new_events, batch_size=500)
+        copy_new(self._new_events)
         self._new_orders, self._new_events = {}, []
         self._keep()
 

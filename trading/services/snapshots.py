@@ -8,8 +8,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection
-
+from magnetfund.core.rows import read_rows
 from magnetfund.kernel.money import decimal_from_float
 from risk.domain.fuse import Condition, FuseState
 from risk.domain.leverage import class_leverage_max
@@ -27,14 +26,14 @@ from risk.domain.pretrade import (
     Side,
 )
 from risk.models import FUND_SCOPE
-from risk.services.fuse import state_of
+from risk.services.fuse import STATE_OF
 from trading.domain.positions import commit_margin
 from trading.models import Instrument
 from trading.services.correlations import find_correlation_groups
-from trading.services.engine import engine_state_of
+from trading.services.engine import NEWEST_STATE, state_told
 from trading.services.leverage_caps import evidence_policy, find_venue_cap
 
-# Read for each entry, while it waits: through the models they took ten times as long.
+# Read for each entry, while it waits, in one round trip: each by itself they took longer.
 LOCKED_UNTIL = """
 SELECT max(until) FROM risk_strategylock WHERE book = %s AND strategy = %s AND until > %s"""
 TRADED_SYMBOLS = "SELECT symbol FROM trading_instrument WHERE is_active ORDER BY symbol"
@@ -52,6 +51,9 @@ RECENT_ORDERS = """
 SELECT i.symbol, o.strategy, o.side, o.quantity, o.limit_price, o.occurred_at, o.reduces
 FROM trading_order o JOIN trading_instrument i ON i.id = o.instrument_id
 WHERE o.book = %s AND o.occurred_at > %s AND o.occurred_at <= %s AND o.state <> 'DENIED'"""
+
+
+_Rows = list[tuple[Any, ...]]
 
 
 class _OpenOrder(NamedTuple):
@@ -96,21 +98,29 @@ def build_snapshot(
     (``is_bare``) none of its limits acts.  Of an order that is to be sent (``is_before_sending``)
     those that wait with it, and itself, are no part of the book.
     """
-    groups = _groups(book, limits, at)
-    fund = state_of(book, FUND_SCOPE)
-    local = state_of(book, instrument.symbol)
+    waiting = " AND o.state <> 'INTENT'" if is_before_sending else ""
+    traded, ((fund,),), ((local,),), ((lock,),), engine, held, orders, recent = read_rows(
+        (TRADED_SYMBOLS, []),
+        (STATE_OF, [book, FUND_SCOPE]),
+        (STATE_OF, [book, instrument.symbol]),
+        (LOCKED_UNTIL, [book, strategy, at]),
+        (NEWEST_STATE, [book]),
+        (POSITIONS, [book]),
+        (OPEN_ORDERS + waiting, [book]),
+        (RECENT_ORDERS, [book, at - timedelta(minutes=1), at]),
+    )
+    groups = _groups(book, [symbol for (symbol,) in traded], limits, at)
     met = fund if fund != "ARMED" else local
-    ((lock,),) = _rows(LOCKED_UNTIL, book, strategy, at)
     return BookSnapshot(
         equity=equity,
         mode=mode,
         fuse_state=FuseState(met),
-        engine_state=EngineState(engine_state_of(book)),
+        engine_state=EngineState(state_told(engine)),
         instrument=_rules(instrument, groups, is_allowed=is_history or instrument.is_active),
         reference=ReferencePrice(price=reference, observed_at=observed_at or at),
-        positions=_positions(book, marks, groups),
-        orders=_orders(book, groups, is_before_sending=is_before_sending),
-        recent=_recent(book, at),
+        positions=_positions(held, marks, groups),
+        orders=_orders(orders, groups),
+        recent=_recent(recent),
         strategy_locked_until=lock,
         entry_block=entry_block,
         client_class_leverage_max=_exact(class_leverage_max(instrument.kind)),
@@ -123,9 +133,8 @@ def _exact(cap: float | None) -> Decimal | None:
     return None if cap is None else decimal_from_float(cap)
 
 
-def _groups(book: str, limits: Limits, at: datetime) -> dict[str, str]:
+def _groups(book: str, symbols: list[str], limits: Limits, at: datetime) -> dict[str, str]:
     """The name of each instrument's correlation group, that of its first member."""
-    symbols = [symbol for (symbol,) in _rows(TRADED_SYMBOLS)]
     numbers = find_correlation_groups(book=book, symbols=symbols, limits=limits, at=at)
     first = {number: symbol for symbol, number in reversed(numbers.items())}
     return {symbol: first[number] for symbol, number in numbers.items()}
@@ -149,10 +158,10 @@ def _rules(
 
 
 def _positions(
-    book: str, marks: Mapping[str, Decimal], groups: Mapping[str, str]
+    rows: _Rows, marks: Mapping[str, Decimal], groups: Mapping[str, str]
 ) -> tuple[BookPosition, ...]:
     found = []
-    for symbol, gap_floor, strategy, quantity, average_price, leverage in _rows(POSITIONS, book):
+    for symbol, gap_floor, strategy, quantity, average_price, leverage in rows:
         mark = marks.get(symbol, average_price)
         exact = decimal_from_float(leverage)
         found.append(
@@ -169,12 +178,9 @@ def _positions(
     return tuple(found)
 
 
-def _orders(
-    book: str, groups: Mapping[str, str], *, is_before_sending: bool
-) -> tuple[BookOrder, ...]:
+def _orders(rows: _Rows, groups: Mapping[str, str]) -> tuple[BookOrder, ...]:
     found = []
-    statement = OPEN_ORDERS + (" AND o.state <> 'INTENT'" if is_before_sending else "")
-    for symbol, gap_floor, *columns in _rows(statement, book):
+    for symbol, gap_floor, *columns in rows:
         row = _OpenOrder(*columns)
         left = row.quantity - row.filled
         notional = left * row.reference_price
@@ -201,7 +207,7 @@ def _orders(
     return tuple(found)
 
 
-def _recent(book: str, at: datetime) -> tuple[RecentOrder, ...]:
+def _recent(rows: _Rows) -> tuple[RecentOrder, ...]:
     return tuple(
         RecentOrder(
             instrument=symbol,
@@ -212,13 +218,5 @@ def _recent(book: str, at: datetime) -> tuple[RecentOrder, ...]:
             submitted_at=occurred_at,
             reduces=reduces,
         )
-        for symbol, strategy, side, quantity, limit_price, occurred_at, reduces in _rows(
-            RECENT_ORDERS, book, at - timedelta(minutes=1), at
-        )
+        for symbol, strategy, side, quantity, limit_price, occurred_at, reduces in rows
     )
-
-
-def _rows(statement: str, *values: str | datetime) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        return list(cursor.fetchall())

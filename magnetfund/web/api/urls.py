@@ -6,6 +6,7 @@ from django.urls import path, re_path
 from django.views.decorators.http import require_safe
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+import magnetfund.web.api.schema  # noqa: F401 - the API's own token in what is told of it
 from magnetfund.web.api import (
     account_changes,
     accounts,
