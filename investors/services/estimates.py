@@ -53,7 +53,7 @@ def estimate_inputs(fund: Fund, *, at: datetime, is_pooled: bool = False) -> Str
     newest = Valuation.objects.filter(book=fund.book, at__lte=at).order_by("-at").first()
     if strike is None or strike.dealt_at is None or newest is None or newest.at <= strike.dealt_at:
         return None
-    balances = read_balances(fund, before=at)
+    balances = read_balances(fund, before=at, accounts=TRADING_ACCOUNTS)
     posted = sum((balances.get((code, fund.currency), ZERO) for code in TRADING_ACCOUNTS), ZERO)
     money = net_assets(fund, before=at) - posted + newest.equity - expenses_due(fund, at=at)
     money += estimate_change(fund, at=at, equity=newest.equity)

@@ -183,7 +183,9 @@ def _check_sums(strike: Strike) -> BlockingCheck:
 
 def _check_suspense(fund: Fund, valuation_at: datetime) -> BlockingCheck:
     """Suspense is nobody's money: a NAV waits until it is explained."""
-    open_amount = read_balances(fund, before=valuation_at).get((SUSPENSE, fund.currency), ZERO)
+    open_amount = read_balances(fund, before=valuation_at, accounts=[SUSPENSE]).get(
+        (SUSPENSE, fund.currency), ZERO
+    )
     return BlockingCheck(
         name="suspense account is zero",
         passed=open_amount == 0,
@@ -227,7 +229,11 @@ def _check_pockets(
     what stands apart is what its units were given and earned."""
     due = {row.name: row for row in pockets_due(fund)}
     found = []
-    balances = read_balances(fund, before=valuation_at)
+    balances = read_balances(
+        fund,
+        before=valuation_at,
+        accounts=[POCKET_ASSETS, POCKET_CAPITAL, *(row.account for row in due.values())],
+    )
     taken: dict[str, Decimal] = {}
     for name in dict.fromkeys(part.pocket for item in strike.classes for part in item.pockets):
         row = due[name]
@@ -319,7 +325,7 @@ def _check_merges(
 
 def _check_units(fund: Fund, inputs: StrikeInputs) -> BlockingCheck:
     """Units in the register against the units in the ledger."""
-    balances = read_balances(fund)
+    balances = read_balances(fund, accounts=[UNITS_HELD])
     wrong = [
         f"class {item.code}: register {item.units}, ledger {ledger}"
         for item in inputs.classes

@@ -47,7 +47,8 @@ def level_bank(fund: Fund, *, at: datetime, source: str, text: str, actor: Actor
     newest NAV: the entry has the amount in each, and no result.  Money that waits to buy units of
     the fund itself does not leave and is not fetched.
     """
-    balances = read_balances(fund, before=at + timedelta(microseconds=1))
+    until = at + timedelta(microseconds=1)
+    balances = read_balances(fund, before=until, accounts=[BANK, *OWED_FROM_BANK])
     owed = -sum((balances.get((account, fund.currency), ZERO) for account in OWED_FROM_BANK), ZERO)
     waiting = DealingOrder.objects.filter(
         share_class__fund=fund, kind=DealingOrder.Kind.REINVESTMENT, state="funded"

@@ -166,7 +166,9 @@ def post_mark(
     The entry is effective a microsecond earlier: it closes the period that ends at ``at``.
     """
     wanted = sum((position.unrealised for position in positions), ZERO)
-    standing = read_balances(fund, before=at).get((DERIVATIVES, fund.currency), ZERO)
+    standing = read_balances(fund, before=at, accounts=[DERIVATIVES]).get(
+        (DERIVATIVES, fund.currency), ZERO
+    )
     if wanted != standing:
         entry = build_entry(
             event="mark_to_market",
