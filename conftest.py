@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+PROJECT = Path(__file__).resolve().parent
 REAL_DATA_FOLDERS = (os.environ.get("MAGNET_DATA", ""), "../shared/data")
 
 
@@ -49,6 +50,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if _has_settings() and config.option.basetemp is None:
         # What tests write lies in the throwaway home as well, and goes with it.
         config.option.basetemp = str(_folder() / "tmp")
+
+    if _leads_workers(config):
+        from magnetfund.tests.kept_code import bring_code
+
+        bring_code(PROJECT)
 
     # How long one example takes says what else the machine does, and nothing of the law.
     patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -168,7 +174,18 @@ def _folder() -> Path:
     return folder
 
 
+def _leads_workers(config: pytest.Config) -> bool:
+    """Whether this process hands tests to others, as a run of many files does."""
+    return bool(getattr(config.option, "numprocesses", None)) and not os.environ.get(
+        "MAGNET_TEST_FAST"
+    )
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
+    if _leads_workers(config):
+        from magnetfund.tests.kept_code import keep_code
+
+        keep_code(PROJECT)
     if _has_settings():
         shutil.rmtree(_folder(), ignore_errors=True)
 

@@ -84,7 +84,7 @@ def fill_once(server: Postgres, name: str, *, fill: Callable[[], None]) -> None:
     """Let ``server`` hold database ``name``, which ``fill`` makes where nobody has kept it yet."""
     folder, key = cache_folder() / "test-databases", f"{name}-{content_key()}"
     try:
-        with _locked(folder, key):
+        with locked(folder, key):
             if (kept := folder / key).exists():
                 os.utime(kept)
                 server.make_database(name)
@@ -94,7 +94,7 @@ def fill_once(server: Postgres, name: str, *, fill: Callable[[], None]) -> None:
             part = folder / f"{key}.part"
             _run_tool(server, name, "pg_dump", "--format=custom", "--compress=0", "-f", str(part))
             part.rename(kept)
-            _remove_unused(kept)
+            remove_unused(kept)
     except (OSError, subprocess.CalledProcessError) as error:
         warnings.warn(f"the database {name} is filled anew: {error}", stacklevel=1)
         fill()
@@ -109,7 +109,7 @@ def start_cluster(home: Home, *, migrate: Callable[[Postgres], None]) -> Postgre
     """Start a cluster under ``home`` that ``migrate`` has prepared, now or in an earlier run."""
     try:
         folder, key = cache_folder() / "test-clusters", cluster_key()
-        with _locked(folder, key):
+        with locked(folder, key):
             kept = folder / key
             if kept.exists():
                 server = _start_copy(home, kept)
@@ -134,8 +134,8 @@ def _start_new(home: Home, migrate: Callable[[Postgres], None]) -> Postgres:
 
 
 @contextmanager
-def _locked(folder: Path, key: str) -> Iterator[None]:
-    """One kept cluster, by one process at a time; other branches do not wait for it."""
+def locked(folder: Path, key: str) -> Iterator[None]:
+    """What is kept under one key, by one process at a time; other branches do not wait for it."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     with (folder / f"{key}.lock").open("a") as handle:
@@ -176,10 +176,10 @@ def _keep(home: Home, server: Postgres, kept: Path) -> None:
     shutil.copy2(home.root / "secrets.json", part / "secrets.json")
     _copy(server.data, part / "postgres")
     part.rename(kept)
-    _remove_unused(kept)
+    remove_unused(kept)
 
 
-def _remove_unused(kept: Path) -> None:
+def remove_unused(kept: Path) -> None:
     """Remove what lies beside ``kept`` and was not used for long, but for the newest."""
     others = sorted(
         (path for path in kept.parent.iterdir() if path.suffix != ".lock"),

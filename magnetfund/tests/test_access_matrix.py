@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 NOBODYS_ID = "00000000-0000-0000-0000-000000000009"
 SAMPLES = {"uuid": NOBODYS_ID, "int": "999999", "str": "none", "slug": "none", "path": "none"}
 METHODS = ("get", "head", "options", "post", "put", "patch", "delete")
-#: The methods that a browser sends; the others are asked of everybody by the drill.
+#: The methods that a browser sends; the others are asked of every path and role by the drill.
 READS_AND_WRITES = ("get", "post")
 OTHERS = tuple(m for m in METHODS if m not in READS_AND_WRITES)
 #: What strangers may open (2xx), beside the pages of signing in.
@@ -93,10 +93,19 @@ def test_the_resolver_was_read_whole():
         assert known in PATHS
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_nobody_gets_nothing_but_what_is_public(method: str):
+@pytest.mark.parametrize(
+    ("method", "paths"),
+    [
+        *((name, PATHS) for name in READS_AND_WRITES),
+        # Each path by one of the other methods; the drill asks all of them by one or by each.
+        *((name, PATHS[place :: len(OTHERS)]) for place, name in enumerate(OTHERS)),
+        *(pytest.param(name, PATHS, marks=pytest.mark.drill) for name in sampled(OTHERS, 1)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else f"{len(value)}-paths",
+)
+def test_nobody_gets_nothing_but_what_is_public(method: str, paths: list[str]):
     visitor = Visitor()
-    found = {path: visitor.ask(method, path) for path in PATHS}
+    found = {path: visitor.ask(method, path) for path in paths}
     assert {path: a.status_code for path, a in found.items() if a.status_code == 500} == {}
     opened = {
         path

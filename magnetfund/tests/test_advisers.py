@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
@@ -34,19 +36,28 @@ from magnetfund.operations.people import ensure_user
 from magnetfund.tests.test_access_matrix import PATHS
 from magnetfund.tests.test_portal_own import client_of, staff
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("module_database")]
 PASSWORD = "correct horse battery 7"
 HOLDINGS = ("/overview/", "/activity/", "/navs/", "/trades/", "/my-risk/", "/proof/")
 OWN = ("/messages/", "/settings/", "/advisers/", "/redeem/", "/switch/", "/subscribe/")
 
 
-@pytest.fixture
-def small() -> SmallFund:
+def tell() -> SmallFund:
     fund = make_fund("main")
     fund.day(FIRST)
     fund.subscribe("ann", "10000", before=FIRST)
     fund.strike(FIRST)
     return fund
+
+
+@pytest.fixture(scope="module")
+def story() -> Callable[[], SmallFund]:
+    return tell
+
+
+@pytest.fixture
+def small(module_database: Any, told: Any, db: None) -> SmallFund:
+    return deepcopy(told.value)
 
 
 def holder(small: SmallFund, name: str = "ann") -> Investor:

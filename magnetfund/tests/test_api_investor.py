@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import deepcopy
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,11 +18,10 @@ from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.people import ensure_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("module_database")]
 
 
-@pytest.fixture
-def small() -> SmallFund:
+def tell() -> SmallFund:
     fund = make_fund("main")
     fund.day(FIRST)
     for name, amount in (("ann", "10000"), ("bob", "30000")):
@@ -31,6 +32,16 @@ def small() -> SmallFund:
     fund.strike(FIRST)
     fund.day((utc_now() + timedelta(days=30)).replace(microsecond=0))
     return fund
+
+
+@pytest.fixture(scope="module")
+def story() -> Callable[[], SmallFund]:
+    return tell
+
+
+@pytest.fixture
+def small(module_database: Any, told: Any, db: None) -> SmallFund:
+    return deepcopy(told.value)
 
 
 def client_of(small: SmallFund, name: str) -> APIClient:

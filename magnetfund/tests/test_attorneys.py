@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import deepcopy
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,14 +26,12 @@ from magnetfund.kernel.errors import FundError
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.test_portal_own import client_of, staff
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("module_database")]
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
 
 
-@pytest.fixture
-def small(settings: Any, tmp_path: Path) -> SmallFund:
+def tell() -> SmallFund:
     """Ann holds units; Tom has a file and an account, and no units."""
-    settings.DOCUMENT_KEYS = tmp_path / "keys"
     fund = make_fund("main")
     fund.day(FIRST)
     fund.subscribe("ann", "10000", before=FIRST)
@@ -40,6 +40,17 @@ def small(settings: Any, tmp_path: Path) -> SmallFund:
     client_of(fund.investor("ann"))
     client_of(fund.investor("tom"))
     return fund
+
+
+@pytest.fixture(scope="module")
+def story() -> Callable[[], SmallFund]:
+    return tell
+
+
+@pytest.fixture
+def small(module_database: Any, told: Any, db: None, settings: Any, tmp_path: Path) -> SmallFund:
+    settings.DOCUMENT_KEYS = tmp_path / "keys"
+    return deepcopy(told.value)
 
 
 def person(small: SmallFund, name: str) -> Investor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Callable
+from copy import deepcopy
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -44,7 +46,7 @@ from magnetfund.operations.people import ensure_user
 from magnetfund.web.dealing_forms import DealingProposalForm
 from magnetfund.web.portal.selectors import find_lots
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("module_database")]
 D = Decimal
 FEBRUARY, MARCH = first_of(2025, 2), first_of(2025, 3)
 BETWEEN = FIRST + timedelta(days=3)
@@ -58,8 +60,7 @@ GROUND: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture
-def small() -> SmallFund:
+def tell() -> SmallFund:
     """Ann holds two lots with marks of their own, Bob one; the class takes 20 % of gains."""
     terms = {"performance_rate": "0.2", "lock_up": "hard", "lock_up_days": 400}
     fund = make_fund_of("main", {"A": terms, "B": {}})
@@ -69,6 +70,16 @@ def small() -> SmallFund:
     fund.subscribe("bob", "3000", before=FIRST)
     fund.strike(FIRST)
     return fund
+
+
+@pytest.fixture(scope="module")
+def story() -> Callable[[], SmallFund]:
+    return tell
+
+
+@pytest.fixture
+def small(module_database: Any, told: Any, db: None) -> SmallFund:
+    return deepcopy(told.value)
 
 
 def director() -> Actor:

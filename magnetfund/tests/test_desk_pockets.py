@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import deepcopy
 from decimal import Decimal
 from typing import Any
 
@@ -19,14 +21,13 @@ from investors.tests.test_payments import payee_of
 from magnetfund.core.roles import Role
 from magnetfund.operations.people import ensure_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("module_database")]
 FEBRUARY, MARCH = first_of(2025, 2), first_of(2025, 3)
 PAGE, API = "/desk/fund/pockets/", "/api/dealing/pockets"
 ADMIN = "/admin/investors/sidepocket/"
 
 
-@pytest.fixture
-def small() -> SmallFund:
+def tell() -> SmallFund:
     """Ann holds 600 units of 100, Bob 400."""
     fund = make_fund("main", performance_rate="0", management_rate="0")
     for at in (FIRST, FEBRUARY, MARCH):
@@ -35,6 +36,16 @@ def small() -> SmallFund:
     fund.subscribe("bob", "40000", before=FIRST)
     fund.strike(FIRST)
     return fund
+
+
+@pytest.fixture(scope="module")
+def story() -> Callable[[], SmallFund]:
+    return tell
+
+
+@pytest.fixture
+def small(module_database: Any, told: Any, db: None) -> SmallFund:
+    return deepcopy(told.value)
 
 
 def claim(**more: Any) -> dict[str, Any]:

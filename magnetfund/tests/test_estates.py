@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import deepcopy
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -42,13 +44,11 @@ from magnetfund.operations.people import ensure_user
 from magnetfund.tests.test_attorneys import PDF, api, by, officer, person
 from magnetfund.tests.test_portal_own import client_of, staff
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("module_database")]
 
 
-@pytest.fixture
-def small(settings: Any, tmp_path: Path) -> SmallFund:
+def tell() -> SmallFund:
     """Ann holds units and has an account, as Tom has; Bob is an approved file."""
-    settings.DOCUMENT_KEYS = tmp_path / "keys"
     fund = make_fund("main")
     fund.day(FIRST)
     fund.subscribe("ann", "10000", before=FIRST)
@@ -58,6 +58,17 @@ def small(settings: Any, tmp_path: Path) -> SmallFund:
         client_of(fund.investor(name))
     fund.investor("bob")
     return fund
+
+
+@pytest.fixture(scope="module")
+def story() -> Callable[[], SmallFund]:
+    return tell
+
+
+@pytest.fixture
+def small(module_database: Any, told: Any, db: None, settings: Any, tmp_path: Path) -> SmallFund:
+    settings.DOCUMENT_KEYS = tmp_path / "keys"
+    return deepcopy(told.value)
 
 
 def report(small: SmallFund, **given: Any) -> DeathReport:

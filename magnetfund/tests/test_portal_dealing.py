@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from copy import deepcopy
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -31,14 +33,12 @@ from magnetfund.core.roles import Role
 from magnetfund.kernel.clock import utc_now
 from magnetfund.operations.people import ensure_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("module_database")]
 D = Decimal
 
 
-@pytest.fixture
-def small() -> SmallFund:
+def tell() -> SmallFund:
     """The fund of the site's book after one NAV, with a dealing day in a month."""
-    caches["process"].clear()
     fund = make_fund("main", gate_share="0.25")
     fund.day(FIRST)
     for name in ("ann", "bob", "new"):
@@ -50,6 +50,17 @@ def small() -> SmallFund:
     fund.strike(FIRST)
     fund.day((utc_now() + timedelta(days=30)).replace(microsecond=0))
     return fund
+
+
+@pytest.fixture(scope="module")
+def story() -> Callable[[], SmallFund]:
+    return tell
+
+
+@pytest.fixture
+def small(module_database: Any, told: Any, db: None) -> SmallFund:
+    caches["process"].clear()
+    return deepcopy(told.value)
 
 
 def client_of(small: SmallFund, name: str = "ann") -> Client:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +23,12 @@ from magnetfund.operations.books import check_units, unit_proof
 from magnetfund.operations.books.root import make_root, make_root_keys
 from magnetfund.operations.people import ensure_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("module_database")]
 FEBRUARY = first_of(2025, 2)
 
 
-@pytest.fixture
-def small(tmp_path: Path, settings: Any) -> SmallFund:
-    """Ann with two lots, Bob and Cyd with one, and the root of the day."""
-    settings.MAGNET_HOME = str(tmp_path)
-    make_root_keys(tmp_path / "keys")
-    unit_proof._tree_of.cache_clear()
+def tell() -> SmallFund:
+    """Ann with two lots, Bob and Cyd with one."""
     fund = make_fund("main")
     for at in (FIRST, FEBRUARY):
         fund.day(at)
@@ -39,8 +37,22 @@ def small(tmp_path: Path, settings: Any) -> SmallFund:
     fund.strike(FIRST)
     fund.subscribe("ann", "500", before=FEBRUARY)
     fund.strike(FEBRUARY)
-    make_root()
     return fund
+
+
+@pytest.fixture(scope="module")
+def story() -> Callable[[], SmallFund]:
+    return tell
+
+
+@pytest.fixture
+def small(module_database: Any, told: Any, db: None, tmp_path: Path, settings: Any) -> SmallFund:
+    """The fund with the root of the day."""
+    settings.MAGNET_HOME = str(tmp_path)
+    make_root_keys(tmp_path / "keys")
+    unit_proof._tree_of.cache_clear()
+    make_root()
+    return deepcopy(told.value)
 
 
 def client_of(small: SmallFund, name: str) -> Client:

@@ -291,7 +291,7 @@ def test_what_a_file_of_the_home_does_wrong_refuses_its_backtest_in_one_line(
 ) -> None:
     from trading.services.research import child
 
-    monkeypatch.setattr(child, "COLUMN_SECONDS", 5 if words == "strategy_too_slow" else 120)
+    monkeypatch.setattr(child, "COLUMN_SECONDS", 2 if words == "strategy_too_slow" else 120)
     store(make_random_bars(count=1_500, seed=31))
     (home / "strategies").mkdir()
     (home / "strategies" / "own.py").write_text(text)

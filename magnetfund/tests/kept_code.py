@@ -1,0 +1,97 @@
+"""Machine code of the compiled functions, kept between clones as the migrated cluster is.
+
+To compile the engines anew takes half a minute of a processor, and a fresh clone has nothing of
+what another compiled from the very same sources.  The copy is named by a digest of these and of
+the compiler, lies in the user's cache folder and belongs to that user alone; numba asks each file
+besides whether it was made from this source, on this kind of processor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from magnetfund.tests.kept_cluster import cache_folder, locked, remove_unused
+
+PACKAGES = ("magnetfund/kernel", "risk/domain", "trading/domain")
+#: What an old tree gathered of earlier sources is not worth a copy of this size.
+BYTES_MAX = 100_000_000
+
+
+def code_key(project: Path) -> str:
+    """Digest of what decides the machine code: the compiler and every source of a domain."""
+    digest = hashlib.sha256(f"{sys.version} {version('numba')} {version('llvmlite')}".encode())
+    for package in PACKAGES:
+        for path in sorted((project / package).rglob("*.py")):
+            if "tests" not in path.parts:
+                name = str(path.relative_to(project))
+                digest.update(name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:24]
+
+
+def bring_code(project: Path) -> bool:
+    """Put what an earlier run kept beside the sources of ``project``, once; whether it did."""
+    folder, key = cache_folder() / "test-code", code_key(project)
+    mark = project / "trading" / "domain" / "__pycache__" / f"brought-{key}"
+    kept = folder / key
+    if mark.exists() or not kept.is_dir():
+        return False
+    try:
+        with locked(folder, key):
+            os.utime(kept)
+            inside = {portable: named for named, portable in _folders(project)}
+            for path in kept.rglob("*.nb[ci]"):
+                parts = path.relative_to(kept).parts
+                target = project.joinpath(*(inside.get(part, part) for part in parts))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+        mark.touch()
+    except OSError:  # nothing is lost: it is compiled
+        return False
+    return True
+
+
+def keep_code(project: Path) -> bool:
+    """Keep what this run compiled, where it is more than what is kept; whether it was."""
+    folder, key = cache_folder() / "test-code", code_key(project)
+    found = dict(_machine_code(project))
+    if not found or sum(path.stat().st_size for path in found.values()) > BYTES_MAX:
+        return False
+    kept, part = folder / key, folder / f"{key}.part"
+    try:
+        with locked(folder, key):
+            if len(found) <= sum(1 for _ in kept.rglob("*.nb[ci]")):
+                return False
+            shutil.rmtree(part, ignore_errors=True)
+            for name, path in found.items():
+                (part / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, part / name)
+            shutil.rmtree(kept, ignore_errors=True)
+            part.rename(kept)
+            remove_unused(kept)
+    except OSError:
+        return False
+    return True
+
+
+def _folders(project: Path) -> Iterator[tuple[str, str]]:
+    """What numba calls the code of a folder of sources where it keeps it elsewhere, which names
+    the clone, and the same without it."""
+    for package in PACKAGES:
+        for path in (project / package, *(project / package).rglob("*/")):
+            clone = hashlib.sha1(str(path).encode(), usedforsecurity=False).hexdigest()
+            yield f"{path.name}_{clone}", "@" + ".".join(path.relative_to(project).parts)
+
+
+def _machine_code(project: Path) -> Iterator[tuple[str, Path]]:
+    """Each file of machine code under a name that holds in every clone."""
+    portable = dict(_folders(project))
+    for package in PACKAGES:
+        for path in (project / package).rglob("*.nb[ci]"):
+            parts = path.relative_to(project).parts
+            yield str(Path(*(portable.get(part, part) for part in parts))), path
