@@ -21,6 +21,7 @@ from magnetfund.core.models import RoleGrant, User
 from magnetfund.core.roles import Role
 from magnetfund.core.services.audit import record_audit
 from magnetfund.core.services.mail import queue_mail, register_mail
+from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import NotFound
 
 INVITATION = "invitation"
@@ -89,9 +90,11 @@ def open_account(*, user: User, password: str | None) -> User:
         row = User.objects.select_for_update(of=("self",)).get(pk=user.pk)
         if not row.is_active or _state(row) != _state(user):
             raise NotFound("this link was used already", code="link_over")
+        # The link is over by either, before its lock goes: a passkey is made after the sign-in.
+        row.last_login = utc_now()
         if password is not None:
             row.set_password(password)
-            row.save(update_fields=["password"])
+        row.save(update_fields=["password", "last_login"])
         EmailAddress.objects.get_or_create(
             user=row, email=row.email, defaults={"verified": True, "primary": True}
         )

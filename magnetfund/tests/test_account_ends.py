@@ -43,16 +43,18 @@ def ann(settings: Any, tmp_path: Path) -> User:
     return user
 
 
-def test_one_link_opens_an_account_once_though_two_had_read_it(ann: User):
+@pytest.mark.parametrize("given", [PASSWORD, None])
+def test_one_link_opens_an_account_once_though_two_had_read_it(ann: User, given: str | None):
+    """With a password, or for a passkey, which is made after the sign-in."""
     word = sign_invitation(ann)
     first, second = read_invitation(word), read_invitation(word)
-    open_account(user=first, password=PASSWORD)
+    open_account(user=first, password=given)
     for password in ("another horse battery 8", None):
         with pytest.raises(NotFound) as refused:
             open_account(user=second, password=password)
         assert refused.value.code == "link_over"
     ann.refresh_from_db()
-    assert ann.check_password(PASSWORD)
+    assert ann.check_password(PASSWORD) == (given is not None)
     assert Client().get(f"/join/{word}/").status_code == 404
 
 
