@@ -68,6 +68,25 @@ def test_every_variant_of_a_sweep_counts_once_and_for_ever() -> None:
 
 
 @pytest.mark.usefixtures("_hours")
+def test_a_default_that_no_variant_has_stands_against_no_sweep() -> None:
+    """The default fast window is not below 20, and none of the variants uses it."""
+    found = sweep("--try", "fast=30,5,10", "--set", "slow=20")
+    assert (found["sweep"]["variants"], found["sweep"]["refused"]) == (2, 1)
+    assert found["new_trials"] == 2
+    again = call(
+        "backtest", "--strategy", "moving-average", "--instrument", NAME,
+        "--set", "fast=10", "--set", "slow=20",
+    )  # fmt: skip
+    assert again["verdict"]["trials"] == 2, "the same trial, whatever asked for it"
+
+
+@pytest.mark.usefixtures("_hours")
+def test_a_value_that_is_written_twice_is_one_variant() -> None:
+    found = sweep("--try", "fast=5,5.0,10", "--try", "slow=30")
+    assert (found["sweep"]["variants"], found["new_trials"]) == (2, 2)
+
+
+@pytest.mark.usefixtures("_hours")
 def test_a_backtest_after_a_sweep_is_judged_by_all_its_variants() -> None:
     sweep("--try", "fast=2:19:1", "--set", "slow=60")
     out = call("backtest", "--strategy", "moving-average", "--instrument", NAME)
@@ -83,6 +102,7 @@ def test_a_backtest_after_a_sweep_is_judged_by_all_its_variants() -> None:
         (("--try", "fast=1:2000:1", "--try", "slow=2:2000:1"), "sweep_too_large"),
         (("--try", "fats=1,2"), "unknown_parameter"),
         (("--try", "fast=50,60", "--set", "slow=20"), "bad_parameter"),
+        (("--try", "fast=5,6", "--try", "fast=7"), "bad_space"),
     ],
 )
 def test_a_bad_sweep_is_refused_and_counts_nothing(arguments: tuple[str, ...], code: str) -> None:
@@ -222,6 +242,16 @@ def test_studies_refuse_what_they_cannot_answer() -> None:
         call("survival", "--instrument", NAME, "--paths", "10")
     with pytest.raises(CommandError, match="unknown_instrument"):
         call("test_magnets", "--instrument", "XYZ/USDT:USDT")
+
+
+@pytest.mark.usefixtures("_hours")
+def test_a_study_of_too_little_is_refused_and_waits_for_nobody() -> None:
+    with pytest.raises(CommandError, match="no_bars"):
+        call("test_magnets", "--instrument", NAME, "--from", "2024-01-01", "--to", "2024-01-05")
+    # What is left of the hours is what a year would be drawn from.
+    with pytest.raises(CommandError, match="24 hours are too few"):
+        call("survival", "--instrument", NAME, "--leave-out", "2024-01-02:2025-01-01")
+    assert set(ResearchRun.objects.values_list("state", flat=True)) == {RunState.REFUSED}
 
 
 def test_the_queue_works_on_every_kind() -> None:

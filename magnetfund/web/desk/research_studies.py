@@ -119,6 +119,8 @@ def _read_lines(text: str) -> dict[str, str]:
             if not is_pair:
                 told = f"a line reads parameter = values, not {line.strip()}"
                 raise InvalidInput(told, code="bad_space")
+            if name.strip() in space:
+                raise InvalidInput(f"{name.strip()} stands in two lines", code="bad_space")
             space[name.strip()] = values.strip()
     return space
 

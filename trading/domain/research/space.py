@@ -71,7 +71,8 @@ def read_space(
     values: dict[str, tuple[Any, ...]] = {}
     for name, text in texts.items():
         parts = text.split(";") if name in lists else _expand(text)
-        values[name] = tuple(read_parameters(builder, {name: part})[name] for part in parts)
+        read = (read_parameters(builder, {name: part})[name] for part in parts)
+        values[name] = tuple(dict.fromkeys(read))  # 20 and 20.0 are one variant
     if search not in SEARCHES:
         raise InvalidInput(f"a sweep searches by {' or '.join(SEARCHES)}", code="bad_search")
     if search == "tpe" and not count:

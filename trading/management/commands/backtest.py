@@ -27,6 +27,7 @@ from trading.domain.research.request import (
     SleeveRequest,
 )
 from trading.domain.research.run import find_engine_difference
+from trading.domain.strategies.base import Strategy
 from trading.models import ResearchRun
 from trading.selectors.research import describe_run, judge_run, parameter_texts
 from trading.services.research.backtests import (
@@ -229,7 +230,6 @@ def read_file_candles(options: dict[str, Any]) -> Candles | None:
 def read_request(options: dict[str, Any]) -> BacktestRequest:
     """The request of a command's options; raises :class:`InvalidInput`."""
     from trading.domain.market.slices import name_length
-    from trading.domain.research.run import build
 
     catalogue = load_catalogue()
     chosen = read_settings(options["set"], options["strategy"], catalogue)
@@ -237,7 +237,7 @@ def read_request(options: dict[str, Any]) -> BacktestRequest:
         SleeveRequest(strategy=name, parameters=chosen[name], risk_share=options["risk"])
         for name in options["strategy"]
     )
-    first = build(catalogue.builders, sleeves[0].strategy, sleeves[0].parameters)
+    first = _build_first(catalogue, sleeves[0], is_swept="space" in options)
     return BacktestRequest(
         sleeves=sleeves,
         instruments=tuple(options["instrument"]),
@@ -255,6 +255,19 @@ def read_request(options: dict[str, Any]) -> BacktestRequest:
         resolution=options["resolution"],
         controls=options.get("controls", 0),
     )
+
+
+def _build_first(catalogue: Catalogue, sleeve: SleeveRequest, *, is_swept: bool) -> Strategy:
+    """The first strategy, for its timeframe.  Of a sweep a default may not go with what is given,
+    while the variants do: then the strategy with its defaults alone."""
+    from trading.domain.research.run import build
+
+    try:
+        return build(catalogue.builders, sleeve.strategy, sleeve.parameters)
+    except InvalidInput:
+        if not is_swept:
+            raise
+        return build(catalogue.builders, sleeve.strategy, {})
 
 
 def read_settings(

@@ -75,6 +75,10 @@ class Command(FundCommand):
             name, is_pair, value = text.partition("=")
             if not is_pair:
                 raise InvalidInput(f"{text} is not NAME=VALUES", code="bad_space")
+            if name in space:
+                raise InvalidInput(
+                    f"{name} is named twice; write --try {name}=A,B", code="bad_space"
+                )
             space[name] = value
         series = read_series(options, request)
         run = ask_sweep(

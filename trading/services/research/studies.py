@@ -163,6 +163,8 @@ def work_evidence(run: ResearchRun, *, candles: Candles | None = None) -> Resear
         )
         judged = _judge_twice(bars, found, asked=asked, earlier=earlier)
         signals = compute_magnet_signals(candles=bars)
+        readings = _measure_readings(signals, found)
+        calibration = _calibrate(bars, signals, found)
     except InvalidInput as error:
         run.inputs_hash = ""
         return refuse_run(run, error)
@@ -189,8 +191,8 @@ def work_evidence(run: ResearchRun, *, candles: Candles | None = None) -> Resear
             "best": None if best is None else {"name": best.name, "z": best.first.z,
                                                "p_holm": best.p_holm},
             "sentence": _evidence_sentence(found.void, shown, supported),
-            "readings": _measure_readings(signals, found),
-            "calibration": _calibrate(bars, signals, found),
+            "readings": readings,
+            "calibration": calibration,
         }
     )  # fmt: skip
     run.wall_ms = round(1000 * (time.monotonic() - began))

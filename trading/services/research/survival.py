@@ -128,9 +128,10 @@ def work_survival(run: ResearchRun, *, candles: Candles | None = None) -> Resear
     asked = run.request
     try:
         bars = _cut(candles or stored_hours(asked), asked)
-        if len(bars) < BARS_MIN:
+        count = int(_kept(bars, asked).sum())
+        if count < BARS_MIN:
             raise InvalidInput(
-                f"{len(bars):,} hours are too few to draw a year from; at least {BARS_MIN:,}",
+                f"{count:,} hours are too few to draw a year from; at least {BARS_MIN:,}",
                 code="too_few_candles",
             )
         limits = limits_in_force(settings.MAGNET_BOOK)
