@@ -302,6 +302,7 @@ TRIGGERS = [
     TableTrigger(table="investors_investor", name="account_kept"),
     TableTrigger(table="investors_dealingproposal", name="transfer_signed"),
     TableTrigger(table="investors_unitentry", name="dealt_units"),
+    TableTrigger(table="investors_unitentry", name="dealt_units_of_pockets"),
     TableTrigger(table="investors_unitentry", name="transferred_units"),
     TableTrigger(table="investors_unitentry", name="unit_entry_apply"),
     TableTrigger(table="investors_unitentry", name="unit_chain"),
