@@ -79,13 +79,16 @@ class _NothingCompiled:
 #: fresh clone, which takes half a minute, the second needs none of them.
 LONGEST = (
     "test_whole_chain.py", "test_empty_home_trades.py",
-    "test_research_studies.py", "test_odd_requests.py", "test_pages_browser.py",
-    "test_trader_on_exchange.py", "test_access.py", "test_backups.py", "test_point_in_time.py",
-    "test_access_matrix.py", "test_own_sleeves.py", "test_vault.py", "test_own_strategies.py",
-    "test_crash_points.py", "test_decision_walls.py", "test_authority.py",
-    "test_trader_parity.py", "test_access_to_records.py", "test_flow.py", "test_desk_ticket.py",
-    "test_switches.py", "test_tampering.py", "test_walls.py", "test_streams_end_quietly.py",
-    "test_magnet_prefix_law.py", "test_stop_delay.py", "test_admin_forms.py",
+    "test_research_studies.py", "test_odd_requests.py", "test_pages_browser.py", "test_access.py",
+    "test_own_strategies.py", "test_dealing_day.py", "test_page_queries.py", "test_flow.py",
+    "test_own_sleeves.py", "test_access_matrix.py", "test_access_to_records.py",
+    "test_trader_on_exchange.py", "test_dealing_proposals.py", "test_replay_limits.py",
+    "test_side_pockets.py", "test_coin_values.py", "test_migrations.py", "test_fee_presentation.py",
+    "test_magnet_prefix_law.py", "test_advisers.py", "test_event_blackouts.py",
+    "test_point_in_time.py", "test_backups.py", "test_crash_points.py", "test_trader_parity.py",
+    "test_prepare_roles.py", "test_decision_walls.py", "test_authority.py", "test_desk_ticket.py",
+    "test_switches.py", "test_vault.py", "test_tampering.py", "test_walls.py",
+    "test_streams_end_quietly.py", "test_stop_delay.py", "test_admin_forms.py",
 )  # fmt: skip
 
 #: Each of these starts a production home whose processes fill the machine: never two at a time.
