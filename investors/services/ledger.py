@@ -27,6 +27,10 @@ CHART = tuple((account.code, account.name, account.kind) for account in ACCOUNTS
 ASSETS = ("asset",)
 LIABILITIES = ("liability",)
 STORED_QUANTUM = Decimal("1e-18")
+HEADED = (
+    "id", "fund_id", "kind", "source_ref", "text", "effective_at", "recorded_at", "content_hash",
+    "created_by_id", "created_by_label", "approved_by_id",
+)  # fmt: skip
 POSTED = (
     "entry_id", "account_id", "currency", "amount", "share_class", "lot", "instrument", "strategy",
 )  # fmt: skip
@@ -85,9 +89,10 @@ def post_entries(fund: Fund, news: Iterable[NewEntry], *, actor: Actor) -> list[
         fresh = [new for new in wanted if new.source_ref not in known]
         for new in fresh:
             _require_balance(new)
-        entries = Entry.objects.bulk_create(
-            [_entry_row(fund, new, actor) for new in fresh], batch_size=500
-        )
+        entries = [_entry_row(fund, new, actor) for new in fresh]
+        copy_rows(Entry, HEADED, ([getattr(entry, name) for name in HEADED] for entry in entries))
+        for entry in entries:
+            entry._state.adding, entry._state.db = False, connection.alias
         copy_rows(
             Posting,
             POSTED,

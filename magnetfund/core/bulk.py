@@ -29,7 +29,9 @@ def copy_rows(model: type[Model], names: Sequence[str], rows: Iterable[Sequence[
     first = next(coming, None)
     if first is None:
         return  # triggers of a statement are for statements that write
-    with connection.cursor() as cursor, cursor.copy(command) as copy:
+    # What COPY is refused at its end is told as any statement's refusal.
+    errors = connection.wrap_database_errors
+    with connection.cursor() as cursor, errors, cursor.copy(command) as copy:
         for row in chain([first], coming):
             _require_exact(row, exact)
             copy.write_row(row)
