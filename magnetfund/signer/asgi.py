@@ -3,4 +3,8 @@ import os
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "magnetfund.settings_signer")
-application = get_asgi_application()
+handler = get_asgi_application()
+
+from magnetfund.core.upload_limit import BodyLimit  # noqa: E402 - settings must be loaded first
+
+application = BodyLimit(handler, most=1_000_000)
