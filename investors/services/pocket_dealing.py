@@ -213,7 +213,7 @@ def _tell(splits: Sequence[PocketSplit]) -> None:
                     f"{pocket.notice}\n\n{units.normalize():,f} of your units of {fund.name}, "
                     f"carried at {value:,.2f} {fund.currency}, are units of side pocket {name} "
                     f"({pocket.asset}) now. They cannot be redeemed and cost no fee until the "
-                    "claim is paid."
+                    "claim is paid or merged back."
                 ),
                 at=utc_now(),
             )

@@ -38,6 +38,8 @@ from magnetfund.web.pocket_forms import PocketChangeForm, PocketForm
 from magnetfund.web.service_forms import bind
 
 SHOWN = 100
+#: Shorter words of a step than those of its movements, for the narrow column of the roll-forward.
+WORDS = {"merged": "Merged back", "paid": "Paid out"}
 ZERO = Decimal(0)
 COLUMNS = (
     "pocket", "asset", "account_number", "name", "share_class", "lot", "dealing_day", "units",
@@ -254,8 +256,9 @@ def _steps(row: SidePocket) -> list[dict[str, Any]]:
         units_left, value_left = units_left + units, value_left + value
         steps.append(
             {
-                "at": at, "words": PocketEntry.Kind(kind).label, "units": units, "value": value,
-                "fee": fee, "units_left": units_left, "value_left": value_left,
+                "at": at, "words": WORDS.get(kind, PocketEntry.Kind(kind).label),
+                "units": units, "value": value, "fee": fee,
+                "units_left": units_left, "value_left": value_left,
             }
         )  # fmt: skip
     return steps
