@@ -19,7 +19,8 @@ JOIN trading_instrument i ON i.id = d.instrument_id ORDER BY 3, 2, 1 LIMIT {show
 FILL_NAMES = "instrument_id, strategy, day, fills, quantity, held, paid, fees"
 FILLS = """
 SELECT instrument_id, strategy, (occurred_at AT TIME ZONE 'UTC')::date, count(*), sum(signed),
-  sum(round(signed * (1 - extract(epoch FROM (occurred_at AT TIME ZONE 'UTC')::time) / 86400), 18)),
+  sum(round(signed * (86400 - extract(epoch FROM (occurred_at AT TIME ZONE 'UTC')::time))
+    / 86400, 18)),
   sum(round(signed * price, 18)), sum(fee)
 FROM (SELECT *, quantity * CASE WHEN side = %(buy)s THEN 1 ELSE -1 END AS signed FROM trading_fill
       WHERE book = %(book)s) f

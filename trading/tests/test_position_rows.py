@@ -27,6 +27,7 @@ from trading.domain.orders import OrderAcknowledged, OrderClaimed
 from trading.domain.positions import NetPosition, PositionFill, apply_fill
 from trading.models import Fill, FillTotal, Instrument, Order, Position, Trade
 from trading.services.fills import record_fill
+from trading.services.kept_sums import find_sum_differences
 from trading.services.orders import record_events
 from trading.venues.execution import VenueFill
 
@@ -100,6 +101,11 @@ def assert_same(row: Position, expected: NetPosition) -> None:
     assert sum((trade.funding for trade in trades), row.funding) == 0, "no fill pays funding"
     opened = None if row.opened_at is None else to_milliseconds(row.opened_at)
     assert opened == expected.opened_ms
+
+
+def test_the_hours_of_a_large_fill_are_summed_as_they_were_kept(instrument: Instrument) -> None:
+    fill(instrument, 600, Decimal("57.26"), "405.19")
+    assert find_sum_differences("main") == []
 
 
 @pytest.mark.parametrize("seed", range(3))
