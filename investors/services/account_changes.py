@@ -85,7 +85,7 @@ def ask_change(
                 bank=bank.strip(), currency=currency, asked_by=user, under_power=power,
             )  # fmt: skip
             by = f", asked for by {power.acts_as}" if power is not None else ""
-            said = {"by": power.acts_as} if power is not None else {}
+            said = {"attorney": power.attorney.number} if power is not None else {}
             note_change(row, "account_change.asked", actor, **said)
             tell_change(
                 row,

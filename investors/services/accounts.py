@@ -8,8 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 from allauth.account.models import EmailAddress
-from allauth.mfa.models import Authenticator
-from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.core import signing
 from django.db import transaction
@@ -100,16 +98,6 @@ def open_account(*, user: User, password: str | None) -> User:
         )
         record_audit(actor=Actor.of(row), action="account.opened", subject=("user", row.pk))
     return row
-
-
-def erase_account(user: User, *, name: str, address: str) -> None:
-    """Close an account for good and take from it who its owner was, in the caller's transaction."""
-    EmailAddress.objects.filter(user=user).delete()
-    Authenticator.objects.filter(user=user).delete()
-    UserSession.objects.filter(user=user).delete()
-    user.name, user.email, user.is_active = name, address, False
-    user.set_unusable_password()
-    user.save(update_fields=["name", "email", "is_active", "password"])
 
 
 def _state(user: User) -> str:

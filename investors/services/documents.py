@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connections, transaction
+from django.db.models import Q
 
 from investors.domain.onboarding.uploads import CheckedFile, check_upload
-from investors.models import Application, Document
-from investors.services.accounts import erase_account
+from investors.models import Application, Document, Investor, PowerOfAttorney
 from investors.services.applications import PAPERS, lock_open
-from investors.services.sealing import destroy_key, seal, unseal
+from investors.services.sealing import destroy_key, list_erased, seal, unseal
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
@@ -109,8 +109,9 @@ def open_document(*, document: Document, actor: Actor) -> bytes:
 
 
 def erase_application(*, application: Application, reason: str, actor: Actor) -> Application:
-    """Erase what a person sent: the key is destroyed, so that no backup can bring it back.  An
-    account is closed and loses its name, address, keys and sessions.
+    """Erase what a person sent: the key is destroyed, so that no backup can bring it back, and his
+    words leave every row that no law asks to keep (:func:`_erase_rows`).  An account is closed and
+    loses its name, address, keys and sessions.
 
     Raises :class:`InvalidInput` (``no_reason``) and :class:`Conflict` (``retention``) while the law
     asks to keep the file, ``erased`` where it is done.
@@ -132,31 +133,50 @@ def erase_application(*, application: Application, reason: str, actor: Actor) ->
                     "this file must be kept for five years after the relation ended",
                     code="retention",
                 )
-            investor.legal_name = f"Erased investor {investor.number}"
-            investor.email = f"erased-{investor.pk}@example.invalid"
-            investor.country = ""
-            investor.save(update_fields=["legal_name", "email", "country"])
-            if investor.user is not None:
-                erase_account(investor.user, name=investor.legal_name, address=investor.email)
-        row.email = f"erased-{row.pk}@example.invalid"
-        row.sealed_answers, row.erased_at = b"", now
-        row.save(update_fields=["email", "sealed_answers", "erased_at"])
-        row.documents.update(sealed_content=b"", name="", removed_at=now)
+        deeds = _deeds_of(investor)
+        _erase_rows(row.pk)
         record_audit(
             actor=actor,
             action="application.erased",
             subject=("application", row.pk),
             body={"reason": reason.strip()[:300]},
         )
-        transaction.on_commit(lambda: _destroy(row.pk))
+        transaction.on_commit(lambda: _destroy(row.pk, *deeds))
+    row.refresh_from_db()
     return row
 
 
-def _destroy(owner: UUID) -> None:
-    destroy_key(owner)
+def _deeds_of(investor: Investor | None) -> list[UUID]:
+    """The powers by which others act for a person, or he for others: each deed has a key."""
+    if investor is None:
+        return []
+    own = Q(investor=investor) | Q(attorney=investor)
+    return list(PowerOfAttorney.objects.filter(own).values_list("pk", flat=True))
 
 
-def replay_erasures() -> int:
-    """Destroy the keys of erased applications again, after a restore of the store; how many."""
-    owners = Application.objects.exclude(erased_at=None).values_list("pk", flat=True)
-    return sum(destroy_key(owner) for owner in owners)
+def _erase_rows(application: UUID, *, using: str = "default") -> None:
+    """Take a person's words out of his rows, in the caller's transaction: one function of the
+    database's owner, since no run-time role may change the rows of a file of compliance."""
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT investors_erase_person(%s)", [application])
+
+
+def _destroy(*owners: UUID) -> None:
+    for owner in owners:
+        destroy_key(owner)
+
+
+def replay_erasures(*, using: str = "default") -> int:
+    """Erase again what a restore brought back; how many applications.
+
+    A restored database has the rows of a person whose key is marked as erased; a restored store of
+    keys has the key of an application that was erased.
+    """
+    found = 0
+    rows = Application.objects.using(using)
+    for pk in rows.filter(pk__in=list_erased(), erased_at=None).values_list("pk", flat=True):
+        with transaction.atomic(using=using):
+            _erase_rows(pk, using=using)
+        found += 1
+    owners = rows.exclude(erased_at=None).values_list("pk", flat=True)
+    return found + sum(destroy_key(owner) for owner in owners)

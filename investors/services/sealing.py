@@ -51,6 +51,11 @@ def destroy_key(owner: UUID) -> bool:
     return True
 
 
+def list_erased() -> list[UUID]:
+    """Owners whose keys were destroyed, by the marks that they left."""
+    return [UUID(path.stem) for path in Path(settings.DOCUMENT_KEYS).glob("*.erased")]
+
+
 def seal(owner: UUID, content: bytes, *, place: str) -> bytes:
     """Sealed ``content``; ``place`` names where it belongs."""
     nonce = secrets.token_bytes(_NONCE)

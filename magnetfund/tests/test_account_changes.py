@@ -253,7 +253,7 @@ def test_an_attorney_asks_where_his_deed_says_so_and_nobody_else(small: SmallFun
     assert told.investor == person(small, "ann")
     assert "Tom as attorney of Ann" in told.body
     line = AuditEvent.objects.get(action="account_change.asked")
-    assert line.body["by"] == "Tom as attorney of Ann"
+    assert line.body["attorney"] == person(small, "tom").number
     assert NEW not in str(line.body)
 
 

@@ -46,8 +46,8 @@ class Command(FundCommand):
         make_seed_key(settings.MAGNET_HOME / "keys")
         encrypt_stored_seeds()
         make_root_keys(settings.MAGNET_HOME / "keys")
-        # A restored store of keys may hold some that were destroyed since.
-        replay_erasures()
+        # A restored database or store of keys may hold what was erased since.
+        replay_erasures(using="owner")
         if settings.IS_PRODUCTION:
             # Elsewhere the files are found where they are; here they are served by their hashes.
             collect_static_files()
