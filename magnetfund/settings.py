@@ -336,6 +336,8 @@ SPECTACULAR_SETTINGS = {
         "ResearchKind": "trading.models.ResearchRun.Kind",
         "NavLineStateEnum": "investors.models.NavStrike.State",
         "AskedAccountState": "investors.models.AccountChange.State",
+        "OwnOrderLineStateEnum": "investors.models.DealingOrder.State",
+        "OwnOrderLineTypeEnum": "investors.models.DealingOrder.Kind",
         "EstateStepKind": "investors.models.EstateStep.Kind",
         "SourceAccountEnum": ["1030", "1200"],
     },

@@ -17,7 +17,7 @@ from django.db.models import Sum
 from investors.models import ClassNav, DealingOrder, LotNav, NavStrike, UnitEntry
 from investors.models.dealing import DISTRIBUTED
 from investors.services.policies import terms_in_force
-from magnetfund.kernel.money import quantize
+from magnetfund.kernel.money import Rounding, quantize
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
 #: More lots than these stand in the contract note alone.
@@ -161,7 +161,7 @@ def _taken(order: DealingOrder, lots: Sequence[DealtLot], strike: NavStrike) -> 
     code = order.share_class.code
     taken = [lot for lot in lots if lot.share_class == code]
     moved, is_last = order.dealt_amount or ZERO, _left_nobody(order, strike)
-    fee = quantize(sum((lot.units * (lot.price - lot.net) for lot in taken), ZERO), CENT)
+    fee = _fee_of(taken)
     # Each deal rounded its units' worth down to the cent: no fee may seem to have taken that.
     gross, rest = moved + order.fee_amount + fee, ZERO
     if is_last:
@@ -201,6 +201,14 @@ def _taken(order: DealingOrder, lots: Sequence[DealtLot], strike: NavStrike) -> 
             is_total=True,
         ),
     ]
+
+
+def _fee_of(taken: Sequence[DealtLot]) -> Decimal:
+    """The performance fee as each deal books it: of all its lots together, rounded down."""
+    owed: dict[date, Decimal] = {}
+    for lot in taken:
+        owed[lot.dealt] = owed.get(lot.dealt, ZERO) + lot.units * (lot.price - lot.net)
+    return sum((quantize(fee, CENT, Rounding.DOWN) for fee in owed.values()), ZERO)
 
 
 def _owed(order: DealingOrder) -> list[MoneyLine]:

@@ -22,7 +22,7 @@ from investors.models import DealingOrder, NavStrike, Paper, Posting, UnitEntry
 from investors.services.compensation_note import describe_compensation
 from investors.services.distribution_note import describe_distribution
 from investors.services.nav_inputs import last_dealt
-from investors.services.order_figures import account_for, read_lots, read_moves
+from investors.services.order_figures import MoneyLine, account_for, read_lots, read_moves
 from investors.services.paper_fonts import find_missing, load_fonts
 from magnetfund.core.actors import Actor
 from magnetfund.core.services.audit import record_audit
@@ -185,23 +185,19 @@ def _money_rows(
     is_in = order.buys_units
     money = [["Dealing price per unit", f"{price:,.6f} {currency}"]]
     money.append(["Units issued" if is_in else "Units redeemed", f"{units:,.6f}"])
-    if is_in:
-        money.append(["Amount received", f"{order.funded_amount:,.2f} {currency}"])
-        money.append(["Entry fee", f"{order.fee_amount:,.2f} {currency}"])
-        money.append(["Consideration", f"{order.dealt_amount:,.2f} {currency}"])
-    elif is_whole:
-        figures = account_for(order)
-        assert figures is not None  # a part was dealt: this note is about it
-        money += [
-            [line.label, f"{line.amount:,.2f} {currency}" if line.amount else line.note]
-            for line in figures.dealt
-        ]
-    else:
-        total = f"{order.dealt_amount:,.2f} {currency}"
-        money.append(["Proceeds of all parts dealt so far", total])
+    figures = account_for(order)
+    assert figures is not None  # a part was dealt: this note is about it
+    # Of an order that a gate deals in parts the account is that of all parts.
+    so_far = "" if is_whole else ", all parts so far"
+    money += [[f"{line.label}{so_far}", _say_line(line, currency)] for line in figures.dealt]
     if order.held_amount:
         money.append(["Held back until the audit", f"{order.held_amount:,.2f} {currency}"])
     return money
+
+
+def _say_line(line: MoneyLine, currency: str) -> str:
+    """The amount of a line, or why it is nothing."""
+    return line.note if line.note and not line.amount else f"{line.amount:,.2f} {currency}"
 
 
 def _switch_rows(order: DealingOrder, moves: list[UnitEntry]) -> list[list[str]]:

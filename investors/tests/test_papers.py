@@ -52,7 +52,7 @@ def test_a_subscription_shows_units_price_and_money(small: SmallFund):
     deal = rows_of(data, "Deal")
     assert deal["Dealing price per unit"] == "100.000000 USD"
     assert deal["Units issued"] == "10.000000"
-    assert deal["Consideration"] == "1,000.00 USD"
+    assert deal["Invested in units"] == "1,000.00 USD"
     assert rows_of(data, "Order")["Holder"] == "Ann, main-ann"
     assert data["lots"][0][2] == "10.000000"
 

@@ -66,7 +66,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "auditor": ("/desk/books/", "/desk/investors/"),
     "investor": (
         "/overview/", "/activity/", "/statements/", "/proof/", "/my-risk/", "/trades/", "/navs/",
-        "/messages/", "/settings/",
+        "/messages/", "/settings/", "/accounts/",
         "/redeem/", "/redeem/?share_class=A&what=all",
         "/switch/", "/subscribe/", "/subscribe/?share_class=A&amount=100000",
     ),

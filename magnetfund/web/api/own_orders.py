@@ -15,6 +15,7 @@ from rest_framework.response import Response
 
 from investors.models import DealingOrder
 from investors.services.dealing import cancel_order
+from investors.services.order_figures import account_for
 from investors.services.papers import contract_note, note_download
 from magnetfund.core.actors import actor_of
 from magnetfund.core.doors import require_step_up
@@ -56,6 +57,37 @@ class OwnOrderLine(serializers.Serializer[Any]):
     )
 
 
+class OrderAccountLine(serializers.Serializer[Any]):
+    words = serializers.CharField(help_text="What the line is.")
+    amount = serializers.CharField(help_text="In the fund's currency; a fee is negative.")
+    note = serializers.CharField(allow_blank=True, help_text="Why a line is nothing.")
+    is_total = serializers.BooleanField(help_text="The sum of the lines since the last total.")
+
+
+class OrderLotLine(serializers.Serializer[Any]):
+    number = serializers.IntegerField()
+    share_class = serializers.CharField()
+    bought = serializers.DateField()
+    dealt = serializers.DateField()
+    units = serializers.CharField(help_text="That this order moved.")
+    price = serializers.CharField(help_text="Dealing price per unit.")
+    net_per_unit = serializers.CharField(help_text="After the performance fee of the lot.")
+    high_water_mark = serializers.CharField()
+    amount = serializers.CharField(help_text="Units at the net value, in cents.")
+    units_left = serializers.CharField()
+
+
+class OwnOrderAnswer(OwnOrderLine):
+    currency = serializers.CharField()
+    account = OrderAccountLine(
+        many=True,
+        help_text="From what came or was redeemed, less each fee, to what was invested or is owed;"
+        " of what was withheld and paid. The lines of the page and of the contract note; empty"
+        " before anything was dealt.",
+    )
+    lots = OrderLotLine(many=True, help_text="At most 100; the contract note has all.")
+
+
 class OwnOrdersAnswer(serializers.Serializer[Any]):
     orders = OwnOrderLine(many=True)
 
@@ -79,6 +111,57 @@ def _answer(row: DealingOrder) -> dict[str, Any]:
         "placed_by": row.under_power.acts_as if row.under_power else "",
         **{name: None if value is None else plain(value) for name, value in figures.items()},
     }
+
+
+def _account(row: DealingOrder) -> dict[str, Any]:
+    """The account of an order by the selector of its page and note."""
+    figures = account_for(row)
+    lines, lots = (figures.lines, figures.lots) if figures is not None else ((), ())
+    return {
+        "currency": row.share_class.fund.currency,
+        "account": [
+            {
+                "words": line.label,
+                "amount": plain(line.amount),
+                "note": line.note if not line.amount else "",
+                "is_total": line.is_total,
+            }
+            for line in lines
+        ],
+        "lots": [
+            {
+                "number": lot.number,
+                "share_class": lot.share_class,
+                "bought": lot.bought.isoformat(),
+                "dealt": lot.dealt.isoformat(),
+                "units": plain(lot.units),
+                "price": plain(lot.price),
+                "net_per_unit": plain(lot.net),
+                "high_water_mark": plain(lot.mark),
+                "amount": plain(lot.amount),
+                "units_left": plain(lot.left),
+            }
+            for lot in lots
+        ],
+    }
+
+
+class OwnOrderView(OwnView):
+    """One order with its account: what came or was redeemed, every fee, what is withheld, paid and
+    owed, and its lots."""
+
+    may = ANY_POWER
+
+    @extend_schema(
+        operation_id="investor_order", parameters=[HOLDER], responses={200: OwnOrderAnswer}
+    )
+    def get(self, request: Request, pk: UUID) -> Response:
+        rows = DealingOrder.objects.filter(investor=self.investor(request)).select_related(
+            "share_class__fund", "into_class", "dealing_day", "strike", "investor",
+            "under_power__attorney", "under_power__investor",
+        ).defer("strike__inputs")  # fmt: skip
+        row = get_object_or_404(rows, pk=pk)
+        return Response({**_answer(row), **_account(row)})
 
 
 class OwnOrdersView(OwnView):

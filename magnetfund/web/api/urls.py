@@ -209,6 +209,11 @@ urlpatterns = [
     ),
     path("api/investor/orders", own_orders.OwnOrdersView.as_view(), name="api_investor_orders"),
     path(
+        "api/investor/orders/<uuid:pk>",
+        own_orders.OwnOrderView.as_view(),
+        name="api_own_order",
+    ),
+    path(
         "api/investor/orders/<uuid:pk>/cancel",
         own_orders.OwnOrderCancelView.as_view(),
         name="api_investor_order_cancel",
