@@ -67,6 +67,9 @@ def test_pages_name_no_holder_and_no_account_to_who_needs_neither(small: SmallFu
         shown = text_of(client, path)
         for kept in (NAME, IBAN, ASKED, PROPOSED, number):
             assert kept not in shown, (path, kept)
+        # The list of founding names steps that others take.
+        for closed in HOLDERS if path != "/desk/founding/" else ():
+            assert f'href="{closed}' not in shown, (path, closed)
     for path in HOLDERS:
         assert client.get(path).status_code == 403, path
     accounts = text_of(client, "/desk/fund/accounts/")
