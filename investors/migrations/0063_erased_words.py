@@ -128,7 +128,7 @@ END $change$;
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("investors", "0061_pockets_transferred"),
+        ("investors", "0062_units_of_pockets"),
         ("core", "0018_advisers"),
         ("usersessions", "0001_initial"),
         ("mfa", "0003_authenticator_type_uniq"),
