@@ -40,11 +40,12 @@ from magnetfund.tests.test_attorneys import (
     person,
     propose,
     small,
+    story,
 )
 from magnetfund.tests.test_portal_own import client_of, staff
 
-pytestmark = pytest.mark.django_db
-__all__ = ["small"]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("module_database")]
+__all__ = ["small", "story"]
 NEW = "DE89370400440532013000"
 GIVEN = {"kind": "bank", "name": "Ann", "number": NEW, "bank": "COBADEFF", "currency": "USD"}
 
