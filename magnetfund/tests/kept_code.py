@@ -1,9 +1,10 @@
 """Machine code of the compiled functions, kept between clones as the migrated cluster is.
 
 To compile the engines anew takes half a minute of a processor, and a fresh clone has nothing of
-what another compiled from the very same sources.  The copy is named by a digest of these and of
-the compiler, lies in the user's cache folder and belongs to that user alone; numba asks each file
-besides whether it was made from this source, on this kind of processor.
+what another compiled.  The copy is named by digests of the compiler and of the sources, lies in the
+user's cache folder and belongs to that user alone.  Where these very sources have none, the newest
+of their compiler serves: numba asks each file whether it was made from the source that stands
+beside it, on this kind of processor, and compiles what was not.
 """
 
 from __future__ import annotations
@@ -24,36 +25,44 @@ BYTES_MAX = 100_000_000
 
 
 def code_key(project: Path) -> str:
-    """Digest of what decides the machine code: the compiler and every source of a domain."""
-    digest = hashlib.sha256(f"{sys.version} {version('numba')} {version('llvmlite')}".encode())
+    """Digests of what decides the machine code: the compiler, and every source of a domain."""
+    compiler = f"{sys.version} {version('numba')} {version('llvmlite')}"
+    digest = hashlib.sha256()
     for package in PACKAGES:
         for path in sorted((project / package).rglob("*.py")):
-            if "tests" not in path.parts:
-                name = str(path.relative_to(project))
-                digest.update(name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:24]
+            name = str(path.relative_to(project))
+            digest.update(name.encode() + b"\0" + path.read_bytes())
+    return f"{hashlib.sha256(compiler.encode()).hexdigest()[:12]}-{digest.hexdigest()[:16]}"
 
 
 def bring_code(project: Path) -> bool:
     """Put what an earlier run kept beside the sources of ``project``, once; whether it did."""
     folder, key = cache_folder() / "test-code", code_key(project)
     mark = project / "trading" / "domain" / "__pycache__" / f"brought-{key}"
-    kept = folder / key
-    if mark.exists() or not kept.is_dir():
+    if mark.exists():
         return False
     try:
         with locked(folder, key):
-            os.utime(kept)
+            kept = folder / key
+            if not kept.is_dir():
+                of_compiler = [path for path in folder.glob(f"{key[:12]}-*") if path.is_dir()]
+                kept = max(of_compiler, key=lambda path: path.stat().st_mtime, default=kept)
             inside = {portable: named for named, portable in _folders(project)}
-            for path in kept.rglob("*.nb[ci]"):
+            found = sorted(kept.rglob("*.nb[ci]"))
+            for path in found:
                 parts = path.relative_to(kept).parts
                 target = project.joinpath(*(inside.get(part, part) for part in parts))
+                if kept.name != key and target.exists():
+                    continue  # what this clone compiled last is nearer to its sources
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target)
-        mark.touch()
+            if found:
+                os.utime(kept)
+                mark.parent.mkdir(parents=True, exist_ok=True)
+                mark.touch()
     except OSError:  # nothing is lost: it is compiled
         return False
-    return True
+    return bool(found)
 
 
 def keep_code(project: Path) -> bool:

@@ -1,8 +1,10 @@
-"""Machine code that one clone compiled is found by another with the same sources alone."""
+"""Machine code that one clone compiled is found by another, and none of another source is run."""
 
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,12 +53,47 @@ def test_another_clone_finds_the_code_where_numba_looks(compiled: Path, tmp_path
     assert not bring_code(clone), "it has it already"
 
 
-def test_other_sources_find_nothing_and_more_code_is_kept(compiled: Path, tmp_path: Path) -> None:
-    assert not bring_code(compiled)
+def test_the_very_sources_come_before_newer_ones_and_more_code_is_kept(
+    compiled: Path, tmp_path: Path
+) -> None:
+    assert not bring_code(compiled), "nothing is kept yet"
     assert keep_code(compiled)
-    assert not bring_code(make_clone(tmp_path / "changed", "x = 2\n"))
-    code_of(compiled)[0].with_suffix(".nbc").write_text("more")
-    assert keep_code(compiled)
+    changed = make_clone(tmp_path / "changed", "x = 2\n")
+    own = code_of(changed)[1]
+    own.parent.mkdir(parents=True)
+    own.write_text("its own")
+    assert bring_code(changed), "numba asks each file for its source"
+    assert [path.read_text() for path in code_of(changed)] == [code_of(compiled)[0].name, "its own"]
+    code_of(changed)[0].write_text("of the change")
+    code_of(changed)[0].with_suffix(".nbc").write_text("more")
+    assert keep_code(changed)
+    assert not keep_code(changed), "nothing is new"
+    other = make_clone(tmp_path / "other", "x = 3\n")
+    assert bring_code(other)
+    assert code_of(other)[0].read_text() == "of the change", "the newest"
+    same = make_clone(tmp_path / "same")
+    assert bring_code(same)
+    assert code_of(same)[0].read_text() == code_of(compiled)[0].name
+
+
+@pytest.mark.slow
+def test_code_of_another_source_is_not_run(tmp_path: Path) -> None:
+    """The same names and lines, another figure: what was brought is compiled anew."""
+    text = "import numba\n\n@numba.njit(cache=True)\ndef f():\n    return {}\n"
+    answers = []
+    for name, figure in (("first", 1), ("same", 1), ("other", 2)):
+        clone = make_clone(tmp_path / name, text.format(figure))
+        bring_code(clone)
+        ask = (
+            "from trading.domain.magnets.rule import f;"
+            " print(f(), sum(f.stats.cache_hits.values()))"
+        )
+        told = subprocess.run(
+            [sys.executable, "-c", ask], cwd=clone, capture_output=True, text=True
+        )
+        answers.append(told.stdout.split())
+        keep_code(clone)
+    assert answers == [["1", "0"], ["1", "1"], ["2", "0"]], told.stderr
 
 
 @pytest.mark.slow
