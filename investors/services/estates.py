@@ -20,6 +20,7 @@ from investors.services.attorneys import end_all_powers
 from investors.services.dealing import OPEN_STATES, release_units, state_without_rest
 from investors.services.estate_rules import open_report
 from investors.services.estate_valuation import make_valuation
+from investors.services.founding import check_holder_name
 from investors.services.receipts import release_money
 from investors.services.sealing import make_key, seal, unseal
 from investors.services.two_people import decide_proposal
@@ -108,13 +109,16 @@ def propose_step(
     """Propose what becomes of a reported death, with the paper that it rests on.
 
     Raises the codes of :func:`check_upload`, :class:`InvalidInput` (``reason_missing``,
-    ``bad_name``, ``not_joint``, ``bad_executor``) and :class:`Conflict` (``report_closed``,
-    ``step_waits``).
+    ``bad_name``, ``missing_glyph``, ``not_joint``, ``bad_executor``) and :class:`Conflict`
+    (``report_closed``, ``step_waits``).
     """
     actor.require(Capability.KYC_REVIEW)
     if actor.user is None:
         raise NotAllowed("a step is proposed by a person", code="needs_person")
-    which, words, name = Kind(kind), ground.strip()[:300], " ".join(survivor.split())[:200]
+    which, words, name = Kind(kind), ground.strip()[:300], " ".join(survivor.split())
+    if which == Kind.SURVIVOR and name:
+        # It becomes the holder's name, on every paper from then on.
+        name = check_holder_name(name)
     if not words:
         raise InvalidInput("say what it rests on", code="reason_missing")
     found = check_upload(name=paper_name, content=paper)

@@ -75,6 +75,17 @@ def test_an_entry_of_nothing_moves_nothing_and_refuses_no_file():
     assert amounts(read_camt053(camt(nothing, entry("5.00")))) == {"E1": 5}
 
 
+def test_an_entry_that_the_bank_does_not_call_booked_is_none():
+    booked = entry("5.00")
+    own = entry("7.00").replace("<Cd>BOOK</Cd>", "<Prtry>held for review</Prtry>")
+    pending = entry("9.00").replace("<Cd>BOOK</Cd>", "<Cd>PDNG</Cd>")
+    assert amounts(read_camt053(camt(own, booked, pending))) == {"E1": 5}
+    silent = booked.replace("<Sts><Cd>BOOK</Cd></Sts>", "")
+    old = booked.replace("<Sts><Cd>BOOK</Cd></Sts>", "<Sts>BOOK</Sts>")
+    for one in (silent, old):
+        assert amounts(read_camt053(camt(one))) == {"E1": 5}
+
+
 def test_the_entries_lead_from_the_opening_balance_to_the_closing_one():
     balances = balance("OPBD", "10.00") + balance("CLBD", "15.00")
     assert read_camt053(camt(entry("5.00"), balances=balances)).closing == 15

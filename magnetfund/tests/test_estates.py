@@ -203,6 +203,8 @@ def test_a_wrong_report_is_lifted_by_two_people(small: SmallFund):
 def test_the_survivor_of_joint_holders_stays_the_holder(small: SmallFund):
     other = report(small, investor=person(small, "tom"), deceased="Tom")
     assert code_of(lambda: propose(other, "survivor", survivor="X")) == "not_joint"
+    assert code_of(lambda: propose(other, "survivor", survivor="\u674e")) == "missing_glyph"
+    assert code_of(lambda: propose(other, "survivor", survivor="E\u200bve")) == "bad_name"
     joint = Investor.objects.create(
         number="main-joint", kind="joint", legal_name="Eve and Al", email="eve@example.com",
         kyc_state="approved",

@@ -24,7 +24,6 @@ from investors.domain.receipts.xml_files import parse_xml
 from magnetfund.kernel.errors import InvalidInput
 from magnetfund.kernel.money import decimal_of
 
-_BOOKED = ("BOOK", "")
 #: Between the number of an entry in its statement and its day, where the bank names it by no more.
 OF_DAY = " of "
 #: A payment that came back for no stated reason, and one that the bank itself took back.
@@ -65,14 +64,19 @@ def read_camt053(content: bytes, *, zone: tzinfo = UTC) -> BankStatement:
 
 def _rows(stmt: ET.Element, zone: tzinfo) -> Iterator[StatementRow]:
     for number, entry in enumerate(_all(stmt, "Ntry"), start=1):
-        status = _text(entry, "Sts", "Cd") or _text(entry, "Sts")
-        if status not in _BOOKED:
+        if not _is_booked(entry):
             continue
         try:
             if _amount(entry)[0]:
                 yield from _entry_rows(entry, zone)
         except InvalidInput as error:
             raise InvalidInput(f"entry {number}: {error.message}", code=error.code) from None
+
+
+def _is_booked(entry: ET.Element) -> bool:
+    """Booked by its code, or by no status at all; one of the bank's own words is not."""
+    stated = _all(entry, "Sts")
+    return not stated or (_text(entry, "Sts", "Cd") or _text(entry, "Sts")) == "BOOK"
 
 
 def _entry_rows(entry: ET.Element, zone: tzinfo) -> Iterator[StatementRow]:
