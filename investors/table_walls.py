@@ -298,6 +298,8 @@ TRIGGERS = [
     TableTrigger(table="investors_dealingorder", name="order_receipts"),
     TableTrigger(table="investors_dealingorder", name="distributed_orders"),
     TableTrigger(table="investors_lineallocation", name="allocation_posted"),
+    TableTrigger(table="investors_lineallocation", name="receipt_ended"),
+    TableTrigger(table="investors_payment", name="refund_of_standing"),
     TableTrigger(table="investors_investor", name="kyc_signed"),
     TableTrigger(table="investors_investor", name="account_kept"),
     TableTrigger(table="investors_dealingproposal", name="transfer_signed"),

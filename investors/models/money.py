@@ -166,6 +166,7 @@ class StatementLine(models.Model):
         WRONG_CURRENCY = "wrong_currency", "Wrong currency"
         PAYMENT = "payment", "Payment out"
         RETURNED = "returned", "Payment came back"
+        REVERSED = "reversed", "Took a receipt back"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     fund = models.ForeignKey(
@@ -241,6 +242,7 @@ class LineAllocation(models.Model):
         ADVANCE = "advance", "Kept for the investor's next order"
         REFUND = "refund", "Went back to its sender"
         POCKET = "pocket", "Paid for the claim of a side pocket"
+        REVERSED = "reversed", "Taken back by the bank"
 
     line = models.ForeignKey(StatementLine, on_delete=models.PROTECT, related_name="allocations")
     use = models.CharField(max_length=8, choices=Use.choices)
@@ -257,6 +259,9 @@ class LineAllocation(models.Model):
     )
     payment = models.ForeignKey(
         "investors.Payment", on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+    reversal = models.OneToOneField(
+        StatementLine, on_delete=models.PROTECT, related_name="ended", null=True, blank=True
     )
     entry = models.ForeignKey("investors.Entry", on_delete=models.PROTECT, null=True, blank=True)
     reason = models.CharField(max_length=300, blank=True)
@@ -277,8 +282,23 @@ class LineAllocation(models.Model):
                 condition=Q(use="order", order__isnull=False)
                 | Q(use="advance", order__isnull=True, investor__isnull=False)
                 | Q(use="refund", order__isnull=True, payment__isnull=False)
-                | Q(use="pocket", order__isnull=True, investor__isnull=True, payment__isnull=True),
+                | Q(
+                    use__in=["pocket", "reversed"],
+                    order__isnull=True,
+                    investor__isnull=True,
+                    payment__isnull=True,
+                ),
                 name="investors_lineallocation_named",
+            ),
+            models.CheckConstraint(
+                condition=Q(use="reversed", reversal__isnull=False)
+                | (~Q(use="reversed") & Q(reversal__isnull=True)),
+                name="investors_lineallocation_reversal",
+            ),
+            models.UniqueConstraint(
+                fields=["line"],
+                condition=Q(use="reversed"),
+                name="investors_lineallocation_ended_once",
             ),
         ]
 

@@ -172,6 +172,11 @@ def open_breaks(fund: Fund) -> QuerySet[BookBreak]:
 
 def _post(row: BookBreak, account: str, actor: Actor, at: datetime) -> Entry | None:
     amount = row.difference
+    if row.line is not None and row.line.outcome == StatementLine.Outcome.REVERSED:
+        raise InvalidInput(
+            "this line ended a receipt and is in the books; accept the difference",
+            code="nothing_to_post",
+        )
     if row.source != BookBreak.Source.BANK or row.asset != row.fund.currency or amount <= 0:
         raise InvalidInput(
             "only money that left the fund's bank is posted; accept any other difference",

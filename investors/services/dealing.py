@@ -36,6 +36,7 @@ from investors.services.dealing_rules import (
 from investors.services.estate_rules import require_living
 from investors.services.policies import terms_in_force
 from investors.services.receipts import release_money
+from investors.services.reversed_receipts import is_taken_back
 from investors.services.step_messages import tell_received
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
@@ -198,9 +199,10 @@ def can_cancel(order: DealingOrder, *, at: datetime) -> bool:
 
 
 def cancel_order(*, order: DealingOrder, actor: Actor, at: datetime | None = None) -> DealingOrder:
-    """Take an order back before its cut-off; reserved units are free again, and money that came
-    for it is owed to its senders.  Of one that was dealt in part the rest is taken back.  A
-    compulsory redemption is taken back by the house alone."""
+    """Take an order back before its cut-off, and after it one whose money the bank took back;
+    reserved units are free again, and money that came for it is owed to its senders.  Of one that
+    was dealt in part the rest is taken back.  A compulsory redemption is taken back by the house
+    alone."""
     at = at or utc_now()
     if not order.is_compulsory:
         may = "may_redeem" if order.takes_units else "may_subscribe"
@@ -214,7 +216,8 @@ def cancel_order(*, order: DealingOrder, actor: Actor, at: datetime | None = Non
             )
         if row.is_compulsory:
             actor.require(Capability.DEALING_APPROVE)
-        if not can_cancel(row, at=at):
+        # Its money is gone again: it is no longer an order that was paid for before its cut-off.
+        if not can_cancel(row, at=at) and not is_taken_back(row):
             raise Conflict("the cut-off for this dealing day has passed", code="cutoff_passed")
         if row.takes_units and not is_aside:
             release_units(row, at)

@@ -29,6 +29,7 @@ from investors.services.payment_books import (
     owed_balance,
 )
 from investors.services.rebates import owed_by_lot
+from investors.services.reversed_receipts import require_not_reversed
 from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
 from magnetfund.core.roles import Capability
@@ -241,7 +242,8 @@ def prepare_refund(
 ) -> Payment:
     """Prepare the open money of a receipt to go back to where it came from, and nowhere else.
 
-    Raises :class:`Conflict` (``nothing_owed``, ``no_origin`` where the line names no account).
+    Raises :class:`Conflict` (``nothing_owed``, ``receipt_reversed``, ``no_origin`` where the line
+    names no account).
     """
     actor.require(Capability.DEALING_PROCESS)
     at = at or utc_now()
@@ -253,6 +255,7 @@ def prepare_refund(
             .select_related("fund")
             .get(pk=line.pk)
         )
+        require_not_reversed(row)
         if row.final_at is None or row.open_amount <= 0:
             raise Conflict("this receipt is fully allocated", code="nothing_owed")
         if not row.party_account:

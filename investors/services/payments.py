@@ -26,6 +26,7 @@ from investors.models import (
     FundAccount,
     Payment,
     PaymentFile,
+    StatementLine,
 )
 from investors.services.payment_books import (
     book_payment,
@@ -38,6 +39,7 @@ from investors.services.payment_drafts import (
     require_not_held,
     require_receiver,
 )
+from investors.services.reversed_receipts import require_not_reversed
 from investors.services.step_messages import tell_paid
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import User
@@ -229,6 +231,8 @@ def cancel_payment(
 
 def _require_payable(row: Payment, at: datetime) -> None:
     """Everything that a payment must satisfy at each step, as of now."""
+    if row.line is not None:
+        require_not_reversed(StatementLine.objects.select_for_update().get(pk=row.line.pk))
     if row.payee is not None:
         row.payee.refresh_from_db()
         require_receiver(row.payee, currency=row.currency, fund=row.fund, at=at)

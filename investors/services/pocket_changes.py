@@ -21,6 +21,7 @@ from investors.services.pocket_books import (
     read_pocket_holdings,
     read_pocket_lots,
 )
+from investors.services.reversed_receipts import require_not_reversed
 from investors.services.two_people import decide_proposal
 from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
@@ -176,8 +177,9 @@ def _require_standing(pocket: SidePocket) -> None:
 
 def require_received(pocket: SidePocket, line: StatementLine, cash: Decimal) -> None:
     """Raise :class:`InvalidInput` (``not_received``) for a receipt that does not hold ``cash`` in
-    the fund's currency, unmatched and final."""
+    the fund's currency, unmatched and final, and :class:`Conflict` (``receipt_reversed``)."""
     row = StatementLine.objects.get(pk=line.pk)
+    require_not_reversed(row)
     is_own = row.fund_id == pocket.fund_id and row.currency == pocket.fund.currency
     if not is_own or row.final_at is None or row.open_amount < cash:
         raise InvalidInput(

@@ -29,6 +29,7 @@ from investors.services.nav_lots import entry_of
 from investors.services.pocket_books import read_pocket_lots
 from investors.services.pocket_changes import changes_due, plain_change
 from investors.services.pocket_merges import merge_pockets
+from investors.services.reversed_receipts import require_not_reversed
 from magnetfund.core.actors import Actor
 from magnetfund.core.bulk import copy_rows
 from magnetfund.core.services.audit import record_audit
@@ -156,6 +157,7 @@ def _receive(
         )  # fmt: skip
         return ZERO
     line = StatementLine.objects.select_for_update(of=("self",)).get(pk=change.line_id)
+    require_not_reversed(line)
     line.allocated += change.cash
     line.save(update_fields=["allocated"])
     for code in dict.fromkeys(step.lot.share_class for step in one.steps):

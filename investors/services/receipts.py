@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import transaction
@@ -22,7 +21,14 @@ from investors.domain.receipts import (
     WaitingOrder,
     measure_match,
 )
-from investors.models import DealingOrder, Entry, Fund, LineAllocation, StatementLine
+from investors.models import (
+    DealingOrder,
+    Entry,
+    Fund,
+    Investor,
+    LineAllocation,
+    StatementLine,
+)
 from investors.services.ledger import NewEntry, open_since, post_entry
 from investors.services.receipt_suggestions import (
     describe_arrival,
@@ -31,15 +37,13 @@ from investors.services.receipt_suggestions import (
     note_outcome,
     read_cleared_at,
 )
+from investors.services.reversed_receipts import find_reversal, require_not_reversed
 from magnetfund.core.actors import Actor
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, InvalidInput
 from magnetfund.kernel.money import currency_quantum, quantize
-
-if TYPE_CHECKING:
-    from investors.models import Investor
 
 ZERO = Decimal(0)
 REASON_MAX = 300
@@ -48,7 +52,7 @@ REASON_MAX = 300
 def match_as_suggested(*, line: StatementLine, actor: Actor, at: datetime) -> bool:
     """Match what is certain, note the outcome of the rest; whether it was matched."""
     found = note_outcome(line)
-    if not found.is_automatic:
+    if not found.is_automatic or find_reversal(line) is not None:
         return False
     match_receipt(
         line=line,
@@ -73,14 +77,16 @@ def match_receipt(
     """Use a receipt, or ``amount`` of it, for an order; money of a third party is refused.
 
     Without ``amount`` as much as the order still wants.  Raises :class:`Conflict` (``not_waiting``,
-    ``not_final``, ``nothing_open``) and :class:`InvalidInput` (``third_party_money``,
-    ``currency_differs``, ``wrong_amount``, ``reason_missing`` for a payer who is not proved).
+    ``not_final``, ``nothing_open``, ``receipt_reversed``) and :class:`InvalidInput`
+    (``third_party_money``, ``currency_differs``, ``wrong_amount``, ``reason_missing`` for a payer
+    who is not proved).
     """
     actor.require(Capability.DEALING_PROCESS)
     at = at or utc_now()
     with transaction.atomic():
         row = DealingOrder.objects.select_for_update(of=("self",)).get(pk=order.pk)
         money = _lock_line(line)
+        require_not_reversed(money)
         if row.state != "accepted" or row.kind != DealingOrder.Kind.SUBSCRIPTION:
             raise Conflict("this order is not awaiting funds", code="not_waiting")
         fund = row.share_class.fund
@@ -136,6 +142,7 @@ def advance_receipt(
         raise InvalidInput("name the investor's instruction", code="reason_missing")
     with transaction.atomic():
         money = _lock_line(line)
+        require_not_reversed(money)
         _require_part(money.open_amount, money, most=money.open_amount)
         probe = WaitingOrder(
             order="", reference="", investor=str(investor.pk),
@@ -175,6 +182,7 @@ def use_advance(*, order: DealingOrder, actor: Actor, at: datetime | None = None
             if part <= 0:
                 break
             line = _lock_line(StatementLine(pk=line_id))
+            require_not_reversed(line)
             rest -= part
             for use, amount, target in (("advance", -part, None), ("order", part, row)):
                 LineAllocation.objects.create(
@@ -262,6 +270,23 @@ def release_money(order: DealingOrder, *, actor: Actor, reason: str, at: datetim
             investor=order.investor, reason=reason, actor=actor, at=at,
         )  # fmt: skip
     order.funded_amount, order.funded_at = ZERO, None
+
+
+def release_advances(*, line: StatementLine, actor: Actor, reason: str, at: datetime) -> None:
+    """Owe what a receipt keeps for a next order to its sender again, in the caller's transaction;
+    the caller holds the line's row."""
+    rows = (
+        LineAllocation.objects.filter(line=line, use="advance")
+        .values("investor_id")
+        .annotate(total=Sum("amount"))
+        .filter(total__gt=0)
+    )
+    kept = {row["investor_id"]: row["total"] for row in rows}
+    for investor in Investor.objects.filter(pk__in=kept).order_by("pk"):
+        _allocate(
+            line, use="advance", amount=-kept[investor.pk], order=None, investor=investor,
+            reason=reason, actor=actor, at=at,
+        )  # fmt: skip
 
 
 def take_over(*, line: StatementLine, actor: Actor) -> None:

@@ -157,8 +157,9 @@ def confirm_statement(
                 code="refused_lines",
                 details={"refused": report.refused},
             )
-        # Many banks write the newest line first: what came back is read after what had left.
-        plan.sort(key=lambda item: item[0].amount > 0 and bool(item[0].return_code))
+        # Many banks write the newest line first: what came back is read after what had left, and
+        # what was taken back before the receipt that it names, which then waits for a person.
+        plan.sort(key=lambda item: bool(item[0].return_code) * (1 if item[0].amount > 0 else -1))
         report.matched = sum(_import(account, row, line, known, actor, at) for line, known in plan)
         row.confirmed_at, row.counts = at, report.plain()
         row.save(update_fields=["confirmed_at", "counts"])

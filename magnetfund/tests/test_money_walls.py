@@ -11,6 +11,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from datetime import timedelta
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 
 import psycopg
@@ -334,3 +335,24 @@ def test_units_move_to_another_holder_on_the_deciders_signature(
     write_signature(fresh_database, DEALING, row.pk, checker.user)
     decide_dealing(proposal=row, is_approved=True, actor=checker, at=at)
     assert UnitLot.objects.get(holding__investor__number="small-bob").units == 4
+
+
+def test_the_migration_of_reversed_receipts_can_be_taken_back(fresh_database: Any):
+    module = import_module("investors.migrations.0064_reversed_receipts")
+    with psycopg.connect(fresh_database.dsn("postgres", "fresh")) as session:
+
+        def said(name: str) -> str:
+            row = session.execute("SELECT pg_get_functiondef(%s::regprocedure)", [name]).fetchone()
+            assert row is not None
+            return str(row[0])
+
+        stood = {name: said(name) for name, _, _ in module.LINES}
+        for name, before, after in reversed(module.LINES):
+            session.execute(module._put(name, after, before))
+            assert said(name) == stood[name].replace(after, before) != stood[name]
+        session.execute(module.UNWALLS)
+        session.execute(module.WALLS)
+        for name, before, after in module.LINES:
+            session.execute(module._put(name, before, after))
+        assert {name: said(name) for name in stood} == stood
+        session.rollback()

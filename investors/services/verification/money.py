@@ -52,6 +52,20 @@ def find_money_differences(fund: Fund) -> list[str]:
         )
         open_money = dict(cursor.fetchall())
         cursor.execute(
+            """SELECT l.reference FROM investors_lineallocation a
+               JOIN investors_statementline l ON l.id = a.line_id
+               JOIN investors_statementline r ON r.id = a.reversal_id
+               LEFT JOIN investors_entry e ON e.id = a.entry_id AND e.kind = 'receipt_reversed'
+               LEFT JOIN investors_bookbreak b ON b.line_id = r.id
+               WHERE l.fund_id = %s AND (e.id IS NULL OR b.entry_id IS NOT NULL
+                 OR (r.fund_id, r.currency, r.amount, r.outcome)
+                   IS DISTINCT FROM (l.fund_id, l.currency, -l.amount, 'reversed')
+                 OR a.amount <> l.amount OR r.final_at IS NULL)
+               ORDER BY l.reference""",
+            [fund.pk],
+        )
+        found += [f"receipt {ref}: ended by a line that did not take it back" for (ref,) in cursor]
+        cursor.execute(
             """SELECT number, fault FROM (SELECT p.number, investors_payment_fault(p) AS fault
                  FROM investors_payment p WHERE p.fund_id = %s) asked
                WHERE fault IS NOT NULL ORDER BY number""",

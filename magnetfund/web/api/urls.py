@@ -40,6 +40,7 @@ from magnetfund.web.api import (
     register,
     research,
     restatements,
+    reversals,
     strategies,
     stresses,
     suspensions,
@@ -383,6 +384,11 @@ urlpatterns = [
     path("api/money/statements", money.StatementsView.as_view(), name="api_statements"),
     path("api/money/receipts", money.ReceiptsView.as_view(), name="api_receipts"),
     path("api/money/receipts/<uuid:pk>/match", money.MatchView.as_view(), name="api_receipt_match"),
+    path(
+        "api/money/receipts/<uuid:pk>/reverse",
+        reversals.ReverseView.as_view(),
+        name="api_receipt_reverse",
+    ),
     path("api/money/payments", payments.PaymentsView.as_view(), name="api_payments"),
     path(
         "api/money/orders/<uuid:pk>/holdback",

@@ -19,10 +19,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from investors.domain.onboarding import KycState
 from investors.models import DealingOrder
-from investors.services.dealing import can_cancel, cancel_order
+from investors.services.dealing import CANCELLABLE, can_cancel, cancel_order
 from investors.services.order_figures import account_for
 from investors.services.papers import contract_note, list_notes, note_download
 from investors.services.receipts import standing_advances
+from investors.services.reversed_receipts import is_taken_back
 from investors.services.statements import record_receipt
 from magnetfund.core.actors import actor_of
 from magnetfund.core.roles import Capability
@@ -185,6 +186,11 @@ class ReceiptForm(forms.Form):
         self.fields["understood"].widget.attrs["class"] = "form-check-input"
 
 
+def may_cancel(order: DealingOrder) -> bool:
+    """Whether :func:`cancel_order` would take this order back now."""
+    return can_cancel(order, at=utc_now()) or (order.state in CANCELLABLE and is_taken_back(order))
+
+
 @require_safe
 @desk_view(Capability.HOLDERS_VIEW)
 def orders(request: HttpRequest) -> HttpResponse:
@@ -237,7 +243,7 @@ def order(request: HttpRequest, pk: UUID) -> HttpResponse:
         "notes": list_notes(row),
         "figures": account_for(row),
         "payments": list(row.payments.order_by("number")),
-        "can_cancel": may and can_cancel(row, at=utc_now()),
+        "can_cancel": may and may_cancel(row),
         "can_receive": may and is_unpaid(row),
     }
     return render_page(request, "desk/dealing_order.html", {**frame, **context}, parts=())
@@ -263,11 +269,11 @@ def note(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @desk_view(Capability.DEALING_PROCESS)
 def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Cancel one order before its cut-off, after the page that says what that means."""
+    """Cancel one order while it can be, after the page that says what that means."""
     order = get_object_or_404(_open_orders(), pk=pk)
     if request.method != "POST":
         frame = build_frame(request, "nav")
-        context = {**frame, "order": order, "can_cancel": can_cancel(order, at=utc_now())}
+        context = {**frame, "order": order, "can_cancel": may_cancel(order)}
         return render_page(request, "desk/dealing_cancel.html", context, parts=("dialog",))
     try:
         done = cancel_order(order=order, actor=actor_of(request))

@@ -46,6 +46,7 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.web.desk.access import desk_view
 from magnetfund.web.desk.frame import build_frame
+from magnetfund.web.desk.reversals import list_reversals
 from magnetfund.web.forms import figure_field, send_once
 from magnetfund.web.parts import render_page
 
@@ -137,6 +138,7 @@ def money(request: HttpRequest) -> HttpResponse:
         lines = StatementLine.objects.filter(fund=fund).select_related("account")
         context |= {
             "items": items,
+            "reversals": list_reversals(fund),
             "sums": sorted(sums.items()),
             "lately": lines.prefetch_related("allocations__order", "allocations__investor")[
                 :LATELY_SHOWN

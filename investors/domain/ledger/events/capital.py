@@ -38,6 +38,11 @@ CAPITAL: tuple[Event, ...] = (
         rules=(money("amount", "2015", "1020"),),
     ),
     Event(
+        name="receipt_reversed",
+        meaning="The bank took an unmatched receipt back; it is owed to nobody",
+        rules=(money("amount", "2015", "1020"),),
+    ),
+    Event(
         name="unallocated_recognised",
         meaning="Money that stands in the books while no class has units is owed, not priced",
         rules=(money("amount", "3100", "2340"),),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, Exists, F, OuterRef, QuerySet, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Concat
 
 from investors.domain.payments import ACTIVE, PaymentState
@@ -14,6 +14,7 @@ from investors.models import (
     AccountChange,
     DealingOrder,
     FundAccount,
+    LineAllocation,
     PayeeAccount,
     Payment,
     StatementLine,
@@ -54,6 +55,46 @@ def _select_receipts(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
         amount="open_part",
         currency="currency",
     )
+
+
+def _select_reversals(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    """Debits by which the bank took a receipt back, with a dealt order that has its money."""
+    receipts = Q(line__end_to_end=OuterRef("end_to_end")) | Q(
+        line__reference=OuterRef("end_to_end")
+    )
+    named = LineAllocation.objects.filter(
+        receipts,
+        line__fund=OuterRef("fund"),
+        line__currency=OuterRef("currency"),
+        line__amount=-OuterRef("amount"),
+    )
+    dealt = named.filter(use="order", order__dealt_units__gt=0)
+    rows = StatementLine.objects.filter(
+        fund__book=book, amount__lt=0, outcome="payment", final_at=None,
+        found_break__closed_at=None,
+    ).filter(~Q(return_code="") | ~Q(end_to_end="") & Exists(named))  # fmt: skip
+    return columns_of(
+        rows.annotate(
+            taken=-F("amount"),
+            used=Case(
+                When(~Q(end_to_end="") & Exists(dealt), then=Value("dealt")), default=Value("")
+            ),
+        ),
+        since="booked_at",
+        who="used",
+        words="reference",
+        amount="taken",
+        currency="currency",
+    )
+
+
+def _describe_reversal(row: Any) -> tuple[str, str]:
+    line = f"bank reference {row['words']}"
+    if row["who"]:
+        return f"The bank took back the money of a dealt subscription, {money_of(row)}", (
+            f"{line}; its units stand, work the break"
+        )
+    return f"Book what the bank took back, {money_of(row)}", f"{line}; its receipt waits for it"
 
 
 def _select_payable(book: str, now: datetime) -> QuerySet[Any, dict[str, Any]]:
@@ -156,6 +197,15 @@ SOURCES = {
             f"Decide on a receipt from {row['who'] or 'an unnamed sender'}, {money_of(row)}",
             f"bank reference {row['words']}; it has no use yet",
         ),
+    ),
+    "reversal_open": Source(
+        kind="Money",
+        role=Role.ACCOUNTANT,
+        url_name="desk_money",
+        anchor="reversals",
+        names_holders=True,
+        select=_select_reversals,
+        describe=_describe_reversal,
     ),
     "payable": Source(
         kind="Money",
