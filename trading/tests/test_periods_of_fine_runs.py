@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from trading.domain.engine.rules import TradedInstrument
 from trading.domain.market import HOUR_MS, MINUTE_MS, resample
@@ -41,6 +42,7 @@ def run(unseen_ms: int | None = None) -> Backtest:
     return run_backtest(prepare(request=request, series={NAME: series}, builders=STRATEGIES))
 
 
+@pytest.mark.slow
 def test_a_trade_that_ends_within_the_last_seen_bar_is_a_seen_one():
     inner = [t.exit_time for t in run().result.trades if t.exit_time % HOUR_MS]
     ended = inner[len(inner) // 2]

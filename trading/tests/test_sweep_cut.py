@@ -21,6 +21,7 @@ AWAY = np.arange(600, 1_800)
 WEEKENDS = np.flatnonzero(np.arange(4_000) // 24 % 7 >= 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", [AWAY[:0], AWAY, WEEKENDS], ids=["whole", "away", "weekends"])
 def test_no_day_from_the_unseen_ones_on_is_seen(hidden: np.ndarray):
     bars = make_random_bars(count=4_000, seed=11)
