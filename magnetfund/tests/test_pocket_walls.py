@@ -9,7 +9,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import psycopg
 import pytest
 from django.db import Error, connection, transaction
 
@@ -165,7 +164,7 @@ def test_a_stolen_web_sets_nothing_else_apart_than_the_nav_says(
     monkeypatch.setattr(nav_dealing, "plan_pockets", forged)
     row = small.prepare(FEBRUARY)
     write_signature(fresh_database, NAV, row.pk, checker_of(small))
-    with pytest.raises((Error, psycopg.Error)):
+    with pytest.raises(Error):
         approve_strike(strike=row, seen_hash=row.result_hash, actor=small.checker)
     row.refresh_from_db()
     assert (row.state, PocketEntry.objects.count()) == ("prepared", 0)
@@ -248,7 +247,7 @@ def test_a_stolen_web_books_nothing_else_than_was_signed(
     monkeypatch.setattr(pocket_proceeds, "change_pocket", forged)
     row = small.prepare(MARCH)
     write_signature(fresh_database, NAV, row.pk, checker_of(small))
-    with pytest.raises((Error, psycopg.Error)):
+    with pytest.raises(Error):
         approve_strike(strike=row, seen_hash=row.result_hash, actor=small.checker)
     row.refresh_from_db()
     assert (row.state, PocketEntry.objects.exclude(kind="created").count()) == ("prepared", 0)
@@ -266,7 +265,7 @@ def test_value_moved_from_one_lot_to_another_is_refused(
         return [replace(split, values=[split.values[0] + 1000, split.values[1] - 1000])]
 
     monkeypatch.setattr(nav_dealing, "plan_pockets", forged)
-    with pytest.raises((Error, psycopg.Error)):
+    with pytest.raises(Error):
         strike(fresh_database, small)
     assert PocketEntry.objects.count() == 0
 
@@ -327,12 +326,12 @@ def test_no_row_moves_value_beside_a_booking(
                         for item, part in parts
                     ],
                 )
-        except psycopg.Error as error:
+        except Error as error:
             said.append(str(error))
             raise
 
     monkeypatch.setattr(pocket_proceeds, "copy_rows", forged)
-    with pytest.raises((Error, psycopg.Error)):
+    with pytest.raises(Error):
         strike(fresh_database, small, MARCH)
     assert "another booking than was signed" in said[0]
     assert PocketEntry.objects.exclude(kind="created").count() == 0
