@@ -364,8 +364,10 @@ def _read_lots(books: PeriodBooks) -> dict[UUID, list[StatementLot]]:
 def _read_terms(books: PeriodBooks) -> dict[str, tuple[ShareClass, ClassTerms]]:
     at = books.period.closing.valuation_at
     return {
-        item.code: (item, terms_in_force(item, at=at))
-        for item in books.fund.classes.order_by("code")
+        row.share_class.code: (row.share_class, terms_in_force(row.share_class, at=at))
+        for row in books.period.closing.classes.select_related("share_class").order_by(
+            "share_class__code"
+        )
     }
 
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
+from django.db.models import Exists, OuterRef
 
 from investors.domain.exact import ZERO
 from investors.domain.fees import ClassTerms
@@ -113,16 +114,19 @@ def inputs_as_known(
 ) -> StrikeInputs:
     """The inputs of a NAV from the ledger's prefix and the movements of units before it.
 
-    ``versions`` names the terms by class code where they are known; ``known_at`` leaves out what
-    was recorded later (``None``: nothing).
+    ``versions`` names the classes that were priced with their terms, where they are known;
+    ``known_at`` leaves out what was recorded later (``None``: nothing).
     """
     classes = []
-    for item in fund.classes.order_by("code"):
+    for item in _classes(fund, versions, valuation_at, known_at):
         after = {}
-        if previous is not None:
-            row = ClassNav.objects.select_related("strike__fund", "share_class").get(
-                strike=previous, share_class=item
-            )
+        # A class that was opened since the NAV before begins at nothing.
+        row = (
+            ClassNav.objects.filter(strike=previous, share_class=item)
+            .select_related("strike__fund", "share_class")
+            .first()
+        )
+        if row is not None:
             after = class_after(row, before=valuation_at, known_at=known_at)
         classes.append(
             ClassInput(
@@ -148,6 +152,27 @@ def inputs_as_known(
         pockets=pockets_at(fund, valuation_at, known_at=known_at),
         merges=merges_at(fund, valuation_at, known_at=known_at),
     )
+
+
+def _classes(
+    fund: Fund,
+    versions: Mapping[str, int | None] | None,
+    valuation_at: datetime,
+    known_at: datetime | None,
+) -> list[ShareClass]:
+    """Those that are named, else those that had terms then, of what was known; by code."""
+    rows = fund.classes.order_by("code")
+    if versions is not None:
+        return list(rows.filter(code__in=versions))
+    policies = ClassPolicyVersion.objects.filter(
+        share_class=OuterRef("pk"), effective_from__lte=valuation_at
+    )
+    if known_at is not None:
+        policies = policies.filter(recorded_at__lte=known_at)
+    found = list(rows.filter(Exists(policies)))
+    if not found:
+        raise InvalidInput(f"no class of {fund} had terms then", code="no_terms")
+    return found
 
 
 def _terms(

@@ -135,6 +135,8 @@ def _find_funded(
         is_suspended=day.is_suspended,
     )
     for order in orders:
+        if str(order.share_class_id) not in found:
+            continue  # a class whose terms are still to come is not priced: the order waits
         if order.kind == DealingOrder.Kind.REINVESTMENT and str(order.pk) in due:
             # Its money never left the fund: it knows no deadline.
             if order.investor_id in approved:

@@ -32,7 +32,7 @@ from investors.services.ledger import (
 )
 from investors.services.pocket_changes import merges_at
 from investors.services.pockets import pockets_at
-from investors.services.policies import build_terms, policy_in_force
+from investors.services.policies import build_terms, policy_in_force, priced_classes
 from magnetfund.kernel.money import quantize
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
@@ -55,7 +55,7 @@ def gather_inputs(fund: Fund, valuation_at: datetime, *, is_pooled: bool = False
         currency_result=gained,
         classes=tuple(
             _class_input(item, previous, valuation_at, is_pooled=is_pooled)
-            for item in fund.classes.order_by("code")
+            for item in priced_classes(fund, at=valuation_at)
         ),
         # An estimate values what there is; what the next NAV sets apart is in it still,
         # and what it brings back is not.
@@ -106,8 +106,8 @@ def _class_input(
     item: ShareClass, previous: NavStrike | None, valuation_at: datetime, *, is_pooled: bool
 ) -> ClassInput:
     after: dict[str, Decimal] = {}
-    if previous is not None:
-        row = previous.classes.get(share_class=item)
+    row = None if previous is None else previous.classes.filter(share_class=item).first()
+    if row is not None:  # a class that was opened since begins at nothing
         after = class_after(row, before=valuation_at)
     read = _pooled_lot if is_pooled else read_lots
     policy = policy_in_force(item, at=valuation_at)

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Exists, Max, OuterRef, QuerySet
 
 from investors.domain.fees import (
     ClassTerms,
@@ -22,7 +22,7 @@ from investors.domain.fees import (
     Rank,
     Tier,
 )
-from investors.models import ClassPolicyVersion, ShareClass, TermsProposal
+from investors.models import ClassPolicyVersion, Fund, Holding, ShareClass, TermsProposal
 from investors.services.ledger import open_since
 from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
@@ -63,6 +63,23 @@ def _newest_policy(share_class: ShareClass, at: datetime) -> ClassPolicyVersion 
         .order_by("-version")
         .first()
     )
+
+
+def priced_classes(fund: Fund, *, at: datetime) -> list[ShareClass]:
+    """The classes that a NAV of an instant prices, by code: those with terms in force, and any
+    with units.
+
+    A class that was opened later, or whose terms begin later, has no part in it.  Raises
+    :class:`InvalidInput` (``no_terms``) where there is none.
+    """
+    has_terms = Exists(
+        ClassPolicyVersion.objects.filter(share_class=OuterRef("pk"), effective_from__lte=at)
+    )
+    has_units = Exists(Holding.objects.filter(share_class=OuterRef("pk"), units__gt=0))
+    rows = list(fund.classes.filter(has_terms | has_units).order_by("code"))
+    if not rows:
+        raise InvalidInput(f"no class of {fund} has terms yet", code="no_terms")
+    return rows
 
 
 def terms_by_class(book: str, *, at: datetime) -> list[tuple[ShareClass, ClassTerms]]:
