@@ -156,10 +156,10 @@ def _archive(
 ) -> CandleFile | None:
     """One month: file, row, audit line and deletion, all or none of them."""
     path: Path | None = None
-    try:
-        with transaction.atomic():
-            # Who imports into this series waits, and then finds these bars in their file.
-            take_lock(AdvisoryLock.CANDLE_SERIES, f"{instrument.pk}/{timeframe}")
+    with transaction.atomic():
+        # Who imports into this series waits, and then finds these bars in their file.
+        take_lock(AdvisoryLock.CANDLE_SERIES, f"{instrument.pk}/{timeframe}")
+        try:
             table = _read_rows(instrument, timeframe, start, end)
             if not table.num_rows:
                 return None
@@ -193,10 +193,12 @@ def _archive(
                     "path": name, "sha256": digest,
                 },
             )  # fmt: skip
-    except BaseException:
-        if path is not None:
-            path.unlink(missing_ok=True)
-        raise
+        except BaseException:
+            # Before the commit alone: one whose answer is lost may have deleted the rows, and a
+            # file that no row names is written again by the next run.
+            if path is not None:
+                path.unlink(missing_ok=True)
+            raise
     return row
 
 

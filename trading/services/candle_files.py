@@ -5,8 +5,10 @@ Every failure is one clear line (:class:`InvalidInput`), and nothing has been wr
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
+import lzma
 import zipfile
 import zlib
 from pathlib import Path
@@ -21,6 +23,8 @@ from trading.domain.candle_files import (
 
 #: Uncompressed size above which a file is refused (a decompression bomb, or the wrong file).
 BYTES_MAX = 2_000_000_000
+#: A password is a RuntimeError, a way of packing that nobody knows a NotImplementedError.
+_UNPACKING = (zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
 
 
 def read_candle_file(path: Path) -> RawCandles:
@@ -51,6 +55,12 @@ def read_candle_file(path: Path) -> RawCandles:
         ) from None
     except RecursionError:
         raise InvalidInput(f"{path.name} is nested too deeply", code="broken_file") from None
+    except InvalidInput:
+        raise
+    except (csv.Error, ValueError) as error:  # a cell without an end, a number of 5,000 digits
+        raise InvalidInput(
+            f"{path.name} cannot be read: {str(error)[:120]}", code="broken_file"
+        ) from None
     raise InvalidInput(
         f"{path.name}: unsupported file type; use .csv, .json (or .csv.gz, .json.gz), .zip, "
         f".feather or .parquet",
@@ -86,7 +96,7 @@ def _zipped_text(path: Path) -> str:
             if members[0].file_size > BYTES_MAX:
                 raise InvalidInput(f"{path.name} unpacks to more than 2 GB", code="broken_file")
             return archive.read(members[0]).decode("utf-8-sig")
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, *_UNPACKING) as error:
         raise InvalidInput(
             f"{path.name} is damaged or cut off: {error}", code="broken_file"
         ) from None
@@ -102,9 +112,14 @@ def _columnar(path: Path) -> RawCandles:
             if path.name.lower().endswith(".feather")
             else parquet.ParquetFile(path).read()
         )
-    except (pa.ArrowInvalid, OSError) as error:
+        names = table.column_names
+        doubled = {name for name in names if names.count(name) > 1}
+        if doubled:
+            raise InvalidInput(
+                f"{path.name} has several columns {min(doubled)!r}", code="wrong_columns"
+            )
+        columns = {name: table.column(name).to_numpy(zero_copy_only=False) for name in names}
+    except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0][:120]
         raise InvalidInput(f"{path.name} cannot be read: {reason}", code="broken_file") from None
-    return table_to_raw(
-        {name: table.column(name).to_numpy(zero_copy_only=False) for name in table.column_names}
-    )
+    return table_to_raw(columns)

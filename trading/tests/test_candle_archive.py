@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, connection, connections, transaction
+from django.db import DatabaseError, OperationalError, connection, connections, transaction
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import AuditEvent, JobRun
@@ -108,6 +108,29 @@ def read_all(row: Instrument) -> list[Any]:
 def archive(**asked: Any) -> list[CandleFile]:
     with use_clock(VirtualClock(NOW)):
         return archive_months(actor=ACTOR, **asked)
+
+
+def test_a_month_whose_commit_was_not_heard_of_keeps_its_file(
+    btc: Instrument, monkeypatch: pytest.MonkeyPatch
+):
+    """The server may have deleted the rows before the connection went."""
+    before = read_all(btc)
+    commit = connection.commit
+
+    def commit_unheard() -> None:
+        commit()
+        raise OperationalError("server closed the connection unexpectedly")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "commit", commit_unheard)
+        with pytest.raises(OperationalError):
+            archive()
+    connection.close()
+    assert CandleFile.objects.count() == 1
+    assert not find_file_differences()
+    assert read_all(btc) == before
+    assert len(archive()) == 2
+    assert read_all(btc) == before
 
 
 def test_what_is_read_is_the_same_before_and_after(btc: Instrument, tmp_path: Path):

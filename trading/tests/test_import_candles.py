@@ -8,12 +8,16 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from django.core.management import CommandError, call_command
+from pyarrow import parquet
 
+from magnetfund.kernel.errors import InvalidInput
 from magnetfund.tests.flow_support import make_candles
 from trading.models import Candle, CandleGap, Instrument, MarketEvent, MarketRefusal
 from trading.services import instrument_files, instruments
+from trading.services.candle_files import read_candle_file
 from trading.services.instruments import get_instrument
 from trading.venues import ccxt_calls
 
@@ -124,6 +128,36 @@ def test_a_truncated_zip_stores_nothing(tmp_path: Path):
     with pytest.raises(CommandError, match="damaged or cut off"):
         load(cut)
     assert Candle.objects.count() == 0
+
+
+def test_a_damaged_locked_or_doubled_file_is_one_line(tmp_path: Path):
+    packed = tmp_path / "bars.zip"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(
+            "bars.csv", "open_time,open,high,low,close,volume\n" + "1,2,3,4,5,6\n" * 500
+        )
+    sound = packed.read_bytes()
+    for place, value in ((45, b"\xff" * 8), (6, b"\x01"), (8, b"\x63")):
+        body = bytearray(sound)
+        body[place : place + len(value)] = value
+        # The flags and the way of packing stand in the directory at the end as well.
+        at = sound.index(b"PK\x01\x02") + place + 2
+        if place < 10:
+            body[at : at + len(value)] = value
+        packed.write_bytes(bytes(body))
+        with pytest.raises(InvalidInput) as caught:
+            read_candle_file(packed)
+        assert (caught.value.code, "bars.zip" in caught.value.message) == ("broken_file", True)
+    names = ["open_time", "open", "high", "low", "close", "volume", "close"]
+    table = pa.Table.from_arrays([pa.array([1.0])] * len(names), names=names)
+    parquet.write_table(table, tmp_path / "twice.parquet")
+    with pytest.raises(InvalidInput, match="several columns 'close'"):
+        read_candle_file(tmp_path / "twice.parquet")
+    for name, text in (("long.csv", "1" + "9" * 200_000), ("long.json", "[[" + "9" * 5_000 + "]]")):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InvalidInput, match="cannot be read") as caught:
+            read_candle_file(tmp_path / name)
+        assert caught.value.code == "broken_file"
 
 
 def test_an_exchange_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch):

@@ -34,7 +34,7 @@ from trading.services.sleeve_proposals import (
     return_sleeve,
 )
 from trading.tests.test_membership import Stage, stage  # noqa: F401  # a fixture
-from trading.tests.test_own_strategies import HEAD, PEEKS, SOUND
+from trading.tests.test_own_strategies import HEAD, PEEKS, RULE, SOUND
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
 
@@ -50,8 +50,8 @@ HOLDS = (
 def stream(text: str, **options: Any) -> ChildStream:
     return ChildStream(
         OwnSource(file="own.py", text=text),
-        name="own",
-        parameters={"length": 30},
+        name="one-bar" if text.count("OneBar") else "own",
+        parameters={} if text.count("OneBar") else {"length": 30},
         timeframe_ms=HOUR_MS,
         **options,
     )
@@ -81,6 +81,15 @@ def test_a_child_says_bar_by_bar_what_the_columns_say() -> None:
         ("        open('/proc/self/environ').read()", "may not open /proc/self/environ"),
         ("        import os; os.fork()", "may not use os.fork"),
         ("        return Entries(direction=np.ones(n), stop=close * 2, ready=close > 0)", "losing"),
+        (
+            "        return Entries(direction=np.ones(n), stop=close / 2, target=close * 1e30,"
+            " ready=close > 0)",
+            "is no price",
+        ),
+        (
+            "        return Entries(direction=-np.ones(n), stop=close * 1e303, ready=close > 0)",
+            "is no price",
+        ),
     ],
 )
 def test_a_child_that_fails_says_nothing_more_and_why(body: str, why: str) -> None:
@@ -92,6 +101,13 @@ def test_a_child_that_fails_says_nothing_more_and_why(body: str, why: str) -> No
     assert why in found.find_problem()
     assert found.update(candles.at(51)).direction == 0
     assert found._child is None
+
+
+def test_a_reason_of_ones_own_ends_the_child_and_not_the_trader() -> None:
+    found = stream(RULE.replace("Wish.hold(1 if bar.close > before else -1)", "Wish(reason=77)"))
+    for index in range(60):
+        found.update(make_candles(HOUR_MS, count=60).at(index))
+    assert "reason 77 is none of Reason" in found.find_problem()
 
 
 def test_a_killed_child_is_noticed_between_two_hours() -> None:

@@ -208,6 +208,40 @@ def test_a_child_that_errs_or_reaches_out_is_one_clear_line(body: str, words: st
     assert not escaped.exists() or escaped.stat().st_size == 0
 
 
+def test_a_child_empties_no_file_of_code(tmp_path: Path) -> None:
+    kept = tmp_path / "other.py"
+    kept.write_text("kept = True\n")
+    for mode in ("w", "a", "r+"):
+        opens = source(HEAD + f"        open({str(kept)!r}, {mode!r})")
+        with pytest.raises(InvalidInput, match="may not open"):
+            compute_in_child(opens, name="own", parameters={}, candles=make_candles(3_600_000))
+        assert kept.read_text() == "kept = True\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            HEAD
+            + "        return Entries(direction=np.ones(n), stop=close / 2, ready=close > 0,"
+            + " target=np.full(n, np.inf))",
+            "the target inf at bar 0 is no price",
+        ),
+        (
+            RULE.replace("Wish.hold(1 if bar.close > before else -1)", "Wish(reason=77)"),
+            "reason 77 at bar",
+        ),
+    ],
+)
+def test_a_signal_that_nothing_can_read_is_refused(text: str, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words) as caught:
+        compute_in_child(
+            source(text), name="one-bar" if text.count("OneBar") else "own",
+            parameters={}, candles=make_candles(3_600_000, count=300),
+        )  # fmt: skip
+    assert caught.value.code == "strategy_failed"
+
+
 def test_a_strategy_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     from trading.services.research import child
 

@@ -113,6 +113,18 @@ def test_a_rule_that_still_holds_or_traded_two_days_is_no_rule_without_trades() 
     assert judge(facts=unread, family=family, trades=7).verdict is Verdict.TOO_SHORT
 
 
+@pytest.mark.parametrize(("days", "gains", "trades"), [(3, 3, 8), (1_800, 2, 2), (89, 60, 60)])
+def test_nothing_survives_on_a_record_too_short_to_measure(
+    days: int, gains: int, trades: int
+) -> None:
+    returns = np.zeros(days)
+    returns[:gains] = 0.01 + 0.001 * np.arange(gains)
+    found = judge(facts=facts_of(returns), family=family_of([0.1]), trades=trades)
+    assert found.deflated > 0.95, "the formula alone believes it"
+    assert (found.verdict, found.headline) == (Verdict.TOO_SHORT, "Too short to judge")
+    assert f"in {days:,} days" in found.detail
+
+
 def test_a_walk_forward_learns_before_it_trades() -> None:
     returns = np.random.default_rng(9).normal(0.0, 0.01, (1_800, 3))
     # Column 1 is good in the first half, column 2 in the second: nobody may know that early.

@@ -25,6 +25,9 @@ from risk.domain.ratios.inference import (
 from trading.domain.research.moments import CSCV_BLOCKS, DayMoments, find_block_edges
 
 SURVIVES_FROM = 0.95
+#: Below these the errors of a Sharpe ratio and of its skewness are no normal ones: three good days,
+#: or two equal gains in five idle years, would pass any test that counts on them.
+RECORD_DAYS_MIN, RECORD_TRADES_MIN = 90, 20
 YEAR_DAYS = 365.0
 
 
@@ -118,6 +121,12 @@ def judge(
     if facts.sharpe <= 0:
         verdict, headline = Verdict.LOSES, "Loses money"
         detail = f"Sharpe {facts.sharpe * year:.2f} after costs, {counted}"
+    elif facts.days < RECORD_DAYS_MIN or trades < RECORD_TRADES_MIN:
+        verdict, headline = Verdict.TOO_SHORT, "Too short to judge"
+        detail = (
+            f"{trades:,} closed trade{'s' if trades > 1 else ''} in {facts.days:,} days; "
+            f"a verdict needs {RECORD_TRADES_MIN} in {RECORD_DAYS_MIN}"
+        )
     elif deflated >= SURVIVES_FROM:
         verdict, headline = Verdict.SURVIVES, "Survives the count of its trials"
         detail = f"{counted}: luck alone would reach {luck * year:.2f}"

@@ -55,6 +55,11 @@ class Reason(IntEnum):
         return self.name.lower()
 
 
+#: No market has had such a price; a level above it is a slip of whoever computed it.
+LEVEL_MAX = 1e11
+REASONS = frozenset(int(reason) for reason in Reason)
+
+
 class LeverageRule(StrEnum):
     """Where a strategy's leverage and margin cap come from."""
 
@@ -192,6 +197,26 @@ def build_signals(*, known_at: IntColumn, **columns: NDArray[np.generic]) -> Sig
     if columns:
         raise InvalidInput(f"unknown signal columns {sorted(columns)}", code="unknown_column")
     return Signals(**values)  # type: ignore[arg-type]  # dtypes are those of _COLUMNS
+
+
+def require_sane_signals(signals: Signals) -> None:
+    """Refuse what nothing downstream can read: an unknown reason, a level that is no price.
+
+    Raises :class:`InvalidInput` (``bad_signal``) with the first bar, counted from 0.
+    """
+    unknown = ~np.isin(signals.reason, list(REASONS))
+    if unknown.any():
+        row = int(np.argmax(unknown))
+        raise InvalidInput(
+            f"reason {signals.reason[row]} at bar {row} is none of Reason", code="bad_signal"
+        )
+    entering = signals.direction != 0
+    for name in ("stop", "target"):
+        beyond = entering & (np.abs(getattr(signals, name)) >= LEVEL_MAX)
+        if beyond.any():
+            row = int(np.argmax(beyond))
+            value = getattr(signals, name)[row]
+            raise InvalidInput(f"the {name} {value:g} at bar {row} is no price", code="bad_signal")
 
 
 _NAN = float("nan")

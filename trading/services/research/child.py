@@ -20,7 +20,13 @@ import numpy as np
 
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.market.candles import Candles
-from trading.domain.strategies.signals import LeverageRule, Signals, StrategyTraits, build_signals
+from trading.domain.strategies.signals import (
+    LeverageRule,
+    Signals,
+    StrategyTraits,
+    build_signals,
+    require_sane_signals,
+)
 from trading.services.research.child_process import ProcessEnded, ask_process
 
 MEMORY_BYTES = 3_000_000_000
@@ -167,10 +173,15 @@ def compute_in_child(
     columns = np.load(io.BytesIO(body))
     if columns["known_at"].shape != (len(candles),):
         raise InvalidInput(f"{name} gave another number of rows", code="strategy_failed")
-    return build_signals(
+    signals = build_signals(
         known_at=candles.known_at,
         **{key: columns[key] for key in columns.files if key != "known_at"},
     )
+    try:
+        require_sane_signals(signals)
+    except InvalidInput as error:
+        raise InvalidInput(f"{source.file}: {error.message}", code="strategy_failed") from None
+    return signals
 
 
 def check_in_child(

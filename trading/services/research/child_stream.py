@@ -21,7 +21,7 @@ from typing import Any
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.market.candles import Candle, Candles
 from trading.domain.strategies.base import make_signal
-from trading.domain.strategies.signals import Signal
+from trading.domain.strategies.signals import LEVEL_MAX, REASONS, Signal
 from trading.services.research.child import OwnSource
 from trading.services.research.child_process import (
     COMMAND,
@@ -179,6 +179,11 @@ def _read_signal(told: Mapping[str, Any], *, known_at: int, close: float) -> Sig
         raise InvalidInput("it has another time or direction", code="bad_signal")
     if signal.direction and not (close - signal.stop) * signal.direction > 0:
         raise InvalidInput("the stop is not on the losing side", code="bad_signal")
+    if signal.reason not in REASONS:
+        raise InvalidInput(f"reason {signal.reason} is none of Reason", code="bad_signal")
+    for what, level in (("stop", signal.stop), ("target", signal.target)):
+        if signal.direction and abs(level) >= LEVEL_MAX:
+            raise InvalidInput(f"the {what} {level:g} is no price", code="bad_signal")
     return signal
 
 
