@@ -16,7 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
 from magnetfund.core.rows import insert_rows
-from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock
+from magnetfund.kernel.clock import VirtualClock, from_milliseconds, to_milliseconds, use_clock
 from risk.services.fuse import state_of
 from trading.domain.market import HOUR_MS
 from trading.domain.orders import FINAL_STATES
@@ -24,6 +24,7 @@ from trading.domain.paper_venue import Kind
 from trading.models import Fill, FundingPayment, Order, PaperEvent, PaperOrder, Position, Trade
 from trading.services import orders
 from trading.services.engine import engine_state_of
+from trading.services.paper_venue import PaperVenue
 from trading.services.reconcile import find_differences
 from trading.services.trader import Trader
 from trading.tests.parity import CASH, PriceSequence, arm, build_ground
@@ -194,6 +195,36 @@ def test_an_exit_that_was_filled_and_not_booked_ends_its_round_trip_once(
     closed = not Position.objects.exclude(quantity=0).exists()
     assert Trade.objects.count() == closed
     check(stage)
+
+
+@pytest.mark.parametrize("is_booked", [False, True], ids=["not booked", "booked"])
+def test_a_stamp_whose_step_was_cut_off_charges_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, *, is_booked: bool
+):
+    """The step stood at the very instant of the stamp, as missed minutes do."""
+    stage.beat_until(lambda: Position.objects.exclude(quantity=0).exists())
+    held = Position.objects.exclude(quantity=0).count()
+    book, charged = type(stage.trader.paper), PaperEvent.objects.filter(kind=Kind.FUNDING.value)
+    real = book._book_events if is_booked else PaperVenue.walk
+
+    def struck(*args: Any, **kwargs: Any) -> Any:
+        found = real(*args, **kwargs)
+        if charged.exists():
+            raise Killed
+        return found
+
+    owner, name = (book, "_book_events") if is_booked else (PaperVenue, "walk")
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, struck)
+        with pytest.raises(Killed):
+            stage.beat_until(lambda: False)
+    (stamp,) = set(charged.values_list("occurred_at", flat=True))
+    assert to_milliseconds(stamp) % (8 * HOUR_MS) == 0
+    stage.begin()
+    stage.beat()
+    stage.beat()
+    check(stage)
+    assert charged.count() == FundingPayment.objects.count() == held
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,8 @@ class TradingBook:
                 self._book(working, event)
                 told = self._tell(working.events, told)
                 self.booked = event.number
-                self._keep(working.freeze(time_ms=max(working.time_ms, self.book.time_ms)))
+                # Past the instant: a stamp of funding at it is charged, though the step be cut off.
+                self._keep(working.freeze(time_ms=max(working.time_ms + 1, self.book.time_ms)))
         return told
 
     def _book(self, working: Working, event: VenueEvent) -> None:
@@ -284,7 +285,7 @@ class TradingBook:
         for event in self.venue.events(since=self.booked):
             working = self.working(to_milliseconds(event.occurred_at))
             self._book_events(working, 0, until=event.number)
-            self.book = working.freeze(time_ms=max(working.time_ms, self.book.time_ms))
+            self.book = working.freeze(time_ms=max(working.time_ms + 1, self.book.time_ms))
 
     def working(self, time_ms: int) -> Working:
         """The book at work between two bars: no price, no signal."""
@@ -300,10 +301,8 @@ class TradingBook:
         """Bring what rests at the venue to what the book wants, outside a bar."""
         decided = {(intent.slot, intent.reduces): intent for intent in self.book.pending}
         for slot, held in enumerate(self.book.positions):
-            wants = Wants(
-                held=held, leaving=decided.get((slot, True)), entry=decided.get((slot, False))
-            )
-            self.desk.settle(slot, wants, at=at)
+            leaving, entry = decided.get((slot, True)), decided.get((slot, False))
+            self.desk.settle(slot, Wants(held=held, leaving=leaving, entry=entry), at=at)
 
     # ---- memory --------------------------------------------------------------------------------
 
