@@ -170,6 +170,13 @@ for _name, _text in (
 ):
     STATEMENTS[_name] = (("fa_app", *WITHOUT_WRITES), _text)
 
+STATEMENTS["tell what became of an order"] = (
+    ("fa_app", *WITHOUT_WRITES),
+    "INSERT INTO trading_orderevent (order_id, seq, kind, from_state, to_state, detail, "
+    "occurred_at, recorded_at) VALUES (gen_random_uuid(), 2, 'not_found', 'UNKNOWN', 'ABSENT', "
+    "'{}', now(), now())",
+)
+
 STATEMENTS["say that an instrument needs no margin"] = (
     ("fa_app", *(role for role in WITHOUT_WRITES if role != "fa_worker")),
     'UPDATE trading_instrument SET maintenance_tiers = \'[["inf", "0"]]\'',
@@ -274,6 +281,22 @@ REFUSED: dict[str, str] = {
     "call an account approved": (
         "SELECT authority_signed('account.approve', gen_random_uuid(), gen_random_uuid(), '', "
         "interval '1 year')"
+    ),
+    "call a comparison with differences clean": (
+        "INSERT INTO trading_reconciliation (id, book, is_clean, differences, compared, "
+        "occurred_at, recorded_at) VALUES (gen_random_uuid(), 'main', true, "
+        "'[{\"what\": \"cash\"}]', '{}', now(), now())"
+    ),
+    "go on after a stop by the comparison before it": (
+        "INSERT INTO trading_enginetransition (book, state, reason, actor_label, "
+        "reconciliation_id, occurred_at, recorded_at) SELECT 'main', 'READY', '', 'x', "
+        "gen_random_uuid(), now(), now()"
+    ),
+    "have the paper venue take an order that nobody sent": (
+        "INSERT INTO trading_paperorder (client_order_id, book, instrument_id, account, side, "
+        "type, quantity, reduce_only, leverage, is_urgent, status, filled_quantity, reason, "
+        "taken_at) VALUES ('x', 'main', 1, 'trend', 'buy', 'market', 500, false, 1, false, "
+        "'open', 0, '', now())"
     ),
     "read who may sign": "SELECT authority_roles('nav.approve')",
     "rewrite the audit": "UPDATE core_auditevent SET body = '{}'",

@@ -39,7 +39,9 @@ from risk.services.fuse import state_of
 from risk.services.fuse_reset import propose_reset
 from risk.services.limits import propose_limits
 from risk.services.scenario_clock import close_scenario, open_scenario
+from trading.domain.orders import OrderClaimed
 from trading.models import Order
+from trading.services.orders import record_events
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
 
@@ -312,7 +314,7 @@ class TestOrderMachine:
     ):  # fmt: skip
         # The guard of positions has tests of its own; here the machine of orders alone decides.
         if claimed:
-            Order.objects.filter(pk=order.pk).update(state="SENDING")
+            record_events(order, OrderClaimed(at=utc_now()))
         said = attack(
             fresh_database,
             "fa_gateway",

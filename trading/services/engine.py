@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import CharField, Exists, OuterRef
 from django.db.models.functions import Cast
 
@@ -28,7 +28,8 @@ TRANSITION = "engine_transition"
 MARKET_DOUBT = "market: "
 DIFFERENCE = "books do not reconcile"
 BATCH = 200
-
+#: PostgreSQL's word for a stop between a comparison and READY.
+STOPPED_SINCE = "was stopped after this reconciliation"
 
 NEWEST_STATE = "SELECT state FROM trading_enginetransition WHERE book = %s ORDER BY id DESC LIMIT 1"
 
@@ -99,18 +100,26 @@ def record_reconciliation(
 
 def make_ready(
     *, book: str, reconciliation: Reconciliation, actor: Actor, at: datetime | None = None
-) -> EngineTransition:
-    """Trade from now on.  Raises :class:`Conflict` unless the reconciliation was clean."""
+) -> EngineTransition | None:
+    """Trade from now on; None where the engine was stopped since the comparison, and stays so.
+
+    Raises :class:`Conflict` unless the reconciliation was clean.
+    """
     if not reconciliation.is_clean:
         raise Conflict("books and venue do not reconcile", code="not_reconciled")
-    return _move(
-        book,
-        EngineState.READY,
-        actor=actor,
-        reason="books reconciled to venue",
-        at=at,
-        reconciliation=reconciliation,
-    )
+    try:
+        return _move(
+            book,
+            EngineState.READY,
+            actor=actor,
+            reason="books reconciled to venue",
+            at=at,
+            reconciliation=reconciliation,
+        )
+    except IntegrityError as error:
+        if STOPPED_SINCE not in str(error):
+            raise
+        return None
 
 
 def waits_for_comparison(book: str) -> bool:
