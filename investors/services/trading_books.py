@@ -23,7 +23,7 @@ from magnetfund.kernel.clock import isoformat_z
 from magnetfund.kernel.errors import Unavailable
 from magnetfund.kernel.money import Rounding, decimal_from_float, quantize, round_to_step
 from trading.models import Candle, Fill, FundingPayment, Instrument
-from trading.services.fills import rebuild_positions
+from trading.services.held_fills import held_at
 
 ZERO = Decimal(0)
 #: An open position is not marked at an older price.
@@ -111,12 +111,7 @@ def positions_at(fund: Fund, *, at: datetime) -> list[SleevePosition]:
 
     Raises :class:`Unavailable` where a held instrument has no closed candle.
     """
-    fills = Fill.objects.filter(book=fund.book, occurred_at__lt=at).order_by("occurred_at", "id")
-    # Columns and not rows: a book has ever more fills, and each strike adds all of them up.
-    columns = fills.values_list(
-        "instrument_id", "strategy", "side", "quantity", "price", "fee", "occurred_at", named=True
-    )
-    held = rebuild_positions(columns.iterator(chunk_size=2000))
+    held = held_at(fund.book, before=at)
     instruments = Instrument.objects.in_bulk({key for key, _ in held})
     found = []
     for (key, strategy), position in sorted(

@@ -205,17 +205,21 @@ class FundKeeper:
         """Scenario events due at this 00:00 UTC."""
         if day <= self.fund.inception:
             return
-        for month in range(1, 40):
-            dealing = dealing_instant(self.fund.inception, month)
-            if day == dealing - ORDER_LEAD:
-                self._orders_of(month, day)
-            if day == dealing - MONEY_LEAD:
-                self._money_of(dealing, day)
+        ordered, paid = day + ORDER_LEAD, day + MONEY_LEAD
+        if ordered.day == 1 and (month := self._month_of(ordered)) > 0:
+            self._orders_of(month, day)
+        if paid.day == 1 and self._month_of(paid) > 0:
+            self._money_of(paid, day)
         if day.day == 1:
             history.save()
             self._strike(day)
         if self.with_events:
             self._events(day)
+
+    def _month_of(self, dealing: datetime) -> int:
+        """Which month of dealing begins so, as :func:`dealing_instant` counts them."""
+        first = self.fund.inception + ORDER_LEAD
+        return (dealing.year - first.year) * 12 + dealing.month - first.month
 
     # ---- investors -------------------------------------------------------------------------------
 

@@ -9,7 +9,9 @@ day's first bar.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -45,6 +47,8 @@ from trading.services.valuation import BookValue, take_valuations
 MAPS_KEPT_MS = 48 * HOUR_MS
 #: Days after which what is kept back for speed is stored: nobody goes on from a history's middle.
 DAYS_KEPT = 30
+#: New objects after which Python looks for circles among them; 700 by itself.
+COLLECTED_AFTER = 50_000
 
 
 class DayKeeper(Protocol):
@@ -174,7 +178,7 @@ class TradingHistory:
         rows = [{candle.open_time: candle for candle in list_candles(c)} for c in self._ahead]
         grid = np.unique(np.concatenate([c.open_time for c in self._ahead])).tolist()
         day: _Day | None = None
-        with use_clock(self.clock), fast_commits():
+        with use_clock(self.clock), fast_commits(), rare_collections():
             for time_ms in grid:
                 midnight = time_ms // DAY_MS * DAY_MS
                 if day is None or midnight > _ms(day.start):
@@ -329,6 +333,21 @@ class fast_commits:  # noqa: N801 - reads as a statement
     def __exit__(self, *_error: Any) -> None:
         with connection.cursor() as cursor:
             cursor.execute("RESET synchronous_commit")
+
+
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """A history makes rows by the hundred thousand and next to no circle of references, so it is
+    looked through for those rarely, and what its start read never again."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECTED_AFTER, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def _within(candles: Candles, start_ms: int, end_ms: int) -> Candles:

@@ -27,6 +27,7 @@ from trading.domain.orders import OrderAcknowledged, OrderClaimed
 from trading.domain.positions import NetPosition, PositionFill, apply_fill
 from trading.models import Fill, FillTotal, Instrument, Order, Position, Trade
 from trading.services.fills import record_fill
+from trading.services.held_fills import held_at
 from trading.services.kept_sums import find_sum_differences
 from trading.services.orders import record_events
 from trading.venues.execution import VenueFill
@@ -112,6 +113,7 @@ def test_the_hours_of_a_large_fill_are_summed_as_they_were_kept(instrument: Inst
 def test_row_gate_and_fold_agree_in_every_field(instrument: Instrument, seed: int) -> None:
     draw = random.Random(seed)
     held, flips = NetPosition(), 0
+    at_the_time: list[NetPosition] = []
     for number in range(14):
         signed = Decimal(draw.choice([1, -1]) * draw.randint(1, 3_000)) / 1000
         if held.quantity:
@@ -120,12 +122,18 @@ def test_row_gate_and_fold_agree_in_every_field(instrument: Instrument, seed: in
         effect = apply_fill(position=held, fill=pure_fill(number, signed, price))
         order, trade = fill(instrument, number, signed, price)
         held, flips = effect.position, flips + effect.is_flip
+        at_the_time.append(held)
         assert_same(Position.objects.get(), held)
         assert order.reduces == (effect.opened == 0), "the gate in SQL folds as the domain does"
         assert (trade is not None) == (effect.closed > 0 and (not held.quantity or effect.is_flip))
         stored = Fill.objects.get(order=order)
         assert abs(stored.realised - effect.realised) < Decimal("1e-12")
     assert flips > 1
+    for number, then in enumerate(at_the_time):
+        found = held_at("main", before=START + timedelta(minutes=number, seconds=1))
+        row = found.get((instrument.pk, "trend"), NetPosition())
+        assert (row.quantity, row.average_price) == (then.quantity, then.average_price)
+        assert row.opened_ms == then.opened_ms
 
 
 def test_a_flip_ends_one_round_trip_and_begins_the_next(instrument: Instrument) -> None:

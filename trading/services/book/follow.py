@@ -14,6 +14,7 @@ from django.db import connection
 
 from magnetfund.kernel.clock import to_milliseconds
 from risk.domain.fuse import Episode, Trigger
+from risk.models import FUND_SCOPE
 from risk.services.fuse import state_of
 from trading.domain.engine.book import CloseReason
 from trading.domain.engine.storage import exit_intent, rearm_book, trip_book
@@ -23,12 +24,16 @@ from trading.services.book.bookings import intent_of
 from trading.services.book.recovery import recover
 from trading.services.book.second_look import find_refusals
 from trading.services.book.trading_book import TradingBook
-from trading.services.orders import has_unsettled, record_events
+from trading.services.orders import UNSETTLED, has_unsettled, record_events
 
-#: Asked before each price.  Only of open orders, which have an index of their own.
-ANY_WAITING = (
-    "SELECT 1 FROM trading_order WHERE book = %s AND state = %s AND closed_at IS NULL LIMIT 1"
-)
+#: Asked before each price, in one trip: whether money moved, the fuse's state, whether an order
+#: waits or its outcome is unknown.  Only of open orders, which have an index of their own.
+NEWS = """
+SELECT EXISTS (SELECT FROM trading_bookflow WHERE book = %s AND id > %s), risk_fuse_state(%s, %s),
+       EXISTS (SELECT FROM trading_order
+               WHERE book = %s AND state = ANY(%s) AND closed_at IS NULL)
+"""
+WAITING = [str(state) for state in (OrderState.INTENT, *UNSETTLED)]
 
 
 def follow(paper: TradingBook, *, instant: Callable[[], datetime]) -> bool:
@@ -37,6 +42,9 @@ def follow(paper: TradingBook, *, instant: Callable[[], datetime]) -> bool:
     An order whose answer was lost is settled first, by asking the venue.  ``instant`` gives each
     part its time; the book stands whole when it is called, so that a trader may step prices in it.
     """
+    instant()
+    if not _has_news(paper):
+        return False
     if not paper.is_history and has_unsettled(paper.code):
         recover(paper, at=instant())
     instant()
@@ -44,6 +52,15 @@ def follow(paper: TradingBook, *, instant: Callable[[], datetime]) -> bool:
     changed |= follow_fuse(paper, at=instant())
     changed |= take_waiting_orders(paper, at=instant())
     return changed
+
+
+def _has_news(paper: TradingBook) -> bool:
+    code = paper.code
+    with connection.cursor() as cursor:
+        cursor.execute(NEWS, [code, paper.flow_id, code, FUND_SCOPE, code, WAITING])
+        has_flows, state, has_waiting = cursor.fetchone()
+    is_armed = not paper.book.fuse.tripped_by
+    return bool(has_flows or has_waiting or (state == "ARMED") != is_armed)
 
 
 def follow_fuse(paper: TradingBook, *, at: datetime) -> bool:
@@ -113,10 +130,6 @@ def held_symbols(paper: TradingBook) -> set[str]:
 
 def take_waiting_orders(paper: TradingBook, *, at: datetime) -> bool:
     """Send the intents that people or the API committed, oldest first."""
-    with connection.cursor() as cursor:
-        cursor.execute(ANY_WAITING, [paper.code, OrderState.INTENT.value])
-        if cursor.fetchone() is None:
-            return False
     waiting = (
         Order.objects.filter(book=paper.code, state=OrderState.INTENT, closed_at=None)
         .select_related("instrument")
