@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magnetfund.kernel.errors import InvalidInput
+from trading.domain.market.slices import name_length
 
 TIME_NAMES = ("open_time", "open time", "unix", "timestamp", "date", "time", "datetime", "opentime")
 PRICE_NAMES = ("open", "high", "low", "close")
@@ -131,6 +132,22 @@ def table_to_raw(columns: dict[str, NDArray[Any]]) -> RawCandles:
         prices=[values[index[name]] for name in PRICE_NAMES],
         volume=values[index["volume"]],
     )
+
+
+def require_length(raw: RawCandles, *, length_ms: int) -> None:
+    """Refuse rows that stand closer than their bars are long: minutes are no hours.
+
+    Of each hour its first minute alone would be taken, with a range that no hour has.  Raises
+    :class:`InvalidInput` (``wrong_timeframe``).
+    """
+    times = np.unique(raw.open_time[raw.open_time > 0])
+    usual = int(np.median(np.diff(times))) if times.size > 2 else length_ms
+    if usual < length_ms:
+        raise InvalidInput(
+            f"the rows stand {name_length(usual)} apart, which are no candles of "
+            f"{name_length(length_ms)}; name their timeframe",
+            code="wrong_timeframe",
+        )
 
 
 def _header_index(header: Sequence[str]) -> dict[str, int]:

@@ -180,7 +180,7 @@ class LiveMarket:
             return
         try:
             now_ms = to_milliseconds(utc_now())
-            if now_ms - self._clock_at >= CLOCK_EVERY_MS or self._offset_is_large:
+            if abs(now_ms - self._clock_at) >= CLOCK_EVERY_MS or self._offset_is_large:
                 self._read_clock()
             self._read_list(now_ms)
             if self._lacks_price(now_ms) or self._is_comparison_due(now_ms):
@@ -220,7 +220,7 @@ class LiveMarket:
         return any(quote is None or now_ms - quote.arrived_ms > POLL_MS for quote in newest)
 
     def _is_comparison_due(self, now_ms: int) -> bool:
-        if now_ms - self._compared_at < COMPARE_EVERY_MS:
+        if abs(now_ms - self._compared_at) < COMPARE_EVERY_MS:
             return False
         self._compared_at = now_ms
         return True

@@ -24,6 +24,8 @@ from trading.venues.market_data import MarketData
 
 #: While a price is in doubt, how often it is asked whether the venue ended the instrument (ms).
 LOOK_MS = 1_000
+#: Our clock may lie so far behind the newest price that the book has seen (ms).
+BEHIND_MS = 2_000
 _log = logging.getLogger("magnetfund.trader")
 
 
@@ -58,6 +60,10 @@ class MarketDoubt:
         self.unpriced = {s: found.instruments[s] for s in symbols if s in found.instruments}
         if found.venue:
             return found.venue
+        if since_ms - now_ms > BEHIND_MS:
+            # No price moves a book that has seen a later one: its stops would rest without a word.
+            seen = isoformat_z(from_milliseconds(since_ms))
+            return f"our clock was put back: the book has seen prices up to {seen}"
         is_whole = len(self.unpriced) == len(symbols)
         first = next((s for s in sorted(self.unpriced) if is_whole or s in held), None)
         return self.unpriced[first] if first is not None else ""

@@ -11,8 +11,9 @@ from django.db import OperationalError
 from magnetfund.core.actors import Actor
 from magnetfund.kernel.clock import from_milliseconds
 from trading.domain.market import HOUR_MS
-from trading.models import BookMember, Signal
+from trading.models import BookMember, EngineTransition, Signal
 from trading.services import book_slots, hours, trader
+from trading.services.engine import engine_state_of
 from trading.services.membership import change_members
 from trading.services.readings import ReadingLog
 from trading.tests.test_membership import OTHER, Stage, add_instrument, operator, stage
@@ -109,3 +110,19 @@ def test_what_the_evidence_allows_is_asked_again(stage: Stage, monkeypatch: pyte
     tear(stage, monkeypatch, book_slots, "measure_correlations", call=1)
     stage.beat(stage.at + STEP_MS)
     assert stage.trader.paper.rules.instruments[0] != before
+
+
+def test_a_clock_that_was_put_back_is_no_silent_hour(stage: Stage):
+    """No price moves a book that has seen a later one, so that no stop would be watched."""
+    stage.beat_until_held()
+    stage.beat(stage.at + 2 * STEP_MS)
+    there = stage.at
+    stage.at -= HOUR_MS
+    stage.clock._now = from_milliseconds(stage.at)
+    stage.beat(stage.at + STEP_MS)
+    newest = EngineTransition.objects.filter(book="main").latest("id")
+    assert newest.state == "RECONCILING"
+    assert "our clock was put back: the book has seen prices up to" in newest.reason
+    stage.at = there
+    stage.beat(there + STEP_MS)
+    assert engine_state_of("main") == "READY"

@@ -19,7 +19,7 @@ from django.db import connection
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import Heartbeat
-from magnetfund.kernel.clock import from_milliseconds, use_clock, utc_now
+from magnetfund.kernel.clock import VirtualClock, from_milliseconds, use_clock, utc_now
 from magnetfund.kernel.errors import InvalidInput, Unavailable
 from magnetfund.operations.people import arm_by_scenario, ensure_scenario_people
 from simulated_exchange.faults import Fault
@@ -151,6 +151,18 @@ def test_a_clock_that_is_off_stops_entries(ground: Ground, dial: Dial):
     assert "clock of binanceusdm is +3.0 s" in newest_reason()
     dial.ahead_ms = 0
     ground.beat(2)
+    assert engine_state_of(BOOK) == "READY"
+
+
+def test_our_clock_that_was_put_back_is_told_at_once(ground: Ground, dial: Dial):
+    ground.beat(2, step_ms=2_000)
+    dial.now_ms, dial.ahead_ms = dial.now_ms - HOUR_MS, HOUR_MS
+    ground.clock = VirtualClock(from_milliseconds(dial.now_ms))
+    ground.beat(step_ms=2_000)
+    assert engine_state_of(BOOK) == "RECONCILING"
+    assert "clock of binanceusdm is +3600.0 s" in newest_reason()
+    dial.now_ms, dial.ahead_ms = dial.now_ms + HOUR_MS, 0
+    ground.beat(2, step_ms=2_000)
     assert engine_state_of(BOOK) == "READY"
 
 

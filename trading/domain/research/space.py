@@ -73,6 +73,8 @@ def read_space(
         parts = text.split(";") if name in lists else _expand(text)
         read = (read_parameters(builder, {name: part})[name] for part in parts)
         values[name] = tuple(dict.fromkeys(read))  # 20 and 20.0 are one variant
+        if not values[name]:
+            raise InvalidInput(f"name the values of {name} to try", code="bad_space")
     if search not in SEARCHES:
         raise InvalidInput(f"a sweep searches by {' or '.join(SEARCHES)}", code="bad_search")
     if search == "tpe" and not count:

@@ -12,6 +12,8 @@ from django.core.management.base import CommandParser
 from magnetfund.core.actors import Actor
 from magnetfund.core.commands import FundCommand, Progress
 from magnetfund.kernel.clock import isoformat_z
+from trading.domain.candle_files import require_length
+from trading.domain.market import timeframe_ms
 from trading.services.candle_files import read_candle_file
 from trading.services.candle_import import ImportReport, import_candles
 from trading.services.instruments import ensure_instrument
@@ -43,6 +45,7 @@ class Command(FundCommand):
         for path in options["files"]:
             began = time.monotonic()
             raw = read_candle_file(path)
+            require_length(raw, length_ms=timeframe_ms(options["timeframe"]))
             # Only a file that can be read makes an instrument that is new.
             instrument = ensure_instrument(
                 options["instrument"],

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from magnetfund.kernel.errors import InvalidInput
-from trading.domain.candle_files import RawCandles
+from trading.domain.candle_files import RawCandles, require_length
 from trading.domain.engine.rules import TradedInstrument
 from trading.domain.market import check_candles
 from trading.domain.market.candles import Candles, timeframe_ms
@@ -16,6 +16,10 @@ from trading.services.candle_files import read_candle_file
 
 LOT_DEFAULT = 1e-6
 """Quantity step where none is given; smaller than a venue's, and the report says so."""
+
+#: Whole steps of a price that are exact in float64.
+STEPS_MAX = 2**53
+LOT_MIN = 1e-12
 
 
 def load_file_series(
@@ -32,12 +36,17 @@ def load_file_series(
     ``tick`` None is the finest step of the prices in the file.  Raises :class:`InvalidInput`.
     """
     candles = check_raw(read_candle_file(path), instrument=instrument, timeframe=timeframe)
+    tick = derive_tick(candles) if tick is None else tick
     rules = TradedInstrument(
         symbol=instrument,
-        tick_size=tick or derive_tick(candles),
-        lot_size=lot or LOT_DEFAULT,
+        tick_size=tick,
+        lot_size=LOT_DEFAULT if lot is None else lot,
         taker_fee_rate=fee_rate,
     )
+    if not (float(candles.low.min()) >= tick and float(candles.high.max()) / tick <= STEPS_MAX):
+        raise InvalidInput(f"the prices of the file have no steps of {tick:g}", code="bad_tick")
+    if rules.lot_size < LOT_MIN:
+        raise InvalidInput(f"a lot of {rules.lot_size:g} is too small", code="bad_lot")
     return InstrumentSeries(
         rules=rules,
         candles=candles,
@@ -48,7 +57,9 @@ def load_file_series(
 
 
 def check_raw(raw: RawCandles, *, instrument: str, timeframe: str) -> Candles:
-    """Sane candles of a file; raises ``InvalidInput`` (``no_candles``) where none is left."""
+    """Sane candles of a file; raises ``InvalidInput``: ``wrong_timeframe``, ``no_candles`` where
+    none is left."""
+    require_length(raw, length_ms=timeframe_ms(timeframe))
     checked = check_candles(
         instrument=instrument,
         timeframe_ms=timeframe_ms(timeframe),
