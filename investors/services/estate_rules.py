@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from investors.models import DeathReport, EstateStep, Investor
+from investors.models import DeathReport, EstateStep, Investor, PayeeAccount
 from magnetfund.kernel.errors import NotAllowed
 
 
@@ -37,6 +37,29 @@ def has_probate(report: DeathReport) -> bool:
     return EstateStep.objects.filter(
         report=report, kind=EstateStep.Kind.PROBATE, is_approved=True
     ).exists()
+
+
+def find_probate(investor: Investor) -> EstateStep | None:
+    """The newest decision that took an executor for a holder whose death is reported."""
+    steps = EstateStep.objects.filter(
+        report__investor=investor,
+        report__closed_at=None,
+        kind=EstateStep.Kind.PROBATE,
+        is_approved=True,
+    )
+    found = steps.select_related("executor").defer("sealed_content").order_by("-decided_at")
+    return found.first()
+
+
+def find_paid_executor(investor: Investor, payee: PayeeAccount) -> Investor | None:
+    """The executor whom an account pays what a dead holder is owed: it is in his name, and was
+    signed after the decision that took him.  ``None`` for every other account."""
+    step = find_probate(investor)
+    if step is None or step.executor is None or payee.approved_at is None:
+        return None
+    assert step.decided_at is not None
+    is_his = payee.name.casefold() == step.executor.legal_name.casefold()
+    return step.executor if is_his and payee.approved_at > step.decided_at else None
 
 
 def say_holder(investor: Investor) -> str:

@@ -127,8 +127,11 @@ def is_screening_clear(lines: Sequence[ScreeningLine]) -> bool:
 def is_held(investor: Investor) -> bool:
     """Whether nothing is paid to an investor: a death was reported, the account is on hold, a hit
     is not decided, or a name is on a sanctions list, whatever state the file is in meanwhile."""
-    if open_report(investor) is not None:
-        return True
+    return open_report(investor) is not None or is_on_hold(investor)
+
+
+def is_on_hold(investor: Investor) -> bool:
+    """The same but for a reported death."""
     if Investor.objects.filter(pk=investor.pk, kyc_state=KycState.RESTRICTED).exists():
         return True
     lines = read_screenings(investor)

@@ -17,6 +17,7 @@ from investors.services.account_change_rules import (
     refuse_asked,
     require_payable,
 )
+from investors.services.estate_rules import find_probate
 from investors.services.messages import Draft, send_messages
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import User
@@ -118,8 +119,8 @@ def add_payee(
 ) -> PayeeAccount:
     """Propose an account that the fund may pay.
 
-    ``evidence`` says how it was proved.  An investor is paid in his own name alone: another
-    name raises :class:`InvalidInput` (``third_party``).
+    ``evidence`` says how it was proved.  An investor is paid in his own name alone, or after
+    probate in his executor's: another name raises :class:`InvalidInput` (``third_party``).
     """
     actor.require(Capability.ACCOUNTS_PROPOSE)
     user = _person(actor)
@@ -218,10 +219,13 @@ def take_off(row: PayeeAccount, actor: Actor, *, why: str) -> None:
 
 
 def require_own_name(investor: Investor, name: str) -> None:
-    """An investor is paid in his own name alone; raises :class:`InvalidInput` (``third_party``)."""
-    if name.strip().casefold() != investor.legal_name.casefold():
+    """An investor is paid in his own name alone, a dead one in that of the executor whom two people
+    took; raises :class:`InvalidInput` (``third_party``)."""
+    step = find_probate(investor)
+    own = investor if step is None or step.executor is None else step.executor
+    if name.strip().casefold() != own.legal_name.casefold():
         raise InvalidInput(
-            f"an investor is paid on an account in the name {investor.legal_name}",
+            f"an investor is paid on an account in the name {own.legal_name}",
             code="third_party",
         )
 

@@ -33,8 +33,9 @@ MATERIAL_FROM = Decimal("0.01")
 #: Holders are compensated in cash, whether they stayed or left.
 CASH_TERMS = CompensationTerms(in_units=False)
 Kind = UnitEntry.Kind
-#: Movements that a holder paid or was paid for by the price of the NAV.
-DEALT = (Kind.ISSUE, Kind.REDEEM, Kind.SWITCH_OUT, Kind.SWITCH_IN)
+#: Movements that a holder paid or was paid for by the price of the NAV; what comes back from a side
+#: pocket buys its units at it.
+DEALT = (Kind.ISSUE, Kind.REDEEM, Kind.SWITCH_OUT, Kind.SWITCH_IN, Kind.MERGE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

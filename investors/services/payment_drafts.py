@@ -22,7 +22,8 @@ from investors.models import (
     Payment,
     StatementLine,
 )
-from investors.services.kyc_file import is_held
+from investors.services.estate_rules import find_paid_executor
+from investors.services.kyc_file import is_held, is_on_hold
 from investors.services.payment_books import (
     CLEARS,
     book_holdback_release,
@@ -107,7 +108,7 @@ def prepare_proceeds(
             raise InvalidInput(
                 "proceeds are paid only to an account of the investor", code="third_party"
             )
-        require_not_held(row.investor)
+        require_not_held(row.investor, payee)
         kind = PAID_OUT[DealingOrder.Kind(row.kind)]
         return _prepare(
             fund=row.share_class.fund, kind=kind, amount=amount,
@@ -229,7 +230,7 @@ def prepare_of_lots(
         amount = list_owed_by_lot(fund, kind).get(payee.investor.pk, ZERO)
         if amount <= 0:
             raise Conflict("nothing of this is owed to the investor", code="nothing_owed")
-        require_not_held(payee.investor)
+        require_not_held(payee.investor, payee)
         return _prepare(
             fund=fund, kind=kind, amount=amount, currency=fund.currency,
             payee=payee, text=f"{WORDS[kind]} {payee.investor.number}", actor=actor,
@@ -338,9 +339,17 @@ def require_receiver(payee: PayeeAccount, *, currency: str, fund: Fund, at: date
         raise InvalidInput(f"the account is in {payee.currency}", code="currency_differs")
 
 
-def require_not_held(investor: Investor) -> None:
-    """Raise :class:`NotAllowed` (``on_hold``) while the investor's file holds payouts."""
-    if is_held(investor):
+def require_not_held(investor: Investor, payee: PayeeAccount | None) -> None:
+    """Raise :class:`NotAllowed` (``on_hold``) while the investor's file holds payouts.
+
+    What a dead holder is owed goes to his executor's account alone.
+    """
+    executor = None if payee is None else find_paid_executor(investor, payee)
+    if executor is None:
+        held = is_held(investor)
+    else:
+        held = is_on_hold(investor) or is_held(executor)
+    if held:
         raise NotAllowed("payments to this investor are on hold", code="on_hold")
 
 

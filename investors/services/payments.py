@@ -239,9 +239,9 @@ def _require_payable(row: Payment, at: datetime) -> None:
         if (row.payee.number, row.payee.name) != (row.to_number, row.to_name):
             raise Conflict("the receiver's details changed", code="changed")
     if row.order is not None:
-        require_not_held(row.order.investor)
+        require_not_held(row.order.investor, row.payee)
     elif row.payee is not None and row.payee.investor is not None:
-        require_not_held(row.payee.investor)
+        require_not_held(row.payee.investor, row.payee)
 
 
 def _lock(payment: Payment) -> Payment:

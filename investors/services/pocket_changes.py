@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from investors.domain.ledger.chart import POCKET_SOURCES
 from investors.domain.strike import MergeInput
@@ -21,6 +21,7 @@ from investors.services.pocket_books import (
     read_pocket_holdings,
     read_pocket_lots,
 )
+from investors.services.pockets import booked_at
 from investors.services.reversed_receipts import require_not_reversed
 from investors.services.two_people import decide_proposal
 from magnetfund.core.actors import Actor
@@ -206,15 +207,9 @@ def merges_at(
     """Pockets that come back with a NAV of an instant, with their lots before it: those of its
     dealing, or else those that wait.  ``known_at`` leaves out what was recorded later."""
     rows = PocketChange.objects.filter(
-        pocket__fund=fund, kind=PocketChange.Kind.MERGE, is_approved=True, withdrawn_at=None
-    ).select_related("pocket")
-    dealt = fund.strikes.filter(valuation_at=valuation_at, state__in=("approved", "dealt"))
-    if dealt.exists():
-        rows = rows.filter(strike__in=dealt)
-    else:
-        rows = rows.filter(Q(strike=None) | Q(strike__valuation_at__gte=valuation_at))
-    if known_at is not None:
-        rows = rows.filter(decided_at__lte=known_at)
+        booked_at(fund, valuation_at, known_at=known_at), pocket__fund=fund,
+        kind=PocketChange.Kind.MERGE,
+    ).select_related("pocket")  # fmt: skip
     return tuple(
         MergeInput(
             pocket=row.pocket.name,

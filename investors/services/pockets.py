@@ -20,6 +20,7 @@ from investors.services.ledger import read_balances
 from investors.services.two_people import decide_proposal
 from magnetfund.core.actors import Actor
 from magnetfund.core.locks import AdvisoryLock, take_lock
+from magnetfund.core.models import AuditEvent
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.core.services.signing import POCKET
@@ -155,17 +156,29 @@ def pockets_at(
 ) -> tuple[PocketInput, ...]:
     """What a NAV of an instant sets apart: those of its dealing, or else those that wait.
 
-    ``known_at`` leaves out what was decided later (``None``: nothing).
+    ``known_at`` leaves out what was decided later, also that one was withdrawn (``None``:
+    nothing).
     """
-    rows = SidePocket.objects.filter(fund=fund, is_approved=True, withdrawn_at=None)
-    dealt = fund.strikes.filter(valuation_at=valuation_at, state__in=("approved", "dealt"))
-    if dealt.exists():
-        rows = rows.filter(strike__in=dealt)
-    else:
-        rows = rows.filter(Q(strike=None) | Q(strike__valuation_at__gte=valuation_at))
-    if known_at is not None:
-        rows = rows.filter(decided_at__lte=known_at)
+    rows = SidePocket.objects.filter(booked_at(fund, valuation_at, known_at=known_at), fund=fund)
     return tuple(PocketInput(pocket=row.name, value=row.value) for row in rows.order_by("number"))
+
+
+def booked_at(fund: Fund, valuation_at: datetime, *, known_at: datetime | None) -> Q:
+    """Decisions on side pockets that a NAV of an instant books: with its dealing, or else by
+    waiting for it.  ``known_at`` asks what was decided, withdrawn and dealt by then (``None``:
+    until now)."""
+    dealt = fund.strikes.filter(state__in=("approved", "dealt"))
+    stands = Q(withdrawn_at=None)
+    if known_at is not None:
+        told = AuditEvent.objects.filter(action="nav.dealt", recorded_at__lte=known_at)
+        dealt = dealt.filter(pk__in=list(told.values_list("subject_id", flat=True)))
+        stands = (stands | Q(withdrawn_at__gt=known_at)) & Q(decided_at__lte=known_at)
+    done = list(dealt.values_list("pk", "valuation_at"))
+    own = [pk for pk, at in done if at == valuation_at]
+    if own:
+        return stands & Q(is_approved=True, strike__in=own)
+    before = [pk for pk, at in done if at < valuation_at]
+    return stands & Q(is_approved=True) & (Q(strike=None) | ~Q(strike__in=before))
 
 
 def describe_pocket(row: SidePocket) -> dict[str, object]:

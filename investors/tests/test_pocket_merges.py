@@ -26,6 +26,7 @@ from investors.services.capital_activity import read_capital
 from investors.services.investor_statements import make_statements
 from investors.services.ledger import read_balances
 from investors.services.nav_as_known import nav_as_known
+from investors.services.nav_errors import measure_nav_errors
 from investors.services.pocket_books import read_pocket_holdings
 from investors.services.pocket_changes import (
     decide_change,
@@ -33,6 +34,7 @@ from investors.services.pocket_changes import (
     propose_merge,
     withdraw_change,
 )
+from investors.services.restatements import prepare_restatement, sign_restatement
 from investors.services.verification import verify_fund
 from investors.tests.fund_support import SmallFund
 from investors.tests.test_pocket_changes import change, pocketed
@@ -308,4 +310,37 @@ def test_a_merge_waits_alone_can_be_withdrawn_and_makes_a_prepared_nav_stale():
     assert "22,000.00 of 22,000.00 carried" in line["words"]
     assert refused(propose_merge, **given) == "pocket_empty"
     assert read_balances(small.fund).get(("1500", "USD"), D(0)) == 0
+    assert verify_fund(small.fund) == []
+
+
+@pytest.mark.django_db
+def test_who_merged_at_a_wrong_price_is_owed_as_one_who_bought():
+    """Dan came in March and has no part.  In April 22,000 come back at a price a tenth too high:
+    Ann, Bob and Cyd get too few units for what is theirs."""
+    small = pocketed()
+    small.subscribe("dan", "11000", before=MARCH)
+    small.strike(MARCH)
+    merge(small)
+    april = small.strike(APRIL)
+    wrong = measure_nav_errors(fund=small.fund, first=APRIL.date(), amount=-april.nav / 10)
+    off = {row.share_class: row.published - row.right for row in wrong.errors}
+    owed: dict[str, Decimal] = {}
+    for item in wrong.deals:
+        assert item.entry.kind == "merge"
+        name = item.entry.lot.holding.investor.legal_name
+        owed[name] = owed.get(name, D(0)) + item.found.due
+    assert owed == {
+        name: (units * off[code]).quantize(D("0.01"))
+        for name, code, units in (
+            ("Ann", "A", D("58.909090")), ("Bob", "A", D("39.272727")),
+            ("Cyd", "B", D("98.181818")),
+        )
+    }  # fmt: skip
+    row = prepare_restatement(
+        fund=small.fund, first=APRIL.date(), amount=(-april.nav / 10).quantize(D("0.01")),
+        cause="a price was old", evidence="quote of 1 April", actor=small.maker,
+    )  # fmt: skip
+    for signer in (small.checker, director()):
+        row = sign_restatement(restatement=row, seen_hash=row.content_hash, actor=signer)
+    assert row.booked_at is not None
     assert verify_fund(small.fund) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from investors.domain.payments import PaymentKind
 from investors.domain.strike import PocketLot
 from investors.models import DealingProposal, Message, PocketEntry, UnitLot
 from investors.services.dealing_proposals import decide_dealing, propose_dealing
+from investors.services.estates import report_death
 from investors.services.investor_statements import make_statements
 from investors.services.kyc_file import still_holds
 from investors.services.payment_drafts import list_owed_by_lot
@@ -34,6 +36,7 @@ from investors.tests.test_side_pockets import (
     refused,
     units_of,
 )
+from magnetfund.tests.test_attorneys import PDF, officer
 
 D = Decimal
 STEP = D("0.000001")
@@ -195,3 +198,23 @@ def change_of(small: SmallFund, name: str, value: str) -> None:
         source="letter", actor=small.maker,
     )  # fmt: skip
     decide_change(proposal=row, is_approved=True, actor=director())
+
+
+@database
+def test_the_valuation_for_an_estate_names_the_units_of_side_pockets(settings: Any, tmp_path: Path):
+    """Bob has nothing but his 40 units of the pocket, Ann 540 main units and 60 of the pocket."""
+    settings.DOCUMENT_KEYS = tmp_path / "keys"
+    small = pocketed()
+    small.redeem("bob", None, before=MARCH)
+    small.strike(MARCH)
+    for name, said in (("ann", "60.000000 units, carried at 6,600.00"),
+                       ("bob", "40.000000 units, carried at 4,400.00")):  # fmt: skip
+        paper = report_death(
+            investor=small.investor(name), deceased=name, died_on=date(2025, 3, 2),
+            paper_name="paper.pdf", paper=PDF, actor=officer("lea"),
+        ).valuation  # fmt: skip
+        assert paper is not None, name
+        [[asset, words]] = paper.data["parts"][1]["rows"]
+        assert asset == "SP-1, Claim against Example Exchange"
+        assert words == f"{said} USD before any fee"
+        assert paper.data["parts"][0]["rows"][2] == ["Classes", "A"]

@@ -263,6 +263,28 @@ def test_what_a_nav_set_apart_is_replayed():
     assert first.plain()["result_hash"] == strike.result_hash
 
 
+def test_what_was_withdrawn_since_changes_no_nav_that_was_known():
+    """Signed, known, withdrawn, and the NAV dealt without it: the same bytes as when it waited."""
+    small = found_fund()
+    small.strike(FEBRUARY)
+    row = agree(small)
+    known = utc_now()
+
+    def replay() -> bytes:
+        return nav_as_known(fund=small.fund, valuation_at=MARCH, known_at=known).content()
+
+    waiting = replay()
+    withdraw_pocket(pocket=row, reason="it pays again", actor=director())
+    assert replay() == waiting
+    small.strike(MARCH)
+    assert replay() == waiting
+    agree(small)
+    small.strike(APRIL)
+    assert replay() == waiting
+    now = nav_as_known(fund=small.fund, valuation_at=MARCH, known_at=utc_now()).content()
+    assert now != waiting
+
+
 def test_what_is_proposed_is_decided_by_a_director_and_can_be_withdrawn():
     small = found_fund()
     for code, given in (

@@ -22,6 +22,8 @@ from investors.models import (
     Holding,
     Investor,
     Paper,
+    PayeeAccount,
+    Payment,
     PowerOfAttorney,
     StatementLine,
     UnitLot,
@@ -33,8 +35,13 @@ from investors.services.dealing_proposals import decide_dealing, propose_dealing
 from investors.services.estate_rules import say_holder
 from investors.services.estates import decide_step, propose_step, report_death
 from investors.services.kyc_file import is_held
+from investors.services.money_accounts import add_payee, approve_payee
+from investors.services.payment_drafts import prepare_proceeds
+from investors.services.payments import approve_payment, confirm_payment, release_payments
 from investors.services.register import read_register
-from investors.tests.fund_support import FIRST, SmallFund, make_fund
+from investors.services.verification import verify_fund
+from investors.tests.fund_support import FIRST, SmallFund, first_of, make_fund
+from investors.tests.test_payments import IBAN, bank_of
 from magnetfund.core.actors import Actor
 from magnetfund.core.models import AuditEvent
 from magnetfund.core.roles import Role
@@ -45,6 +52,7 @@ from magnetfund.tests.test_attorneys import PDF, api, by, officer, person
 from magnetfund.tests.test_portal_own import client_of, staff
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("module_database")]
+MARCH = first_of(2025, 3)
 
 
 def tell() -> SmallFund:
@@ -247,6 +255,47 @@ def test_after_probate_the_lots_pass_to_the_estate_as_they_are(small: SmallFund)
         actor=small.maker,
     )  # fmt: skip
     assert paid.state == "accepted"
+
+
+def test_what_the_dead_holder_is_owed_is_paid_to_the_executor_alone(small: SmallFund):
+    """Ann redeemed 4 of her units; she died before she was paid.  Neither her old account nor the
+    executor's before probate is paid, and afterwards the executor's alone."""
+    small.day(MARCH)
+    redeemed = small.redeem("ann", "4", before=MARCH)
+    small.strike(MARCH)
+    redeemed.refresh_from_db()
+    bank = bank_of(small)
+
+    def prepare(payee: PayeeAccount) -> Payment:
+        return prepare_proceeds(order=redeemed, payee=payee, actor=small.maker)
+
+    def enter(name: str, number: str = "NL91ABNA0417164300") -> PayeeAccount:
+        return add_payee(
+            fund=small.fund, investor=person(small, "ann"), kind="bank", number=number,
+            currency="USD", name=name, evidence="letter of the court", actor=small.maker,
+        )  # fmt: skip
+
+    old = enter("Ann", IBAN)
+    row = report(small)
+    assert code_of(lambda: prepare(old)) == "on_hold"
+    assert code_of(lambda: enter("Bob")) == "third_party"
+    approve(row, "probate", executor=person(small, "bob"))
+    assert code_of(lambda: prepare(old)) == "on_hold"
+    assert code_of(lambda: enter("Ann")) == "third_party"
+    estate = approve_payee(payee=enter("Bob"), actor=small.checker)
+    payment = prepare(estate)
+    now = {"at": utc_now(), "actor": small.maker}
+    report(small, investor=person(small, "bob"), deceased="Bob")
+    seen: dict[str, Any] = {"payment": payment, "seen_hash": payment.content_hash}
+    assert code_of(lambda: approve_payment(**seen, actor=small.checker, at=now["at"])) == "on_hold"
+    approve(DeathReport.objects.get(investor=small.investor("bob")), "lift")
+    approve_payment(**seen, actor=small.checker, at=now["at"])
+    release_payments(payments=[payment], account=bank, **now)
+    payment = confirm_payment(payment=payment, bank_reference="B", **now)
+    redeemed.refresh_from_db()
+    assert (redeemed.state, redeemed.paid_amount) == ("settled", 400)
+    assert (payment.to_name, payment.to_number) == ("Bob", "NL91ABNA0417164300")
+    assert verify_fund(small.fund) == []
 
 
 def test_compliance_works_it_on_the_case(small: SmallFund):

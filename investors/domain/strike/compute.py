@@ -4,7 +4,7 @@
    left it and takes its part of what the fund earned since, by its NAV after that dealing.  Cents
    are allocated by largest remainder, ties by class code, so the classes add to the fund exactly;
    what is finer than a cent stays in the books until the next strike.  A class worth nothing takes
-   no part;
+   no part, and one worth less than two cents is priced by its unrounded part, without a fee;
 2. management fee per class on that same NAV, posted as the change of the rounded cumulative;
 3. g = GAV / units, rounded half even to the price step: what everybody deals at;
 4. performance fee per lot over its own mark, its sum rounded to cash;
@@ -17,6 +17,7 @@ A class without units has no price; its next unit is issued at its launch price.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
@@ -57,9 +58,9 @@ def compute_strike(inputs: StrikeInputs) -> Strike:
     costs = _share_expenses(inputs.classes, expenses, quantum)
     classes = tuple(
         _strike_class(
-            item, gav0, previous=inputs.previous_day, day=inputs.day, expenses=costs[item.code]
+            item, part, previous=inputs.previous_day, day=inputs.day, expenses=costs[item.code]
         )
-        for item, gav0 in zip(inputs.classes, _share(inputs.classes, net, quantum), strict=True)
+        for item, part in zip(inputs.classes, _share(inputs.classes, net, quantum), strict=True)
     )
     classes = set_apart(classes, inputs.classes, inputs.pockets)
     classes = bring_back(classes, inputs.classes, inputs.merges, day=inputs.day)
@@ -87,16 +88,27 @@ def compute_strike(inputs: StrikeInputs) -> Strike:
     )
 
 
-def _share(classes: Sequence[ClassInput], net: Decimal, quantum: Decimal) -> tuple[Decimal, ...]:
-    """GAV0 of each class in whole quanta; together they are ``net``."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """GAV0 of a class in whole quanta, and the same unrounded."""
+
+    gav0: Decimal
+    exact: Decimal
+
+
+def _share(classes: Sequence[ClassInput], net: Decimal, quantum: Decimal) -> tuple[_Part, ...]:
+    """What each class has of ``net``; the rounded parts add to it."""
     if not any(item.units > 0 for item in classes):
         if net:
             raise InvalidInput(
                 f"{net} stand in the books while no class has units: they are a liability",
                 code="money_without_units",
             )
-        return tuple(ZERO for _ in classes)
+        return tuple(_Part(gav0=ZERO, exact=ZERO) for _ in classes)
     weights = {item.code: item.nav_before for item in classes if _takes_part(item)}
+    if not weights:
+        # Units worth less than the cents of their accrued fee are all that is left.
+        weights = {item.code: item.gav_before for item in classes if item.units > 0}
     total = sum(weights.values(), ZERO)
     if total <= 0:
         raise InvalidInput("no class has a value to share by", code="no_weights")
@@ -106,13 +118,15 @@ def _share(classes: Sequence[ClassInput], net: Decimal, quantum: Decimal) -> tup
     }
     result = net - sum(before.values(), ZERO)
     codes = sorted(weights)
+    exact = {item.code: item.gav_before for item in classes}
+    exact.update({code: before[code] + result * weights[code] / total for code in codes})
     parts = round_to_total(
-        [before[code] + result * weights[code] / total for code in codes],
+        [exact[code] for code in codes],
         quantum=quantum,
         total=net - sum((before[code] for code in before if code not in weights), ZERO),
     )
     before.update(zip(codes, parts, strict=True))
-    return tuple(before[item.code] for item in classes)
+    return tuple(_Part(gav0=before[item.code], exact=exact[item.code]) for item in classes)
 
 
 def _share_expenses(
@@ -134,19 +148,24 @@ def _takes_part(item: ClassInput) -> bool:
 
 
 def _strike_class(
-    item: ClassInput, gav0: Decimal, *, previous: date | None, day: date, expenses: Decimal
+    item: ClassInput, part: _Part, *, previous: date | None, day: date, expenses: Decimal
 ) -> ClassStrike:
-    terms, units = item.terms, item.units
+    terms, units, gav0 = item.terms, item.units, part.gav0
     accrued = ZERO
     if units > 0 and previous is not None:
         accrued = compute_management_fee(terms=terms, base=item.nav_before, start=previous, end=day)
     fee, cumulative = compute_posting(
         cumulative_before=item.fee_cumulative, accrued=accrued, quantum=terms.cash_quantum
     )
+    # Whoever leaves a millionth of a unit in a class must not stop the NAV of all others: what is
+    # worth less than two cents is priced by its unrounded part, and no fee is taken of it.
+    is_dust = units > 0 and ZERO < part.exact < 2 * terms.cash_quantum
+    if is_dust:
+        fee, cumulative = ZERO, item.fee_cumulative
     gav = gav0 - fee
     if units == 0:
         return _strike_empty(item, cumulative, gav)
-    unrounded = gav / units
+    unrounded = (part.exact if is_dust else gav) / units
     price = quantize(unrounded, terms.price_quantum)
     if price <= 0:
         raise InvalidInput(

@@ -25,8 +25,11 @@ def recompute_strike(inputs: StrikeInputs) -> dict[str, dict[str, Decimal]]:
     ``pocket_units:NAME``, the units that leave; where one comes back ``merge_fee:NAME`` and
     ``merge_units:NAME``.
     """
-    values = _spread(inputs)
-    found = {item.code: _one_class(item, values[item.code], inputs) for item in inputs.classes}
+    values, exact = _spread(inputs)
+    found = {
+        item.code: _one_class(item, values[item.code], exact[item.code], inputs)
+        for item in inputs.classes
+    }
     if inputs.pockets:
         _set_apart(inputs, values, found)
     for merge in inputs.merges:
@@ -89,8 +92,9 @@ def _set_apart(
                 found[item.code][f"pocket_units:{name}"] = _decimal(taken * step)
 
 
-def _spread(inputs: StrikeInputs) -> dict[str, Fraction]:
-    """Value of each class before its fees, in whole cents: what it had grows by the fund's rate.
+def _spread(inputs: StrikeInputs) -> tuple[dict[str, Fraction], dict[str, Fraction]]:
+    """Value of each class before its fees, in whole cents and unrounded: what it had grows by the
+    fund's rate, by what it is worth before fees where no class is worth more than its fee.
 
     The cents that rounding down leaves go to the largest remainders, then by class code.
     """
@@ -99,7 +103,7 @@ def _spread(inputs: StrikeInputs) -> dict[str, Fraction]:
         item.code: Fraction(item.nav_before)
         for item in inputs.classes
         if _units(item) and item.nav_before > 0
-    }
+    } or {item.code: Fraction(item.gav_before) for item in inputs.classes if _units(item)}
     had = {
         item.code: Fraction(item.gav_before)
         if item.code in worth
@@ -109,17 +113,21 @@ def _spread(inputs: StrikeInputs) -> dict[str, Fraction]:
     cents = _half_even(Fraction(inputs.net_assets) / step)
     cents -= int(sum((had[code] for code in had if code not in worth), Fraction(0)) / step)
     if not worth:
-        return had
+        return had, had
     grown = (cents * step - sum((had[code] for code in worth), Fraction(0))) / sum(worth.values())
     exact = {code: (had[code] + worth[code] * grown) / step for code in worth}
+    unrounded = {item.code: Fraction(item.gav_before) for item in inputs.classes}
+    unrounded |= {code: value * step for code, value in exact.items()}
     whole = {code: value.numerator // value.denominator for code, value in exact.items()}
     ranked = sorted(worth, key=lambda code: (whole[code] - exact[code], code))
     for code in ranked[: cents - sum(whole.values())]:
         whole[code] += 1
-    return {**had, **{code: count * step for code, count in whole.items()}}
+    return {**had, **{code: count * step for code, count in whole.items()}}, unrounded
 
 
-def _one_class(item: ClassInput, value: Fraction, inputs: StrikeInputs) -> dict[str, Decimal]:
+def _one_class(
+    item: ClassInput, value: Fraction, exact: Fraction, inputs: StrikeInputs
+) -> dict[str, Decimal]:
     terms, units = item.terms, _units(item)
     zero = Decimal(0)
     if not units:
@@ -128,9 +136,11 @@ def _one_class(item: ClassInput, value: Fraction, inputs: StrikeInputs) -> dict[
     after = before + _a_year(terms, Fraction(item.nav_before)) * _years(terms, inputs)
     cash = Fraction(terms.cash_quantum)
     fee = (_half_even(after / cash) - _half_even(before / cash)) * cash
+    if is_dust := 0 < exact < 2 * cash:
+        fee = Fraction(0)
     a_unit = value / units - fee / units
     step = Fraction(terms.price_quantum)
-    price = _half_even(a_unit / step) * step
+    price = _half_even((exact / units if is_dust else a_unit) / step) * step
     owed = sum(
         (held * _fee(terms, price, Fraction(mark), _hurdle(terms, clock, inputs))
          for (mark, clock), held in _held(item.lots).items()),
