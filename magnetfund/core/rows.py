@@ -7,7 +7,9 @@ fields, so defaults, types and refusals are those of ``save``; signals play no p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -18,10 +20,13 @@ from django.db import connection, models
 
 from magnetfund.core.bulk import copy_rows
 from magnetfund.core.fields import ExactField
+from magnetfund.kernel.errors import InvariantBroken
 
 Row = TypeVar("Row", bound=models.Model)
 #: A statement and its values.
 Statement = tuple[str, Sequence[Any]]
+#: What is kept back, where something is.
+_KEPT: ContextVar[list[Statement] | None] = ContextVar("kept", default=None)
 
 #: Types that the driver writes as they are where the column is of that kind; the rest, and so every
 #: wrong one, is the field's to convert or refuse.
@@ -58,6 +63,63 @@ def insert_rows(*rows: models.Model, then: Sequence[Statement] = ()) -> None:
             (row.pk,) = cursor.fetchone()
             row._state.adding, row._state.db = False, connection.alias
             cursor.nextset()
+
+
+def write_rows(*rows: models.Model, then: Sequence[Statement] = ()) -> None:
+    """Insert new rows and run what follows them, now or with what :func:`one_trip` keeps back; a
+    key that the server gives stays unknown."""
+    given = [(_insert_into(type(row)), _values_of(row)) for row in rows]
+    write(*given, *then)
+    for row in rows:
+        row._state.adding, row._state.db = False, connection.alias
+
+
+def write(*statements: Statement) -> None:
+    """Run statements that nobody waits for: now, or with what :func:`one_trip` keeps back."""
+    kept = _KEPT.get()
+    if kept is not None:
+        kept += statements
+    elif statements:
+        with connection.cursor() as cursor:
+            send(cursor, *statements)
+
+
+@contextmanager
+def one_trip() -> Iterator[None]:
+    """Keep back what :func:`write` is given, and send it in its order in one round trip, which is
+    one commit: at the end, or before the database is asked anything else.
+
+    For what can be told again from its beginning: where it breaks off, what was kept is not
+    written.  A transaction begins after :func:`send_kept`; within one nothing is kept back.
+    """
+    if connection.in_atomic_block:
+        yield
+        return
+    token = _KEPT.set([])
+    try:
+        with connection.execute_wrapper(_send_before):
+            yield
+            send_kept()
+    finally:
+        _KEPT.reset(token)
+
+
+def send_kept() -> None:
+    """Send what :func:`one_trip` kept back so far."""
+    kept = _KEPT.get()
+    if not kept:
+        return
+    if connection.in_atomic_block:
+        raise InvariantBroken("what was kept back would fall with a transaction that began later")
+    given = list(kept)
+    kept.clear()
+    with connection.cursor() as cursor:
+        send(cursor, *given)
+
+
+def _send_before(execute: Callable[..., Any], *asked: Any) -> Any:
+    send_kept()
+    return execute(*asked)
 
 
 def copy_new(rows: Sequence[models.Model]) -> None:

@@ -16,7 +16,15 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from magnetfund.core.rows import Statement, insert_rows, row_of, select_from, update_of
+from magnetfund.core.rows import (
+    Statement,
+    insert_rows,
+    row_of,
+    select_from,
+    send_kept,
+    update_of,
+    write_rows,
+)
 from magnetfund.kernel.clock import to_milliseconds
 from magnetfund.kernel.identifiers import derived_uuid
 from trading.domain.orders import OrderFilled
@@ -128,10 +136,13 @@ def record_fill(
 
     ``entry`` is needed by a fill that opens a position, ``trade`` by one that closes it.  Returns
     the fill, whose order is as it stands after it, and the closed round trip, if this fill ended
-    one.  A repeated report returns the stored fill and changes nothing.
+    one.  A repeated report returns the stored fill and changes nothing.  Of a history's fill, which
+    may be kept back, the key is not known.
     """
     # Nobody but its teller moves the orders of a history, and its one writing trip is whole.
     is_alone = order.told is not None and not connection.in_atomic_block
+    if not is_alone:
+        send_kept()
     with nullcontext() if is_alone else transaction.atomic():
         position, known = _lock_position(order, report.trade_id)
         if known is not None:
@@ -172,7 +183,8 @@ def record_fill(
             if position.quantity == 0:
                 closed = _close_round_trip(position, report, trade, fill, abs(part.quantity))
         position.updated_at = report.occurred_at
-        insert_rows(
+        insert = write_rows if is_alone else insert_rows
+        insert(
             fill, *([] if closed is None else [closed]),
             then=[*statements, *_position_statements(position, fill, opens=opens)],
         )  # fmt: skip

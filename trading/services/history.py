@@ -20,6 +20,7 @@ import numpy as np
 from django.db import connection, transaction
 
 from magnetfund.core.bulk import is_doubled, refresh_statistics
+from magnetfund.core.rows import one_trip
 from magnetfund.kernel.clock import VirtualClock, from_milliseconds, to_milliseconds, use_clock
 from magnetfund.kernel.errors import InvalidInput
 from risk.domain.fuse import FuseMove, Trigger
@@ -259,13 +260,15 @@ class TradingHistory:
         self._close_slots(close_ms)
         events: list[Event] = []
         for part in self._slices(time_ms, candles):
-            events += self.paper.step(
-                time_ms=part.time_ms,
-                bars=part.bars,
-                bar_ms=part.length_ms,
-                readings=readings if part.is_end else None,
-                last=last and part.is_end,
-            )
+            # No answer is lost in a story: what a bar brings is one commit between two questions.
+            with one_trip():
+                events += self.paper.step(
+                    time_ms=part.time_ms,
+                    bars=part.bars,
+                    bar_ms=part.length_ms,
+                    readings=readings if part.is_end else None,
+                    last=last and part.is_end,
+                )
         self.round_trips += [event for event in events if isinstance(event, RoundTrip)]
         self._account(day, events)
         if close_ms % self._valuation_ms == 0 or last:

@@ -19,7 +19,7 @@ from typing import Any
 from django.db import IntegrityError, InternalError, connection, transaction
 
 from magnetfund.core.actors import Actor
-from magnetfund.core.rows import Statement, insert_rows, send
+from magnetfund.core.rows import Statement, insert_rows, send_kept, write, write_rows
 from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import FundError
 from magnetfund.kernel.identifiers import canonical, client_order_id
@@ -132,7 +132,7 @@ def commit_taken(
         told += _advance(after, [told_of(step) for step in told], [event])
         moves.append(move_of(after))
     try:
-        insert_rows(order, then=[*moves, tell_of(order, told)])
+        write_rows(order, then=[*moves, tell_of(order, told)])
     except (IntegrityError, InternalError) as error:
         raise GateRefused(_gate_reason(error)) from None
     for name in MOVED_COLUMNS:
@@ -209,15 +209,17 @@ def record_events(
     :class:`Conflict` for a move that cannot be and :class:`GateRefused` when PostgreSQL's gate
     refuses the sending.
     """
-    # Only a sending is refused and gone on from, so only that needs a way back.
-    savepoint = any(isinstance(event, life.OrderClaimed) for event in events)
+    # Only a sending is refused and gone on from, so only that needs a way back, and its answer.
+    is_sending = any(isinstance(event, life.OrderClaimed) for event in events)
     is_alone = order.told is not None and not connection.in_atomic_block
+    if is_sending or not is_alone:
+        send_kept()
     try:
-        with nullcontext() if is_alone else transaction.atomic(savepoint=savepoint):
+        with nullcontext() if is_alone else transaction.atomic(savepoint=is_sending):
             row, statements = advance_order(order, *events, detail=detail, rules=rules)
-            if statements:
-                with connection.cursor() as cursor:
-                    send(cursor, *statements)
+            write(*statements)
+            if is_sending:
+                send_kept()
     except (IntegrityError, InternalError) as error:
         raise GateRefused(_gate_reason(error)) from None
     return row

@@ -8,6 +8,7 @@ from decimal import Decimal
 from django.db import transaction
 
 from magnetfund.core.actors import Actor
+from magnetfund.core.rows import send_kept
 from magnetfund.kernel.clock import from_milliseconds
 from magnetfund.kernel.identifiers import derived_uuid
 from magnetfund.kernel.money import decimal_from_float
@@ -35,6 +36,7 @@ def commit_entry(
     is_bare: bool,
 ) -> Order:
     """Propose, check and commit an entry in one transaction; DENIED where something said no."""
+    send_kept()
     at = from_milliseconds(intent.decided_at)
     price = price_of(sleeve.instrument, intent.decision_ticks)
     stop = price_of(sleeve.instrument, intent.stop_ticks)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from magnetfund.core.actors import Actor
+from magnetfund.core.rows import send_kept
 from magnetfund.kernel.clock import from_milliseconds
 from magnetfund.kernel.errors import InvariantBroken
 from risk.domain.fuse import LOSS_TRIGGERS, STRATEGY_TRIGGERS, FuseMove, Trigger, lock_end
@@ -34,6 +35,7 @@ def write_fuse_event(
     latency_ms: float,
 ) -> None:
     """Trip, lock, reduce or clear, as the event says; ``reset`` re-arms where people may."""
+    send_kept()
     trigger = Trigger(event.trigger)
     at = from_milliseconds(event.time_ms)
     facts = FuseFacts(

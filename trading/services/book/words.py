@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from magnetfund.core.rows import insert_rows
+from magnetfund.core.rows import insert_rows, send_kept
 from magnetfund.kernel.identifiers import derived_uuid
 from risk.domain.sizing import SizeCap
 from trading.domain.engine.book import CloseReason, Denial, OrderIntent, Refusal
@@ -73,6 +73,7 @@ def keep_refusal(
     *, code: str, sleeve: Sleeve, refusal: Refusal, decided_ms: int, at: datetime
 ) -> None:
     """Store why a signal led to no trade."""
+    send_kept()
     Proposal.objects.get_or_create(
         book=code,
         strategy=sleeve.strategy,
