@@ -6,9 +6,11 @@ funding touch venue cash; what is open stands at market in 1120.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import Exists, OuterRef, Value
 from django.db.models.fields import CharField
@@ -26,6 +28,14 @@ from trading.models import Candle, Fill, FundingPayment, Instrument
 from trading.services.held_fills import held_at
 
 ZERO = Decimal(0)
+#: What an entry tells of a fill or a payment of funding.
+FILL_COLUMNS = (
+    "pk", "instrument__symbol", "instrument__base", "strategy", "side", "quantity", "price", "fee",
+    "realised", "occurred_at",
+)  # fmt: skip
+FUNDING_COLUMNS = (
+    "pk", "instrument__symbol", "instrument__base", "strategy", "stamp", "rate", "amount",
+)  # fmt: skip
 #: An open position is not marked at an older price.
 PRICE_AGE_MAX = timedelta(hours=6)
 
@@ -45,30 +55,36 @@ class SleevePosition:
 def post_trading(fund: Fund, *, before: datetime, actor: Actor) -> int:
     """Post every fill and funding payment before an instant that is not in the ledger yet."""
     since, currency = open_since(fund), fund.currency
-    found = [_fill_entry(row, since, currency) for row in _unposted(Fill, "fill", fund, before)]
-    found += [
-        _funding_entry(row, since, currency)
-        for row in _unposted(FundingPayment, "funding", fund, before)
-    ]
+    fills = _unposted(Fill, "fill", fund, before, FILL_COLUMNS)
+    payments = _unposted(FundingPayment, "funding", fund, before, FUNDING_COLUMNS)
+    found = [_fill_entry(row, since, currency) for row in fills]
+    found += [_funding_entry(row, since, currency) for row in payments]
     news = [new for new in found if new is not None]
     news.sort(key=lambda new: (new.effective_at, new.source_ref))
     return len(post_entries(fund, news, actor=actor))
 
 
-def _unposted(model: type, prefix: str, fund: Fund, before: datetime):  # type: ignore[no-untyped-def]
+def _unposted(
+    model: type[Fill] | type[FundingPayment],
+    prefix: str,
+    fund: Fund,
+    before: datetime,
+    columns: Sequence[str],
+) -> Iterable[Any]:
+    """Columns, not rows with their instruments: a month of funding is many."""
     moment = "occurred_at" if model is Fill else "stamp"
     reference = Concat(Value(f"{prefix}:"), Cast(OuterRef("pk"), CharField()))
     posted = Entry.objects.filter(source_ref=reference)
     return (
-        model.objects.filter(**{"book": fund.book, f"{moment}__lt": before})  # type: ignore[attr-defined]
+        model._default_manager.filter(**{"book": fund.book, f"{moment}__lt": before})
         .filter(~Exists(posted))
-        .select_related("instrument")
         .order_by(moment, "pk")
+        .values_list(*columns, named=True)
     )
 
 
-def _fill_entry(row: Fill, since: datetime, currency: str) -> NewEntry | None:
-    tags = Tags(instrument=row.instrument.symbol, strategy=row.strategy)
+def _fill_entry(row: Any, since: datetime, currency: str) -> NewEntry | None:
+    tags = Tags(instrument=row.instrument__symbol, strategy=row.strategy)
     if not row.realised and not row.fee:
         return None
     entry = build_entry(
@@ -78,14 +94,14 @@ def _fill_entry(row: Fill, since: datetime, currency: str) -> NewEntry | None:
         amounts={"realised": row.realised, "fee": row.fee},
         currency=currency,
         tags=tags,
-        text=f"{row.side} {row.quantity.normalize():f} {row.instrument.base} at "
+        text=f"{row.side} {row.quantity.normalize():f} {row.instrument__base} at "
         f"{row.price.normalize():f}{_late(row.occurred_at, since)}",
     )
     return NewEntry.of(entry)
 
 
-def _funding_entry(row: FundingPayment, since: datetime, currency: str) -> NewEntry | None:
-    tags = Tags(instrument=row.instrument.symbol, strategy=row.strategy)
+def _funding_entry(row: Any, since: datetime, currency: str) -> NewEntry | None:
+    tags = Tags(instrument=row.instrument__symbol, strategy=row.strategy)
     if not row.amount:
         return None
     part = "received" if row.amount > 0 else "paid"
@@ -96,7 +112,7 @@ def _funding_entry(row: FundingPayment, since: datetime, currency: str) -> NewEn
         amounts={part: abs(row.amount)},
         currency=currency,
         tags=tags,
-        text=f"funding of {row.instrument.base} at {row.rate:.6%}{_late(row.stamp, since)}",
+        text=f"funding of {row.instrument__base} at {row.rate:.6%}{_late(row.stamp, since)}",
     )
     return NewEntry.of(entry)
 
