@@ -27,7 +27,7 @@ from magnetfund.tests.walls_support import make_instrument
 from magnetfund.web.desk.selectors import find_jobs
 from trading.domain.candle_files import RawCandles
 from trading.domain.market import HOUR_MS, MINUTE_MS, Candles
-from trading.models import Candle, CandleFile, Instrument
+from trading.models import Candle, CandleFile, Instrument, ResearchRun, RunState
 from trading.selectors.research import list_spans
 from trading.services.candle_archive import archive_months, find_file_differences
 from trading.services.candle_files import read_candle_file
@@ -131,6 +131,19 @@ def test_a_month_whose_commit_was_not_heard_of_keeps_its_file(
     assert read_all(btc) == before
     assert len(archive()) == 2
     assert read_all(btc) == before
+
+
+def test_a_backtest_on_a_file_that_was_altered_is_refused_and_ends(btc: Instrument, tmp_path: Path):
+    made = archive()[0]
+    path = tmp_path / "candles" / made.path
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(CommandError, match=r"not those that were written \(candle_file\)"):
+        call_command(
+            "backtest", "--strategy", "moving-average", "--instrument", btc.symbol,
+            "--resolution", "1m", stdout=io.StringIO(),
+        )  # fmt: skip
+    run = ResearchRun.objects.get()
+    assert (run.state, run.refusal_code) == (RunState.REFUSED, "candle_file")
 
 
 def test_what_is_read_is_the_same_before_and_after(btc: Instrument, tmp_path: Path):

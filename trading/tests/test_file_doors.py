@@ -11,12 +11,17 @@ from django.core.management import CommandError, call_command
 from pyarrow import parquet
 
 from magnetfund import research
+from magnetfund.core.actors import Actor
 from magnetfund.kernel.errors import InvalidInput
 from trading.domain.market import HOUR_MS, MINUTE_MS
+from trading.domain.research.request import BacktestRequest, SleeveRequest
 from trading.domain.research.space import read_space
 from trading.domain.strategies.registry import STRATEGIES
-from trading.models import Candle, Instrument
+from trading.models import Candle, Instrument, RunState, Trial
+from trading.services.research.backtests import ask_backtest
+from trading.services.research.queue import work_waiting
 from trading.tests.magnet_bars import make_random_bars
+from trading.tests.test_research_backtests import store
 
 NAME = "BTC/USDT:USDT"
 START = 1_600_000_000_000 // HOUR_MS * HOUR_MS
@@ -75,3 +80,21 @@ def test_a_parameter_without_a_value_is_no_space():
         with pytest.raises(InvalidInput, match="name the values of fast") as caught:
             read_space(STRATEGIES["moving-average"], {"fast": text, "slow": "50"})
         assert caught.value.code == "bad_space"
+
+
+@pytest.mark.django_db
+def test_a_backtest_over_a_file_is_worked_on_by_its_command_alone():
+    """Another worker has the stored candles alone, which are not those that were meant."""
+    store(make_random_bars(count=3_000, seed=31))
+    asked = ask_backtest(
+        request=BacktestRequest(
+            sleeves=(SleeveRequest(strategy="moving-average"),), instruments=(NAME,)
+        ),
+        actor=Actor.system("backtest"),
+        by_person=False,
+        stored_candles=False,
+    )
+    work_waiting()
+    asked.refresh_from_db()
+    assert (asked.state, asked.refusal_code) == (RunState.REFUSED, "file_gone")
+    assert not Trial.objects.exists()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
+from django.db import transaction
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.commands import FundCommand, notice_after
@@ -77,13 +79,16 @@ class Command(FundCommand):
             check_writable(options[name])
         request = read_request(options)
         series = read_series(options, request)
-        run = ask_backtest(
-            request=request,
-            actor=Actor.system("backtest"),
-            by_person=False,
-            stored_candles=series is None,
-        )
-        with hold_run(run.pk), notice_after(NOTICE_SECONDS, COMPILING):
+        with ExitStack() as held:
+            with transaction.atomic():  # nobody sees the row before it is held
+                run = ask_backtest(
+                    request=request,
+                    actor=Actor.system("backtest"),
+                    by_person=False,
+                    stored_candles=series is None,
+                )
+                held.enter_context(hold_run(run.pk))
+            held.enter_context(notice_after(NOTICE_SECONDS, COMPILING))
             run = work_backtest(run, series=series)
         require_done(run)
         if options["both_engines"]:

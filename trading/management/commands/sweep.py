@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import ExitStack
 from typing import Any
 
 from django.core.management.base import CommandParser
+from django.db import transaction
 
 from magnetfund.core.actors import Actor
 from magnetfund.core.commands import FundCommand, Progress, notice_after
@@ -81,20 +82,23 @@ class Command(FundCommand):
                 )
             space[name] = value
         series = read_series(options, request)
-        run = ask_sweep(
-            request=request,
-            space=space,
-            count=options["trials"] if options["search"] == "tpe" else options["random"],
-            seed=options["seed"],
-            search=options["search"],
-            objectives=options["objective"],
-            actor=Actor.system("sweep"),
-            by_person=False,
-            stored_candles=series is None,
-        )
-        bar = None if self.wants_json else _Bar()
-        alone = hold_run(run.pk) if series is not None else nullcontext()
-        with alone, notice_after(NOTICE_SECONDS, COMPILING):
+        with ExitStack() as held:
+            with transaction.atomic():  # nobody sees the row of a file before it is held
+                run = ask_sweep(
+                    request=request,
+                    space=space,
+                    count=options["trials"] if options["search"] == "tpe" else options["random"],
+                    seed=options["seed"],
+                    search=options["search"],
+                    objectives=options["objective"],
+                    actor=Actor.system("sweep"),
+                    by_person=False,
+                    stored_candles=series is None,
+                )
+                if series is not None:
+                    held.enter_context(hold_run(run.pk))
+            held.enter_context(notice_after(NOTICE_SECONDS, COMPILING))
+            bar = None if self.wants_json else _Bar()
             run = follow_sweep(run, series=series, on_progress=bar)
         require_done(run)
         result = run.result["sweep"]

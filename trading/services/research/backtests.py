@@ -20,7 +20,7 @@ from magnetfund.core.locks import AdvisoryLock, release_session_lock, try_sessio
 from magnetfund.core.roles import Capability
 from magnetfund.core.services.audit import record_audit
 from magnetfund.kernel.clock import from_milliseconds, utc_now
-from magnetfund.kernel.errors import FundError, InvalidInput
+from magnetfund.kernel.errors import FundError, InvalidInput, InvariantBroken
 from magnetfund.kernel.identifiers import content_hash
 from risk.domain.fuse import FuseRules
 from risk.services.limits import limits_in_force
@@ -50,6 +50,8 @@ from trading.services.research.magnet_files import keep_magnets
 from trading.services.research.series import load_series
 from trading.services.research.tables import encode_equity, encode_trades
 
+#: In a request: the command that asks has the candles, and nobody else can work on it.
+FROM_FILE = "from_file"
 WORKED_ON = ("state", "result", "trades_file", "equity_file", "inputs_hash", "data_hash")
 
 
@@ -60,7 +62,8 @@ def ask_backtest(
     by_person: bool = True,
     stored_candles: bool = True,
 ) -> ResearchRun:
-    """Check a request and put it into the queue.
+    """Check a request and put it into the queue; without ``stored_candles`` the asking process
+    alone can work on it.
 
     Raises :class:`InvalidInput` for what can be known before candles are read, and
     :class:`NotAllowed` where a person lacks the right to run research.
@@ -74,7 +77,8 @@ def ask_backtest(
         build(catalogue.builders, sleeve.strategy, sleeve.parameters)
     for name in request.instruments if stored_candles else ():
         get_instrument(name)
-    return store_question(ResearchRun.Kind.BACKTEST, request, actor, catalogue)
+    source = {} if stored_candles else {FROM_FILE: True}
+    return store_question(ResearchRun.Kind.BACKTEST, request, actor, catalogue, **source)
 
 
 def store_question(
@@ -122,7 +126,7 @@ def work_backtest(
         return run
     began = time.monotonic()
     try:
-        request = request_of(run.request)
+        request = request_of({k: v for k, v in run.request.items() if k != FROM_FILE})
         catalogue = load_catalogue()
         prepared = prepare_stored(request, catalogue, series)
         inputs_hash = prepared.inputs_hash
@@ -134,7 +138,7 @@ def work_backtest(
         catalogue.require_sound(prepared)
         backtest = run_backtest(prepared, columns=_compute_columns)
         controls = _run_controls(backtest, catalogue, series)
-    except InvalidInput as error:
+    except (InvalidInput, InvariantBroken) as error:  # a file of old minutes that is gone
         return refuse_run(run, error)
     figures = {**build_figures(backtest), "controls": controls}
     facts = compute_trial_facts(backtest.result, prepared.rules)

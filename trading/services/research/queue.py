@@ -8,6 +8,7 @@ from collections.abc import Callable
 from magnetfund.kernel.errors import InvalidInput
 from trading.models import ResearchRun, RunState
 from trading.services.research.backtests import (
+    FROM_FILE,
     fail_run,
     hold_run,
     refuse_run,
@@ -49,13 +50,14 @@ def work_waiting(*, threads: int = 1, on_more: Callable[[], None] | None = None)
 def work_one(run_id: int, *, threads: int = 1, on_more: Callable[[], None] | None = None) -> bool:
     """Work on one run unless it is finished or held; a run that breaks is marked failed."""
     run = ResearchRun.objects.defer("trades_file", "equity_file").get(pk=run_id)
-    if run.kind == ResearchRun.Kind.SWEEP and "from_file" not in run.request:
+    if run.kind == ResearchRun.Kind.SWEEP and FROM_FILE not in run.request:
         is_planned = run.state == RunState.RUNNING and "plan" in run.result
         if is_planned and not has_work(run_id):
             return False
         return _work(run, lambda given: work_sweep(given, threads=threads, on_more=on_more))
+    work = _refuse_file if FROM_FILE in run.request else WORKERS[ResearchRun.Kind(run.kind)]
     with hold_run(run_id) as is_mine:
-        return is_mine and _work(run, WORKERS.get(ResearchRun.Kind(run.kind), _refuse_file))
+        return is_mine and _work(run, work)
 
 
 def _work(run: ResearchRun, work: Callable[[ResearchRun], ResearchRun]) -> bool:

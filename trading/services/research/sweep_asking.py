@@ -16,7 +16,7 @@ from trading.domain.research.search import read_objectives
 from trading.domain.research.space import SweepSpace, check_sweepable, read_space
 from trading.models import ResearchRun
 from trading.services.instruments import get_instrument
-from trading.services.research.backtests import store_question
+from trading.services.research.backtests import FROM_FILE, store_question
 from trading.services.research.catalogue import Catalogue, load_catalogue
 
 #: Variants that are looked at for one that can be built.
@@ -55,7 +55,7 @@ def ask_sweep(
     request = _with_base(request, catalogue, swept)
     for name in request.instruments if stored_candles else ():
         get_instrument(name)
-    source = {} if stored_candles else {"from_file": True}
+    source = {} if stored_candles else {FROM_FILE: True}
     return store_question(
         ResearchRun.Kind.SWEEP,
         request,

@@ -20,7 +20,7 @@ from django.db import IntegrityError, transaction
 from numpy.typing import NDArray
 
 from magnetfund.kernel.clock import utc_now
-from magnetfund.kernel.errors import InvalidInput
+from magnetfund.kernel.errors import InvalidInput, InvariantBroken
 from magnetfund.kernel.identifiers import content_hash
 from trading.domain.backtest.kernel.outlook import find_day_ends
 from trading.domain.backtest.kernel.variants import SUMS
@@ -48,6 +48,7 @@ from trading.domain.research.tried import HEAD, encode_tried, read_variants
 from trading.domain.research.variants import VariantBench
 from trading.models import ResearchRun, RunState, SweepChunk
 from trading.services.research.backtests import (
+    FROM_FILE,
     find_finished,
     finish_run,
     hold_run,
@@ -135,7 +136,7 @@ def work_sweep(
             if on_progress is not None:
                 on_progress(share)
         return finish_sweep(work)
-    except InvalidInput as error:
+    except (InvalidInput, InvariantBroken) as error:
         return refuse_run(run, error) if is_open(run) else run
 
 
@@ -172,7 +173,7 @@ def open_sweep(
     Raises :class:`InvalidInput`: what speaks against the run; ``inputs_changed`` where candles,
     rules or a strategy's text are no longer those on which its first chunks ran.
     """
-    plain = {key: value for key, value in run.request.items() if key != "from_file"}
+    plain = {key: value for key, value in run.request.items() if key != FROM_FILE}
     asked = plain.pop("sweep")
     request, catalogue = request_of(plain), load_catalogue()
     series = series or load_series(request)
