@@ -249,6 +249,8 @@ TRIGGERS = [
     TableTrigger(table="investors_lineallocation", name="used_as_received"),
     TableTrigger(table="investors_payment", name="payment_of_held"),
     TableTrigger(table="investors_navstrike", name="nav_strike_guard"),
+    TableTrigger(table="investors_navstrike", name="strike_valued"),
+    TableTrigger(table="investors_entry", name="flow_at_rate"),
     TableTrigger(table="investors_navstrike", name="nav_strike_signed"),
     TableTrigger(table="investors_expense", name="expense_decided"),
     TableTrigger(table="investors_expensechange", name="expense_decided"),
