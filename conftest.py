@@ -79,16 +79,25 @@ class _NothingCompiled:
 #: fresh clone, which takes half a minute, the second needs none of them.
 LONGEST = (
     "test_whole_chain.py", "test_empty_home_trades.py",
-    "test_research_studies.py", "test_odd_requests.py", "test_pages_browser.py", "test_access.py",
-    "test_own_strategies.py", "test_dealing_day.py", "test_page_queries.py", "test_flow.py",
-    "test_own_sleeves.py", "test_access_matrix.py", "test_access_to_records.py",
-    "test_trader_on_exchange.py", "test_dealing_proposals.py", "test_replay_limits.py",
-    "test_side_pockets.py", "test_coin_values.py", "test_migrations.py", "test_fee_presentation.py",
-    "test_magnet_prefix_law.py", "test_advisers.py", "test_event_blackouts.py",
-    "test_point_in_time.py", "test_backups.py", "test_crash_points.py", "test_trader_parity.py",
-    "test_prepare_roles.py", "test_decision_walls.py", "test_authority.py", "test_desk_ticket.py",
-    "test_switches.py", "test_vault.py", "test_tampering.py", "test_walls.py",
-    "test_streams_end_quietly.py", "test_stop_delay.py", "test_admin_forms.py",
+    "test_research_studies.py", "test_pages_browser.py", "test_odd_requests.py", "test_access.py",
+    "test_need_to_know.py", "test_own_strategies.py", "test_page_queries.py",
+    "test_own_sleeves.py", "test_merge_walls.py", "test_trader_on_exchange.py",
+    "test_replay_limits.py", "test_flow.py", "test_dealing_day.py", "test_access_to_records.py",
+    "test_advisers.py", "test_access_matrix.py", "test_side_pockets.py", "test_pocket_merges.py",
+    "test_trader_caps.py", "test_event_blackouts.py", "test_magnet_prefix_law.py",
+    "test_migrations.py", "test_sweep_kills.py", "test_dealing_terms.py", "test_crash_points.py",
+    "test_pocket_changes.py", "test_quiet_bars.py", "test_coin_values.py", "test_payments.py",
+    "test_desk_ticket.py", "test_fee_presentation.py", "test_switches.py", "test_strike_crash.py",
+    "test_point_in_time.py", "test_rebates.py", "test_settlement.py",
+    "test_pocket_transfer_walls.py", "test_dealing_proposals.py", "test_walls.py",
+    "test_payment_walls.py", "test_apply.py", "test_fine_backtest.py", "test_admin_forms.py",
+    "test_sources_of_entries.py", "test_pocket_walls.py", "test_streams_on_loopback.py",
+    "test_stream_levels.py", "test_api_founding.py", "test_pocket_transfers.py",
+    "test_tampering.py", "test_membership.py", "test_trader_parity.py", "test_stop_delay.py",
+    "test_random_histories.py", "test_backups.py", "test_api.py", "test_doors.py",
+    "test_prepare_roles.py", "test_decision_walls.py", "test_expenses.py", "test_vault.py",
+    "test_house_refusals.py", "test_torn_beats.py", "test_authority.py",
+    "test_streams_end_quietly.py",
 )  # fmt: skip
 
 #: Each of these starts a production home whose processes fill the machine: never two at a time.
@@ -96,23 +105,47 @@ WHOLE_HOMES = frozenset(
     {"test_whole_chain.py", "test_empty_home_trades.py", "test_instance_life.py"}
 )
 
+#: Objects that tests make before garbage is looked for among them; Python's own 700 is for programs
+#: that run in little memory.
+GARBAGE = 20_000
+
 #: The name under which a worker hands on what a test printed for the one who runs it.
 TOLD = "told"
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Collect without looking for garbage: nothing of what is imported ever becomes any."""
+    """Collect without looking for garbage: nothing of what is imported ever becomes any, and what
+    the tests leave is little, so that it is looked for seldom."""
     gc.disable()
     yield
     gc.enable()
     gc.freeze()
+    gc.set_threshold(GARBAGE, 10, 10)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
+def _run_test(item: pytest.Item, nextitem: pytest.Item | None) -> object:
+    runner: Any = item.config.pluginmanager.get_plugin("runner")
+    return runner.pytest_runtest_protocol(item, nextitem)
+
+
+#: Words that the frame of :func:`_run_test` claims.  Python keeps frames in pieces of 16 kB, and
+#: gives a piece back when its first frame ends: a loop of calls at the edge of one asks the kernel
+#: for memory at each of them, as pages do that are built deep in the stack of a test.  A frame
+#: of more than half a megabyte begins a piece of a whole one, whose rest holds what it calls.
+WORDS = 70_000
+_run_test.__code__ = _run_test.__code__.replace(co_stacksize=WORDS)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> object:
+    return _run_test(item, nextitem)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -425,21 +458,35 @@ def token_key_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def token_backend(token_key_folder: Path) -> Any:
+    """What signs and reads tokens by the suite's keys, which it prepares once: that takes long."""
+    from django.conf import settings
+    from rest_framework_simplejwt.backends import TokenBackend
+
+    return TokenBackend(
+        settings.SIMPLE_JWT["ALGORITHM"],
+        (token_key_folder / "jwt-private.pem").read_text(),
+        (token_key_folder / "jwt-public.pem").read_text(),
+        settings.SIMPLE_JWT["AUDIENCE"],
+        settings.SIMPLE_JWT["ISSUER"],
+    )
+
+
 @pytest.fixture
-def token_keys(settings: Any, token_key_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def token_keys(
+    settings: Any, token_key_folder: Path, token_backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """Let the API sign and read tokens by the suite's keys; gives their folder."""
     from rest_framework_simplejwt import state
-    from rest_framework_simplejwt.backends import TokenBackend
 
     settings.SIMPLE_JWT = {
         **settings.SIMPLE_JWT,
-        "SIGNING_KEY": (token_key_folder / "jwt-private.pem").read_text(),
-        "VERIFYING_KEY": (token_key_folder / "jwt-public.pem").read_text(),
+        "SIGNING_KEY": token_backend.signing_key,
+        "VERIFYING_KEY": token_backend.verifying_key,
     }
     # The library reads its keys once in a process, which was in an earlier test.
-    names = ("ALGORITHM", "SIGNING_KEY", "VERIFYING_KEY", "AUDIENCE", "ISSUER")
-    backend = TokenBackend(*(settings.SIMPLE_JWT[name] for name in names))
-    monkeypatch.setattr(state, "token_backend", backend)
+    monkeypatch.setattr(state, "token_backend", token_backend)
     return token_key_folder
 
 
