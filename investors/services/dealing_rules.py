@@ -176,9 +176,10 @@ def _require_terms(terms: ClassTerms, holding: Holding, wanted: Decimal, day: da
 
 
 def last_price(share_class: ShareClass) -> Decimal:
-    """The newest dealing price of a class, before the first one its launch price."""
+    """The newest dealing price of a class: its launch price before the first one, and where nobody
+    held units at the last NAV."""
     struck = (
-        ClassNav.objects.filter(share_class=share_class, strike__state="dealt", price__isnull=False)
+        ClassNav.objects.filter(share_class=share_class, strike__state="dealt")
         .order_by("-strike__valuation_at")
         .values_list("price", flat=True)
         .first()

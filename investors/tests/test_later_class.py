@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from investors.models import DealingOrder, ShareClass
+from investors.models import DealingOrder, ShareClass, UnitEntry
+from investors.services.dealing_proposals import decide_dealing, propose_dealing
 from investors.services.founding import create_class
 from investors.services.investor_statements import make_statements
 from investors.services.nav_as_known import nav_as_known
@@ -21,7 +22,7 @@ from magnetfund.kernel.errors import FundError
 
 pytestmark = pytest.mark.django_db
 D = Decimal
-FEBRUARY, MARCH, APRIL = (first_of(2025, month) for month in (2, 3, 4))
+FEBRUARY, MARCH, APRIL, MAY = (first_of(2025, month) for month in (2, 3, 4, 5))
 
 
 def running() -> SmallFund:
@@ -94,3 +95,26 @@ def test_a_fund_without_terms_says_so():
     with pytest.raises(FundError) as found:
         priced_classes(small.fund, at=FIRST - timedelta(days=300))
     assert found.value.code == "no_terms"
+
+
+def test_units_of_a_class_that_begins_anew_are_transferred_at_its_launch_price():
+    """Ann left A at 108 net; Bob buys 10 units at its launch price of 100 and gives them to Cyd:
+    the price of the NAV before Ann left is none of theirs."""
+    small = running()
+    small.redeem("ann", None, before=MARCH)
+    small.strike(MARCH)
+    small.day(MAY)
+    small.subscribe("bob", "1000", before=APRIL)
+    small.strike(APRIL)
+    row = propose_dealing(
+        kind="transfer", investor=small.investor("bob"), share_class=small.share_class(),
+        receiver=small.investor("cyd"), is_all=True, reason="gift", actor=small.maker,
+    )  # fmt: skip
+    at = APRIL + timedelta(hours=9)
+    row = decide_dealing(proposal=row, is_approved=True, actor=small.checker, at=at)
+    moved = UnitEntry.objects.filter(kind="transfer_in").get()
+    assert (moved.price, row.value) == (100, 1000)
+    small.strike(MAY)
+    run = make_statements(fund=small.fund, period="2025-04", actor=small.maker)
+    assert run.refused == {}
+    assert verify_fund(small.fund) == []
