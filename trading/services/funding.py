@@ -148,7 +148,10 @@ def _csv_columns(path: Path) -> dict[str, list[str]]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise InvalidInput(f"{path.name} is not text in UTF-8", code="broken_file") from None
-    rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    except csv.Error as error:
+        raise InvalidInput(f"{path.name} cannot be read: {error}", code="broken_file") from None
     if len(rows) < 2:
         raise InvalidInput("the file holds no rows", code="empty_file")
     if any(len(row) != len(rows[0]) for row in rows):

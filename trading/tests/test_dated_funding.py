@@ -100,7 +100,13 @@ def test_rates_come_in_once_on_their_minute_and_garbage_stays_out(tmp_path: Path
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("a.csv", "x,y\n1,2\n"), ("b.csv", "date,rate\n"), ("c.txt", ""), ("d.parquet", "x")],
+    [
+        ("a.csv", "x,y\n1,2\n"),
+        ("b.csv", "date,rate\n"),
+        ("c.txt", ""),
+        ("d.parquet", "x"),
+        ("e.csv", "date,rate\n1," + "9" * 200_000),
+    ],
 )
 def test_a_wrong_file_is_one_line_and_stores_nothing(tmp_path: Path, name: str, content: str):
     (tmp_path / name).write_text(content)
