@@ -35,7 +35,7 @@ from investors.services.pocket_changes import changes_due
 from investors.services.pockets import pockets_due
 from investors.services.trading_books import SleevePosition
 from magnetfund.kernel.identifiers import canonical
-from trading.models import Reconciliation
+from trading.models import Fill, Reconciliation
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
 BREAKS_CHECK = "no open break with bank or custodian"
@@ -84,7 +84,8 @@ def check_strike(
         )
     checks.append(_check_sums(strike))
     checks.append(_check_units(fund, inputs))
-    checks += [_check_suspense(fund, valuation_at), _check_breaks(fund), check_book_breaks(fund)]
+    checks += [_check_suspense(fund, valuation_at)]
+    checks += [_check_breaks(fund, valuation_at), check_book_breaks(fund)]
     checks += _check_pockets(fund, valuation_at, strike, second)
     checks += _check_merges(fund, valuation_at, inputs, strike, second)
     if inputs.unallocated:
@@ -193,19 +194,29 @@ def _check_suspense(fund: Fund, valuation_at: datetime) -> BlockingCheck:
     )
 
 
-def _check_breaks(fund: Fund) -> BlockingCheck:
-    """The newest reconciliation of the trading book against the venue lists no difference."""
+def _check_breaks(fund: Fund, valuation_at: datetime) -> BlockingCheck:
+    """The newest comparison of book and venue lists no difference, and was made at the valuation
+    point or after it: an earlier one knows nothing of what was traded between."""
     newest = Reconciliation.objects.filter(book=fund.book).order_by("-occurred_at").first()
-    if newest is None:
-        return BlockingCheck(
-            name="no open break against the venue", passed=True, words="nothing traded yet"
+    if not Fill.objects.filter(book=fund.book, occurred_at__lt=valuation_at).exists():
+        passed, words = newest is None or newest.is_clean, "nothing traded yet"
+    elif newest is None or newest.occurred_at < valuation_at:
+        before = f"last {_say_time(newest.occurred_at)}" if newest is not None else "never compared"
+        passed, words = (
+            False,
+            (
+                f"{before}, not since the valuation point; a running trader compares each minute, "
+                "without one run manage.py settle_orders"
+            ),
         )
-    return BlockingCheck(
-        name="no open break against the venue",
-        passed=newest.is_clean,
-        words=f"reconciled {newest.occurred_at:%Y-%m-%d %H:%M} UTC, "
-        f"{len(newest.differences)} differences",
-    )
+    else:
+        passed = newest.is_clean
+        words = f"reconciled {_say_time(newest.occurred_at)}, {len(newest.differences)} differences"
+    return BlockingCheck(name="no open break against the venue", passed=passed, words=words)
+
+
+def _say_time(at: datetime) -> str:
+    return f"{at:%-d %b %Y, %H:%M} UTC"
 
 
 def check_book_breaks(fund: Fund) -> BlockingCheck:

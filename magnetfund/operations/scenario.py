@@ -44,6 +44,7 @@ from risk.services.fuse import trip_fuse
 from risk.services.stop_statements import FuseFacts
 from trading.models import BookFlow
 from trading.services.history import TradingHistory
+from trading.services.reconcile import reconcile
 
 SCENARIO_FILE = Path(__file__).parent / "demo" / "fund.toml"
 UNIT = Decimal("0.000001")
@@ -212,6 +213,7 @@ class FundKeeper:
             self._money_of(paid, day)
         if day.day == 1:
             history.save()
+            reconcile(history.paper, at=day)
             self._strike(day)
         if self.with_events:
             self._events(day)

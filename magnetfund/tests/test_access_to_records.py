@@ -22,6 +22,7 @@ from magnetfund.tests.drill_size import IS_SHORT
 from magnetfund.tests.flow_support import LATER
 from magnetfund.web.administration.admin import OF_THE_FUND, UNREADABLE
 from trading.models import Instrument, Order
+from trading.services.reconcile import reconcile_with_executions
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
 
@@ -146,6 +147,7 @@ def test_an_administrator_changes_the_named_fields_alone_and_leaves_a_line(fund:
 
 def test_nobody_approves_what_he_prepared_by_the_page_either(fund: Fund):
     both = client_of(Role.ACCOUNTANT, Role.CONTROLLER, name="both")
+    reconcile_with_executions(fund.book, at=LATER)
     strike = prepare_strike(
         fund=fund,
         valuation_at=LATER,

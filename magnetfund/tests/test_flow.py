@@ -26,6 +26,7 @@ from magnetfund.web.portal.own_selectors import find_prices
 from trading.models import Candle, Order, Trade, TradeDay, Valuation
 from trading.selectors.active_return import view_active_return
 from trading.services.kept_sums import find_sum_differences
+from trading.services.reconcile import reconcile_with_executions
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
 
@@ -160,9 +161,23 @@ class TestFourEyes:
         with pytest.raises(NotAllowed, match="second person"):
             approve_strike(strike=strike, seen_hash=strike.result_hash, actor=Actor.of(two))
 
+    def test_a_book_compared_before_the_valuation_point_alone_is_not_approved(self, fund: Fund):
+        maker = ensure_user(email="a@example.com", name="A", roles=[Role.ACCOUNTANT])
+        checker = ensure_user(email="b@example.com", name="B", roles=[Role.CONTROLLER])
+        reconcile_with_executions(fund.book, at=LATER - timedelta(seconds=1))
+        strike = prepare_strike(fund=fund, valuation_at=LATER, actor=Actor.of(maker))
+        (line,) = [line for line in strike.checklist if not line["passed"]]
+        assert line["name"] == "no open break against the venue"
+        assert "not since the valuation point" in line["words"]
+        assert "settle_orders" in line["words"]
+        with pytest.raises(Conflict, match="no open break against the venue"):
+            approve_strike(strike=strike, seen_hash=strike.result_hash, actor=Actor.of(checker))
+        assert NavStrike.objects.get(pk=strike.pk).state != "dealt"
+
     def test_what_was_not_shown_cannot_be_approved(self, fund: Fund):
         maker = ensure_user(email="a@example.com", name="A", roles=[Role.ACCOUNTANT])
         checker = ensure_user(email="b@example.com", name="B", roles=[Role.CONTROLLER])
+        reconcile_with_executions(fund.book, at=LATER)
         strike = prepare_strike(fund=fund, valuation_at=LATER, actor=Actor.of(maker))
         with pytest.raises(Conflict, match="review it again"):
             approve_strike(strike=strike, seen_hash="0" * 64, actor=Actor.of(checker))

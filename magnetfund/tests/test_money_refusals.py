@@ -24,6 +24,7 @@ from magnetfund.kernel.clock import utc_now
 from magnetfund.kernel.errors import Conflict, FundError
 from magnetfund.operations.people import ensure_user
 from magnetfund.tests.flow_support import LATER, START
+from trading.services.reconcile import reconcile_with_executions
 
 pytestmark = pytest.mark.usefixtures("as_gateway")
 NOBODY = Actor.system("test")
@@ -35,6 +36,7 @@ ODD = {
 
 @pytest.fixture
 def fund(traded_month: None) -> Fund:
+    reconcile_with_executions("main", at=LATER)
     return Fund.objects.get(book="main")
 
 
