@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import transaction
 from django.http import HttpResponse
 from django.test import Client
 
@@ -25,7 +26,15 @@ from magnetfund.tests.walls_support import (
     trip_fuse,
 )
 from risk.models import PreTradeCheck
-from trading.models import BookMember, Instrument, Order, Position, Signal, Valuation
+from trading.models import (
+    BookMember,
+    Instrument,
+    Order,
+    OrderEvent,
+    Position,
+    Signal,
+    Valuation,
+)
 from trading.services import settlement
 from trading.services.blackouts import enter_blackout
 from trading.services.manual import submit_manual_order
@@ -318,7 +327,11 @@ def test_an_order_in_doubt_is_asked_about_on_the_page(
     assert path not in client.get("/desk/trading/").content.decode()
     assert "is known" in client.post(path, follow=True).content.decode()
 
-    Order.objects.using("gateway").filter(pk=order.pk).update(state="SENDING")
+    with transaction.atomic(using="gateway"):
+        OrderEvent.objects.using("gateway").create(
+            order_id=order.pk, seq=2, kind="sending", from_state="INTENT", to_state="SENDING"
+        )
+        Order.objects.using("gateway").filter(pk=order.pk).update(state="SENDING")
     assert path in client.get("/desk/trading/").content.decode()
     monkeypatch.setattr(settlement, "WAIT_SECONDS", 0.0)
     answer = client.post(path, follow=True).content.decode()
