@@ -101,9 +101,18 @@ def test_an_order_waits_where_its_outcome_is_not_known(
     make_engine_ready()
     order = make_order(make_instrument())
     at = utc_now() - timedelta(minutes=minutes)
+    kinds = {"SENDING": "sending", "UNKNOWN": "outcome_unseen", "ACKED": "acknowledged"}
     with psycopg.connect(fresh_database.dsn("fa_gateway", "fresh")) as trader:
-        for step in dict.fromkeys(("SENDING", state)):
+        tell = (
+            "INSERT INTO trading_orderevent (order_id, seq, kind, from_state, to_state, detail, "
+            "occurred_at, recorded_at) VALUES (%s, %s, %s, %s, %s, '{}', now(), now())"
+        )
+        trader.execute(tell, [order.pk, 1, "intent", "", "INTENT"])
+        before = "INTENT"
+        for seq, step in enumerate(dict.fromkeys(("SENDING", state)), start=2):
             trader.execute("UPDATE trading_order SET state = %s", [step])
+            trader.execute(tell, [order.pk, seq, kinds[step], before, step])
+            before = step
     with psycopg.connect(fresh_database.dsn("postgres", "fresh")) as owner:
         owner.execute("UPDATE trading_order SET occurred_at = %s WHERE id = %s", [at, order.pk])
     assert [what for what, _ in told()] == words

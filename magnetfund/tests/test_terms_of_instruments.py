@@ -121,7 +121,15 @@ def test_nobody_changes_the_steps_of_an_order_on_its_way(
     ended = (
         "UPDATE trading_order SET state = 'EXPIRED', closed_at = now() WHERE id = %s", (order.pk,)
     )  # fmt: skip
-    assert attack(fresh_database, "fa_gateway", ended) == ""
+    told = [
+        (
+            "INSERT INTO trading_orderevent (order_id, seq, kind, from_state, to_state, detail, "
+            "occurred_at, recorded_at) VALUES (%s, %s, %s, %s, %s, '{}', now(), now())",
+            (order.pk, *step),
+        )
+        for step in ((1, "intent", "", "INTENT"), (2, "not_sent", "INTENT", "EXPIRED"))
+    ]
+    assert attack(fresh_database, "fa_gateway", told[0], ended, told[1]) == ""
     assert attack(fresh_database, role, put(lot="10")) == ""
 
 

@@ -89,14 +89,14 @@ def compute_strike(inputs: StrikeInputs) -> Strike:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
+class _ClassPart:
     """GAV0 of a class in whole quanta, and the same unrounded."""
 
     gav0: Decimal
     exact: Decimal
 
 
-def _share(classes: Sequence[ClassInput], net: Decimal, quantum: Decimal) -> tuple[_Part, ...]:
+def _share(classes: Sequence[ClassInput], net: Decimal, quantum: Decimal) -> tuple[_ClassPart, ...]:
     """What each class has of ``net``; the rounded parts add to it."""
     if not any(item.units > 0 for item in classes):
         if net:
@@ -104,7 +104,7 @@ def _share(classes: Sequence[ClassInput], net: Decimal, quantum: Decimal) -> tup
                 f"{net} stand in the books while no class has units: they are a liability",
                 code="money_without_units",
             )
-        return tuple(_Part(gav0=ZERO, exact=ZERO) for _ in classes)
+        return tuple(_ClassPart(gav0=ZERO, exact=ZERO) for _ in classes)
     weights = {item.code: item.nav_before for item in classes if _takes_part(item)}
     if not weights:
         # Units worth less than the cents of their accrued fee are all that is left.
@@ -126,7 +126,7 @@ def _share(classes: Sequence[ClassInput], net: Decimal, quantum: Decimal) -> tup
         total=net - sum((before[code] for code in before if code not in weights), ZERO),
     )
     before.update(zip(codes, parts, strict=True))
-    return tuple(_Part(gav0=before[item.code], exact=exact[item.code]) for item in classes)
+    return tuple(_ClassPart(gav0=before[item.code], exact=exact[item.code]) for item in classes)
 
 
 def _share_expenses(
@@ -148,7 +148,7 @@ def _takes_part(item: ClassInput) -> bool:
 
 
 def _strike_class(
-    item: ClassInput, part: _Part, *, previous: date | None, day: date, expenses: Decimal
+    item: ClassInput, part: _ClassPart, *, previous: date | None, day: date, expenses: Decimal
 ) -> ClassStrike:
     terms, units, gav0 = item.terms, item.units, part.gav0
     accrued = ZERO
